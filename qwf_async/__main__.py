@@ -1,0 +1,5 @@
+"""`python -m qwf_async` is `qwf`."""
+
+from .cli import main
+
+main()

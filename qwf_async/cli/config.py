@@ -1,0 +1,72 @@
+"""`qwf config`: what the settings are, and where each value came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from ..errors import UsageError
+from .options import ConfigFile, DataDir, Json, PasswordFile, Url
+
+config = typer.Typer(name="config", help="Look at the settings.", no_args_is_help=True)
+
+
+@config.command()
+def show(
+    url: Url = None,
+    data_dir: DataDir = None,
+    config_file: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print each setting, its value and where it came from. Passwords are masked."""
+    # Imported here, because msgspec would slow down `qwf --help`.
+    from ..settings import trace
+
+    settings, origins = trace(config_file, url=url, data_dir=data_dir, password_file=password_file)
+    rows = {name: (_shown(name, getattr(settings, name), origin), origin) for name, origin in origins.items()}
+    if as_json:
+        typer.echo(
+            json.dumps({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()})
+        )
+    else:
+        _print_table(rows)
+
+
+def _shown(name: str, value: object, origin: str) -> object:
+    """`value` as it may be printed: a path as text, passwords masked."""
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or name not in ("url", "password"):
+        return value
+    if name == "password":
+        return "***"
+    from ..server.address import Address
+
+    try:
+        return Address.parse(str(value)).shown
+    except UsageError:
+        # Not with the reason: of a URL that was cut in the wrong place it can quote the password.
+        raise UsageError(
+            f"url ({origin}) does not parse: it must be like redis://user:password@host:port/0 "
+            "or unix:///path, with %2F for a / in the password"
+        ) from None
+
+
+def _print_table(rows: dict[str, tuple[object, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None)
+    table.add_column("name", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    for name, (value, origin) in rows.items():
+        # Text, because in plain strings rich takes [brackets] for markup; encoded once, because
+        # a path that is not UTF-8 cannot be printed.
+        cells = ("not set" if value is None else str(value), origin)
+        table.add_row(name, *(Text(cell.encode(errors="replace").decode()) for cell in cells))
+    Console().print(table)

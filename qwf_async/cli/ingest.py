@@ -1,0 +1,171 @@
+"""`qwf ingest`: from a source to a stored wavefunction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .runner import on_store, print_json, say
+
+if TYPE_CHECKING:
+    from ..engine.report import Report
+    from ..source import Source
+    from ..store import Store
+
+Text = str | None
+Grid = Annotated[Text, typer.Option(help="Points: 128 (a cube), or 128x128x64.", show_default=False)]
+Box = Annotated[Text, typer.Option(help="Extents in bohr: 20, or 20x20x10.", show_default=False)]
+
+
+def ingest(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="psi.npy, a state (hydrogen:n=3,l=2,m=1), or module:function.", show_default=False
+        ),
+    ],
+    name: Annotated[
+        Text, typer.Option(help="Name to store it under. [default: the source's first word]")
+    ] = None,
+    grid: Grid = None,
+    box: Box = None,
+    frames: Annotated[int | None, typer.Option(help="Points along t.", show_default=False)] = None,
+    dt: Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)] = None,
+    layout: Annotated[str, typer.Option(help="How it lies in hashes: flat.")] = "flat",
+    codec: Annotated[str, typer.Option(help="Form of a value: c16 (lossless), c8 or text10.")] = "c16",
+    writers: Annotated[int | None, typer.Option(help="Tasks that write at once. [default: 4]", min=1)] = None,
+    max_rate: Annotated[
+        float | None, typer.Option(help="Points/s at most, on a server that others use.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an unfinished load; can be repeated until it exits 0."),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what has this name.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Throw an unfinished load away first.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read all back before it is published.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it seems not to fit, or the server evicts data.")
+    ] = False,
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="Store NaN and infinity as they are.")
+    ] = False,
+    configure_server: Annotated[
+        bool, typer.Option("--configure-server", help="Set what is unfit about the server's settings.")
+    ] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Load a wavefunction and publish it whole.
+
+    \b
+    Examples:
+      qwf ingest hydrogen:n=3,l=2,m=1 --grid 96
+      qwf ingest gaussian:k=2,sigma=1 --grid 4096 --frames 50 --dt 0.1 --name packet
+      qwf ingest psi.npy --box 20 --url redis://localhost --resume
+    """
+    from ..source import default_name, open_source
+
+    if resume and discard:
+        raise UsageError("--resume and --discard contradict each other: choose one")
+    opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt)
+    try:
+        wanted = name or default_name(source)
+        if dry_run:
+            _describe(opened, wanted, layout, codec, as_json=as_json)
+            return
+
+        async def job(store: Store) -> Report:
+            from ..engine.ingest import ingest as load
+            from .progress import shown_progress
+
+            with shown_progress(quiet=quiet) as hook:
+                return await load(
+                    opened,
+                    store,
+                    wanted,
+                    layout=layout,
+                    codec=codec,
+                    unfinished="resume" if resume else "discard" if discard else "refuse",
+                    overwrite=overwrite,
+                    verify=verify,
+                    allow_nonfinite=allow_nonfinite,
+                    configure_server=configure_server,
+                    force=force,
+                    signals=True,
+                    hooks=(hook,),
+                )
+
+        report = on_store(
+            job,
+            url=url,
+            data_dir=data_dir,
+            config=config,
+            password_file=password_file,
+            quiet=quiet,
+            writers=writers,
+            max_rate=max_rate,
+        )
+    finally:
+        opened.close()
+    if as_json:
+        print_json(report.to_json())
+    elif not quiet:
+        _tell(report)
+
+
+def _tell(report: Report) -> None:
+    if report.already:
+        say(f"{report.name} is stored already from this source, in generation {report.generation}")
+        return
+    shape = "×".join(str(size) for size in report.shape)
+    norm = "unknown, for the grid spacing is" if report.norm is None else f"{report.norm:.9g}"
+    memory = "" if report.bytes_per_point is None else f", {report.bytes_per_point:.1f} bytes a point"
+    say(
+        f"stored {report.name}: {report.points:,} points (t,x,y,z = {shape}) as {report.layout} {report.codec} in "
+        f"{report.seconds:.2f} s, {report.points_per_s:,.0f} points/s{memory}"
+    )
+    say(f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0")
+
+
+def _describe(source: Source, name: str, layout: str, codec: str, *, as_json: bool) -> None:
+    """What an ingest would do, without a server."""
+    from ..codec import check_codec
+    from ..grid import BoxPlan
+    from ..layout import open_layout
+    from ..layout.size import predicted_bytes
+    from ..manifest import check_name
+
+    check_name(name)
+    open_layout(layout, b"", check_codec(codec))
+    grid = source.grid
+    facts = {
+        "name": name,
+        "source": source.spec,
+        "layout": layout,
+        "codec": codec,
+        **grid.to_json(),
+        "points": grid.points,
+        "chunks": len(BoxPlan.cut(grid.shape, order=source.order)),
+        "cell_volume": grid.cell_volume,
+        "predicted_bytes": predicted_bytes(codec, grid.shape, None),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    for fact, value in facts.items():
+        if fact != "axes":
+            typer.echo(f"{fact:16} {value}")
+    for name_, size, axis in zip("txyz", grid.shape, grid.axes, strict=True):
+        step = "unknown" if axis.step is None else f"{axis.step:.6g} {axis.unit or ''}"
+        typer.echo(f"axis {name_:11} {size} points from {axis.origin:.6g}, step {step}")

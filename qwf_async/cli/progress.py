@@ -1,0 +1,125 @@
+"""What an ingest shows while it runs: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried
+from .runner import say
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
+LINE_EVERY: Final = 5.0
+"""Seconds between lines where there is no terminal."""
+
+RETRY_EVERY: Final = 1.0
+"""Seconds between lines about retries: an outage makes many at once."""
+
+
+@contextmanager
+def shown_progress(*, quiet: bool) -> Iterator[Hook]:
+    """A hook that shows events on standard error: with a bar if that is a terminal, or not at all."""
+    if quiet:
+        yield _nothing
+    elif sys.stderr.isatty():
+        with _bar() as hook:
+            yield hook
+    else:
+        yield _Lines()
+
+
+def _nothing(event: Event) -> None:
+    """Quiet."""
+
+
+class _Notes:
+    """Lines about what the user should know; retries at most once in RETRY_EVERY seconds."""
+
+    def __init__(self) -> None:
+        self._retry_told = 0.0
+
+    def text(self, event: Event) -> str | None:
+        match event:
+            case Noted():
+                return f"warning: {event.text}" if event.warning else event.text
+            case GateMoved():
+                return f"{'paused' if event.shut else 'going on'}: {event.reason}"
+            case Retried() if time.monotonic() - self._retry_told > RETRY_EVERY:
+                self._retry_told = time.monotonic()
+                return f"trying again: {event.reason}"
+        return None
+
+
+class _Lines:
+    """Plain lines, for logs."""
+
+    def __init__(self) -> None:
+        self._begun = self._told = time.monotonic()
+        self._first: int | None = None
+        self._used: int | None = None
+        self._notes = _Notes()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, MemorySampled):
+            self._used = event.used
+        elif isinstance(event, Progress):
+            self._progress(event)
+        elif (text := self._notes.text(event)) is not None:
+            say(text)
+
+    def _progress(self, event: Progress) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = event.points
+        if now - self._told < LINE_EVERY:
+            return
+        self._told = now
+        rate = (event.points - self._first) / (now - self._begun)
+        left = (event.total - event.points) / rate if rate else float("inf")
+        memory = f", server memory {self._used / 1e6:,.0f} MB" if self._used else ""
+        megabytes = event.bytes_sent / 1e6 / (now - self._begun)
+        say(
+            f"{event.points:,} of {event.total:,} points ({event.points / event.total:.0%}), "
+            f"{rate:,.0f} points/s, {megabytes:,.1f} MB/s, {left:,.0f} s left{memory}"
+        )
+
+
+@contextmanager
+def _bar() -> Iterator[Hook]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns: list[ProgressColumn | str] = [
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[memory]}"),
+    ]
+    begun = time.monotonic()
+    notes = _Notes()
+    with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True) as bar:
+        task = bar.add_task("", total=None, rate="", memory="")
+
+        def hook(event: Event) -> None:
+            changes: dict[str, Any] = {}
+            if isinstance(event, Progress):
+                megabytes = event.bytes_sent / 1e6 / max(1e-9, time.monotonic() - begun)
+                speed = bar.tasks[0].speed or 0.0
+                changes = {"completed": event.points, "total": event.total}
+                changes["rate"] = f"{speed / 1e6:.2f} M points/s, {megabytes:.0f} MB/s"
+            elif isinstance(event, MemorySampled):
+                share = f" ({event.used / event.limit:.0%})" if event.limit else ""
+                changes = {"memory": f"server {event.used / 1e6:,.0f} MB{share}"}
+            elif (text := notes.text(event)) is not None:
+                bar.console.print(text, markup=False, highlight=False)
+            if changes:
+                bar.update(task, **changes)
+
+        yield hook

@@ -1,0 +1,139 @@
+"""`qwf server`: the embedded server, and advice for one's own."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import ConfigFile, DataDir, Json, Quiet
+from .runner import print_json, say
+from .runner import run as run_job
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+server = typer.Typer(
+    name="server",
+    help="The embedded server, which is used when no --url is given; and a configuration for your own.",
+    no_args_is_help=True,
+)
+
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--maxmemory",
+        "--memory-limit",
+        metavar="SIZE",
+        help="Memory that the data may take, as in 3gb. Else $QWF_MEMORY_LIMIT, "
+        "else three quarters of what this machine or its control group has.",
+        show_default=False,
+    ),
+]
+
+
+@server.command()
+def start(
+    data_dir: DataDir = None,
+    maxmemory: MaxMemory = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Start the embedded server in the background, unless it runs; print its URL."""
+    from ..server.embedded import ensure
+
+    settings = _settings(config, data_dir, maxmemory)
+    found = run_job(partial(ensure, settings.data_dir, maxmemory=settings.memory_limit))
+    if as_json:
+        facts = {
+            "url": found.url,
+            "socket": str(found.socket),
+            "pid": found.pid,
+            "started": found.started,
+            "binary": found.binary,
+            "data_dir": str(found.data_dir),
+        }
+        print_json(facts)
+        return
+    typer.echo(found.url)
+    if not quiet:
+        state = "started; it stays until 'qwf server stop'" if found.started else "was running already"
+        say(f"embedded server (process {found.pid}) {state}")
+
+
+@server.command()
+def stop(
+    data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False, quiet: Quiet = False
+) -> None:
+    """Let the embedded server save its data and end."""
+    from ..server.embedded import stop as stop_server
+
+    settings = _settings(config, data_dir)
+    stopped = run_job(partial(stop_server, settings.data_dir))
+    if as_json:
+        print_json({"stopped": stopped})
+    elif not quiet:
+        say("stopped; the data is saved" if stopped else "not running")
+
+
+@server.command()
+def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False) -> None:
+    """Say whether the embedded server runs, and what it holds."""
+    from ..server.embedded import status as ask_server
+
+    settings = _settings(config, data_dir)
+    found = run_job(partial(ask_server, settings.data_dir))
+    if found is None:
+        if as_json:
+            print_json({"running": False})
+        else:
+            typer.echo(f"not running (data directory {settings.data_dir})")
+        return
+    facts: dict[str, Any] = {
+        "url": found.server.url,
+        "socket": str(found.server.socket),
+        "pid": found.server.pid,
+        "version": found.version,
+        "binary": found.server.binary,
+        "data_dir": str(found.server.data_dir),
+        "uptime_seconds": found.uptime,
+        "keys": found.keys,
+        "memory_used": found.memory_used,
+        "maxmemory": found.maxmemory,
+    }
+    if as_json:
+        print_json({"running": True, **facts})
+        return
+    for name, fact in facts.items():
+        shown = f"{fact / 2**20:,.1f} MiB" if name in ("memory_used", "maxmemory") else fact
+        typer.echo(f"{name.replace('_', ' '):<16}{shown}")
+
+
+@server.command()
+def run(data_dir: DataDir = None, maxmemory: MaxMemory = None, config: ConfigFile = None) -> None:
+    """Run the embedded server in the foreground until Ctrl-C, which lets it save its data."""
+    from ..server.foreground import serve
+
+    settings = _settings(config, data_dir, maxmemory)
+    serve(settings.data_dir, maxmemory=settings.memory_limit)
+
+
+@server.command()
+def conf(maxmemory: MaxMemory = None, config: ConfigFile = None) -> None:
+    """Print a configuration for a Redis or Valkey of your own, with a reason for each setting."""
+    from ..server.configuration import default_maxmemory, documented_text, server_configuration
+    from ..server.machine import memory_bytes
+
+    limit = _settings(config, None, maxmemory).memory_limit
+    if limit is None:
+        limit = default_maxmemory(memory_bytes())
+    typer.echo(documented_text(server_configuration(maxmemory=limit)), nl=False)
+
+
+def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:
+    from ..settings import load
+
+    return load(config, data_dir=data_dir, memory_limit=maxmemory)

@@ -1,0 +1,150 @@
+"""`qwf ls`, `info`, `get` and `rm`: what is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .runner import on_store, print_json, say
+
+if TYPE_CHECKING:
+    from ..store import Entry, Store
+
+Name = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
+
+
+def ls(
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """List the wavefunctions: name, shape (t,x,y,z), points, layout, codec, when, and loads under way."""
+
+    async def job(store: Store) -> list[Entry]:
+        return await store.entries()
+
+    entries = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file)
+    rows = [_row(entry) for entry in entries]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        shape = "×".join(str(size) for size in row["shape"]) if row["shape"] else "-"
+        typer.echo(
+            f"{row['name']:24} {shape:>18} {row['points'] or 0:>14,} {row['layout'] or '-':7} "
+            f"{row['codec'] or '-':7} {row['created'] or '-'}{' ' + row['loading'] if row['loading'] else ''}"
+        )
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    manifest = entry.manifest
+    return {
+        "name": entry.name,
+        "generation": manifest and manifest.generation,
+        "layout": manifest and manifest.layout,
+        "codec": manifest and manifest.codec,
+        "shape": manifest and list(manifest.grid.shape),
+        "points": manifest and manifest.points,
+        "norm": manifest and manifest.norm,
+        "created": manifest and manifest.created,
+        "loading": entry.loading,
+    }
+
+
+def info(
+    name: Annotated[str | None, typer.Argument(help="Name of a wavefunction.", show_default=False)] = None,
+    server: Annotated[bool, typer.Option("--server", help="About the server and the connections.")] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is known of a wavefunction, or of the server."""
+    if name is None and not server:
+        raise typer.BadParameter("give the name of a wavefunction, or --server")
+
+    async def job(store: Store) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        if name is not None:
+            facts |= await (await store.open(name)).info()
+        if server:
+            facts |= {"server": await store.server_info()}
+        return facts
+
+    facts = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file)
+    if as_json:
+        print_json(facts)
+        return
+    for fact, value in (facts | facts.pop("server", {})).items():
+        if fact == "axes":
+            for axis in value:
+                step = "unknown" if axis["step"] is None else f"{axis['step']:.6g}"
+                typer.echo(
+                    f"axis {axis['name']:11} origin {axis['origin']:.6g}, step {step} {axis['unit'] or ''}"
+                )
+        else:
+            typer.echo(f"{fact:16} {'unknown' if value is None else value}")
+
+
+def get(
+    name: Name,
+    x: Annotated[int, typer.Argument(help="Index along x.", show_default=False)],
+    y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
+    z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
+    t: Annotated[int, typer.Option("--t", "-t", help="Index along t.")] = 0,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print ψ at a point, with modulus, probability density |ψ|² and phase (radians).
+
+    \b
+    Example: qwf get hydrogen 60 48 60
+    """
+
+    async def job(store: Store) -> complex:
+        return await (await store.open(name)).point(x, y, z, t)
+
+    value = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    from ..observables import of_value
+
+    found = {"x": x, "y": y, "z": z, "t": t, "re": value.real, "im": value.imag, **of_value(value)}
+    if as_json:
+        print_json([found])
+    elif quiet:
+        typer.echo(f"{value.real!r},{value.imag!r}")
+    else:
+        typer.echo(
+            f"{value.real!r} {value.imag:+}i  |ψ| {found['modulus']:.10g}  |ψ|² {found['density']:.10g}  "
+            f"phase {found['phase']:.10g}"
+        )
+
+
+def rm(
+    names: Annotated[list[str], typer.Argument(help="Names of wavefunctions.", show_default=False)],
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Delete wavefunctions, and their unfinished loads."""
+
+    async def job(store: Store) -> None:
+        for name in names:
+            await store.remove(name)
+
+    on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    if as_json:
+        print_json({"removed": names})
+    elif not quiet:
+        say(f"removed {', '.join(names)}")

@@ -1,0 +1,93 @@
+"""What `qwf watch` shows: a live table on a terminal, lines elsewhere, or JSON lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Final
+
+from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, ServerSampled
+from .runner import print_json, say
+
+LINE_EVERY: Final = 10.0
+"""Seconds between lines where there is no terminal."""
+
+
+@contextmanager
+def shown_server(*, as_json: bool, quiet: bool) -> Iterator[Hook]:
+    """A hook that shows a server: JSON lines on standard output, a live table, or lines on standard error."""
+    if as_json:
+        yield _json_line
+    elif quiet:
+        yield lambda event: None
+    elif sys.stdout.isatty():
+        with _live() as hook:
+            yield hook
+    else:
+        yield _Lines()
+
+
+def _json_line(event: Event) -> None:
+    if isinstance(event, ServerSampled):
+        print_json({"time": time.time(), **asdict(event.facts)})
+    elif isinstance(event, Noted | GateMoved):
+        print_json({"time": time.time(), **asdict(event)})
+    sys.stdout.flush()
+
+
+def _rows(event: ServerSampled) -> dict[str, Any]:
+    facts = event.facts
+    used = "unknown" if facts.used is None else f"{facts.used / 1e6:,.1f} MB"
+    limit = "none" if facts.limit is None else f"{facts.limit / 1e6:,.1f} MB"
+    return {
+        "server": f"{facts.software or 'unknown'} {facts.version or ''}",
+        "memory": f"{used} of {limit}",
+        "policy": facts.policy or "unknown",
+        "clients": facts.clients,
+        "rejected": facts.rejected,
+        "commands/s": facts.commands_per_second,
+        "network in": None if facts.input_rate is None else f"{facts.input_rate:,.0f} kB/s",
+        "saving": "yes" if facts.saving else "no",
+    }
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._told = -LINE_EVERY
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, ServerSampled) and time.monotonic() - self._told >= LINE_EVERY:
+            self._told = time.monotonic()
+            say(", ".join(f"{name} {value}" for name, value in _rows(event).items()))
+        elif (text := _note(event)) is not None:
+            say(text)
+
+
+def _note(event: Event) -> str | None:
+    if isinstance(event, Noted):
+        return event.text
+    if isinstance(event, GateMoved):
+        return f"{'above the watermark' if event.shut else 'below the watermark'}: {event.reason}"
+    return None
+
+
+@contextmanager
+def _live() -> Iterator[Hook]:
+    from rich.live import Live
+    from rich.table import Table
+
+    with Live(refresh_per_second=4, transient=True) as live:
+
+        def hook(event: Event) -> None:
+            if isinstance(event, ServerSampled):
+                table = Table.grid(padding=(0, 2))
+                for name, value in _rows(event).items():
+                    table.add_row(name, str(value))
+                live.update(table)
+            elif not isinstance(event, MemorySampled) and (text := _note(event)) is not None:
+                live.console.print(text, markup=False, highlight=False)
+
+        yield hook

@@ -1,0 +1,61 @@
+"""Complex values ↔ the bytes of a stored value.
+
+- `c16`: complex128, little-endian, 16 bytes: every bit is kept.
+- `c8`: complex64, little-endian, 8 bytes.
+- `text10`: the older text form, exactly Python's `f"{re:.10f},{im:.10f}"`. It does lose
+  digits (1e-12 becomes 0), and is there for compatibility.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DamagedData, InvalidInput, UsageError
+
+CODECS: Final = ("c16", "c8", "text10")
+_DTYPES: Final[dict[str, np.dtype[Any]]] = {"c16": np.dtype("<c16"), "c8": np.dtype("<c8")}
+
+
+def check_codec(name: str) -> str:
+    """The name, if it is a codec. Raises UsageError otherwise."""
+    if name not in CODECS:
+        raise UsageError(f"unknown codec {name!r}: one of {', '.join(CODECS)}")
+    return name
+
+
+def binary_dtype(codec: str) -> np.dtype[Any] | None:
+    """The dtype of a stored value, or None where values are text."""
+    return _DTYPES.get(codec)
+
+
+def stored(codec: str, values: NDArray[Any]) -> NDArray[Any]:
+    """The values in the codec's dtype (complex128 for text), a view where they are so already.
+
+    Raises InvalidInput if a finite value is too large for complex64.
+    """
+    dtype = _DTYPES.get(codec, np.dtype(np.complex128))
+    with np.errstate(over="ignore"):
+        result: NDArray[Any] = values.astype(dtype, copy=False)
+    if dtype.itemsize < values.dtype.itemsize and not np.array_equal(
+        np.isfinite(values), np.isfinite(result)
+    ):
+        raise InvalidInput("a value is too large for complex64 (3.4e38): use codec c16")
+    return result
+
+
+def decode(codec: str, value: bytes) -> complex:
+    """One stored value as a complex number. Raises DamagedData if it is not of the codec's form."""
+    dtype = _DTYPES.get(codec)
+    try:
+        if dtype is None:
+            re, im = value.split(b",")
+            return complex(float(re), float(im))
+        (number,) = np.frombuffer(value, dtype)
+    except ValueError as error:
+        raise DamagedData(
+            f"a stored value of {len(value)} bytes is not of codec {codec}: {value[:40]!r}"
+        ) from error
+    return complex(number)

@@ -1,0 +1,61 @@
+"""The memory gate: writers pass it before each batch, the watchdog shuts and opens it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anyio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watermarks:
+    """Fractions of the memory limit: the gate shuts at `high` and opens below `low`."""
+
+    high: float = 0.85
+    low: float = 0.75
+
+    def shut(self, fill: float, *, is_shut: bool, nothing_left: bool) -> bool:
+        """Whether the gate should be shut at this fill (used / limit).
+
+        A shut gate opens below `low`, or below `high` once nothing is left to clean.
+        """
+        if not is_shut or nothing_left:
+            return fill >= self.high
+        return fill >= self.low
+
+
+class Gate:
+    """Open at first. Knows since when memory has kept the writers from getting a batch through."""
+
+    def __init__(self) -> None:
+        self._open = anyio.Event()
+        self._open.set()
+        self._pressed_since: float | None = None
+
+    @property
+    def is_shut(self) -> bool:
+        return not self._open.is_set()
+
+    def shut(self) -> None:
+        if not self.is_shut:
+            self._open = anyio.Event()
+        if self._pressed_since is None:
+            self._pressed_since = anyio.current_time()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def relieved(self) -> None:
+        """A batch got through."""
+        if not self.is_shut:
+            self._pressed_since = None
+
+    @property
+    def pressed_for(self) -> float:
+        """Seconds since the gate shut, or since the server first refused a batch, with none through since."""
+        return 0.0 if self._pressed_since is None else anyio.current_time() - self._pressed_since
+
+    async def passed(self) -> None:
+        """Wait until the gate is open."""
+        while self.is_shut:
+            await self._open.wait()

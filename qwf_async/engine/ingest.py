@@ -1,0 +1,355 @@
+"""Ingest: from a source to a published wavefunction, whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import anyio
+
+from ..cleaning import Cleaned, clean, remove_generation, sweep
+from ..codec import check_codec
+from ..errors import DamagedData, DataLost, Interrupted, InvalidInput, QwfError, UsageError
+from ..grid import BoxPlan
+from ..layout import open_layout
+from ..load import Load, LoadTaken, Unfinished
+from ..manifest import JournalEntry, Keys, Manifest, new_generation
+from ..source.base import Source
+from ..store import Store
+from ..wire.batch import Batch
+from .events import Event, Hook, Noted, Progress, Retried
+from .gate import Gate, Watermarks
+from .journal import JournalKeeper
+from .lease import Lease
+from .preflight import check_server
+from .producer import Encoder, Producer
+from .pump import pump
+from .report import Report
+from .shutdown import Shutdown, shutdown_on_signals
+from .sink import ServerSink
+from .verify import differing_chunks
+from .watchdog import Watchdog
+from .writer import Writer
+
+SETTLE_TIME: Final = 2.0
+"""Seconds that may be spent on leaving things tidy after an error or a cancellation."""
+
+
+async def ingest(
+    source: Source,
+    store: Store,
+    name: str,
+    *,
+    layout: str = "flat",
+    codec: str = "c16",
+    writers: int | None = None,
+    max_rate: float | None = None,
+    unfinished: Unfinished = "refuse",
+    overwrite: bool = False,
+    verify: bool = False,
+    allow_nonfinite: bool = False,
+    configure_server: bool = False,
+    force: bool = False,
+    signals: bool = False,
+    hooks: Sequence[Hook] = (),
+) -> Report:
+    """Load ψ from a source into the store under a name, and publish it whole.
+
+    Parameters
+    ----------
+    layout, codec: how it is stored; see `layout` and `codec`.
+    writers: tasks that write at the same time; the setting `writers` if None.
+    max_rate: points per second at most, for a server that others use too.
+    unfinished: what to do about an unfinished load of the name: "refuse", "resume" it, or
+        "discard" it. With "resume" the call can be repeated until it succeeds.
+    overwrite: replace what is published under the name; readers see the old until then.
+    verify: read everything back and compare it, before it is published.
+    allow_nonfinite: store NaN and infinity as they are.
+    configure_server: set what is unfit about the server's settings.
+    force: go on although the server evicts stored data, or the data seems not to fit.
+    signals: let SIGINT, SIGTERM and SIGHUP stop the ingest in two stages (main thread only).
+    hooks: called with each event; see `engine.events`.
+
+    Raises
+    ------
+    InvalidInput: the name or the source's data cannot be used. Nothing is left behind.
+    Refused: the name is held, exists, or has an unfinished load; or the server refuses.
+    OutOfMemory: it will not fit, or the memory gate was shut for too long.
+    ServerUnavailable: the server was away for longer than the setting `deadline`.
+    DataLost: the server lost what it had been given.
+    DamagedData: `verify` found a difference.
+    Interrupted: a signal stopped it.
+    Except after InvalidInput, what was begun stays on the server and can be resumed; the
+    message says so. Cancelling the call leaves it so too.
+    """
+    keys = Keys(prefix=store.settings.prefix, name=name)
+    check_codec(codec)
+    if codec == "text10" and layout != "flat":
+        raise UsageError(f"codec text10 goes with layout flat only, not {layout}")
+    generation = new_generation()
+    wanted = Manifest(
+        generation=generation,
+        layout=layout,
+        codec=codec,
+        grid=source.grid,
+        plan=BoxPlan.cut(source.grid.shape, order=source.order),
+        source=source.spec,
+        fingerprint=source.fingerprint(),
+    )
+    open_layout(layout, keys.base(generation), codec)
+
+    def hook(event: Event) -> None:
+        for each in hooks:
+            each(event)
+
+    await check_server(store, wanted, configure_server=configure_server, force=force, hook=hook)
+    load = await Load.begin(
+        store.pool, keys, wanted, unfinished=unfinished, overwrite=overwrite, ttl=store.settings.ownership_ttl
+    )
+    if isinstance(load, Manifest):
+        return _report(load, name, durability=(await store.facts()).durability, already=True)
+    job = Job(
+        store=store,
+        keys=keys,
+        load=load,
+        encoder=Encoder(
+            source=source,
+            plan=load.manifest.plan,
+            layout=open_layout(layout, keys.base(load.manifest.generation), codec),
+            codec=codec,
+            allow_nonfinite=allow_nonfinite,
+        ),
+        writers=writers or store.settings.writers,
+        max_rate=max_rate if max_rate is not None else store.settings.max_rate,
+        verify=verify,
+        evictable=force,
+        hook=hook,
+    )
+    with one_error():
+        async with shutdown_on_signals(store.settings.drain_timeout, enabled=signals) as shutdown:
+            return await job.run(shutdown)
+    raise AssertionError("unreachable: the job returns or raises")
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One load being filled. `bytes_sent` and `retries` count as it goes."""
+
+    store: Store
+    keys: Keys
+    load: Load
+    encoder: Encoder
+    writers: int
+    max_rate: float | None
+    verify: bool
+    evictable: bool
+    hook: Hook
+    bytes_sent: int = 0
+    retries: int = 0
+    points: int = 0
+    sent_points: int = 0
+    resumed_chunks: int = 0
+    _begun: float = field(default_factory=time.perf_counter)
+
+    async def run(self, shutdown: Shutdown) -> Report:
+        """Fill and publish the load, or leave it so that it can be resumed, and raise."""
+        keeper = JournalKeeper(load=self.load, entries={})
+        try:
+            with shutdown.scope:
+                await self._fill(keeper, shutdown.stopping)
+                if shutdown.signum is None:
+                    await self._verify(keeper.entries)
+                if shutdown.signum is None:
+                    return await self._publish(keeper.entries)
+            await self._settle(keeper)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                lasting = await self._aftermath(error, keeper)
+            if lasting is error:
+                raise
+            raise lasting from error
+        raise Interrupted(
+            f"stopped by signal {shutdown.signum}; {len(keeper.entries)} of {len(self.load.manifest.plan)} chunks "
+            f"of {self.keys.name} are stored: run the same command with --resume",
+            shutdown.signum or 0,
+        )
+
+    async def _fill(self, keeper: JournalKeeper, stopping: anyio.Event) -> None:
+        """Write all chunks that the journal does not hold, and again what it then still lacks."""
+        settings = self.store.settings
+        gate = Gate()
+        lease = Lease(load=self.load)
+        watchdog = Watchdog(
+            gate=gate,
+            probe=self.store.memory,
+            clean=self._clean,
+            watermarks=Watermarks(high=settings.high_watermark, low=settings.low_watermark),
+            interval=settings.sample_interval,
+            timeout=settings.gate_timeout,
+            evictable=self.evictable,
+            hook=self.hook,
+        )
+
+        async def ack(batch: Batch) -> None:
+            self.bytes_sent += batch.nbytes
+            self.points += batch.points
+            self.sent_points += batch.points
+            self._progress()
+            await keeper.ack(batch)
+
+        writer = Writer(
+            sink=ServerSink(self.store.pool),
+            gate=gate,
+            permit=lease.assured,
+            ack=ack,
+            deadline=settings.deadline,
+            hook=self._count_retries,
+        )
+        producer = Producer(encoder=self.encoder, max_rate=self.max_rate)
+        async with anyio.create_task_group() as background:
+            for task in (lease.run, watchdog.run, keeper.run):
+                background.start_soon(task)
+            plan = self.load.manifest.plan
+            entries = await self.load.journal() if self.load.resumed else {}
+            self.resumed_chunks = len(entries)
+            lacking = len(plan) + 1
+            while len(entries) < len(plan) and not stopping.is_set():
+                if len(plan) - len(entries) >= lacking:
+                    raise DataLost(f"the server keeps losing what it is given: {lacking} chunks are missing")
+                lacking = len(plan) - len(entries)
+                keeper.entries = entries
+                self.points = sum(plan[number].box.points for number in entries)
+                self._progress()
+                await pump(
+                    (number for number in range(len(plan)) if number not in entries),
+                    producer,
+                    writer,
+                    writers=self.writers,
+                    stream_bytes=settings.stream_bytes,
+                    stopping=stopping,
+                )
+                await keeper.flush()
+                await self.load.renew()
+                entries = await self.load.journal()
+            keeper.entries = entries
+            background.cancel_scope.cancel()
+
+    async def _verify(self, entries: dict[int, JournalEntry]) -> None:
+        """Compare what is stored with what was sent, if that was asked for. Raises DamagedData."""
+        if not self.verify:
+            return
+        differing = await differing_chunks(
+            self.store.pool, self.encoder.layout, self.load.manifest.plan, entries, readers=self.writers
+        )
+        if differing:
+            await self.load.forget(differing)
+            raise DamagedData(
+                f"{len(differing)} of {len(entries)} chunks of {self.keys.name} differ from what was sent "
+                f"(first: chunk {min(differing)}); nothing was published"
+            )
+
+    async def _publish(self, entries: dict[int, JournalEntry]) -> Report:
+        grid = self.load.manifest.grid
+        weight = math.fsum(entry.weight for entry in entries.values())
+        norm = None if grid.cell_volume is None else weight * grid.cell_volume / grid.shape[0]
+        manifest = await self.load.publish(norm)
+        seconds = time.perf_counter() - self._begun
+        await sweep(self.store.pool, self.keys, batch=self.store.settings.clean_batch)
+        durability = await self.store.secure()
+        report = _report(manifest, self.keys.name, durability=durability)
+        return replace(
+            report,
+            bytes_sent=self.bytes_sent,
+            seconds=seconds,
+            points_per_s=self.sent_points / seconds,
+            bytes_per_point=await self.store.bytes_per_point(manifest, self.keys.name),
+            retries=self.retries,
+            resumed_chunks=self.resumed_chunks,
+            verified=self.verify,
+        )
+
+    async def _aftermath(self, error: BaseException, keeper: JournalKeeper) -> BaseException:
+        """Leave things tidy after an error, and return the error to raise."""
+        cause = first_error(error)
+        if isinstance(cause, InvalidInput):
+            with anyio.move_on_after(SETTLE_TIME):
+                await self.load.discard()
+                await sweep(self.store.pool, self.keys, batch=self.store.settings.clean_batch)
+            return cause
+        if isinstance(cause, DataLost | LoadTaken):
+            with anyio.move_on_after(SETTLE_TIME):
+                await remove_generation(self.store.pool, self.keys, self.load.manifest)
+            return cause
+        await self._settle(keeper)
+        if isinstance(cause, QwfError):
+            return type(cause)(f"{cause}; what was stored can be resumed with --resume")
+        return cause
+
+    async def _settle(self, keeper: JournalKeeper) -> None:
+        """Record what is applied and give the name up, within SETTLE_TIME."""
+        with anyio.move_on_after(SETTLE_TIME, shield=True):
+            try:
+                await keeper.flush()
+                await self.load.release()
+            except QwfError as error:
+                self.hook(Noted(text=f"the load could not be released: {error}", warning=True))
+
+    async def _clean(self) -> Cleaned:
+        settings = self.store.settings
+        return await clean(
+            self.store.pool,
+            settings.prefix,
+            batch=settings.clean_batch,
+            keep_interrupted=settings.keep_interrupted,
+        )
+
+    def _progress(self) -> None:
+        total = self.load.manifest.points
+        self.hook(Progress(points=self.points, total=total, bytes_sent=self.bytes_sent))
+
+    def _count_retries(self, event: Event) -> None:
+        if isinstance(event, Retried):
+            self.retries += 1
+        self.hook(event)
+
+
+def first_error(error: BaseException) -> BaseException:
+    """The first error of nested groups: what went wrong before the rest was cancelled."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Raise the first error of an ExceptionGroup in its place."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+def _report(manifest: Manifest, name: str, *, durability: str, already: bool = False) -> Report:
+    return Report(
+        name=name,
+        generation=manifest.generation,
+        layout=manifest.layout,
+        codec=manifest.codec,
+        shape=manifest.grid.shape,
+        points=manifest.points,
+        bytes_sent=0,
+        seconds=0.0,
+        points_per_s=0.0,
+        bytes_per_point=None,
+        retries=0,
+        spooled_chunks=0,
+        resumed_chunks=0,
+        verified=False,
+        norm=manifest.norm,
+        durability=durability,
+        already=already,
+    )

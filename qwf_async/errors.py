@@ -1,0 +1,80 @@
+"""One root, few leaves: every error that a user can cause or meet, with its exit code.
+
+Errors of redis-py, the operating system and the data libraries are translated into
+these at the boundary where they arise, `raise … from`. A message says what happened,
+where, and what to do about it, in one line.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class QwfError(Exception):
+    """Root of all errors raised by this package on purpose.
+
+    `exit_code` is what the command line exits with when the error reaches it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(QwfError):
+    """The request itself makes no sense: an unknown option value, a URL that does not parse."""
+
+    exit_code = 2
+
+
+class ServerUnavailable(QwfError):
+    """No connection to the server, or it was lost for longer than the deadline."""
+
+    exit_code = 3
+
+
+class DataLost(QwfError):
+    """The server lost what it had been given: it was flushed, or came back empty or older."""
+
+    exit_code = 3
+
+
+class OutOfMemory(QwfError):
+    """The data will not fit, the memory gate was shut for too long, or the server would evict it."""
+
+    exit_code = 4
+
+
+class DamagedData(QwfError):
+    """Stored data is not what its manifest says, or a verification found a difference."""
+
+    exit_code = 5
+
+
+class ReplayOwed(QwfError):
+    """The whole source is safe in the spool; only its replay to the server is owed."""
+
+    exit_code = 6
+
+
+class InvalidInput(QwfError):
+    """A file, array, state, name or index that cannot be used, or that does not exist."""
+
+    exit_code = 7
+
+
+class Refused(QwfError):
+    """Refused by the server (permission, password, wrong type) or by the state of things there."""
+
+    exit_code = 8
+
+
+class Interrupted(QwfError):
+    """A signal asked the job to stop; what was begun can be resumed."""
+
+    def __init__(self, message: str, signum: int) -> None:
+        super().__init__(message)
+        self.signum = signum
+
+    @property
+    def status(self) -> int:
+        """Exit status by shell convention: 128 + signal number."""
+        return 128 + self.signum

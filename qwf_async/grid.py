@@ -1,0 +1,284 @@
+"""Grids, boxes and chunks: which points there are and in what pieces they travel.
+
+A wavefunction is indexed [t, x, y, z] everywhere in this module. Everything here is a
+pure function of numbers: no connection, no file, no array of points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InvalidInput
+
+AXIS_NAMES: Final = ("t", "x", "y", "z")
+CHUNK_POINTS: Final = 65_536
+"""Points in a chunk, about: large enough that work per chunk is free, small enough to hold dozens."""
+
+Shape4 = tuple[int, int, int, int]
+Order = Literal["C", "F"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """Where the points of one axis lie: point i at `origin + i * step`.
+
+    `step` None means that the spacing is not known (a bare array): nothing is guessed.
+    `unit` is a name, by default of Hartree atomic units (`bohr` = a0, `hbar/Eh`).
+    `periodic` says that the end point is left out, because it is the first point again.
+    """
+
+    origin: float = 0.0
+    step: float | None = None
+    unit: str | None = None
+    periodic: bool = True
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.origin):
+            raise InvalidInput(f"axis origin {self.origin!r} is not a finite number")
+        if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
+            raise InvalidInput(f"axis step {self.step!r} must be a finite number above 0")
+
+
+UNKNOWN_AXIS: Final = Axis()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A block of points, half open: `start[a] <= i < stop[a]` on each of the axes t, x, y, z."""
+
+    start: Shape4
+    stop: Shape4
+
+    @property
+    def shape(self) -> Shape4:
+        return _shape4(b - a for a, b in zip(self.start, self.stop, strict=True))
+
+    @property
+    def points(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice, slice]:
+        return self.within(Box(start=(0, 0, 0, 0), stop=self.stop))
+
+    def within(self, outer: Box) -> tuple[slice, slice, slice, slice]:
+        """Slices that cut this box out of an array that holds `outer`."""
+        ends = zip(self.start, self.stop, outer.start, strict=True)
+        t, x, y, z = (slice(a - first, b - first) for a, b, first in ends)
+        return t, x, y, z
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Shape and axes of a wavefunction ψ[t, x, y, z].
+
+    A state of fewer dimensions has size-1 axes at the end (1-D: y = z = 1). Units are
+    Hartree atomic units (ħ = m_e = e = 1) unless an axis says otherwise.
+    """
+
+    shape: Shape4
+    axes: tuple[Axis, Axis, Axis, Axis] = (UNKNOWN_AXIS,) * 4
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 4 or len(self.axes) != 4:
+            raise InvalidInput(f"a grid has four axes t, x, y, z; got the shape {self.shape}")
+        for name, size in zip(AXIS_NAMES, self.shape, strict=True):
+            if size < 1:
+                raise InvalidInput(f"axis {name} of the grid has {size} points; it needs at least 1")
+        if self.points > 2**62:
+            raise InvalidInput(f"a grid of {self.points:.3g} points is beyond what can be counted")
+
+    @classmethod
+    def cube(cls, n: int, *, box: float | None = None, frames: int = 1, dt: float | None = None) -> Grid:
+        """A cubic grid of n³ points a frame; `box` is the edge in bohr, `dt` the time step in ħ/Eh."""
+        return cls.of((n, n, n), box=None if box is None else (box,) * 3, frames=frames, dt=dt)
+
+    @classmethod
+    def of(
+        cls,
+        sizes: Sequence[int],
+        *,
+        box: Sequence[float] | None = None,
+        frames: int = 1,
+        dt: float | None = None,
+    ) -> Grid:
+        """A grid of one to three spatial sizes (x, y, z), periodic and centred on 0.
+
+        `box` gives the extent of each axis in bohr; without it the spacing stays unknown
+        until a source that has a natural extent sets it. Raises InvalidInput for sizes
+        below 1, more than three sizes, or extents that do not match the sizes.
+        """
+        if not 1 <= len(sizes) <= 3:
+            raise InvalidInput(f"a grid has 1 to 3 spatial sizes, got {len(sizes)}")
+        x, y, z = (*sizes, 1, 1)[:3]
+        step = Axis(step=dt, unit="hbar/Eh") if dt is not None else UNKNOWN_AXIS
+        grid = cls(shape=(frames, x, y, z), axes=(step, UNKNOWN_AXIS, UNKNOWN_AXIS, UNKNOWN_AXIS))
+        return grid if box is None else grid.with_box(box)
+
+    @property
+    def dimensions(self) -> int:
+        """Spatial dimensions that have more than one point, at least 1."""
+        return max((i for i in (1, 2, 3) if self.shape[i] > 1), default=1)
+
+    @property
+    def points(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def frame_points(self) -> int:
+        return math.prod(self.shape[1:])
+
+    @property
+    def whole(self) -> Box:
+        return Box(start=(0, 0, 0, 0), stop=self.shape)
+
+    @property
+    def cell_volume(self) -> float | None:
+        """dV in bohr^d over the spatial axes that have more than one point; None if unknown."""
+        volume = 1.0
+        for size, axis in zip(self.shape[1:], self.axes[1:], strict=True):
+            if size > 1:
+                if axis.step is None:
+                    return None
+                volume *= axis.step
+        return volume
+
+    def with_box(self, extents: Sequence[float], *, centred: bool = True) -> Grid:
+        """The same points laid over the given extents (bohr): step = extent / size, end left out."""
+        if len(extents) == 1:
+            extents = tuple(extents) * self.dimensions
+        if not self.dimensions <= len(extents) <= 3:
+            raise InvalidInput(f"{len(extents)} extents given for a grid of {self.dimensions} dimensions")
+        axes = list(self.axes)
+        for i, extent in enumerate(extents, start=1):
+            if not (math.isfinite(extent) and extent > 0):
+                raise InvalidInput(f"the extent of axis {AXIS_NAMES[i]} is {extent}; it must be above 0")
+            if self.shape[i] > 1:
+                origin = -extent / 2 if centred else 0.0
+                axes[i] = Axis(origin=origin, step=extent / self.shape[i], unit="bohr")
+        return replace(self, axes=(axes[0], axes[1], axes[2], axes[3]))
+
+    def with_time_step(self, dt: float) -> Grid:
+        """The same grid with frames at 0, dt, 2·dt, … (dt in ħ/Eh)."""
+        return replace(self, axes=(Axis(step=dt, unit="hbar/Eh"), *self.axes[1:]))
+
+    def coordinates(self, axis: int, start: int, stop: int) -> NDArray[np.float64]:
+        """Positions of the points start … stop−1 of an axis, float64, in the axis's unit.
+
+        Raises InvalidInput if the axis has more than one point and an unknown spacing.
+        """
+        a = self.axes[axis]
+        if a.step is None and self.shape[axis] > 1:
+            raise InvalidInput(f"the spacing of axis {AXIS_NAMES[axis]} is not known: give --box or --dt")
+        return a.origin + np.arange(start, stop, dtype=np.float64) * (a.step or 0.0)
+
+    def index(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Shape4:
+        """The array index [t, x, y, z] of a point named x, y, z, t. Raises InvalidInput outside the grid."""
+        point = (t, x, y, z)
+        for name, i, size in zip(AXIS_NAMES, point, self.shape, strict=True):
+            if not 0 <= i < size:
+                raise InvalidInput(f"{name} = {i} is outside the grid: {name} runs from 0 to {size - 1}")
+        return point
+
+    def to_json(self) -> dict[str, Any]:
+        """Shape and axes as plain values, for the manifest."""
+        axes = [
+            {"name": n, "origin": a.origin, "step": a.step, "unit": a.unit, "periodic": a.periodic}
+            for n, a in zip(AXIS_NAMES, self.axes, strict=True)
+        ]
+        return {"shape": list(self.shape), "axes": axes}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Grid:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
+        t, x, y, z = (
+            Axis(origin=a["origin"], step=a["step"], unit=a["unit"], periodic=a["periodic"])
+            for a in value["axes"]
+        )
+        return cls(shape=_shape4(int(n) for n in value["shape"]), axes=(t, x, y, z))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One numbered piece of a plan; the number means the same for as long as the data is kept."""
+
+    number: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxPlan:
+    """The grid cut into boxes of `chunk` points along each axis; the last ones are smaller.
+
+    Chunks are numbered with the axis `order` names as slowest changing slowest: "C" is
+    time order, "F" the order of a Fortran file.
+    """
+
+    shape: Shape4
+    chunk: Shape4
+    order: Order = "C"
+
+    def __post_init__(self) -> None:
+        if self.order not in ("C", "F"):
+            raise InvalidInput(f"chunk order {self.order!r} is neither C nor F")
+        for size, piece in zip(self.shape, self.chunk, strict=True):
+            if not 1 <= piece <= size:
+                raise InvalidInput(f"chunks of {self.chunk} do not fit a grid of {self.shape}")
+
+    @classmethod
+    def cut(cls, shape: Shape4, *, order: Order = "C", points: int = CHUNK_POINTS) -> BoxPlan:
+        """Chunks of at most about `points` points, whole along the axes that change fastest."""
+        chunk = [1, 1, 1, 1]
+        room = points
+        for axis in (3, 2, 1, 0) if order == "C" else (0, 1, 2, 3):
+            chunk[axis] = max(1, min(shape[axis], room))
+            room //= chunk[axis]
+        return cls(shape=shape, chunk=_shape4(chunk), order=order)
+
+    @property
+    def counts(self) -> Shape4:
+        """Chunks along each axis."""
+        return _shape4(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
+
+    def __len__(self) -> int:
+        return math.prod(self.counts)
+
+    def __getitem__(self, number: int) -> Chunk:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        place = [0, 0, 0, 0]
+        rest = number
+        for axis in (3, 2, 1, 0) if self.order == "C" else (0, 1, 2, 3):
+            rest, place[axis] = divmod(rest, self.counts[axis])
+        start = _shape4(p * c for p, c in zip(place, self.chunk, strict=True))
+        stop = _shape4(min(a + c, n) for a, c, n in zip(start, self.chunk, self.shape, strict=True))
+        return Chunk(number=number, box=Box(start=start, stop=stop))
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return (self[number] for number in range(len(self)))
+
+    def holding(self, index: Shape4) -> int:
+        """The number of the chunk that holds the point [t, x, y, z]."""
+        number = 0
+        for axis in (0, 1, 2, 3) if self.order == "C" else (3, 2, 1, 0):
+            number = number * self.counts[axis] + index[axis] // self.chunk[axis]
+        return number
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "box", "chunk": list(self.chunk), "order": self.order, "count": len(self)}
+
+    @classmethod
+    def from_json(cls, shape: Shape4, value: Mapping[str, Any]) -> BoxPlan:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
+        return cls(shape=shape, chunk=_shape4(int(n) for n in value["chunk"]), order=value["order"])
+
+
+def _shape4(sizes: Iterator[int] | Sequence[int] | Any) -> Shape4:
+    t, x, y, z = sizes
+    return t, x, y, z

@@ -1,0 +1,170 @@
+"""Layout flat: one hash, one field a point, so that any client finds a point with HGET."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ..codec import binary_dtype, decode
+from ..errors import DamagedData
+from ..grid import Box, Chunk, Shape4
+from ..wire import text10
+from ..wire.batch import Batch, Buffer, Part, byte_view
+from ..wire.fields import field_name, records
+from ..wire.resp import head
+
+FIELDS_A_REQUEST: Final = 512
+"""Fields in one HSET: from about 500 on a request's own cost no longer shows (24 to 60 KB)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flat:
+    """Field `x{x}_y{y}_z{z}_t{t}` of the key `{base}:s0` holds one value of the codec."""
+
+    base: bytes
+    codec: str
+
+    @property
+    def key(self) -> bytes:
+        return self.base + b":s0"
+
+    def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
+        dtype = binary_dtype(self.codec)
+        if dtype is None:
+            runs, digest = _text_runs(chunk.box, values)
+        else:
+            runs, digest = _binary_runs(chunk.box, values, dtype)
+        requests, buffers = _requests(b"HSET", self.key, runs, chunk.box.points, strings=2)
+        part = Part(key=self.key, requests=requests, buffers=buffers)
+        return Batch(chunk=chunk.number, points=chunk.box.points, parts=(part,), digest=digest, weight=weight)
+
+    def locate(self, index: Shape4) -> tuple[bytes, bytes]:
+        t, x, y, z = index
+        return self.key, field_name(x, y, z, t)
+
+    def keys(self) -> Iterator[bytes]:
+        yield self.key
+
+    def requests(self, box: Box) -> Sequence[Part]:
+        runs = [_run(block.data) for block in records(box, b"")]
+        count, buffers = _requests(b"HMGET", self.key, runs, box.points, strings=1)
+        return (Part(key=self.key, requests=count, buffers=buffers),)
+
+    def values(self, box: Box, replies: Sequence[Any]) -> tuple[NDArray[Any], int]:
+        dtype = binary_dtype(self.codec)
+        found = list(chain.from_iterable(replies))
+        blocks = [block.box for block in records(box, b"")]
+        if dtype is None:
+            return self._texts(box, blocks, found)
+        values = np.empty(box.shape, dtype)
+        begin = 0
+        for block in blocks:
+            some = found[begin : begin + block.points]
+            begin += block.points
+            try:
+                values[block.within(box)] = np.frombuffer(b"".join(some), dtype).reshape(block.shape)
+            except (TypeError, ValueError):
+                self._name_damage(block, some, dtype.itemsize)
+                raise
+        return values, xxhash.xxh3_64_intdigest(byte_view(values))
+
+    def _texts(self, box: Box, blocks: Sequence[Box], found: Sequence[bytes]) -> tuple[NDArray[Any], int]:
+        values = np.empty(box.shape, np.complex128)
+        in_order = np.empty(box.shape, object)
+        begin = 0
+        for block in blocks:
+            some = found[begin : begin + block.points]
+            begin += block.points
+            try:
+                data = np.frombuffer(b"".join(some), np.uint8)
+                texts = text10.Texts(data=data, lengths=np.array([len(text) for text in some], np.int64))
+                values[block.within(box)] = text10.decode(texts).reshape(block.shape)
+            except (TypeError, ValueError):
+                self._name_damage(block, some, None)
+                raise
+            in_order[block.within(box)] = np.array(some, object).reshape(block.shape)
+        return values, xxhash.xxh3_64_intdigest(b"".join(in_order.reshape(-1)))
+
+    def _name_damage(self, block: Box, values: Sequence[Any], size: int | None) -> None:
+        """Raise DamagedData for the first value of a block that is missing or of the wrong form."""
+        for i, value in enumerate(values):
+            if value is None or (len(value) != size if size else not _is_text(value)):
+                place = np.unravel_index(i, block.shape)
+                t, x, y, z = (int(p) + start for p, start in zip(place, block.start, strict=True))
+                what = "lacks" if value is None else f"holds {len(value)} bytes that are no {self.codec} in"
+                raise DamagedData(f"{self.key.decode()} {what} the field {field_name(x, y, z, t).decode()}")
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        decode("text10", value)
+    except DamagedData:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """Records one after the other: record i ends at byte `ends[i]` of `data`."""
+
+    data: memoryview
+    ends: NDArray[np.int64]
+
+
+def _run(data: NDArray[np.uint8]) -> _Run:
+    """Records that all have the length of the last axis."""
+    size = data.shape[-1]
+    return _Run(data=byte_view(data), ends=np.arange(size, data.size + 1, size, dtype=np.int64))
+
+
+def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[list[_Run], int]:
+    tail = b"$%d\r\n%s\r\n" % (dtype.itemsize, bytes(dtype.itemsize))
+    runs = []
+    for block in records(box, tail):
+        data = block.data
+        size = data.shape[-1]
+        place: NDArray[Any] = np.ndarray(
+            block.box.shape, dtype, data, size - 2 - dtype.itemsize, data.strides[:4]
+        )
+        place[...] = values[block.box.within(box)]
+        runs.append(_run(data))
+    return runs, xxhash.xxh3_64_intdigest(byte_view(np.ascontiguousarray(values)))
+
+
+def _text_runs(box: Box, values: NDArray[Any]) -> tuple[list[_Run], int]:
+    texts = text10.encode(values)
+    numbers = np.arange(box.points).reshape(box.shape)
+    runs = []
+    for block in records(box, b""):
+        fields = block.data.reshape(-1, block.data.shape[-1])
+        data, ends = text10.records(fields, texts, numbers[block.box.within(box)].reshape(-1))
+        runs.append(_Run(data=byte_view(data), ends=ends))
+    return runs, xxhash.xxh3_64_intdigest(byte_view(texts.data))
+
+
+def _requests(
+    command: bytes, key: bytes, runs: Iterable[_Run], points: int, *, strings: int
+) -> tuple[int, list[Buffer]]:
+    """Requests of FIELDS_A_REQUEST records each, of so many strings, cut from the runs without copying."""
+    buffers: list[Buffer] = []
+    requests, room = 0, 0
+    for run in runs:
+        done, start = 0, 0
+        while done < len(run.ends):
+            if room == 0:
+                room = min(FIELDS_A_REQUEST, points)
+                points -= room
+                requests += 1
+                buffers.append(head(command, key, strings * room))
+            taken = min(room, len(run.ends) - done)
+            done, room = done + taken, room - taken
+            stop = int(run.ends[done - 1])
+            buffers.append(run.data[start:stop])
+            start = stop
+    return requests, buffers

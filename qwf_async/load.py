@@ -1,0 +1,276 @@
+"""The life of a load: begun, journalled, published; or released, resumed, discarded.
+
+A load is an ingest under way. It writes under a generation of its own that no reader
+sees, and one script publishes it whole. See `scripts` for what is checked there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from .errors import DamagedData, DataLost, Refused
+from .manifest import JournalEntry, Keys, Manifest, text_fields
+from .owner import Owner
+from .scripts import BEGIN, DISCARD, LOOK, PUBLISH, RENEW
+from .server.connection import Pool
+
+Unfinished = Literal["refuse", "resume", "discard"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """A load as another process finds it on the server."""
+
+    manifest: Manifest
+    overwrites: str
+    owner: Owner
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str], where: str) -> UnderWay:
+        try:
+            return cls(
+                manifest=Manifest.from_fields(fields, where),
+                overwrites=fields["overwrites"],
+                owner=Owner.from_fields(fields),
+            )
+        except (KeyError, ValueError) as error:
+            raise DamagedData(f"{where} is not the record of a load: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What there is of a name: what is published, what is under way, and the server's time (ms)."""
+
+    published: Manifest | None
+    under_way: UnderWay | None
+    now: int
+
+
+async def look(pool: Pool, keys: Keys) -> Situation:
+    """Read the situation of a name in one step. Raises DamagedData if a foreign hash is in the way."""
+    meta, load, now = await pool.call("EVAL", LOOK, 2, keys.meta, keys.load, doing=f"reading {keys.meta}")
+    published = Manifest.from_fields(text_fields(meta), keys.meta) if meta else None
+    under_way = UnderWay.from_fields(text_fields(load), keys.load) if load else None
+    return Situation(published=published, under_way=under_way, now=int(now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What beginning a load means: the manifest it goes by, what it replaces, what becomes trash first."""
+
+    manifest: Manifest
+    overwrites: Manifest | None
+    discards: Manifest | None = None
+    resumed: bool = False
+    finished: bool = False
+
+
+def decide(
+    name: str, seen: Situation, wanted: Manifest, *, unfinished: Unfinished, overwrite: bool
+) -> Beginning:
+    """What to do about a name that may hold something already. Pure.
+
+    Raises Refused, saying what stands in the way and which option gets past it.
+    """
+    published, load = seen.published, seen.under_way
+    if load is None:
+        if published is None:
+            return Beginning(manifest=wanted, overwrites=None)
+        if unfinished == "resume" and not published.differences(wanted):
+            return Beginning(manifest=published, overwrites=None, finished=True)
+        if not overwrite:
+            raise Refused(f"{name} exists already: --overwrite replaces it")
+        return Beginning(manifest=wanted, overwrites=published)
+    if load.owner.holds(seen.now):
+        raise Refused(f"{name} is being loaded by {load.owner.describe()}: wait for it, or stop it")
+    if unfinished == "resume":
+        differences = load.manifest.differences(wanted)
+        if differences:
+            raise Refused(
+                f"the unfinished load of {name} cannot be resumed, it differs in {'; '.join(differences)}: "
+                "--discard throws it away"
+            )
+        return Beginning(manifest=load.manifest, overwrites=published, resumed=True)
+    if unfinished == "discard":
+        if published is not None and not (overwrite or load.overwrites):
+            raise Refused(f"{name} exists already: --overwrite --discard replaces it")
+        return Beginning(manifest=wanted, overwrites=published, discards=load.manifest)
+    raise Refused(
+        f"there is an unfinished load of {name}: --resume goes on with it, --discard throws it away"
+    )
+
+
+def trash_entry(manifest: Manifest | None, now: int) -> str:
+    """What is needed to find the keys of a generation later, as JSON. `now` in ms of the server's clock."""
+    if manifest is None:
+        return ""
+    return json.dumps({"layout": manifest.layout, "codec": manifest.codec, "since": now})
+
+
+class Load:
+    """A load that this process owns, until it is published, released or discarded."""
+
+    def __init__(
+        self, pool: Pool, keys: Keys, beginning: Beginning, owner: Owner, ttl: float, now: int
+    ) -> None:
+        self.manifest = beginning.manifest
+        self.overwrites = beginning.overwrites
+        self.resumed = beginning.resumed
+        self.ttl = ttl
+        self._pool = pool
+        self._keys = keys
+        self._owner = owner
+        self._began = now
+
+    @classmethod
+    async def begin(
+        cls,
+        pool: Pool,
+        keys: Keys,
+        wanted: Manifest,
+        *,
+        unfinished: Unfinished,
+        overwrite: bool,
+        ttl: float,
+    ) -> Load | Manifest:
+        """Take the name. Returns the manifest instead if the very same thing is published already.
+
+        `ttl` (s): for how long the name is held without renewal. Raises Refused if the name
+        cannot be had.
+        """
+        owner = Owner.here()
+        while True:
+            seen = await look(pool, keys)
+            beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
+            if beginning.finished:
+                return beginning.manifest
+            manifest, replaced = beginning.manifest, beginning.overwrites
+            fields = manifest.to_fields() | {"overwrites": replaced.generation if replaced else ""}
+            done = await pool.call(
+                "EVAL", BEGIN, 3, keys.meta, keys.load, keys.trash,
+                seen.published.generation if seen.published else "",
+                seen.under_way.owner.token if seen.under_way else "",
+                int(ttl * 1000),
+                beginning.discards.generation if beginning.discards else "",
+                trash_entry(beginning.discards, seen.now),
+                *_flat(fields | owner.to_fields()),
+                doing=f"beginning the load of {keys.name}",
+            )  # fmt: skip
+            if done or await _is_ours(pool, keys, owner):
+                await pool.call("HSET", keys.names, keys.name, manifest.generation)
+                return cls(pool, keys, beginning, owner, ttl, seen.now)
+
+    async def renew(self) -> None:
+        """Hold the name for another `ttl` seconds.
+
+        Raises DataLost if the load is gone from the server (it was flushed, or came back
+        empty), and LoadTaken if another process has it.
+        """
+        await self._hold(int(self.ttl * 1000))
+
+    async def release(self) -> None:
+        """Give the name up, with the load left as it is for another process to resume."""
+        await self._hold(0)
+
+    async def journal(self) -> dict[int, JournalEntry]:
+        """The chunks that the journal holds. Raises DamagedData if it is not a journal of ours."""
+        key = self._keys.journal(self.manifest.generation)
+        reply = text_fields(await self._pool.call("HGETALL", key))
+        try:
+            entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
+        except ValueError as error:
+            raise DamagedData(f"{key} is not a journal: {error}; --discard begins anew") from error
+        if any(not 0 <= number < len(self.manifest.plan) for number in entries):
+            raise DamagedData(f"{key} names chunks that the plan does not have; --discard begins anew")
+        return entries
+
+    async def record(self, entries: Mapping[int, JournalEntry]) -> None:
+        """Write down that the server has applied these chunks."""
+        key = self._keys.journal(self.manifest.generation)
+        fields = {str(number): entry.to_text() for number, entry in entries.items()}
+        await self._pool.call("HSET", key, *_flat(fields), doing=f"writing {key}")
+
+    async def forget(self, numbers: Iterable[int]) -> None:
+        """Take chunks out of the journal, so that they are written again when the load is resumed."""
+        key = self._keys.journal(self.manifest.generation)
+        await self._pool.call("HDEL", key, *numbers, doing=f"writing {key}")
+
+    async def publish(self, norm: float | None) -> Manifest:
+        """Make the load what readers see, all at once; what it replaces becomes trash.
+
+        Raises DataLost if the load or part of its journal is gone, Refused if it is
+        no longer ours or if what it was to replace has changed.
+        """
+        manifest = self.manifest.published(norm)
+        replaced = self.overwrites
+        for late in (True, False):
+            outcome = await self._pool.call(
+                "EVAL", PUBLISH, 4,
+                self._keys.meta, self._keys.load, self._keys.journal(manifest.generation), self._keys.trash,
+                self._owner.token, manifest.generation, len(manifest.plan),
+                replaced.generation if replaced else "", trash_entry(replaced, self._began),
+                *_flat(manifest.to_fields()),
+                doing=f"publishing {self._keys.name}",
+            )  # fmt: skip
+            if outcome != b"late" or not late:
+                break
+            await self.renew()  # slept past the deadline, but nobody took the load: it is ours again
+        if outcome == b"done" or (outcome == b"gone" and await self._is_published()):
+            return manifest
+        if outcome == b"holes":
+            raise DataLost(
+                f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
+                "run the same command with --resume"
+            )
+        if outcome == b"changed":
+            raise Refused(
+                f"{self._keys.name} was changed by another process while this load ran; not published"
+            )
+        await self.renew()
+        raise Refused(f"the load of {self._keys.name} is not ours any more; not published")
+
+    async def discard(self) -> bool:
+        """Turn the load into trash. False if it is not ours any more."""
+        return bool(
+            await self._pool.call(
+                "EVAL", DISCARD, 2, self._keys.load, self._keys.trash,
+                self._owner.token, "", self.manifest.generation, trash_entry(self.manifest, self._began),
+            )
+        )  # fmt: skip
+
+    async def _is_published(self) -> bool:
+        """Whether publishing was done after all, by a request whose reply was lost."""
+        generation = await self._pool.call("HGET", self._keys.meta, "generation")
+        return bool(generation == self.manifest.generation.encode())
+
+    async def _hold(self, ttl: int) -> None:
+        owner = await self._pool.call("EVAL", RENEW, 1, self._keys.load, self._owner.token, ttl)
+        if owner == self._owner.token.encode():
+            return
+        if not owner:
+            raise DataLost(
+                f"the load of {self._keys.name} is gone from the server, which was flushed or came back "
+                "empty: nothing was published; run the command again"
+            )
+        seen = await look(self._pool, self._keys)
+        who = seen.under_way.owner.describe() if seen.under_way else "another process"
+        raise LoadTaken(
+            f"the load of {self._keys.name} was taken over by {who} while this process did not answer"
+        )
+
+
+class LoadTaken(Refused):
+    """Another process owns the load now."""
+
+
+async def _is_ours(pool: Pool, keys: Keys, owner: Owner) -> bool:
+    """Whether beginning was done after all, by a request whose reply was lost."""
+    seen = await look(pool, keys)
+    return seen.under_way is not None and replace(seen.under_way.owner, deadline=0) == owner
+
+
+def _flat(fields: Mapping[str, str]) -> list[Any]:
+    return [item for pair in fields.items() for item in pair]

@@ -1,0 +1,181 @@
+"""What a stored wavefunction says about itself, and the names of its keys.
+
+Pure values: nothing here talks to a server. The fields and keys are a public contract;
+other clients read them. Format version 1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from .errors import DamagedData, InvalidInput
+from .grid import BoxPlan, Grid
+
+FORMAT: Final = 1
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """The name, if it may stand in a key. Raises InvalidInput otherwise."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"the {what} {name!r} may hold only letters, digits, '.', '_' and '-' (1 to 128)")
+    return name
+
+
+def new_generation() -> str:
+    """16 random hex digits, never used twice."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The keys of one name. Control keys share a hash tag, so that one script may change them together."""
+
+    prefix: str
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.prefix, "key prefix")
+        check_name(self.name)
+
+    def control(self, what: str) -> str:
+        return f"{self.prefix}:{{{self.name}}}:{what}"
+
+    @property
+    def meta(self) -> str:
+        return self.control("meta")
+
+    @property
+    def load(self) -> str:
+        return self.control("load")
+
+    @property
+    def trash(self) -> str:
+        return self.control("trash")
+
+    @property
+    def scratch(self) -> str:
+        return self.control("scratch")
+
+    @property
+    def names(self) -> str:
+        return f"{self.prefix}:names"
+
+    def journal(self, generation: str) -> str:
+        return self.control(f"journal:{generation}")
+
+    def base(self, generation: str) -> bytes:
+        """The beginning of every data key of a generation."""
+        return f"{self.prefix}:{self.name}:{generation}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that is needed to find and understand the points of one generation.
+
+    `source` is the source's text and `fingerprint` its fingerprint. `norm` is Σ|ψ|²dV
+    averaged over the frames, None while loading or if the grid spacing is not known.
+    """
+
+    generation: str
+    layout: str
+    codec: str
+    grid: Grid
+    plan: BoxPlan
+    source: str
+    fingerprint: str
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    norm: float | None = None
+
+    @property
+    def points(self) -> int:
+        return self.grid.points
+
+    def published(self, norm: float | None) -> Manifest:
+        """The same, with its norm and the time of now."""
+        return replace(self, norm=norm, created=datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def differences(self, other: Manifest) -> list[str]:
+        """What keeps `other` from being a continuation of this, in words; empty if nothing does."""
+        pairs = {
+            "source": (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})"),
+            "layout": (self.layout, other.layout),
+            "codec": (self.codec, other.codec),
+            "grid": (self.grid.to_json(), other.grid.to_json()),
+        }
+        if self.fingerprint == other.fingerprint:
+            del pairs["source"]
+        return [f"{what}: stored {a}, given {b}" for what, (a, b) in pairs.items() if a != b]
+
+    def to_fields(self) -> dict[str, str]:
+        """The fields of the meta hash (without those that only a load has)."""
+        grid = self.grid.to_json()
+        fields = {
+            "format": str(FORMAT),
+            "generation": self.generation,
+            "layout": self.layout,
+            "codec": self.codec,
+            "shape": json.dumps(grid["shape"]),
+            "axes": json.dumps(grid["axes"]),
+            "conventions": json.dumps(CONVENTIONS),
+            "plan": json.dumps(self.plan.to_json()),
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "created": self.created,
+            "points": str(self.points),
+        }
+        return fields if self.norm is None else fields | {"norm": repr(self.norm)}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str], where: str) -> Manifest:
+        """The inverse of `to_fields`; `where` names the key. Raises DamagedData if it is none of ours."""
+        try:
+            if int(fields["format"]) > FORMAT:
+                raise DamagedData(
+                    f"{where} has format version {fields['format']}; "
+                    f"this program reads up to {FORMAT}: update it"
+                )
+            grid = Grid.from_json({name: json.loads(fields[name]) for name in ("shape", "axes")})
+            return cls(
+                generation=fields["generation"],
+                layout=fields["layout"],
+                codec=fields["codec"],
+                grid=grid,
+                plan=BoxPlan.from_json(grid.shape, json.loads(fields["plan"])),
+                source=fields["source"],
+                fingerprint=fields["fingerprint"],
+                created=fields["created"],
+                norm=float(fields["norm"]) if "norm" in fields else None,
+            )
+        except (KeyError, ValueError, TypeError, InvalidInput) as error:
+            raise DamagedData(f"{where} is not the metadata of a wavefunction: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """What the journal holds of a chunk: xxh3-64 of its stored values, and Σ|ψ|² (without dV)."""
+
+    digest: int
+    weight: float
+
+    def to_text(self) -> str:
+        return f"{self.digest:016x} {self.weight!r}"
+
+    @classmethod
+    def from_text(cls, text: str) -> JournalEntry:
+        """Raises ValueError if it is malformed."""
+        digest, weight = text.split(" ")
+        return cls(digest=int(digest, 16), weight=float(weight))
+
+
+def text_fields(pairs: Any) -> dict[str, str]:
+    """The reply to HGETALL (RESP2: names and values in turn) as text; foreign bytes are escaped."""
+    texts = [item.decode("utf-8", "backslashreplace") for item in pairs]
+    return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -1,0 +1,88 @@
+"""The server-side scripts that change a name's control keys together.
+
+Each checks, in the same step as it writes, that things are still as its caller saw them.
+All keys of a script share the hash tag of the name. Times are the server's, in ms.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_NOW: Final = """
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+"""
+
+LOOK: Final = (
+    _NOW
+    + """
+-- KEYS: meta, load. What is published, what is under way, and what time it is.
+return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), now()}
+"""
+)
+
+BEGIN: Final = (
+    _NOW
+    + """
+-- KEYS: meta, load, trash.
+-- ARGV: seen generation, seen token, ttl, discarded generation, its trash entry, fields…
+if (redis.call('HGET', KEYS[1], 'generation') or '') ~= ARGV[1] then return 0 end
+if (redis.call('HGET', KEYS[2], 'owner_token') or '') ~= ARGV[2] then return 0 end
+if ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
+  redis.call('DEL', KEYS[2])
+end
+redis.call('HSET', KEYS[2], 'owner_deadline', now() + ARGV[3], unpack(ARGV, 6))
+return 1
+"""
+)
+
+RENEW: Final = (
+    _NOW
+    + """
+-- KEYS: load. ARGV: token, ttl (0 gives the load up). Replies whose it is, '' if there is no load.
+local owner = redis.call('HGET', KEYS[1], 'owner_token')
+if owner == ARGV[1] then
+  redis.call('HSET', KEYS[1], 'owner_deadline', now() + ARGV[2])
+end
+return owner or ''
+"""
+)
+
+PUBLISH: Final = (
+    _NOW
+    + """
+-- KEYS: meta, load, journal, trash.
+-- ARGV: token, generation, chunks, replaced generation, its trash entry, fields…
+local load = redis.call('HMGET', KEYS[2], 'owner_token', 'generation', 'owner_deadline')
+if not load[1] then return 'gone' end
+if load[1] ~= ARGV[1] or load[2] ~= ARGV[2] then return 'taken' end
+if tonumber(load[3]) <= now() then return 'late' end
+if redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[3]) then return 'holes' end
+if (redis.call('HGET', KEYS[1], 'generation') or '') ~= ARGV[4] then return 'changed' end
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[4], ARGV[4], ARGV[5]) end
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+return 'done'
+"""
+)
+
+DISCARD: Final = """
+-- KEYS: load, trash. ARGV: seen token, seen deadline ('' if it does not matter), generation, its trash entry.
+-- The load becomes trash.
+local load = redis.call('HMGET', KEYS[1], 'owner_token', 'owner_deadline')
+if load[1] ~= ARGV[1] or (ARGV[2] ~= '' and load[2] ~= ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
+redis.call('DEL', KEYS[1])
+return 1
+"""
+
+REMOVE: Final = """
+-- KEYS: meta, trash. ARGV: seen generation, its trash entry. What is published becomes trash.
+if (redis.call('HGET', KEYS[1], 'generation') or '') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('DEL', KEYS[1])
+return 1
+"""

@@ -1,0 +1,65 @@
+"""Where a server is: URLs parsed, passwords kept out of sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from ..errors import UsageError
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A parsed server URL: `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `unix://`.
+
+    `shown` is the URL with its password masked: the only form that may be printed.
+    `options` are arguments for redis-py's connection class, the password among them.
+    """
+
+    shown: str
+    options: dict[str, Any] = field(repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server runs on this machine, as far as its name tells."""
+        return "path" in self.options or self.options.get("host", "localhost") in _LOOPBACK
+
+    @classmethod
+    def parse(cls, url: str, *, password: str | None = None) -> Address:
+        """Raises UsageError if the URL cannot be understood; the message never holds the password."""
+        from redis.asyncio.connection import parse_url
+
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f"the server URL does not parse: {error}") from None
+        scheme = _SCHEMES.get(parts.scheme, parts.scheme)
+        if scheme not in ("redis", "rediss", "unix"):
+            raise UsageError(
+                "the server URL must begin with redis://, rediss:// or unix://, "
+                f"not with {url.partition(':')[0]!r}"
+            )
+        if scheme == "unix" and not parts.path:
+            raise UsageError("a unix:// URL needs the path of a socket, as in unix:///run/redis.sock")
+        database = parts.path.strip("/")
+        if scheme != "unix" and database and not database.isdecimal():
+            raise UsageError(f"the path of a server URL is a database number, not {database!r}")
+        try:
+            options: dict[str, Any] = dict(parse_url(urlunsplit(parts._replace(scheme=scheme))))
+        except ValueError as error:
+            raise UsageError(f"the server URL does not parse: {error}") from None
+        if password is not None:
+            options["password"] = password
+        if scheme == "unix":
+            shown = f"unix://{unquote(parts.path)}"
+        else:
+            user = f"{unquote(parts.username or '')}:***@" if options.get("password") else ""
+            host = parts.hostname or "localhost"
+            host = f"[{host}]" if ":" in host else host
+            shown = f"{scheme}://{user}{host}:{port or 6379}{'/' + database if database else ''}"
+        return cls(shown=shown, options=options)

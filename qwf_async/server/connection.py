@@ -1,0 +1,239 @@
+"""Connections to the server, by one recipe that survives cancellation and dead peers.
+
+Every connection speaks RESP2, has no retries and no timeout of the library's own, and is
+dropped on anything that happens between the first byte sent and the last reply read: a
+reply can then never be taken for another command's. Retrying is the caller's business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+import anyio
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import Connection as TCPConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ResponseError
+
+from ..errors import ServerUnavailable
+from .address import Address
+from .failure import translate
+
+T = TypeVar("T")
+
+SEND_BYTES: Final = 256 * 1024
+"""Bytes handed to the kernel at a time; a peer that takes none of them for `patience` seconds is dead."""
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(slots=True)
+class ConnectionCounts:
+    """What the pool has seen: connections opened, attempts that failed, times one was borrowed."""
+
+    opened: int = 0
+    failed: int = 0
+    borrowed: int = 0
+
+
+class Connection:
+    """One connection, used by one task at a time. Opens itself when it is first used."""
+
+    def __init__(
+        self, address: Address, *, connect_timeout: float, answer_timeout: float, counts: ConnectionCounts
+    ) -> None:
+        options = dict(address.options)
+        kind: type[AbstractConnection] = options.pop("connection_class", TCPConnection)
+        self._where = address.shown
+        self._answer_timeout = answer_timeout
+        self._counts = counts
+        self._connect_timeout = connect_timeout
+        self._connection = kind(
+            **options
+            | {
+                "protocol": 2,
+                "retry": Retry(NoBackoff(), 0),
+                "socket_timeout": None,
+                "socket_connect_timeout": connect_timeout,
+                "health_check_interval": 0,
+            }
+        )
+
+    async def exchange(
+        self, buffers: Sequence[Buffer], replies: int, *, patience: float | None = None
+    ) -> list[Any]:
+        """Send encoded requests and read their replies, an error reply in its place as ResponseError.
+
+        `patience` (seconds) bounds the time without progress, not the whole; infinity is
+        allowed. Raises ServerUnavailable if the connection cannot be made or is lost, and
+        Refused if the server does not let us in; after either, and after cancellation,
+        the connection is closed and the next exchange opens a new one.
+        """
+        wait = self._answer_timeout if patience is None else patience
+        connection = self._connection
+        answers: list[Any] = []
+        try:
+            if not connection.is_connected:
+                await self._open()
+            with anyio.fail_after(wait) as scope:
+                for some in _pieces(buffers):
+                    await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
+                    scope.deadline = anyio.current_time() + wait
+                for done in range(replies):
+                    try:
+                        answers.append(await connection.read_response())
+                    except ResponseError as error:
+                        answers.append(error)
+                    if done % 16 == 0:
+                        scope.deadline = anyio.current_time() + wait
+        except BaseException as error:
+            await self._drop()
+            if isinstance(error, Exception):
+                raise translate(error, where=self._where) from error
+            raise
+        return answers
+
+    async def call(
+        self, *command: str | bytes | int | float, patience: float | None = None, doing: str = ""
+    ) -> Any:
+        """Send one command and return its reply. Raises the error of ours that an error reply means."""
+        (reply,) = await self.pipeline([command], patience=patience)
+        if isinstance(reply, ResponseError):
+            raise translate(reply, where=self._where, doing=doing or str(command[0]))
+        return reply
+
+    async def pipeline(
+        self, commands: Sequence[Sequence[str | bytes | int | float]], *, patience: float | None = None
+    ) -> list[Any]:
+        """Send commands together and return their replies, error replies in place as ResponseError."""
+        packed = self._connection.pack_commands(commands)
+        return await self.exchange(packed, len(commands), patience=patience)
+
+    async def aclose(self) -> None:
+        await self._drop()
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._connection.is_connected)
+
+    async def _open(self) -> None:
+        try:
+            with anyio.fail_after(self._connect_timeout):
+                await self._connection.connect()  # type: ignore[no-untyped-call] # untyped in redis-py
+        except BaseException:
+            self._counts.failed += 1
+            raise
+        self._counts.opened += 1
+
+    async def _drop(self) -> None:
+        # nowait: closing must not be held up by the peer, nor cut short by cancellation.
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._connection.disconnect(nowait=True)
+        except Exception as error:  # a dying connection can raise nearly anything; it is gone either way
+            if not self._connection.is_connected:
+                return
+            raise translate(error, where=self._where) from error
+
+
+class Pool:
+    """At most `size` connections to one server, lent to one task at a time."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        size: int = 50,
+        connect_timeout: float = 5.0,
+        answer_timeout: float = 5.0,
+        deadline: float = 60.0,
+    ) -> None:
+        self.address = address
+        self.counts = ConnectionCounts()
+        self.deadline = deadline
+        self._connect_timeout = connect_timeout
+        self._answer_timeout = answer_timeout
+        self._idle: deque[Connection] = deque()
+        self._places = anyio.Semaphore(size)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection, waiting for one to come back if all are lent."""
+        async with self._places:
+            connection = self._idle.pop() if self._idle else self._new()
+            self.counts.borrowed += 1
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+
+    async def call(
+        self, *command: str | bytes | int | float, patience: float | None = None, doing: str = ""
+    ) -> Any:
+        """`Connection.call` on any connection, tried again while the server is unavailable.
+
+        For commands that may be applied twice with the same result. Raises
+        ServerUnavailable once `deadline` seconds have passed without success.
+        """
+
+        async def once() -> Any:
+            async with self.connection() as connection:
+                return await connection.call(*command, patience=patience, doing=doing)
+
+        return await until_available(once, self.deadline)
+
+    async def probe(self) -> None:
+        """One PING, not tried again: whether there is a server that lets us in."""
+        async with self.connection() as connection:
+            await connection.call("PING", doing="connecting")
+
+    async def aclose(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    def _new(self) -> Connection:
+        return Connection(
+            self.address,
+            connect_timeout=self._connect_timeout,
+            answer_timeout=self._answer_timeout,
+            counts=self.counts,
+        )
+
+
+async def until_available(operation: Callable[[], Awaitable[T]], patience: float) -> T:
+    """Await `operation()`, again and again while it raises ServerUnavailable, and return its result.
+
+    Jittered exponential back-off (0.05 to 1 s) within one monotonic deadline of `patience`
+    seconds, after which the last error propagates. `operation` must be idempotent.
+    """
+    backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
+    deadline = anyio.current_time() + patience
+    failures = 0
+    while True:
+        try:
+            return await operation()
+        except ServerUnavailable:
+            failures += 1
+            pause = backoff.compute(failures)
+            if anyio.current_time() + pause > deadline:
+                raise
+        await anyio.sleep(pause)
+
+
+def _pieces(buffers: Sequence[Buffer]) -> list[list[Buffer]]:
+    """The buffers in groups of at most about SEND_BYTES, none joined or copied."""
+    groups: list[list[Buffer]] = [[]]
+    room = SEND_BYTES
+    for buffer in buffers:
+        if room <= 0:
+            groups.append([])
+            room = SEND_BYTES
+        groups[-1].append(buffer)
+        room -= len(buffer)
+    return groups

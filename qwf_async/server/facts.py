@@ -1,0 +1,115 @@
+"""What the client can learn of a server: its memory, eviction policy, persistence and limits.
+
+A server that forbids INFO or CONFIG is no error: what cannot be learnt is None, and
+`forbidden` names the commands that were refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import Refused
+from .connection import Pool
+
+_SETTINGS: Final = (
+    "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
+    "save", "appendonly", "appendfsync",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """A server as it was when asked. Memory in bytes; None where the server would not tell.
+
+    `limit` is its maxmemory, None if it has none; `machine` is the memory of its machine;
+    `input_rate` is in kB/s, `uptime` in seconds.
+    """
+
+    software: str | None = None
+    version: str | None = None
+    allocator: str | None = None
+    role: str | None = None
+    used: int | None = None
+    limit: int | None = None
+    machine: int | None = None
+    policy: str | None = None
+    settings: dict[str, str] | None = None
+    loading: bool = False
+    saving: bool = False
+    clients: int | None = None
+    rejected: int | None = None
+    uptime: int | None = None
+    commands_per_second: int | None = None
+    input_rate: float | None = None
+    forbidden: tuple[str, ...] = ()
+
+    @property
+    def durability(self) -> str:
+        """How durable a write is on this server, by its own settings: memory, rdb or aof with its fsync."""
+        settings = self.settings or {}
+        if settings.get("appendonly") == "yes":
+            return f"aof ({settings.get('appendfsync', 'unknown')})"
+        if settings.get("save"):
+            return f"rdb (save {settings['save']})"
+        return "memory" if self.settings is not None else "unknown"
+
+
+async def learn(pool: Pool) -> ServerFacts:
+    """Ask the server with INFO and CONFIG GET, each once; a refusal is noted, not raised."""
+    forbidden = []
+    try:
+        info = parse_info(await pool.call("INFO", "everything"))
+    except Refused:
+        info = {}
+        forbidden.append("INFO")
+    told: dict[str, str] = {}
+    settings: dict[str, str] | None = told
+    for name in _SETTINGS:
+        try:
+            reply = await pool.call("CONFIG", "GET", name)
+        except Refused:
+            settings = None
+            forbidden.append("CONFIG")
+            break
+        if reply:
+            told[name] = reply[1].decode()
+    return _facts(info, settings, tuple(forbidden))
+
+
+def parse_info(reply: bytes) -> dict[str, str]:
+    """The reply to INFO as a mapping; section heads and blank lines left out."""
+    lines = reply.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def _facts(info: dict[str, str], settings: dict[str, str] | None, forbidden: tuple[str, ...]) -> ServerFacts:
+    def number(name: str) -> int | None:
+        text = info.get(name, "")
+        return int(text) if text.isdecimal() else None
+
+    software = info.get("server_name") or ("redis" if "redis_version" in info else None)
+    limit = number("maxmemory")
+    policy = info.get("maxmemory_policy")
+    if settings is not None:
+        limit = int(settings["maxmemory"]) if "maxmemory" in settings else limit
+        policy = settings.get("maxmemory-policy", policy)
+    return ServerFacts(
+        software=software,
+        version=info.get("valkey_version") or info.get("redis_version"),
+        allocator=info.get("mem_allocator"),
+        role=info.get("role"),
+        used=number("used_memory"),
+        limit=limit or None,
+        machine=number("total_system_memory"),
+        policy=policy,
+        settings=settings,
+        loading=info.get("loading") == "1",
+        saving=info.get("rdb_bgsave_in_progress") == "1" or info.get("aof_rewrite_in_progress") == "1",
+        clients=number("connected_clients"),
+        rejected=number("rejected_connections"),
+        uptime=number("uptime_in_seconds"),
+        commands_per_second=number("instantaneous_ops_per_sec"),
+        input_rate=float(info["instantaneous_input_kbps"]) if "instantaneous_input_kbps" in info else None,
+        forbidden=forbidden,
+    )

@@ -1,0 +1,55 @@
+"""Whether a server is fit for stored data, and what would make it so.
+
+The settings of a server belong to whoever runs it: `findings` only looks; `configure`
+changes what the findings name, and is called only when the user asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from .connection import Pool
+from .facts import ServerFacts
+
+LISTPACK_ENTRIES: Final = 512
+"""More fields than this in a listpack make every insertion slow: its cost grows with its length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing about a server that is unfit: what it is, the settings that cure it, whether data would be lost."""
+
+    text: str
+    cure: tuple[tuple[str, str], ...] = ()
+    loses_data: bool = False
+
+
+def findings(facts: ServerFacts) -> list[Finding]:
+    """What is unfit, the most serious first. Pure."""
+    found = []
+    policy = facts.policy or ""
+    if policy.startswith("allkeys"):
+        text = f"maxmemory-policy {policy} evicts whole hashes of stored data without a word"
+        found.append(Finding(text=text, cure=(("maxmemory-policy", "noeviction"),), loses_data=True))
+    if facts.role == "slave":
+        found.append(Finding(text="this server is a replica; its primary takes the writes"))
+    if facts.limit is None and facts.used is not None:
+        cure = (("maxmemory", str(facts.machine * 3 // 4)),) if facts.machine else ()
+        found.append(Finding(text="the server has no maxmemory; the machine's memory is its limit", cure=cure))
+    entries = (facts.settings or {}).get("hash-max-listpack-entries", "")
+    if entries.isdecimal() and int(entries) > LISTPACK_ENTRIES:
+        text = f"hash-max-listpack-entries {entries} makes small hashes slow to fill"
+        found.append(Finding(text=text, cure=(("hash-max-listpack-entries", str(LISTPACK_ENTRIES)),)))
+    return found
+
+
+async def configure(pool: Pool, found: Iterable[Finding]) -> list[str]:
+    """Apply the cures with CONFIG SET; what was set, as text. Raises Refused if the server forbids it."""
+    done = []
+    for finding in found:
+        for setting, value in finding.cure:
+            await pool.call("CONFIG", "SET", setting, value, doing=f"setting {setting}")
+            done.append(f"{setting} {value}")
+    return done

@@ -1,0 +1,112 @@
+"""What the analytic states have in common: their grid, their name as text, their fingerprint.
+
+All are in Hartree atomic units (ħ = m_e = e = 1) and normalised to ∫|ψ|²dV = 1. Time runs
+from 0; every state is exact at each time, nothing is propagated.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..grid import Box, Grid, Order
+from .identity import identity
+from .parameters import written
+
+DEFAULT_EDGE: Final = 64
+"""Points along each axis of the grid that a state gets if none is named: 64³ is stored in a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analytic(ABC):
+    """A state given by a formula; a Source. Every field but `grid` is a parameter.
+
+    `name` is its word on the command line. `formula` is raised when the values change for
+    the same parameters, so that no load goes on with values of another formula.
+    """
+
+    name: ClassVar[str]
+    formula: ClassVar[int] = 1
+    grid: Grid
+
+    @property
+    def order(self) -> Order:
+        return "C"
+
+    @property
+    def spec(self) -> str:
+        """The state as it can be given on the command line, with all parameters."""
+        parameters = (f.name for f in fields(self) if f.name != "grid")
+        return f"{self.name}:{','.join(f'{p}={written(getattr(self, p))}' for p in parameters)}"
+
+    @abstractmethod
+    def read(self, box: Box) -> NDArray[np.complex128]:
+        """ψ over the box: complex128 [t, x, y, z] in units of bohr^(−d/2), in C order."""
+
+    def fingerprint(self) -> str:
+        """The parameters, the version of the formula, and the grid, as text."""
+        return identity(self.spec, f"formula={self.formula}", grid=self.grid)
+
+    def close(self) -> None:  # noqa: B027 # a promise kept by doing nothing, not a gap to fill
+        """There is nothing to give back."""
+
+    def times(self, box: Box) -> NDArray[np.float64]:
+        """Times of the box's frames in ħ/Eh."""
+        return self.grid.coordinates(0, box.start[0], box.stop[0])
+
+    def along(self, axis: int, box: Box) -> NDArray[np.float64]:
+        """Positions in bohr of the box's points along a spatial axis (0 is x)."""
+        return self.grid.coordinates(axis + 1, box.start[axis + 1], box.stop[axis + 1])
+
+
+def usable(grid: Grid | None) -> Grid:
+    """The grid, or 64³ points if there is none.
+
+    Raises InvalidInput if an axis of one point comes before a longer one, or if there is
+    only one point: how many dimensions the state has would not be clear.
+    """
+    if grid is None:
+        return Grid.cube(DEFAULT_EDGE)
+    if 1 in grid.shape[1 : grid.dimensions + 1]:
+        raise InvalidInput(
+            f"a grid of {written(grid.shape[1:])} points cannot hold the state: "
+            "each of its dimensions needs at least 2 points, and axes of one point come last"
+        )
+    return grid
+
+
+def with_frames(grid: Grid, period: float) -> Grid:
+    """The grid with its frames spread over `period` (ħ/Eh), the end left out, if their step is unknown."""
+    frames = grid.shape[0]
+    if frames == 1 or grid.axes[0].step is not None:
+        return grid
+    return grid.with_time_step(period / frames)
+
+
+def with_extents(grid: Grid, extents: Sequence[float]) -> Grid:
+    """The grid with each axis of unknown spacing laid over its extent (bohr), centred on 0."""
+    laid = grid.with_box(extents)
+    _, x, y, z = (b if a.step is None else a for a, b in zip(grid.axes, laid.axes, strict=True))
+    return replace(grid, axes=(grid.axes[0], x, y, z))
+
+
+def extents(grid: Grid) -> tuple[float, ...]:
+    """The extent of each dimension in bohr, the left-out end included. Spacings must be known."""
+    spatial = zip(grid.shape[1:], grid.axes[1:], strict=True)
+    return tuple(size * (axis.step or 0.0) for size, axis in spatial)[: grid.dimensions]
+
+
+def product(factors: Sequence[NDArray[np.complex128]]) -> NDArray[np.complex128]:
+    """ψ[t, x, y, z] = Π_a factors[a][t, ·], of one to three factors."""
+    psi = factors[0][:, :, None, None]
+    if len(factors) > 1:
+        psi = psi * factors[1][:, None, :, None]
+    if len(factors) > 2:
+        psi = psi * factors[2][:, None, None, :]
+    return psi

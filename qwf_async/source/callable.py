@@ -1,0 +1,89 @@
+"""A wavefunction given as a Python function of time and position."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..grid import Box, Grid, Order
+from .amplitudes import complex_type
+from .identity import identity
+
+Psi = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], Any]
+
+SAMPLES = 8
+"""Points along each axis at which a function is evaluated for its fingerprint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSource:
+    """A function of t, x, y, z; a Source."""
+
+    function: Psi
+    spec: str
+    grid: Grid
+
+    @property
+    def order(self) -> Order:
+        return "C"
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """ψ over the box. Raises InvalidInput if the function fails or yields no such array."""
+        return self._at(
+            *(
+                self.grid.coordinates(a, i, j)
+                for a, (i, j) in enumerate(zip(box.start, box.stop, strict=True))
+            )
+        )
+
+    def fingerprint(self) -> str:
+        """A hash of the values at up to 8 points along each axis, both ends included, and the grid.
+
+        What a function depends on cannot be known; a change that all these points miss is missed.
+        """
+        samples = self._at(
+            *(
+                self.grid.coordinates(a, 0, size)[np.linspace(0, size - 1, min(size, SAMPLES)).astype(int)]
+                for a, size in enumerate(self.grid.shape)
+            )
+        )
+        digest = hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()[:32]
+        return identity(self.spec, f"samples={digest}", grid=self.grid)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def _at(self, *coordinates: NDArray[np.float64]) -> NDArray[Any]:
+        shape = tuple(len(c) for c in coordinates)
+        t, x, y, z = np.ix_(*coordinates)
+        try:
+            values = np.asarray(self.function(t, x, y, z))
+        except Exception as error:  # the function is the user's: it may raise anything
+            raise InvalidInput(f"{self.spec} failed: {type(error).__name__}: {error}") from error
+        kind = complex_type(values.dtype, self.spec)
+        try:
+            return np.broadcast_to(values, shape).astype(kind, copy=False)
+        except ValueError as error:
+            raise InvalidInput(
+                f"{self.spec} returned the shape {values.shape}, not one that fits {shape}"
+            ) from error
+
+
+def function(psi: Psi, *, grid: Grid) -> FunctionSource:
+    """A wavefunction given as a function, evaluated a chunk at a time in a worker thread.
+
+    `psi(t, x, y, z)` gets float64 arrays that broadcast to [t, x, y, z] (times in ħ/Eh,
+    positions in bohr) and returns ψ there, complex or real, of any shape that broadcasts
+    likewise. `grid` must know its spacing along every axis of more than one point.
+    Raises InvalidInput if it does not; what `psi` raises becomes InvalidInput when read.
+    """
+    for axis in range(4):
+        grid.coordinates(axis, 0, 1)
+    name = getattr(psi, "__qualname__", type(psi).__qualname__)
+    return FunctionSource(function=psi, spec=f"{getattr(psi, '__module__', '')}:{name}", grid=grid)

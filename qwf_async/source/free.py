@@ -1,0 +1,106 @@
+"""States of a free particle: a Gaussian packet and a plane wave."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..grid import Box, Grid
+from .analytic import Analytic, extents, product, usable, with_extents, with_frames
+from .parameters import Periods, Scale, Vector, positive, reals, wholes
+
+PLANE_EXTENT: Final = 10.0
+"""Edge in bohr of the periodic box of a plane wave, if none is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gaussian(Analytic):
+    """A free Gaussian packet, see `gaussian`."""
+
+    name: ClassVar[str] = "gaussian"
+    k: tuple[float, ...]
+    sigma: tuple[float, ...]
+    x0: tuple[float, ...]
+
+    def read(self, box: Box) -> NDArray[np.complex128]:
+        t = self.times(box)[:, None]
+        factors = []
+        for axis, (k, sigma, x0) in enumerate(zip(self.k, self.sigma, self.x0, strict=True)):
+            x = self.along(axis, box) - x0
+            s = 1 + 0.5j * t / sigma**2
+            exponent = (x - k * t) ** 2 * (-0.25 / sigma**2 / s)
+            exponent += 1j * k * (x - 0.5 * k * t)
+            height = (2 * math.pi) ** -0.25 / math.sqrt(sigma) / np.sqrt(s)
+            factors.append(np.exp(exponent, out=exponent) * height)
+        return product(factors)
+
+
+def gaussian(*, k: Vector = 0.0, sigma: Scale = 1.0, x0: Vector = 0.0, grid: Grid | None = None) -> Gaussian:
+    """A free Gaussian packet in 1 to 3 dimensions, exact in time, spreading included.
+
+    `k`: mean wave number (1/bohr), `sigma`: standard deviation of |ψ|² at t = 0 (bohr),
+    `x0`: mean position at t = 0 (bohr), each one number or one an axis; one number for k
+    or x0 is the component along x. Along each axis
+
+        ψ(x, t) = (2πσ²)^(−1/4) s^(−1/2) exp(−(x − x0 − kt)² / 4σ²s + ik(x − x0) − ik²t/2),
+        s = 1 + it/2σ²,
+
+    so ⟨x⟩ = x0 + kt and the width grows as σ√(1 + (t/2σ²)²). Source: Cohen-Tannoudji, Diu
+    and Laloë, Quantum Mechanics, complement G_I. The packet is not periodic: what leaves
+    the box is gone.
+
+    Default grid: 64³, wide enough for six widths around the packet at every frame; frames
+    by default over 2σ² ħ/Eh, in which the narrowest axis spreads by √2.
+    Raises InvalidInput for parameters that are not finite, σ ≤ 0, or too many values.
+    """
+    grid = usable(grid)
+    d = grid.dimensions
+    ks, sigmas, starts = reals("k", k, d), positive("sigma", sigma, d), reals("x0", x0, d)
+    grid = with_frames(grid, 2 * min(sigmas) ** 2)
+    end = (grid.shape[0] - 1) * (grid.axes[0].step or 0.0)
+    reaches = (
+        abs(start) + abs(q) * end + 6 * s * math.hypot(1, end / (2 * s**2))
+        for start, q, s in zip(starts, ks, sigmas, strict=True)
+    )
+    return Gaussian(k=ks, sigma=sigmas, x0=starts, grid=with_extents(grid, [2 * r for r in reaches]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane(Analytic):
+    """A plane wave, see `plane`."""
+
+    name: ClassVar[str] = "plane"
+    k: tuple[int, ...]
+
+    def read(self, box: Box) -> NDArray[np.complex128]:
+        edges = extents(self.grid)
+        qs = [2 * math.pi * k / edge for k, edge in zip(self.k, edges, strict=True)]
+        energy = sum(q * q for q in qs) / 2
+        phase = np.exp(-1j * energy * self.times(box)) / math.sqrt(math.prod(edges))
+        first, *rest = [np.exp(1j * q * self.along(axis, box))[None, :] for axis, q in enumerate(qs)]
+        return product([phase[:, None] * first, *rest])
+
+
+def plane(*, k: Periods = 1, grid: Grid | None = None) -> Plane:
+    """A plane wave e^{i(q·x − Et)} / √V in a periodic box of volume V, E = q²/2.
+
+    `k`: whole periods along each axis, q = 2πk/L, so that the wave fits the box; one
+    number is along x. Source: Griffiths, Introduction to Quantum Mechanics, section 2.4,
+    normalised in the box.
+
+    Default grid: 64³ in a box of 10 bohr; frames by default over one period 2π/E.
+    Raises InvalidInput for more values than dimensions, or for a wave of fewer than two
+    points a period, which on the grid is a wave of another length.
+    """
+    grid = with_extents(usable(grid), [PLANE_EXTENT] * 3)
+    periods = wholes("k", k, grid.dimensions)
+    for n, size in zip(periods, grid.shape[1:], strict=False):
+        if 2 * abs(n) > size:
+            raise InvalidInput(f"k={n} needs {2 * abs(n)} points or more along its axis, which has {size}")
+    energy = sum((2 * math.pi * n / edge) ** 2 for n, edge in zip(periods, extents(grid), strict=True)) / 2
+    return Plane(k=periods, grid=with_frames(grid, 2 * math.pi / energy if energy else 1.0))

@@ -1,0 +1,194 @@
+"""SOURCE on the command line: text in, a source out.
+
+psi.npy                      a file
+hydrogen:n=3,l=2,m=1         an analytic state with its parameters
+my_module:psi                a function of t, x, y, z
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, get_args, get_type_hints
+
+from ..errors import InvalidInput, UsageError
+from ..grid import Grid
+from .analytic import DEFAULT_EDGE
+from .base import Source
+from .callable import FunctionSource, function
+from .free import gaussian, plane
+from .hydrogen import hydrogen
+from .npy import npy
+from .oscillator import coherent, harmonic
+from .parameters import AXES, SINGLE, Kind
+from .well import box as well
+
+STATES: Final[Mapping[str, Callable[..., Source]]] = {
+    "box": well,
+    "coherent": coherent,
+    "gaussian": gaussian,
+    "harmonic": harmonic,
+    "hydrogen": hydrogen,
+    "plane": plane,
+}
+"""Analytic states by name. Their parameters are read off their signatures."""
+
+_SIZES: Final = re.compile(r"[+-]?[0-9]{1,18}(x[+-]?[0-9]{1,18})*")
+_CALLABLE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def open_source(
+    text: str,
+    *,
+    grid: str | None = None,
+    box: str | None = None,
+    frames: int | None = None,
+    dt: float | None = None,
+) -> Source:
+    """The source that SOURCE names, with the grid that the options --grid, --box, --frames, --dt describe.
+
+    `grid`: "128" (a cube) or "128x128x64"; `box`: extents in bohr, "20" or "20x20x10";
+    `dt`: time step in ħ/Eh. The caller closes what is returned.
+    Raises UsageError for an option that is no grid or box at all, or that a file has no
+    use for; InvalidInput for an unknown source or parameter, a value that cannot be
+    read or is impossible, or a file that cannot be used.
+    """
+    name, colon, rest = text.partition(":")
+    extents = None if box is None else _extents(box)
+    if _is_file(text):
+        if grid is not None or frames is not None:
+            option = "--grid" if grid is not None else "--frames"
+            raise UsageError(f"{option} cannot be given for {text}: a file has its own number of points")
+        return npy(text, box=extents, dt=dt)
+    if name not in STATES and not _CALLABLE.fullmatch(text):
+        raise InvalidInput(_unknown(text, name))
+    sizes = (DEFAULT_EDGE,) * 3 if grid is None else _sizes(grid)
+    points = Grid.of(sizes, box=extents, frames=1 if frames is None else frames, dt=dt)
+    if name not in STATES:
+        return _from_module(text, points)
+    if colon and not rest:
+        raise InvalidInput(f"{text!r} ends in a colon: write {name}, or {name}:parameter=value")
+    return STATES[name](**arguments(name, STATES[name], rest), grid=points)
+
+
+def default_name(text: str) -> str:
+    """The name that data of this SOURCE gets if none is given: a file's stem, else the first word.
+
+    Characters that names cannot have become "-".
+    """
+    word = Path(text).stem if _is_file(text) else text.partition(":")[0]
+    return re.sub(r"[^A-Za-z0-9._-]", "-", word)[:128]
+
+
+def arguments(name: str, make: Callable[..., Source], text: str) -> dict[str, Any]:
+    """Arguments for `make` from "key=value,key=value", by the annotations of its parameters.
+
+    Raises InvalidInput for a parameter that is unknown, missing, given twice, or whose
+    value cannot be read; the message says what is accepted.
+    """
+    given: dict[str, str] = {}
+    for word in filter(None, text.split(",")):
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise InvalidInput(f"{name}: {word!r} must be written as parameter=value")
+        if key in given:
+            raise InvalidInput(f"{name}: {key} is given twice")
+        given[key] = value
+    hints = get_type_hints(make, include_extras=True)
+    found: dict[str, Any] = {}
+    accepted: list[str] = []
+    for parameter in inspect.signature(make).parameters.values():
+        if parameter.name == "grid":
+            continue
+        kind = _kind(hints[parameter.name])
+        accepted.append(f"{parameter.name} ({kind.accepts})")
+        texts = {key: given.pop(key) for key in (parameter.name, *_by_axis(parameter.name)) if key in given}
+        if texts:
+            found[parameter.name] = _value(name, parameter.name, kind, texts)
+        elif parameter.default is parameter.empty:
+            raise InvalidInput(f"{name}: {parameter.name} is missing: give {kind.accepts}")
+    if given:
+        raise InvalidInput(
+            f"{name} has no parameter {next(iter(given))!r}; it takes {', '.join(accepted)}; "
+            "points and extents are given by --grid, --box, --frames and --dt"
+        )
+    return found
+
+
+def _value(name: str, parameter: str, kind: Kind, texts: Mapping[str, str]) -> Any:
+    keys = _by_axis(parameter)
+    try:
+        if tuple(texts) == (parameter,):
+            return kind.parse(texts[parameter])
+        if set(texts) <= set(keys):
+            return kind.join({keys.index(key): value for key, value in texts.items()})
+    except ValueError as error:
+        shown = ",".join(f"{key}={value}" for key, value in texts.items())
+        raise InvalidInput(f"{name}: {shown} cannot be read; {parameter} is {kind.accepts}") from error
+    raise InvalidInput(f"{name}: {parameter} is given both for all axes and axis by axis")
+
+
+def _by_axis(parameter: str) -> Sequence[str]:
+    """How the parameter is called for each axis: kx, ky, kz for k; x0, y0, z0 for x0."""
+    if parameter == "x0":
+        return [f"{axis}0" for axis in AXES]
+    return [parameter + axis for axis in AXES]
+
+
+def _kind(annotation: Any) -> Kind:
+    return next((a for a in get_args(annotation) if hasattr(a, "accepts")), None) or SINGLE[annotation]
+
+
+def _is_file(text: str) -> bool:
+    if text.endswith(".npy"):
+        return True
+    return text.partition(":")[0] not in STATES and (os.sep in text or os.path.lexists(text))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    if not _SIZES.fullmatch(text):
+        raise UsageError(f"--grid {text!r} is no grid: write 128, or 128x128x64")
+    sizes = tuple(int(word) for word in text.split("x"))
+    return sizes * 3 if len(sizes) == 1 else sizes
+
+
+def _extents(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split("x"))
+    except ValueError as error:
+        raise UsageError(f"--box {text!r} is no box: write 20, or 20x20x10 (bohr)") from error
+
+
+def _from_module(text: str, points: Grid) -> FunctionSource:
+    module, _, attribute = text.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a console command lacks the current directory; `python -m` has it
+    try:
+        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    except ModuleNotFoundError as error:
+        raise InvalidInput(f"{_unknown(text, module)} ({error})") from error
+    except Exception as error:  # importing runs the user's code: it may raise anything
+        raise InvalidInput(f"{text} cannot be imported: {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise InvalidInput(f"{text} is not a function of t, x, y, z")
+    try:
+        return replace(function(found, grid=points), spec=text)
+    except InvalidInput as error:
+        raise InvalidInput(f"{text}: {error}") from error
+
+
+def _unknown(text: str, word: str) -> str:
+    near = difflib.get_close_matches(word, STATES, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return (
+        f"unknown source {text!r}{hint}: a source is a .npy file, module:function, "
+        f"or one of {', '.join(STATES)}"
+    )

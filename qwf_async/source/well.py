@@ -1,0 +1,59 @@
+"""A particle in a box with infinite walls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..grid import Box, Grid
+from .analytic import Analytic, extents, usable, with_extents, with_frames
+from .levels import Superposition, WellLevels
+
+EXTENT: Final = 10.0
+"""Distance of the walls in bohr, if none is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticleInBox(Analytic):
+    """A superposition of eigenstates between infinite walls, see `box`."""
+
+    name: ClassVar[str] = "box"
+    n: Superposition
+
+    def read(self, box: Box) -> NDArray[np.complex128]:
+        edges = extents(self.grid)
+
+        def energy(axis: int, n: int) -> float:
+            return (math.pi * n / edges[axis]) ** 2 / 2
+
+        def wave(axis: int, n: int) -> NDArray[np.float64]:
+            edge = edges[axis]
+            return math.sqrt(2 / edge) * np.sin(math.pi * n / edge * self.along(axis, box))
+
+        return self.n.at(self.times(box), energy, wave)
+
+
+def box(n: WellLevels = 1, *, grid: Grid | None = None) -> ParticleInBox:
+    """A particle between infinite walls at 0 and L along each axis, exact in time.
+
+    `n`: the quantum number from 1 (one an axis in more dimensions, 1 where none is
+    given), or a coefficient for each eigenstate of a superposition, as in
+    `box({1: 0.6, 2: 0.8j})` or `box({(1, 2): 1, (2, 1): 1})`; they are normalised. Along
+    each axis φ_n = √(2/L) sin(nπx/L) and E_n = n²π²/2L². Source: Griffiths, Introduction
+    to Quantum Mechanics, section 2.2.
+
+    L is the extent of the grid along each axis, which is laid from 0 to L whatever its
+    origin was. Default grid: 64³, L = 10 bohr; frames by default over the revival time
+    4L²/π of the longest axis.
+    Raises InvalidInput for n < 1, for an n that the axis has too few points for (n = its
+    size is 0 at every point), more numbers than dimensions, or coefficients all 0.
+    """
+    grid = with_extents(usable(grid), [EXTENT] * 3)
+    edges = extents(grid)
+    grid = with_frames(grid.with_box(edges, centred=False), 4 * max(edges) ** 2 / math.pi)
+    limits = [size - 1 for size in grid.shape[1 : grid.dimensions + 1]]
+    return ParticleInBox(n=Superposition.of(n, lowest=1, limits=limits), grid=grid)

