@@ -7,6 +7,8 @@ from importlib import import_module
 
 BENCHMARKS = {
     "flat": "loading one hash of a field a point: this project and its peers, in paired rounds",
+    "encode": "encoding alone, on one core, a codec at a time",
+    "memory": "memory of the client against the size of the grid, into a sink that only counts",
 }
 """Module of this package → what it measures. Each has a `main(arguments)`."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 import redis
 
 from .servers import Running
@@ -51,11 +52,11 @@ def old_way(server: Running, work: Workload) -> float:
     """The old project's: one HSET a point, text values of 10 decimals, pipelines of 1000."""
     with redis.Redis(unix_socket_path=str(server.socket)) as client:
         start = time.perf_counter()
-        points = zip(work.names(), work.psi.ravel().tolist(), strict=True)
+        points = np.ndenumerate(work.psi)
         while some := list(islice(points, MAPPING)):
             pipeline = client.pipeline(transaction=False)
-            for name, value in some:
-                pipeline.hset(KEY, name, f"{value.real:.10f},{value.imag:.10f}")
+            for (t, x, y, z), value in some:
+                pipeline.hset(KEY, f"x{x}_y{y}_z{z}_t{t}", f"{value.real:.10f},{value.imag:.10f}")
             pipeline.execute()
         return time.perf_counter() - start
 

@@ -40,7 +40,7 @@ def process(server: Running, work: Workload) -> float:
     """
     grid = "x".join(str(size) for size in work.psi.shape[1:])
     command = [sys.executable, "-m", "qwf_async", "ingest", "gaussian", "--grid", grid]
-    command += ["--url", server.url, "--json", "--overwrite"]
+    command += ["--url", server.url, "--json", "--overwrite", "--quiet"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("QWF_", "REDIS_"))}
     start = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, env=clean, check=True)

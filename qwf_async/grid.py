@@ -92,7 +92,7 @@ class Grid:
             if size < 1:
                 raise InvalidInput(f"axis {name} of the grid has {size} points; it needs at least 1")
         if self.points > 2**62:
-            raise InvalidInput(f"a grid of {self.points:.3g} points is beyond what can be counted")
+            raise InvalidInput("a grid of more than 2**62 points is beyond what can be counted")
 
     @classmethod
     def cube(cls, n: int, *, box: float | None = None, frames: int = 1, dt: float | None = None) -> Grid:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cleaning import Cleaned, clean, known_names, sweep
 from .codec import decode
-from .errors import DamagedData, InvalidInput, QwfError, Refused
+from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
 from .layout import open_layout
 from .load import Situation, look, trash_entry
 from .manifest import Keys, Manifest, check_name
@@ -247,6 +247,7 @@ async def connect(
         size=settings.max_connections,
         connect_timeout=settings.socket_connect_timeout,
         answer_timeout=settings.socket_timeout,
+        keep_idle=settings.health_check_interval,
         deadline=settings.deadline,
     )
     try:
@@ -254,6 +255,10 @@ async def connect(
             await pool.probe()
         except ServerBusy:
             await until_available(pool.probe, settings.deadline)
+        except ServerUnavailable as error:
+            raise ServerUnavailable(
+                f"{error} (is the server there? Without --url, QWF_URL and REDIS_URL the embedded one is used)"
+            ) from error
         yield Store(pool, settings, embedded)
     finally:
         await pool.aclose()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,6 @@ def as_4d(values: Array) -> Array:
 def opened(path: Path, **options: Any) -> Iterator[NpyFile]:
     with closing(npy(path, **options)) as source:
         yield source
-
-
-# What a file holds
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -111,36 +109,23 @@ def test_any_piece_is_that_piece_of_the_file(
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_chunks_in_the_order_of_the_file_are_one_read_each(
-    tmp_path: Path, order: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_in_the_order_of_the_file_are_one_read_each(tmp_path: Path, order: Any) -> None:
     path, values = tmp_path / "psi.npy", np.asarray(some((2, 6, 7, 8)), order=order)
     np.save(path, values)
-    with opened(path) as source:
-        # The last chunk of a row of chunks is one run as well, so each costs one seek.
-        seeks: list[int] = []
-        counting = _Counting(source.file, seeks)
-        object.__setattr__(source, "file", counting)
-        plan = BoxPlan.cut(values.shape, order=source.order, points=100)
+    with opened(path) as source, _Counting(path) as file:
+        counted = replace(source, file=file)
+        plan = BoxPlan.cut(source.grid.shape, order=source.order, points=100)
         for chunk in plan:
-            np.testing.assert_array_equal(source.read(chunk.box), values[chunk.box.slices])
-        assert len(seeks) == len(plan)
+            np.testing.assert_array_equal(counted.read(chunk.box), values[chunk.box.slices])
+        assert file.seeks == len(plan) > 4
 
 
 class _Counting(io.FileIO):
-    """The same file; notes every seek."""
-
-    def __init__(self, file: io.FileIO, seeks: list[int]) -> None:
-        super().__init__(file.fileno(), closefd=False)
-        self._file, self._seeks = file, seeks
+    seeks = 0
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        self._seeks.append(offset)
+        self.seeks += 1
         return super().seek(offset, whence)
-
-    def close(self) -> None:
-        super().close()
-        self._file.close()
 
 
 def test_npy_is_laid_over_the_box_and_time_step_given(tmp_path: Path) -> None:
@@ -175,9 +160,6 @@ def test_a_large_file_needs_memory_for_a_chunk(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[1],
     )
     assert int(ran.stdout) < 8 * 1024  # KiB; the file has 256 MiB
-
-
-# Files that cannot be used
 
 
 def header(shape: Any = (4,), descr: Any = "<c16", **more: Any) -> bytes:
@@ -215,7 +197,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "five dimensions": (saved(np.zeros((1, 1, 1, 1, 2))), "has 5 dimensions"),
     "no values": (saved(np.zeros((3, 0))), "is empty"),
     "negative shape": (header((-4,)), "is empty"),
-    "huge shape": (header((10**30, 10**30)), "beyond what can be counted"),
+    "huge shape": (header((10**400, 3)), "is cut short"),
     "shape that is larger than the file": (header((2**40,)), "is cut short"),
     "shape that is no shape": (header("abc"), "damaged .npy header"),
     "unknown type": (header(descr="<q99"), "damaged .npy header"),
@@ -245,11 +227,10 @@ def test_a_damaged_header_is_refused_or_read_as_it_says(
     path.write_bytes(GOOD[:at] + bytes([byte]) + GOOD[at + 1 :])
     try:
         source = npy(path)
-    except InvalidInput as error:
-        assert "\n" not in str(error)
-    else:
-        with closing(source):
-            np.testing.assert_array_equal(source.read(source.grid.whole), as_4d(np.load(path)))
+    except InvalidInput:
+        return
+    with closing(source):
+        np.testing.assert_array_equal(source.read(source.grid.whole), as_4d(np.load(path)))
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -264,9 +245,6 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InvalidInput, match=message):
             npy(path)
-
-
-# Files that change
 
 
 def test_a_file_cut_short_while_it_is_read_is_an_error(tmp_path: Path) -> None:
@@ -320,20 +298,15 @@ def test_fingerprint_tells_files_of_one_size_and_time_apart(tmp_path: Path) -> N
 
 
 def test_close_may_be_called_twice(tmp_path: Path) -> None:
-    path = tmp_path / "psi.npy"
-    np.save(path, some((4,)))
-    source = npy(path)
-    source.close()
-    source.close()
-
-
-# Arrays
+    np.save(tmp_path / "psi.npy", some((4,)))
+    with opened(tmp_path / "psi.npy") as source:
+        source.close()
 
 
 def test_array_is_viewed_and_not_copied() -> None:
     for shape in SHAPES:
         for order in ("C", "F"):
-            values = np.asarray(some(shape), order=order)  # type: ignore[call-overload] # of the two orders
+            values = np.asarray(some(shape), order=order)
             source = array(values)
             assert source.order == (order if len(shape) > 1 else "C")
             got = source.read(source.grid.whole)
@@ -375,8 +348,6 @@ def test_fingerprint_of_an_array_is_that_of_its_values() -> None:
     others = [changed, values.astype(np.complex64), values.reshape(50, 40, 60)]
     assert len({first, *(array(other).fingerprint() for other in others)}) == 4
 
-
-# Functions
 
 POINTS = Grid.of((6, 5, 4), box=(6, 5, 4), frames=3, dt=0.5)
 

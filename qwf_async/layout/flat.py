@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
 
@@ -16,8 +16,9 @@ from ..errors import DamagedData
 from ..grid import Box, Chunk, Shape4
 from ..wire import text10
 from ..wire.batch import Batch, Buffer, Part, byte_view
-from ..wire.fields import field_name, records
+from ..wire.fields import blocks, field_name, records
 from ..wire.resp import head
+from ..wire.slab import Slabs
 
 FIELDS_A_REQUEST: Final = 512
 """Fields in one HSET: from about 500 on a request's own cost no longer shows (24 to 60 KB)."""
@@ -29,6 +30,7 @@ class Flat:
 
     base: bytes
     codec: str
+    _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
     @property
     def key(self) -> bytes:
@@ -37,9 +39,9 @@ class Flat:
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         dtype = binary_dtype(self.codec)
         if dtype is None:
-            runs, digest = _text_runs(chunk.box, values)
+            runs, digest = _text_runs(chunk.box, values, self._slabs)
         else:
-            runs, digest = _binary_runs(chunk.box, values, dtype)
+            runs, digest = _binary_runs(chunk.box, values, dtype, self._slabs)
         requests, buffers = _requests(b"HSET", self.key, runs, chunk.box.points, strings=2)
         part = Part(key=self.key, requests=requests, buffers=buffers)
         return Batch(chunk=chunk.number, points=chunk.box.points, parts=(part,), digest=digest, weight=weight)
@@ -52,33 +54,30 @@ class Flat:
         yield self.key
 
     def requests(self, box: Box) -> Sequence[Part]:
-        runs = [_run(block.data) for block in records(box, b"")]
+        runs = [_run(block.data) for block in records(box, b"", self._slabs)]
         count, buffers = _requests(b"HMGET", self.key, runs, box.points, strings=1)
         return (Part(key=self.key, requests=count, buffers=buffers),)
 
     def values(self, box: Box, replies: Sequence[Any]) -> tuple[NDArray[Any], int]:
         dtype = binary_dtype(self.codec)
         found = list(chain.from_iterable(replies))
-        blocks = [block.box for block in records(box, b"")]
         if dtype is None:
-            return self._texts(box, blocks, found)
+            return self._texts(box, found)
         values = np.empty(box.shape, dtype)
         begin = 0
-        for block in blocks:
+        for block in blocks(box):
             some = found[begin : begin + block.points]
             begin += block.points
-            try:
-                values[block.within(box)] = np.frombuffer(b"".join(some), dtype).reshape(block.shape)
-            except (TypeError, ValueError):
+            if None in some or set(map(len, some)) != {dtype.itemsize}:
                 self._name_damage(block, some, dtype.itemsize)
-                raise
+            values[block.within(box)] = np.frombuffer(b"".join(some), dtype).reshape(block.shape)
         return values, xxhash.xxh3_64_intdigest(byte_view(values))
 
-    def _texts(self, box: Box, blocks: Sequence[Box], found: Sequence[bytes]) -> tuple[NDArray[Any], int]:
+    def _texts(self, box: Box, found: Sequence[bytes]) -> tuple[NDArray[Any], int]:
         values = np.empty(box.shape, np.complex128)
         in_order = np.empty(box.shape, object)
         begin = 0
-        for block in blocks:
+        for block in blocks(box):
             some = found[begin : begin + block.points]
             begin += block.points
             try:
@@ -123,10 +122,12 @@ def _run(data: NDArray[np.uint8]) -> _Run:
     return _Run(data=byte_view(data), ends=np.arange(size, data.size + 1, size, dtype=np.int64))
 
 
-def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[list[_Run], int]:
+def _binary_runs(
+    box: Box, values: NDArray[Any], dtype: np.dtype[Any], slabs: Slabs
+) -> tuple[list[_Run], int]:
     tail = b"$%d\r\n%s\r\n" % (dtype.itemsize, bytes(dtype.itemsize))
     runs = []
-    for block in records(box, tail):
+    for block in records(box, tail, slabs):
         data = block.data
         size = data.shape[-1]
         place: NDArray[Any] = np.ndarray(
@@ -137,11 +138,11 @@ def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[
     return runs, xxhash.xxh3_64_intdigest(byte_view(np.ascontiguousarray(values)))
 
 
-def _text_runs(box: Box, values: NDArray[Any]) -> tuple[list[_Run], int]:
+def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run], int]:
     texts = text10.encode(values)
     numbers = np.arange(box.points).reshape(box.shape)
     runs = []
-    for block in records(box, b""):
+    for block in records(box, b"", slabs):
         fields = block.data.reshape(-1, block.data.shape[-1])
         data, ends = text10.records(fields, texts, numbers[block.box.within(box)].reshape(-1))
         runs.append(_Run(data=byte_view(data), ends=ends))

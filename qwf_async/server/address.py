@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from ..errors import UsageError
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_FORMS = "redis://user:password@host:port/database, with / ? # @ in a password written as %2F %3F %23 %40"
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 
 
@@ -30,29 +31,29 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, *, password: str | None = None) -> Address:
-        """Raises UsageError if the URL cannot be understood; the message never holds the password."""
+        """Raises UsageError if the URL cannot be understood.
+
+        The message quotes nothing of it: where a URL is wrong, any part may be the password.
+        """
         from redis.asyncio.connection import parse_url
 
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            raise UsageError(f"the server URL does not parse: {error}") from None
+        except ValueError:
+            raise UsageError(f"the server URL does not parse: {_FORMS}") from None
         scheme = _SCHEMES.get(parts.scheme, parts.scheme)
         if scheme not in ("redis", "rediss", "unix"):
-            raise UsageError(
-                "the server URL must begin with redis://, rediss:// or unix://, "
-                f"not with {url.partition(':')[0]!r}"
-            )
+            raise UsageError(f"the server URL must begin with redis://, rediss:// or unix://: {_FORMS}")
         if scheme == "unix" and not parts.path:
             raise UsageError("a unix:// URL needs the path of a socket, as in unix:///run/redis.sock")
         database = parts.path.strip("/")
         if scheme != "unix" and database and not database.isdecimal():
-            raise UsageError(f"the path of a server URL is a database number, not {database!r}")
+            raise UsageError(f"the path of a server URL is a database number: {_FORMS}")
         try:
             options: dict[str, Any] = dict(parse_url(urlunsplit(parts._replace(scheme=scheme))))
-        except ValueError as error:
-            raise UsageError(f"the server URL does not parse: {error}") from None
+        except ValueError:
+            raise UsageError(f"the server URL does not parse: {_FORMS}") from None
         if password is not None:
             options["password"] = password
         if scheme == "unix":

@@ -42,7 +42,10 @@ class ConnectionCounts:
 
 
 class Connection:
-    """One connection, used by one task at a time. Opens itself when it is first used."""
+    """One connection, used by one task at a time. Opens itself when it is first used.
+
+    `used` is when it was last given back, by the clock of the event loop.
+    """
 
     def __init__(
         self, address: Address, *, connect_timeout: float, answer_timeout: float, counts: ConnectionCounts
@@ -52,6 +55,7 @@ class Connection:
         self._where = address.shown
         self._answer_timeout = answer_timeout
         self._counts = counts
+        self.used = 0.0
         self._connect_timeout = connect_timeout
         self._connection = kind(
             **options
@@ -131,7 +135,11 @@ class Connection:
         self._counts.opened += 1
 
     async def _drop(self) -> None:
-        # nowait: closing must not be held up by the peer, nor cut short by cancellation.
+        # Aborted, not closed: closing would still send what is buffered, at some later time, and
+        # would wait for ever for a peer that does not read. There is no public way to the transport.
+        writer = getattr(self._connection, "_writer", None)
+        if writer is not None:
+            writer.transport.abort()
         try:
             with anyio.CancelScope(shield=True):
                 await self._connection.disconnect(nowait=True)
@@ -142,7 +150,11 @@ class Connection:
 
 
 class Pool:
-    """At most `size` connections to one server, lent to one task at a time."""
+    """At most `size` connections to one server, lent to one task at a time.
+
+    All times in seconds. One that lay idle for longer than `keep_idle` (0: any time) is not
+    trusted, and opened anew. The rest as for `Connection` and `until_available`.
+    """
 
     def __init__(
         self,
@@ -151,6 +163,7 @@ class Pool:
         size: int = 50,
         connect_timeout: float = 5.0,
         answer_timeout: float = 5.0,
+        keep_idle: float = 30.0,
         deadline: float = 60.0,
     ) -> None:
         self.address = address
@@ -158,6 +171,7 @@ class Pool:
         self.deadline = deadline
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
+        self._keep_idle = keep_idle
         self._idle: deque[Connection] = deque()
         self._places = anyio.Semaphore(size)
 
@@ -168,8 +182,11 @@ class Pool:
             connection = self._idle.pop() if self._idle else self._new()
             self.counts.borrowed += 1
             try:
+                if self._keep_idle and anyio.current_time() - connection.used > self._keep_idle:
+                    await connection.aclose()
                 yield connection
             finally:
+                connection.used = anyio.current_time()
                 self._idle.append(connection)
 
     async def call(

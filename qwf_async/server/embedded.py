@@ -26,6 +26,9 @@ __all__ = ["Running", "Status", "ensure", "running", "status", "stop"]
 _START_PATIENCE: Final = 10.0
 """Seconds that a server may neither listen nor report that it is loading: it takes 0.05."""
 
+_STARTS: Final = 2
+"""Servers that `ensure` starts at most: the first may be stopped by somebody else before it answers."""
+
 _DEAF_AFTER: Final = 1.0
 """Seconds after which a live server without a socket will not get one any more."""
 
@@ -41,6 +44,7 @@ async def ensure(data_dir: Path, *, maxmemory: int | None = None) -> Running:
     """
     place = await _place(data_dir)
     wait = _Wait(place, _START_PATIENCE)
+    starts = 0
     started = told = False
     while True:
         socket = await run_sync(_socket_of, place)
@@ -59,13 +63,16 @@ async def ensure(data_dir: Path, *, maxmemory: int | None = None) -> Running:
         elif not started:
             started = await run_sync(partial(launch, place, maxmemory=maxmemory))
             if started:
+                starts += 1
                 wait.renew(_START_PATIENCE)
             elif not told and wait.seconds > _DEAF_AFTER and await run_sync(end_deaf_server, place, socket):
                 told = True
                 wait.renew(STOP_PATIENCE)
         elif not await run_sync(is_held, place):
-            words = await run_sync(last_words, place)
-            raise ServerUnavailable(f"the server of {place.data_dir} ended before it answered: {words}")
+            if starts == _STARTS:
+                words = await run_sync(last_words, place)
+                raise ServerUnavailable(f"the server of {place.data_dir} ended before it answered: {words}")
+            started = False
         await wait.turn()
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -69,9 +70,9 @@ def prepare(place: Place, *, maxmemory: int | None, detached: bool) -> list[str]
 
 
 def last_words(place: Place) -> str:
-    """The last three warnings in a server's log, which say why it ended; else where the log is.
+    """The warnings that end a server's log, which say why it ended, and where that log is.
 
-    Left out is advice on the system's settings, which the servers themselves mark WARNING.
+    Left out is advice on the system's settings, which the servers mark WARNING.
     """
     try:
         with place.log.open("rb") as file:
@@ -79,8 +80,10 @@ def last_words(place: Place) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         text = ""
-    warnings = re.findall(r"^\d+:\w \S+ \S+ \S+ \S+ # (?!WARNING)(.+)$", text, re.MULTILINE)
-    return "; ".join(warnings[-3:]) or f"its log {place.log} does not say why"
+    lines = re.findall(r"^\d+:\w \S+ \S+ \S+ \S+ ([#*.-]) (.+)$", text, re.MULTILINE)
+    last = [said for _, said in takewhile(lambda line: line[0] == "#", reversed(lines))]
+    words = [said for said in reversed(last) if not said.startswith(("WARNING", "Server initialized"))]
+    return f"{'; '.join(words) or 'nothing was logged of the reason'} (log: {place.log})"
 
 
 def end_deaf_server(place: Place, socket: Path) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidInput
 from ..grid import Box, Grid, Order
 from .amplitudes import complex_type
+from .foreign import first_line
 from .identity import identity
 
 Psi = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], Any]
@@ -65,7 +66,7 @@ class FunctionSource:
         try:
             values = np.asarray(self.function(t, x, y, z))
         except Exception as error:  # the function is the user's: it may raise anything
-            raise InvalidInput(f"{self.spec} failed: {type(error).__name__}: {error}") from error
+            raise InvalidInput(f"{self.spec} failed: {type(error).__name__}: {first_line(error)}") from error
         kind = complex_type(values.dtype, self.spec)
         try:
             return np.broadcast_to(values, shape).astype(kind, copy=False)

@@ -50,8 +50,11 @@ class LevelsKind:
         return product
 
 
-Levels = int | Sequence[int] | Mapping[int, complex] | Mapping[tuple[int, ...], complex]
-"""One eigenstate by its quantum number(s) along x, y, z, or a coefficient for each of several."""
+Levels = int | Sequence[int] | Mapping[Any, complex]
+"""One eigenstate by its quantum number(s) along x, y, z, or a coefficient for each of several.
+
+A mapping's keys are int or tuples of int; Any, because the type of keys is invariant.
+"""
 
 WellLevels = Annotated[Levels, LevelsKind(lowest=1)]
 OscillatorLevels = Annotated[Levels, LevelsKind(lowest=0)]

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidInput
 from ..grid import Box, Grid, Order, Shape4
 from .amplitudes import complex_type, shape_of
+from .foreign import first_line
 from .identity import identity
 from .parameters import values_of
 
@@ -72,12 +73,15 @@ class NpyFile:
         axis = 3
         while axis > 0 and block.shape[axis] == whole[axis]:
             axis -= 1
-        strides = [math.prod(whole[a + 1 :]) for a in range(4)]
-        first = sum(s * n for s, n in zip(start, strides, strict=True))
-        for place in np.ndindex(block.shape[:axis]):
-            at = first + sum(p * n for p, n in zip(place, strides, strict=False))
-            self.file.seek(self.offset + at * self.dtype.itemsize)
-            run = block[place].reshape(-1).view(np.uint8).data
+        strides = [self.dtype.itemsize * math.prod(whole[a + 1 :]) for a in range(4)]
+        offsets = np.array(self.offset + sum(s * n for s, n in zip(start, strides, strict=True)))
+        for count, stride in zip(block.shape[:axis], strides, strict=False):
+            offsets = np.add.outer(offsets, stride * np.arange(count))
+        room = block.reshape(-1).view(np.uint8).data
+        length = len(room) // offsets.size
+        for i, offset in enumerate(offsets.ravel().tolist()):
+            run = room[i * length : (i + 1) * length]
+            self.file.seek(offset)
             while run:
                 got = self.file.readinto(run)
                 if not got:
@@ -133,13 +137,14 @@ def npy(
         except OSError as error:
             raise InvalidInput(f"{name} cannot be opened: {error.strerror}") from error
         except ValueError as error:
-            raise InvalidInput(f"{name} is not a .npy file: {_first_line(error)}") from error
+            raise InvalidInput(f"{name} is not a .npy file: {first_line(error)}") from error
         complex_type(dtype, name)
-        grid = Grid(shape=shape_of(shape, name))
-        expected = offset + grid.points * dtype.itemsize
+        shape4 = shape_of(shape, name)
+        expected = offset + math.prod(shape4) * dtype.itemsize
         if now.st_size != expected:
             fault = "is cut short" if now.st_size < expected else "goes on after its array"
             raise InvalidInput(f"{name} {fault}: {now.st_size} bytes, where its header says {expected}")
+        grid = Grid(shape=shape4)
         if box is not None:
             grid = grid.with_box(values_of(box))
         if dt is not None:
@@ -168,11 +173,7 @@ def _header(file: FileIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[An
     try:
         return read(file)
     except Exception as error:  # a damaged header can raise nearly anything out of ast
-        raise InvalidInput(f"{name} has a damaged .npy header: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+        raise InvalidInput(f"{name} has a damaged .npy header: {first_line(error)}") from error
 
 
 def _reversed(sizes: Shape4) -> Shape4:

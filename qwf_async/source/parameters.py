@@ -73,7 +73,7 @@ class PerAxis:
 
 def complex_number(text: str) -> complex:
     """A complex number whose imaginary unit is written i or j. Raises ValueError."""
-    return complex(text.replace("i", "j"))
+    return complex(f"{text[:-1]}j" if text.endswith("i") else text)
 
 
 Vector = Annotated[

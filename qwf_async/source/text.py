@@ -24,6 +24,7 @@ from ..grid import Grid
 from .analytic import DEFAULT_EDGE
 from .base import Source
 from .callable import FunctionSource, function
+from .foreign import first_line
 from .free import gaussian, plane
 from .hydrogen import hydrogen
 from .npy import npy
@@ -174,9 +175,11 @@ def _from_module(text: str, points: Grid) -> FunctionSource:
     try:
         found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
     except ModuleNotFoundError as error:
-        raise InvalidInput(f"{_unknown(text, module)} ({error})") from error
+        raise InvalidInput(f"{_unknown(text, module)} ({first_line(error)})") from error
     except Exception as error:  # importing runs the user's code: it may raise anything
-        raise InvalidInput(f"{text} cannot be imported: {type(error).__name__}: {error}") from error
+        raise InvalidInput(
+            f"{text} cannot be imported: {type(error).__name__}: {first_line(error)}"
+        ) from error
     if not callable(found):
         raise InvalidInput(f"{text} is not a function of t, x, y, z")
     try:

@@ -7,7 +7,6 @@ once and copied, then the digits of x, y and t are written over it column by col
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..grid import Box
+from .resp import bulk
+from .slab import Slabs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,27 @@ def field_name(x: int, y: int, z: int, t: int) -> bytes:
     return b"x%d_y%d_z%d_t%d" % (x, y, z, t)
 
 
-def records(box: Box, tail: bytes) -> Iterator[Records]:
-    """Records for all points of the box, one block for each class of digits."""
+def records(box: Box, tail: bytes, slabs: Slabs) -> list[Records]:
+    """Records for all points of the box, one block for each class of digits, in memory of one slab."""
+    found = [(block, _record(block, tail)) for block in blocks(box)]
+    memory = slabs.take(sum(block.points * len(record) for block, record in found))
+    result = []
+    begin = 0
+    for block, record in found:
+        end = begin + block.points * len(record)
+        data = memory[begin:end].reshape(*block.shape, len(record))
+        _fill(data, block, record)
+        result.append(Records(box=block, data=data))
+        begin = end
+    return result
+
+
+def blocks(box: Box) -> list[Box]:
+    """The box cut into blocks within each of which no index changes its number of digits."""
     spans = [_digit_spans(a, b) for a, b in zip(box.start, box.stop, strict=True)]
-    for t, x, y, z in product(*spans):
-        block = Box(start=(t[0], x[0], y[0], z[0]), stop=(t[1], x[1], y[1], z[1]))
-        yield Records(box=block, data=_block(block, tail))
+    return [
+        Box(start=(t[0], x[0], y[0], z[0]), stop=(t[1], x[1], y[1], z[1])) for t, x, y, z in product(*spans)
+    ]
 
 
 def _digit_spans(start: int, stop: int) -> list[tuple[int, int]]:
@@ -48,20 +64,23 @@ def _digit_spans(start: int, stop: int) -> list[tuple[int, int]]:
     return list(pairwise([start, *powers, stop]))
 
 
-def _block(box: Box, tail: bytes) -> NDArray[np.uint8]:
+def _record(box: Box, tail: bytes) -> bytes:
+    """The record of the first point of a block."""
+    t, x, y, z = box.start
+    return bulk(field_name(x, y, z, t)) + tail
+
+
+def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
+    """Write the records of a block: `record` in every place, with the digits of the place."""
     t, x, y, z = (_digits(a, b) for a, b in zip(box.start, box.stop, strict=True))
-    name = b"x%s_y%s_z%s_t%s" % tuple(b"0" * digits.shape[1] for digits in (x, y, z, t))
-    prefix = b"$%d\r\n" % len(name)
-    record = np.frombuffer(prefix + name + b"\r\n" + tail, np.uint8)
-    at_x = len(prefix) + 1
+    at_x = record.index(b"x") + 1
     at_y = at_x + x.shape[1] + 2
     at_z = at_y + y.shape[1] + 2
     at_t = at_z + z.shape[1] + 2
 
     row = np.empty((len(z), len(record)), np.uint8)
-    row[:] = record
+    row[:] = np.frombuffer(record, np.uint8)
     row[:, at_z : at_z + z.shape[1]] = z
-    data = np.empty((*box.shape, len(record)), np.uint8)
     data.reshape(-1, row.size)[:] = row.reshape(-1)
     # One digit at a time: the long loop is then over the points, not over two or three digits.
     for k in range(x.shape[1]):
@@ -70,7 +89,6 @@ def _block(box: Box, tail: bytes) -> NDArray[np.uint8]:
         data[..., at_y + k] = y[:, k, None]
     for k in range(t.shape[1]):
         data[..., at_t + k] = t[:, k, None, None, None]
-    return data
 
 
 def _digits(start: int, stop: int) -> NDArray[np.uint8]:
