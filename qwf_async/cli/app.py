@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
@@ -38,22 +40,19 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
         raise typer.Exit
 
 
-def main() -> None:
-    """Entry point of the console commands. Exits with the code of the error, if there is one."""
+def run() -> None:
+    """Run the command that the arguments name, and exit with the code of the error if there is one."""
     try:
         app()
-    except Interrupted as error:
-        _fail(str(error), error.status)
-        sys.stdout.flush()
-        os._exit(error.status)  # a thread that still reads the source must not hold the process
     except QwfError as error:
-        _fail(str(error), error.exit_code)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        os._exit(141)  # the reader of our output has gone: 128 + SIGPIPE, as other programs
+        _fail(str(error), error.status if isinstance(error, Interrupted) else error.exit_code)
+    except OSError as error:  # ours are translated where they arise: this is standard output, on a full disk
+        _fail(error.strerror or str(error), 1)
 
 
-def _fail(message: str, status: int) -> None:
-    say(f"qwf: {message} (exit {status})")
+def _fail(message: str, status: int) -> NoReturn:
+    with suppress(OSError):  # nobody is there to be told
+        say(f"qwf: {message} (exit {status})")
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(status)  # a thread that still reads the source must not hold the process

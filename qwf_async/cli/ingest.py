@@ -80,7 +80,7 @@ def ingest(
         raise UsageError("--resume and --discard contradict each other: choose one")
     opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt)
     try:
-        wanted = name or default_name(source)
+        wanted = default_name(source) if name is None else name
         if dry_run:
             _describe(opened, wanted, layout, codec, as_json=as_json)
             return
@@ -96,8 +96,9 @@ def ingest(
                     wanted,
                     layout=layout,
                     codec=codec,
-                    unfinished="resume" if resume else "discard" if discard else "refuse",
+                    resume=resume,
                     overwrite=overwrite,
+                    discard=discard,
                     verify=verify,
                     allow_nonfinite=allow_nonfinite,
                     configure_server=configure_server,

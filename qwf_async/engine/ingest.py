@@ -5,25 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
+import anyio.to_thread
 
-from ..cleaning import Cleaned, clean, remove_generation, sweep
+from ..cleaning import remove_generation, sweep
 from ..codec import check_codec
-from ..errors import DamagedData, DataLost, Interrupted, InvalidInput, QwfError, UsageError
+from ..errors import DamagedData, DataLost, InvalidInput, QwfError, UsageError
 from ..grid import BoxPlan
 from ..layout import open_layout
 from ..load import Load, LoadTaken, Unfinished
 from ..manifest import JournalEntry, Keys, Manifest, new_generation
+from ..server.connection import Connection, until_available
 from ..source.base import Source
 from ..store import Store
 from ..wire.batch import Batch
 from .events import Event, Hook, Noted, Progress, Retried
 from .gate import Gate, Watermarks
-from .journal import JournalKeeper
 from .lease import Lease
 from .preflight import check_server
 from .producer import Encoder, Producer
@@ -48,8 +49,9 @@ async def ingest(
     codec: str = "c16",
     writers: int | None = None,
     max_rate: float | None = None,
-    unfinished: Unfinished = "refuse",
+    resume: bool = False,
     overwrite: bool = False,
+    discard: bool = False,
     verify: bool = False,
     allow_nonfinite: bool = False,
     configure_server: bool = False,
@@ -64,9 +66,10 @@ async def ingest(
     layout, codec: how it is stored; see `layout` and `codec`.
     writers: tasks that write at the same time; the setting `writers` if None.
     max_rate: points per second at most, for a server that others use too.
-    unfinished: what to do about an unfinished load of the name: "refuse", "resume" it, or
-        "discard" it. With "resume" the call can be repeated until it succeeds.
+    resume: go on with an unfinished load of the name. With it the call can be repeated
+        until it succeeds: it starts if there is nothing, and is content if all is stored.
     overwrite: replace what is published under the name; readers see the old until then.
+    discard: throw an unfinished load of the name away, and begin anew.
     verify: read everything back and compare it, before it is published.
     allow_nonfinite: store NaN and infinity as they are.
     configure_server: set what is unfit about the server's settings.
@@ -98,46 +101,70 @@ async def ingest(
         grid=source.grid,
         plan=BoxPlan.cut(source.grid.shape, order=source.order),
         source=source.spec,
-        fingerprint=source.fingerprint(),
+        fingerprint=await anyio.to_thread.run_sync(source.fingerprint),
     )
     open_layout(layout, keys.base(generation), codec)
+    if resume and discard:
+        raise UsageError("to resume a load and to discard it contradict each other: choose one")
 
     def hook(event: Event) -> None:
         for each in hooks:
             each(event)
 
-    await check_server(store, wanted, configure_server=configure_server, force=force, hook=hook)
-    load = await Load.begin(
-        store.pool, keys, wanted, unfinished=unfinished, overwrite=overwrite, ttl=store.settings.ownership_ttl
-    )
-    if isinstance(load, Manifest):
-        return _report(load, name, durability=(await store.facts()).durability, already=True)
-    job = Job(
-        store=store,
-        keys=keys,
-        load=load,
-        encoder=Encoder(
-            source=source,
-            plan=load.manifest.plan,
-            layout=open_layout(layout, keys.base(load.manifest.generation), codec),
-            codec=codec,
-            allow_nonfinite=allow_nonfinite,
-        ),
-        writers=writers or store.settings.writers,
-        max_rate=max_rate if max_rate is not None else store.settings.max_rate,
-        verify=verify,
-        evictable=force,
-        hook=hook,
-    )
+    unfinished: Unfinished = "resume" if resume else "discard" if discard else "refuse"
+
+    async def begin() -> Load | Manifest:
+        await check_server(
+            store,
+            keys,
+            wanted,
+            unfinished=unfinished,
+            configure_server=configure_server,
+            force=force,
+            hook=hook,
+        )
+        return await Load.begin(
+            store.pool,
+            keys,
+            wanted,
+            unfinished=unfinished,
+            overwrite=overwrite,
+            ttl=store.settings.ownership_ttl,
+        )
+
     with one_error():
         async with shutdown_on_signals(store.settings.drain_timeout, enabled=signals) as shutdown:
+            load: Load | Manifest | None = None
+            with shutdown.scope:
+                load = await begin()
+            if load is None:
+                raise shutdown.interrupted("nothing was begun")
+            if isinstance(load, Manifest):
+                return _report(load, name, durability=(await store.facts()).durability, already=True)
+            job = Job(
+                store=store,
+                keys=keys,
+                load=load,
+                encoder=Encoder(
+                    source=source,
+                    plan=load.manifest.plan,
+                    layout=open_layout(layout, keys.base(load.manifest.generation), codec),
+                    codec=codec,
+                    allow_nonfinite=allow_nonfinite,
+                ),
+                writers=writers or store.settings.writers,
+                max_rate=max_rate if max_rate is not None else store.settings.max_rate,
+                verify=verify,
+                evictable=force,
+                hook=hook,
+            )
             return await job.run(shutdown)
     raise AssertionError("unreachable: the job returns or raises")
 
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """One load being filled. `bytes_sent` and `retries` count as it goes."""
+    """One load being filled. `bytes_sent` and `retries` count as it goes; `entries` is what the journal holds."""
 
     store: Store
     keys: Keys
@@ -148,45 +175,50 @@ class Job:
     verify: bool
     evictable: bool
     hook: Hook
+    published: bool = False
     bytes_sent: int = 0
     retries: int = 0
     points: int = 0
     sent_points: int = 0
     resumed_chunks: int = 0
+    entries: dict[int, JournalEntry] = field(default_factory=dict)
     _begun: float = field(default_factory=time.perf_counter)
 
     async def run(self, shutdown: Shutdown) -> Report:
         """Fill and publish the load, or leave it so that it can be resumed, and raise."""
-        keeper = JournalKeeper(load=self.load, entries={})
         try:
-            with shutdown.scope:
-                await self._fill(keeper, shutdown.stopping)
+            with shutdown.drained():
+                async with anyio.create_task_group() as background:
+                    lease = Lease(load=self.load)
+                    background.start_soon(lease.run)
+                    with self._told():
+                        await self._sweep()  # what was discarded makes room
+                    await self._fill(lease, shutdown.stopping)
+                    if shutdown.signum is None:
+                        await self._verify()
+                    background.cancel_scope.cancel()
                 if shutdown.signum is None:
-                    await self._verify(keeper.entries)
-                if shutdown.signum is None:
-                    return await self._publish(keeper.entries)
-            await self._settle(keeper)
+                    return await self._publish()
+            await self._settle()
         except BaseException as error:
             with anyio.CancelScope(shield=True):
-                lasting = await self._aftermath(error, keeper)
+                lasting = await self._aftermath(error)
             if lasting is error:
                 raise
             raise lasting from error
-        raise Interrupted(
-            f"stopped by signal {shutdown.signum}; {len(keeper.entries)} of {len(self.load.manifest.plan)} chunks "
-            f"of {self.keys.name} are stored: run the same command with --resume",
-            shutdown.signum or 0,
+        raise shutdown.interrupted(
+            f"{len(self.entries)} of {len(self.load.manifest.plan)} chunks of {self.keys.name} are stored: "
+            "run the same command with --resume"
         )
 
-    async def _fill(self, keeper: JournalKeeper, stopping: anyio.Event) -> None:
+    async def _fill(self, lease: Lease, stopping: anyio.Event) -> None:
         """Write all chunks that the journal does not hold, and again what it then still lacks."""
         settings = self.store.settings
         gate = Gate()
-        lease = Lease(load=self.load)
         watchdog = Watchdog(
             gate=gate,
             probe=self.store.memory,
-            clean=self._clean,
+            clean=self.store.clean,
             watermarks=Watermarks(high=settings.high_watermark, low=settings.low_watermark),
             interval=settings.sample_interval,
             timeout=settings.gate_timeout,
@@ -194,15 +226,19 @@ class Job:
             hook=self.hook,
         )
 
+        async def record(batch: Batch, connection: Connection) -> None:
+            entry = JournalEntry(digest=batch.digest, weight=batch.weight)
+            await self.load.record({batch.chunk: entry}, connection)
+            self.entries[batch.chunk] = entry
+
         async def ack(batch: Batch) -> None:
             self.bytes_sent += batch.nbytes
             self.points += batch.points
             self.sent_points += batch.points
             self._progress()
-            await keeper.ack(batch)
 
         writer = Writer(
-            sink=ServerSink(self.store.pool),
+            sink=ServerSink(self.store.pool, record),
             gate=gate,
             permit=lease.assured,
             ack=ack,
@@ -211,55 +247,54 @@ class Job:
         )
         producer = Producer(encoder=self.encoder, max_rate=self.max_rate)
         async with anyio.create_task_group() as background:
-            for task in (lease.run, watchdog.run, keeper.run):
-                background.start_soon(task)
+            background.start_soon(watchdog.run)
             plan = self.load.manifest.plan
-            entries = await self.load.journal() if self.load.resumed else {}
-            self.resumed_chunks = len(entries)
+            self.entries = await self.load.journal() if self.load.resumed else {}
+            self.resumed_chunks = len(self.entries)
             lacking = len(plan) + 1
-            while len(entries) < len(plan) and not stopping.is_set():
-                if len(plan) - len(entries) >= lacking:
+            while len(self.entries) < len(plan) and not stopping.is_set():
+                if len(plan) - len(self.entries) >= lacking:
                     raise DataLost(f"the server keeps losing what it is given: {lacking} chunks are missing")
-                lacking = len(plan) - len(entries)
-                keeper.entries = entries
-                self.points = sum(plan[number].box.points for number in entries)
+                lacking = len(plan) - len(self.entries)
+                self.points = sum(plan[number].box.points for number in self.entries)
                 self._progress()
+                stored = frozenset(self.entries)
                 await pump(
-                    (number for number in range(len(plan)) if number not in entries),
+                    (number for number in range(len(plan)) if number not in stored),
                     producer,
                     writer,
                     writers=self.writers,
                     stream_bytes=settings.stream_bytes,
                     stopping=stopping,
                 )
-                await keeper.flush()
-                await self.load.renew()
-                entries = await self.load.journal()
-            keeper.entries = entries
+                await until_available(self.load.renew, settings.deadline)
+                self.entries = await self.load.journal()
             background.cancel_scope.cancel()
 
-    async def _verify(self, entries: dict[int, JournalEntry]) -> None:
+    async def _verify(self) -> None:
         """Compare what is stored with what was sent, if that was asked for. Raises DamagedData."""
         if not self.verify:
             return
         differing = await differing_chunks(
-            self.store.pool, self.encoder.layout, self.load.manifest.plan, entries, readers=self.writers
+            self.store.pool, self.encoder.layout, self.load.manifest.plan, self.entries, readers=self.writers
         )
         if differing:
             await self.load.forget(differing)
             raise DamagedData(
-                f"{len(differing)} of {len(entries)} chunks of {self.keys.name} differ from what was sent "
+                f"{len(differing)} of {len(self.entries)} chunks of {self.keys.name} differ from what was sent "
                 f"(first: chunk {min(differing)}); nothing was published"
             )
 
-    async def _publish(self, entries: dict[int, JournalEntry]) -> Report:
+    async def _publish(self) -> Report:
         grid = self.load.manifest.grid
-        weight = math.fsum(entry.weight for entry in entries.values())
+        weight = math.fsum(entry.weight for entry in self.entries.values())
         norm = None if grid.cell_volume is None else weight * grid.cell_volume / grid.shape[0]
         manifest = await self.load.publish(norm)
+        self.published = True
         seconds = time.perf_counter() - self._begun
-        await sweep(self.store.pool, self.keys, batch=self.store.settings.clean_batch)
-        durability = await self.store.secure()
+        with self._told():
+            await self._sweep()
+        durability = await until_available(self.store.secure, self.store.settings.deadline)
         report = _report(manifest, self.keys.name, durability=durability)
         return replace(
             report,
@@ -272,40 +307,47 @@ class Job:
             verified=self.verify,
         )
 
-    async def _aftermath(self, error: BaseException, keeper: JournalKeeper) -> BaseException:
+    async def _aftermath(self, error: BaseException) -> BaseException:
         """Leave things tidy after an error, and return the error to raise."""
         cause = first_error(error)
+        if self.published:
+            return cause
         if isinstance(cause, InvalidInput):
-            with anyio.move_on_after(SETTLE_TIME):
+            with self._tidying():
                 await self.load.discard()
-                await sweep(self.store.pool, self.keys, batch=self.store.settings.clean_batch)
+                await self._sweep()
             return cause
         if isinstance(cause, DataLost | LoadTaken):
-            with anyio.move_on_after(SETTLE_TIME):
+            with self._tidying():
                 await remove_generation(self.store.pool, self.keys, self.load.manifest)
+            await self._settle()
             return cause
-        await self._settle(keeper)
+        await self._settle()
         if isinstance(cause, QwfError):
             return type(cause)(f"{cause}; what was stored can be resumed with --resume")
         return cause
 
-    async def _settle(self, keeper: JournalKeeper) -> None:
-        """Record what is applied and give the name up, within SETTLE_TIME."""
-        with anyio.move_on_after(SETTLE_TIME, shield=True):
-            try:
-                await keeper.flush()
-                await self.load.release()
-            except QwfError as error:
-                self.hook(Noted(text=f"the load could not be released: {error}", warning=True))
+    async def _settle(self) -> None:
+        """Give the name up, if it is ours still, so that the load can be resumed at once."""
+        with self._tidying(), suppress(DataLost, LoadTaken):
+            await until_available(self.load.release, SETTLE_TIME)
 
-    async def _clean(self) -> Cleaned:
-        settings = self.store.settings
-        return await clean(
-            self.store.pool,
-            settings.prefix,
-            batch=settings.clean_batch,
-            keep_interrupted=settings.keep_interrupted,
-        )
+    @contextmanager
+    def _tidying(self) -> Iterator[None]:
+        """Run the body for at most SETTLE_TIME, whatever is cancelled meanwhile; what fails is told, not raised."""
+        with anyio.move_on_after(SETTLE_TIME, shield=True), self._told():
+            yield
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Run the body; an error of ours is told, not raised."""
+        try:
+            yield
+        except QwfError as error:
+            self.hook(Noted(text=f"could not leave the server tidy: {error}", warning=True))
+
+    async def _sweep(self) -> None:
+        await sweep(self.store.pool, self.keys, batch=self.store.settings.clean_batch)
 
     def _progress(self) -> None:
         total = self.load.manifest.points

@@ -26,9 +26,11 @@ class Lease:
         away is left to the writers, who have the deadline.
         """
         while True:
+            pause = min(1.0, self.load.ttl / 3)
             with suppress(ServerUnavailable):
                 await self._renew()
-            await anyio.sleep(self.load.ttl / 3)
+                pause = self.load.ttl / 3
+            await anyio.sleep(pause)
 
     async def assured(self) -> None:
         """Return at once while the lease is valid; after a sleep past its end, renew it first."""

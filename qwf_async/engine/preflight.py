@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from ..errors import OutOfMemory, Refused
 from ..layout.size import predicted_bytes
-from ..manifest import Manifest
+from ..load import Unfinished, look
+from ..manifest import Keys, Manifest
+from ..server.connection import until_available
 from ..server.policy import configure, findings
 from ..store import Store
 from .events import Hook, Noted
 
 
 async def check_server(
-    store: Store, wanted: Manifest, *, configure_server: bool, force: bool, hook: Hook
+    store: Store,
+    keys: Keys,
+    wanted: Manifest,
+    *,
+    unfinished: Unfinished,
+    configure_server: bool,
+    force: bool,
+    hook: Hook,
 ) -> None:
     """Look at the server, tell the hook what is unfit, and cure it if `configure_server`.
 
@@ -20,8 +29,8 @@ async def check_server(
     not be.
     """
     facts = await store.facts()
-    for command in facts.forbidden:
-        hook(Noted(text=f"the server forbids {command}: going on without it", warning=True))
+    if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
+        hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
     found = findings(facts)
     if configure_server:
         for change in await configure(store.pool, found):
@@ -36,13 +45,36 @@ async def check_server(
     if force:
         return
     try:
-        sample = await store.memory()
+        sample = await until_available(store.memory, store.settings.deadline)
     except Refused:
         return
-    needed = predicted_bytes(wanted.codec, wanted.grid.shape, facts.software)
-    if sample.limit is not None and sample.used + needed > store.settings.high_watermark * sample.limit:
+    needed = await _growth(store, keys, wanted, unfinished, facts.software)
+    if (
+        needed > 0
+        and sample.limit is not None
+        and sample.used + needed > store.settings.high_watermark * sample.limit
+    ):
         raise OutOfMemory(
-            f"{wanted.points:,} points in layout {wanted.layout} will need about {needed / 1e6:,.0f} MB, but only "
+            f"{wanted.points:,} points in layout {wanted.layout} will need {needed / 1e6:,.0f} MB more, but only "
             f"{max(0, store.settings.high_watermark * sample.limit - sample.used) / 1e6:,.0f} MB are free below "
             "the watermark: use a smaller grid or a server with more memory (--force tries all the same)"
         )
+
+
+async def _growth(
+    store: Store, keys: Keys, wanted: Manifest, unfinished: Unfinished, software: str | None
+) -> float:
+    """By how much the data on the server will grow, in bytes, with what a load left there taken into account."""
+    needed = predicted_bytes(wanted.codec, wanted.grid.shape, software)
+    if unfinished == "refuse":
+        return needed
+    seen = await look(store.pool, keys)
+    if seen.under_way is None:
+        done = unfinished == "resume" and seen.published and not seen.published.differences(wanted)
+        return 0 if done else needed
+    left = seen.under_way.manifest
+    if unfinished == "resume" and left.differences(wanted):
+        return needed
+    journal = keys.journal(left.generation)
+    chunks: int = await store.pool.call("HLEN", journal, doing=f"reading {journal}")
+    return needed - chunks / len(left.plan) * predicted_bytes(left.codec, left.grid.shape, software)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import numpy as np
+from numpy.typing import NDArray
 
 from ..codec import stored
-from ..errors import InvalidInput
+from ..errors import InvalidInput, QwfError
 from ..grid import AXIS_NAMES, BoxPlan, Chunk
 from ..layout import Layout
 from ..source.base import Source
+from ..source.foreign import first_line
 from ..wire.batch import Batch
 from .stream import BatchStream
 
@@ -35,7 +38,7 @@ class Encoder:
         it promised, or holds NaN or infinity (unless these are allowed).
         """
         chunk = self.plan[number]
-        values = self.source.read(chunk.box)
+        values = self._read(chunk)
         if values.shape != chunk.box.shape or values.dtype.kind != "c":
             raise InvalidInput(
                 f"{self.source.spec} gave {values.dtype} of shape {values.shape} for a chunk "
@@ -47,7 +50,17 @@ class Encoder:
             self._refuse_nonfinite(chunk, np.isfinite(values))
         return self.layout.encode(chunk, stored(self.codec, values), weight)
 
-    def _refuse_nonfinite(self, chunk: Chunk, finite: np.ndarray[tuple[int, ...], np.dtype[np.bool]]) -> None:
+    def _read(self, chunk: Chunk) -> NDArray[Any]:
+        try:
+            return self.source.read(chunk.box)
+        except QwfError:
+            raise
+        except Exception as error:  # noqa: BLE001 # the source may be the user's own: it may raise anything
+            raise InvalidInput(
+                f"{self.source.spec} cannot be read: {type(error).__name__}: {first_line(error)}"
+            ) from error
+
+    def _refuse_nonfinite(self, chunk: Chunk, finite: NDArray[np.bool]) -> None:
         if finite.all():
             raise InvalidInput(f"the norm of {self.source.spec} is too large for a float64")
         first = np.unravel_index(int(np.argmin(finite)), finite.shape)

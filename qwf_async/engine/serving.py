@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from ..cleaning import Cleaned
-from ..errors import Interrupted, ServerUnavailable
+from ..errors import ServerUnavailable
 from ..store import Store
 from .events import Hook, Noted, ServerSampled
 from .gate import Gate, Watermarks
@@ -47,7 +47,7 @@ async def serve(store: Store, *, hook: Hook) -> None:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(watchdog.run)
                     tasks.start_soon(_look, store, hook)
-    raise Interrupted("stopped watching", shutdown.signum or 0)
+    raise shutdown.interrupted("not watching any more")
 
 
 async def _look(store: Store, hook: Hook) -> None:

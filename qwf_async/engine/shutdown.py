@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
+
+from ..errors import Interrupted
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_GRACE: Final = 0.8
@@ -23,24 +25,53 @@ LAST_GRACE: Final = 0.8
 
 @dataclass(slots=True, kw_only=True)
 class Shutdown:
-    """`stopping` is set by the first signal, whose number is `signum`; `scope` is cancelled when draining is over."""
+    """What a signal has set going.
 
+    `stopping` is set by the first signal, whose number is `signum`. `scope` is cancelled
+    then too, but while a `drained` body runs, only when its time to drain is over.
+    """
+
+    drain_timeout: float
     stopping: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     signum: int | None = None
+    _drains: bool = False
+
+    @contextmanager
+    def drained(self) -> Iterator[None]:
+        """Run the body in a new `scope`, with time to drain."""
+        self.scope = anyio.CancelScope()
+        self._drains = True
+        if self.stopping.is_set():
+            self.scope.cancel()
+        with self.scope:
+            yield
+
+    def stop(self, signum: int) -> None:
+        """The first signal."""
+        self.signum = signum
+        self.stopping.set()
+        self.scope.deadline = anyio.current_time() + (self.drain_timeout if self._drains else 0)
+
+    def interrupted(self, what: str) -> Interrupted:
+        """The error to raise after a stop; `what` says how things were left."""
+        signum = self.signum or 0
+        return Interrupted(
+            f"stopped by {signal.Signals(signum).name if signum else 'request'}; {what}", signum
+        )
 
 
 @asynccontextmanager
 async def shutdown_on_signals(drain_timeout: float, *, enabled: bool = True) -> AsyncIterator[Shutdown]:
     """Run the body so that signals stop it in two stages.
 
-    First signal: `stopping` is set, and `scope`, in which the body should do its work, is
-    cancelled `drain_timeout` seconds later. Second: the scope is cancelled at once, and
-    the process ends within a second even if a thread would hold it.
+    First signal: `stopping` is set, and the scope in which the body does its work is
+    cancelled, `drain_timeout` seconds later if it drains. Second: the scope is cancelled
+    at once, and the process ends within a second even if a thread would hold it.
 
     The receiver lies outside the scope: inside, it would be gone when the second comes.
     """
-    shutdown = Shutdown()
+    shutdown = Shutdown(drain_timeout=drain_timeout)
     if not enabled:
         yield shutdown
         return
@@ -48,12 +79,9 @@ async def shutdown_on_signals(drain_timeout: float, *, enabled: bool = True) -> 
         with anyio.open_signal_receiver(*SIGNALS) as received:
 
             async def listen() -> None:
-                first = await anext(received)
-                shutdown.signum = int(first)
-                shutdown.stopping.set()
-                shutdown.scope.deadline = anyio.current_time() + drain_timeout
+                shutdown.stop(int(await anext(received)))
                 await anext(received)
-                end = threading.Timer(LAST_GRACE, os._exit, (128 + shutdown.signum,))
+                end = threading.Timer(LAST_GRACE, os._exit, (128 + (shutdown.signum or 0),))
                 end.daemon = True
                 end.start()
                 shutdown.scope.cancel()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from redis.exceptions import ResponseError
 
 from ..errors import QwfError
-from ..server.connection import Pool
+from ..server.connection import Connection, Pool
 from ..server.failure import translate
 from ..wire.batch import Batch
 
@@ -25,20 +25,31 @@ class Sink(Protocol):
         ...
 
 
-class ServerSink:
-    """A server: every batch goes over one connection that is this task's alone meanwhile."""
+Applied = Callable[[Batch, Connection], Awaitable[None]]
 
-    def __init__(self, pool: Pool) -> None:
+
+class ServerSink:
+    """A server: every batch goes over one connection that is this task's alone meanwhile.
+
+    `applied` is awaited with each batch that was applied and the connection that it went
+    over. A connection ends with the server's process, so what `applied` writes over it
+    cannot come to stand on a server that was restarted from a copy without the batch.
+    """
+
+    def __init__(self, pool: Pool, applied: Applied | None = None) -> None:
         self._pool = pool
+        self._applied = applied
 
     async def write(self, batch: Batch) -> None:
         async with self._pool.connection() as connection:
             buffers = [buffer for part in batch.parts for buffer in part.buffers]
             replies = await connection.exchange(buffers, batch.requests)
-        done = 0
-        for part in batch.parts:
-            self._check(replies[done : done + part.requests], part.key)
-            done += part.requests
+            done = 0
+            for part in batch.parts:
+                self._check(replies[done : done + part.requests], part.key)
+                done += part.requests
+            if self._applied is not None:
+                await self._applied(batch, connection)
 
     def _check(self, replies: Sequence[Any], key: bytes) -> None:
         """Every reply to HSET is the number of new fields. Raises the error that the first other one means."""

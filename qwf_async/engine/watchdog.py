@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 
 from ..cleaning import Cleaned
-from ..errors import OutOfMemory, Refused, ServerUnavailable
+from ..errors import DamagedData, OutOfMemory, Refused, ServerUnavailable
 from ..server.memory import MemorySample
 from .events import GateMoved, Hook, MemorySampled, Noted
 from .gate import Gate, Watermarks
@@ -22,7 +22,7 @@ BLIND_PAUSE: Final = 1.0
 """Seconds until a gate shut by an OOM reply is tried again where the server forbids INFO."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Watchdog:
     """`timeout` (s) bounds how long the gate may keep all writers waiting; `interval` (s) lies between samples."""
 
@@ -34,6 +34,7 @@ class Watchdog:
     timeout: float
     evictable: bool
     hook: Hook
+    _trouble: str = ""
 
     async def run(self) -> None:
         """Watch until cancelled.
@@ -54,6 +55,18 @@ class Watchdog:
                 self._give_up_if_late(f"{sample.used:,} of {sample.limit or 0:,} bytes in use")
             await anyio.sleep(self.interval)
 
+    async def _cleaned(self) -> Cleaned:
+        """What `clean` removed. If it may not, or meets what is not ours, that is told once."""
+        try:
+            return await self.clean()
+        except ServerUnavailable:
+            pass  # as above
+        except (DamagedData, Refused) as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self.hook(Noted(text=f"cannot clean: {error}", warning=True))
+        return Cleaned()
+
     async def _heed(self, sample: MemorySample) -> None:
         if (sample.policy or "").startswith("allkeys") and not self.evictable:
             raise OutOfMemory(
@@ -68,7 +81,7 @@ class Watchdog:
         if not self.gate.is_shut:
             self.gate.shut()
             self.hook(GateMoved(shut=True, reason=f"{fill:.0%} of {sample.limit:,} bytes in use"))
-        removed = await self.clean()
+        removed = await self._cleaned()
         if removed:
             self.hook(Noted(text=f"cleaned {removed.describe()} to free memory"))
         elif not self.watermarks.shut(fill, is_shut=True, nothing_left=True):
@@ -80,7 +93,7 @@ class Watchdog:
             await anyio.sleep(BLIND_PAUSE)
             self._give_up_if_late("the server refuses writes")
             if self.gate.is_shut:
-                await self.clean()
+                await self._cleaned()
                 self._open("trying again")
 
     def _open(self, reason: str) -> None:

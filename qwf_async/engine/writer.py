@@ -59,8 +59,9 @@ class Writer:
                 away_since = None
                 attempt += 1
                 self._report(batch, attempt, error)
-                self.gate.shut()
-                self.hook(GateMoved(shut=True, reason=str(error)))
+                if not self.gate.is_shut:
+                    self.gate.shut()
+                    self.hook(GateMoved(shut=True, reason=str(error)))
             except ServerUnavailable as error:
                 attempt += 1
                 now = anyio.current_time()

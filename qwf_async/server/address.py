@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from ..errors import UsageError
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FORMS = "redis://user:password@host:port/database, with / ? # @ in a password written as %2F %3F %23 %40"
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+
+_OPTIONS = {"client_name", "db", "password", "username"}
+_TLS_OPTIONS = {
+    "ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"
+}  # fmt: skip
+"""Options that the library takes and the connection recipe leaves to the URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,7 @@ class Address:
         scheme = _SCHEMES.get(parts.scheme, parts.scheme)
         if scheme not in ("redis", "rediss", "unix"):
             raise UsageError(f"the server URL must begin with redis://, rediss:// or unix://: {_FORMS}")
-        if scheme == "unix" and not parts.path:
+        if scheme == "unix" and (parts.netloc.rpartition("@")[2] or not parts.path):
             raise UsageError("a unix:// URL needs the path of a socket, as in unix:///run/redis.sock")
         database = parts.path.strip("/")
         if scheme != "unix" and database and not database.isdecimal():
@@ -54,6 +60,13 @@ class Address:
             options: dict[str, Any] = dict(parse_url(urlunsplit(parts._replace(scheme=scheme))))
         except ValueError:
             raise UsageError(f"the server URL does not parse: {_FORMS}") from None
+        known = _OPTIONS | (_TLS_OPTIONS if scheme == "rediss" else set())
+        if parse_qs(parts.query).keys() - known:
+            raise UsageError(
+                f"the options of a server URL are {', '.join(sorted(known))}; the rest are settings"
+            )
+        if options.get("ssl_cert_reqs", "required") not in ("none", "optional", "required"):
+            raise UsageError("ssl_cert_reqs in the server URL is none, optional or required")
         if password is not None:
             options["password"] = password
         if scheme == "unix":

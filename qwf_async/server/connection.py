@@ -7,6 +7,7 @@ reply can then never be taken for another command's. Retrying is the caller's bu
 
 from __future__ import annotations
 
+from asyncio import StreamWriter, WriteTransport
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -57,6 +58,7 @@ class Connection:
         self._counts = counts
         self.used = 0.0
         self._connect_timeout = connect_timeout
+        self._transport: WriteTransport | None = None
         self._connection = kind(
             **options
             | {
@@ -88,13 +90,12 @@ class Connection:
                 for some in _pieces(buffers):
                     await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
                     scope.deadline = anyio.current_time() + wait
-                for done in range(replies):
+                for _ in range(replies):
                     try:
                         answers.append(await connection.read_response())
                     except ResponseError as error:
                         answers.append(error)
-                    if done % 16 == 0:
-                        scope.deadline = anyio.current_time() + wait
+                    scope.deadline = anyio.current_time() + wait
         except BaseException as error:
             await self._drop()
             if isinstance(error, Exception):
@@ -129,6 +130,8 @@ class Connection:
         try:
             with anyio.fail_after(self._connect_timeout):
                 await self._connection.connect()  # type: ignore[no-untyped-call] # untyped in redis-py
+                # Kept, because the library forgets it when sending fails. There is no public way to it.
+                self._transport = cast("StreamWriter", self._connection._writer).transport
         except BaseException:
             self._counts.failed += 1
             raise
@@ -136,10 +139,10 @@ class Connection:
 
     async def _drop(self) -> None:
         # Aborted, not closed: closing would still send what is buffered, at some later time, and
-        # would wait for ever for a peer that does not read. There is no public way to the transport.
-        writer = getattr(self._connection, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+        # would wait for ever for a peer that does not read.
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
         try:
             with anyio.CancelScope(shield=True):
                 await self._connection.disconnect(nowait=True)
@@ -189,20 +192,18 @@ class Pool:
                 connection.used = anyio.current_time()
                 self._idle.append(connection)
 
-    async def call(
-        self, *command: str | bytes | int | float, patience: float | None = None, doing: str = ""
-    ) -> Any:
-        """`Connection.call` on any connection, tried again while the server is unavailable.
+    async def call(self, *command: str | bytes | int | float, doing: str = "") -> Any:
+        """`call_once`, tried again while the server is unavailable.
 
         For commands that may be applied twice with the same result. Raises
         ServerUnavailable once `deadline` seconds have passed without success.
         """
+        return await until_available(lambda: self.call_once(*command, doing=doing), self.deadline)
 
-        async def once() -> Any:
-            async with self.connection() as connection:
-                return await connection.call(*command, patience=patience, doing=doing)
-
-        return await until_available(once, self.deadline)
+    async def call_once(self, *command: str | bytes | int | float, doing: str = "") -> Any:
+        """`Connection.call` on any connection."""
+        async with self.connection() as connection:
+            return await connection.call(*command, doing=doing)
 
     async def probe(self) -> None:
         """One PING, not tried again: whether there is a server that lets us in."""

@@ -41,6 +41,19 @@ _REPLIES: Final[dict[str, Meaning]] = {
 }
 """Error prefix of a reply → leaf and meaning. Source: the servers' sources, `addReplyError`."""
 
+_CUT: Final[dict[type[BaseException], str]] = {
+    redis_errors.AskError: "ASK",
+    redis_errors.BusyLoadingError: "LOADING",
+    redis_errors.ClusterDownError: "CLUSTERDOWN",
+    redis_errors.MasterDownError: "MASTERDOWN",
+    redis_errors.MovedError: "MOVED",
+    redis_errors.NoPermissionError: "NOPERM",
+    redis_errors.OutOfMemoryError: "OOM",
+    redis_errors.ReadOnlyError: "READONLY",
+    redis_errors.TryAgainError: "TRYAGAIN",
+}
+"""Errors that redis-py has a class for: it cuts the prefix off their text (`BaseParser.parse_error`)."""
+
 _SILENT: Final = ("NOAUTH", "WRONGPASS")
 """Prefixes whose text adds nothing, or could repeat what should not be shown."""
 
@@ -53,31 +66,30 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     """
     if isinstance(error, QwfError):
         return error
+    if type(error) is redis_errors.ConnectionError and isinstance(error.__cause__, redis_errors.RedisError):
+        error = error.__cause__  # over a unix socket the library wraps what the server said to AUTH
     task = f" while {doing}" if doing else ""
     text = str(error)
-    prefix = text.split(" ", 1)[0].rstrip(":")
-    if isinstance(error, redis_errors.AuthorizationError) or prefix == "NOPERM":
-        prefix = "NOPERM"
-    elif isinstance(
-        error, redis_errors.AuthenticationWrongNumberOfArgsError | redis_errors.AuthenticationError
-    ):
-        prefix = "NOAUTH" if "required" in text.lower() else "WRONGPASS"
-    elif type(error).__name__ == "BusyLoadingError":
-        prefix = "LOADING"
-    elif type(error).__name__ == "ReadOnlyError":
-        prefix = "READONLY"
-    elif type(error).__name__ == "OutOfMemoryError":
-        prefix = "OOM"
+    prefix = _prefix(error, text)
     if isinstance(error, redis_errors.RedisError) and prefix in _REPLIES:
         leaf, meaning = _REPLIES[prefix]
         detail = "" if prefix in _SILENT else f" ({text})"
         return leaf(f"{where}{task}: {meaning}{detail}")
+    if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:
+        return ServerBusy(f"{where}{task}: the server has no room for another client")
     if isinstance(error, redis_errors.ResponseError):
-        if "max number of clients" in text:
-            return ServerBusy(f"{where}{task}: the server has no room for another client")
         return Refused(f"{where}{task}: the server refused: {text}")
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
         return ServerUnavailable(f"{where}{task}: no answer in time")
     if isinstance(error, redis_errors.ConnectionError | OSError):
         return ServerUnavailable(f"{where}{task}: {text or 'connection lost'}")
     return ServerUnavailable(f"{where}{task}: connection lost ({type(error).__name__}: {text})")
+
+
+def _prefix(error: BaseException, text: str) -> str:
+    """The prefix of the error reply that the library made `error` of."""
+    if isinstance(
+        error, redis_errors.AuthenticationError | redis_errors.AuthenticationWrongNumberOfArgsError
+    ):
+        return "NOAUTH" if "required" in text.lower() else "WRONGPASS"
+    return _CUT.get(type(error)) or text.split(" ", 1)[0].rstrip(":")

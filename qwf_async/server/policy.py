@@ -37,7 +37,9 @@ def findings(facts: ServerFacts) -> list[Finding]:
         found.append(Finding(text="this server is a replica; its primary takes the writes"))
     if facts.limit is None and facts.used is not None:
         cure = (("maxmemory", str(facts.machine * 3 // 4)),) if facts.machine else ()
-        found.append(Finding(text="the server has no maxmemory; the machine's memory is its limit", cure=cure))
+        found.append(
+            Finding(text="the server has no maxmemory; the machine's memory is its limit", cure=cure)
+        )
     entries = (facts.settings or {}).get("hash-max-listpack-entries", "")
     if entries.isdecimal() and int(entries) > LISTPACK_ENTRIES:
         text = f"hash-max-listpack-entries {entries} makes small hashes slow to fill"

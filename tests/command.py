@@ -1,0 +1,145 @@
+"""The command line as real processes: run to their end, begun and left to a signal, or on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import qwf_async
+
+ROOT = Path(qwf_async.__file__).parents[1]
+TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a process ended. `status` is as a shell has it: 128 + the number of the signal that killed it."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def lines(self) -> list[str]:
+        """What it said on standard error."""
+        return self.err.splitlines()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A process under way; `since` is when it began, on the monotonic clock."""
+
+    process: subprocess.Popen[str]
+    since: float
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, timeout: float = TIMEOUT) -> Outcome:
+        """Wait for it, and kill it if it takes too long: its outcome is then 137."""
+        try:
+            out, err = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+        status = self.process.returncode
+        seconds = time.monotonic() - self.since
+        return Outcome(status=128 - status if status < 0 else status, out=out, err=err, seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """Where commands run: a directory of their own, and an environment without the user's settings."""
+
+    directory: Path
+    environment: Mapping[str, str]
+
+    @classmethod
+    def at(cls, directory: Path, **variables: str) -> Shell:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("QWF_", "REDIS_", "COV_", "PYTHON")) and name not in ("NO_COLOR", "TERM")
+        }
+        home = {name: str(directory / name.lower()) for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME")}
+        environment = inherited | home | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"} | variables
+        return cls(directory=directory, environment=environment)
+
+    def having(self, **variables: str) -> Shell:
+        return Shell(directory=self.directory, environment={**self.environment, **variables})
+
+    def begin(self, *arguments: str) -> Begun:
+        """`qwf ARGUMENTS`, as a process without a terminal."""
+        return self.start([sys.executable, "-m", "qwf_async", *arguments])
+
+    def qwf(self, *arguments: str, timeout: float = TIMEOUT) -> Outcome:
+        """`qwf ARGUMENTS`, to its end."""
+        return self.begin(*arguments).end(timeout)
+
+    def start(self, command: Sequence[str]) -> Begun:
+        since = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            cwd=self.directory,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        return Begun(process=process, since=since)
+
+    def on_terminal(self, *arguments: str, stop: int | None = None, after: str = "") -> tuple[int, str]:
+        """`qwf ARGUMENTS` on a terminal of 120 columns: its status, and all that it wrote there.
+
+        With `stop`, that signal is sent as soon as `after` was written.
+        """
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, 120))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "qwf_async", *arguments],
+            cwd=self.directory,
+            env=dict(self.environment),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        written = b""
+        try:
+            while some := _read(ours):
+                written += some
+                if stop is not None and after.encode() in written:
+                    process.send_signal(stop)
+                    stop = None
+        finally:
+            os.close(ours)
+        status = process.wait(TIMEOUT)
+        return 128 - status if status < 0 else status, written.decode()
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65_536)
+    except OSError:  # Linux: EIO once the last process has closed its end
+        return b""
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, a zombie not counted."""
+    try:
+        os.kill(pid, signal.SIG_DFL)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state not in "ZX"

@@ -1,0 +1,281 @@
+"""The table of errors, a row at a time: replies of real servers wherever one can be made to give them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+import redis
+from conftest import Server, new_server
+from redis._parsers.base import BaseParser
+
+from qwf_async.errors import InvalidInput, OutOfMemory, QwfError, Refused, ServerUnavailable
+from qwf_async.server.address import Address
+from qwf_async.server.connection import Pool
+from qwf_async.server.failure import _REPLIES, ServerBusy, translate
+
+PASSWORD = "open-sesame"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # what an error means does not depend on the event loop
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    yield from new_server(request.param)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+async def failure(server: Server, *command: str, url: str | None = None) -> QwfError:
+    """The error that a command meets, without a second try."""
+    pool = Pool(Address.parse(url or server.url), connect_timeout=10, answer_timeout=10)
+    try:
+        with pytest.raises(QwfError) as raised:
+            await pool.call_once(*command, doing="testing")
+    finally:
+        await pool.aclose()
+    assert str(raised.value).startswith(pool.address.shown)
+    assert "\n" not in str(raised.value)
+    return raised.value
+
+
+def full(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.config_set("maxmemory", 1)
+    return "SET", "k", "v"
+
+
+def wrong_type(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.set("k", "v")
+    return "HSET", "k", "f", "v"
+
+
+def not_permitted(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.acl_setuser("default", enabled=True, nopass=True, commands=["-hset"])
+    return "HSET", "k", "f", "v"
+
+
+def replica(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.replicaof("127.0.0.1", "1")
+    return "SET", "k", "v"
+
+
+def replica_without_its_primary(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.config_set("replica-serve-stale-data", "no")
+        client.replicaof("127.0.0.1", "1")
+    return "GET", "k"
+
+
+def too_few_replicas(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.config_set("min-replicas-to-write", 1)
+    return "SET", "k", "v"
+
+
+def cannot_save(server: Server) -> tuple[str, ...]:
+    (server.directory / "dump.rdb").mkdir()  # a file can't be renamed to a directory
+    with server.plain as client:
+        client.config_set("save", "3600 1000000")
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+    return "SET", "k", "v"
+
+
+def password_wanted(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.config_set("requirepass", PASSWORD)
+    return "SET", "k", "v"
+
+
+def loading(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.mset({f"key {i}": i for i in range(2000)})
+        client.save()
+    server.kill()
+    server.options |= {"key-load-delay": "500", "loading-process-events-interval-bytes": "1024"}
+    server.start()
+    return "GET", "k"
+
+
+ROWS: dict[str, tuple[Callable[[Server], tuple[str, ...]], type[QwfError], str]] = {
+    "OOM": (full, OutOfMemory, "out of memory"),
+    "WRONGTYPE": (wrong_type, Refused, "a key of another type is in the way"),
+    "NOPERM": (not_permitted, Refused, "lacks a permission: .*hset"),
+    "READONLY": (replica, ServerUnavailable, "a read-only replica"),
+    "MASTERDOWN": (replica_without_its_primary, ServerUnavailable, "primary of this replica is down"),
+    "NOREPLICAS": (too_few_replicas, ServerUnavailable, "too few replicas"),
+    "MISCONF": (cannot_save, ServerUnavailable, "cannot save to its disk"),
+    "NOAUTH": (password_wanted, Refused, "wants a password: set QWF_PASSWORD"),
+    "LOADING": (loading, ServerBusy, "still loading"),
+}
+"""Prefix → how a server is made to reply with it, and the error that it must become."""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("prefix", ROWS)
+async def test_an_error_reply_becomes_the_error_of_its_row(any_server: Server, prefix: str) -> None:
+    provoke, leaf, message = ROWS[prefix]
+    error = await failure(any_server, *provoke(any_server))
+    assert type(error) is leaf
+    assert re.search(message, str(error))
+    if prefix not in ("NOAUTH", "LOADING"):
+        assert "while testing" in str(error)
+
+
+@pytest.mark.anyio
+async def test_a_server_in_a_long_script_is_busy(any_server: Server) -> None:
+    with any_server.plain as client:
+        client.config_set("lua-time-limit", 1)
+
+    def loop() -> None:
+        with any_server.plain as client, suppress(redis.exceptions.ResponseError):
+            client.eval("while true do end", 0)
+
+    running = threading.Thread(target=loop)
+    running.start()
+    try:
+        with any_server.plain as client:
+            wait_until(lambda: _is_busy(client))
+            error = await failure(any_server, "GET", "k")
+            client.script_kill()
+    finally:
+        running.join()
+    assert type(error) is ServerBusy
+    assert "busy with a script" in str(error)
+
+
+def _is_busy(client: redis.Redis) -> bool:
+    try:
+        client.get("k")
+    except redis.exceptions.ResponseError as error:
+        return str(error).startswith("BUSY")
+    return False
+
+
+@pytest.mark.anyio
+async def test_a_wrong_password_is_refused_without_repeating_it(any_server: Server) -> None:
+    password_wanted(any_server)
+    error = await failure(any_server, "PING", url=f"unix://:not-{PASSWORD}@{any_server.socket}")
+    assert type(error) is Refused
+    assert "does not accept this user name and password" in str(error)
+    assert PASSWORD not in str(error)
+
+
+@pytest.mark.anyio
+async def test_a_password_where_none_is_set_is_refused(any_server: Server) -> None:
+    error = await failure(any_server, "PING", url=f"unix://:{PASSWORD}@{any_server.socket}")
+    assert type(error) is Refused
+    assert "does not accept this user name and password" in str(error)
+
+
+@pytest.mark.anyio
+async def test_a_database_that_is_not_there_is_refused(any_server: Server) -> None:
+    error = await failure(any_server, "PING", url=f"{any_server.url}?db=9999")
+    assert type(error) is Refused
+    assert "out of range" in str(error)
+
+
+@pytest.mark.anyio
+async def test_an_unknown_command_is_refused(any_server: Server) -> None:
+    error = await failure(any_server, "NOSUCH", "k")
+    assert type(error) is Refused
+    assert "unknown command" in str(error)
+
+
+@pytest.mark.anyio
+async def test_a_server_with_no_room_for_another_client_is_tried_again(any_server: Server) -> None:
+    with any_server.plain as client:
+        client.config_set("maxclients", 1)
+        error = await failure(any_server, "PING")
+    assert isinstance(error, ServerUnavailable)
+
+
+@contextmanager
+def free_ports() -> Iterator[tuple[str, str]]:
+    with socket.socket() as first, socket.socket() as second:
+        for each in (first, second):
+            each.bind(("127.0.0.1", 0))
+        yield str(first.getsockname()[1]), str(second.getsockname()[1])
+
+
+@pytest.mark.anyio
+async def test_a_cluster_without_slots_is_down() -> None:
+    with free_ports() as (port, bus):
+        pass
+    options = {"port": port, "cluster-port": bus, "cluster-enabled": "yes"}
+    with contextmanager(new_server)("valkey", **options) as node:
+        error = await failure(node, "GET", "k")
+    assert type(error) is ServerUnavailable
+    assert "the cluster is down" in str(error)
+
+
+parse_error: Callable[[str], Exception] = BaseParser.parse_error
+REPLIES = {
+    "TRYAGAIN": (
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        ServerUnavailable,
+        "moving slots",
+    ),
+    "MOVED": ("MOVED 3999 127.0.0.1:6381", ServerUnavailable, "on another node.*3999 127.0.0.1:6381"),
+    "ASK": ("ASK 3999 127.0.0.1:6381", ServerUnavailable, "moving to another node"),
+    "BUSY": ("BUSY Redis is busy running a script. You can only call SCRIPT KILL", ServerBusy, "a script"),
+    "CLUSTERDOWN": ("CLUSTERDOWN The cluster is down", ServerUnavailable, "the cluster is down"),
+    "WRONGPASS": ("WRONGPASS invalid username-password pair", Refused, "does not accept"),
+    "ERR": ("ERR max number of clients reached", ServerBusy, "no room for another client"),
+    "NOSCRIPT": ("NOSCRIPT No matching script", Refused, "the server refused"),
+}
+
+
+@pytest.mark.parametrize("prefix", REPLIES)
+def test_a_reply_becomes_the_error_of_its_row_as_the_library_parses_it(prefix: str) -> None:
+    reply, leaf, message = REPLIES[prefix]
+    error = translate(parse_error(reply), where="redis://h:6379", doing="testing")
+    assert type(error) is leaf
+    assert re.search(message, str(error))
+    assert str(error).startswith("redis://h:6379 while testing: ")
+
+
+def test_no_row_is_without_a_test() -> None:
+    assert set(_REPLIES) <= set(ROWS) | set(REPLIES)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (TimeoutError(), "no answer in time"),
+        (redis.exceptions.TimeoutError("Timeout reading"), "no answer in time"),
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (redis.exceptions.ConnectionError("Connection closed by server."), "Connection closed by server"),
+        (redis.exceptions.ConnectionError(), "connection lost"),
+        (redis.exceptions.InvalidResponse("Protocol error"), "InvalidResponse: Protocol error"),
+        (TypeError("'NoneType' object is not callable"), "connection lost \\(TypeError"),
+        (AttributeError("'NoneType' object has no attribute 'write'"), "connection lost \\(AttributeError"),
+        (EOFError(), "connection lost"),
+    ],
+)
+def test_whatever_is_no_reply_is_a_lost_connection(error: Exception, message: str) -> None:
+    found = translate(error, where="unix:///s")
+    assert type(found) is ServerUnavailable
+    assert re.search(f"^unix:///s: .*{message}", str(found))
+
+
+def test_an_error_of_ours_stays_itself() -> None:
+    error = InvalidInput("as it is")
+    assert translate(error, where="unix:///s", doing="anything") is error
