@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.report import environment
 from qwf_async.codec import CODECS, stored
-from qwf_async.grid import BoxPlan, Chunk
 from qwf_async.layout.flat import Flat
+from qwf_async.plan import BoxPlan, Chunk
 
 
 def main(arguments: Sequence[str]) -> None:

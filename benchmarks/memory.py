@@ -26,8 +26,8 @@ from qwf_async.engine.gate import Gate
 from qwf_async.engine.producer import Encoder, Producer
 from qwf_async.engine.pump import pump
 from qwf_async.engine.writer import Writer
-from qwf_async.grid import BoxPlan, Grid
-from qwf_async.layout import open_layout
+from qwf_async.grid import Grid
+from qwf_async.layout import Form
 from qwf_async.settings import Settings
 from qwf_async.source import Source, gaussian, npy
 from qwf_async.wire.batch import Batch
@@ -114,9 +114,10 @@ def _measure(text: str) -> dict[str, Any]:
 
 async def _load(source: Source) -> int:
     settings = Settings()
-    plan = BoxPlan.cut(source.grid.shape, order=source.order)
+    form = Form(layout="flat", codec="c16", shape=source.grid.shape)
+    plan = form.plan(source.order)
     sink = CountingSink()
-    layout = open_layout("flat", b"qwf:psi:0123456789abcdef", "c16")
+    layout = form.open(b"qwf:psi:0123456789abcdef")
 
     async def nothing(batch: Batch | None = None) -> None:
         """No lease to hold and no journal to write."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-from .errors import DamagedData
-from .layout import open_layout
+from .errors import DamagedData, UsageError
+from .layout import Form
 from .load import EVEN_IF_FULL, look, trash_entry
 from .manifest import Keys, Manifest, text_fields
 from .scripts import DISCARD
@@ -97,9 +97,8 @@ async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
     trash = text_fields(await pool.call("HGETALL", keys.trash))
     for generation, entry in trash.items():
         try:
-            found = json.loads(entry)
-            layout = open_layout(found["layout"], keys.base(generation), found["codec"])
-        except (KeyError, TypeError, ValueError) as error:
+            layout = Form.from_json(json.loads(entry)).open(keys.base(generation))
+        except (KeyError, TypeError, ValueError, UsageError) as error:
             raise DamagedData(f"{keys.trash} has an entry that is not ours: {generation}") from error
         await pool.call("UNLINK", keys.journal(generation))
         data = layout.keys()

@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from .errors import DamagedData, InvalidInput, UsageError
+from .wire import text10
 
 CODECS: Final = ("c16", "c8", "text10")
 _DTYPES: Final[dict[str, np.dtype[Any]]] = {"c16": np.dtype("<c16"), "c8": np.dtype("<c8")}
@@ -44,6 +46,16 @@ def stored(codec: str, values: NDArray[Any]) -> NDArray[Any]:
     ):
         raise InvalidInput("a value is too large for complex64 (3.4e38): use codec c16")
     return result
+
+
+def digest(codec: str, values: NDArray[Any]) -> int:
+    """xxh3-64 of the stored form of the values, in C order: what the journal holds of a chunk.
+
+    `values` are in the dtype of the codec (`stored`).
+    """
+    if codec not in _DTYPES:
+        return xxhash.xxh3_64_intdigest(text10.encode(values).data.data)
+    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
 
 
 def decode(codec: str, value: bytes) -> complex:

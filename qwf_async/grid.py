@@ -1,4 +1,4 @@
-"""Grids, boxes and chunks: which points there are and in what pieces they travel.
+"""Grids and boxes: which points there are, and where they lie.
 
 A wavefunction is indexed [t, x, y, z] everywhere in this module. Everything here is a
 pure function of numbers: no connection, no file, no array of points.
@@ -7,7 +7,7 @@ pure function of numbers: no connection, no file, no array of points.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from .errors import InvalidInput
 
 AXIS_NAMES: Final = ("t", "x", "y", "z")
-CHUNK_POINTS: Final = 65_536
-"""Points in a chunk, about: large enough that work per chunk is free, small enough to hold dozens."""
 
 Shape4 = tuple[int, int, int, int]
 Order = Literal["C", "F"]
@@ -57,7 +55,7 @@ class Box:
 
     @property
     def shape(self) -> Shape4:
-        return _shape4(b - a for a, b in zip(self.start, self.stop, strict=True))
+        return shape4(b - a for a, b in zip(self.start, self.stop, strict=True))
 
     @property
     def points(self) -> int:
@@ -201,84 +199,10 @@ class Grid:
             Axis(origin=a["origin"], step=a["step"], unit=a["unit"], periodic=a["periodic"])
             for a in value["axes"]
         )
-        return cls(shape=_shape4(int(n) for n in value["shape"]), axes=(t, x, y, z))
+        return cls(shape=shape4(int(n) for n in value["shape"]), axes=(t, x, y, z))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """One numbered piece of a plan; the number means the same for as long as the data is kept."""
-
-    number: int
-    box: Box
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxPlan:
-    """The grid cut into boxes of `chunk` points along each axis; the last ones are smaller.
-
-    Chunks are numbered with the axis `order` names as slowest changing slowest: "C" is
-    time order, "F" the order of a Fortran file.
-    """
-
-    shape: Shape4
-    chunk: Shape4
-    order: Order = "C"
-
-    def __post_init__(self) -> None:
-        if self.order not in ("C", "F"):
-            raise InvalidInput(f"chunk order {self.order!r} is neither C nor F")
-        for size, piece in zip(self.shape, self.chunk, strict=True):
-            if not 1 <= piece <= size:
-                raise InvalidInput(f"chunks of {self.chunk} do not fit a grid of {self.shape}")
-
-    @classmethod
-    def cut(cls, shape: Shape4, *, order: Order = "C", points: int = CHUNK_POINTS) -> BoxPlan:
-        """Chunks of at most about `points` points, whole along the axes that change fastest."""
-        chunk = [1, 1, 1, 1]
-        room = points
-        for axis in (3, 2, 1, 0) if order == "C" else (0, 1, 2, 3):
-            chunk[axis] = max(1, min(shape[axis], room))
-            room //= chunk[axis]
-        return cls(shape=shape, chunk=_shape4(chunk), order=order)
-
-    @property
-    def counts(self) -> Shape4:
-        """Chunks along each axis."""
-        return _shape4(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
-
-    def __len__(self) -> int:
-        return math.prod(self.counts)
-
-    def __getitem__(self, number: int) -> Chunk:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        place = [0, 0, 0, 0]
-        rest = number
-        for axis in (3, 2, 1, 0) if self.order == "C" else (0, 1, 2, 3):
-            rest, place[axis] = divmod(rest, self.counts[axis])
-        start = _shape4(p * c for p, c in zip(place, self.chunk, strict=True))
-        stop = _shape4(min(a + c, n) for a, c, n in zip(start, self.chunk, self.shape, strict=True))
-        return Chunk(number=number, box=Box(start=start, stop=stop))
-
-    def __iter__(self) -> Iterator[Chunk]:
-        return (self[number] for number in range(len(self)))
-
-    def holding(self, index: Shape4) -> int:
-        """The number of the chunk that holds the point [t, x, y, z]."""
-        number = 0
-        for axis in (0, 1, 2, 3) if self.order == "C" else (3, 2, 1, 0):
-            number = number * self.counts[axis] + index[axis] // self.chunk[axis]
-        return number
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": "box", "chunk": list(self.chunk), "order": self.order, "count": len(self)}
-
-    @classmethod
-    def from_json(cls, shape: Shape4, value: Mapping[str, Any]) -> BoxPlan:
-        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
-        return cls(shape=shape, chunk=_shape4(int(n) for n in value["chunk"]), order=value["order"])
-
-
-def _shape4(sizes: Iterator[int] | Sequence[int] | Any) -> Shape4:
+def shape4(sizes: Iterable[int]) -> Shape4:
+    """Four sizes or indices as a tuple."""
     t, x, y, z = sizes
     return t, x, y, z

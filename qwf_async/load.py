@@ -116,7 +116,7 @@ def trash_entry(manifest: Manifest | None, now: int) -> str:
     """What is needed to find the keys of a generation later, as JSON. `now` in ms of the server's clock."""
     if manifest is None:
         return ""
-    return json.dumps({"layout": manifest.layout, "codec": manifest.codec, "since": now})
+    return json.dumps({**manifest.form.to_json(), "since": now})
 
 
 class Load:

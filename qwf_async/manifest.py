@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .errors import DamagedData, InvalidInput
-from .grid import BoxPlan, Grid
+from .errors import DamagedData, InvalidInput, UsageError
+from .grid import Grid
+from .layout import Form
+from .plan import Plan, plan_from_json
 
 FORMAT: Final = 1
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -85,10 +87,9 @@ class Manifest:
     """
 
     generation: str
-    layout: str
-    codec: str
+    form: Form
     grid: Grid
-    plan: BoxPlan
+    plan: Plan
     source: str
     fingerprint: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -106,8 +107,8 @@ class Manifest:
         """What keeps `other` from being a continuation of this, in words; empty if nothing does."""
         pairs = {
             "source": (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})"),
-            "layout": (self.layout, other.layout),
-            "codec": (self.codec, other.codec),
+            "layout": (_shown(self.form), _shown(other.form)),
+            "codec": (self.form.codec, other.form.codec),
             "grid": (self.grid.to_json(), other.grid.to_json()),
         }
         if self.fingerprint == other.fingerprint:
@@ -120,8 +121,9 @@ class Manifest:
         fields = {
             "format": str(FORMAT),
             "generation": self.generation,
-            "layout": self.layout,
-            "codec": self.codec,
+            "layout": self.form.layout,
+            "parameters": json.dumps(self.form.parameters),
+            "codec": self.form.codec,
             "shape": json.dumps(grid["shape"]),
             "axes": json.dumps(grid["axes"]),
             "conventions": json.dumps(CONVENTIONS),
@@ -145,16 +147,18 @@ class Manifest:
             grid = Grid.from_json({name: json.loads(fields[name]) for name in ("shape", "axes")})
             return cls(
                 generation=fields["generation"],
-                layout=fields["layout"],
-                codec=fields["codec"],
+                form=Form.from_json(
+                    {"layout": fields["layout"], "codec": fields["codec"], "shape": grid.shape}
+                    | json.loads(fields["parameters"])
+                ),
                 grid=grid,
-                plan=BoxPlan.from_json(grid.shape, json.loads(fields["plan"])),
+                plan=plan_from_json(grid.shape, json.loads(fields["plan"])),
                 source=fields["source"],
                 fingerprint=fields["fingerprint"],
                 created=fields["created"],
                 norm=float(fields["norm"]) if "norm" in fields else None,
             )
-        except (KeyError, ValueError, TypeError, InvalidInput) as error:
+        except (KeyError, ValueError, TypeError, InvalidInput, UsageError) as error:
             raise DamagedData(f"{where} is not the metadata of a wavefunction: {error!r}") from error
 
 
@@ -173,6 +177,10 @@ class JournalEntry:
         """Raises ValueError if it is malformed."""
         digest, weight = text.split(" ")
         return cls(digest=int(digest, 16), weight=float(weight))
+
+
+def _shown(form: Form) -> str:
+    return " ".join([form.layout, *(f"{name} {value}" for name, value in form.parameters.items())])
 
 
 def text_fields(pairs: Any) -> dict[str, str]:

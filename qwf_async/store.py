@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from numpy.typing import NDArray
 
 from .cleaning import Cleaned, clean, known_names, sweep
-from .codec import decode
 from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
-from .layout import open_layout
+from .grid import Box, shape4
 from .load import Situation, look, trash_entry
 from .manifest import Keys, Manifest, check_name
+from .reading import read_box
 from .scripts import REMOVE
 from .server.address import Address
 from .server.connection import Pool, until_available
@@ -26,6 +28,10 @@ from .settings import Settings, load
 
 if TYPE_CHECKING:
     from .server.embedded import Running
+
+
+SAMPLED_KEYS: Final = 64
+"""Keys whose memory is asked for; those of one wavefunction are alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,14 +156,17 @@ class Store:
 
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
         """Memory of the data on the server for each point, sampled; None if the server forbids MEMORY."""
-        layout = open_layout(manifest.layout, self._keys(name).base(manifest.generation), manifest.codec)
-        used = 0
-        try:
-            for key in layout.keys():  # noqa: SIM118 # a method of the layout, not of a dict
-                used += await self.pool.call("MEMORY", "USAGE", key, "SAMPLES", 1000) or 0
-        except Refused:
-            return None
-        return used / manifest.points
+        layout = manifest.form.open(self._keys(name).base(manifest.generation))
+        used, sampled, keys = 0, 0, 0
+        for key in layout.keys():  # noqa: SIM118 # a method of the layout, not of a dict
+            keys += 1
+            if sampled < SAMPLED_KEYS:
+                sampled += 1
+                try:
+                    used += await self.pool.call("MEMORY", "USAGE", key, "SAMPLES", 1000) or 0
+                except Refused:
+                    return None
+        return used * keys / sampled / manifest.points
 
     def _keys(self, name: str) -> Keys:
         return Keys(prefix=self.settings.prefix, name=check_name(name))
@@ -171,7 +180,7 @@ class Wavefunction:
         self.name = name
         self.manifest = manifest
         self._keys = Keys(prefix=store.settings.prefix, name=name)
-        self._layout = open_layout(manifest.layout, self._keys.base(manifest.generation), manifest.codec)
+        self._layout = manifest.form.open(self._keys.base(manifest.generation))
 
     async def point(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> complex:
         """ψ at one grid point, in the order x, y, z, t.
@@ -179,30 +188,35 @@ class Wavefunction:
         Raises InvalidInput outside the grid, DamagedData if the point is missing on the
         server, and Refused if the wavefunction was replaced or removed since it was opened.
         """
-        key, field = self._layout.locate(self.manifest.grid.index(x, y, z, t))
-        value = await self.store.pool.call("HGET", key, field)
-        if value is None:
+        start = self.manifest.grid.index(x, y, z, t)
+        box = Box(start=start, stop=shape4(i + 1 for i in start))
+        return complex((await self._read(box)).item())
+
+    async def _read(self, box: Box) -> NDArray[Any]:
+        """The values of a box; what is missing because the wavefunction was replaced is told as that."""
+        try:
+            return await read_box(self.store.pool, self._layout, box)
+        except DamagedData as error:
             await self._check_current()
-            raise DamagedData(f"{key.decode()} lacks the field {field.decode()}: --overwrite ingests it anew")
-        return decode(self.manifest.codec, value)
+            raise DamagedData(f"{error}: --overwrite ingests it anew") from error
 
     async def info(self) -> dict[str, Any]:
         """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
         manifest = self.manifest
-        keys = list(self._layout.keys())
-        encoding = await self.store.pool.call("OBJECT", "ENCODING", keys[0])
-        fields = [await self.store.pool.call("HLEN", key) for key in keys]
+        first_key = next(iter(self._layout.keys()))
+        encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key)
         created = datetime.fromisoformat(manifest.created)
         return {
             "name": self.name,
             "generation": manifest.generation,
-            "layout": manifest.layout,
-            "codec": manifest.codec,
+            "layout": manifest.form.layout,
+            **manifest.form.parameters,
+            "codec": manifest.form.codec,
             **manifest.grid.to_json(),
             "points": manifest.points,
-            "keys": len(keys),
-            "first_key": keys[0].decode(),
-            "fields": sum(fields),
+            "keys": sum(1 for _ in self._layout.keys()),  # noqa: SIM118 # as above
+            "first_key": first_key.decode(),
+            "fields_of_first_key": await self.store.pool.call("HLEN", first_key),
             "encoding": encoding.decode() if encoding else None,
             "bytes_per_point": await self.store.bytes_per_point(manifest, self.name),
             "chunks": len(manifest.plan),

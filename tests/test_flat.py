@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwf_async.codec import stored
+from qwf_async.codec import digest, stored
 from qwf_async.engine.sink import ServerSink
 from qwf_async.errors import DamagedData, Refused, UsageError
-from qwf_async.grid import Box, BoxPlan, Chunk, Order, Shape4
-from qwf_async.layout import open_layout
+from qwf_async.grid import Box, Order, Shape4
+from qwf_async.layout import Form
 from qwf_async.layout.flat import FIELDS_A_REQUEST, Flat
 from qwf_async.layout.size import predicted_bytes
+from qwf_async.plan import BoxPlan, Chunk
 from qwf_async.wire.batch import Part
 
 CODECS = ("c16", "c8", "text10")
@@ -104,7 +105,7 @@ def test_a_batch_is_the_plain_twin_in_requests_of_512_fields(
     box: Box, codec: str, lie: Callable[[NDArray[Any]], NDArray[Any]], seed: int
 ) -> None:
     values = values_of(box, codec, seed)
-    batch = Flat(base=BASE, codec=codec).encode(Chunk(number=5, box=box), lie(values), 0.25)
+    batch = Flat(base=BASE, codec=codec).encode(Chunk(number=5, boxes=(box,)), lie(values), 0.25)
     twin = plain_twin(box, values, codec)
 
     (part,) = batch.parts
@@ -124,7 +125,7 @@ def test_a_batch_is_the_plain_twin_in_requests_of_512_fields(
 @given(boxes(), codecs)
 def test_buffers_are_flat_views_of_bytes(box: Box, codec: str) -> None:
     layout = Flat(base=BASE, codec=codec)
-    batch = layout.encode(Chunk(number=0, box=box), values_of(box, codec, 1), 0.0)
+    batch = layout.encode(Chunk(number=0, boxes=(box,)), values_of(box, codec, 1), 0.0)
     for buffer in [*batch.parts[0].buffers, *layout.requests(box)[0].buffers]:
         view = memoryview(buffer)
         assert (view.ndim, view.format, view.c_contiguous) == (1, "B", True)
@@ -144,8 +145,8 @@ def test_reading_a_box_asks_for_its_fields_and_gives_its_values_and_digest(
     assert all(len(request) - 2 <= FIELDS_A_REQUEST for request in requests)
     assert sorted(field for request in requests for field in request[2:]) == sorted(twin)
 
-    found, digest = layout.values(box, [[twin[field] for field in request[2:]] for request in requests])
-    assert digest == xxhash.xxh3_64_intdigest(b"".join(twin.values()))
+    found = layout.values(box, [[twin[field] for field in request[2:]] for request in requests])
+    assert digest(codec, found) == xxhash.xxh3_64_intdigest(b"".join(twin.values()))
     assert found.dtype == values.dtype
     expected = values
     if codec == "text10":
@@ -190,14 +191,15 @@ def test_a_value_too_short_is_not_made_good_by_one_too_long(codec: str) -> None:
 
 
 def test_a_point_is_found_where_it_was_put() -> None:
-    layout = open_layout("flat", BASE, "c16")
-    assert layout.locate((7, 12, 0, 345)) == (KEY, b"x12_y0_z345_t7")
+    layout = Form(layout="flat", codec="c16", shape=(8, 13, 1, 346)).open(BASE)
+    (part,) = layout.requests(Box(start=(7, 12, 0, 345), stop=(8, 13, 1, 346)))
+    assert parsed(part) == [[b"HMGET", KEY, b"x12_y0_z345_t7"]]
     assert list(layout.keys()) == [KEY]
 
 
 def test_an_unknown_layout_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="unknown layout 'flatt': one of flat"):
-        open_layout("flatt", BASE, "c16")
+        Form(layout="flatt", codec="c16", shape=(1, 2, 2, 2))
 
 
 @pytest.mark.anyio
@@ -219,8 +221,7 @@ async def test_a_server_holds_the_plain_twin(each_server: Server, codec: str, or
     twin = plain_twin(whole, values, codec)
     with each_server.plain as client:
         assert client.hgetall(KEY) == twin
-    _, digest = layout.values(whole, replies)
-    assert digest == xxhash.xxh3_64_intdigest(b"".join(twin.values()))
+    assert digest(codec, layout.values(whole, replies)) == xxhash.xxh3_64_intdigest(b"".join(twin.values()))
 
 
 @pytest.mark.anyio
@@ -230,7 +231,7 @@ async def test_an_error_among_the_replies_names_the_key_and_leaves_the_connectio
     with server.plain as client:
         client.set(KEY, "in the way")
     box = Box(start=(0, 0, 0, 0), stop=(1, 1, 20, 100))
-    batch = Flat(base=BASE, codec="c16").encode(Chunk(number=0, box=box), values_of(box, "c16", 1), 0.0)
+    batch = Flat(base=BASE, codec="c16").encode(Chunk(number=0, boxes=(box,)), values_of(box, "c16", 1), 0.0)
     assert batch.requests == 4
     async with open_pool(server) as pool:
         with pytest.raises(Refused, match=KEY.decode()):
@@ -257,17 +258,21 @@ def test_the_predicted_memory_never_falls_when_the_grid_grows(
     t, x, y, z = sizes
     sizes[axis] += 1
     more = (sizes[0], sizes[1], sizes[2], sizes[3])
-    assert predicted_bytes(codec, (t, x, y, z), software) <= predicted_bytes(codec, more, software)
+    assert predicted(codec, (t, x, y, z), software) <= predicted(codec, more, software)
+
+
+def predicted(codec: str, shape: Shape4, software: str | None) -> int:
+    return predicted_bytes(Form(layout="flat", codec=codec, shape=shape), software)
 
 
 @pytest.mark.parametrize("software", ["valkey", "redis", None])
 def test_the_predicted_memory_grows_with_the_size_of_a_value(software: str | None) -> None:
-    c8, c16, text10 = (predicted_bytes(codec, (1, 64, 64, 64), software) for codec in ("c8", "c16", "text10"))
+    c8, c16, text10 = (predicted(codec, (1, 64, 64, 64), software) for codec in ("c8", "c16", "text10"))
     assert c8 <= c16 <= text10  # allocators round up
     assert c8 < text10
 
 
 def test_the_prediction_for_an_unknown_server_covers_both() -> None:
     for codec in CODECS:
-        known = [predicted_bytes(codec, (1, 100, 90, 80), software) for software in ("valkey", "redis")]
-        assert predicted_bytes(codec, (1, 100, 90, 80), "keydb") == max(known)
+        known = [predicted(codec, (1, 100, 90, 80), software) for software in ("valkey", "redis")]
+        assert predicted(codec, (1, 100, 90, 80), "keydb") == max(known)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import special
 
-from qwf_async.grid import Axis, Box, BoxPlan, Grid
+from qwf_async.grid import Axis, Box, Grid
+from qwf_async.plan import BoxPlan
 from qwf_async.source import box, coherent, gaussian, harmonic, hydrogen, plane
 from qwf_async.source.analytic import Analytic
 

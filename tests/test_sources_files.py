@@ -20,7 +20,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from qwf_async.errors import InvalidInput
-from qwf_async.grid import Axis, Box, BoxPlan, Grid
+from qwf_async.grid import Axis, Box, Grid
+from qwf_async.plan import BoxPlan
 from qwf_async.source import array, function, npy
 from qwf_async.source.npy import NpyFile
 
@@ -146,7 +147,7 @@ def test_a_large_file_needs_memory_for_a_chunk(tmp_path: Path) -> None:
     path = tmp_path / "psi.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.complex128, shape=(256, 256, 256)).flush()  # sparse
     script = (
-        "import sys; from qwf_async.source import npy; from qwf_async.grid import BoxPlan\n"
+        "import sys; from qwf_async.source import npy; from qwf_async.plan import BoxPlan\n"
         "def anonymous(): return int(next(l for l in open('/proc/self/status') if 'RssAnon' in l).split()[1])\n"
         "before = anonymous(); source = npy(sys.argv[1])\n"
         "for chunk in BoxPlan.cut(source.grid.shape): source.read(chunk.box)\n"

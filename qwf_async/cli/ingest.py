@@ -34,8 +34,11 @@ def ingest(
     box: Box = None,
     frames: Annotated[int | None, typer.Option(help="Points along t.", show_default=False)] = None,
     dt: Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)] = None,
-    layout: Annotated[str, typer.Option(help="How it lies in hashes: flat.")] = "flat",
+    layout: Annotated[str, typer.Option(help="How it lies in hashes: flat, packed or tile.")] = "flat",
     codec: Annotated[str, typer.Option(help="Form of a value: c16 (lossless), c8 or text10.")] = "c16",
+    tile: Annotated[
+        Text, typer.Option(help="Points of a tile, as in 16x16x16. [default: 8x8x8]", show_default=False)
+    ] = None,
     writers: Annotated[int | None, typer.Option(help="Tasks that write at once. [default: 4]", min=1)] = None,
     max_rate: Annotated[
         float | None, typer.Option(help="Points/s at most, on a server that others use.", show_default=False)
@@ -78,11 +81,12 @@ def ingest(
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
+    tile_shape = None if tile is None else _tile(tile)
     opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt)
     try:
         wanted = default_name(source) if name is None else name
         if dry_run:
-            _describe(opened, wanted, layout, codec, as_json=as_json)
+            _describe(opened, wanted, layout, codec, tile_shape, as_json=as_json)
             return
 
         async def job(store: Store) -> Report:
@@ -96,6 +100,7 @@ def ingest(
                     wanted,
                     layout=layout,
                     codec=codec,
+                    tile=tile_shape,
                     resume=resume,
                     overwrite=overwrite,
                     discard=discard,
@@ -125,6 +130,14 @@ def ingest(
         _tell(report)
 
 
+def _tile(text: str) -> tuple[int, int, int]:
+    sizes = [int(size) if size.isdecimal() else 0 for size in text.split("x")]
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise UsageError(f"--tile {text!r} is no tile: write 16x16x16, points along x, y and z")
+    x, y, z = (*sizes, 1, 1)[:3]
+    return x, y, z
+
+
 def _tell(report: Report) -> None:
     if report.already:
         say(f"{report.name} is stored already from this source, in generation {report.generation}")
@@ -139,27 +152,28 @@ def _tell(report: Report) -> None:
     say(f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0")
 
 
-def _describe(source: Source, name: str, layout: str, codec: str, *, as_json: bool) -> None:
+def _describe(
+    source: Source, name: str, layout: str, codec: str, tile: tuple[int, int, int] | None, *, as_json: bool
+) -> None:
     """What an ingest would do, without a server."""
-    from ..codec import check_codec
-    from ..grid import BoxPlan
-    from ..layout import open_layout
+    from ..layout import Form
     from ..layout.size import predicted_bytes
     from ..manifest import check_name
 
     check_name(name)
-    open_layout(layout, b"", check_codec(codec))
     grid = source.grid
+    form = Form(layout=layout, codec=codec, shape=grid.shape, tile=tile)
     facts = {
         "name": name,
         "source": source.spec,
         "layout": layout,
+        **form.parameters,
         "codec": codec,
         **grid.to_json(),
         "points": grid.points,
-        "chunks": len(BoxPlan.cut(grid.shape, order=source.order)),
+        "chunks": len(form.plan(source.order)),
         "cell_volume": grid.cell_volume,
-        "predicted_bytes": predicted_bytes(codec, grid.shape, None),
+        "predicted_bytes": predicted_bytes(form, None),
     }
     if as_json:
         print_json(facts)

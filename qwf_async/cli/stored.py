@@ -45,8 +45,8 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "generation": manifest and manifest.generation,
-        "layout": manifest and manifest.layout,
-        "codec": manifest and manifest.codec,
+        "layout": manifest and manifest.form.layout,
+        "codec": manifest and manifest.form.codec,
         "shape": manifest and list(manifest.grid.shape),
         "points": manifest and manifest.points,
         "norm": manifest and manifest.norm,

@@ -13,10 +13,8 @@ import anyio
 import anyio.to_thread
 
 from ..cleaning import remove_generation, sweep
-from ..codec import check_codec
 from ..errors import DamagedData, DataLost, InvalidInput, QwfError, UsageError
-from ..grid import BoxPlan
-from ..layout import open_layout
+from ..layout import Form
 from ..load import Load, LoadTaken, Unfinished
 from ..manifest import JournalEntry, Keys, Manifest, new_generation
 from ..server.connection import Connection, until_available
@@ -47,6 +45,7 @@ async def ingest(
     *,
     layout: str = "flat",
     codec: str = "c16",
+    tile: tuple[int, int, int] | None = None,
     writers: int | None = None,
     max_rate: float | None = None,
     resume: bool = False,
@@ -64,6 +63,7 @@ async def ingest(
     Parameters
     ----------
     layout, codec: how it is stored; see `layout` and `codec`.
+    tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
     writers: tasks that write at the same time; the setting `writers` if None.
     max_rate: points per second at most, for a server that others use too.
     resume: go on with an unfinished load of the name. With it the call can be repeated
@@ -90,20 +90,16 @@ async def ingest(
     message says so. Cancelling the call leaves it so too.
     """
     keys = Keys(prefix=store.settings.prefix, name=name)
-    check_codec(codec)
-    if codec == "text10" and layout != "flat":
-        raise UsageError(f"codec text10 goes with layout flat only, not {layout}")
+    form = Form(layout=layout, codec=codec, shape=source.grid.shape, tile=tile)
     generation = new_generation()
     wanted = Manifest(
         generation=generation,
-        layout=layout,
-        codec=codec,
+        form=form,
         grid=source.grid,
-        plan=BoxPlan.cut(source.grid.shape, order=source.order),
+        plan=form.plan(source.order),
         source=source.spec,
         fingerprint=await anyio.to_thread.run_sync(source.fingerprint),
     )
-    open_layout(layout, keys.base(generation), codec)
     if resume and discard:
         raise UsageError("to resume a load and to discard it contradict each other: choose one")
 
@@ -148,7 +144,7 @@ async def ingest(
                 encoder=Encoder(
                     source=source,
                     plan=load.manifest.plan,
-                    layout=open_layout(layout, keys.base(load.manifest.generation), codec),
+                    layout=form.open(keys.base(load.manifest.generation)),
                     codec=codec,
                     allow_nonfinite=allow_nonfinite,
                 ),
@@ -256,7 +252,7 @@ class Job:
                 if len(plan) - len(self.entries) >= lacking:
                     raise DataLost(f"the server keeps losing what it is given: {lacking} chunks are missing")
                 lacking = len(plan) - len(self.entries)
-                self.points = sum(plan[number].box.points for number in self.entries)
+                self.points = sum(plan[number].points for number in self.entries)
                 self._progress()
                 stored = frozenset(self.entries)
                 await pump(
@@ -276,7 +272,12 @@ class Job:
         if not self.verify:
             return
         differing = await differing_chunks(
-            self.store.pool, self.encoder.layout, self.load.manifest.plan, self.entries, readers=self.writers
+            self.store.pool,
+            self.encoder.layout,
+            self.encoder.codec,
+            self.load.manifest.plan,
+            self.entries,
+            readers=self.writers,
         )
         if differing:
             await self.load.forget(differing)
@@ -379,8 +380,8 @@ def _report(manifest: Manifest, name: str, *, durability: str, already: bool = F
     return Report(
         name=name,
         generation=manifest.generation,
-        layout=manifest.layout,
-        codec=manifest.codec,
+        layout=manifest.form.layout,
+        codec=manifest.form.codec,
         shape=manifest.grid.shape,
         points=manifest.points,
         bytes_sent=0,

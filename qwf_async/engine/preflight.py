@@ -55,7 +55,7 @@ async def check_server(
         and sample.used + needed > store.settings.high_watermark * sample.limit
     ):
         raise OutOfMemory(
-            f"{wanted.points:,} points in layout {wanted.layout} will need {needed / 1e6:,.0f} MB more, but only "
+            f"{wanted.points:,} points in layout {wanted.form.layout} will need {needed / 1e6:,.0f} MB more, but only "
             f"{max(0, store.settings.high_watermark * sample.limit - sample.used) / 1e6:,.0f} MB are free below "
             "the watermark: use a smaller grid or a server with more memory (--force tries all the same)"
         )
@@ -65,7 +65,7 @@ async def _growth(
     store: Store, keys: Keys, wanted: Manifest, unfinished: Unfinished, software: str | None
 ) -> float:
     """By how much the data on the server will grow, in bytes, with what a load left there taken into account."""
-    needed = predicted_bytes(wanted.codec, wanted.grid.shape, software)
+    needed = predicted_bytes(wanted.form, software)
     if unfinished == "refuse":
         return needed
     seen = await look(store.pool, keys)
@@ -77,4 +77,4 @@ async def _growth(
         return needed
     journal = keys.journal(left.generation)
     chunks: int = await store.pool.call("HLEN", journal, doing=f"reading {journal}")
-    return needed - chunks / len(left.plan) * predicted_bytes(left.codec, left.grid.shape, software)
+    return needed - chunks / len(left.plan) * predicted_bytes(left.form, software)

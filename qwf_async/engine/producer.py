@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from ..codec import stored
 from ..errors import InvalidInput, QwfError
-from ..grid import AXIS_NAMES, BoxPlan, Chunk
+from ..grid import AXIS_NAMES, Box
 from ..layout import Layout
+from ..plan import Plan
 from ..source.base import Source
 from ..source.foreign import first_line
 from ..wire.batch import Batch
@@ -26,7 +28,7 @@ class Encoder:
     """Turns numbers of chunks into batches. Called in one thread at a time."""
 
     source: Source
-    plan: BoxPlan
+    plan: Plan
     layout: Layout
     codec: str
     allow_nonfinite: bool
@@ -38,37 +40,50 @@ class Encoder:
         it promised, or holds NaN or infinity (unless these are allowed).
         """
         chunk = self.plan[number]
-        values = self._read(chunk)
-        if values.shape != chunk.box.shape or values.dtype.kind != "c":
-            raise InvalidInput(
-                f"{self.source.spec} gave {values.dtype} of shape {values.shape} for a chunk "
-                f"of shape {chunk.box.shape}: it must be complex, [t, x, y, z]"
-            )
-        flat = values.reshape(-1).astype(np.complex128, copy=False)
-        weight = float(np.vdot(flat, flat).real)
-        if not np.isfinite(weight) and not self.allow_nonfinite:
-            self._refuse_nonfinite(chunk, np.isfinite(values))
+        pieces = [self._read(box) for box in chunk.boxes]
+        if chunk.flat:
+            values = np.concatenate([piece.reshape(-1) for piece in pieces])
+        else:
+            (values,) = pieces
+        weight = math.fsum(_weight(piece) for piece in pieces)
+        if not math.isfinite(weight) and not self.allow_nonfinite:
+            for box, piece in zip(chunk.boxes, pieces, strict=True):
+                self._refuse_nonfinite(box, np.isfinite(piece))
+            raise InvalidInput(f"the norm of {self.source.spec} is too large for a float64")
         return self.layout.encode(chunk, stored(self.codec, values), weight)
 
-    def _read(self, chunk: Chunk) -> NDArray[Any]:
+    def _read(self, box: Box) -> NDArray[Any]:
         try:
-            return self.source.read(chunk.box)
+            values = self.source.read(box)
         except QwfError:
             raise
-        except Exception as error:  # noqa: BLE001 # the source may be the user's own: it may raise anything
+        except Exception as error:  # the source may be the user's own: it may raise anything
             raise InvalidInput(
                 f"{self.source.spec} cannot be read: {type(error).__name__}: {first_line(error)}"
             ) from error
+        if values.shape != box.shape or values.dtype.kind != "c":
+            raise InvalidInput(
+                f"{self.source.spec} gave {values.dtype} of shape {values.shape} for a box "
+                f"of shape {box.shape}: it must be complex, [t, x, y, z]"
+            )
+        return values
 
-    def _refuse_nonfinite(self, chunk: Chunk, finite: NDArray[np.bool]) -> None:
+    def _refuse_nonfinite(self, box: Box, finite: NDArray[np.bool]) -> None:
+        """Raise InvalidInput for the first point of the box that is not finite."""
         if finite.all():
-            raise InvalidInput(f"the norm of {self.source.spec} is too large for a float64")
+            return
         first = np.unravel_index(int(np.argmin(finite)), finite.shape)
-        point = [int(i) + start for i, start in zip(first, chunk.box.start, strict=True)]
+        point = [int(i) + start for i, start in zip(first, box.start, strict=True)]
         where = ", ".join(f"{name} = {i}" for name, i in zip(AXIS_NAMES, point, strict=True))
         raise InvalidInput(
             f"{self.source.spec} holds NaN or infinity, first at {where}: --allow-nonfinite stores it as it is"
         )
+
+
+def _weight(values: NDArray[Any]) -> float:
+    """Σ|ψ|², in double precision."""
+    flat = values.reshape(-1).astype(np.complex128, copy=False)
+    return float(np.vdot(flat, flat).real)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +100,6 @@ class Producer:
         for number in numbers:
             batch = await anyio.to_thread.run_sync(self.encoder.batch, number, abandon_on_cancel=True)
             if self.max_rate is not None:
-                await anyio.sleep(begun + points / self.max_rate - anyio.current_time())
+                await anyio.sleep_until(begun + points / self.max_rate)
             points += batch.points
             await stream.send(batch)

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 
 import anyio
 import anyio.to_thread
-from redis.exceptions import ResponseError
+import numpy as np
 
+from ..codec import digest
 from ..errors import DamagedData
-from ..grid import BoxPlan
 from ..layout import Layout
 from ..manifest import JournalEntry
-from ..server.connection import Pool, until_available
-from ..server.failure import translate
+from ..plan import Chunk, Plan
+from ..reading import read_box
+from ..server.connection import Pool
 
 
 async def differing_chunks(
-    pool: Pool, layout: Layout, plan: BoxPlan, entries: Mapping[int, JournalEntry], *, readers: int
+    pool: Pool, layout: Layout, codec: str, plan: Plan, entries: Mapping[int, JournalEntry], *, readers: int
 ) -> list[int]:
     """The numbers of the chunks whose stored values are not those of the journal, sorted.
 
@@ -29,8 +30,8 @@ async def differing_chunks(
 
     async def read() -> None:
         for number in waiting:  # shared by the tasks: each takes the next one
-            if not await _is_as_journalled(pool, layout, plan, number, entries[number]):
-                differing.append(number)  # noqa: PERF401 # a comprehension cannot await between tasks
+            if await _digest_of(pool, layout, codec, plan[number]) != entries[number].digest:
+                differing.append(number)  # noqa: PERF401 # a comprehension would not share the work
 
     async with anyio.create_task_group() as tasks:
         for _ in range(readers):
@@ -38,25 +39,10 @@ async def differing_chunks(
     return sorted(differing)
 
 
-async def _is_as_journalled(
-    pool: Pool, layout: Layout, plan: BoxPlan, number: int, entry: JournalEntry
-) -> bool:
-    box = plan[number].box
-    parts = await anyio.to_thread.run_sync(layout.requests, box)
-    buffers = [buffer for part in parts for buffer in part.buffers]
-
-    async def fetch() -> list[object]:
-        async with pool.connection() as connection:
-            return await connection.exchange(buffers, sum(part.requests for part in parts))
-
-    replies = await until_available(fetch, pool.deadline)
-    for reply in replies:
-        if isinstance(reply, ResponseError):
-            raise translate(
-                reply, where=pool.address.shown, doing=f"reading {parts[0].key.decode()}"
-            ) from reply
+async def _digest_of(pool: Pool, layout: Layout, codec: str, chunk: Chunk) -> int | None:
+    """The digest of a chunk's stored values; None if one is missing or malformed."""
     try:
-        _, digest = await anyio.to_thread.run_sync(layout.values, box, replies)
+        pieces = [(await read_box(pool, layout, box)).reshape(-1) for box in chunk.boxes]
     except DamagedData:
-        return False
-    return digest == entry.digest
+        return None
+    return await anyio.to_thread.run_sync(digest, codec, np.concatenate(pieces))

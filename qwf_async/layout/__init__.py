@@ -2,20 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..codec import binary_dtype, check_codec
 from ..errors import UsageError
+from ..grid import Order, Shape4
+from ..plan import BoxPlan, Plan, RangePlan
 from .base import Layout
 from .flat import Flat
+from .packed import CHUNK_BUCKETS, Packed
+from .tile import Shape3, Tile, default_tile
 
-__all__ = ["LAYOUTS", "Layout", "open_layout"]
+__all__ = ["LAYOUTS", "Form", "Layout"]
 
-LAYOUTS = ("flat",)
+LAYOUTS: Final = ("flat", "packed", "tile")
 
 
-def open_layout(name: str, base: bytes, codec: str) -> Layout:
-    """The layout of that name for the generation whose keys begin with `base`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How the points of one wavefunction lie on the server: layout with its parameters, codec, shape.
 
-    Raises UsageError if there is no such layout.
+    `tile` is the shape of a tile along x, y, z; layout tile has one, by default as
+    `default_tile` says, and no other has. Raises UsageError if the parts do not go together.
     """
-    if name != "flat":
-        raise UsageError(f"unknown layout {name!r}: one of {', '.join(LAYOUTS)}")
-    return Flat(base=base, codec=codec)
+
+    layout: str
+    codec: str
+    shape: Shape4
+    tile: Shape3 | None = None
+
+    def __post_init__(self) -> None:
+        check_codec(self.codec)
+        if self.layout not in LAYOUTS:
+            raise UsageError(f"unknown layout {self.layout!r}: one of {', '.join(LAYOUTS)}")
+        if self.layout != "flat" and binary_dtype(self.codec) is None:
+            raise UsageError(f"codec {self.codec} goes with layout flat only, not {self.layout}")
+        if self.layout == "tile" and self.tile is None:
+            object.__setattr__(self, "tile", default_tile(self.shape))
+        if self.tile is not None:
+            if self.layout != "tile":
+                raise UsageError(f"layout {self.layout} has no tiles: --tile goes with --layout tile")
+            if any(not 1 <= a <= n for a, n in zip(self.tile, self.shape[1:], strict=True)):
+                raise UsageError(f"tiles of {self.tile} points do not fit a grid of {self.shape[1:]}")
+
+    def plan(self, order: Order) -> Plan:
+        """The chunks of a grid in this form, for a source that is read best in this order."""
+        if self.layout == "packed":
+            return RangePlan.cut(self.shape, unit=CHUNK_BUCKETS)
+        return BoxPlan.cut(self.shape, order=order, unit=(1, *(self.tile or (1, 1, 1))))
+
+    def open(self, base: bytes) -> Layout:
+        """The layout of the generation whose keys begin with `base`."""
+        if self.layout == "packed":
+            return Packed(base=base, codec=self.codec, shape=self.shape)
+        if self.tile is not None:
+            return Tile(base=base, codec=self.codec, shape=self.shape, tile=self.tile)
+        return Flat(base=base, codec=self.codec)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the layout, as stored."""
+        return {} if self.tile is None else {"tile": list(self.tile)}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"layout": self.layout, "codec": self.codec, "shape": list(self.shape), **self.parameters}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Form:
+        """The inverse of `to_json`. Raises KeyError, TypeError, ValueError or UsageError if it is malformed."""
+        t, x, y, z = (int(n) for n in value["shape"])
+        tile = None
+        if value.get("tile") is not None:
+            a, b, c = (int(n) for n in value["tile"])
+            tile = (a, b, c)
+        return cls(layout=value["layout"], codec=value["codec"], shape=(t, x, y, z), tile=tile)

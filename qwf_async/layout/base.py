@@ -7,24 +7,25 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..grid import Box, Chunk, Shape4
+from ..grid import Box, Shape4
+from ..plan import Chunk
 from ..wire.batch import Batch, Part
 
 
 class Layout(Protocol):
     """One generation of one wavefunction in one layout. Pure: knows grids and bytes, no connections."""
 
+    @property
+    def grain(self) -> Shape4:
+        """What is stored together, [t, x, y, z]: boxes cut at multiples of it are read without waste."""
+        ...
+
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         """The requests that store a chunk.
 
-        `values` is [t, x, y, z] of the chunk's shape in the dtype of the codec
-        (`codec.stored`); `weight` is handed through. Encoding a chunk twice gives requests
-        with the same effect.
+        `values` has the chunk's shape and the dtype of the codec (`codec.stored`); `weight` is
+        handed through. Encoding a chunk twice gives requests with the same effect.
         """
-        ...
-
-    def locate(self, index: Shape4) -> tuple[bytes, bytes]:
-        """Key and field of the point [t, x, y, z], which must lie in the grid."""
         ...
 
     def keys(self) -> Iterator[bytes]:
@@ -35,8 +36,8 @@ class Layout(Protocol):
         """Requests that read the values of a box."""
         ...
 
-    def values(self, box: Box, replies: Sequence[Any]) -> tuple[NDArray[Any], int]:
-        """The values of a box from the replies to its `requests`, and their digest as in the journal.
+    def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
+        """The values of a box from the replies to its `requests`.
 
         [t, x, y, z] in the dtype of the codec (complex128 for text). Raises DamagedData
         naming the first key and field that is missing or not of the codec's form.

@@ -11,9 +11,10 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, decode
+from ..codec import binary_dtype, decode, digest
 from ..errors import DamagedData
-from ..grid import Box, Chunk, Shape4
+from ..grid import Box, Shape4
+from ..plan import Chunk
 from ..wire import text10
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.fields import blocks, field_name, records
@@ -33,22 +34,22 @@ class Flat:
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
     @property
+    def grain(self) -> Shape4:
+        return (1, 1, 1, 1)
+
+    @property
     def key(self) -> bytes:
         return self.base + b":s0"
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         dtype = binary_dtype(self.codec)
         if dtype is None:
-            runs, digest = _text_runs(chunk.box, values, self._slabs)
+            runs, checksum = _text_runs(chunk.box, values, self._slabs)
         else:
-            runs, digest = _binary_runs(chunk.box, values, dtype, self._slabs)
+            runs, checksum = _binary_runs(chunk.box, values, dtype, self._slabs), digest(self.codec, values)
         requests, buffers = _requests(b"HSET", self.key, runs, chunk.box.points, strings=2)
         part = Part(key=self.key, requests=requests, buffers=buffers)
-        return Batch(chunk=chunk.number, points=chunk.box.points, parts=(part,), digest=digest, weight=weight)
-
-    def locate(self, index: Shape4) -> tuple[bytes, bytes]:
-        t, x, y, z = index
-        return self.key, field_name(x, y, z, t)
+        return Batch(chunk=chunk.number, points=chunk.points, parts=(part,), digest=checksum, weight=weight)
 
     def keys(self) -> Iterator[bytes]:
         yield self.key
@@ -58,37 +59,28 @@ class Flat:
         count, buffers = _requests(b"HMGET", self.key, runs, box.points, strings=1)
         return (Part(key=self.key, requests=count, buffers=buffers),)
 
-    def values(self, box: Box, replies: Sequence[Any]) -> tuple[NDArray[Any], int]:
+    def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
         dtype = binary_dtype(self.codec)
         found = list(chain.from_iterable(replies))
-        if dtype is None:
-            return self._texts(box, found)
-        values = np.empty(box.shape, dtype)
+        values = np.empty(box.shape, dtype or np.complex128)
         begin = 0
         for block in blocks(box):
             some = found[begin : begin + block.points]
             begin += block.points
-            if None in some or set(map(len, some)) != {dtype.itemsize}:
-                self._name_damage(block, some, dtype.itemsize)
-            values[block.within(box)] = np.frombuffer(b"".join(some), dtype).reshape(block.shape)
-        return values, xxhash.xxh3_64_intdigest(byte_view(values))
-
-    def _texts(self, box: Box, found: Sequence[bytes]) -> tuple[NDArray[Any], int]:
-        values = np.empty(box.shape, np.complex128)
-        in_order = np.empty(box.shape, object)
-        begin = 0
-        for block in blocks(box):
-            some = found[begin : begin + block.points]
-            begin += block.points
+            if None in some or (dtype is not None and set(map(len, some)) != {dtype.itemsize}):
+                self._name_damage(block, some, dtype and dtype.itemsize)
+            data = b"".join(some)
+            if dtype is not None:
+                values[block.within(box)] = np.frombuffer(data, dtype).reshape(block.shape)
+                continue
+            lengths = np.fromiter(map(len, some), np.int64, len(some))
             try:
-                data = np.frombuffer(b"".join(some), np.uint8)
-                texts = text10.Texts(data=data, lengths=np.array([len(text) for text in some], np.int64))
+                texts = text10.Texts(data=np.frombuffer(data, np.uint8), lengths=lengths)
                 values[block.within(box)] = text10.decode(texts).reshape(block.shape)
-            except (TypeError, ValueError):
+            except ValueError:
                 self._name_damage(block, some, None)
                 raise
-            in_order[block.within(box)] = np.array(some, object).reshape(block.shape)
-        return values, xxhash.xxh3_64_intdigest(b"".join(in_order.reshape(-1)))
+        return values
 
     def _name_damage(self, block: Box, values: Sequence[Any], size: int | None) -> None:
         """Raise DamagedData for the first value of a block that is missing or of the wrong form."""
@@ -122,9 +114,7 @@ def _run(data: NDArray[np.uint8]) -> _Run:
     return _Run(data=byte_view(data), ends=np.arange(size, data.size + 1, size, dtype=np.int64))
 
 
-def _binary_runs(
-    box: Box, values: NDArray[Any], dtype: np.dtype[Any], slabs: Slabs
-) -> tuple[list[_Run], int]:
+def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any], slabs: Slabs) -> list[_Run]:
     tail = b"$%d\r\n%s\r\n" % (dtype.itemsize, bytes(dtype.itemsize))
     runs = []
     for block in records(box, tail, slabs):
@@ -135,7 +125,7 @@ def _binary_runs(
         )
         place[...] = values[block.box.within(box)]
         runs.append(_run(data))
-    return runs, xxhash.xxh3_64_intdigest(byte_view(np.ascontiguousarray(values)))
+    return runs
 
 
 def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run], int]:

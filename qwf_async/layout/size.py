@@ -15,15 +15,24 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..codec import binary_dtype
-from ..grid import Shape4
+from ..wire.buckets import BUCKET
+
+if TYPE_CHECKING:
+    from . import Form
 
 Server = Literal["valkey", "redis", "unknown"]
 
 TEXT_BYTES: Final = 26
 """Bytes of a text10 value, about: two numbers below 10, half of them negative."""
+
+KEY_BYTES: Final = 160
+"""Bytes of a small key: its name, object and entry in the key space."""
+
+FIELD_BYTES: Final = 40
+"""Bytes of a field of a tile beside its value: name, headers and its share of the table."""
 
 HEAD: Final = 400
 """Bytes of the key, its object, its entry in the key space and the head of the table."""
@@ -167,17 +176,33 @@ def _whole(mean: float) -> Iterator[tuple[int, float]]:
     yield low + 1, mean - low
 
 
-def predicted_bytes(codec: str, shape: Shape4, software: str | None) -> int:
-    """Memory in bytes that a grid in layout flat will take at most on a server.
+def predicted_bytes(form: Form, software: str | None) -> int:
+    """Memory in bytes that a wavefunction in this form will take at most on a server.
 
     `software` is what INFO calls it: the model of another server than Valkey or Redis is
     the larger of the two.
     """
-    server: Server = "valkey" if software == "valkey" else "redis" if software == "redis" else "unknown"
-    field = len("xyzt___") + sum(_mean_digits(size) for size in shape)
-    dtype = binary_dtype(codec)
+    if software not in ("valkey", "redis"):
+        return max(predicted_bytes(form, "valkey"), predicted_bytes(form, "redis"))
+    server: Server = "valkey" if software == "valkey" else "redis"
+    dtype = binary_dtype(form.codec)
     value = TEXT_BYTES if dtype is None else dtype.itemsize
-    return hash_bytes(math.prod(shape), field, value, server=server, peak=True)
+    points = math.prod(form.shape)
+    if form.layout == "packed":
+        buckets = -(-points // BUCKET)
+        return buckets * (_block(7 + BUCKET * (2 + value + 2), server) + KEY_BYTES)
+    if form.tile is not None:
+        counts = [-(-n // a) for n, a in zip(form.shape[1:], form.tile, strict=True)]
+        block = _block(math.prod(form.tile) * value + FIELD_BYTES, server)
+        hashes = form.shape[0] * counts[0]
+        return hashes * KEY_BYTES + form.shape[0] * math.prod(counts) * (block + FIELD_BYTES)
+    field = len("xyzt___") + sum(_mean_digits(size) for size in form.shape)
+    return hash_bytes(points, field, value, server=server, peak=True)
+
+
+def _block(size: int, server: Server) -> int:
+    """Bytes that the server's allocator takes for a block of `size`."""
+    return _glibc(size) if server == "valkey" else _jemalloc(size)
 
 
 def _mean_digits(size: int) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..grid import Box, BoxPlan, Grid, Order
+from ..grid import Box, Grid, Order
+from ..plan import BoxPlan
 from .amplitudes import complex_type, shape_of
 from .identity import identity
 

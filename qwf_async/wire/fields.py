@@ -52,13 +52,13 @@ def records(box: Box, tail: bytes, slabs: Slabs) -> list[Records]:
 
 def blocks(box: Box) -> list[Box]:
     """The box cut into blocks within each of which no index changes its number of digits."""
-    spans = [_digit_spans(a, b) for a, b in zip(box.start, box.stop, strict=True)]
+    spans = [digit_spans(a, b) for a, b in zip(box.start, box.stop, strict=True)]
     return [
         Box(start=(t[0], x[0], y[0], z[0]), stop=(t[1], x[1], y[1], z[1])) for t, x, y, z in product(*spans)
     ]
 
 
-def _digit_spans(start: int, stop: int) -> list[tuple[int, int]]:
+def digit_spans(start: int, stop: int) -> list[tuple[int, int]]:
     """The range cut where the number of decimal digits changes."""
     powers = [10**d for d in range(1, 19) if start < 10**d < stop]
     return list(pairwise([start, *powers, stop]))
@@ -72,7 +72,7 @@ def _record(box: Box, tail: bytes) -> bytes:
 
 def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
     """Write the records of a block: `record` in every place, with the digits of the place."""
-    t, x, y, z = (_digits(a, b) for a, b in zip(box.start, box.stop, strict=True))
+    t, x, y, z = (digits(a, b) for a, b in zip(box.start, box.stop, strict=True))
     at_x = record.index(b"x") + 1
     at_y = at_x + x.shape[1] + 2
     at_z = at_y + y.shape[1] + 2
@@ -91,7 +91,7 @@ def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
         data[..., at_t + k] = t[:, k, None, None, None]
 
 
-def _digits(start: int, stop: int) -> NDArray[np.uint8]:
+def digits(start: int, stop: int) -> NDArray[np.uint8]:
     """Decimal digits of start … stop−1, all of the same length: uint8 [n, digits]."""
     width = len(str(start))
     powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)

@@ -1,0 +1,97 @@
+"""Layout packed: buckets of 128 points, each a hash that stays a listpack, at a quarter of flat's memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec import binary_dtype, digest
+from ..errors import DamagedData
+from ..grid import Box, Shape4
+from ..plan import Chunk, c_index, c_indices
+from ..wire.batch import Batch, Part
+from ..wire.buckets import BUCKET, hset, requests, restore
+from ..wire.resp import bulk, head
+from ..wire.slab import Slabs
+
+CHUNK_BUCKETS: Final = BUCKET
+"""Chunks are whole buckets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """Point i of the C order is the field `i % 128` of the key `{base}:b{i // 128}`.
+
+    With `by_restore` the buckets are sent as ready-made listpacks, which the server takes
+    over as they are; else as HSET. What is stored is the same.
+    """
+
+    base: bytes
+    codec: str
+    shape: Shape4
+    by_restore: bool = False
+    _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
+
+    @property
+    def grain(self) -> Shape4:
+        return (1, 1, 1, 1)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(binary_dtype(self.codec))
+
+    def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
+        first = c_index(self.shape, chunk.boxes[0].start) // BUCKET
+        template = restore if self.by_restore else hset
+        return Batch(
+            chunk=chunk.number,
+            points=chunk.points,
+            parts=list(requests(self.base, first, values, template, self._slabs)),
+            digest=digest(self.codec, values),
+            weight=weight,
+        )
+
+    def keys(self) -> Iterator[bytes]:
+        for number in range(-(-math.prod(self.shape) // BUCKET)):
+            yield self._key(number)
+
+    def requests(self, box: Box) -> Sequence[Part]:
+        numbers, begins, fields = self._places(box)
+        parts = []
+        for number, begin, end in zip(numbers, begins, [*begins[1:], len(fields)], strict=True):
+            key = self._key(number)
+            names = b"".join(_NAMES[field] for field in fields[begin:end].tolist())
+            parts.append(Part(key=key, requests=1, buffers=(head(b"HMGET", key, end - begin) + names,)))
+        return parts
+
+    def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
+        found = [value for reply in replies for value in reply]
+        size = self.dtype.itemsize
+        if None in found or set(map(len, found)) != {size}:
+            self._name_damage(box, found)
+        return np.frombuffer(b"".join(found), self.dtype).reshape(box.shape)
+
+    def _places(self, box: Box) -> tuple[list[int], list[int], NDArray[np.int64]]:
+        """The buckets that a box touches, where the points of each begin, and the field of each point, in C order."""
+        buckets, fields = np.divmod(c_indices(self.shape, box), BUCKET)
+        begins = np.flatnonzero(np.diff(buckets, prepend=-1))
+        return buckets[begins].tolist(), begins.tolist(), fields
+
+    def _key(self, number: int) -> bytes:
+        return b"%s:b%d" % (self.base, number)
+
+    def _name_damage(self, box: Box, found: Sequence[Any]) -> None:
+        """Raise DamagedData for the first value that is missing or of the wrong length."""
+        for index, value in zip(c_indices(self.shape, box).tolist(), found, strict=True):
+            if value is None or len(value) != self.dtype.itemsize:
+                key, name = self._key(index // BUCKET).decode(), index % BUCKET
+                what = "lacks" if value is None else f"holds {len(value)} bytes that are no {self.codec} in"
+                raise DamagedData(f"{key} {what} the field {name}")
+
+
+_NAMES: Final = tuple(bulk(b"%d" % number) for number in range(BUCKET))

@@ -1,0 +1,166 @@
+"""Layout tile: blocks of points as Zarr v3 chunks, a block a field, at memory-copy speed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, product
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec import binary_dtype, digest
+from ..errors import DamagedData
+from ..grid import Box, Shape4, shape4
+from ..plan import Chunk
+from ..wire.batch import Batch, Buffer, Part, byte_view
+from ..wire.resp import bulk, head
+from ..wire.slab import Slabs
+
+TILE_POINTS: Final = 512
+"""Points in a tile: 8 KiB, small enough to fetch for one point, large enough for memory-copy speed."""
+
+REQUEST_BYTES: Final = 65_536
+"""Bytes of values in one request, about."""
+
+Shape3 = tuple[int, int, int]
+
+
+def default_tile(shape: Shape4) -> Shape3:
+    """8×8×8 points, clipped to the shape, and grown along the other axes where it is thinner."""
+    tile = [min(8, size) for size in shape[1:]]
+    while math.prod(tile) < TILE_POINTS:
+        room = [axis for axis in range(3) if tile[axis] < shape[axis + 1]]
+        if not room:
+            break
+        axis = min(room, key=lambda a: tile[a])
+        tile[axis] = min(2 * tile[axis], shape[axis + 1])
+    return tile[0], tile[1], tile[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """Field `c/{t}/{i}/{j}/{k}` of the key `{base}:t{t}.{i}` holds the tile (i, j, k) of the time t.
+
+    A tile is `tile` points along x, y, z in C order; at the edge of the grid it is padded
+    with zeros. That is a chunk of a Zarr v3 array [t, x, y, z] with chunk shape (1, *tile),
+    the codec `bytes` (little-endian) and the default chunk key encoding.
+    Source: Zarr core specification 3.0, "Regular grids" and "Chunk key encodings".
+    """
+
+    base: bytes
+    codec: str
+    shape: Shape4
+    tile: Shape3
+    _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
+
+    @property
+    def grain(self) -> Shape4:
+        """What is stored together: boxes that begin and end at multiples of it are read without waste."""
+        return (1, *self.tile)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(binary_dtype(self.codec))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a stored tile."""
+        return math.prod(self.tile) * self.dtype.itemsize
+
+    def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
+        box, (nt, ni, nj, nk) = chunk.box, self._tiles(chunk.box).shape
+        sum_of_stored = digest(self.codec, values)
+        a, b, c = self.tile
+        whole = (nt, ni * a, nj * b, nk * c)
+        if box.shape != whole:
+            values = np.pad(values, [(0, n - m) for n, m in zip(whole, box.shape, strict=True)])
+        stored = self._slabs.take(math.prod(whole) * self.dtype.itemsize).view(self.dtype)
+        stored = stored.reshape(nt, ni, nj, nk, a, b, c)
+        stored.transpose(0, 1, 4, 2, 5, 3, 6)[...] = values.reshape(nt, ni, a, nj, b, nk, c)
+        view = byte_view(stored)
+        parts = []
+        for row, (key, fields) in enumerate(self._rows(box)):
+            tiles = [
+                view[n * self.nbytes : (n + 1) * self.nbytes]
+                for n in range(row * nj * nk, (row + 1) * nj * nk)
+            ]
+            parts.append(self._hset(key, fields, tiles))
+        return Batch(
+            chunk=chunk.number,
+            points=chunk.points,
+            parts=parts,
+            digest=sum_of_stored,
+            weight=weight,
+        )
+
+    def keys(self) -> Iterator[bytes]:
+        for t, i in product(range(self.shape[0]), range(-(-self.shape[1] // self.tile[0]))):
+            yield self._key(t, i)
+
+    def requests(self, box: Box) -> Sequence[Part]:
+        parts = []
+        most = self._tiles_a_request
+        for key, fields in self._rows(box):
+            groups = [fields[n : n + most] for n in range(0, len(fields), most)]
+            buffers = [head(b"HMGET", key, len(some)) + b"".join(map(bulk, some)) for some in groups]
+            parts.append(Part(key=key, requests=len(groups), buffers=buffers))
+        return parts
+
+    def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
+        tiles = self._tiles(box)
+        (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
+        found = list(chain.from_iterable(replies))
+        if any(value is None or len(value) != self.nbytes for value in found):
+            self._name_damage(box, found)
+        stored = np.frombuffer(b"".join(found), self.dtype).reshape(nt, ni, nj, nk, a, b, c)
+        padded = np.empty((nt, ni * a, nj * b, nk * c), self.dtype)
+        padded.reshape(nt, ni, a, nj, b, nk, c)[...] = stored.transpose(0, 1, 4, 2, 5, 3, 6)
+        first = shape4(n * g for n, g in zip(tiles.start, self.grain, strict=True))
+        return padded[box.within(Box(start=first, stop=self.shape))]
+
+    def _tiles(self, box: Box) -> Box:
+        """The tiles that the box touches, as a box of tiles."""
+        start = shape4(n // g for n, g in zip(box.start, self.grain, strict=True))
+        stop = shape4(-(-n // g) for n, g in zip(box.stop, self.grain, strict=True))
+        return Box(start=start, stop=stop)
+
+    def _rows(self, box: Box) -> Iterator[tuple[bytes, list[bytes]]]:
+        """For each hash that the box touches, its key and the fields of the tiles, in C order."""
+        ranges = [range(n, m) for n, m in zip(*_ends(self._tiles(box)), strict=True)]
+        for t, i in product(*ranges[:2]):
+            yield self._key(t, i), [b"c/%d/%d/%d/%d" % (t, i, j, k) for j, k in product(*ranges[2:])]
+
+    def _key(self, t: int, i: int) -> bytes:
+        return b"%s:t%d.%d" % (self.base, t, i)
+
+    @property
+    def _tiles_a_request(self) -> int:
+        return max(1, REQUEST_BYTES // self.nbytes)
+
+    def _hset(self, key: bytes, fields: Sequence[bytes], tiles: Sequence[memoryview]) -> Part:
+        buffers: list[Buffer] = []
+        most = self._tiles_a_request
+        size = b"$%d\r\n" % self.nbytes
+        for start in range(0, len(fields), most):
+            some = fields[start : start + most]
+            before = head(b"HSET", key, 2 * len(some))
+            for name, tile in zip(some, tiles[start : start + most], strict=True):
+                buffers += (before + bulk(name) + size, tile)
+                before = b"\r\n"
+            buffers.append(b"\r\n")
+        return Part(key=key, requests=-(-len(fields) // most), buffers=buffers)
+
+    def _name_damage(self, box: Box, found: Sequence[Any]) -> None:
+        """Raise DamagedData for the first tile that is missing or of the wrong length."""
+        names = [(key, name) for key, fields in self._rows(box) for name in fields]
+        for (key, name), value in zip(names, found, strict=True):
+            if value is None or len(value) != self.nbytes:
+                what = "lacks" if value is None else f"holds {len(value)} bytes instead of {self.nbytes} in"
+                raise DamagedData(f"{key.decode()} {what} the field {name.decode()}")
+
+
+def _ends(box: Box) -> tuple[Shape4, Shape4]:
+    return box.start, box.stop

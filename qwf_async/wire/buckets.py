@@ -1,0 +1,129 @@
+"""Buckets of consecutive points, encoded many at a time: as HSET of their fields, or as RESTORE of a listpack.
+
+All full buckets whose numbers have the same number of digits give requests of the same
+length, so they are one array of bytes [buckets, length]: a request made once and copied,
+with the digits of the numbers and the values written over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from anycrc import Model
+from numpy.typing import NDArray
+
+from .batch import Part, byte_view
+from .fields import digit_spans, digits
+from .listpack import CRC_BYTES, payload
+from .resp import bulk, head
+from .slab import Slabs
+
+BUCKET: Final = 128
+"""Points in a bucket: as many as a listpack may have by default on Redis 7; insertion into longer ones is slow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """The request of one bucket: where its values lie, and what the CRC at its end is taken of, if it has one."""
+
+    request: bytes
+    offsets: NDArray[np.int64]
+    checked: slice | None = None
+
+
+def hset(key: bytes, points: int, size: int) -> Template:
+    """HSET of the fields 0 … points−1 with values of `size` bytes."""
+    parts = [head(b"HSET", key, 2 * points)]
+    offsets, length = [], len(parts[0])
+    for point in range(points):
+        field = bulk(b"%d" % point) + b"$%d\r\n" % size
+        parts.append(field + bytes(size) + b"\r\n")
+        offsets.append(length + len(field))
+        length += len(parts[-1])
+    return Template(request=b"".join(parts), offsets=np.array(offsets))
+
+
+def restore(key: bytes, points: int, size: int) -> Template:
+    """RESTORE … REPLACE of a listpack with the fields 0 … points−1 and values of `size` bytes."""
+    packed = payload(points, size)
+    before = head(b"RESTORE", key, 3) + bulk(b"0") + b"$%d\r\n" % len(packed.data)
+    end = len(before) + len(packed.data) - CRC_BYTES
+    return Template(
+        request=before + packed.data + b"\r\n" + bulk(b"REPLACE"),
+        offsets=packed.offsets + len(before),
+        checked=slice(len(before), end),
+    )
+
+
+def requests(
+    base: bytes,
+    first: int,
+    values: NDArray[Any],
+    template: Callable[[bytes, int, int], Template],
+    slabs: Slabs,
+) -> Iterator[Part]:
+    """The requests that store `values` [points] in the buckets from number `first` on, one a bucket.
+
+    The keys are `{base}:b{number}`. Values are in the codec's dtype; the last bucket may be
+    a partial one.
+    """
+    full = len(values) // BUCKET
+    for start, stop in digit_spans(first, first + full):
+        some = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
+        yield from _alike(base, start, some, template, slabs)
+    if rest := len(values) - full * BUCKET:
+        yield from _alike(base, first + full, values[-rest:].reshape(1, rest), template, slabs)
+
+
+def _alike(
+    base: bytes,
+    first: int,
+    values: NDArray[Any],
+    template: Callable[[bytes, int, int], Template],
+    slabs: Slabs,
+) -> Iterator[Part]:
+    """Requests of one length. `values` is [buckets, points]."""
+    count, points = values.shape
+    key = b"%s:b%d" % (base, first)
+    made = template(key, points, values.dtype.itemsize)
+    length = len(made.request)
+    data = slabs.take(count * length).reshape(count, length)
+    data[:] = np.frombuffer(made.request, np.uint8)
+    numbers = digits(first, first + count)
+    end = made.request.index(key) + len(key)
+    data[:, end - numbers.shape[1] : end] = numbers
+    for start, stop, step in _runs(made.offsets):
+        place: NDArray[Any] = np.ndarray(
+            (count, stop - start), values.dtype, data, int(made.offsets[start]), (length, step)
+        )
+        place[...] = values[:, start:stop]
+    view = byte_view(data)
+    if made.checked is not None:
+        _check(data, view, made.checked)
+    for i in range(count):
+        begin = i * length
+        yield Part(key=b"%s:b%d" % (base, first + i), requests=1, buffers=(view[begin : begin + length],))
+
+
+def _runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, step) of the longest runs of offsets that lie `step` apart."""
+    start = 0
+    while start < len(offsets):
+        step = int(offsets[start + 1] - offsets[start]) if start + 1 < len(offsets) else 0
+        stop = start + 1
+        while stop < len(offsets) and offsets[stop] - offsets[stop - 1] == step:
+            stop += 1
+        yield start, stop, step
+        start = stop
+
+
+def _check(data: NDArray[np.uint8], view: memoryview, checked: slice) -> None:
+    """Write the CRC64 (Jones; CRC-64/REDIS) of each row's checked bytes behind them."""
+    crc = Model("CRC64-REDIS")
+    count, length = data.shape
+    sums = (crc.calc(view[i * length + checked.start : i * length + checked.stop]) for i in range(count))
+    place: NDArray[Any] = np.ndarray((count,), "<u8", data, checked.stop, (length,))
+    place[...] = np.fromiter(sums, np.uint64, count)

@@ -1,0 +1,361 @@
+"""Servers that die, come back empty or older, hang, or cut connections; loads that are taken over or cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from conftest import Server, new_server
+from loads import (
+    Events,
+    Watched,
+    ask,
+    check_alone,
+    check_points,
+    contents,
+    published,
+    refusal,
+    wave,
+    when_stored,
+)
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.engine.events import Retried
+from qwf_async.errors import DataLost, Refused, ServerUnavailable
+from qwf_async.grid import Box
+from qwf_async.load import Load, LoadTaken
+from qwf_async.manifest import Keys
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+
+CANCELLATIONS = 60
+PSI = wave(12, 10, 10, 10)
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def mortal(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Valkey and Redis in turn, for the test alone, which may kill it."""
+    yield from new_server(request.param)
+
+
+@pytest.fixture(params=["always", "everysec"])
+def aof_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A Valkey server that logs every write to disk, and syncs it at once or every second."""
+    yield from new_server("valkey", appendonly="yes", appendfsync=request.param)
+
+
+async def load(server: Server, *, settings: dict[str, Any] | None = None, **options: Any) -> qwf_async.Report:
+    """Ingest PSI as `psi`."""
+    async with qwf_async.connect(server.url, settings=qwf_async.Settings(**settings or {})) as store:
+        return await qwf_async.ingest(sources.array(PSI), store, "psi", **options)
+
+
+def restart(server: Server) -> None:
+    server.kill()
+    server.start()
+
+
+async def test_a_flushed_server_is_noticed_and_nothing_is_published(each_server: Server) -> None:
+    flush = when_stored(4000, lambda: ask(each_server, "FLUSHALL"))
+    error = await refusal(sources.array(PSI), each_server, hooks=(flush,))
+    assert isinstance(error, DataLost)
+    assert error.exit_code == 3
+    assert "flushed or came back empty" in str(error)
+    assert contents(each_server) == {}
+    await load(each_server)  # the name is free
+    check_points(each_server, PSI)
+
+
+async def test_a_flush_is_noticed_while_the_source_is_slow(server: Server) -> None:
+    go_on = threading.Event()
+
+    def stall(box: Box) -> None:
+        if box.start[0] == 6:
+            ask(server, "FLUSHALL")
+            assert go_on.wait(20)
+
+    source = Watched(source=sources.array(PSI), before=stall)
+    try:
+        error = await refusal(source, server, settings={"ownership_ttl": 1.0})
+    finally:
+        go_on.set()
+    assert isinstance(error, DataLost)
+    assert contents(server) == {}
+
+
+async def test_a_flush_does_not_touch_who_begins_the_name_afterwards(server: Server) -> None:
+    other = wave(2, 10, 10, 10, seed=1)
+
+    def flush() -> None:
+        ask(server, "FLUSHALL")
+        in_a_thread(lambda: begin_anew(server, other))
+
+    error = await refusal(sources.array(PSI), server, hooks=(when_stored(4000, flush),))
+    assert isinstance(error, LoadTaken)
+    check_points(server, other)
+    check_alone(server)
+
+
+async def begin_anew(server: Server, psi: Any) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(psi), store, "psi")
+
+
+def in_a_thread(job: Callable[[], Any]) -> None:
+    """Run an asynchronous job in another thread, on an event loop of its own, while this one waits."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            anyio.run(job)
+        except BaseException as error:  # noqa: BLE001 # whatever it is, the test that waits shall see it
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+@pytest.mark.parametrize("after", [5000, 12_000])
+async def test_chunks_of_a_lost_journal_are_sent_again(each_server: Server, after: int) -> None:
+    def lose() -> None:
+        generation = ask(each_server, "HGET", "qwf:{psi}:load", "generation").decode()
+        assert ask(each_server, "DEL", Keys(prefix="qwf", name="psi").journal(generation)) == 1
+
+    events = Events()
+    report = await load(each_server, hooks=(when_stored(after, lose), events), verify=True)
+    assert report.bytes_sent > 1.2 * events.progress[1].bytes_sent * 12
+    check_points(each_server, PSI)
+    check_alone(each_server)
+
+
+async def test_a_server_that_comes_back_empty_is_not_given_the_rest(own_server: Server) -> None:
+    die = when_stored(4000, lambda: restart(own_server))
+    error = await refusal(sources.array(PSI), own_server, hooks=(die,))
+    assert isinstance(error, DataLost)
+    assert contents(own_server) == {}
+
+
+async def test_a_server_that_comes_back_older_is_given_what_it_lacks(mortal: Server) -> None:
+    save = when_stored(3000, lambda: ask(mortal, "SAVE"))
+    die = when_stored(9000, lambda: restart(mortal))
+    report = await load(mortal, hooks=(save, die))
+    assert report.retries > 0
+    check_points(mortal, PSI)
+    check_alone(mortal)
+
+
+async def test_a_chunk_is_not_journalled_on_a_server_that_lost_it(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, recorded = Load.record, []
+
+    async def die_first(self: Load, entries: Any, connection: Any) -> None:
+        recorded.extend(entries)
+        if recorded == [0, 1]:
+            ask(own_server, "SAVE")
+        if recorded == [0, 1, 2]:  # applied and acknowledged, not written down yet
+            await anyio.to_thread.run_sync(restart, own_server)
+        await record(self, entries, connection)
+
+    monkeypatch.setattr(Load, "record", die_first)
+    await load(own_server, writers=1)
+    assert recorded.count(2) == 2
+    check_points(own_server, PSI)
+
+
+async def test_a_server_killed_again_and_again_is_given_all_in_the_end(aof_server: Server) -> None:
+    deaths = [when_stored(points, lambda: restart(aof_server)) for points in (2000, 6000, 11_000, 12_000)]
+    await load(aof_server, hooks=deaths, verify=True)
+    check_points(aof_server, PSI)
+    check_alone(aof_server)
+    restart(aof_server)
+    check_points(aof_server, PSI)  # the report says "aof": so it is all there
+
+
+async def test_a_server_that_hangs_is_waited_for(own_server: Server) -> None:
+    process = own_server.process
+    assert process is not None
+    wakes = threading.Timer(2.0, os.kill, (process.pid, signal.SIGCONT))
+
+    def hang() -> None:
+        os.kill(process.pid, signal.SIGSTOP)
+        wakes.start()
+
+    begun = time.monotonic()
+    events = Events()
+    report = await load(own_server, settings={"socket_timeout": 0.5}, hooks=(when_stored(4000, hang), events))
+    assert time.monotonic() - begun >= 2.0
+    assert report.retries > 0
+    assert any(isinstance(event, Retried) and "no answer in time" in event.reason for event in events.all)
+    check_points(own_server, PSI)
+    wakes.join()
+
+
+async def test_a_server_away_for_too_long_ends_the_ingest_which_can_be_resumed(own_server: Server) -> None:
+    died: list[float] = []
+
+    def die() -> None:
+        ask(own_server, "SAVE")
+        own_server.kill()
+        died.append(time.monotonic())
+
+    error = await refusal(
+        sources.array(PSI), own_server, hooks=(when_stored(4000, die),), settings={"deadline": 1.0}
+    )
+    took = time.monotonic() - died[0]
+    assert isinstance(error, ServerUnavailable)
+    assert error.exit_code == 3
+    assert "can be resumed with --resume" in str(error)
+    assert took < 1.0 + 2.0 + 2.0  # the deadline, the time to settle, and a slow machine
+    own_server.start()
+    report = await load(own_server, resume=True)
+    assert report.resumed_chunks >= 3
+    check_points(own_server, PSI)
+    check_alone(own_server)
+
+
+async def test_killed_connections_are_no_error(each_server: Server) -> None:
+    kills = 0
+
+    async def kill() -> None:
+        nonlocal kills
+        with each_server.plain as client:
+            while True:
+                kills += client.client_kill_filter(_type="normal", skipme=True)
+                await anyio.sleep(0.1)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kill)
+        report = await load(each_server, max_rate=8000.0, verify=True)
+        tasks.cancel_scope.cancel()
+    assert kills > 10
+    assert report.points == PSI.size
+    check_points(each_server, PSI)
+    check_alone(each_server)
+
+
+@pytest.mark.parametrize("rival", ["discards", "resumes", "is still loading"])
+async def test_a_load_that_was_taken_over_meanwhile_is_not_published(server: Server, rival: str) -> None:
+    other = sources.array(wave(3, 10, 10, 10, seed=1) if rival == "discards" else PSI)
+    holding = threading.Event()
+    halted = threading.Event()
+
+    async def take_over() -> None:
+        async with qwf_async.connect(server.url) as store:
+            await qwf_async.ingest(
+                Watched(source=other, before=halt if rival == "is still loading" else lambda _: None),
+                store,
+                "psi",
+                resume=rival != "discards",
+                discard=rival == "discards",
+            )
+
+    def halt(box: Box) -> None:
+        holding.set()
+        assert halted.wait(20)
+
+    def sleep_and_be_robbed() -> None:
+        """This process does not answer until its claim is over and the rival has the load."""
+        while not over(server):
+            time.sleep(0.02)
+        if rival == "is still loading":
+            threads.append(threading.Thread(target=anyio.run, args=(take_over,)))
+            threads[0].start()
+            assert holding.wait(20)
+        else:
+            in_a_thread(take_over)
+
+    threads: list[threading.Thread] = []
+    error = await refusal(
+        sources.array(PSI),
+        server,
+        hooks=(when_stored(4000, sleep_and_be_robbed),),
+        settings={"ownership_ttl": 1.0},
+    )
+    assert isinstance(error, LoadTaken)
+    assert isinstance(error, Refused)
+    assert error.exit_code == 8
+    assert f"taken over by {'process' if threads else 'another process'}" in str(error)
+    for thread in threads:
+        assert published(server) is None
+        halted.set()
+        await anyio.to_thread.run_sync(thread.join)
+    check_points(server, other.psi)
+    check_alone(server)
+
+
+def over(server: Server) -> bool:
+    """Whether the owner's claim on `psi` has run out by the server's clock."""
+    seconds, micros = ask(server, "TIME")
+    deadline = int(ask(server, "HGET", "qwf:{psi}:load", "owner_deadline"))
+    return int(seconds) * 1000 + int(micros) // 1000 > deadline
+
+
+async def test_an_ingest_that_slept_past_its_claim_goes_on_if_nobody_took_it(server: Server) -> None:
+    def sleep() -> None:
+        while not over(server):
+            time.sleep(0.02)
+
+    await load(server, settings={"ownership_ttl": 1.0}, hooks=(when_stored(12_000, sleep),))
+    check_points(server, PSI)
+
+
+async def test_the_claim_is_kept_while_verifying(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qwf_async.engine import ingest as module
+
+    verify, claims = module.differing_chunks, []
+
+    async def verify_slowly(*args: Any, **options: Any) -> list[int]:
+        first = ask(server, "HGET", "qwf:{psi}:load", "owner_deadline")
+        with anyio.fail_after(10):
+            while ask(server, "HGET", "qwf:{psi}:load", "owner_deadline") == first:  # noqa: ASYNC110 # the server sets no event
+                await anyio.sleep(0.02)
+        claims.append(over(server))
+        return await verify(*args, **options)
+
+    monkeypatch.setattr(module, "differing_chunks", verify_slowly)
+    await load(server, settings={"ownership_ttl": 1.0}, verify=True)
+    assert claims == [False]
+    check_points(server, PSI)
+
+
+async def test_random_cancellation_loses_nothing_and_leaks_nothing(server: Server) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201 # shown by pytest if the test fails
+    chance = random.Random(seed)
+    tasks = asyncio.all_tasks()
+    cancelled = number = 0
+    async with qwf_async.connect(server.url) as store:
+        begun = anyio.current_time()
+        await qwf_async.ingest(sources.array(PSI), store, "first")
+        usual = anyio.current_time() - begun
+        while cancelled < CANCELLATIONS:
+            number += 1
+            psi = wave(12, 10, 10, 10, seed=number)
+            source, name = sources.array(psi), f"psi{number}"
+            while True:
+                report = None
+                with anyio.move_on_after(chance.uniform(0, usual)):
+                    report = await qwf_async.ingest(
+                        source, store, name, resume=True, verify=chance.random() < 0.2
+                    )
+                if report is not None:
+                    break
+                cancelled += 1
+            check_points(server, psi, name)
+    assert asyncio.all_tasks() == tasks
+    names = ["first", *(f"psi{n}" for n in range(1, number + 1))]
+    assert len(contents(server)) == 3 * len(names) + 1  # meta, journal and data of each, and the index
