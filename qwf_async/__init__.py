@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .grid import Axis, Box, Grid
     from .manifest import Manifest
     from .settings import Settings
-    from .store import Store, Wavefunction, connect
+    from .store import Store, connect
+    from .wavefunction import Wavefunction
 
 __version__ = "0.1.0"
 
@@ -41,7 +42,8 @@ _HOMES = {
     "grid": ("Axis", "Box", "Grid"),
     "manifest": ("Manifest",),
     "settings": ("Settings",),
-    "store": ("Store", "Wavefunction", "connect"),
+    "store": ("Store", "connect"),
+    "wavefunction": ("Wavefunction",),
 }  # fmt: skip
 
 __all__ = [

@@ -16,7 +16,7 @@ from itertools import islice
 from .errors import DamagedData, UsageError
 from .layout import Form
 from .load import EVEN_IF_FULL, look, trash_entry
-from .manifest import Keys, Manifest, text_fields
+from .manifest import Keys, Manifest, is_name, text_fields
 from .scripts import DISCARD
 from .server.connection import Pool
 
@@ -53,8 +53,11 @@ class Cleaned:
 
 async def known_names(pool: Pool, prefix: str) -> list[str]:
     """The names that the index holds, sorted; some may have nothing published."""
-    names = await pool.call("HKEYS", f"{prefix}:names")
-    return sorted(name.decode("utf-8", "replace") for name in names)
+    key = f"{prefix}:names"
+    found = (
+        name.decode("utf-8", "replace") for name in await pool.call("HKEYS", key, doing=f"reading {key}")
+    )
+    return sorted(name for name in found if is_name(name))
 
 
 async def clean(
@@ -73,7 +76,8 @@ async def clean(
     for keys in every:
         abandoned = await _give_up_abandoned(pool, keys, keep_interrupted)
         swept = await sweep(pool, keys, batch=batch)
-        total += Cleaned(generations=swept - abandoned, abandoned_loads=abandoned)
+        # Another cleaner may have swept the abandoned load away.
+        total += Cleaned(generations=max(0, swept - abandoned), abandoned_loads=abandoned)
     return total
 
 
@@ -81,7 +85,9 @@ async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
     """Delete the scratch fields of a name by HSCAN and HDEL; the number of fields removed."""
     removed, cursor = 0, b"0"
     while True:
-        cursor, pairs = await pool.call("HSCAN", keys.scratch, cursor, "COUNT", batch)
+        cursor, pairs = await pool.call(
+            "HSCAN", keys.scratch, cursor, "COUNT", batch, doing=f"cleaning {keys.scratch}"
+        )
         fields = pairs[::2]  # all of a small hash at once, whatever COUNT says
         for start in range(0, len(fields), batch):
             removed += await pool.call("HDEL", keys.scratch, *fields[start : start + batch])
@@ -94,11 +100,11 @@ async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
 
     A name of which nothing is left, published or under way, leaves the index.
     """
-    trash = text_fields(await pool.call("HGETALL", keys.trash))
+    trash = text_fields(await pool.call("HGETALL", keys.trash, doing=f"reading {keys.trash}"))
     for generation, entry in trash.items():
         try:
             layout = Form.from_json(json.loads(entry)).open(keys.base(generation))
-        except (KeyError, TypeError, ValueError, UsageError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, UsageError) as error:
             raise DamagedData(f"{keys.trash} has an entry that is not ours: {generation}") from error
         await pool.call("UNLINK", keys.journal(generation))
         data = layout.keys()
@@ -116,8 +122,9 @@ async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest) -> None:
     under_way = seen.under_way.manifest if seen.under_way else None
     if manifest.generation in {kept.generation for kept in (seen.published, under_way) if kept}:
         return
-    await pool.call("HSET", keys.trash, manifest.generation, trash_entry(manifest, seen.now))
+    # The index first: what is in the trash must be found by it.
     await pool.call("HSET", keys.names, keys.name, manifest.generation)
+    await pool.call("HSET", keys.trash, manifest.generation, trash_entry(manifest, seen.now))
     await sweep(pool, keys, batch=1000)
 
 
@@ -128,7 +135,10 @@ async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) ->
     except DamagedData:
         return 0  # not a load of ours, so not ours to remove
     load = seen.under_way
-    if load is None or load.owner.holds(seen.now) or seen.now - load.owner.deadline < keep_interrupted * 1000:
+    if load is None or load.owner.holds(seen.now):
+        return 0
+    # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
+    if max(0, seen.now - load.owner.deadline) < keep_interrupted * 1000:
         return 0
     return int(
         await pool.call(

@@ -55,7 +55,8 @@ class Box:
 
     @property
     def shape(self) -> Shape4:
-        return shape4(b - a for a, b in zip(self.start, self.stop, strict=True))
+        (t, x, y, z), (t_stop, x_stop, y_stop, z_stop) = self.start, self.stop
+        return t_stop - t, x_stop - x, y_stop - y, z_stop - z
 
     @property
     def points(self) -> int:

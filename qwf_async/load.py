@@ -60,7 +60,9 @@ class Situation:
 
 async def look(pool: Pool, keys: Keys) -> Situation:
     """Read the situation of a name in one step. Raises DamagedData if a foreign hash is in the way."""
-    meta, load, now = await pool.call("EVAL", LOOK, 2, keys.meta, keys.load, doing=f"reading {keys.meta}")
+    meta, load, now = await pool.call(
+        "EVAL", LOOK, 2, keys.meta, keys.load, doing=f"reading {keys.meta} and {keys.load}"
+    )
     published = Manifest.from_fields(text_fields(meta), keys.meta) if meta else None
     under_way = UnderWay.from_fields(text_fields(load), keys.load) if load else None
     return Situation(published=published, under_way=under_way, now=int(now))
@@ -195,7 +197,7 @@ class Load:
     async def journal(self) -> dict[int, JournalEntry]:
         """The chunks that the journal holds. Raises DamagedData if it is not a journal of ours."""
         key = self._keys.journal(self.manifest.generation)
-        reply = text_fields(await self._pool.call("HGETALL", key))
+        reply = text_fields(await self._pool.call("HGETALL", key, doing=f"reading {key}"))
         try:
             entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
         except ValueError as error:

@@ -24,9 +24,14 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
 
 
+def is_name(name: str) -> bool:
+    """Whether it may stand in a key."""
+    return bool(_NAME.fullmatch(name))
+
+
 def check_name(name: str, what: str = "name") -> str:
     """The name, if it may stand in a key. Raises InvalidInput otherwise."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidInput(f"the {what} {name!r} may hold only letters, digits, '.', '_' and '-' (1 to 128)")
     return name
 
@@ -158,7 +163,7 @@ class Manifest:
                 created=fields["created"],
                 norm=float(fields["norm"]) if "norm" in fields else None,
             )
-        except (KeyError, ValueError, TypeError, InvalidInput, UsageError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError, InvalidInput, UsageError) as error:
             raise DamagedData(f"{where} is not the metadata of a wavefunction: {error!r}") from error
 
 

@@ -1,20 +1,39 @@
-"""Boxes of a stored wavefunction: requests out, replies decoded."""
+"""Stored values read: requests out, replies decoded to where they belong.
+
+Memory is bounded by the result and a few boxes of about 65,536 points under way.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import anyio
 import anyio.to_thread
 from numpy.typing import NDArray
 from redis.exceptions import ResponseError
 
+from .errors import QwfError
 from .grid import Box
 from .layout import Layout
+from .layout.packed import Packed
+from .layout.points import Fetch, fetches
+from .layout.whole import WholeBuckets
 from .server.connection import Pool, until_available
 from .server.failure import translate
 
-IN_PLACE = 2048
+if TYPE_CHECKING:
+    from .selection import Piece
+
+T = TypeVar("T")
+Buffer = bytes | memoryview
+
+IN_PLACE: Final = 2048
 """Points up to which a box is encoded and decoded on the event loop: quicker than a thread is reached."""
+
+WHOLE_FROM: Final = 64
+"""Points from which on it is asked whether a box is better read by whole buckets."""
 
 
 async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
@@ -25,20 +44,124 @@ async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
     server refuses, ServerUnavailable if it stays away.
     """
     small = box.points <= IN_PLACE
+    values = await _fetched(pool, layout, box, small=small)
+    return values() if small else await anyio.to_thread.run_sync(values)
+
+
+async def read_pieces(
+    pool: Pool,
+    layout: Layout,
+    pieces: Iterable[Piece],
+    result: NDArray[Any],
+    *,
+    readers: int,
+    done: Callable[[int], object] = lambda points: None,
+) -> None:
+    """Read the boxes of a selection into `result`, [t, x, y, z], up to `readers` at a time.
+
+    `done` is called with the points of each box when they are there. Raises as `read_box`.
+    """
+
+    async def read(piece: Piece) -> None:
+        small = piece.box.points <= IN_PLACE
+        values = await _fetched(pool, layout, piece.box, small=small)
+
+        def place() -> None:
+            result[piece.into] = values()[piece.taken]
+
+        await _run(place, small=small)
+        done(result[piece.into].size)
+
+    await _in_parallel(read, pieces, readers)
+
+
+async def read_scattered(
+    pool: Pool, layout: Layout, points: NDArray[Any], result: NDArray[Any], *, readers: int
+) -> None:
+    """Read points, int64 [N, 4] in the order t, x, y, z, into `result` [N]. Raises as `read_box`."""
+
+    async def read(fetch: Fetch) -> None:
+        small = len(fetch.rows) <= IN_PLACE
+        buffer = await _run(lambda: fetch.buffer, small=small)
+        replies = await _exchange(pool, [buffer], fetch.requests, fetch.key_of)
+
+        def place() -> None:
+            result[fetch.rows] = fetch.values(replies)
+
+        await _run(place, small=small)
+
+    planned = await _run(lambda: list(fetches(layout, points)), small=len(points) <= IN_PLACE)
+    await _in_parallel(read, planned, readers)
+
+
+async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
+    """Fetch a box; what is returned decodes it."""
+    if isinstance(layout, Packed) and box.points >= WHOLE_FROM:
+        whole = await _run(partial(WholeBuckets.of, layout, box), small=small)
+        if whole is not None and await _fetch_whole(pool, whole):
+            return whole.values
     parts = layout.requests(box) if small else await anyio.to_thread.run_sync(layout.requests, box)
     buffers = [buffer for part in parts for buffer in part.buffers]
     requests = sum(part.requests for part in parts)
+
+    def key_of(request: int) -> str:
+        return [part.key for part in parts for _ in range(part.requests)][request].decode()
+
+    replies = await _exchange(pool, buffers, requests, key_of)
+    return partial(layout.values, box, replies)
+
+
+async def _fetch_whole(pool: Pool, whole: WholeBuckets) -> bool:
+    """Fetch buckets as bytes; False if what came is not what all of them whole would give.
+
+    It is then read again field by field, which tells what is missing; or gives the values,
+    where it was only the order of the fields, as in a bucket that is no listpack.
+    """
+
+    async def fetch() -> bool:
+        async with pool.connection() as connection:
+            return await connection.exchange_raw([whole.request], whole.data.data, whole.match)
+
+    return await until_available(fetch, pool.deadline)
+
+
+async def _exchange(
+    pool: Pool, buffers: Sequence[Buffer], requests: int, key_of: Callable[[int], str]
+) -> list[Any]:
+    """Replies to requests that only read; `key_of` names the key of one that was refused."""
 
     async def fetch() -> list[Any]:
         async with pool.connection() as connection:
             return await connection.exchange(buffers, requests)
 
     replies = await until_available(fetch, pool.deadline)
-    if any(isinstance(reply, ResponseError) for reply in replies):
-        keys = [part.key for part in parts for _ in range(part.requests)]
-        for key, reply in zip(keys, replies, strict=True):
-            if isinstance(reply, ResponseError):
-                raise translate(reply, where=pool.address.shown, doing=f"reading {key.decode()}") from reply
-    if small:
-        return layout.values(box, replies)
-    return await anyio.to_thread.run_sync(layout.values, box, replies)
+    for number, reply in enumerate(replies):
+        if isinstance(reply, ResponseError):
+            raise translate(reply, where=pool.address.shown, doing=f"reading {key_of(number)}") from reply
+    return replies
+
+
+async def _run(job: Callable[[], T], *, small: bool) -> T:
+    """Run a job in place if it is small, else in a thread."""
+    return job() if small else await anyio.to_thread.run_sync(job)
+
+
+async def _in_parallel(job: Callable[[T], Awaitable[None]], items: Iterable[T], tasks: int) -> None:
+    """Do a job for each item, up to `tasks` at a time. The first error of ours stops them all, and is raised."""
+    waiting = iter(items)
+    failed: list[QwfError] = []
+
+    async def work() -> None:
+        for item in waiting:  # shared by the tasks: each takes the next one
+            try:
+                await job(item)
+            except QwfError as error:
+                failed.append(error)
+                group.cancel_scope.cancel()
+                return
+
+    async with anyio.create_task_group() as group:
+        for _ in range(tasks):
+            group.start_soon(work)
+    if failed:
+        raise failed[0]

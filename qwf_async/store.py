@@ -6,18 +6,13 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from numpy.typing import NDArray
-
 from .cleaning import Cleaned, clean, known_names, sweep
-from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
-from .grid import Box, shape4
-from .load import Situation, look, trash_entry
+from .errors import InvalidInput, QwfError, Refused, ServerUnavailable
+from .load import EVEN_IF_FULL, Situation, look, trash_entry
 from .manifest import Keys, Manifest, check_name
-from .reading import read_box
 from .scripts import REMOVE
 from .server.address import Address
 from .server.connection import Pool, until_available
@@ -25,6 +20,7 @@ from .server.facts import ServerFacts, learn
 from .server.failure import ServerBusy
 from .server.memory import MemoryProbe, MemorySample
 from .settings import Settings, load
+from .wavefunction import Wavefunction
 
 if TYPE_CHECKING:
     from .server.embedded import Running
@@ -73,7 +69,7 @@ class Store:
         """Delete what is published under a name, and its unfinished load if nobody holds it.
 
         Nothing blocks the server: hashes are unlinked. Raises InvalidInput if there is no
-        such name, and Refused if it is being loaded.
+        such name, and Refused if it is being loaded, or was replaced meanwhile.
         """
         keys = self._keys(name)
         seen = await look(self.pool, keys)
@@ -83,9 +79,13 @@ class Store:
             raise InvalidInput(f"there is no wavefunction {name!r} on {self.pool.address.shown}")
         if seen.published:
             manifest = seen.published
-            await self.pool.call(
-                "EVAL", REMOVE, 2, keys.meta, keys.trash, manifest.generation, trash_entry(manifest, seen.now)
-            )
+            done = await self.pool.call(
+                "EVAL", EVEN_IF_FULL + REMOVE, 2, keys.meta, keys.trash,
+                manifest.generation, trash_entry(manifest, seen.now),
+                doing=f"removing {name}",
+            )  # fmt: skip
+            if not done and (await look(self.pool, keys)).published is not None:
+                raise Refused(f"{name} was changed by another process meanwhile; not removed")
         await self.pool.call("UNLINK", keys.scratch)
         await sweep(self.pool, keys, batch=self.settings.clean_batch)
         if seen.under_way:
@@ -172,64 +172,16 @@ class Store:
         return Keys(prefix=self.settings.prefix, name=check_name(name))
 
 
-class Wavefunction:
-    """One published generation. It stays what it was opened as: if it is replaced, reading says so."""
-
-    def __init__(self, store: Store, name: str, manifest: Manifest) -> None:
-        self.store = store
-        self.name = name
-        self.manifest = manifest
-        self._keys = Keys(prefix=store.settings.prefix, name=name)
-        self._layout = manifest.form.open(self._keys.base(manifest.generation))
-
-    async def point(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> complex:
-        """ψ at one grid point, in the order x, y, z, t.
-
-        Raises InvalidInput outside the grid, DamagedData if the point is missing on the
-        server, and Refused if the wavefunction was replaced or removed since it was opened.
-        """
-        start = self.manifest.grid.index(x, y, z, t)
-        box = Box(start=start, stop=shape4(i + 1 for i in start))
-        return complex((await self._read(box)).item())
-
-    async def _read(self, box: Box) -> NDArray[Any]:
-        """The values of a box; what is missing because the wavefunction was replaced is told as that."""
-        try:
-            return await read_box(self.store.pool, self._layout, box)
-        except DamagedData as error:
-            await self._check_current()
-            raise DamagedData(f"{error}: --overwrite ingests it anew") from error
-
-    async def info(self) -> dict[str, Any]:
-        """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
-        manifest = self.manifest
-        first_key = next(iter(self._layout.keys()))
-        encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key)
-        created = datetime.fromisoformat(manifest.created)
-        return {
-            "name": self.name,
-            "generation": manifest.generation,
-            "layout": manifest.form.layout,
-            **manifest.form.parameters,
-            "codec": manifest.form.codec,
-            **manifest.grid.to_json(),
-            "points": manifest.points,
-            "keys": sum(1 for _ in self._layout.keys()),  # noqa: SIM118 # as above
-            "first_key": first_key.decode(),
-            "fields_of_first_key": await self.store.pool.call("HLEN", first_key),
-            "encoding": encoding.decode() if encoding else None,
-            "bytes_per_point": await self.store.bytes_per_point(manifest, self.name),
-            "chunks": len(manifest.plan),
-            "norm": manifest.norm,
-            "source": manifest.source,
-            "created": manifest.created,
-            "age_seconds": (datetime.now(UTC) - created).total_seconds(),
-        }
-
-    async def _check_current(self) -> None:
-        generation = await self.store.pool.call("HGET", self._keys.meta, "generation")
-        if generation != self.manifest.generation.encode():
-            raise Refused(f"{self.name} was replaced or removed since it was opened: open it again")
+def pool_to(address: Address, settings: Settings) -> Pool:
+    """Connections to a server as the settings want them, none open yet."""
+    return Pool(
+        address,
+        size=settings.max_connections,
+        connect_timeout=settings.socket_connect_timeout,
+        answer_timeout=settings.socket_timeout,
+        keep_idle=settings.health_check_interval,
+        deadline=settings.deadline,
+    )
 
 
 @asynccontextmanager
@@ -256,14 +208,7 @@ async def connect(
 
         embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)
     address = Address.parse(embedded.url if embedded else settings.url or "", password=settings.password)
-    pool = Pool(
-        address,
-        size=settings.max_connections,
-        connect_timeout=settings.socket_connect_timeout,
-        answer_timeout=settings.socket_timeout,
-        keep_idle=settings.health_check_interval,
-        deadline=settings.deadline,
-    )
+    pool = pool_to(address, settings)
     try:
         try:
             await pool.probe()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import qwf_async
 
@@ -36,10 +37,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A process under way; `since` is when it began, on the monotonic clock."""
+    """A process under way; `since` is when it began, on the monotonic clock. Killed at the end of a `with`."""
 
     process: subprocess.Popen[str]
     since: float
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -83,7 +92,8 @@ class Shell:
 
     def qwf(self, *arguments: str, timeout: float = TIMEOUT) -> Outcome:
         """`qwf ARGUMENTS`, to its end."""
-        return self.begin(*arguments).end(timeout)
+        with self.begin(*arguments) as begun:
+            return begun.end(timeout)
 
     def start(self, command: Sequence[str]) -> Begun:
         since = time.monotonic()

@@ -149,6 +149,12 @@ def own_server() -> Iterator[Server]:
     yield from new_server("valkey")
 
 
+@pytest.fixture(params=["valkey", "redis"])
+def each_own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of the test's own, Valkey and Redis in turn."""
+    yield from new_server(request.param)
+
+
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans with chunks of about 1,000 points instead of 65,536, so that a small grid has many."""
@@ -158,7 +164,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _leaves_nothing_open(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test after which more file descriptors or threads of its own are there than before."""
-    for name in ("server", "each_server", "own_server", "anyio_backend"):
+    for name in ("server", "each_server", "own_server", "each_own_server", "anyio_backend"):
         if name in request.fixturenames:
             request.getfixturevalue(name)
     before = _open_files()

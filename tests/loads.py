@@ -80,7 +80,7 @@ def contents(server: Server) -> Contents:
             key: client.hgetall(key) if client.type(key) == b"hash" else client.get(key)
             for key in client.keys("*")
         }
-    if b"qwf:names" in found:
+    if isinstance(found.get(b"qwf:names"), dict):
         found[b"qwf:names"] = set(found[b"qwf:names"])
     return found
 

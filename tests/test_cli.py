@@ -122,7 +122,7 @@ def test_list_and_info_say_what_is_stored(stored: tuple[Shell, Server]) -> None:
     facts = json.loads(told.out)
     assert facts["generation"] == row["generation"]
     assert facts["first_key"] == f"qwf:psi:{row['generation']}:s0"
-    assert (facts["points"], facts["fields"], facts["keys"]) == (120, 120, 1)
+    assert (facts["points"], facts["fields_of_first_key"], facts["keys"]) == (120, 120, 1)
     assert [axis["step"] for axis in facts["axes"]] == pytest.approx([0.1, 2.0, 2.5, 10 / 3])
     assert facts["server"]["software"] == "valkey"
     assert facts["server"]["limit"] == 2**30
@@ -180,7 +180,8 @@ def test_dry_run_needs_no_server_and_writes_nothing(shell: Shell, server: Server
 
 
 def test_config_and_conf_print_settings_with_their_reasons(shell: Shell) -> None:
-    outcome = shell.having(QWF_PASSWORD="hidden").qwf("config", "show", "--json")
+    hidden = {"QWF_PASSWORD": "hidden"}
+    outcome = shell.having(**hidden).qwf("config", "show", "--json")
     rows = json.loads(outcome.out)
     assert rows["url"] == {"value": shell.environment["QWF_URL"], "from": "environment QWF_URL"}
     assert rows["password"] == {"value": "***", "from": "environment QWF_PASSWORD"}
@@ -255,12 +256,12 @@ def test_watch_prints_a_line_a_second_until_a_signal(
     stored: tuple[Shell, Server], number: int, status: int
 ) -> None:
     shell, server = stored
-    watching = shell.begin("watch", "--json")
-    assert watching.process.stdout is not None
-    first = json.loads(watching.process.stdout.readline())
-    second = json.loads(watching.process.stdout.readline())
-    watching.signal(number)
-    outcome = watching.end()
+    with shell.begin("watch", "--json") as watching:
+        assert watching.process.stdout is not None
+        first = json.loads(watching.process.stdout.readline())
+        second = json.loads(watching.process.stdout.readline())
+        watching.signal(number)
+        outcome = watching.end()
     assert outcome.status == status
     assert outcome.lines == [
         f"qwf: stopped by {signal.Signals(number).name}; not watching any more (exit {status})"

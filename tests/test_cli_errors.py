@@ -57,7 +57,7 @@ GRIDS = {
     "ingest gaussian --grid -5": bad(7, "-5 points"),
     "ingest gaussian --grid 0": bad(7, "0 points"),
     "ingest gaussian --grid 4x0x4": bad(7, "axis y .* 0 points"),
-    "ingest gaussian --grid 10000": bad(4, r"1,000,000,000,000 points .* need about .* free"),
+    "ingest gaussian --grid 10000": bad(4, r"1,000,000,000,000 points .* need .* free"),
     "ingest gaussian --grid 999999999999999999x9x9": bad(7, "more than 2"),
     "ingest gaussian --grid many": bad(2, "--grid 'many' is no grid"),
     "ingest gaussian --grid 4x4x4x4": bad(7, "1 to 3 spatial sizes"),
@@ -221,8 +221,9 @@ def test_password_comes_from_the_environment_a_file_or_the_url(
     server, port = locked_server
     (tmp_path / "secret").write_text("another\n")
     shell = Shell.at(tmp_path)
+    known = {"QWF_PASSWORD": "another"}
     outcome = {
-        "variable": lambda: shell.having(QWF_PASSWORD="another").qwf("info", "--server", "-u", server.url),
+        "variable": lambda: shell.having(**known).qwf("info", "--server", "-u", server.url),
         "file": lambda: shell.qwf("info", "--server", "-u", server.url, "--password-file", "secret"),
         "url": lambda: shell.qwf("info", "--server", "-u", f"redis://:another@127.0.0.1:{port}"),
     }[road]()
@@ -235,7 +236,6 @@ def test_password_comes_from_the_environment_a_file_or_the_url(
     [
         ("qwf:{psi}:meta", ["ingest psi.npy", "get psi 0", "info psi", "rm psi"]),
         ("qwf:{psi}:load", ["ingest psi.npy", "rm psi"]),
-        ("qwf:{psi}:trash", ["ingest psi.npy"]),
         ("qwf:names", ["ingest psi.npy", "ls"]),
     ],
 )
@@ -253,6 +253,25 @@ def test_key_of_another_type_in_the_way_is_named_and_left_alone(
             assert key in outcome.lines[-1]
             assert "Traceback" not in outcome.err
     assert contents(server, "qwf") == before
+
+
+def test_trash_of_another_type_keeps_what_is_published_from_being_replaced_or_removed(
+    server: Server, tmp_path: Path
+) -> None:
+    fill(tmp_path)
+    shell = Shell.at(tmp_path, QWF_URL=server.url)
+    with server.plain as client:
+        client.set("qwf:{psi}:trash", "somebody else's")
+        stored = shell.qwf("ingest", "psi.npy")
+        assert stored.status == 0  # nothing goes to the trash yet
+        assert "warning: " in stored.err
+        assert "qwf:{psi}:trash" in stored.err
+        for line in ("ingest psi.npy --overwrite", "rm psi"):
+            refused = shell.qwf(*line.split())
+            assert refused.status == 8, refused.err
+            assert "qwf:{psi}:trash" in refused.lines[-1]
+        assert client.get("qwf:{psi}:trash") == b"somebody else's"
+        assert shell.qwf("get", "psi", "0").status == 0
 
 
 def test_hash_that_is_not_ours_is_not_taken_for_metadata(server: Server, tmp_path: Path) -> None:

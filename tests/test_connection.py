@@ -149,9 +149,9 @@ async def test_a_thousand_calls_share_one_connection(server: Server) -> None:
 
 
 async def test_patience_bounds_the_time_without_progress_and_not_the_whole(server: Server) -> None:
-    slow: list[list[str | float]] = [["BLPOP", "nothing", 0.06]] * 12
+    slow: list[list[str | float]] = [["BLPOP", "nothing", 0.06]] * 15
     async with open_pool(server) as pool, pool.connection() as connection:
-        assert await connection.pipeline(slow, patience=0.4) == [None] * 12
+        assert await connection.pipeline(slow, patience=0.7) == [None] * 15
         assert await connection.pipeline(slow[:2], patience=math.inf) == [None] * 2
         with pytest.raises(ServerUnavailable, match="no answer in time"):
             await connection.call("BLPOP", "nothing", 0, patience=0.1)
@@ -217,7 +217,7 @@ async def test_a_stopped_server_is_unavailable_within_the_timeouts_and_leaves_no
         own_server.process.send_signal(signal.SIGSTOP)
         try:
             for _ in ("over the connection that is open", "over a new one, which the kernel accepts"):
-                with anyio.fail_after(2), pytest.raises(ServerUnavailable, match="no answer in time"):
+                with anyio.fail_after(5), pytest.raises(ServerUnavailable, match="no answer in time"):
                     await connection.call("PING")
                 assert not connection.is_open
             await until(lambda: sockets() == before)
@@ -237,7 +237,7 @@ async def test_a_peer_that_takes_nothing_is_unavailable_and_what_was_to_be_sent_
         await connection.call("PING")
         own_server.process.send_signal(signal.SIGSTOP)
         try:
-            with anyio.fail_after(2), pytest.raises(ServerUnavailable):
+            with anyio.fail_after(5), pytest.raises(ServerUnavailable):
                 await connection.exchange(request * 4, 4)
             await until(lambda: sockets() == before)
         finally:
@@ -402,7 +402,7 @@ async def test_until_available_tries_again_only_what_may_be_tried_again() -> Non
     with pytest.raises(ServerUnavailable, match="away"):
         await until_available(failing_with(ServerUnavailable("away")), 0.3)
     assert tries > 1
-    assert anyio.current_time() - begun < 0.5
+    assert anyio.current_time() - begun < 2
 
 
 @pytest.mark.parametrize(

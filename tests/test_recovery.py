@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from conftest import Server, new_server
@@ -35,17 +36,12 @@ from qwf_async.errors import DataLost, Refused, ServerUnavailable
 from qwf_async.grid import Box
 from qwf_async.load import Load, LoadTaken
 from qwf_async.manifest import Keys
+from qwf_async.server.connection import Pool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
 CANCELLATIONS = 60
 PSI = wave(12, 10, 10, 10)
-
-
-@pytest.fixture(params=["valkey", "redis"])
-def mortal(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Valkey and Redis in turn, for the test alone, which may kill it."""
-    yield from new_server(request.param)
 
 
 @pytest.fixture(params=["always", "everysec"])
@@ -148,13 +144,13 @@ async def test_a_server_that_comes_back_empty_is_not_given_the_rest(own_server: 
     assert contents(own_server) == {}
 
 
-async def test_a_server_that_comes_back_older_is_given_what_it_lacks(mortal: Server) -> None:
-    save = when_stored(3000, lambda: ask(mortal, "SAVE"))
-    die = when_stored(9000, lambda: restart(mortal))
-    report = await load(mortal, hooks=(save, die))
+async def test_a_server_that_comes_back_older_is_given_what_it_lacks(each_own_server: Server) -> None:
+    save = when_stored(3000, lambda: ask(each_own_server, "SAVE"))
+    die = when_stored(9000, lambda: restart(each_own_server))
+    report = await load(each_own_server, hooks=(save, die))
     assert report.retries > 0
-    check_points(mortal, PSI)
-    check_alone(mortal)
+    check_points(each_own_server, PSI)
+    check_alone(each_own_server)
 
 
 async def test_a_chunk_is_not_journalled_on_a_server_that_lost_it(
@@ -212,9 +208,9 @@ async def test_a_server_away_for_too_long_ends_the_ingest_which_can_be_resumed(o
         own_server.kill()
         died.append(time.monotonic())
 
-    error = await refusal(
-        sources.array(PSI), own_server, hooks=(when_stored(4000, die),), settings={"deadline": 1.0}
-    )
+    # The claim is short because it cannot be given up: it comes back with the server.
+    settings = {"deadline": 1.0, "ownership_ttl": 1.0}
+    error = await refusal(sources.array(PSI), own_server, hooks=(when_stored(4000, die),), settings=settings)
     took = time.monotonic() - died[0]
     assert isinstance(error, ServerUnavailable)
     assert error.exit_code == 3
@@ -241,7 +237,7 @@ async def test_killed_connections_are_no_error(each_server: Server) -> None:
         tasks.start_soon(kill)
         report = await load(each_server, max_rate=8000.0, verify=True)
         tasks.cancel_scope.cancel()
-    assert kills > 10
+    assert kills >= 5
     assert report.points == PSI.size
     check_points(each_server, PSI)
     check_alone(each_server)
@@ -329,6 +325,26 @@ async def test_the_claim_is_kept_while_verifying(server: Server, monkeypatch: py
     monkeypatch.setattr(module, "differing_chunks", verify_slowly)
     await load(server, settings={"ownership_ttl": 1.0}, verify=True)
     assert claims == [False]
+    check_points(server, PSI)
+
+
+async def test_an_ingest_cancelled_as_it_begins_does_not_hold_the_name(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Pool.call
+
+    async def call_and_cancel(self: Pool, *command: Any, doing: str = "") -> Any:
+        reply = await call(self, *command, doing=doing)
+        if doing.startswith("beginning"):
+            scope.cancel()
+            await anyio.lowlevel.checkpoint()
+        return reply
+
+    with monkeypatch.context() as patch, anyio.CancelScope() as scope:
+        patch.setattr(Pool, "call", call_and_cancel)
+        await load(server)
+    assert scope.cancelled_caught
+    await load(server, resume=True)
     check_points(server, PSI)
 
 

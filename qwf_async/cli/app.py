@@ -46,6 +46,10 @@ def run() -> None:
         app()
     except QwfError as error:
         _fail(str(error), error.status if isinstance(error, Interrupted) else error.exit_code)
+    except SystemExit as end:
+        if end.code != 130:  # what typer makes of a KeyboardInterrupt
+            raise
+        _fail("stopped by SIGINT", 130)
     except OSError as error:  # ours are translated where they arise: this is standard output, on a full disk
         _fail(error.strerror or str(error), 1)
 

@@ -39,6 +39,9 @@ def ingest(
     tile: Annotated[
         Text, typer.Option(help="Points of a tile, as in 16x16x16. [default: 8x8x8]", show_default=False)
     ] = None,
+    write_mode: Annotated[
+        str, typer.Option(help="How packed is written: auto, hset or restore (faster; may be forbidden).")
+    ] = "auto",
     writers: Annotated[int | None, typer.Option(help="Tasks that write at once. [default: 4]", min=1)] = None,
     max_rate: Annotated[
         float | None, typer.Option(help="Points/s at most, on a server that others use.", show_default=False)
@@ -101,6 +104,7 @@ def ingest(
                     layout=layout,
                     codec=codec,
                     tile=tile_shape,
+                    write_mode=write_mode,
                     resume=resume,
                     overwrite=overwrite,
                     discard=discard,

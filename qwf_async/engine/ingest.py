@@ -32,7 +32,11 @@ from .shutdown import Shutdown, shutdown_on_signals
 from .sink import ServerSink
 from .verify import differing_chunks
 from .watchdog import Watchdog
+from .write_mode import check_write_mode, choose_restore
 from .writer import Writer
+
+MOST_ROUNDS: Final = 5
+"""Times that what the journal lacks is sent: once, and again after each loss that the journal shows."""
 
 SETTLE_TIME: Final = 2.0
 """Seconds that may be spent on leaving things tidy after an error or a cancellation."""
@@ -46,6 +50,7 @@ async def ingest(
     layout: str = "flat",
     codec: str = "c16",
     tile: tuple[int, int, int] | None = None,
+    write_mode: str = "auto",
     writers: int | None = None,
     max_rate: float | None = None,
     resume: bool = False,
@@ -64,6 +69,8 @@ async def ingest(
     ----------
     layout, codec: how it is stored; see `layout` and `codec`.
     tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
+    write_mode: how layout packed is written: "restore" is faster where the server allows it,
+        "hset" works everywhere, "auto" tries; what is stored is the same.
     writers: tasks that write at the same time; the setting `writers` if None.
     max_rate: points per second at most, for a server that others use too.
     resume: go on with an unfinished load of the name. With it the call can be repeated
@@ -91,6 +98,7 @@ async def ingest(
     """
     keys = Keys(prefix=store.settings.prefix, name=name)
     form = Form(layout=layout, codec=codec, shape=source.grid.shape, tile=tile)
+    check_write_mode(write_mode, form)
     generation = new_generation()
     wanted = Manifest(
         generation=generation,
@@ -109,7 +117,10 @@ async def ingest(
 
     unfinished: Unfinished = "resume" if resume else "discard" if discard else "refuse"
 
+    by_restore = False
+
     async def begin() -> Load | Manifest:
+        nonlocal by_restore
         await check_server(
             store,
             keys,
@@ -119,6 +130,8 @@ async def ingest(
             force=force,
             hook=hook,
         )
+        base = keys.base(generation)
+        by_restore = await choose_restore(store.pool, base, form, write_mode, hook)
         return await Load.begin(
             store.pool,
             keys,
@@ -144,7 +157,7 @@ async def ingest(
                 encoder=Encoder(
                     source=source,
                     plan=load.manifest.plan,
-                    layout=form.open(keys.base(load.manifest.generation)),
+                    layout=form.open(keys.base(load.manifest.generation), by_restore=by_restore),
                     codec=codec,
                     allow_nonfinite=allow_nonfinite,
                 ),
@@ -247,11 +260,12 @@ class Job:
             plan = self.load.manifest.plan
             self.entries = await self.load.journal() if self.load.resumed else {}
             self.resumed_chunks = len(self.entries)
-            lacking = len(plan) + 1
+            rounds = 0
             while len(self.entries) < len(plan) and not stopping.is_set():
-                if len(plan) - len(self.entries) >= lacking:
+                if rounds == MOST_ROUNDS:
+                    lacking = len(plan) - len(self.entries)
                     raise DataLost(f"the server keeps losing what it is given: {lacking} chunks are missing")
-                lacking = len(plan) - len(self.entries)
+                rounds += 1
                 self.points = sum(plan[number].points for number in self.entries)
                 self._progress()
                 stored = frozenset(self.entries)

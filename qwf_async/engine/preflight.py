@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from ..codec import binary_dtype
 from ..errors import OutOfMemory, Refused
+from ..layout import Form
 from ..layout.size import predicted_bytes
 from ..load import Unfinished, look
 from ..manifest import Keys, Manifest
 from ..server.connection import until_available
-from ..server.policy import configure, findings
+from ..server.facts import ServerFacts
+from ..server.policy import Finding, configure, findings, listpack_findings
 from ..store import Store
+from ..wire.buckets import BUCKET
 from .events import Hook, Noted
 
 
@@ -30,8 +34,12 @@ async def check_server(
     """
     facts = await store.facts()
     if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
+        if configure_server:
+            raise Refused(f"{store.pool.address.shown} forbids CONFIG: go on without --configure-server")
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
-    found = findings(facts)
+    unpacked = _unpacked(wanted.form, facts)
+    listpacks = configure_server or not unpacked
+    found = findings(facts) + unpacked
     if configure_server:
         for change in await configure(store.pool, found):
             hook(Noted(text=f"set {change}"))
@@ -41,14 +49,14 @@ async def check_server(
         text = f"{finding.text}" + (f" (--configure-server sets {cure})" if cure else "")
         if finding.loses_data and not force:
             raise OutOfMemory(f"{text}; --force stores there all the same")
-        hook(Noted(text=text, warning=finding.loses_data))
+        hook(Noted(text=text, warning=finding.loses_data or finding.wastes_memory))
     if force:
         return
     try:
         sample = await until_available(store.memory, store.settings.deadline)
     except Refused:
         return
-    needed = await _growth(store, keys, wanted, unfinished, facts.software)
+    needed = await _growth(store, keys, wanted, unfinished, facts.software, listpacks=listpacks)
     if (
         needed > 0
         and sample.limit is not None
@@ -61,11 +69,25 @@ async def check_server(
         )
 
 
+def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
+    """What on the server would make hash tables of the buckets of layout packed."""
+    dtype = binary_dtype(form.codec)
+    if form.layout != "packed" or dtype is None:
+        return []
+    return listpack_findings(facts, fields=BUCKET, value_bytes=dtype.itemsize)
+
+
 async def _growth(
-    store: Store, keys: Keys, wanted: Manifest, unfinished: Unfinished, software: str | None
+    store: Store,
+    keys: Keys,
+    wanted: Manifest,
+    unfinished: Unfinished,
+    software: str | None,
+    *,
+    listpacks: bool,
 ) -> float:
     """By how much the data on the server will grow, in bytes, with what a load left there taken into account."""
-    needed = predicted_bytes(wanted.form, software)
+    needed = predicted_bytes(wanted.form, software, listpacks=listpacks)
     if unfinished == "refuse":
         return needed
     seen = await look(store.pool, keys)
@@ -77,4 +99,4 @@ async def _growth(
         return needed
     journal = keys.journal(left.generation)
     chunks: int = await store.pool.call("HLEN", journal, doing=f"reading {journal}")
-    return needed - chunks / len(left.plan) * predicted_bytes(left.form, software)
+    return needed - chunks / len(left.plan) * predicted_bytes(left.form, software, listpacks=listpacks)

@@ -76,7 +76,7 @@ async def shutdown_on_signals(drain_timeout: float, *, enabled: bool = True) -> 
         yield shutdown
         return
     async with anyio.create_task_group() as tasks:
-        with anyio.open_signal_receiver(*SIGNALS) as received:
+        with _signals() as received:
 
             async def listen() -> None:
                 shutdown.stop(int(await anext(received)))
@@ -89,3 +89,17 @@ async def shutdown_on_signals(drain_timeout: float, *, enabled: bool = True) -> 
             tasks.start_soon(listen)
             yield shutdown
             tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _signals() -> Iterator[AsyncIterator[signal.Signals]]:
+    """The signals as they come. At the end the caller's handlers are put back: event loops set the defaults."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before[signal.SIGHUP] == signal.SIG_IGN:  # nohup(1): it was asked to outlive its terminal
+        del before[signal.SIGHUP]
+    try:
+        with anyio.open_signal_receiver(*before) as received:
+            yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -53,10 +53,10 @@ class Form:
             return RangePlan.cut(self.shape, unit=CHUNK_BUCKETS)
         return BoxPlan.cut(self.shape, order=order, unit=(1, *(self.tile or (1, 1, 1))))
 
-    def open(self, base: bytes) -> Layout:
-        """The layout of the generation whose keys begin with `base`."""
+    def open(self, base: bytes, *, by_restore: bool = False) -> Layout:
+        """The layout of the generation whose keys begin with `base`; `by_restore` as for `Packed`."""
         if self.layout == "packed":
-            return Packed(base=base, codec=self.codec, shape=self.shape)
+            return Packed(base=base, codec=self.codec, shape=self.shape, by_restore=by_restore)
         if self.tile is not None:
             return Tile(base=base, codec=self.codec, shape=self.shape, tile=self.tile)
         return Flat(base=base, codec=self.codec)

@@ -61,6 +61,10 @@ class Packed:
             yield self._key(number)
 
     def requests(self, box: Box) -> Sequence[Part]:
+        if box.points == 1:
+            number, field = divmod(c_index(self.shape, box.start), BUCKET)
+            key = self._key(number)
+            return (Part(key=key, requests=1, buffers=(head(b"HMGET", key, 1) + _NAMES[field],)),)
         numbers, begins, fields = self._places(box)
         parts = []
         for number, begin, end in zip(numbers, begins, [*begins[1:], len(fields)], strict=True):

@@ -176,20 +176,23 @@ def _whole(mean: float) -> Iterator[tuple[int, float]]:
     yield low + 1, mean - low
 
 
-def predicted_bytes(form: Form, software: str | None) -> int:
+def predicted_bytes(form: Form, software: str | None, *, listpacks: bool = True) -> int:
     """Memory in bytes that a wavefunction in this form will take at most on a server.
 
     `software` is what INFO calls it: the model of another server than Valkey or Redis is
-    the larger of the two.
+    the larger of the two. `listpacks` is false if the server's limits make hash tables of
+    the buckets of layout packed.
     """
     if software not in ("valkey", "redis"):
-        return max(predicted_bytes(form, "valkey"), predicted_bytes(form, "redis"))
+        return max(predicted_bytes(form, name, listpacks=listpacks) for name in ("valkey", "redis"))
     server: Server = "valkey" if software == "valkey" else "redis"
     dtype = binary_dtype(form.codec)
     value = TEXT_BYTES if dtype is None else dtype.itemsize
     points = math.prod(form.shape)
     if form.layout == "packed":
         buckets = -(-points // BUCKET)
+        if not listpacks:
+            return buckets * _bucket_table_bytes(value, server)
         return buckets * (_block(7 + BUCKET * (2 + value + 2), server) + KEY_BYTES)
     if form.tile is not None:
         counts = [-(-n // a) for n, a in zip(form.shape[1:], form.tile, strict=True)]
@@ -198,6 +201,15 @@ def predicted_bytes(form: Form, software: str | None) -> int:
         return hashes * KEY_BYTES + form.shape[0] * math.prod(counts) * (block + FIELD_BYTES)
     field = len("xyzt___") + sum(_mean_digits(size) for size in form.shape)
     return hash_bytes(points, field, value, server=server, peak=True)
+
+
+def _bucket_table_bytes(value: int, server: Server) -> int:
+    """Bytes of a full bucket that the server keeps as a hash table. Such a small one is not pre-sized."""
+    pair = _valkey_pair if server == "valkey" else _redis_pair
+    pairs = sum(pair(len(str(field)), value) for field in range(BUCKET))
+    buckets = _power_of_two(-(-BUCKET // 7))
+    table = 64 * buckets + _valkey_children(buckets, BUCKET) if server == "valkey" else 8 * BUCKET
+    return HEAD + math.ceil(MARGIN * (pairs + table))
 
 
 def _block(size: int, server: Server) -> int:

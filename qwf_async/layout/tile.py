@@ -101,8 +101,13 @@ class Tile:
             yield self._key(t, i)
 
     def requests(self, box: Box) -> Sequence[Part]:
+        if box.points == 1:  # at a fifth of the cost
+            (t, x, y, z), (a, b, c) = box.start, self.tile
+            key = self._key(t, x // a)
+            request = head(b"HMGET", key, 1) + bulk(b"c/%d/%d/%d/%d" % (t, x // a, y // b, z // c))
+            return (Part(key=key, requests=1, buffers=(request,)),)
         parts = []
-        most = self._tiles_a_request
+        most = self.tiles_a_request
         for key, fields in self._rows(box):
             groups = [fields[n : n + most] for n in range(0, len(fields), most)]
             buffers = [head(b"HMGET", key, len(some)) + b"".join(map(bulk, some)) for some in groups]
@@ -110,11 +115,16 @@ class Tile:
         return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
-        tiles = self._tiles(box)
-        (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
         found = list(chain.from_iterable(replies))
         if any(value is None or len(value) != self.nbytes for value in found):
             self._name_damage(box, found)
+        if box.points == 1:
+            (_, x, y, z), (a, b, c) = box.start, self.tile
+            place = (x % a * b + y % b) * c + z % c
+            value: NDArray[Any] = np.frombuffer(found[0], self.dtype, 1, place * self.dtype.itemsize)
+            return value.reshape(box.shape)
+        tiles = self._tiles(box)
+        (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
         stored = np.frombuffer(b"".join(found), self.dtype).reshape(nt, ni, nj, nk, a, b, c)
         padded = np.empty((nt, ni * a, nj * b, nk * c), self.dtype)
         padded.reshape(nt, ni, a, nj, b, nk, c)[...] = stored.transpose(0, 1, 4, 2, 5, 3, 6)
@@ -137,12 +147,12 @@ class Tile:
         return b"%s:t%d.%d" % (self.base, t, i)
 
     @property
-    def _tiles_a_request(self) -> int:
+    def tiles_a_request(self) -> int:
         return max(1, REQUEST_BYTES // self.nbytes)
 
     def _hset(self, key: bytes, fields: Sequence[bytes], tiles: Sequence[memoryview]) -> Part:
         buffers: list[Buffer] = []
-        most = self._tiles_a_request
+        most = self.tiles_a_request
         size = b"$%d\r\n" % self.nbytes
         for start in range(0, len(fields), most):
             some = fields[start : start + most]

@@ -7,7 +7,7 @@ reply can then never be taken for another command's. Retrying is the caller's bu
 
 from __future__ import annotations
 
-from asyncio import StreamWriter, WriteTransport
+from asyncio import StreamReader, StreamWriter, WriteTransport, get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 SEND_BYTES: Final = 256 * 1024
 """Bytes handed to the kernel at a time; a peer that takes none of them for `patience` seconds is dead."""
+
+READ_BYTES: Final = 128 * 1024
+"""Bytes taken from the reader at a time: as many as it holds before it stops reading from the socket."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -89,19 +92,55 @@ class Connection:
             with anyio.fail_after(wait) as scope:
                 for some in _pieces(buffers):
                     await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
-                    scope.deadline = anyio.current_time() + wait
-                for _ in range(replies):
+                    scope.deadline = _now() + wait
+                for left in range(replies, 0, -1):
                     try:
                         answers.append(await connection.read_response())
                     except ResponseError as error:
                         answers.append(error)
-                    scope.deadline = anyio.current_time() + wait
+                    if left > 1:
+                        scope.deadline = _now() + wait
         except BaseException as error:
             await self._drop()
             if isinstance(error, Exception):
                 raise translate(error, where=self._where) from error
             raise
         return answers
+
+    async def exchange_raw(
+        self, buffers: Sequence[Buffer], into: memoryview, matches: Callable[[int, int], bool]
+    ) -> bool:
+        """Send encoded requests and read the bytes of their replies into `into`, as many as it holds.
+
+        As they come, `matches(start, stop)` is asked whether the bytes start … stop−1 are
+        what was expected. At the first no the connection is closed, since it is not known
+        where the replies end, and the result is False. The rest as for `exchange`.
+        """
+        connection = self._connection
+        got = 0
+        try:
+            if not connection.is_connected:
+                await self._open()
+            # Read beside the library's parser, which holds nothing back between exchanges. There is no public way.
+            reader = cast("StreamReader", connection._reader)
+            with anyio.fail_after(self._answer_timeout) as scope:
+                for some in _pieces(buffers):
+                    await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
+                    scope.deadline = _now() + self._answer_timeout
+                while got < len(into):
+                    data = await _some(reader, len(into) - got)
+                    scope.deadline = _now() + self._answer_timeout
+                    into[got : got + len(data)] = data
+                    if not matches(got, got + len(data)):
+                        await self._drop()
+                        return False
+                    got += len(data)
+        except BaseException as error:
+            await self._drop()
+            if isinstance(error, Exception):
+                raise translate(error, where=self._where) from error
+            raise
+        return True
 
     async def call(
         self, *command: str | bytes | int | float, patience: float | None = None, doing: str = ""
@@ -176,7 +215,8 @@ class Pool:
         self._answer_timeout = answer_timeout
         self._keep_idle = keep_idle
         self._idle: deque[Connection] = deque()
-        self._places = anyio.Semaphore(size)
+        # fast_acquire: without it a free place costs a turn of the event loop, a sixth of the time of one HGET.
+        self._places = anyio.Semaphore(size, fast_acquire=True)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -185,11 +225,11 @@ class Pool:
             connection = self._idle.pop() if self._idle else self._new()
             self.counts.borrowed += 1
             try:
-                if self._keep_idle and anyio.current_time() - connection.used > self._keep_idle:
+                if self._keep_idle and _now() - connection.used > self._keep_idle:
                     await connection.aclose()
                 yield connection
             finally:
-                connection.used = anyio.current_time()
+                connection.used = _now()
                 self._idle.append(connection)
 
     async def call(self, *command: str | bytes | int | float, doing: str = "") -> Any:
@@ -231,7 +271,7 @@ async def until_available(operation: Callable[[], Awaitable[T]], patience: float
     seconds, after which the last error propagates. `operation` must be idempotent.
     """
     backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
-    deadline = anyio.current_time() + patience
+    deadline = _now() + patience
     failures = 0
     while True:
         try:
@@ -239,9 +279,22 @@ async def until_available(operation: Callable[[], Awaitable[T]], patience: float
         except ServerUnavailable:
             failures += 1
             pause = backoff.compute(failures)
-            if anyio.current_time() + pause > deadline:
+            if _now() + pause > deadline:
                 raise
         await anyio.sleep(pause)
+
+
+def _now() -> float:
+    """What anyio.current_time() says, without asking which library runs: 2 µs, and an HGET asks seven times."""
+    return get_running_loop().time()
+
+
+async def _some(reader: StreamReader, most: int) -> bytes:
+    """What has come, at least a byte. Raises ConnectionResetError at the end of the stream."""
+    data = await reader.read(min(READ_BYTES, most))
+    if not data:
+        raise ConnectionResetError("the server closed the connection")
+    return data
 
 
 def _pieces(buffers: Sequence[Buffer]) -> list[list[Buffer]]:

@@ -19,11 +19,12 @@ LISTPACK_ENTRIES: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing about a server that is unfit: what it is, the settings that cure it, whether data would be lost."""
+    """One thing about a server that is unfit: what it is, the settings that cure it, what it would do to the data."""
 
     text: str
     cure: tuple[tuple[str, str], ...] = ()
     loses_data: bool = False
+    wastes_memory: bool = False
 
 
 def findings(facts: ServerFacts) -> list[Finding]:
@@ -44,6 +45,28 @@ def findings(facts: ServerFacts) -> list[Finding]:
     if entries.isdecimal() and int(entries) > LISTPACK_ENTRIES:
         text = f"hash-max-listpack-entries {entries} makes small hashes slow to fill"
         found.append(Finding(text=text, cure=(("hash-max-listpack-entries", str(LISTPACK_ENTRIES)),)))
+    return found
+
+
+def listpack_findings(facts: ServerFacts, *, fields: int, value_bytes: int) -> list[Finding]:
+    """What keeps hashes of so many fields with values of so many bytes from being listpacks. Pure.
+
+    A server that does not tell its settings is taken to be fit.
+    """
+    found = []
+    for setting, needed, subject in (
+        ("hash-max-listpack-entries", fields, f"the {fields} points of a bucket: buckets become hash tables"),
+        (
+            "hash-max-listpack-value",
+            value_bytes,
+            f"the {value_bytes} bytes of a value: buckets become hash tables when they are written by HSET, "
+            "and when a point is changed",
+        ),
+    ):
+        limit = (facts.settings or {}).get(setting, "")
+        if limit.isdecimal() and int(limit) < needed:
+            text = f"{setting} {limit} is below {subject}, and take two to three times the memory"
+            found.append(Finding(text=text, cure=((setting, str(needed)),), wastes_memory=True))
     return found
 
 

@@ -15,15 +15,37 @@ Buffer = bytes | memoryview
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Whole requests for one key, each with one reply, as a sequence of buffers that are not joined."""
+    """Whole requests for one key, each with one reply, as a sequence of buffers that are not joined.
+
+    `answer` is the reply to each of them, in the bytes of RESP, where there is only one if all is well.
+    """
 
     key: bytes
     requests: int
     buffers: Sequence[Buffer]
+    answer: bytes = b""
 
     @property
     def nbytes(self) -> int:
         return sum(len(buffer) for buffer in self.buffers)
+
+    def key_of(self, request: int) -> bytes:
+        """The key of the request of this number, from 0 on."""
+        return self.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberedPart(Part):
+    """Requests for keys that are counted, one request a key and all of one length: `key` is the first.
+
+    One value stands for hundreds of requests: a Part for each would cost as much as to encode it.
+    """
+
+    prefix: bytes
+    first: int
+
+    def key_of(self, request: int) -> bytes:
+        return b"%s%d" % (self.prefix, self.first + request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

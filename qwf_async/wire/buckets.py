@@ -15,7 +15,7 @@ import numpy as np
 from anycrc import Model
 from numpy.typing import NDArray
 
-from .batch import Part, byte_view
+from .batch import NumberedPart, byte_view
 from .fields import digit_spans, digits
 from .listpack import CRC_BYTES, payload
 from .resp import bulk, head
@@ -27,10 +27,14 @@ BUCKET: Final = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """The request of one bucket: where its values lie, and what the CRC at its end is taken of, if it has one."""
+    """The request of one bucket: where its values lie, and what the CRC at its end is taken of, if it has one.
+
+    `answer` is its reply, as for `Part`.
+    """
 
     request: bytes
     offsets: NDArray[np.int64]
+    answer: bytes = b""
     checked: slice | None = None
 
 
@@ -54,6 +58,7 @@ def restore(key: bytes, points: int, size: int) -> Template:
     return Template(
         request=before + packed.data + b"\r\n" + bulk(b"REPLACE"),
         offsets=packed.offsets + len(before),
+        answer=b"+OK\r\n",
         checked=slice(len(before), end),
     )
 
@@ -64,7 +69,7 @@ def requests(
     values: NDArray[Any],
     template: Callable[[bytes, int, int], Template],
     slabs: Slabs,
-) -> Iterator[Part]:
+) -> Iterator[NumberedPart]:
     """The requests that store `values` [points] in the buckets from number `first` on, one a bucket.
 
     The keys are `{base}:b{number}`. Values are in the codec's dtype; the last bucket may be
@@ -73,9 +78,9 @@ def requests(
     full = len(values) // BUCKET
     for start, stop in digit_spans(first, first + full):
         some = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
-        yield from _alike(base, start, some, template, slabs)
+        yield _alike(base, start, some, template, slabs)
     if rest := len(values) - full * BUCKET:
-        yield from _alike(base, first + full, values[-rest:].reshape(1, rest), template, slabs)
+        yield _alike(base, first + full, values[-rest:].reshape(1, rest), template, slabs)
 
 
 def _alike(
@@ -84,10 +89,11 @@ def _alike(
     values: NDArray[Any],
     template: Callable[[bytes, int, int], Template],
     slabs: Slabs,
-) -> Iterator[Part]:
+) -> NumberedPart:
     """Requests of one length. `values` is [buckets, points]."""
     count, points = values.shape
-    key = b"%s:b%d" % (base, first)
+    prefix = base + b":b"
+    key = b"%s%d" % (prefix, first)
     made = template(key, points, values.dtype.itemsize)
     length = len(made.request)
     data = slabs.take(count * length).reshape(count, length)
@@ -95,7 +101,7 @@ def _alike(
     numbers = digits(first, first + count)
     end = made.request.index(key) + len(key)
     data[:, end - numbers.shape[1] : end] = numbers
-    for start, stop, step in _runs(made.offsets):
+    for start, stop, step in runs(made.offsets):
         place: NDArray[Any] = np.ndarray(
             (count, stop - start), values.dtype, data, int(made.offsets[start]), (length, step)
         )
@@ -103,12 +109,12 @@ def _alike(
     view = byte_view(data)
     if made.checked is not None:
         _check(data, view, made.checked)
-    for i in range(count):
-        begin = i * length
-        yield Part(key=b"%s:b%d" % (base, first + i), requests=1, buffers=(view[begin : begin + length],))
+    return NumberedPart(
+        key=key, requests=count, buffers=(view,), answer=made.answer, prefix=prefix, first=first
+    )
 
 
-def _runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+def runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
     """(start, stop, step) of the longest runs of offsets that lie `step` apart."""
     start = 0
     while start < len(offsets):

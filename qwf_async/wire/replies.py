@@ -1,0 +1,99 @@
+"""Replies whose every byte but the values is known beforehand: buckets read whole by HGETALL.
+
+The library makes two Python objects a point of them (2.0–2.6 M points/s); compared with
+what they must be and copied as bytes, they are read at three times that speed. HGETALL
+replies with the fields of a listpack in the order in which they were set, in RESP2 as an
+array of field, value, field, value, … Source: the Redis serialization protocol
+specification, and `hgetallCommand` of `t_hash.c`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .buckets import runs
+from .resp import bulk
+
+COMPARED: Final = 65_536
+"""Bytes compared at a time, about: they stay in the cache of the processor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketReplies:
+    """The replies to HGETALL of `count` buckets of the fields 0 … points−1, whose values have the dtype `dtype`.
+
+    A value's length is fixed by the bytes before it, and no reply in RESP is the beginning
+    of another: so replies that are as they must be up to some byte are not over there,
+    unless it is the last. Whoever compares the bytes as they come never waits for some that
+    do not come.
+    """
+
+    count: int
+    points: int
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all replies."""
+        return self.count * self._template.size
+
+    def match(self, data: NDArray[np.uint8], start: int, stop: int) -> bool:
+        """Whether the bytes start … stop−1 of `data`, which holds the replies, are what they must be."""
+        template = self._template
+        for begin in range(start, stop, COMPARED):
+            end = min(begin + COMPARED, stop)
+            same = slice(begin % template.size, begin % template.size + end - begin)
+            differing = data[begin:end] ^ template.bytes[same]
+            differing &= template.mask[same]
+            if differing.any():
+                return False
+        return True
+
+    def values(self, data: NDArray[np.uint8]) -> NDArray[Any]:
+        """The values, [count, points], copied out of `data`, which holds the replies."""
+        values = np.empty((self.count, self.points), self.dtype)
+        offsets, size = self._template.offsets, self._template.size
+        for start, stop, step in runs(offsets):
+            place: NDArray[Any] = np.ndarray(
+                (self.count, stop - start), self.dtype, data, int(offsets[start]), (size, step)
+            )
+            values[:, start:stop] = place
+        return values
+
+    @property
+    def _template(self) -> _Template:
+        return _template(self.points, self.dtype.itemsize)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Template:
+    """One reply of `size` bytes with its values at `offsets`; `bytes` and `mask` repeat it, the mask 0 over values."""
+
+    size: int
+    offsets: NDArray[np.int64]
+    bytes: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+@lru_cache(maxsize=8)
+def _template(points: int, size: int) -> _Template:
+    reply, offsets = bytearray(b"*%d\r\n" % (2 * points)), []
+    for point in range(points):
+        reply += bulk(b"%d" % point) + b"$%d\r\n" % size
+        offsets.append(len(reply))
+        reply += bytes(size) + b"\r\n"
+    mask = np.full(len(reply), 255, np.uint8)
+    for offset in offsets:
+        mask[offset : offset + size] = 0
+    times = 1 + -(-COMPARED // len(reply))
+    return _Template(
+        size=len(reply),
+        offsets=np.array(offsets),
+        bytes=np.tile(np.frombuffer(reply, np.uint8), times),
+        mask=np.tile(mask, times),
+    )

@@ -1,0 +1,7 @@
+"""A stored wavefunction as a Zarr store, for zarr, xarray and dask. Needs the extra `zarr`."""
+
+from __future__ import annotations
+
+from .store import ZarrStore, open_store
+
+__all__ = ["ZarrStore", "open_store"]

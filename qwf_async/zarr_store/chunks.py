@@ -1,0 +1,58 @@
+"""Chunks of ψ, fetched from the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DamagedData, Refused
+from ..grid import Box, shape4
+from ..layout import Layout
+from ..manifest import Keys, Manifest
+from ..reading import read_box
+from ..server.connection import Pool
+from .hierarchy import Array, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunks:
+    """The chunks of `array`, the ψ of one generation, over one pool, and so on one event loop."""
+
+    pool: Pool
+    keys: Keys
+    manifest: Manifest
+    layout: Layout
+    array: Array
+
+    @classmethod
+    def of(cls, pool: Pool, keys: Keys, manifest: Manifest, array: Array) -> Chunks:
+        layout = manifest.form.open(keys.base(manifest.generation))
+        return cls(pool=pool, keys=keys, manifest=manifest, layout=layout, array=array)
+
+    async def get(self, place: Place) -> bytes:
+        """The bytes of a chunk. Errors as for `ZarrStore.get`."""
+        box = Box(start=shape4(self.array.start(place)), stop=shape4(self.array.stop(place)))
+        try:
+            return await (self._box(box) if self.manifest.form.tile is None else self._tile(box, place))
+        except DamagedData as error:
+            generation = await self.pool.call("HGET", self.keys.meta, "generation")
+            if generation != self.manifest.generation.encode():
+                raise Refused(
+                    f"{self.keys.name} was replaced or removed since it was opened: open it again"
+                ) from error
+            raise DamagedData(f"{error}: --overwrite ingests it anew") from error
+
+    async def _tile(self, box: Box, place: Place) -> bytes:
+        """A tile as it is stored: its field is named as Zarr names the chunk."""
+        (part,) = self.layout.requests(box)
+        field = "/".join(("c", *map(str, place)))
+        tile = await self.pool.call("HGET", part.key, field, doing=f"reading {part.key.decode()}")
+        if tile is None or len(tile) != self.array.nbytes:
+            self.layout.values(box, [[tile]])  # raises DamagedData, naming key and field
+        return bytes(tile)
+
+    async def _box(self, box: Box) -> bytes:
+        values = await read_box(self.pool, self.layout, box)
+        room = [(0, c - n) for c, n in zip(self.array.chunk, box.shape, strict=True)]
+        return np.pad(values, room).tobytes()

@@ -1,0 +1,205 @@
+"""A wavefunction as a Zarr hierarchy: its metadata, its keys, and the box behind each chunk. Pure.
+
+At the root is a group with the array `psi` [t, x, y, z] and, for each axis, an array of its
+coordinates, named as its dimension is: that is how xarray knows them.
+Source: Zarr core specification 3.0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+
+from ..codec import binary_dtype
+from ..grid import AXIS_NAMES, Axis, Grid
+from ..layout import Form
+from ..manifest import CONVENTIONS, Manifest
+from ..plan import CHUNK_POINTS, BoxPlan
+
+PSI: Final = "psi"
+METADATA: Final = "zarr.json"
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+
+Place = tuple[int, ...]
+"""Which chunk of an array: its number along each axis."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Array:
+    """A Zarr array in chunks of one shape, those at the edge padded; no compression."""
+
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    dtype: np.dtype[Any]
+    dimensions: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Chunks along each axis."""
+        return tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a chunk."""
+        return math.prod(self.chunk) * self.dtype.itemsize
+
+    @property
+    def metadata(self) -> bytes:
+        """Its `zarr.json`."""
+        zero = [0.0, 0.0] if self.dtype.kind == "c" else 0.0
+        return _json(
+            node_type="array",
+            shape=self.shape,
+            data_type=self.dtype.name,
+            chunk_grid={"name": "regular", "configuration": {"chunk_shape": self.chunk}},
+            chunk_key_encoding={"name": "default", "configuration": {"separator": "/"}},
+            codecs=[{"name": "bytes", "configuration": {"endian": "little"}}],
+            fill_value=zero,
+            dimension_names=self.dimensions,
+            attributes=self.attributes,
+        )
+
+    def holds(self, place: Place) -> bool:
+        """Whether there are chunks whose numbers along the first axes are these."""
+        return all(0 <= n < count for n, count in zip(place, self.counts, strict=False))
+
+    def start(self, place: Place) -> tuple[int, ...]:
+        return tuple(n * c for n, c in zip(place, self.chunk, strict=True))
+
+    def stop(self, place: Place) -> tuple[int, ...]:
+        """The end of what a chunk holds of the array; the rest of it is padding."""
+        ends = zip(self.start(place), self.chunk, self.shape, strict=True)
+        return tuple(min(a + c, n) for a, c, n in ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hierarchy:
+    """What can be found under which key. Nothing here asks the server."""
+
+    arrays: Mapping[str, Array]
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str, manifest: Manifest) -> Hierarchy:
+        """The hierarchy of a wavefunction stored under a name.
+
+        Chunks of ψ are the tiles of layout tile; of other layouts, where no two points are
+        stored together, boxes of about CHUNK_POINTS.
+        """
+        form, grid = manifest.form, manifest.grid
+        psi = Array(
+            shape=grid.shape,
+            chunk=_chunk(form),
+            dtype=binary_dtype(form.codec) or np.dtype("<c16"),
+            dimensions=AXIS_NAMES,
+            attributes={"long_name": "wavefunction"},
+        )
+        coordinates = {
+            axis: Array(
+                shape=(size,),
+                chunk=(min(size, CHUNK_POINTS),),
+                dtype=np.dtype("<f8"),
+                dimensions=(axis,),
+                attributes=_axis_attributes(axis, grid.axes[number]),
+            )
+            for number, (axis, size) in enumerate(zip(AXIS_NAMES, grid.shape, strict=True))
+        }
+        attributes = {
+            "name": name,
+            "generation": manifest.generation,
+            "source": manifest.source,
+            "created": manifest.created,
+            **({} if manifest.norm is None else {"norm": manifest.norm}),
+            **{f"convention_{what}": value for what, value in CONVENTIONS.items()},
+        }
+        return cls(arrays={**coordinates, PSI: psi}, attributes=attributes)
+
+    def document(self, key: str) -> bytes | None:
+        """The metadata under a key, or None."""
+        if key == METADATA:
+            return _json(node_type="group", attributes=self.attributes)
+        name, _, rest = key.partition("/")
+        array = self.arrays.get(name)
+        return array.metadata if array and rest == METADATA else None
+
+    def chunk(self, key: str) -> tuple[str, Place] | None:
+        """The array and the place of the chunk under a key, or None."""
+        name, place = self._place(key.split("/"))
+        if place is None or len(place) != len(self.arrays[name].shape):
+            return None
+        return name, place
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys that begin with a prefix."""
+        if METADATA.startswith(prefix):
+            yield METADATA
+        for name, array in self.arrays.items():
+            if not (f"{name}/".startswith(prefix) or prefix.startswith(f"{name}/")):
+                continue
+            if (key := f"{name}/{METADATA}").startswith(prefix):
+                yield key
+            for place in product(*map(range, array.counts)):
+                if (key := "/".join((name, "c", *map(str, place)))).startswith(prefix):
+                    yield key
+
+    def children(self, path: str) -> Iterator[str]:
+        """The names of the keys and folders directly in a folder; none if there is no such folder."""
+        parts = path.strip("/").split("/")
+        if parts == [""]:
+            yield METADATA
+            yield from self.arrays
+        elif len(parts) == 1 and parts[0] in self.arrays:
+            yield from (METADATA, "c")
+        else:
+            name, place = self._place(parts)
+            if place is not None:
+                yield from map(str, range(*self.arrays[name].counts[len(place) : len(place) + 1] or (0,)))
+
+    def _place(self, parts: list[str]) -> tuple[str, Place | None]:
+        """The array that a path names, and the numbers after its `c`; None if it leads nowhere."""
+        name, *rest = parts
+        array = self.arrays.get(name)
+        if array is None or rest[:1] != ["c"] or len(rest) - 1 > len(array.shape):
+            return name, None
+        if not all(_NUMBER.fullmatch(part) for part in rest[1:]):
+            return name, None
+        place = tuple(map(int, rest[1:]))
+        return name, place if array.holds(place) else None
+
+
+def coordinate_chunk(grid: Grid, name: str, array: Array, place: Place) -> bytes:
+    """A chunk of the coordinates of an axis, in its unit; indices if its spacing is not known."""
+    number = AXIS_NAMES.index(name)
+    (start,), (stop,) = array.start(place), array.stop(place)
+    padded = np.zeros(array.chunk, array.dtype)
+    if grid.axes[number].step is None:
+        padded[: stop - start] = np.arange(start, stop)
+    else:
+        padded[: stop - start] = grid.coordinates(number, start, stop)
+    return padded.tobytes()
+
+
+def _chunk(form: Form) -> tuple[int, ...]:
+    if form.tile:
+        return (1, *form.tile)
+    plan = BoxPlan.cut(form.shape)
+    # The same number of chunks, but alike: Zarr pads the last ones.
+    return tuple(-(-n // count) for n, count in zip(form.shape, plan.counts, strict=True))
+
+
+def _axis_attributes(name: str, axis: Axis) -> dict[str, str]:
+    if axis.step is None:
+        return {"long_name": f"index along {name}"}
+    return {} if axis.unit is None else {"units": axis.unit}
+
+
+def _json(**members: Any) -> bytes:
+    return json.dumps({"zarr_format": 3, **members}).encode()

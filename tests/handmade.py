@@ -1,0 +1,96 @@
+"""Loads made by hand, without the engine: begun, filled and published step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from conftest import Server
+
+from qwf_async.grid import Grid
+from qwf_async.layout import Form
+from qwf_async.load import Load, Unfinished
+from qwf_async.manifest import JournalEntry, Keys, Manifest, new_generation
+from qwf_async.plan import BoxPlan
+from qwf_async.server.connection import Pool
+
+KEYS = Keys(prefix="qwf", name="psi")
+GRID = Grid(shape=(1, 4, 4, 4))
+FLAT = Form(layout="flat", codec="c16", shape=GRID.shape)
+PLAN = BoxPlan.cut(GRID.shape, points=16)
+HOUR = 3600.0
+
+
+def manifest(**changes: Any) -> Manifest:
+    """Of 64 points in 4 chunks, with a generation of its own."""
+    made = Manifest(
+        generation=new_generation(),
+        form=FLAT,
+        grid=GRID,
+        plan=PLAN,
+        source="a test",
+        fingerprint="one",
+    )
+    return replace(made, **changes)
+
+
+async def begin(
+    pool: Pool,
+    wanted: Manifest | None = None,
+    *,
+    keys: Keys = KEYS,
+    unfinished: Unfinished = "refuse",
+    overwrite: bool = False,
+    ttl: float = 30.0,
+) -> Load:
+    wanted = wanted or manifest()
+    load = await Load.begin(pool, keys, wanted, unfinished=unfinished, overwrite=overwrite, ttl=ttl)
+    assert isinstance(load, Load)
+    return load
+
+
+def entry(number: int) -> JournalEntry:
+    return JournalEntry(digest=number * 0x1111111111111111, weight=number / 3)
+
+
+async def fill(pool: Pool, load: Load, numbers: Iterable[int] = range(len(PLAN))) -> None:
+    """Journal chunks, without any data."""
+    async with pool.connection() as connection:
+        await load.record({number: entry(number) for number in numbers}, connection)
+
+
+async def publish_one(pool: Pool, *, keys: Keys = KEYS, overwrite: bool = False) -> Manifest:
+    load = await begin(pool, keys=keys, overwrite=overwrite)
+    await fill(pool, load)
+    return await load.publish(1.0)
+
+
+def data_key(generation: str, keys: Keys = KEYS) -> str:
+    return f"{keys.prefix}:{keys.name}:{generation}:s0"
+
+
+def put_data(server: Server, generation: str, keys: Keys = KEYS) -> None:
+    """The points of a generation, all of them 1."""
+    fields = {f"x{x}_y{y}_z{z}_t{t}": np.complex128(1).tobytes() for t, x, y, z in np.ndindex(GRID.shape)}
+    with server.plain as client:
+        client.hset(data_key(generation, keys), mapping=dict(fields))
+
+
+def fields_at(server: Server, key: str) -> dict[str, str]:
+    with server.plain as client:
+        return {name.decode(): value.decode() for name, value in client.hgetall(key).items()}
+
+
+def server_ms(server: Server) -> int:
+    """The server's clock, milliseconds."""
+    with server.plain as client:
+        seconds, micros = client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def set_field(server: Server, key: str, field: str, value: Any) -> None:
+    """Change a field that is there."""
+    with server.plain as client:
+        assert client.hset(key, field, value) == 0

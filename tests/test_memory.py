@@ -1,0 +1,522 @@
+"""Memory of the server: watermarks, the watchdog, OOM, eviction; and servers that forbid things."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import anyio
+import pytest
+from conftest import Server
+from hypothesis import given
+from hypothesis import strategies as st
+from loads import (
+    Events,
+    ask,
+    check_alone,
+    check_points,
+    contents,
+    data_key,
+    leave_unfinished,
+    published,
+    refusal,
+    wave,
+    when_stored,
+)
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.cleaning import Cleaned
+from qwf_async.engine import watchdog as watchdog_module
+from qwf_async.engine.events import Event, GateMoved, Hook, Noted, Retried
+from qwf_async.engine.gate import Gate, Watermarks
+from qwf_async.engine.watchdog import Watchdog
+from qwf_async.errors import DamagedData, OutOfMemory, QwfError, Refused, ServerUnavailable
+from qwf_async.server.memory import MemorySample
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+
+MB = 2**20
+LIMIT = 24 * MB
+PSI = wave(12, 10, 10, 10)
+BIG = sources.array(wave(40, 10, 10, 10))
+QUICK = {"sample_interval": 0.02, "clean_batch": 100}
+
+fills = st.floats(0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("fill", "is_shut", "nothing_left", "shut"),
+    [
+        (0.84, False, False, False),
+        (0.85, False, False, True),
+        (0.85, False, True, True),
+        (0.80, True, False, True),
+        (0.75, True, False, True),
+        (0.74, True, False, False),
+        (0.84, True, True, False),
+        (0.85, True, True, True),
+    ],
+)
+def test_the_gate_shuts_at_the_high_watermark_and_opens_below_the_low(
+    fill: float, is_shut: bool, nothing_left: bool, shut: bool
+) -> None:
+    assert Watermarks().shut(fill, is_shut=is_shut, nothing_left=nothing_left) == shut
+
+
+@given(st.lists(st.tuples(fills, st.booleans()), max_size=50), st.floats(0.1, 0.9), st.floats(0.01, 0.5))
+def test_the_gate_is_never_open_at_the_high_watermark_nor_shut_below_the_low(
+    samples: list[tuple[float, bool]], low: float, gap: float
+) -> None:
+    marks = Watermarks(high=low + gap, low=low)
+    is_shut = False
+    for fill, nothing_left in samples:
+        before, is_shut = is_shut, marks.shut(fill, is_shut=is_shut, nothing_left=nothing_left)
+        assert is_shut or fill < marks.high
+        assert not is_shut or fill >= marks.low
+        if marks.low <= fill < marks.high and not nothing_left:
+            assert is_shut == before
+
+
+async def watch(
+    told: Sequence[float | Exception | MemorySample],
+    *,
+    clean: Callable[[], Cleaned] = Cleaned,
+    gate: Gate | None = None,
+    patience: float = 20.0,
+    evictable: bool = False,
+    limit: int | None = 1000,
+) -> tuple[Gate, Events]:
+    """A watchdog that is told these fills, samples or errors in turn, until it has heeded the last of them."""
+    gate, events = gate or Gate(), Events()
+    waiting = list(told)
+
+    async def probe() -> MemorySample:
+        if not waiting:
+            tasks.cancel_scope.cancel()
+            await anyio.sleep_forever()
+        sample = waiting.pop(0)
+        if isinstance(sample, Exception):
+            raise sample
+        if isinstance(sample, MemorySample):
+            return sample
+        return MemorySample(used=int(1000 * sample), limit=limit)
+
+    async def cleaner() -> Cleaned:
+        return clean()
+
+    dog = Watchdog(
+        gate=gate,
+        probe=probe,
+        clean=cleaner,
+        watermarks=Watermarks(),
+        interval=0.001,
+        timeout=patience,
+        evictable=evictable,
+        hook=events,
+    )
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dog.run)
+    return gate, events
+
+
+def moves(events: Events) -> list[bool]:
+    return [event.shut for event in events.all if isinstance(event, GateMoved)]
+
+
+def some() -> Cleaned:
+    return Cleaned(scratch_fields=3, generations=1)
+
+
+async def test_the_watchdog_cleans_while_there_is_something_and_opens_below_the_low_watermark() -> None:
+    gate, events = await watch([0.5, 0.86, 0.8, 0.76], clean=some)
+    assert gate.is_shut
+    assert moves(events) == [True]
+    notes = [event.text for event in events.all if isinstance(event, Noted)]
+    assert notes == ["cleaned 3 scratch fields, 1 superseded generations to free memory"] * 3
+    gate, events = await watch([0.5, 0.86, 0.8, 0.74, 0.84], clean=some)
+    assert not gate.is_shut
+    assert moves(events) == [True, False]
+
+
+async def test_the_watchdog_opens_below_the_high_watermark_when_nothing_is_left_to_clean() -> None:
+    gate, events = await watch([0.9, 0.85])
+    assert gate.is_shut
+    gate, events = await watch([0.9, 0.85, 0.84])
+    assert moves(events) == [True, False]
+    assert "nothing left to clean" in next(
+        e.reason for e in events.all if isinstance(e, GateMoved) and not e.shut
+    )
+
+
+async def test_the_watchdog_gives_up_when_the_gate_was_shut_for_too_long() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await watch([0.9] * 1000, patience=0.02)
+    error = caught.value.exceptions[0]
+    assert isinstance(error, OutOfMemory)
+    assert "900 of 1,000 bytes in use" in str(error)
+
+
+async def test_time_in_which_batches_got_through_does_not_count() -> None:
+    gate = Gate()
+    gate.shut()
+    with anyio.fail_after(5):
+        while gate.pressed_for <= 0.02:  # noqa: ASYNC110 # it is the time itself that is waited for
+            await anyio.sleep(0.005)
+    gate.open()
+    assert gate.pressed_for > 0.02  # open, but nothing came through yet
+    gate.relieved()
+    assert gate.pressed_for == 0
+    gate.shut()
+    gate.relieved()  # a batch that was on its way already
+    assert gate.pressed_for < 0.02
+    await watch([0.9] * 3, gate=gate, patience=5)
+
+
+async def test_a_policy_that_became_one_that_evicts_ends_it() -> None:
+    evicts = MemorySample(used=1, limit=1000, policy="allkeys-lfu")
+    with pytest.raises(ExceptionGroup) as caught:
+        await watch([0.1, evicts])
+    assert isinstance(caught.value.exceptions[0], OutOfMemory)
+    assert "maxmemory-policy became allkeys-lfu" in str(caught.value.exceptions[0])
+    await watch([0.1, evicts], evictable=True)
+    await watch([MemorySample(used=1, limit=1000, policy="volatile-lru")])
+
+
+async def test_without_a_limit_the_gate_stays_open() -> None:
+    gate, events = await watch([5.0], limit=None)
+    assert not gate.is_shut
+    assert moves(events) == []
+
+
+async def test_a_server_that_is_away_is_sampled_again() -> None:
+    gate, _ = await watch([ServerUnavailable("away"), 0.9, ServerUnavailable("away"), 0.1], clean=some)
+    assert not gate.is_shut
+
+
+@pytest.mark.parametrize("error", [Refused("may not"), DamagedData("not ours"), ServerUnavailable("away")])
+async def test_what_keeps_it_from_cleaning_is_told_once_and_ends_nothing(error: QwfError) -> None:
+    def fail() -> Cleaned:
+        raise error
+
+    gate, events = await watch([0.9, 0.9, 0.9, 0.8], clean=fail)
+    assert not gate.is_shut
+    assert events.warnings == ([] if isinstance(error, ServerUnavailable) else [f"cannot clean: {error}"])
+
+
+async def test_where_info_is_forbidden_the_gate_is_tried_again_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watchdog_module, "BLIND_PAUSE", 0.001)
+    gate, events = Gate(), Events()
+    gate.shut()
+
+    async def probe() -> MemorySample:
+        raise Refused("no INFO for you")
+
+    async def clean() -> Cleaned:
+        return Cleaned()
+
+    dog = Watchdog(
+        gate=gate, probe=probe, clean=clean, watermarks=Watermarks(),
+        interval=0.001, timeout=0.05, evictable=False, hook=events,
+    )  # fmt: skip
+
+    async def write() -> None:
+        while True:  # every batch is refused
+            await gate.passed()
+            gate.shut()
+
+    with anyio.fail_after(10), pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 # the group is the statement
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dog.run)
+            tasks.start_soon(write)
+    assert isinstance(caught.value.exceptions[0], OutOfMemory)
+    assert "the server refuses writes" in str(caught.value.exceptions[0])
+    assert events.warnings == ["the server forbids INFO: its memory is not watched"]
+
+
+def used(server: Server) -> int:
+    with server.plain as client:
+        return int(client.info("memory")["used_memory"])
+
+
+def fill(server: Server, share: float) -> None:
+    """Another tenant takes memory until so much of LIMIT is used."""
+    ask(server, "SETRANGE", "tenant", int(share * LIMIT) - used(server), "x")
+
+
+async def load(server: Server, *, settings: dict[str, Any] | None = None, **options: Any) -> qwf_async.Report:
+    """Ingest PSI as `psi`."""
+    async with qwf_async.connect(
+        server.url, settings=qwf_async.Settings(**QUICK | (settings or {}))
+    ) as store:
+        return await qwf_async.ingest(sources.array(PSI), store, "psi", **options)
+
+
+def when(kind: type[Event], do: Callable[[], object], text: str = "") -> Hook:
+    """A hook that does something once, at the first event of a kind that says so."""
+    waiting = [do]
+
+    def hook(event: Event) -> None:
+        if isinstance(event, kind) and text in str(event) and waiting:
+            waiting.pop()()
+
+    return hook
+
+
+@pytest.fixture
+def tight(each_own_server: Server) -> Server:
+    """A server with little memory that evicts nothing."""
+    ask(each_own_server, "CONFIG", "SET", "maxmemory", LIMIT)
+    return each_own_server
+
+
+async def test_an_ingest_waits_while_the_server_is_full_cleans_and_goes_on(tight: Server) -> None:
+    async with qwf_async.connect(tight.url) as store:
+        await qwf_async.ingest(sources.array(wave(1, 5, 5, 5)), store, "old")
+    old = {key: value for key, value in contents(tight).items() if key != b"qwf:names"}
+    with tight.plain as client:
+        client.hset("qwf:{old}:scratch", mapping={f"sample{i}": "x" * 50 for i in range(2500)})
+    events = Events()
+    report = await load(
+        tight,
+        hooks=(
+            when_stored(3000, lambda: fill(tight, 1.02)),
+            when(Noted, lambda: ask(tight, "DEL", "tenant"), "cleaned 2500 scratch fields"),
+            events,
+        ),
+    )
+    assert report.retries > 0
+    assert any(isinstance(e, Retried) and "out of memory" in e.reason for e in events.all)
+    assert moves(events) == [True, False]
+    check_points(tight, PSI)
+    found = contents(tight)
+    assert b"qwf:{old}:scratch" not in found
+    assert {key: found[key] for key in old} == old
+
+
+async def test_a_server_that_stays_full_ends_the_ingest_which_can_be_resumed(tight: Server) -> None:
+    fills = when_stored(3000, lambda: fill(tight, 1.02))
+    begun = time.monotonic()
+    error = await refusal(sources.array(PSI), tight, hooks=(fills,), settings=QUICK | {"gate_timeout": 0.3})
+    assert time.monotonic() - begun < 5
+    assert isinstance(error, OutOfMemory)
+    assert error.exit_code == 4
+    assert "no memory on the server for 0 s" in str(error)
+    assert "can be resumed with --resume" in str(error)
+    assert published(tight) is None
+    ask(tight, "CONFIG", "SET", "maxmemory", 2 * LIMIT)
+    report = await load(tight, resume=True)
+    assert report.resumed_chunks >= 3
+    ask(tight, "DEL", "tenant")
+    check_points(tight, PSI)
+    check_alone(tight)
+
+
+@pytest.mark.parametrize("limited_by", ["maxmemory", "memory_limit"])
+async def test_the_gate_shuts_before_the_server_is_full(own_server: Server, limited_by: str) -> None:
+    settings = {"memory_limit": LIMIT} if limited_by == "memory_limit" else {}
+    if limited_by == "maxmemory":
+        ask(own_server, "CONFIG", "SET", "maxmemory", LIMIT)
+    events = Events()
+    shrink = when(GateMoved, lambda: (ask(own_server, "DEL", "tenant"), fill(own_server, 0.8)))
+    report = await load(
+        own_server,
+        settings=settings,
+        max_rate=40_000.0,  # so that there is a sample between two chunks
+        hooks=(when_stored(3000, lambda: fill(own_server, 0.9)), shrink, events),
+    )
+    assert moves(events) == [True, False]
+    assert report.retries == 0
+    ask(own_server, "DEL", "tenant")
+    check_points(own_server, PSI)
+    check_alone(own_server)
+
+
+async def test_a_server_that_evicts_stored_data_is_refused_unless_forced(each_own_server: Server) -> None:
+    ask(each_own_server, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    error = await refusal(sources.array(PSI), each_own_server)
+    assert isinstance(error, OutOfMemory)
+    assert "maxmemory-policy allkeys-lru evicts" in str(error)
+    assert "--configure-server sets maxmemory-policy noeviction" in str(error)
+    assert contents(each_own_server) == {}
+    events = Events()
+    await load(each_own_server, force=True, hooks=(events,))
+    assert any("allkeys-lru evicts" in warning for warning in events.warnings)
+    check_points(each_own_server, PSI)
+
+
+async def test_a_policy_that_evicts_ends_a_running_ingest_which_can_be_resumed(own_server: Server) -> None:
+    spoil = when_stored(3000, lambda: ask(own_server, "CONFIG", "SET", "maxmemory-policy", "allkeys-random"))
+    error = await refusal(sources.array(PSI), own_server, hooks=(spoil,), settings=QUICK, max_rate=40_000.0)
+    assert isinstance(error, OutOfMemory)
+    assert "maxmemory-policy became allkeys-random" in str(error)
+    assert published(own_server) is None
+    ask(own_server, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+    await load(own_server, resume=True)
+    check_points(own_server, PSI)
+
+
+async def stored_bytes(server: Server) -> int:
+    """Bytes that BIG takes."""
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(BIG, store, "psi")
+    taken = int(ask(server, "MEMORY", "USAGE", data_key(server), "SAMPLES", 0))
+    ask(server, "FLUSHALL", "SYNC")
+    return taken
+
+
+async def test_what_will_not_fit_is_refused_unless_forced(each_own_server: Server) -> None:
+    taken = await stored_bytes(each_own_server)
+    ask(each_own_server, "CONFIG", "SET", "maxmemory", used(each_own_server) + taken)
+    error = await refusal(BIG, each_own_server)
+    assert isinstance(error, OutOfMemory)
+    assert "40,000 points in layout flat will need" in str(error)
+    assert "--force" in str(error)
+    assert contents(each_own_server) == {}
+    grow = when(GateMoved, lambda: ask(each_own_server, "CONFIG", "SET", "maxmemory", 0))
+    async with qwf_async.connect(each_own_server.url, settings=qwf_async.Settings(**QUICK)) as store:
+        await qwf_async.ingest(BIG, store, "psi", force=True, hooks=(grow,))
+    check_points(each_own_server, BIG.psi)
+
+
+@pytest.mark.parametrize("way", ["resume", "discard"])
+async def test_what_a_load_left_on_the_server_counts_as_there(each_own_server: Server, way: str) -> None:
+    taken = await stored_bytes(each_own_server)
+    before = used(each_own_server)
+    await leave_unfinished(each_own_server, BIG, 26_000)
+    # Room for all of it once, below the watermark, and not for one and two thirds.
+    ask(each_own_server, "CONFIG", "SET", "maxmemory", int((before + 1.4 * taken) / 0.85))
+    async with qwf_async.connect(each_own_server.url, settings=qwf_async.Settings(**QUICK)) as store:
+        with pytest.raises(OutOfMemory, match="will need"):
+            await qwf_async.ingest(BIG, store, "another")
+        await qwf_async.ingest(BIG, store, "psi", resume=way == "resume", discard=way == "discard")
+        check_points(each_own_server, BIG.psi)
+        check_alone(each_own_server)
+        ask(each_own_server, "CONFIG", "SET", "maxmemory", used(each_own_server))
+        assert (await qwf_async.ingest(BIG, store, "psi", resume=True)).already
+
+
+async def ingest_few(server: Server, **options: Any) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(wave(1, 5, 5, 5)), store, "few", **options)
+
+
+async def test_the_server_is_configured_only_when_asked(each_own_server: Server) -> None:
+    unfit = {"maxmemory": "0", "maxmemory-policy": "allkeys-lru", "hash-max-listpack-entries": "10000"}
+    with each_own_server.plain as client:
+        for name, value in unfit.items():
+            client.config_set(name, value)
+        machine = int(client.info("memory")["total_system_memory"])
+        await ingest_few(each_own_server, force=True)
+        assert {name: client.config_get(name)[name] for name in unfit} == unfit
+        events = Events()
+        await ingest_few(each_own_server, configure_server=True, overwrite=True, hooks=(events,))
+        fit = {
+            "maxmemory": str(machine * 3 // 4),
+            "maxmemory-policy": "noeviction",
+            "hash-max-listpack-entries": "512",
+        }
+        assert {name: client.config_get(name)[name] for name in fit} == fit
+    notes = [event.text for event in events.all if isinstance(event, Noted)]
+    assert sorted(notes) == sorted(f"set {name} {value}" for name, value in fit.items())
+
+
+@pytest.fixture
+def limited(each_own_server: Server) -> Iterator[Server]:
+    """A server whose default user has no CONFIG, INFO or MEMORY; `admin` (password `all`) has everything."""
+    ask(each_own_server, "ACL", "SETUSER", "admin", "on", ">all", "~*", "&*", "+@all")
+    ask(each_own_server, "ACL", "SETUSER", "default", "-config", "-info", "-memory")
+    yield each_own_server
+    each_own_server.kill()
+
+
+def as_admin(server: Server, *command: Any) -> Any:
+    with server.plain as client:
+        client.execute_command("AUTH", "admin", "all")
+        return client.execute_command(*command)
+
+
+async def test_a_user_without_config_and_info_ingests_with_one_warning_each(limited: Server) -> None:
+    events = Events()
+    report = await load(limited, hooks=(events,), verify=True)
+    assert sorted(warning.partition(":")[0] for warning in events.warnings) == [
+        "the server forbids CONFIG", "the server forbids INFO"
+    ]  # fmt: skip
+    assert (report.durability, report.bytes_per_point) == ("unknown", None)
+    check_points(limited, PSI)
+    assert isinstance(
+        await refusal(sources.array(PSI), limited, configure_server=True, overwrite=True), Refused
+    )
+
+
+async def test_a_full_server_is_waited_for_without_info(
+    limited: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog_module, "BLIND_PAUSE", 0.05)
+    as_admin(limited, "CONFIG", "SET", "maxmemory", LIMIT)
+    free = when(GateMoved, lambda: ask(limited, "DEL", "tenant"))
+    fills = when_stored(3000, lambda: ask(limited, "SETRANGE", "tenant", LIMIT, "x"))
+    events = Events()
+    await load(limited, hooks=(fills, free, events))
+    assert moves(events)[:2] == [True, False]
+    check_points(limited, PSI)
+
+
+async def test_a_permission_lost_on_the_way_ends_the_ingest_at_once(each_own_server: Server) -> None:
+    lost: list[float] = []
+
+    def lose() -> None:
+        ask(each_own_server, "ACL", "SETUSER", "default", "-hset")
+        lost.append(time.monotonic())
+
+    events = Events()
+    error = await refusal(
+        sources.array(PSI), each_own_server,
+        hooks=(when_stored(3000, lose), events), settings={"ownership_ttl": 1.0},
+    )  # fmt: skip
+    assert time.monotonic() - lost[0] < 2
+    assert isinstance(error, Refused)
+    assert error.exit_code == 8
+    assert "HSET".lower() in str(error).lower()
+    assert not any(isinstance(event, Retried) for event in events.all)
+    ask(each_own_server, "ACL", "SETUSER", "default", "+hset")
+    with anyio.fail_after(5):
+        while True:  # the claim could not be given up: it has to run out
+            try:
+                await load(each_own_server, resume=True)
+                break
+            except Refused:
+                await anyio.sleep(0.05)
+    check_points(each_own_server, PSI)
+
+
+@pytest.mark.parametrize("what", ["{psi}:meta", "{psi}:load", "names"])
+async def test_a_key_of_another_type_in_the_way_is_named_and_kept(each_server: Server, what: str) -> None:
+    ask(each_server, "SET", f"qwf:{what}", "mine")
+    error = await refusal(sources.array(PSI), each_server)
+    assert isinstance(error, Refused)
+    assert error.exit_code == 8
+    assert f"qwf:{what}" in str(error)
+    assert contents(each_server) == {f"qwf:{what}".encode(): b"mine"}
+
+
+@pytest.mark.parametrize("what", ["data", "journal"])
+async def test_a_key_put_in_the_way_of_a_running_ingest_is_named_and_kept(
+    each_server: Server, what: str
+) -> None:
+    put: list[str] = []
+
+    def get_in_the_way() -> None:
+        data = data_key(each_server, of="load")
+        put.append(data if what == "data" else f"qwf:{{psi}}:journal:{data.split(':')[2]}")
+        ask(each_server, "SET", put[0], "mine")
+
+    error = await refusal(sources.array(PSI), each_server, hooks=(when_stored(3000, get_in_the_way),))
+    assert isinstance(error, Refused)
+    assert put[0] in str(error)
+    assert ask(each_server, "GET", put[0]) == b"mine"
+    assert published(each_server) is None
