@@ -101,19 +101,21 @@ async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
     A name of which nothing is left, published or under way, leaves the index.
     """
     trash = text_fields(await pool.call("HGETALL", keys.trash, doing=f"reading {keys.trash}"))
+    swept = 0
     for generation, entry in trash.items():
         try:
             layout = Form.from_json(json.loads(entry)).open(keys.base(generation))
-        except (KeyError, TypeError, ValueError, OverflowError, UsageError) as error:
-            raise DamagedData(f"{keys.trash} has an entry that is not ours: {generation}") from error
+        except (KeyError, TypeError, ValueError, OverflowError, UsageError):
+            continue  # not an entry of ours, so not ours to act on
         await pool.call("UNLINK", keys.journal(generation))
         data = layout.keys()
         while some := list(islice(data, batch)):
             await pool.call("UNLINK", *some)
         await pool.call("HDEL", keys.trash, generation)
-    if trash and not await pool.call("EXISTS", keys.meta, keys.load):
+        swept += 1
+    if swept and not await pool.call("EXISTS", keys.meta, keys.load):
         await pool.call("HDEL", keys.names, keys.name)
-    return len(trash)
+    return swept
 
 
 async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .cleaning import Cleaned, clean, known_names, sweep
-from .errors import InvalidInput, QwfError, Refused, ServerUnavailable
+from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
 from .load import EVEN_IF_FULL, Situation, look, trash_entry
 from .manifest import Keys, Manifest, check_name
 from .scripts import REMOVE
@@ -32,11 +32,14 @@ SAMPLED_KEYS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A name in the store: what is published under it, and whether a load is under way or unfinished."""
+    """A name in the store: what is published under it, and in words what else is to be known.
+
+    That is a load under way or unfinished, or metadata that cannot be read.
+    """
 
     name: str
     manifest: Manifest | None
-    loading: str | None = None
+    note: str | None = None
 
 
 class Store:
@@ -51,8 +54,9 @@ class Store:
         """The wavefunction published under a name. Raises InvalidInput if there is none."""
         seen = await look(self.pool, self._keys(name))
         if seen.published is None:
+            note = _loading(seen)
             raise InvalidInput(
-                f"there is no wavefunction {name!r} on {self.pool.address.shown}" + _loading(seen)
+                f"there is no wavefunction {name!r} on {self.pool.address.shown}{f'; {note}' if note else ''}"
             )
         return Wavefunction(self, name, seen.published)
 
@@ -60,9 +64,13 @@ class Store:
         """Everything in the store, sorted by name."""
         found = []
         for name in await known_names(self.pool, self.settings.prefix):
-            seen = await look(self.pool, self._keys(name))
+            try:
+                seen = await look(self.pool, self._keys(name))
+            except DamagedData as error:
+                found.append(Entry(name=name, manifest=None, note=str(error)))
+                continue
             if seen.published or seen.under_way:
-                found.append(Entry(name=name, manifest=seen.published, loading=_loading(seen) or None))
+                found.append(Entry(name=name, manifest=seen.published, note=_loading(seen)))
         return found
 
     async def remove(self, name: str) -> bool:
@@ -223,10 +231,10 @@ async def connect(
         await pool.aclose()
 
 
-def _loading(seen: Situation) -> str:
+def _loading(seen: Situation) -> str | None:
     load = seen.under_way
     if load is None:
-        return ""
+        return None
     if load.owner.holds(seen.now):
-        return f"; it is being loaded by {load.owner.describe()}"
-    return "; an unfinished load of it can be resumed"
+        return f"it is being loaded by {load.owner.describe()}"
+    return "an unfinished load of it can be resumed"

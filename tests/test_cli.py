@@ -115,7 +115,7 @@ def test_list_and_info_say_what_is_stored(stored: tuple[Shell, Server]) -> None:
     assert (listed.status, listed.err) == (0, "")
     (row,) = json.loads(listed.out)
     assert (row["name"], row["shape"], row["points"]) == ("psi", [2, 5, 4, 3], 120)
-    assert (row["layout"], row["codec"], row["loading"]) == ("flat", "c16", None)
+    assert (row["layout"], row["codec"], row["note"]) == ("flat", "c16", None)
     assert shell.qwf("ls").out.startswith("psi ")
     told = shell.qwf("info", "psi", "--server", "--json")
     assert (told.status, told.err) == (0, "")

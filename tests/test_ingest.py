@@ -34,7 +34,7 @@ from qwf_async import sources
 from qwf_async.codec import CODECS
 from qwf_async.engine.events import Event, Progress
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused, UsageError
-from qwf_async.grid import Box, Grid
+from qwf_async.grid import Box, Grid, Order
 from qwf_async.source import Source
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
@@ -173,7 +173,7 @@ class Odd:
     """A source that breaks its promise once it is read at t ≥ 4."""
 
     spec = "odd"
-    order = "C"
+    order: Order = "C"
     grid = Grid(shape=(6, 10, 10, 10))
 
     def __init__(self, spoil: Callable[[NDArray[Any]], Any]) -> None:
@@ -203,11 +203,11 @@ BAD: dict[str, tuple[Source, dict[str, Any], str]] = {
     "infinity": (with_value(complex(0, -np.inf)), {}, "t = 5, x = 7, y = 8, z = 9"),
     "norm": (with_value(1e200), {}, "too large for a float64"),
     "complex64": (with_value(1e39), {"codec": "c8"}, "too large for complex64"),
-    "real": (Odd(lambda psi: psi.real), {}, "float64"),  # type: ignore[arg-type] # `order` is a str to mypy
-    "flat": (Odd(lambda psi: psi.reshape(-1)), {}, "shape (1000,)"),  # type: ignore[arg-type] # as above
-    "less": (Odd(lambda psi: psi[:, 1:]), {}, "shape (1, 9, 10, 10)"),  # type: ignore[arg-type] # as above
-    "fails": (Odd(divide), {}, "odd cannot be read: ZeroDivisionError: by nothing"),  # type: ignore[arg-type] # as above
-    "refuses": (Odd(refuse), {}, "the file is truncated"),  # type: ignore[arg-type] # as above
+    "real": (Odd(lambda psi: psi.real), {}, "float64"),
+    "flat": (Odd(lambda psi: psi.reshape(-1)), {}, "shape (1000,)"),
+    "less": (Odd(lambda psi: psi[:, 1:]), {}, "shape (1, 9, 10, 10)"),
+    "fails": (Odd(divide), {}, "odd cannot be read: ZeroDivisionError: by nothing"),
+    "refuses": (Odd(refuse), {}, "the file is truncated"),
 }
 
 

@@ -32,11 +32,16 @@ from loads import (
 import qwf_async
 from qwf_async import sources
 from qwf_async.engine.events import Retried
+from qwf_async.engine.gate import Gate
+from qwf_async.engine.stream import BatchStream
+from qwf_async.engine.verify import differing_chunks
+from qwf_async.engine.writer import Writer
 from qwf_async.errors import DataLost, Refused, ServerUnavailable
 from qwf_async.grid import Box
 from qwf_async.load import Load, LoadTaken
 from qwf_async.manifest import Keys
 from qwf_async.server.connection import Pool
+from qwf_async.wire.batch import Batch
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
@@ -300,6 +305,31 @@ def over(server: Server) -> bool:
     return int(seconds) * 1000 + int(micros) // 1000 > deadline
 
 
+async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
+    log: list[str] = []
+    permits = [None, None, LoadTaken("taken over")]
+
+    class Away:
+        async def write(self, batch: Batch) -> None:
+            log.append("write")
+            raise ServerUnavailable("away")
+
+    async def permit() -> None:
+        log.append("permit")
+        if error := permits.pop(0):
+            raise error
+
+    async def ack(batch: Batch) -> None:
+        log.append("ack")
+
+    writer = Writer(sink=Away(), gate=Gate(), permit=permit, ack=ack, deadline=20.0, hook=Events())
+    stream = BatchStream(1)
+    await stream.send(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0))
+    with pytest.raises(LoadTaken):
+        await writer.run(stream)
+    assert log == ["permit", "write", "permit", "write", "permit"]
+
+
 async def test_an_ingest_that_slept_past_its_claim_goes_on_if_nobody_took_it(server: Server) -> None:
     def sleep() -> None:
         while not over(server):
@@ -310,9 +340,7 @@ async def test_an_ingest_that_slept_past_its_claim_goes_on_if_nobody_took_it(ser
 
 
 async def test_the_claim_is_kept_while_verifying(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qwf_async.engine import ingest as module
-
-    verify, claims = module.differing_chunks, []
+    claims: list[bool] = []
 
     async def verify_slowly(*args: Any, **options: Any) -> list[int]:
         first = ask(server, "HGET", "qwf:{psi}:load", "owner_deadline")
@@ -320,9 +348,9 @@ async def test_the_claim_is_kept_while_verifying(server: Server, monkeypatch: py
             while ask(server, "HGET", "qwf:{psi}:load", "owner_deadline") == first:  # noqa: ASYNC110 # the server sets no event
                 await anyio.sleep(0.02)
         claims.append(over(server))
-        return await verify(*args, **options)
+        return await differing_chunks(*args, **options)
 
-    monkeypatch.setattr(module, "differing_chunks", verify_slowly)
+    monkeypatch.setattr("qwf_async.engine.ingest.differing_chunks", verify_slowly)
     await load(server, settings={"ownership_ttl": 1.0}, verify=True)
     assert claims == [False]
     check_points(server, PSI)

@@ -190,10 +190,10 @@ async def test_entries_list_what_is_published_and_what_is_under_way(each_server:
         assert alpha.manifest == (await store.open("alpha")).manifest
         assert alpha.manifest is not None
         assert alpha.manifest.form.codec == "c8"
-        assert (alpha.loading, zeta.loading) == (None, None)
+        assert (alpha.note, zeta.note) == (None, None)
         assert psi.manifest is None
-        assert psi.loading is not None
-        assert "an unfinished load" in psi.loading
+        assert psi.note is not None
+        assert "an unfinished load" in psi.note
 
 
 async def test_stores_of_different_prefixes_know_nothing_of_each_other(each_server: Server) -> None:
@@ -345,3 +345,14 @@ async def test_the_password_of_the_settings_opens_the_store(own_server: Server) 
     async with qwf_async.connect(settings=settings) as store:
         assert await store.entries() == []
         assert "sesame" not in f"{store.settings!r} {await store.server_info()}"
+
+
+async def test_metadata_that_cannot_be_read_does_not_hide_the_other_names(server: Server) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "alpha")
+        await qwf_async.ingest(sources.array(PSI), store, "psi")
+        set_field(server, KEYS.meta, "format", "99")
+        alpha, psi = await store.entries()
+    assert (alpha.name, alpha.note) == ("alpha", None)
+    assert psi.manifest is None
+    assert "format version 99" in (psi.note or "")

@@ -12,9 +12,10 @@ import typer
 from ..errors import Interrupted, QwfError
 from .config import config
 from .ingest import ingest
+from .read import cut, export, get
 from .runner import say
 from .server import server
-from .stored import get, info, ls, rm
+from .stored import info, ls, rm
 from .upkeep import clean, watch
 
 app = typer.Typer(
@@ -24,8 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (ingest, ls, info, get, rm, clean, watch):
+for command in (ingest, ls, info, get, export, rm, clean, watch):
     app.command()(command)
+app.command("slice")(cut)
 app.add_typer(server)
 app.add_typer(config)
 

@@ -1,4 +1,4 @@
-"""`qwf ls`, `info`, `get` and `rm`: what is stored."""
+"""`qwf ls`, `info` and `rm`: what is stored."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ls(
         shape = "×".join(str(size) for size in row["shape"]) if row["shape"] else "-"
         typer.echo(
             f"{row['name']:24} {shape:>18} {row['points'] or 0:>14,} {row['layout'] or '-':7} "
-            f"{row['codec'] or '-':7} {row['created'] or '-'}{' ' + row['loading'] if row['loading'] else ''}"
+            f"{row['codec'] or '-':7} {row['created'] or '-'}{' ' + row['note'] if row['note'] else ''}"
         )
 
 
@@ -51,7 +51,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "points": manifest and manifest.points,
         "norm": manifest and manifest.norm,
         "created": manifest and manifest.created,
-        "loading": entry.loading,
+        "note": entry.note,
     }
 
 
@@ -89,43 +89,6 @@ def info(
                 )
         else:
             typer.echo(f"{fact:16} {'unknown' if value is None else value}")
-
-
-def get(
-    name: Name,
-    x: Annotated[int, typer.Argument(help="Index along x.", show_default=False)],
-    y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
-    z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
-    t: Annotated[int, typer.Option("--t", "-t", help="Index along t.")] = 0,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Print ψ at a point, with modulus, probability density |ψ|² and phase (radians).
-
-    \b
-    Example: qwf get hydrogen 60 48 60
-    """
-
-    async def job(store: Store) -> complex:
-        return await (await store.open(name)).point(x, y, z, t)
-
-    value = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
-    from ..observables import of_value
-
-    found = {"x": x, "y": y, "z": z, "t": t, "re": value.real, "im": value.imag, **of_value(value)}
-    if as_json:
-        print_json([found])
-    elif quiet:
-        typer.echo(f"{value.real!r},{value.imag!r}")
-    else:
-        typer.echo(
-            f"{value.real!r} {value.imag:+}i  |ψ| {found['modulus']:.10g}  |ψ|² {found['density']:.10g}  "
-            f"phase {found['phase']:.10g}"
-        )
 
 
 def rm(

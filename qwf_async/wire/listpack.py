@@ -31,8 +31,8 @@ def payload(points: int, size: int) -> Payload:
     """The payload of a hash with the fields 0 … points−1 and values of `size` bytes.
 
     At most 128 fields, which are then small integers of one byte, and at most 63 bytes a
-    value. No field may be there twice: that can crash Redis 7.0, and cannot be here, since
-    they are counted.
+    value. No field may be there twice, for that can crash Redis 7.0 when it is touched:
+    they are counted, and looked at again in what was made.
     """
     if not (1 <= points <= 128 and 1 <= size <= 63):
         raise ValueError(f"no listpack of {points} fields with values of {size} bytes")
@@ -42,8 +42,10 @@ def payload(points: int, size: int) -> Payload:
     listpack = total.to_bytes(4, "little") + (2 * points).to_bytes(2, "little") + entries + b"\xff"
     before = bytes([TYPE_HASH_LISTPACK]) + _length(total)
     data = before + listpack + RDB_VERSION.to_bytes(2, "little") + bytes(CRC_BYTES)
-    first = len(before) + 4 + 2 + 2 + 1
-    return Payload(data=data, offsets=first + np.arange(points) * (2 + len(entry)))
+    offsets = len(before) + 4 + 2 + 2 + 1 + np.arange(points) * (2 + len(entry))
+    if len({data[offset - 3] for offset in offsets.tolist()}) != points:
+        raise AssertionError(f"a listpack of {points} fields has one of them twice")
+    return Payload(data=data, offsets=offsets)
 
 
 def _length(number: int) -> bytes:

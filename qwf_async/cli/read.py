@@ -1,0 +1,242 @@
+"""`qwf get`, `slice` and `export`: values of a stored wavefunction."""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ..errors import InvalidInput, UsageError
+from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .progress import shown_progress
+from .runner import on_store, print_json, say
+
+if TYPE_CHECKING:
+    from ..store import Store
+    from ..wavefunction import Wavefunction
+
+PRINTED: Final = 10_000
+"""Points that `slice` prints; more go to a file."""
+
+Name = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
+
+
+def get(
+    name: Name,
+    x: Annotated[int | None, typer.Argument(help="Index along x.", show_default=False)] = None,
+    y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
+    z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
+    t: Annotated[int, typer.Option("--t", "-t", help="Index along t.")] = 0,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            "--points",
+            metavar="FILE",
+            help="Many points, one a line: x y z t, with blanks or commas between; "
+            "what is left out is 0. From standard input if it is -.",
+            show_default=False,
+        ),
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print ψ at a point or at many, with modulus, probability density |ψ|² and phase (radians).
+
+    \b
+    Example: qwf get hydrogen 60 48 60
+    """
+    if (x is None) == (points is None):
+        raise typer.BadParameter("give the indices x y z of one point, or --points with a file of many")
+    wanted = [(x, y, z, t)] if x is not None else _points(points)
+
+    async def job(store: Store) -> list[complex]:
+        psi = await store.open(name)
+        if points is None:
+            return [await psi.point(*wanted[0])]
+        return list(map(complex, await psi.read_points(wanted)))
+
+    values = on_store(
+        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
+    )
+    from ..observables import of_value
+
+    found = [
+        {"x": x, "y": y, "z": z, "t": t, "re": value.real, "im": value.imag, **of_value(value)}
+        for (x, y, z, t), value in zip(wanted, values, strict=True)
+    ]
+    if as_json:
+        print_json(found)
+        return
+    for point, value in zip(found, values, strict=True):
+        if quiet:
+            typer.echo(f"{value.real!r},{value.imag!r}")
+            continue
+        place = "" if points is None else f"{point['x']} {point['y']} {point['z']} {point['t']}  "
+        typer.echo(
+            f"{place}{value.real!r} {value.imag:+}i  |ψ| {point['modulus']:.10g}  "
+            f"|ψ|² {point['density']:.10g}  phase {point['phase']:.10g}"
+        )
+
+
+def cut(
+    name: Name,
+    index: Annotated[
+        str,
+        typer.Argument(
+            help="t,x,y,z as in NumPy: integers, first:stop:step, and ... for whole axes. "
+            "Put -- before one that begins with a minus sign.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Write a .npy file, in place of one that is there.", show_default=False
+        ),
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a part of a wavefunction into a .npy file; or print a small one, a line re,im for each point in C order.
+
+    \b
+    Example: qwf slice hydrogen 0,10:20,:,64 -o plane.npy
+    """
+    parsed = _index(index)
+
+    async def job(store: Store) -> dict[str, Any]:
+        from ..selection import Selection
+
+        psi = await store.open(name)
+        selection = Selection.of(psi.manifest.grid.shape, parsed)
+        if out is not None:
+            return await _to_file(psi, selection, out, quiet=quiet)
+        if selection.points > PRINTED:
+            raise UsageError(
+                f"{selection.points:,} points are too many to print ({PRINTED:,} are not): give -o FILE.npy"
+            )
+        values = (await psi.read_selection(selection)).reshape(-1)
+        return {"shape": selection.shape, "re": values.real.tolist(), "im": values.imag.tolist()}
+
+    facts = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    if as_json:
+        print_json(facts)
+    elif out is not None:
+        _tell(facts, quiet=quiet)
+    else:
+        for re, im in zip(facts["re"], facts["im"], strict=True):
+            typer.echo(f"{re!r},{im!r}")
+
+
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Argument(help="The .npy file to write.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a whole wavefunction to a .npy file, ψ[t, x, y, z], which may be larger than memory.
+
+    \b
+    Example: qwf export hydrogen psi.npy
+    """
+    if out.exists() and not overwrite:
+        raise InvalidInput(f"{out} is there already: --overwrite replaces it")
+
+    async def job(store: Store) -> dict[str, Any]:
+        from ..selection import Selection
+
+        psi = await store.open(name)
+        return await _to_file(psi, Selection.of(psi.manifest.grid.shape, ...), out, quiet=quiet)
+
+    facts = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    if as_json:
+        print_json(facts)
+    else:
+        _tell(facts, quiet=quiet)
+
+
+async def _to_file(psi: Wavefunction, selection: Any, out: Path, *, quiet: bool) -> dict[str, Any]:
+    from .npyfile import write_npy
+
+    begun = time.monotonic()
+    with shown_progress(quiet=quiet) as hook:
+        await write_npy(out, psi, selection, hook)
+    seconds = time.monotonic() - begun
+    return {
+        "file": str(out),
+        "shape": list(selection.shape),
+        "dtype": psi.dtype.name,
+        "points": selection.points,
+        "seconds": seconds,
+        "points_per_s": selection.points / seconds,
+    }
+
+
+def _tell(facts: dict[str, Any], *, quiet: bool) -> None:
+    if not quiet:
+        shape = "×".join(map(str, facts["shape"])) or "one point"
+        say(
+            f"wrote {facts['file']}: {facts['points']:,} points ({shape}, {facts['dtype']}) in "
+            f"{facts['seconds']:.2f} s, {facts['points_per_s']:,.0f} points/s"
+        )
+
+
+def _index(text: str) -> tuple[Any, ...]:
+    """An index as it is written in NumPy. Raises UsageError if it is not one."""
+    return tuple(map(partial(_item, text), text.split(",")))
+
+
+def _item(text: str, item: str) -> Any:
+    if item.strip() == "...":
+        return ...
+    parts = item.split(":")
+    try:
+        bounds = [int(part) if part.strip() or len(parts) == 1 else None for part in parts]
+    except ValueError:
+        bounds = []
+    if not 1 <= len(bounds) <= 3:
+        raise UsageError(
+            f"{item!r} in {text!r} is no index: write t,x,y,z with integers, first:stop:step or ..."
+        )
+    return bounds[0] if len(bounds) == 1 else slice(*bounds)
+
+
+def _points(path: Path | None) -> list[tuple[int, int, int, int]]:
+    """The points of a file, or of standard input if it is `-`: x, y, z, t of each line that is not empty."""
+    where = "standard input" if str(path) == "-" else str(path)
+    try:
+        text = sys.stdin.read() if str(path) == "-" else Path(str(path)).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read points from {where}: {error}") from error
+    points = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.replace(",", " ").split()
+        if not words:
+            continue
+        try:
+            x, y, z, t = map(int, [*words, *["0"] * (4 - len(words))])
+        except ValueError:
+            raise InvalidInput(
+                f"{where}, line {number}: {line!r} is not x y z t, one to four integers"
+            ) from None
+        points.append((x, y, z, t))
+    if not points:
+        raise InvalidInput(f"{where} holds no points: write x y z t, one point a line")
+    return points
