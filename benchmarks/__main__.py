@@ -7,6 +7,8 @@ from importlib import import_module
 
 BENCHMARKS = {
     "flat": "loading one hash of a field a point: this project and its peers, in paired rounds",
+    "read": "reading everything, a region, scattered points and one point, in every layout, against peers",
+    "layouts": "the layouts against each other, and against others' ways to store blocks; linear growth",
     "encode": "encoding alone, on one core, a codec at a time",
     "memory": "memory of the client against the size of the grid, into a sink that only counts",
 }

@@ -18,14 +18,18 @@ from .workload import Workload
 NAME = "bench"
 
 
-def engine(server: Running, work: Workload, *, codec: str) -> float:
+def engine(
+    server: Running, work: Workload, *, codec: str = "c16", layout: str = "flat", write_mode: str = "auto"
+) -> float:
     """`ingest` in this process, from the array to the published wavefunction; seconds."""
 
     async def load() -> float:
         async with qwf_async.connect(server.url) as store:
             start = time.perf_counter()
             source = qwf_async.sources.array(work.psi)
-            report = await qwf_async.ingest(source, store, NAME, layout="flat", codec=codec, overwrite=True)
+            report = await qwf_async.ingest(
+                source, store, NAME, layout=layout, codec=codec, write_mode=write_mode, overwrite=True
+            )
             seconds = time.perf_counter() - start
         assert report.points == work.points, report
         return seconds

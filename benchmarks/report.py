@@ -100,7 +100,7 @@ def table(summaries: Sequence[Summary], figures: Sequence[Figure]) -> str:
         for s in summaries
     ]
     yardstick = next(s.contestant for s in summaries if s.yardstick)
-    lines.append(f"ratio: median of the ratios round by round to {yardstick!r}, the faster of the two")
+    lines.append(f"ratio: median of the ratios round by round to {yardstick!r}")
     lines.append("a contestant with fewer points loaded a part of the grid; a smaller hash is rather faster")
     lines += [f"{f.name:42} {f.reached(summaries):6.2f}   wanted: at least {f.wanted}" for f in figures]
     return "\n".join(lines)

@@ -172,7 +172,7 @@ class Load:
                     _generation(beginning.discards),
                     trash_entry(beginning.discards, seen.now),
                     *_flat(fields | owner.to_fields()),
-                    doing=f"beginning the load of {keys.name}",
+                    doing=f"beginning the load of {keys.name} ({keys.load}, {keys.trash})",
                 )  # fmt: skip
                 if done or await _is_ours(pool, keys, owner):
                     return load
@@ -235,7 +235,7 @@ class Load:
                 self._owner.token, manifest.generation, len(manifest.plan),
                 _generation(replaced), trash_entry(replaced, self._began),
                 *_flat(manifest.to_fields()),
-                doing=f"publishing {self._keys.name}",
+                doing=f"publishing {self._keys.name} ({self._keys.meta}, {self._keys.trash})",
             )  # fmt: skip
             if outcome != b"late" or not late:
                 break

@@ -90,7 +90,7 @@ class Store:
             done = await self.pool.call(
                 "EVAL", EVEN_IF_FULL + REMOVE, 2, keys.meta, keys.trash,
                 manifest.generation, trash_entry(manifest, seen.now),
-                doing=f"removing {name}",
+                doing=f"removing {name} ({keys.meta}, {keys.trash})",
             )  # fmt: skip
             if not done and (await look(self.pool, keys)).published is not None:
                 raise Refused(f"{name} was changed by another process meanwhile; not removed")

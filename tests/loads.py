@@ -7,16 +7,18 @@ twin of the codec: none of the code under test is on that road.
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import numpy as np
 from conftest import Server
 from numpy.typing import NDArray
 
 import qwf_async
-from qwf_async.engine.events import Event, Hook, Noted, Progress
+from qwf_async.engine.events import Event, GateMoved, Hook, Noted, Progress
 from qwf_async.errors import QwfError
 from qwf_async.grid import Box, Grid, Order
 from qwf_async.source import Source
@@ -34,7 +36,7 @@ def wave(*shape: int, seed: int = 0) -> NDArray[np.complex128]:
 def ask(server: Server, *command: Any) -> Any:
     """The reply to one command, over a connection of its own."""
     with server.plain as client:
-        return client.execute_command(*command)  # type: ignore[no-untyped-call] # untyped in redis-py
+        return client.execute_command(*command)
 
 
 def plain_fields(psi: NDArray[Any], codec: str) -> dict[bytes, bytes]:
@@ -141,6 +143,11 @@ class Events:
         return [event for event in self.all if isinstance(event, Progress)]
 
     @property
+    def moves(self) -> list[bool]:
+        """Each time the memory gate moved, whether it shut."""
+        return [event.shut for event in self.all if isinstance(event, GateMoved)]
+
+    @property
     def warnings(self) -> list[str]:
         return [event.text for event in self.all if isinstance(event, Noted) and event.warning]
 
@@ -178,10 +185,33 @@ async def leave_unfinished(
 
 async def refusal(source: Source, server: Server, **options: Any) -> QwfError:
     """The error of ours that an ingest into `psi` ends in."""
-    settings = replace(qwf_async.Settings(), **options.pop("settings", {}))
-    async with qwf_async.connect(server.url, settings=settings) as store:
-        try:
-            report = await qwf_async.ingest(source, store, "psi", **options)
-        except QwfError as error:
-            return error
+    try:
+        report = await ingested(server, source, **options)
+    except QwfError as error:
+        return error
     raise AssertionError(f"the ingest succeeded: {report}")
+
+
+async def ingested(
+    server: Server, source: Source, *, settings: dict[str, Any] | None = None, **options: Any
+) -> qwf_async.Report:
+    """The report of an ingest into `psi`."""
+    async with qwf_async.connect(server.url, settings=qwf_async.Settings(**settings or {})) as store:
+        return await qwf_async.ingest(source, store, "psi", **options)
+
+
+def in_a_thread(job: Callable[[], Any]) -> None:
+    """Run an asynchronous job in another thread, on an event loop of its own, while this one waits."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            anyio.run(job)
+        except BaseException as error:  # noqa: BLE001 # whatever it is, the test that waits shall see it
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]

@@ -52,6 +52,8 @@ SOURCES = {
     "ingest needy:psi --grid 4": bad(7, "spacing of axis x is not known: give --box"),
     "ingest needy:fails --grid 4 --box 4": bad(7, "needy:fails failed: RuntimeError: no"),
     "ingest needy:nothing --grid 4 --box 4": bad(7, "nothing"),
+    "ingest needy:quits --grid 4 --box 4": bad(7, "needy:quits failed: SystemExit"),
+    "ingest quitting:psi --grid 4 --box 4": bad(7, "quitting:psi cannot be imported: SystemExit"),
 }
 GRIDS = {
     "ingest gaussian --grid -5": bad(7, "-5 points"),
@@ -127,6 +129,7 @@ CASES = SOURCES | GRIDS | FILES | NAMES | SERVERS | OPTIONS
 NEEDY = """
 def psi(t, x, y, z): return x + 0j
 def fails(t, x, y, z): raise RuntimeError("no")
+def quits(t, x, y, z): raise SystemExit(0)
 """
 
 
@@ -145,6 +148,7 @@ def fill(directory: Path) -> None:
     np.save(directory / "five.npy", np.ones((2,) * 5, complex))
     np.save(directory / "empty.npy", np.ones((0, 3), complex))
     (directory / "needy.py").write_text(NEEDY)
+    (directory / "quitting.py").write_text("raise SystemExit(0)  # as a script without a guard does")
 
 
 def free_port() -> int:

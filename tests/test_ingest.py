@@ -1,4 +1,4 @@
-"""Ingest from a source to a published wavefunction: every point by another road, bad input, and names in use."""
+"""Ingest from a source to a published wavefunction: every point by another road, and names in use."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from loads import (
     check_points,
     contents,
     data_key,
+    ingested,
     leave_unfinished,
     plain_fields,
     published,
@@ -33,8 +34,8 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.codec import CODECS
 from qwf_async.engine.events import Event, Progress
-from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused, UsageError
-from qwf_async.grid import Box, Grid, Order
+from qwf_async.errors import DamagedData, Refused
+from qwf_async.grid import Box, Grid
 from qwf_async.source import Source
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
@@ -67,11 +68,6 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
 SHAPES = [(1500,), (40, 37), (2, 9, 11, 10), (1, 1, 1), (30, 1, 1, 70), (1, 3, 1, 1100)]
 
 
-async def load(server: Server, source: Source, **options: Any) -> qwf_async.Report:
-    async with qwf_async.connect(server.url) as store:
-        return await qwf_async.ingest(source, store, "psi", **options)
-
-
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_every_point_of_every_source_is_stored(
@@ -79,7 +75,7 @@ async def test_every_point_of_every_source_is_stored(
 ) -> None:
     source = SOURCES[kind](tmp_path)
     try:
-        report = await load(each_server, source, codec=codec)
+        report = await ingested(each_server, source, codec=codec)
         psi = source.read(source.grid.whole)
     finally:
         source.close()
@@ -99,7 +95,7 @@ async def test_grids_of_every_dimension_are_stored_in_ragged_chunks(
     server: Server, shape: tuple[int, ...], order: str
 ) -> None:
     source = sources.array(np.asarray(wave(*shape), order="F" if order == "F" else "C"))
-    await load(server, source)
+    await ingested(server, source)
     check_points(server, source.psi)
 
 
@@ -107,7 +103,7 @@ async def test_chunks_of_the_usual_size_are_stored(server: Server, monkeypatch: 
     monkeypatch.undo()  # three chunks of 65,536 points, whose fields have three numbers of digits
     psi = wave(1, 12, 128, 128)
     events = Events()
-    report = await load(server, sources.array(psi), hooks=(events,), verify=True)
+    report = await ingested(server, sources.array(psi), hooks=(events,), verify=True)
     check_points(server, psi)
     assert [event.points for event in events.progress] == [0, 65_536, 131_072, 196_608]
     assert report.verified
@@ -117,7 +113,7 @@ async def test_the_report_says_what_was_done(server: Server) -> None:
     psi = wave(2, 10, 10, 10)
     grid = Grid.cube(10, box=5.0, frames=2, dt=0.1)
     events = Events()
-    report = await load(server, sources.array(psi, grid), hooks=(events,), writers=3)
+    report = await ingested(server, sources.array(psi, grid), hooks=(events,), writers=3)
     assert report.name == "psi"
     assert report.generation == published(server)
     assert (report.layout, report.codec, report.shape, report.points) == (
@@ -137,7 +133,7 @@ async def test_the_report_says_what_was_done(server: Server) -> None:
 
 async def test_hooks_see_the_points_grow_to_the_total(server: Server) -> None:
     events, others = Events(), Events()
-    await load(server, sources.array(wave(7, 10, 10, 10)), hooks=(events, others))
+    await ingested(server, sources.array(wave(7, 10, 10, 10)), hooks=(events, others))
     assert [event.points for event in events.progress] == [1000 * n for n in range(8)]
     assert {event.total for event in events.progress} == {7000}
     sent = [event.bytes_sent for event in events.progress]
@@ -154,7 +150,7 @@ async def test_the_rate_is_never_above_the_cap(server: Server) -> None:
             moments.append((anyio.current_time(), event.points))
 
     psi = wave(10, 10, 10, 10)
-    await load(server, sources.array(psi), max_rate=rate, hooks=(hook,))
+    await ingested(server, sources.array(psi), max_rate=rate, hooks=(hook,))
     begun = moments[0][0]
     assert len(moments) == 11
     for moment, points in moments[1:]:  # a slow machine is only later: this cannot fail by chance
@@ -162,107 +158,10 @@ async def test_the_rate_is_never_above_the_cap(server: Server) -> None:
     check_points(server, psi)
 
 
-def with_value(value: complex) -> Source:
-    """Good but for one point, in the last chunk."""
-    psi = wave(6, 10, 10, 10)
-    psi[5, 7, 8, 9] = value
-    return sources.array(psi)
-
-
-class Odd:
-    """A source that breaks its promise once it is read at t ≥ 4."""
-
-    spec = "odd"
-    order: Order = "C"
-    grid = Grid(shape=(6, 10, 10, 10))
-
-    def __init__(self, spoil: Callable[[NDArray[Any]], Any]) -> None:
-        self.spoil = spoil
-
-    def read(self, box: Box) -> Any:
-        good = np.ones(box.shape, complex)
-        return self.spoil(good) if box.start[0] >= 4 else good
-
-    def fingerprint(self) -> str:
-        return "odd"
-
-    def close(self) -> None:
-        pass
-
-
-def divide(psi: NDArray[Any]) -> Any:
-    raise ZeroDivisionError("by nothing\nat all")
-
-
-def refuse(psi: NDArray[Any]) -> Any:
-    raise InvalidInput("the file is truncated")
-
-
-BAD: dict[str, tuple[Source, dict[str, Any], str]] = {
-    "NaN": (with_value(complex(np.nan, 0)), {}, "t = 5, x = 7, y = 8, z = 9"),
-    "infinity": (with_value(complex(0, -np.inf)), {}, "t = 5, x = 7, y = 8, z = 9"),
-    "norm": (with_value(1e200), {}, "too large for a float64"),
-    "complex64": (with_value(1e39), {"codec": "c8"}, "too large for complex64"),
-    "real": (Odd(lambda psi: psi.real), {}, "float64"),
-    "flat": (Odd(lambda psi: psi.reshape(-1)), {}, "shape (1000,)"),
-    "less": (Odd(lambda psi: psi[:, 1:]), {}, "shape (1, 9, 10, 10)"),
-    "fails": (Odd(divide), {}, "odd cannot be read: ZeroDivisionError: by nothing"),
-    "refuses": (Odd(refuse), {}, "the file is truncated"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD)
-async def test_bad_data_is_named_and_leaves_nothing_behind(each_server: Server, kind: str) -> None:
-    ask(each_server, "SET", "another's", "value")
-    async with qwf_async.connect(each_server.url) as store:
-        await qwf_async.ingest(sources.array(wave(1, 5, 5, 5)), store, "other")
-    before = contents(each_server)
-    source, options, message = BAD[kind]
-    error = await refusal(source, each_server, **options)
-    assert isinstance(error, InvalidInput)
-    assert message in str(error)
-    assert contents(each_server) == before
-
-
-async def test_bad_data_leaves_what_it_was_to_replace(server: Server) -> None:
-    await load(server, sources.array(wave(2, 5, 5, 5)))
-    before = contents(server)
-    assert isinstance(await refusal(with_value(np.nan), server, overwrite=True), InvalidInput)
-    assert contents(server) == before
-
-
-async def test_what_is_not_finite_is_stored_as_it_is_if_allowed(server: Server) -> None:
-    psi = wave(6, 10, 10, 10)
-    psi[0, 0, 0, 0], psi[5, 9, 9, 9] = complex(np.nan, np.inf), complex(-np.inf, -0.0)
-    report = await load(server, sources.array(psi, Grid.cube(10, box=5.0, frames=6)), allow_nonfinite=True)
-    check_points(server, psi)
-    assert report.norm is not None
-    assert not np.isfinite(report.norm)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "kind"),
-    [
-        ("a b", {}, InvalidInput),
-        ("", {}, InvalidInput),
-        ("psi", {"codec": "c32"}, UsageError),
-        ("psi", {"layout": "heap"}, UsageError),
-        ("psi", {"resume": True, "discard": True}, UsageError),
-    ],
-)
-async def test_a_request_that_makes_no_sense_writes_nothing(
-    server: Server, name: str, options: dict[str, Any], kind: type[QwfError]
-) -> None:
-    async with qwf_async.connect(server.url) as store:
-        with pytest.raises(kind):
-            await qwf_async.ingest(sources.array(wave(1, 5, 5, 5)), store, name, **options)
-    assert contents(server) == {}
-
-
 @pytest.mark.parametrize("codec", CODECS)
 async def test_verification_passes_what_is_right(each_server: Server, codec: str) -> None:
     psi = wave(3, 11, 10, 12)
-    report = await load(each_server, sources.array(psi), codec=codec, verify=True)
+    report = await ingested(each_server, sources.array(psi), codec=codec, verify=True)
     assert report.verified
     check_points(each_server, psi, codec=codec)
 
@@ -291,7 +190,7 @@ async def test_verification_finds_what_was_altered_and_resuming_repairs_it(
     assert "first: chunk 2" in str(error)
     assert "--resume" in str(error)
     assert published(each_server) is None
-    report = await load(each_server, sources.array(psi), resume=True, verify=True)
+    report = await ingested(each_server, sources.array(psi), resume=True, verify=True)
     assert report.resumed_chunks == 5
     check_points(each_server, psi)
     check_alone(each_server)
@@ -304,7 +203,7 @@ async def test_a_resumed_load_is_finished_without_sending_again_what_is_there(ea
     read: list[int] = []
     events = Events()
     source = Watched(source=sources.array(psi), before=lambda box: read.append(box.start[0]))
-    report = await load(each_server, source, resume=True, hooks=(events,))
+    report = await ingested(each_server, source, resume=True, hooks=(events,))
     assert read == [3, 4, 5]
     assert report.resumed_chunks == 3
     assert [event.points for event in events.progress] == [3000, 4000, 5000, 6000]
@@ -327,20 +226,20 @@ async def test_an_unfinished_load_is_refused_resumed_or_discarded(server: Server
     error = await refusal(sources.array(psi), server, resume=True, codec="c8")
     assert "differs in codec: stored c16, given c8" in str(error)
     assert contents(server) == left
-    await load(server, sources.array(other), discard=True)
+    await ingested(server, sources.array(other), discard=True)
     check_points(server, other)
     check_alone(server)
 
 
 async def test_a_name_that_exists_is_kept_unless_it_is_to_be_overwritten(server: Server) -> None:
     psi = wave(2, 10, 10, 10)
-    await load(server, sources.array(psi))
+    await ingested(server, sources.array(psi))
     before = contents(server)
     error = await refusal(sources.array(psi), server)
     assert isinstance(error, Refused)
     assert "exists already: --overwrite" in str(error)
     assert isinstance(await refusal(sources.array(psi + 1), server, resume=True), Refused)
-    report = await load(server, sources.array(psi), resume=True)
+    report = await ingested(server, sources.array(psi), resume=True)
     assert report.already
     assert (report.generation, report.bytes_sent) == (published(server), 0)
     assert contents(server) == before
@@ -350,7 +249,7 @@ async def test_readers_keep_the_old_until_the_new_is_published_and_then_it_is_sw
     each_server: Server,
 ) -> None:
     old, new = wave(2, 10, 10, 10), wave(4, 10, 10, 10, seed=1)
-    await load(each_server, sources.array(old))
+    await ingested(each_server, sources.array(old))
     first = published(each_server)
     halted, go_on = threading.Event(), threading.Event()
 
@@ -378,10 +277,10 @@ async def test_readers_keep_the_old_until_the_new_is_published_and_then_it_is_sw
 
 async def test_resuming_inherits_what_the_load_was_to_overwrite(server: Server) -> None:
     old, new = wave(2, 10, 10, 10), wave(4, 10, 10, 10, seed=1)
-    await load(server, sources.array(old))
+    await ingested(server, sources.array(old))
     await leave_unfinished(server, sources.array(new), 2000, overwrite=True)
     check_points(server, old)
-    await load(server, sources.array(new), resume=True)
+    await ingested(server, sources.array(new), resume=True)
     check_points(server, new)
     check_alone(server)
 

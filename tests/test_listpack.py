@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any
 
 import hiredis
@@ -25,13 +26,18 @@ firsts = st.sampled_from([0, 7, 8, 9, 10, 98, 99, 100, 998, 99_997, 123_456_789]
 sizes = st.one_of(st.integers(1, 4 * BUCKET), st.sampled_from([1, 127, 128, 129, 256]))
 
 
+@cache
+def crc_of_byte(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x95AC9329AC4BC9B5 if byte & 1 else 0)
+    return byte
+
+
 def crc64(data: bytes) -> int:
-    """CRC-64/REDIS, a bit at a time: the Jones polynomial, reflected, no inversion."""
+    """CRC-64/REDIS: the Jones polynomial, reflected, no inversion."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x95AC9329AC4BC9B5 if crc & 1 else 0)
+        crc = crc >> 8 ^ crc_of_byte((crc ^ byte) & 0xFF)
     return crc
 
 
@@ -110,17 +116,7 @@ def test_restore_requests_are_the_plain_twin_byte_for_byte(
             assert (command, ttl, replace) == (b"RESTORE", b"0", b"REPLACE")
             assert key == part.key_of(number)
             found[key] = dump
-    # The CRC of the twin is a loop over bits: of the first and the last bucket, and the bodies of all.
-    twin = plain_buckets(first, values)
-    assert found.keys() == twin.keys()
-    for key, fields in twin.items():
-        body = b"\x10" + found[key][1 : -len(plain_listpack(fields)) - 10 or None]
-        assert found[key].startswith(b"\x10")
-        assert plain_listpack(fields) + b"\x0a\x00" == found[key][-len(plain_listpack(fields)) - 10 : -8], (
-            body
-        )
-    for key in (min(found), max(found)):
-        assert found[key] == plain_dump(twin[key])
+    assert found == {key: plain_dump(fields) for key, fields in plain_buckets(first, values).items()}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -133,7 +129,7 @@ def test_both_ways_leave_the_same_on_the_server(each_server: Server, points: int
             (part,) = requests(BASE, 99, values, template, Slabs())
             ((command, *arguments),) = parsed(part)
             client.delete(BASE + b":b99")
-            client.execute_command(command.decode(), *arguments)  # type: ignore[no-untyped-call] # untyped in redis-py
+            client.execute_command(command.decode(), *arguments)
             held.append(
                 (
                     list(client.hgetall(BASE + b":b99").items()),

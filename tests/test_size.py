@@ -10,6 +10,7 @@ import pytest
 import redis
 from conftest import Server
 
+from qwf_async.layout import Form
 from qwf_async.layout import size as model
 
 SIZES = {
@@ -45,6 +46,52 @@ def test_prediction_is_what_the_server_takes(each_server: Server, value_bytes: i
     highest = model.hash_bytes(done, names / done, value_bytes, server=software, peak=True)
     assert 0.97 * peak < highest < 1.2 * peak
     assert highest > 1.02 * predicted  # the doubling left a peak behind, or this tests nothing
+
+
+def taken_by(server: Server, hashes: dict[str, dict[str, bytes]]) -> int:
+    """Growth of `used_memory` by these hashes, each written with one command."""
+    with server.plain as client:
+        # A hash of every size first: from then on the connection has its buffers.
+        client.hset("warm", mapping=next(iter(hashes.values())))
+        wait_until_freed(client)
+        before = used_memory(client)
+        for key, fields in hashes.items():
+            client.hset(key, mapping=fields)
+        return used_memory(client) - before
+
+
+@pytest.mark.parametrize("entries", [128, 64])
+@pytest.mark.parametrize("codec", ["c16", "c8"])
+def test_prediction_of_packed_is_what_the_server_takes(
+    each_own_server: Server, codec: str, entries: int
+) -> None:
+    with each_own_server.plain as client:
+        client.config_set("hash-max-listpack-entries", entries)
+    value = b"v" * (16 if codec == "c16" else 8)
+    bucket = {str(field): value for field in range(128)}
+    hashes = {f"qwf:psi:0123456789abcdef:b{number}": bucket for number in range(3000)}
+    taken = taken_by(each_own_server, hashes)
+    form = Form(layout="packed", codec=codec, shape=(1, 3000, 128, 1))
+    predicted = model.predicted_bytes(form, each_own_server.software, listpacks=entries == 128)
+    assert 0.95 * taken < predicted < 1.1 * taken
+
+
+@pytest.mark.parametrize("codec", ["c16", "c8"])
+@pytest.mark.parametrize("tile", [(8, 8, 8), (4, 4, 4), (16, 16, 16)])
+def test_prediction_of_tile_is_what_the_server_takes(
+    each_own_server: Server, codec: str, tile: tuple[int, int, int]
+) -> None:
+    value = bytes(tile[0] ** 3 * (16 if codec == "c16" else 8))
+    side = 128
+    counts = [range(side // size) for size in tile]
+    hashes = {
+        f"qwf:psi:0123456789abcdef:t0.{i}": {f"c/0/{i}/{j}/{k}": value for j, k in product(*counts[1:])}
+        for i in counts[0]
+    }
+    taken = taken_by(each_own_server, hashes)
+    form = Form(layout="tile", codec=codec, shape=(1, side, side, side), tile=tile)
+    predicted = model.predicted_bytes(form, each_own_server.software)
+    assert 0.95 * taken < predicted < 1.1 * taken
 
 
 def used_memory(client: redis.Redis) -> int:

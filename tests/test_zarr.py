@@ -1,8 +1,7 @@
-"""Stored wavefunctions through zarr, xarray and dask, and Zarr's own tests of a store."""
+"""Stored wavefunctions through zarr, xarray and dask."""
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 import signal
@@ -14,82 +13,28 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-import dask.array
 import numpy as np
 import pytest
 import xarray
 import zarr
 from conftest import Server
-from hypothesis import given
-from hypothesis import strategies as st
 from loads import ask, published, wave
-from numpy.typing import NDArray
-from zarr.abc.store import (
-    ByteRequest,
-    OffsetByteRequest,
-    RangeByteRequest,
-    SuffixByteRequest,
-)
-from zarr.core.buffer import Buffer, cpu, default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.testing.store import StoreTests
+from zarrs import PROTOTYPE, dask_array, ingested, opened, put, reads, tile_key
 
 import qwf_async
-from qwf_async import Axis, DamagedData, Grid, InvalidInput, Refused, UsageError, Wavefunction
+from qwf_async import Axis, DamagedData, Grid, InvalidInput, Refused, UsageError
 from qwf_async.zarr_store import ZarrStore, open_store
-from qwf_async.zarr_store.hierarchy import Array, Hierarchy
 
 pytestmark = pytest.mark.anyio
 
 LAYOUTS = ("flat", "packed", "tile")
-PROTOTYPE = default_buffer_prototype()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _zarr_loop() -> None:
     """Zarr's event loop, which stays: started before what a test leaves open is counted."""
     sync(anyio.lowlevel.checkpoint())
-
-
-async def ingested(
-    server: Server, psi: NDArray[Any], name: str = "psi", grid: Grid | None = None, **options: Any
-) -> Wavefunction:
-    """ψ stored and opened; the connections are closed again."""
-    async with qwf_async.connect(server.url) as store:
-        await qwf_async.ingest(qwf_async.sources.array(psi, grid), store, name, **options)
-        return await store.open(name)
-
-
-def put(server: Server, psi: NDArray[Any], name: str = "psi", **options: Any) -> ZarrStore:
-    async def work() -> Wavefunction:
-        return await ingested(server, psi, name, **options)
-
-    return ZarrStore(anyio.run(work))
-
-
-def opened(store: ZarrStore) -> zarr.Array[Any]:
-    array = zarr.open(store)["psi"]
-    assert isinstance(array, zarr.Array)
-    return array
-
-
-def dask_array(store: ZarrStore) -> Any:
-    return dask.array.from_zarr(opened(store))  # type: ignore[no-untyped-call] # untyped in dask
-
-
-def reads(server: Server) -> dict[str, int]:
-    """Commands since CONFIG RESETSTAT that read hashes, with how often they were called."""
-    with server.plain as client:
-        statistics = client.info("commandstats")
-    return {
-        name.removeprefix("cmdstat_"): entry["calls"]
-        for name, entry in statistics.items()
-        if name.startswith("cmdstat_h")
-    }
-
-
-def tile_key(server: Server, t: int, i: int) -> str:
-    return f"qwf:psi:{published(server)}:t{t}.{i}"
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -176,8 +121,7 @@ def test_an_unknown_spacing_gives_indices_without_a_unit(server: Server) -> None
 def test_long_axes_have_coordinates_in_chunks(server: Server) -> None:
     grid = Grid(shape=(1, 70_000, 1, 1), axes=(Axis(), Axis(origin=1, step=0.5, unit="bohr"), Axis(), Axis()))
     with put(server, np.ones(70_000, complex), grid=grid, layout="tile") as store:
-        x = zarr.open(store)["x"]
-        assert isinstance(x, zarr.Array)
+        x = opened(store, "x")
         assert x.chunks == (65_536,)
         np.testing.assert_array_equal(x[:], 1 + 0.5 * np.arange(70_000))
 
@@ -191,7 +135,7 @@ def test_attributes_say_what_it_is(server: Server) -> None:
     assert attributes == {
         "name": "psi",
         "generation": published(server),
-        "source": "array of complex128, shape (4, 4, 4)",
+        "source": "array of complex128, shape (1, 4, 4, 4)",
         "norm": 8.0,
         "convention_index": "t,x,y,z",
         "convention_units": "hartree",
@@ -326,6 +270,34 @@ async def test_zarr_can_be_used_asynchronously(server: Server) -> None:
             await array.getitem(slice(None))
 
 
+async def test_closing_ends_what_is_being_read(own_server: Server) -> None:
+    store = ZarrStore(await ingested(own_server, wave(4, 4, 4), layout="tile"))
+    assert own_server.process is not None
+    own_server.process.send_signal(signal.SIGSTOP)
+
+    async def read() -> None:
+        with pytest.raises(Refused, match="psi was closed while it was read"):
+            await store.get("psi/c/0/0/0/0", PROTOTYPE)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        sync(anyio.lowlevel.checkpoint())  # by then Zarr's loop has begun what it was asked before
+        store.close()
+
+
+def test_after_a_failure_nothing_goes_on_behind_a_closed_store(server: Server) -> None:
+    psi = wave(64, 64, 4)
+    with put(server, psi, layout="tile", tile=(2, 2, 2)) as store:
+        ask(server, "HDEL", tile_key(server, 0, 0), "c/0/0/0/0")
+        with pytest.raises(DamagedData):
+            opened(store)[:]
+    ask(server, "CONFIG", "RESETSTAT")
+    with pytest.raises(Refused, match="was closed: open it again"):
+        sync(store.get("psi/c/0/1/1/1", PROTOTYPE))
+    assert reads(server) == {}
+
+
 async def test_reading_can_be_cancelled(own_server: Server) -> None:
     with ZarrStore(await ingested(own_server, wave(4, 4, 4), layout="tile")) as store:
         assert own_server.process is not None
@@ -378,239 +350,3 @@ def test_zarr_cannot_write(server: Server, mode: Any) -> None:
         assert server.contents() == before
         with pytest.raises(UsageError, match="read only"):
             ZarrStore(anyio.run(lambda: ingested(server, wave(4), "other")), read_only=False)
-
-
-shapes = st.lists(st.integers(1, 25), min_size=4, max_size=4)
-
-
-@st.composite
-def hierarchies(draw: st.DrawFn) -> Hierarchy:
-    def array(shape: list[int], chunk: list[int]) -> Array:
-        pairs = zip(shape, chunk, strict=True)
-        return Array(
-            shape=tuple(shape),
-            chunk=tuple(min(n, c + 2) for n, c in pairs),
-            dtype=np.dtype("<c16"),
-            dimensions=tuple("txyz"[: len(shape)]),
-        )
-
-    shape, chunk = draw(shapes), draw(shapes)
-    arrays = {"x": array(shape[1:2], chunk[1:2]), "psi": array(shape, chunk)}
-    return Hierarchy(arrays=arrays, attributes={})
-
-
-def twin_keys(hierarchy: Hierarchy) -> set[str]:
-    """Every key, from what the Zarr specification says of the metadata."""
-    keys = {"zarr.json"}
-    for name in hierarchy.arrays:
-        keys.add(f"{name}/zarr.json")
-        document = json.loads(hierarchy.document(f"{name}/zarr.json") or b"")
-        chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
-        counts = [math.ceil(n / c) for n, c in zip(document["shape"], chunk, strict=True)]
-        keys |= {f"{name}/c/" + "/".join(map(str, place)) for place in np.ndindex(*counts)}
-    return keys
-
-
-@given(hierarchies(), st.data())
-def test_listing_is_that_of_all_keys(hierarchy: Hierarchy, data: st.DataObject) -> None:
-    keys = twin_keys(hierarchy)
-    listed = list(hierarchy.keys(""))
-    assert len(listed) == len(keys)
-    assert set(listed) == keys
-    key = data.draw(st.sampled_from(sorted(keys)))
-    prefix = key[: data.draw(st.integers(0, len(key)))]
-    assert set(hierarchy.keys(prefix)) == {key for key in keys if key.startswith(prefix)}
-    folder = "/".join(key.split("/")[: data.draw(st.integers(0, 6))])
-    inside = {key for key in keys if key.startswith(f"{folder}/" if folder else "")}
-    children = {key[len(folder) :].lstrip("/").split("/")[0] for key in inside}
-    assert sorted(hierarchy.children(folder)) == sorted(hierarchy.children(folder + "/")) == sorted(children)
-
-
-@given(hierarchies())
-def test_there_is_nothing_under_other_keys(hierarchy: Hierarchy) -> None:
-    keys = twin_keys(hierarchy)
-    assert all(hierarchy.document(key) or hierarchy.chunk(key) for key in keys)
-    last = "/".join(str(n - 1) for n in hierarchy.arrays["psi"].counts)
-    past = "/".join(str(n) for n in hierarchy.arrays["psi"].counts)
-    for key in (
-        "", "/", "psi", "psi/", "psi/c", f"psi/c/{past}", f"psi/c/{last}/", f"psi/c/{last}/0", f"psi/{last}",
-        f"psi/c/0{last}", f"psi/c/-{last}", f"psi/c/{'9' * 5000}/0/0/0", "psi/c/٠/0/0/0", "x/c/", "phi/c/0",
-        "zarr.json/", "c/0", "psi/.zarray", "psi/zarr.json/c",
-    ):  # fmt: skip
-        assert hierarchy.document(key) is None
-        assert hierarchy.chunk(key) is None
-
-
-CHUNK = "psi/c/0/100/0/10"
-OTHER = "psi/c/0/100/0/11"
-DATA = bytes(range(16))
-
-
-class TestZarrSuite(StoreTests[ZarrStore, Buffer]):
-    """Zarr's own tests of a store, those that apply to one that is read only.
-
-    Their data is put on the server behind the store's back. Tiles of one point take any 16
-    bytes as a value; the suite's own keys and values of other lengths cannot be, so its
-    parameters are replaced by ours. Not taken over (below the class) is what writes through
-    the store, or puts in keys of its own choice: what it asks of listing, existence, emptiness
-    and JSON is asked above and at the end of the class of the keys that there are.
-    """
-
-    store_cls = ZarrStore
-    buffer_cls = cpu.Buffer
-    server: Server
-
-    @pytest.fixture
-    def store_kwargs(self, server: Server) -> dict[str, Any]:
-        self.server = server
-        psi = wave(1, 101, 1, 12)
-        return {"psi": anyio.run(lambda: ingested(server, psi, layout="tile", tile=(1, 1, 1)))}
-
-    @pytest.fixture
-    def store_not_open(self, store_kwargs: dict[str, Any]) -> Any:
-        with ZarrStore(**store_kwargs) as store:
-            yield store
-
-    @pytest.fixture
-    def store(self, open_kwargs: dict[str, Any]) -> Any:
-        with sync(ZarrStore.open(**open_kwargs)) as store:
-            yield store
-
-    async def set(self, store: ZarrStore, key: str, value: Buffer) -> None:
-        _, field = key.split("/", 1)
-        _, t, i, _, _ = field.split("/")
-        assert ask(self.server, "HSET", tile_key(self.server, int(t), int(i)), field, value.to_bytes()) == 0
-
-    async def get(self, store: ZarrStore, key: str) -> Buffer:
-        raise NotImplementedError  # asked for by tests of writing only
-
-    def test_store_repr(self, store: ZarrStore) -> None:
-        assert repr(store) == f"ZarrStore('{self.server.url}/qwf:psi:{published(self.server)}')"
-
-    def test_store_supports_writes(self, store: ZarrStore) -> None:
-        assert not store.supports_writes
-        assert not store.supports_deletes
-
-    def test_store_supports_listing(self, store: ZarrStore) -> None:
-        assert store.supports_listing
-
-    def test_store_read_only(self, store: ZarrStore) -> None:
-        assert store.read_only
-        assert store.with_read_only(True) == store
-        with pytest.raises(AttributeError):
-            store.read_only = False  # type: ignore[misc] # that it is one is what is tested
-
-    async def test_serializable_store(self, store: ZarrStore) -> None:
-        await self.set(store, CHUNK, cpu.Buffer.from_bytes(DATA))
-        with pickle.loads(pickle.dumps(store)) as copy:  # noqa: S301 # our own, made here
-            assert copy == store
-            assert copy.read_only == store.read_only
-            assert (await copy.get(CHUNK, PROTOTYPE)).to_bytes() == DATA
-
-    async def test_store_open_read_only(self, open_kwargs: dict[str, Any]) -> None:
-        await super().test_store_open_read_only(open_kwargs, True)
-
-    @pytest.mark.parametrize("key", [CHUNK, OTHER])
-    @pytest.mark.parametrize("data", [DATA])
-    @pytest.mark.parametrize(
-        "byte_range",
-        [None, RangeByteRequest(1, 4), RangeByteRequest(10, 99), OffsetByteRequest(1), SuffixByteRequest(3),
-         SuffixByteRequest(99)],
-    )  # fmt: skip
-    async def test_get(self, store: ZarrStore, key: str, data: bytes, byte_range: ByteRequest | None) -> None:
-        await super().test_get(store, key, data, byte_range)  # type: ignore[arg-type] # None is one of Zarr's
-
-    async def test_get_not_open(self, store_not_open: ZarrStore) -> None:
-        assert not store_not_open._is_open
-        await self.test_get(store_not_open, CHUNK, DATA, None)
-
-    async def test_get_raises(self, store: ZarrStore) -> None:
-        with pytest.raises((ValueError, TypeError), match=r"Unexpected byte_range, got.*"):
-            await store.get(CHUNK, PROTOTYPE, byte_range=(0, 2))  # type: ignore[arg-type] # what is tested
-
-    @pytest.mark.parametrize(
-        "key_ranges",
-        [
-            [],
-            [(CHUNK, RangeByteRequest(0, 2))],
-            [(CHUNK, RangeByteRequest(0, 2)), (OTHER, None)],
-            [(CHUNK, SuffixByteRequest(2)), (OTHER, OffsetByteRequest(2)), (CHUNK, RangeByteRequest(2, 9))],
-        ],
-    )
-    async def test_get_partial_values(
-        self, store: ZarrStore, key_ranges: list[tuple[str, ByteRequest]]
-    ) -> None:
-        await super().test_get_partial_values(store, key_ranges)
-
-    @pytest.mark.parametrize("key", [CHUNK, OTHER])
-    @pytest.mark.parametrize("data", [DATA])
-    async def test_getsize(self, store: ZarrStore, key: str, data: bytes) -> None:
-        await super().test_getsize(store, key, data)
-
-    async def test_getsize_prefix(self, store: ZarrStore) -> None:
-        assert await store.getsize_prefix("psi/c/0/100/") == 12 * 16
-        assert await store.getsize_prefix("psi/") == 101 * 12 * 16 + await store.getsize("psi/zarr.json")
-
-    async def test_get_many(self, store: ZarrStore) -> None:
-        keys = [CHUNK, OTHER, "zarr.json", "y/c/0", "nothing"]
-        for key, data in ((CHUNK, DATA), (OTHER, DATA[::-1])):
-            await self.set(store, key, cpu.Buffer.from_bytes(data))
-        found = {key: value async for key, value in store._get_many((key, PROTOTYPE, None) for key in keys)}
-        values = [value and value.to_bytes() for value in found.values()]
-        assert list(found) == keys
-        assert values[:2] == [DATA, DATA[::-1]]
-        assert values[3:] == [bytes(8), None]
-
-    async def test_exists(self, store: ZarrStore) -> None:
-        assert not await store.exists("foo")
-        assert not await store.exists("psi")
-        assert await store.exists("psi/zarr.json")
-        assert await store.exists(CHUNK)
-
-    async def test_is_empty(self, store: ZarrStore) -> None:
-        assert not await store.is_empty("")
-        assert not await store.is_empty("psi")
-        assert not await store.is_empty("psi/c/0/100/")
-        assert await store.is_empty("ps")
-        assert await store.is_empty("spam/")
-
-    async def test_list(self, store: ZarrStore) -> None:
-        keys = [key async for key in store.list()]
-        assert len(keys) == len(set(keys)) == 1 + 5 + 4 + 101 * 12
-        assert [key async for key in store.list_prefix("")] == keys
-        for key in keys:
-            assert await store.exists(key)
-
-    async def test_list_dir(self, store: ZarrStore) -> None:
-        async def inside(folder: str) -> set[str]:
-            return {name async for name in store.list_dir(folder)}
-
-        assert await inside("") == {"psi", "t", "x", "y", "z", "zarr.json"}
-        assert await inside("psi") == {"c", "zarr.json"}
-        assert await inside("psi/c/0/100/0/") == set(map(str, range(12)))
-        assert await inside("spam") == set()
-
-    async def test_get_bytes(self, store: ZarrStore) -> None:
-        document = await store._get_bytes("psi/zarr.json", prototype=PROTOTYPE)
-        assert json.loads(document) == await store._get_json("psi/zarr.json", prototype=PROTOTYPE)
-        with pytest.raises(FileNotFoundError):
-            await store._get_bytes("nonexistent_key", prototype=PROTOTYPE)
-
-    def test_get_json_sync(self, store: ZarrStore) -> None:
-        document = store._get_json_sync("zarr.json", prototype=PROTOTYPE)
-        assert document["node_type"] == "group"
-        assert document["attributes"]["name"] == "psi"
-
-
-AS_THEY_ARE = {
-    "test_store_supports_partial_writes",
-    "test_store_type",
-    "test_store_eq",
-    "test_store_context_manager",
-    "test_read_only_store_raises",
-    "test_with_read_only_store",
-    "test_getsize_raises",
-}
-for _name in [name for name in vars(StoreTests) if name.startswith("test_")]:
-    if _name not in AS_THEY_ARE and _name not in vars(TestZarrSuite):
-        setattr(TestZarrSuite, _name, None)

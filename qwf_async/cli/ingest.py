@@ -28,7 +28,7 @@ def ingest(
         ),
     ],
     name: Annotated[
-        Text, typer.Option(help="Name to store it under. [default: the source's first word]")
+        Text, typer.Option(help="Name to store it under.", show_default="the source's first word")
     ] = None,
     grid: Grid = None,
     box: Box = None,
@@ -37,12 +37,14 @@ def ingest(
     layout: Annotated[str, typer.Option(help="How it lies in hashes: flat, packed or tile.")] = "flat",
     codec: Annotated[str, typer.Option(help="Form of a value: c16 (lossless), c8 or text10.")] = "c16",
     tile: Annotated[
-        Text, typer.Option(help="Points of a tile, as in 16x16x16. [default: 8x8x8]", show_default=False)
+        Text, typer.Option(help="Points of a tile, as in 16x16x16.", show_default="about 8x8x8")
     ] = None,
     write_mode: Annotated[
         str, typer.Option(help="How packed is written: auto, hset or restore (faster; may be forbidden).")
     ] = "auto",
-    writers: Annotated[int | None, typer.Option(help="Tasks that write at once. [default: 4]", min=1)] = None,
+    writers: Annotated[
+        int | None, typer.Option(help="Tasks that write at once.", min=1, show_default="4")
+    ] = None,
     max_rate: Annotated[
         float | None, typer.Option(help="Points/s at most, on a server that others use.", show_default=False)
     ] = None,

@@ -13,8 +13,9 @@ import anyio.to_thread
 import numpy as np
 
 from ..engine.events import Hook, Progress
+from ..engine.ingest import one_error
 from ..engine.shutdown import shutdown_on_signals
-from ..errors import InvalidInput, QwfError
+from ..errors import InvalidInput
 
 if TYPE_CHECKING:
     from ..selection import Selection
@@ -34,29 +35,18 @@ async def write_npy(path: Path, psi: Wavefunction, selection: Selection, hook: H
         stored += points
         hook(Progress(points=stored, total=selection.points, bytes_sent=stored * psi.dtype.itemsize))
 
-    async def write(beside: Path) -> None:
-        array = await anyio.to_thread.run_sync(_mapped, beside, selection.shape, psi.dtype)
-        await psi.read_selection(selection, array, done=done)
-        await anyio.to_thread.run_sync(array.flush)
-        os.replace(beside, path)
-
-    written, failed = False, None
-    async with shutdown_on_signals(0) as shutdown:
-        with shutdown.scope, _replaced(path) as beside:
-            try:
-                await write(beside)
-                written = True
-            except (
-                QwfError,
-                OSError,
-            ) as error:  # raised below: out of the task group it would come in a group
-                failed = error
-    if isinstance(failed, OSError):
-        raise InvalidInput(f"cannot write {path}: {failed.strerror or failed}") from failed
-    if failed is not None:
-        raise failed
-    if not written:
-        raise shutdown.interrupted(f"{path} was not written")
+    try:
+        with one_error():
+            async with shutdown_on_signals(0) as shutdown:
+                with shutdown.scope, _replaced(path) as beside:
+                    array = await anyio.to_thread.run_sync(_mapped, beside, selection.shape, psi.dtype)
+                    await psi.read_selection(selection, array, done=done)
+                    await anyio.to_thread.run_sync(array.flush)
+                    os.replace(beside, path)
+                    return
+    except OSError as error:
+        raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
+    raise shutdown.interrupted(f"{path} was not written")
 
 
 @contextmanager

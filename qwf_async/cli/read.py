@@ -12,7 +12,6 @@ import typer
 
 from ..errors import InvalidInput, UsageError
 from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
-from .progress import shown_progress
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def cut(
             return await _to_file(psi, selection, out, quiet=quiet)
         if selection.points > PRINTED:
             raise UsageError(
-                f"{selection.points:,} points are too many to print ({PRINTED:,} are not): give -o FILE.npy"
+                f"{selection.points:,} points are more than are printed ({PRINTED:,}): give -o FILE.npy"
             )
         values = (await psi.read_selection(selection)).reshape(-1)
         return {"shape": selection.shape, "re": values.real.tolist(), "im": values.imag.tolist()}
@@ -174,6 +173,7 @@ def export(
 
 async def _to_file(psi: Wavefunction, selection: Any, out: Path, *, quiet: bool) -> dict[str, Any]:
     from .npyfile import write_npy
+    from .progress import shown_progress
 
     begun = time.monotonic()
     with shown_progress(quiet=quiet) as hook:

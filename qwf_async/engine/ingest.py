@@ -142,14 +142,16 @@ async def ingest(
         )
 
     with one_error():
-        async with shutdown_on_signals(store.settings.drain_timeout, enabled=signals) as shutdown:
+        async with shutdown_on_signals(
+            store.settings.drain_timeout, enabled=signals, notify=lambda text: hook(Noted(text=text))
+        ) as shutdown:
             load: Load | Manifest | None = None
             with shutdown.scope:
                 load = await begin()
             if load is None:
-                raise shutdown.interrupted("nothing was begun")
+                raise shutdown.interrupted("nothing was stored yet: run the same command with --resume")
             if isinstance(load, Manifest):
-                return _report(load, name, durability=(await store.facts()).durability, already=True)
+                return Report.of(load, name, durability=(await store.facts()).durability, already=True)
             job = Job(
                 store=store,
                 keys=keys,
@@ -310,7 +312,7 @@ class Job:
         with self._told():
             await self._sweep()
         durability = await until_available(self.store.secure, self.store.settings.deadline)
-        report = _report(manifest, self.keys.name, durability=durability)
+        report = Report.of(manifest, self.keys.name, durability=durability)
         return replace(
             report,
             bytes_sent=self.bytes_sent,
@@ -388,25 +390,3 @@ def one_error() -> Iterator[None]:
         yield
     except BaseExceptionGroup as group:
         raise first_error(group) from group
-
-
-def _report(manifest: Manifest, name: str, *, durability: str, already: bool = False) -> Report:
-    return Report(
-        name=name,
-        generation=manifest.generation,
-        layout=manifest.form.layout,
-        codec=manifest.form.codec,
-        shape=manifest.grid.shape,
-        points=manifest.points,
-        bytes_sent=0,
-        seconds=0.0,
-        points_per_s=0.0,
-        bytes_per_point=None,
-        retries=0,
-        spooled_chunks=0,
-        resumed_chunks=0,
-        verified=False,
-        norm=manifest.norm,
-        durability=durability,
-        already=already,
-    )

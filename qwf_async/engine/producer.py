@@ -57,7 +57,7 @@ class Encoder:
             values = self.source.read(box)
         except QwfError:
             raise
-        except Exception as error:  # the source may be the user's own: it may raise anything
+        except (Exception, SystemExit) as error:  # the source may be the user's own: it may raise anything
             raise InvalidInput(
                 f"{self.source.spec} cannot be read: {type(error).__name__}: {first_line(error)}"
             ) from error

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..grid import Shape4
+from ..manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,29 @@ class Report:
     norm: float | None
     durability: str
     already: bool = False
+
+    @classmethod
+    def of(cls, manifest: Manifest, name: str, *, durability: str, already: bool = False) -> Report:
+        """What the manifest says; the figures of a run are those of one that had nothing to do."""
+        return cls(
+            name=name,
+            generation=manifest.generation,
+            layout=manifest.form.layout,
+            codec=manifest.form.codec,
+            shape=manifest.grid.shape,
+            points=manifest.points,
+            bytes_sent=0,
+            seconds=0.0,
+            points_per_s=0.0,
+            bytes_per_point=None,
+            retries=0,
+            spooled_chunks=0,
+            resumed_chunks=0,
+            verified=False,
+            norm=manifest.norm,
+            durability=durability,
+            already=already,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +23,10 @@ LAST_GRACE: Final = 0.8
 """Seconds after the second signal until the process ends, whatever is under way (a thread in a long read)."""
 
 
+def _nobody(text: str) -> None:
+    """Nobody is to be notified."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Shutdown:
     """What a signal has set going.
@@ -32,6 +36,7 @@ class Shutdown:
     """
 
     drain_timeout: float
+    notify: Callable[[str], None] = _nobody
     stopping: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     signum: int | None = None
@@ -52,6 +57,11 @@ class Shutdown:
         self.signum = signum
         self.stopping.set()
         self.scope.deadline = anyio.current_time() + (self.drain_timeout if self._drains else 0)
+        if self._drains:
+            self.notify(
+                f"stopping: finishing what is on its way, {self.drain_timeout:g} s at most; a second signal ends "
+                "at once; --resume goes on later"
+            )
 
     def interrupted(self, what: str) -> Interrupted:
         """The error to raise after a stop; `what` says how things were left."""
@@ -62,16 +72,19 @@ class Shutdown:
 
 
 @asynccontextmanager
-async def shutdown_on_signals(drain_timeout: float, *, enabled: bool = True) -> AsyncIterator[Shutdown]:
+async def shutdown_on_signals(
+    drain_timeout: float, *, enabled: bool = True, notify: Callable[[str], None] = _nobody
+) -> AsyncIterator[Shutdown]:
     """Run the body so that signals stop it in two stages.
 
     First signal: `stopping` is set, and the scope in which the body does its work is
     cancelled, `drain_timeout` seconds later if it drains. Second: the scope is cancelled
     at once, and the process ends within a second even if a thread would hold it.
+    `notify` is called when draining begins.
 
     The receiver lies outside the scope: inside, it would be gone when the second comes.
     """
-    shutdown = Shutdown(drain_timeout=drain_timeout)
+    shutdown = Shutdown(drain_timeout=drain_timeout, notify=notify)
     if not enabled:
         yield shutdown
         return

@@ -66,9 +66,11 @@ class Flat:
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
         dtype = binary_dtype(self.codec)
         found = list(chain.from_iterable(replies))
+        if len(found) == 1 and dtype is not None and found[0] is not None and len(found[0]) == dtype.itemsize:
+            return np.frombuffer(found[0], dtype).reshape(box.shape)
         values = np.empty(box.shape, dtype or np.complex128)
         begin = 0
-        for block in blocks(box) if len(found) > 1 else [box]:
+        for block in blocks(box):
             some = found[begin : begin + block.points]
             begin += block.points
             if None in some or (dtype is not None and set(map(len, some)) != {dtype.itemsize}):

@@ -76,7 +76,7 @@ class Tile:
         a, b, c = self.tile
         whole = (nt, ni * a, nj * b, nk * c)
         if box.shape != whole:
-            values = np.pad(values, [(0, n - m) for n, m in zip(whole, box.shape, strict=True)])
+            values = self._padded(values, whole)
         stored = self._slabs.take(math.prod(whole) * self.dtype.itemsize).view(self.dtype)
         stored = stored.reshape(nt, ni, nj, nk, a, b, c)
         stored.transpose(0, 1, 4, 2, 5, 3, 6)[...] = values.reshape(nt, ni, a, nj, b, nk, c)
@@ -115,13 +115,14 @@ class Tile:
         return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
-        found = list(chain.from_iterable(replies))
-        if any(value is None or len(value) != self.nbytes for value in found):
+        found, nbytes = list(chain.from_iterable(replies)), self.nbytes
+        if any(value is None or len(value) != nbytes for value in found):
             self._name_damage(box, found)
         if box.points == 1:
             (_, x, y, z), (a, b, c) = box.start, self.tile
             place = (x % a * b + y % b) * c + z % c
-            value: NDArray[Any] = np.frombuffer(found[0], self.dtype, 1, place * self.dtype.itemsize)
+            dtype = self.dtype
+            value: NDArray[Any] = np.frombuffer(found[0], dtype, 1, place * dtype.itemsize)
             return value.reshape(box.shape)
         tiles = self._tiles(box)
         (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
@@ -149,6 +150,14 @@ class Tile:
     @property
     def tiles_a_request(self) -> int:
         return max(1, REQUEST_BYTES // self.nbytes)
+
+    def _padded(self, values: NDArray[Any], shape: Shape4) -> NDArray[Any]:
+        """The values with zeros after them along each axis, as `np.pad` gives them, in memory that is used again."""
+        padded = self._slabs.take(math.prod(shape) * self.dtype.itemsize).view(self.dtype).reshape(shape)
+        for axis, size in enumerate(values.shape):
+            padded[(slice(None),) * axis + (slice(size, None),)] = 0
+        padded[tuple(map(slice, values.shape))] = values
+        return padded
 
     def _hset(self, key: bytes, fields: Sequence[bytes], tiles: Sequence[memoryview]) -> Part:
         buffers: list[Buffer] = []

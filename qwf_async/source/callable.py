@@ -65,7 +65,7 @@ class FunctionSource:
         t, x, y, z = np.ix_(*coordinates)
         try:
             values = np.asarray(self.function(t, x, y, z))
-        except Exception as error:  # the function is the user's: it may raise anything
+        except (Exception, SystemExit) as error:  # the function is the user's: it may raise anything
             raise InvalidInput(f"{self.spec} failed: {type(error).__name__}: {first_line(error)}") from error
         kind = complex_type(values.dtype, self.spec)
         try:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its type if it has none: our messages are one line."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -176,7 +176,7 @@ def _from_module(text: str, points: Grid) -> FunctionSource:
         found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
     except ModuleNotFoundError as error:
         raise InvalidInput(f"{_unknown(text, module)} ({first_line(error)})") from error
-    except Exception as error:  # importing runs the user's code: it may raise anything
+    except (Exception, SystemExit) as error:  # importing runs the user's code: it may raise anything
         raise InvalidInput(
             f"{text} cannot be imported: {type(error).__name__}: {first_line(error)}"
         ) from error

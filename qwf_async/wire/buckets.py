@@ -76,7 +76,7 @@ def requests(
     a partial one.
     """
     full = len(values) // BUCKET
-    for start, stop in digit_spans(first, first + full):
+    for start, stop in digit_spans(first, first + full) if full else ():
         some = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
         yield _alike(base, start, some, template, slabs)
     if rest := len(values) - full * BUCKET:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import anyio
 import numpy as np
 
 from ..errors import DamagedData, Refused
@@ -17,13 +18,17 @@ from .hierarchy import Array, Place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunks:
-    """The chunks of `array`, the ψ of one generation, over one pool, and so on one event loop."""
+    """The chunks of `array`, the ψ of one generation, over one pool, and so on one event loop.
+
+    `under_way` has what is being read, and the event that says that it is over.
+    """
 
     pool: Pool
     keys: Keys
     manifest: Manifest
     layout: Layout
     array: Array
+    under_way: dict[anyio.CancelScope, anyio.Event] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pool: Pool, keys: Keys, manifest: Manifest, array: Array) -> Chunks:
@@ -32,6 +37,23 @@ class Chunks:
 
     async def get(self, place: Place) -> bytes:
         """The bytes of a chunk. Errors as for `ZarrStore.get`."""
+        scope = anyio.CancelScope()
+        self.under_way[scope] = anyio.Event()
+        try:
+            with scope:
+                return await self._read(place)
+        finally:
+            self.under_way.pop(scope).set()
+        raise Refused(f"{self.keys.name} was closed while it was read: open it again")
+
+    async def aclose(self) -> None:
+        """Stop what is under way and close the connections."""
+        for scope, over in list(self.under_way.items()):
+            scope.cancel()
+            await over.wait()
+        await self.pool.aclose()
+
+    async def _read(self, place: Place) -> bytes:
         box = Box(start=shape4(self.array.start(place)), stop=shape4(self.array.stop(place)))
         try:
             return await (self._box(box) if self.manifest.form.tile is None else self._tile(box, place))

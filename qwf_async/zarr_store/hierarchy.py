@@ -161,7 +161,8 @@ class Hierarchy:
         else:
             name, place = self._place(parts)
             if place is not None:
-                yield from map(str, range(*self.arrays[name].counts[len(place) : len(place) + 1] or (0,)))
+                further = self.arrays[name].counts[len(place) :]
+                yield from map(str, range(further[0] if further else 0))
 
     def _place(self, parts: list[str]) -> tuple[str, Place | None]:
         """The array that a path names, and the numbers after its `c`; None if it leads nowhere."""

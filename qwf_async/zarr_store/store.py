@@ -19,7 +19,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 # The loop itself is not offered in public; `sync` alone cannot be awaited from another loop.
 from zarr.core.sync import _get_loop, sync
 
-from ..errors import UsageError
+from ..errors import Refused, UsageError
 from ..manifest import Keys
 from ..settings import Settings
 from ..store import connect, pool_to
@@ -45,8 +45,8 @@ class ZarrStore(Store):
     runs in a thread as long as the process does: `zarr.open`, xarray and dask are there
     anyway, and a `get` from any other loop waits for it. The store has connections of its
     own, opened when first needed, and does not need those that `psi` came from. `close`, or
-    the end of a `with` block, closes them, when no reading is under way; reading opens them
-    again. A pickle holds the address with its password, and no connection.
+    the end of a `with` block, closes them; who opens the store again, as `zarr.open` does,
+    can read again. A pickle holds the address with its password, and no connection.
     """
 
     supports_writes = False
@@ -64,10 +64,15 @@ class ZarrStore(Store):
         self._manifest = psi.manifest
         self._keys = Keys(prefix=self._settings.prefix, name=psi.name)
         self._hierarchy = Hierarchy.of(psi.name, psi.manifest)
+        self._closed = False
         self._opened: tuple[asyncio.AbstractEventLoop, Chunks] | None = None
 
+    async def _open(self) -> None:
+        await super()._open()
+        self._closed = False
+
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_opened": None}
+        return self.__dict__ | {"_is_open": False, "_closed": False, "_opened": None}
 
     def __eq__(self, other: object) -> bool:
         """Whether both read the same generation from the same server."""
@@ -82,16 +87,13 @@ class ZarrStore(Store):
     def with_read_only(self, read_only: bool = False) -> Store:
         if not read_only:
             return super().with_read_only(read_only)  # raises NotImplementedError, as Zarr has it
-        other = copy(self)
-        other._is_open = False
-        return other
+        return copy(self)
 
     def close(self) -> None:
+        """Close the connections. Reading, also what is under way in another thread, then raises Refused."""
         super().close()
-        opened, self._opened = self._opened, None
-        # After a fork the loop is another, and the connections are the parent's.
-        if opened and opened[0] is _get_loop():
-            sync(opened[1].pool.aclose())
+        self._closed = True
+        sync(self._disconnect())
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -100,7 +102,6 @@ class ZarrStore(Store):
 
         Raises DamagedData, Refused or ServerUnavailable if a chunk of ψ cannot be had.
         """
-        self._is_open = True
         value = self._hierarchy.document(key)
         if value is None and (found := self._hierarchy.chunk(key)):
             name, place = found
@@ -154,12 +155,21 @@ class ZarrStore(Store):
 
     async def _fetch(self, place: Place) -> bytes:
         """A chunk of ψ. On Zarr's loop."""
+        if self._closed:  # zarr goes on asking for chunks after one of them failed
+            raise Refused(f"{self} was closed: open it again")
         loop = asyncio.get_running_loop()
         if self._opened is None or self._opened[0] is not loop:
             pool = pool_to(self._address, self._settings)
             chunks = Chunks.of(pool, self._keys, self._manifest, self._hierarchy.arrays[PSI])
             self._opened = (loop, chunks)
         return await self._opened[1].get(place)
+
+    async def _disconnect(self) -> None:
+        """On Zarr's loop, after what was asked of it before."""
+        opened, self._opened = self._opened, None
+        # After a fork the loop is another, and the connections are the parent's.
+        if opened and opened[0] is asyncio.get_running_loop():
+            await opened[1].aclose()
 
 
 def open_store(name: str, url: str | None = None, *, settings: Settings | None = None) -> ZarrStore:

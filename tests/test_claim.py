@@ -1,0 +1,151 @@
+"""The claim of a process on the name it loads: kept, lost while it sleeps, and asked for before each write."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+from conftest import Server
+from loads import (
+    Events,
+    Watched,
+    ask,
+    check_alone,
+    check_points,
+    in_a_thread,
+    ingested,
+    published,
+    refusal,
+    wave,
+    when_stored,
+)
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.engine.gate import Gate
+from qwf_async.engine.stream import BatchStream
+from qwf_async.engine.verify import differing_chunks
+from qwf_async.engine.writer import Writer
+from qwf_async.errors import Refused, ServerUnavailable
+from qwf_async.grid import Box
+from qwf_async.load import LoadTaken
+from qwf_async.wire.batch import Batch
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+
+PSI = wave(12, 10, 10, 10)
+
+
+@pytest.mark.parametrize("rival", ["discards", "resumes", "is still loading"])
+async def test_a_load_that_was_taken_over_meanwhile_is_not_published(server: Server, rival: str) -> None:
+    other = sources.array(wave(3, 10, 10, 10, seed=1) if rival == "discards" else PSI)
+    holding = threading.Event()
+    halted = threading.Event()
+
+    async def take_over() -> None:
+        async with qwf_async.connect(server.url) as store:
+            await qwf_async.ingest(
+                Watched(source=other, before=halt if rival == "is still loading" else lambda _: None),
+                store,
+                "psi",
+                resume=rival != "discards",
+                discard=rival == "discards",
+            )
+
+    def halt(box: Box) -> None:
+        holding.set()
+        assert halted.wait(20)
+
+    def sleep_and_be_robbed() -> None:
+        """This process does not answer until its claim is over and the rival has the load."""
+        while not over(server):
+            time.sleep(0.02)
+        if rival == "is still loading":
+            threads.append(threading.Thread(target=anyio.run, args=(take_over,)))
+            threads[0].start()
+            assert holding.wait(20)
+        else:
+            in_a_thread(take_over)
+
+    threads: list[threading.Thread] = []
+    error = await refusal(
+        sources.array(PSI),
+        server,
+        hooks=(when_stored(4000, sleep_and_be_robbed),),
+        settings={"ownership_ttl": 1.0},
+    )
+    assert isinstance(error, LoadTaken)
+    assert isinstance(error, Refused)
+    assert error.exit_code == 8
+    assert f"taken over by {'process' if threads else 'another process'}" in str(error)
+    for thread in threads:
+        assert published(server) is None
+        halted.set()
+        await anyio.to_thread.run_sync(thread.join)
+    check_points(server, other.psi)
+    check_alone(server)
+
+
+def over(server: Server) -> bool:
+    """Whether the owner's claim on `psi` has run out by the server's clock."""
+    seconds, micros = ask(server, "TIME")
+    deadline = int(ask(server, "HGET", "qwf:{psi}:load", "owner_deadline"))
+    return int(seconds) * 1000 + int(micros) // 1000 > deadline
+
+
+async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
+    log: list[str] = []
+    permits = [None, None, LoadTaken("taken over")]
+
+    class Away:
+        async def write(self, batch: Batch) -> None:
+            log.append("write")
+            raise ServerUnavailable("away")
+
+    async def permit() -> None:
+        log.append("permit")
+        if error := permits.pop(0):
+            raise error
+
+    async def ack(batch: Batch) -> None:
+        log.append("ack")
+
+    writer = Writer(sink=Away(), gate=Gate(), permit=permit, ack=ack, deadline=20.0, hook=Events())
+    stream = BatchStream(1)
+    await stream.send(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0))
+    with pytest.raises(LoadTaken):
+        await writer.run(stream)
+    assert log == ["permit", "write", "permit", "write", "permit"]
+
+
+async def test_an_ingest_that_slept_past_its_claim_goes_on_if_nobody_took_it(server: Server) -> None:
+    def sleep() -> None:
+        while not over(server):
+            time.sleep(0.02)
+
+    await ingested(
+        server, sources.array(PSI), settings={"ownership_ttl": 1.0}, hooks=(when_stored(12_000, sleep),)
+    )
+    check_points(server, PSI)
+
+
+async def test_the_claim_is_kept_while_verifying(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims: list[bool] = []
+
+    async def verify_slowly(*args: Any, **options: Any) -> list[int]:
+        first = ask(server, "HGET", "qwf:{psi}:load", "owner_deadline")
+        with anyio.fail_after(10):
+            while ask(server, "HGET", "qwf:{psi}:load", "owner_deadline") == first:  # noqa: ASYNC110 # the server sets no event
+                await anyio.sleep(0.02)
+        claims.append(over(server))
+        return await differing_chunks(*args, **options)
+
+    monkeypatch.setattr("qwf_async.engine.ingest.differing_chunks", verify_slowly)
+    await ingested(server, sources.array(PSI), settings={"ownership_ttl": 1.0}, verify=True)
+    assert claims == [False]
+    check_points(server, PSI)

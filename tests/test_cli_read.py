@@ -1,0 +1,200 @@
+"""`qwf get`, `slice` and `export` as a user runs them: what they print and write, and what they leave when stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Outcome, Shell
+from conftest import Server, new_server
+from loads import ask, wave
+
+PSI = wave(2, 30, 20, 10)
+FILES = {"psi.npy", "points.txt", "bad.txt", "none.txt"}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Server]]:
+    """A shell, named by QWF_URL a server on which PSI is stored in every layout, and as complex64 in c8."""
+    directory = tmp_path_factory.mktemp("stored")
+    np.save(directory / "psi.npy", PSI)
+    (directory / "points.txt").write_text("1 2 3 1\n\n29,19,9,0\n4 5\n1 2 3 1\n")
+    (directory / "bad.txt").write_text("1 2 3 1\n1 2 three\n")
+    (directory / "none.txt").write_text("\n")
+    for server in new_server("valkey", maxmemory="1gb"):
+        shell = Shell.at(directory, QWF_URL=server.url)
+        for layout in ("flat", "packed", "tile"):
+            assert shell.qwf("ingest", "psi.npy", "--name", layout, "--layout", layout).status == 0
+        assert shell.qwf("ingest", "psi.npy", "--name", "c8", "--layout", "tile", "--codec", "c8").status == 0
+        yield shell, server
+
+
+@pytest.fixture
+def shell(stored: tuple[Shell, Server]) -> Iterator[Shell]:
+    """The shell; after the test only what was there before may be in its directory."""
+    yield stored[0]
+    for path in stored[0].directory.iterdir():
+        if path.name not in FILES:
+            path.unlink()
+
+
+def left(shell: Shell) -> set[str]:
+    return {path.name for path in shell.directory.iterdir()} - FILES
+
+
+def fed(shell: Shell, text: str, *arguments: str) -> Outcome:
+    """`qwf ARGUMENTS` with a text on standard input."""
+    since = time.monotonic()
+    command = [sys.executable, "-m", "qwf_async", *arguments]
+    done = subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd=shell.directory,
+        env=dict(shell.environment),
+        check=False,
+    )
+    return Outcome(status=done.returncode, out=done.stdout, err=done.stderr, seconds=time.monotonic() - since)
+
+
+@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+def test_get_reads_points_of_a_file_in_its_order(shell: Shell, layout: str) -> None:
+    outcome = shell.qwf("get", layout, "--points", "points.txt", "--json")
+    assert (outcome.status, outcome.err) == (0, "")
+    points = json.loads(outcome.out)
+    wanted = [(1, 2, 3, 1), (29, 19, 9, 0), (4, 5, 0, 0), (1, 2, 3, 1)]
+    assert [(p["x"], p["y"], p["z"], p["t"]) for p in points] == wanted
+    for point, (x, y, z, t) in zip(points, wanted, strict=True):
+        value = complex(PSI[t, x, y, z])
+        assert complex(point["re"], point["im"]) == value
+        assert point["modulus"] == pytest.approx(abs(value), rel=1e-15)
+        assert point["density"] == pytest.approx(abs(value) ** 2, rel=1e-15)
+        assert point["phase"] == pytest.approx(np.angle(value), rel=1e-15)
+
+
+def test_get_reads_points_of_standard_input(shell: Shell) -> None:
+    outcome = fed(shell, "1 2 3 1\n4 5\n", "get", "flat", "--points", "-", "--quiet")
+    values = [complex(PSI[1, 1, 2, 3]), complex(PSI[0, 4, 5, 0])]
+    assert outcome.out == "".join(f"{value.real!r},{value.imag!r}\n" for value in values)
+    shown = fed(shell, "1 2 3 1\n", "get", "flat", "--points", "-")
+    assert shown.out.startswith(f"1 2 3 1  {values[0].real!r} {values[0].imag:+}i  |ψ| ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("get", "flat"), 2, "--points"),
+        (("get", "flat", "1", "--points", "points.txt"), 2, "--points"),
+        (("get", "flat", "--points", "bad.txt"), 7, "bad.txt, line 2: '1 2 three' is not x y z t"),
+        (("get", "flat", "--points", "none.txt"), 7, "holds no points"),
+        (("get", "flat", "--points", "absent.txt"), 7, "cannot read points from absent.txt"),
+        (("get", "flat", "30"), 7, "x = 30 is outside"),
+        (("slice", "flat", "0,30"), 7, "x = 30 is outside"),
+        (("slice", "flat", "0,0,0,0,0"), 7, "too many indices"),
+        (("slice", "flat", "a"), 2, "'a' in 'a' is no index"),
+        (("slice", "flat", "1:2:3:4"), 2, "no index"),
+        (("slice", "flat", "0,,1"), 2, "'' in '0,,1' is no index"),
+        (("slice", "flat", "..."), 2, "12,000 points are more than are printed (10,000): give -o FILE.npy"),
+        (("slice", "absent", "0"), 7, "no wavefunction 'absent'"),
+        (("slice", "flat", "0", "-o", "absent/out.npy"), 7, "cannot write absent/out.npy: No such file"),
+        (("export", "absent", "out.npy"), 7, "no wavefunction 'absent'"),
+        (("export", "flat", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_nothing_is_written(
+    shell: Shell, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    outcome = shell.qwf(*arguments)
+    assert (outcome.status, outcome.out) == (status, "")
+    assert words in " ".join(outcome.err.replace("│", " ").split())
+    assert not left(shell)
+
+
+@pytest.mark.parametrize("name", ["flat", "packed", "tile", "c8"])
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("1,10:20,:,5", np.s_[1, 10:20, :, 5]),
+        ("...,-1", np.s_[..., -1]),
+        ("0, ::-3, 1:-1:4", np.s_[0, ::-3, 1:-1:4]),
+        ("1,2,3,4", np.s_[1, 2, 3, 4]),
+        ("0:0", np.s_[0:0]),
+    ],
+)
+def test_slice_writes_what_numpy_selects(shell: Shell, name: str, text: str, index: object) -> None:
+    outcome = shell.qwf("slice", name, text, "-o", "out.npy", "--json")
+    assert (outcome.status, outcome.err) == (0, "")
+    facts = json.loads(outcome.out)
+    wanted = np.asarray(PSI.astype("c8" if name == "c8" else "c16")[index])  # type: ignore[call-overload] # any index
+    found = np.load(shell.directory / "out.npy")
+    assert (facts["file"], tuple(facts["shape"]), facts["dtype"]) == (
+        "out.npy",
+        wanted.shape,
+        found.dtype.name,
+    )
+    assert found.dtype == wanted.dtype
+    assert np.array_equal(found, wanted)
+    assert left(shell) == {"out.npy"}
+
+
+def test_slice_prints_small_parts(shell: Shell) -> None:
+    outcome = shell.qwf("slice", "packed", "--", "-1,4,::7,2")
+    values = PSI[-1, 4, ::7, 2].tolist()
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == "".join(f"{value.real!r},{value.imag!r}\n" for value in values)
+    found = json.loads(shell.qwf("slice", "packed", "0,:2,4,::9", "--json").out)
+    assert found["shape"] == [2, 2]
+    assert found["re"] == PSI[0, :2, 4, ::9].real.reshape(-1).tolist()
+    assert found["im"] == PSI[0, :2, 4, ::9].imag.reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+def test_export_writes_the_whole_and_replaces_only_if_asked(shell: Shell, layout: str) -> None:
+    outcome = shell.qwf("export", layout, "out.npy")
+    assert (outcome.status, outcome.out) == (0, "")
+    assert outcome.lines[-1].startswith("wrote out.npy: 12,000 points (2×30×20×10, complex128)")
+    assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
+    assert shell.qwf("export", layout, "out.npy").status == 7
+    (shell.directory / "out.npy").write_text("something")
+    assert shell.qwf("export", layout, "out.npy", "--overwrite", "--quiet").err == ""
+    assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
+    assert left(shell) == {"out.npy"}
+
+
+def test_export_of_damaged_data_keeps_the_file_that_was_there(tmp_path: Path, server: Server) -> None:
+    shell = Shell.at(tmp_path, QWF_URL=server.url)
+    np.save(tmp_path / "psi.npy", PSI)
+    assert shell.qwf("ingest", "psi.npy", "--layout", "packed").status == 0
+    generation = ask(server, "HGET", "qwf:{psi}:meta", "generation").decode()
+    ask(server, "DEL", f"qwf:psi:{generation}:b5")
+    outcome = shell.qwf("export", "psi", "psi.npy", "--overwrite")
+    assert outcome.status == 5
+    assert f"qwf:psi:{generation}:b5 lacks the field 0" in outcome.err
+    assert np.array_equal(np.load(tmp_path / "psi.npy"), PSI)
+    assert {path.name for path in tmp_path.iterdir()} == {"psi.npy"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_export_that_is_stopped_leaves_nothing_behind(
+    tmp_path: Path, own_server: Server, number: int
+) -> None:
+    shell = Shell.at(tmp_path, QWF_URL=own_server.url)
+    assert shell.qwf("ingest", "gaussian", "--grid", "160", "--layout", "tile").status == 0
+    with shell.begin("export", "gaussian", "out.npy") as begun:
+        end = time.monotonic() + 20
+        while not list(tmp_path.glob(".out.npy.*")):
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        begun.signal(number)
+        outcome = begun.end()
+    assert outcome.status == 128 + number
+    assert "out.npy was not written" in outcome.err
+    assert not list(tmp_path.glob("*.npy*")) + list(tmp_path.glob(".out*"))
