@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from conftest import Server

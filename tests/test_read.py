@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 import qwf_async
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
 from qwf_async.grid import Axis, Grid
+from qwf_async.selection import Selection
 
 pytestmark = pytest.mark.anyio
 SHAPE = (3, 17, 13, 11)
@@ -279,3 +281,31 @@ async def test_one_error_ends_the_reading_of_all_boxes(server: Server) -> None:
         with pytest.raises(QwfError) as caught:
             await held.read[...]
         assert type(caught.value) is DamagedData
+
+
+@layouts
+async def test_memory_is_bounded_by_the_result_and_a_constant(
+    server: Server, tmp_path: Path, layout: str
+) -> None:
+    """The result is a file here: 2,097,152 points, 32 MiB."""
+    grid = Grid.cube(128, box=10)
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(qwf_async.sources.gaussian(grid=grid), store, "psi", layout=layout)
+        held = await store.open("psi")
+        file = np.lib.format.open_memmap(tmp_path / "psi.npy", "w+", held.dtype, grid.shape)
+        before, most, told = anonymous_memory(), 0, 0
+
+        def done(points: int) -> None:
+            nonlocal most, told
+            most, told = max(most, anonymous_memory()), told + points
+
+        await held.read_selection(Selection.of(grid.shape, ...), file, done=done)
+        assert told == grid.points
+        assert most - before < 24 * 2**20
+        assert np.array_equal(file[0, 64], await held.read[0, 64])
+
+
+def anonymous_memory() -> int:
+    """Memory of this process that no file backs, bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))

@@ -13,8 +13,8 @@ import anyio.to_thread
 import numpy as np
 
 from ..engine.events import Hook, Progress
-from ..engine.ingest import one_error
 from ..engine.shutdown import shutdown_on_signals
+from ..engine.unwrap import one_error
 from ..errors import InvalidInput
 
 if TYPE_CHECKING:

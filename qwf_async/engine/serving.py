@@ -12,8 +12,8 @@ from ..errors import ServerUnavailable
 from ..store import Store
 from .events import Hook, Noted, ServerSampled
 from .gate import Gate, Watermarks
-from .ingest import one_error
 from .shutdown import shutdown_on_signals
+from .unwrap import one_error
 from .watchdog import Watchdog
 
 VIEW_EVERY: Final = 1.0
