@@ -227,15 +227,16 @@ class Load:
         no longer ours or if what it was to replace has changed.
         """
         manifest = self.manifest.published(norm)
+        journal = self._keys.journal(manifest.generation)
         replaced = self.overwrites
         for late in (True, False):
             outcome = await self._pool.call(
                 "EVAL", EVEN_IF_FULL + PUBLISH, 4,
-                self._keys.meta, self._keys.load, self._keys.journal(manifest.generation), self._keys.trash,
+                self._keys.meta, self._keys.load, journal, self._keys.trash,
                 self._owner.token, manifest.generation, len(manifest.plan),
                 _generation(replaced), trash_entry(replaced, self._began),
                 *_flat(manifest.to_fields()),
-                doing=f"publishing {self._keys.name} ({self._keys.meta}, {self._keys.trash})",
+                doing=f"publishing {self._keys.name} ({self._keys.meta}, {journal}, {self._keys.trash})",
             )  # fmt: skip
             if outcome != b"late" or not late:
                 break

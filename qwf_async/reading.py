@@ -132,13 +132,14 @@ async def _exchange(
 
     async def fetch() -> list[Any]:
         async with pool.connection() as connection:
-            return await connection.exchange(buffers, requests)
+            replies = await connection.exchange(buffers, requests)
+        for number, reply in enumerate(replies):
+            if isinstance(reply, ResponseError):
+                doing = f"reading {key_of(number)}"
+                raise translate(reply, where=pool.address.shown, doing=doing) from reply
+        return replies
 
-    replies = await until_available(fetch, pool.deadline)
-    for number, reply in enumerate(replies):
-        if isinstance(reply, ResponseError):
-            raise translate(reply, where=pool.address.shown, doing=f"reading {key_of(number)}") from reply
-    return replies
+    return await until_available(fetch, pool.deadline)
 
 
 async def _run(job: Callable[[], T], *, small: bool) -> T:

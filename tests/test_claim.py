@@ -144,7 +144,7 @@ async def test_the_claim_is_kept_while_verifying(server: Server, monkeypatch: py
         claims.append(over(server))
         return await differing_chunks(*args, **options)
 
-    monkeypatch.setattr("qwf_async.engine.ingest.differing_chunks", verify_slowly)
+    monkeypatch.setattr("qwf_async.engine.job.differing_chunks", verify_slowly)
     await ingested(server, sources.array(PSI), settings={"ownership_ttl": 1.0}, verify=True)
     assert claims == [False]
     check_points(server, PSI)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import numpy as np
 import pytest
 from conftest import Server
@@ -272,6 +273,20 @@ async def test_replies_are_never_mixed_after_cancelled_reads(server: Server) -> 
             x = rng.randrange(48)
             assert await held.point(x, 1, 2) == psi[0, x, 1, 2]
         assert ended < 60
+
+
+@layouts
+async def test_reading_waits_for_a_server_that_is_busy_with_a_script(own_server: Server, layout: str) -> None:
+    psi = wave(*SHAPE)
+    ask(own_server, "CONFIG", "SET", "busy-reply-threshold", "1")
+    async with qwf_async.connect(own_server.url) as store:
+        held = await stored(store, psi, layout=layout)
+        loop = "local t = redis.call('TIME')[1]; while redis.call('TIME')[1] - t < 2 do end"
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, ask, own_server, "EVAL", loop, 0)
+            await anyio.sleep(0.2)  # until the script runs: nothing tells
+            assert np.array_equal(await held.read[0, :8], psi[0, :8])
+            assert (await held.read_points([[1, 2, 3, 0]])).tolist() == [psi[0, 1, 2, 3]]
 
 
 async def test_one_error_ends_the_reading_of_all_boxes(server: Server) -> None:

@@ -27,7 +27,7 @@ class Part:
 
     @property
     def nbytes(self) -> int:
-        return sum(len(buffer) for buffer in self.buffers)
+        return sum(map(len, self.buffers))
 
     def key_of(self, request: int) -> bytes:
         """The key of the request of this number, from 0 on."""
