@@ -68,6 +68,19 @@ async def look(pool: Pool, keys: Keys) -> Situation:
     return Situation(published=published, under_way=under_way, now=int(now))
 
 
+async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
+    """The journal of a generation: chunk number → entry. Raises DamagedData if it is not a journal of ours."""
+    key = keys.journal(manifest.generation)
+    reply = text_fields(await pool.call("HGETALL", key, doing=f"reading {key}"))
+    try:
+        entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
+    except ValueError as error:
+        raise DamagedData(f"{key} is not a journal: {error}") from error
+    if any(not 0 <= number < len(manifest.plan) for number in entries):
+        raise DamagedData(f"{key} names chunks that the plan does not have")
+    return entries
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
     """What beginning a load means: the manifest it goes by, what it replaces, what becomes trash first."""
@@ -196,15 +209,10 @@ class Load:
 
     async def journal(self) -> dict[int, JournalEntry]:
         """The chunks that the journal holds. Raises DamagedData if it is not a journal of ours."""
-        key = self._keys.journal(self.manifest.generation)
-        reply = text_fields(await self._pool.call("HGETALL", key, doing=f"reading {key}"))
         try:
-            entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
-        except ValueError as error:
-            raise DamagedData(f"{key} is not a journal: {error}; --discard begins anew") from error
-        if any(not 0 <= number < len(self.manifest.plan) for number in entries):
-            raise DamagedData(f"{key} names chunks that the plan does not have; --discard begins anew")
-        return entries
+            return await read_journal(self._pool, self._keys, self.manifest)
+        except DamagedData as error:
+            raise DamagedData(f"{error}; --discard begins anew") from error
 
     async def record(self, entries: Mapping[int, JournalEntry], connection: Connection) -> None:
         """Write down that the server has applied these chunks, over the connection that they went over.

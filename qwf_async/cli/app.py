@@ -15,7 +15,7 @@ from .ingest import ingest
 from .read import cut, export, get
 from .runner import say
 from .server import server
-from .stored import info, ls, rm
+from .stored import info, ls, rm, verify
 from .upkeep import clean, watch
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (ingest, ls, info, get, export, rm, clean, watch):
+for command in (ingest, ls, info, get, export, verify, rm, clean, watch):
     app.command()(command)
 app.command("slice")(cut)
 app.add_typer(server)

@@ -9,12 +9,34 @@ import anyio.to_thread
 import numpy as np
 
 from ..codec import digest
-from ..errors import DamagedData
+from ..errors import DamagedData, Refused
 from ..layout import Layout
-from ..manifest import JournalEntry
+from ..load import read_journal
+from ..manifest import JournalEntry, Keys
 from ..plan import Chunk, Plan
 from ..reading import read_box
 from ..server.connection import Pool
+from ..store import Store
+
+
+async def verify(store: Store, name: str) -> list[int]:
+    """Read a stored wavefunction back: the numbers of the chunks that are not as they were written, sorted.
+
+    A chunk that the journal lacks counts as one. Raises InvalidInput if there is no such
+    name, DamagedData if its journal cannot be read, and Refused if it was replaced meanwhile.
+    """
+    psi = await store.open(name)
+    manifest = psi.manifest
+    keys = Keys(prefix=store.settings.prefix, name=name)
+    entries = await read_journal(store.pool, keys, manifest)
+    layout = manifest.form.open(keys.base(manifest.generation))
+    differing = await differing_chunks(
+        store.pool, layout, manifest.form.codec, manifest.plan, entries, readers=store.settings.writers
+    )
+    lacking = [number for number in range(len(manifest.plan)) if number not in entries]
+    if (differing or lacking) and (await store.open(name)).manifest.generation != manifest.generation:
+        raise Refused(f"{name} was replaced while it was verified: verify it again")
+    return sorted([*differing, *lacking])
 
 
 async def differing_chunks(

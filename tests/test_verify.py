@@ -1,0 +1,80 @@
+"""Verification of what is stored: untouched data passes, and any change is found in its chunk."""
+
+from __future__ import annotations
+
+import json
+
+import anyio
+import numpy as np
+import pytest
+from conftest import Server
+from typer.testing import CliRunner
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.cli.app import app
+from qwf_async.engine.verify import verify
+from qwf_async.errors import DamagedData, InvalidInput
+
+pytestmark = pytest.mark.anyio
+
+SHAPE = (2, 30, 40, 50)
+PSI = np.random.default_rng(3).standard_normal((*SHAPE, 2)).view(np.complex128)[..., 0]
+FORMS = [("flat", "c16"), ("flat", "text10"), ("packed", "c8"), ("tile", "c16")]
+
+
+@pytest.mark.parametrize(("layout", "codec"), FORMS)
+async def test_a_changed_or_missing_value_is_found_in_its_chunk_and_nowhere_else(
+    each_server: Server, layout: str, codec: str
+) -> None:
+    async with qwf_async.connect(each_server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, codec=codec)
+        assert await verify(store, "psi") == []
+        psi = await store.open("psi")
+        last = len(psi.manifest.plan) - 1
+        key = list(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys())[-1]
+        field = {"flat": b"x29_y39_z49_t1", "packed": b"0", "tile": b"c/1/3/0/0"}[layout]
+        with each_server.plain as client:
+            value = client.hget(key, field)
+            assert value is not None
+            changed = value.replace(b"1", b"2") if codec == "text10" else bytes([value[0] ^ 1]) + value[1:]
+            if codec == "text10":
+                changed = changed if changed != value else b"0.0000000000,0.0000000000"
+            client.hset(key, field, changed)
+            assert await verify(store, "psi") == [last]
+            client.hdel(key, field)
+            assert await verify(store, "psi") == [last]
+            client.hset(key, field, value)
+        assert await verify(store, "psi") == []
+
+
+async def test_a_chunk_that_the_journal_lacks_is_reported(server: Server) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi")
+        journal = f"qwf:{{psi}}:journal:{(await store.open('psi')).manifest.generation}"
+        with server.plain as client:
+            client.hdel(journal, "0")
+            assert await verify(store, "psi") == [0]
+            client.hset(journal, "0", "no digest")
+        with pytest.raises(DamagedData, match="is not a journal"):
+            await verify(store, "psi")
+        with pytest.raises(InvalidInput, match="there is no wavefunction 'chi'"):
+            await verify(store, "chi")
+
+
+def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
+    async def store_it() -> None:
+        async with qwf_async.connect(server.url) as store:
+            await qwf_async.ingest(sources.array(PSI), store, "psi")
+
+    anyio.run(store_it)
+    good = CliRunner().invoke(app, ["verify", "psi", "-u", server.url])
+    assert (good.exit_code, good.stdout) == (0, "")
+    assert "all 2 chunks are as they were written" in good.stderr
+    with server.plain as client:
+        generation = (client.hget("qwf:{psi}:meta", "generation") or b"").decode()
+        client.hset(f"qwf:psi:{generation}:s0", "x0_y0_z0_t0", bytes(16))
+    bad = CliRunner().invoke(app, ["verify", "psi", "-u", server.url, "--json"])
+    assert json.loads(bad.stdout) == {"name": "psi", "chunks": 2, "differing": [0]}
+    assert isinstance(bad.exception, DamagedData)
+    assert bad.exception.exit_code == 5
