@@ -94,11 +94,12 @@ class Place:
         self.check_whole("measured")
         loading = time.monotonic() - begun.since - start_up
         # A third of them in the start-up, by the clock; the others by when the load in question began,
-        # for on a busy machine a start-up takes now one second and now three.
+        # for on a busy machine a start-up takes now one second and now three. In the first half of the
+        # loading, for a resumed one is shorter, and the one that was measured may have been slow.
         return [
             Moment(while_loading=False, seconds=chance.uniform(0, start_up))
             if chance.random() < 1 / 3
-            else Moment(while_loading=True, seconds=chance.uniform(0, loading))
+            else Moment(while_loading=True, seconds=chance.uniform(0, loading / 2))
             for _ in range(stops)
         ]
 
