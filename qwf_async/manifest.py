@@ -7,6 +7,7 @@ other clients read them. Format version 1.
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from .plan import Plan, plan_from_json
 
 FORMAT: Final = 1
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+STALE: Final = "stale"
+"""In the journal: a chunk whose stored values were changed on purpose, so that its digest says nothing."""
+
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
 
 
@@ -169,17 +173,23 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """What the journal holds of a chunk: xxh3-64 of its stored values, and Σ|ψ|² (without dV)."""
+    """What the journal holds of a chunk: xxh3-64 of its stored values, and Σ|ψ|² (without dV).
 
-    digest: int
+    Of a published chunk that was changed on purpose since it holds "stale": `digest` is
+    None then, and the weight is not known.
+    """
+
+    digest: int | None
     weight: float
 
     def to_text(self) -> str:
-        return f"{self.digest:016x} {self.weight!r}"
+        return STALE if self.digest is None else f"{self.digest:016x} {self.weight!r}"
 
     @classmethod
     def from_text(cls, text: str) -> JournalEntry:
         """Raises ValueError if it is malformed."""
+        if text == STALE:
+            return cls(digest=None, weight=math.nan)
         digest, weight = text.split(" ")
         return cls(digest=int(digest, 16), weight=float(weight))
 

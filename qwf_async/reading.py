@@ -72,7 +72,7 @@ async def read_pieces(
         await _run(place, small=small)
         done(result[piece.into].size)
 
-    await _in_parallel(read, pieces, readers)
+    await in_parallel(read, pieces, readers)
 
 
 async def read_scattered(
@@ -91,7 +91,7 @@ async def read_scattered(
         await _run(place, small=small)
 
     planned = await _run(lambda: list(fetches(layout, points)), small=len(points) <= IN_PLACE)
-    await _in_parallel(read, planned, readers)
+    await in_parallel(read, planned, readers)
 
 
 async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
@@ -147,7 +147,7 @@ async def _run(job: Callable[[], T], *, small: bool) -> T:
     return job() if small else await anyio.to_thread.run_sync(job)
 
 
-async def _in_parallel(job: Callable[[T], Awaitable[None]], items: Iterable[T], tasks: int) -> None:
+async def in_parallel(job: Callable[[T], Awaitable[None]], items: Iterable[T], tasks: int) -> None:
     """Do a job for each item, up to `tasks` at a time. The first error of ours stops them all, and is raised."""
     waiting = iter(items)
     failed: list[QwfError] = []

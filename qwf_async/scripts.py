@@ -86,3 +86,10 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('DEL', KEYS[1])
 return 1
 """
+
+MARK_STALE: Final = """
+-- KEYS: meta, journal. ARGV: seen generation, chunk. The chunk is about to be changed on purpose.
+if (redis.call('HGET', KEYS[1], 'generation') or '') ~= ARGV[1] then return 0 end
+if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], ARGV[2], 'stale') end
+return 1
+"""

@@ -6,11 +6,13 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .cleaning import Cleaned, clean, known_names, sweep
 from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
+from .layout.size import counted
 from .load import EVEN_IF_FULL, Situation, look, trash_entry
 from .manifest import Keys, Manifest, check_name
 from .scripts import REMOVE
@@ -165,16 +167,13 @@ class Store:
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
         """Memory of the data on the server for each point, sampled; None if the server forbids MEMORY."""
         layout = manifest.form.open(self._keys(name).base(manifest.generation))
-        used, sampled, keys = 0, 0, 0
-        for key in layout.keys():  # noqa: SIM118 # a method of the layout, not of a dict
-            keys += 1
-            if sampled < SAMPLED_KEYS:
-                sampled += 1
-                try:
-                    used += await self.pool.call("MEMORY", "USAGE", key, "SAMPLES", 1000) or 0
-                except Refused:
-                    return None
-        return used * keys / sampled / manifest.points
+        used, keys = 0, counted(manifest.form).keys
+        for key in islice(layout.keys(), SAMPLED_KEYS):
+            try:
+                used += await self.pool.call("MEMORY", "USAGE", key, "SAMPLES", 1000) or 0
+            except Refused:
+                return None
+        return used * keys / min(keys, SAMPLED_KEYS) / manifest.points
 
     def _keys(self, name: str) -> Keys:
         return Keys(prefix=self.settings.prefix, name=check_name(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from .codec import binary_dtype
 from .errors import DamagedData, InvalidInput, Refused
 from .grid import Box, shape4
+from .layout.size import counted
 from .manifest import Keys, Manifest
 from .reading import read_box, read_pieces, read_scattered
 from .selection import Selection, scattered
+from .showing import as_table, describe
+from .updating import storable, update_box
 
 if TYPE_CHECKING:
     from .store import Store
@@ -124,9 +128,58 @@ class Wavefunction:
             raise await self._explained(error) from error
         return result
 
+    async def update(
+        self, x: int, y: int = 0, z: int = 0, t: int = 0, *, value: complex, allow_nonfinite: bool = False
+    ) -> None:
+        """Change ψ at one grid point, in the order x, y, z, t. The stored norm stays that of what was ingested.
+
+        The point changes atomically; `verify` then knows that its chunk was changed on purpose.
+        Raises InvalidInput outside the grid, or for a value that is no number, not finite, or
+        too large for the codec; DamagedData if the point is missing on the server; Refused if
+        the wavefunction was replaced or removed since it was opened.
+        """
+        start = self.manifest.grid.index(*map(_whole, (x, y, z, t)))
+        box = Box(start=start, stop=shape4(i + 1 for i in start))
+        await self._change(box, (), value, allow_nonfinite)
+
+    async def update_region(self, index: Any, values: ArrayLike, *, allow_nonfinite: bool = False) -> None:
+        """Change a region: `await psi.update_region((0, slice(10, 20)), values)`, with `index` as for `read`.
+
+        `values` has the shape that `read[index]` has. Each point changes atomically, the
+        region does not: after an error a part of it may be changed, and the same call can be
+        repeated. Raises InvalidInput for an index with a step or of other than basic indexing,
+        and for values of another shape; else as `update`. After InvalidInput nothing is changed.
+        """
+        selection = Selection.of(self.manifest.grid.shape, index)
+        if any(axis.step != 1 for axis in selection.axes):
+            raise InvalidInput("a region that is to be changed cannot have steps")
+        start = shape4(axis.start for axis in selection.axes)
+        box = Box(start=start, stop=shape4(map(max, start, (axis.stop for axis in selection.axes))))
+        await self._change(box, selection.shape, values, allow_nonfinite)
+
+    async def _change(
+        self, box: Box, shape: tuple[int, ...], values: ArrayLike, allow_nonfinite: bool
+    ) -> None:
+        wanted = storable(self.manifest.form.codec, values, shape, allow_nonfinite=allow_nonfinite)
+        if not box.points:
+            return
+        pool, writers = self.store.pool, self.store.settings.writers
+        new = wanted.reshape(box.shape)
+        try:
+            await update_box(pool, self._keys, self.manifest, self._layout, box, new, writers=writers)
+        except DamagedData as error:
+            raise await self._explained(error) from error
+
+    def __repr__(self) -> str:
+        return f"<Wavefunction {'; '.join(f'{fact} {value}' for fact, value in describe(self.name, self.manifest))}>"
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for a notebook."""
+        return as_table(describe(self.name, self.manifest))
+
     async def info(self) -> dict[str, Any]:
         """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
-        manifest = self.manifest
+        manifest, counts = self.manifest, counted(self.manifest.form)
         first_key = next(iter(self._layout.keys()))
         encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key)
         created = datetime.fromisoformat(manifest.created)
@@ -138,7 +191,8 @@ class Wavefunction:
             "codec": manifest.form.codec,
             **manifest.grid.to_json(),
             "points": manifest.points,
-            "keys": sum(1 for _ in self._layout.keys()),  # noqa: SIM118 # as above
+            "keys": counts.keys,
+            "fields": counts.fields,
             "first_key": first_key.decode(),
             "fields_of_first_key": await self.store.pool.call("HLEN", first_key),
             "encoding": encoding.decode() if encoding else None,
@@ -159,3 +213,11 @@ class Wavefunction:
         generation = await self.store.pool.call("HGET", self._keys.meta, "generation")
         if generation != self.manifest.generation.encode():
             raise Refused(f"{self.name} was replaced or removed since it was opened: open it again")
+
+
+def _whole(index: int) -> int:
+    """The index, if it is an integer. Raises InvalidInput otherwise."""
+    try:
+        return operator.index(index)
+    except TypeError as error:
+        raise InvalidInput(f"an index is an integer, not {index!r}") from error

@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -332,13 +333,19 @@ def test_commands_for_people_keep_data_and_messages_apart(data_dir: Path) -> Non
     assert "not running" in qwf(data_dir, "status")[0]
 
 
-def foreground(data_dir: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def foreground(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """`qwf server run` in a process, which is gone at the end even if the test fails."""
+    with subprocess.Popen(
         [sys.executable, "-m", "qwf_async", "server", "run", "--data-dir", str(data_dir)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as job:
+        try:
+            yield job
+        finally:
+            job.kill()
 
 
 @pytest.mark.anyio
@@ -346,50 +353,50 @@ def foreground(data_dir: Path) -> subprocess.Popen[str]:
 async def test_a_signal_stops_the_foreground_server_with_its_data_saved(
     data_dir: Path, number: int, code: int
 ) -> None:
-    job = foreground(data_dir)
-    await run_sync(until, lambda: processes(data_dir))
-    found = await running(data_dir)
-    assert found is not None
-    with plain(found) as client:
-        client.set("k", "v")
-    job.send_signal(number)
-    log, message = await run_sync(job.communicate)
-    assert job.returncode == code
-    assert "its data is saved" in message
-    assert "Ready to accept connections" in log or "ready to accept connections" in log
-    with plain(await ensure(data_dir)) as client:
-        assert client.get("k") == b"v"
+    with foreground(data_dir) as job:
+        await run_sync(until, lambda: processes(data_dir))
+        found = await running(data_dir)
+        assert found is not None
+        with plain(found) as client:
+            client.set("k", "v")
+        job.send_signal(number)
+        log, message = await run_sync(job.communicate)
+        assert job.returncode == code
+        assert "its data is saved" in message
+        assert "Ready to accept connections" in log or "ready to accept connections" in log
+        with plain(await ensure(data_dir)) as client:
+            assert client.get("k") == b"v"
 
 
 @pytest.mark.anyio
 async def test_a_second_signal_ends_the_foreground_server_at_once(data_dir: Path) -> None:
-    job = foreground(data_dir)
-    await run_sync(until, lambda: processes(data_dir))
-    found = await running(data_dir)
-    assert found is not None
-    os.kill(found.pid, signal.SIGSTOP)  # it will not hear the first
-    pending = Path(f"/proc/{found.pid}/status")
-    job.send_signal(signal.SIGINT)
-    await run_sync(until, lambda: "ShdPnd:\t0000000000000000" not in pending.read_text())
-    job.send_signal(signal.SIGINT)
-    _, message = await run_sync(job.communicate)
-    assert job.returncode == 130
-    assert "since the last save is lost" in message
-    assert processes(data_dir) == []
+    with foreground(data_dir) as job:
+        await run_sync(until, lambda: processes(data_dir))
+        found = await running(data_dir)
+        assert found is not None
+        os.kill(found.pid, signal.SIGSTOP)  # it will not hear the first
+        pending = Path(f"/proc/{found.pid}/status")
+        job.send_signal(signal.SIGINT)
+        await run_sync(until, lambda: "ShdPnd:\t0000000000000000" not in pending.read_text())
+        job.send_signal(signal.SIGINT)
+        _, message = await run_sync(job.communicate)
+        assert job.returncode == 130
+        assert "since the last save is lost" in message
+        assert processes(data_dir) == []
 
 
 @pytest.mark.anyio
 async def test_the_foreground_server_is_shared_and_stopped_like_any_other(data_dir: Path) -> None:
-    job = foreground(data_dir)
-    await run_sync(until, lambda: processes(data_dir))
-    assert not (await ensure(data_dir)).started
-    second = foreground(data_dir)
-    _, message = await run_sync(second.communicate)
-    assert second.returncode == Refused.exit_code
-    assert "lives already" in message
-    assert await stop(data_dir)
-    await run_sync(job.communicate)
-    assert job.returncode == 0
+    with foreground(data_dir) as job:
+        await run_sync(until, lambda: processes(data_dir))
+        assert not (await ensure(data_dir)).started
+        with foreground(data_dir) as second:
+            _, message = await run_sync(second.communicate)
+        assert second.returncode == Refused.exit_code
+        assert "lives already" in message
+        assert await stop(data_dir)
+        await run_sync(job.communicate)
+        assert job.returncode == 0
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import anyio
 import numpy as np
@@ -29,7 +30,7 @@ async def test_a_changed_or_missing_value_is_found_in_its_chunk_and_nowhere_else
 ) -> None:
     async with qwf_async.connect(each_server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, codec=codec)
-        assert await verify(store, "psi") == []
+        assert (await verify(store, "psi")).differing == []
         psi = await store.open("psi")
         last = len(psi.manifest.plan) - 1
         key = list(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys())[-1]
@@ -41,11 +42,11 @@ async def test_a_changed_or_missing_value_is_found_in_its_chunk_and_nowhere_else
             if codec == "text10":
                 changed = changed if changed != value else b"0.0000000000,0.0000000000"
             client.hset(key, field, changed)
-            assert await verify(store, "psi") == [last]
+            assert (await verify(store, "psi")).differing == [last]
             client.hdel(key, field)
-            assert await verify(store, "psi") == [last]
+            assert (await verify(store, "psi")).differing == [last]
             client.hset(key, field, value)
-        assert await verify(store, "psi") == []
+        assert (await verify(store, "psi")).differing == []
 
 
 async def test_a_chunk_that_the_journal_lacks_is_reported(server: Server) -> None:
@@ -54,7 +55,7 @@ async def test_a_chunk_that_the_journal_lacks_is_reported(server: Server) -> Non
         journal = f"qwf:{{psi}}:journal:{(await store.open('psi')).manifest.generation}"
         with server.plain as client:
             client.hdel(journal, "0")
-            assert await verify(store, "psi") == [0]
+            assert (await verify(store, "psi")).differing == [0]
             client.hset(journal, "0", "no digest")
         with pytest.raises(DamagedData, match="is not a journal"):
             await verify(store, "psi")
@@ -75,6 +76,41 @@ def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
         generation = (client.hget("qwf:{psi}:meta", "generation") or b"").decode()
         client.hset(f"qwf:psi:{generation}:s0", "x0_y0_z0_t0", bytes(16))
     bad = CliRunner().invoke(app, ["verify", "psi", "-u", server.url, "--json"])
-    assert json.loads(bad.stdout) == {"name": "psi", "chunks": 2, "differing": [0]}
+    assert json.loads(bad.stdout) == {"name": "psi", "chunks": 2, "differing": [0], "changed": []}
     assert isinstance(bad.exception, DamagedData)
     assert bad.exception.exit_code == 5
+
+
+@pytest.mark.parametrize(("layout", "codec"), FORMS)
+async def test_a_source_is_compared_as_it_would_be_stored(server: Server, layout: str, codec: str) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, codec=codec)
+        assert (await verify(store, "psi", sources.array(PSI))).differing == []
+        psi = await store.open("psi")
+        await psi.update(29, 39, 49, 1, value=7)
+        last = [len(psi.manifest.plan) - 1]
+        found = await verify(store, "psi", sources.array(PSI))
+        assert (found.differing, found.changed) == (last, last)
+        other = PSI.copy()
+        other[1, 29, 39, 49] = 7
+        assert (await verify(store, "psi", sources.array(other))).differing == []
+        with pytest.raises(InvalidInput, match="has the shape"):
+            await verify(store, "psi", sources.array(PSI[:1]))
+
+
+async def test_a_chunk_that_is_changed_while_it_is_verified_is_not_called_damaged(server: Server) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi")
+        psi = await store.open("psi")
+        last = len(psi.manifest.plan) - 1
+        client = server.plain
+
+        def change_the_last(points: int) -> None:
+            """After the journal was read, and before the last chunk is."""
+            client.hset(f"qwf:{{psi}}:journal:{psi.manifest.generation}", str(last), "stale")
+            client.hset(f"qwf:psi:{psi.manifest.generation}:s0", "x29_y39_z49_t1", bytes(16))
+
+        store.settings = replace(store.settings, writers=1)
+        with client:
+            found = await verify(store, "psi", done=change_the_last)
+        assert (found.differing, found.changed) == ([], [last])

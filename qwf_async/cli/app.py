@@ -10,12 +10,14 @@ from typing import NoReturn
 import typer
 
 from ..errors import Interrupted, QwfError
+from .change import change
+from .check import estimate, verify
 from .config import config
 from .ingest import ingest
 from .read import cut, export, get
 from .runner import say
 from .server import server
-from .stored import info, ls, rm, verify
+from .stored import info, ls, rm
 from .upkeep import clean, watch
 
 app = typer.Typer(
@@ -25,9 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (ingest, ls, info, get, export, verify, rm, clean, watch):
+for command in (ingest, ls, info, get, export, verify, estimate, rm, clean, watch):
     app.command()(command)
 app.command("slice")(cut)
+app.command("set")(change)
 app.add_typer(server)
 app.add_typer(config)
 

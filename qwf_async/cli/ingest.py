@@ -86,7 +86,7 @@ def ingest(
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
-    tile_shape = None if tile is None else _tile(tile)
+    tile_shape = None if tile is None else tile_of(tile)
     opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt)
     try:
         wanted = default_name(source) if name is None else name
@@ -136,7 +136,7 @@ def ingest(
         _tell(report)
 
 
-def _tile(text: str) -> tuple[int, int, int]:
+def tile_of(text: str) -> tuple[int, int, int]:
     sizes = [int(size) if size.isdecimal() else 0 for size in text.split("x")]
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise UsageError(f"--tile {text!r} is no tile: write 16x16x16, points along x, y and z")

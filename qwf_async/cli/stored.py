@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DamagedData
 from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
 from .runner import on_store, print_json, say
 
@@ -90,41 +89,6 @@ def info(
                 )
         else:
             typer.echo(f"{fact:16} {'unknown' if value is None else value}")
-
-
-def verify(
-    name: Name,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Read a wavefunction back and compare it, chunk by chunk, with the digests of what was written.
-
-    Exit 5 if a chunk differs; to ingest the source again with --overwrite is the repair.
-    """
-
-    async def job(store: Store) -> tuple[int, list[int]]:
-        from ..engine.verify import verify as differing
-
-        chunks = len((await store.open(name)).manifest.plan)
-        return chunks, await differing(store, name)
-
-    chunks, found = on_store(
-        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
-    )
-    if as_json:
-        print_json({"name": name, "chunks": chunks, "differing": found})
-    elif not quiet and not found:
-        say(f"{name}: all {chunks} chunks are as they were written")
-    if found:
-        shown = ", ".join(map(str, found[:10])) + (", …" if len(found) > 10 else "")
-        raise DamagedData(
-            f"{len(found)} of {chunks} chunks of {name} differ from what was written ({shown}): "
-            "ingest its source with --overwrite"
-        )
 
 
 def rm(

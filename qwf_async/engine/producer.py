@@ -40,7 +40,7 @@ class Encoder:
         it promised, or holds NaN or infinity (unless these are allowed).
         """
         chunk = self.plan[number]
-        pieces = [self._read(box) for box in chunk.boxes]
+        pieces = [self.values(box) for box in chunk.boxes]
         if chunk.flat:
             values = np.concatenate([piece.reshape(-1) for piece in pieces])
         else:
@@ -52,7 +52,8 @@ class Encoder:
             raise InvalidInput(f"the norm of {self.source.spec} is too large for a float64")
         return self.layout.encode(chunk, stored(self.codec, values), weight)
 
-    def _read(self, box: Box) -> NDArray[Any]:
+    def values(self, box: Box) -> NDArray[Any]:
+        """ψ over the box as the source gives it. Raises InvalidInput if it cannot be read or is not as promised."""
         try:
             values = self.source.read(box)
         except QwfError:

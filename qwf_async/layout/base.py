@@ -28,6 +28,14 @@ class Layout(Protocol):
         """
         ...
 
+    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+        """The requests that change the values of a box in place, each all or nothing, and atomic a point.
+
+        `values` has the box's shape and the dtype of the codec. The reply to each is 0, or
+        the field that is missing (or no tile), and then it changed nothing.
+        """
+        ...
+
     def keys(self) -> Iterator[bytes]:
         """All data keys of the generation, whether they were written or not."""
         ...

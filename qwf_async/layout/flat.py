@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from ..grid import Box, Shape4
 from ..plan import Chunk
 from ..wire import text10
 from ..wire.batch import Batch, Buffer, Part, byte_view
+from ..wire.change import set_fields
 from ..wire.fields import blocks, field_name, records
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
@@ -42,14 +44,22 @@ class Flat:
         return self.base + b":s0"
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
-        dtype = binary_dtype(self.codec)
-        if dtype is None:
-            runs, checksum = _text_runs(chunk.box, values, self._slabs)
-        else:
-            runs, checksum = _binary_runs(chunk.box, values, dtype, self._slabs), digest(self.codec, values)
-        requests, buffers = _requests(b"HSET", self.key, runs, chunk.box.points, strings=2)
+        runs, checksum = self._runs(chunk.box, values)
+        requests, buffers = _requests(partial(head, b"HSET", self.key), runs, chunk.box.points, strings=2)
         part = Part(key=self.key, requests=requests, buffers=buffers)
         return Batch(chunk=chunk.number, points=chunk.points, parts=(part,), digest=checksum, weight=weight)
+
+    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+        runs, _ = self._runs(box, values)
+        requests, buffers = _requests(partial(set_fields, self.key), runs, box.points, strings=2)
+        return (Part(key=self.key, requests=requests, buffers=buffers),)
+
+    def _runs(self, box: Box, values: NDArray[Any]) -> tuple[list[_Run], int]:
+        """Field and value of each point of a box, and the digest of the values."""
+        dtype = binary_dtype(self.codec)
+        if dtype is None:
+            return _text_runs(box, values, self._slabs)
+        return _binary_runs(box, values, dtype, self._slabs), digest(self.codec, values)
 
     def keys(self) -> Iterator[bytes]:
         yield self.key
@@ -60,7 +70,7 @@ class Flat:
             request = head(b"HMGET", self.key, 1) + bulk(field_name(x, y, z, t))
             return (Part(key=self.key, requests=1, buffers=(request,)),)
         runs = [_run(block.data) for block in records(box, b"", self._slabs)]
-        count, buffers = _requests(b"HMGET", self.key, runs, box.points, strings=1)
+        count, buffers = _requests(partial(head, b"HMGET", self.key), runs, box.points, strings=1)
         return (Part(key=self.key, requests=count, buffers=buffers),)
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
@@ -146,7 +156,7 @@ def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run]
 
 
 def _requests(
-    command: bytes, key: bytes, runs: Iterable[_Run], points: int, *, strings: int
+    begin: Callable[[int], bytes], runs: Iterable[_Run], points: int, *, strings: int
 ) -> tuple[int, list[Buffer]]:
     """Requests of FIELDS_A_REQUEST records each, of so many strings, cut from the runs without copying."""
     buffers: list[Buffer] = []
@@ -158,7 +168,7 @@ def _requests(
                 room = min(FIELDS_A_REQUEST, points)
                 points -= room
                 requests += 1
-                buffers.append(head(command, key, strings * room))
+                buffers.append(begin(strings * room))
             taken = min(room, len(run.ends) - done)
             done, room = done + taken, room - taken
             stop = int(run.ends[done - 1])

@@ -14,8 +14,9 @@ from ..codec import binary_dtype, digest
 from ..errors import DamagedData
 from ..grid import Box, Shape4
 from ..plan import Chunk, c_index, c_indices
-from ..wire.batch import Batch, Part
+from ..wire.batch import Batch, Part, byte_view
 from ..wire.buckets import BUCKET, hset, requests, restore
+from ..wire.change import pairs, set_fields
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 
@@ -55,6 +56,18 @@ class Packed:
             digest=digest(self.codec, values),
             weight=weight,
         )
+
+    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+        numbers, begins, fields = self._places(box)
+        data, ends = pairs(fields, values.reshape(-1))
+        view, stops, start = byte_view(data), [*begins[1:], len(fields)], 0
+        parts = []
+        for number, begin, stop in zip(numbers, begins, stops, strict=True):
+            key, end = self._key(number), int(ends[stop - 1])
+            buffers = (set_fields(key, 2 * (stop - begin)), view[start:end])
+            parts.append(Part(key=key, requests=1, buffers=buffers))
+            start = end
+        return parts
 
     def keys(self) -> Iterator[bytes]:
         for number in range(-(-math.prod(self.shape) // BUCKET)):

@@ -176,15 +176,38 @@ def _whole(mean: float) -> Iterator[tuple[int, float]]:
     yield low + 1, mean - low
 
 
-def predicted_bytes(form: Form, software: str | None, *, listpacks: bool = True) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many keys, and fields in all of them, the data of a wavefunction has."""
+
+    keys: int
+    fields: int
+
+
+def counted(form: Form) -> Counts:
+    """Keys and fields of a wavefunction in this form."""
+    points = math.prod(form.shape)
+    if form.layout == "packed":
+        return Counts(keys=-(-points // BUCKET), fields=points)
+    if form.tile is not None:
+        tiles = [-(-n // a) for n, a in zip(form.shape[1:], form.tile, strict=True)]
+        return Counts(keys=form.shape[0] * tiles[0], fields=form.shape[0] * math.prod(tiles))
+    return Counts(keys=1, fields=points)
+
+
+def predicted_bytes(form: Form, software: str | None, *, listpacks: bool = True, peak: bool = True) -> int:
     """Memory in bytes that a wavefunction in this form will take at most on a server.
+
+    Without `peak`, what it takes in the end: less for layout flat, whose table doubles.
 
     `software` is what INFO calls it: the model of another server than Valkey or Redis is
     the larger of the two. `listpacks` is false if the server's limits make hash tables of
     the buckets of layout packed.
     """
     if software not in ("valkey", "redis"):
-        return max(predicted_bytes(form, name, listpacks=listpacks) for name in ("valkey", "redis"))
+        return max(
+            predicted_bytes(form, name, listpacks=listpacks, peak=peak) for name in ("valkey", "redis")
+        )
     server: Server = "valkey" if software == "valkey" else "redis"
     dtype = binary_dtype(form.codec)
     value = TEXT_BYTES if dtype is None else dtype.itemsize
@@ -200,7 +223,7 @@ def predicted_bytes(form: Form, software: str | None, *, listpacks: bool = True)
         hashes = form.shape[0] * counts[0]
         return hashes * KEY_BYTES + form.shape[0] * math.prod(counts) * (block + FIELD_BYTES)
     field = len("xyzt___") + sum(_mean_digits(size) for size in form.shape)
-    return hash_bytes(points, field, value, server=server, peak=True)
+    return hash_bytes(points, field, value, server=server, peak=peak)
 
 
 def _bucket_table_bytes(value: int, server: Server) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, product
+from functools import partial
+from itertools import chain, pairwise, product
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..errors import DamagedData
 from ..grid import Box, Shape4, shape4
 from ..plan import Chunk
 from ..wire.batch import Batch, Buffer, Part, byte_view
+from ..wire.change import cut_place, set_in_tiles
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 
@@ -87,7 +89,7 @@ class Tile:
                 view[n * self.nbytes : (n + 1) * self.nbytes]
                 for n in range(row * nj * nk, (row + 1) * nj * nk)
             ]
-            parts.append(self._hset(key, fields, tiles))
+            parts.append(self._filled(key, partial(head, b"HSET", key), fields, tiles))
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
@@ -95,6 +97,22 @@ class Tile:
             digest=sum_of_stored,
             weight=weight,
         )
+
+    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+        parts = []
+        for block in self._cut_alike(box):
+            (nt, ni, nj, nk), itemsize = self._tiles(block).shape, self.dtype.itemsize
+            _, x, y, z = block.shape
+            a, b, c = x // ni, y // nj, z // nk
+            cut = values[block.within(box)].reshape(nt, ni, a, nj, b, nk, c).transpose(0, 1, 3, 5, 2, 4, 6)
+            view, size = byte_view(np.ascontiguousarray(cut)), a * b * c * itemsize
+            _, i, j, k = (n % g for n, g in zip(block.start, self.grain, strict=True))
+            place = cut_place(self.tile, (i, j, k), (a, b, c), itemsize)
+            for row, (key, fields) in enumerate(self._rows(block)):
+                first = row * nj * nk
+                pieces = [view[n * size : (n + 1) * size] for n in range(first, first + nj * nk)]
+                parts.append(self._filled(key, partial(set_in_tiles, key, place), fields, pieces))
+        return parts
 
     def keys(self) -> Iterator[bytes]:
         for t, i in product(range(self.shape[0]), range(-(-self.shape[1] // self.tile[0]))):
@@ -138,6 +156,17 @@ class Tile:
         stop = shape4(-(-n // g) for n, g in zip(box.stop, self.grain, strict=True))
         return Box(start=start, stop=stop)
 
+    def _cut_alike(self, box: Box) -> Iterator[Box]:
+        """The box in blocks each of which cuts its tiles all in the same way: at most 27."""
+        spans = []
+        for start, stop, grain in zip(box.start, box.stop, self.grain, strict=True):
+            edges = {start, stop} | {
+                n for n in (-(-start // grain) * grain, stop // grain * grain) if start < n < stop
+            }
+            spans.append(list(pairwise(sorted(edges))))
+        for ends in product(*spans):
+            yield Box(start=shape4(a for a, _ in ends), stop=shape4(b for _, b in ends))
+
     def _rows(self, box: Box) -> Iterator[tuple[bytes, list[bytes]]]:
         """For each hash that the box touches, its key and the fields of the tiles, in C order."""
         ranges = [range(n, m) for n, m in zip(*_ends(self._tiles(box)), strict=True)]
@@ -159,13 +188,16 @@ class Tile:
         padded[tuple(map(slice, values.shape))] = values
         return padded
 
-    def _hset(self, key: bytes, fields: Sequence[bytes], tiles: Sequence[memoryview]) -> Part:
+    def _filled(
+        self, key: bytes, begin: Callable[[int], bytes], fields: Sequence[bytes], tiles: Sequence[memoryview]
+    ) -> Part:
+        """Requests that hand over fields and as many bytes for each."""
         buffers: list[Buffer] = []
         most = self.tiles_a_request
-        size = b"$%d\r\n" % self.nbytes
+        size = b"$%d\r\n" % len(tiles[0])
         for start in range(0, len(fields), most):
             some = fields[start : start + most]
-            before = head(b"HSET", key, 2 * len(some))
+            before = begin(2 * len(some))
             for name, tile in zip(some, tiles[start : start + most], strict=True):
                 buffers += (before + bulk(name) + size, tile)
                 before = b"\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def serve(data_dir: Path, *, maxmemory: int | None = None) -> None:
         if process is not None:
             process.send_signal(signal.SIGTERM if len(received) == 1 else signal.SIGKILL)
 
-    with _handling(stop):
+    with _handling(stop) as wake:
         with server_lock(place) as lock:
             if lock is None:
                 raise Refused(f"a server of {place.data_dir} lives already: stop it with 'qwf server stop'")
@@ -56,7 +57,10 @@ def serve(data_dir: Path, *, maxmemory: int | None = None) -> None:
                 raise ServerUnavailable(f"{command[0]} does not run: {error}") from error
         if received:
             process.terminate()
-        status = process.wait()
+        while (status := process.poll()) is None:
+            wake.recv(
+                1
+            )  # not wait(): a signal that comes just before it blocks would be heard at its end only
     if received:
         saved = "its data is saved" if status == 0 else "what was written since the last save is lost"
         raise Interrupted(f"the server of {place.data_dir} was stopped; {saved}", received[0])
@@ -67,10 +71,18 @@ def serve(data_dir: Path, *, maxmemory: int | None = None) -> None:
 
 
 @contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[socket.socket]:
+    """Handle the signals that stop; what is yielded receives a byte for each of them, and when a child ends."""
+    heard, told = socket.socketpair()
+    told.setblocking(False)
     before = {number: signal.signal(number, handler) for number in _STOPPING}
+    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    woken = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     try:
-        yield
+        yield heard
     finally:
+        signal.set_wakeup_fd(woken)
         for number, previous in before.items():
             signal.signal(number, previous)
+        heard.close()
+        told.close()

@@ -1,0 +1,61 @@
+"""`qwf set`: a stored value changed in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .runner import on_store, print_json, say
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+
+def change(
+    name: Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)],
+    x: Annotated[int, typer.Argument(help="Index along x.", show_default=False)],
+    y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
+    z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
+    t: Annotated[int, typer.Option("--t", "-t", help="Index along t.")] = 0,
+    *,
+    value: Annotated[
+        str, typer.Option(metavar="RE,IM", help="The new value; RE alone if it is real.", show_default=False)
+    ],
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="Store NaN and infinity as they are.")
+    ] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Change ψ at one point, in place. The stored norm stays that of what was ingested.
+
+    \b
+    Example: qwf set hydrogen 60 48 60 --value 0.5,-0.25
+    """
+    wanted = _value(value)
+
+    async def job(store: Store) -> None:
+        psi = await store.open(name)
+        await psi.update(x, y, z, t, value=wanted, allow_nonfinite=allow_nonfinite)
+        await store.secure()
+
+    on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    if as_json:
+        print_json({"name": name, "x": x, "y": y, "z": z, "t": t, "re": wanted.real, "im": wanted.imag})
+    elif not quiet:
+        say(f"{name} at x {x}, y {y}, z {z}, t {t} is {wanted.real!r} {wanted.imag:+}i now")
+
+
+def _value(text: str) -> complex:
+    re, _, im = text.partition(",")
+    try:
+        return complex(float(re), float(im or "0"))
+    except ValueError as error:
+        raise UsageError(f"--value {text!r} is no value: write RE,IM, as in 0.5,-0.25") from error

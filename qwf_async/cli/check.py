@@ -1,0 +1,129 @@
+"""`qwf verify` and `qwf estimate`: what is stored against what it should be, and what would be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import DamagedData
+from .ingest import Box, Grid, tile_of
+from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .runner import on_store, print_json, say
+
+if TYPE_CHECKING:
+    from ..engine.estimate import Estimate
+    from ..engine.verify import Verification
+    from ..store import Store
+
+Frames = Annotated[int | None, typer.Option(help="Points along t.", show_default=False)]
+Step = Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)]
+
+
+def verify(
+    name: Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)],
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Compare with this source, given as for ingest.", show_default=False),
+    ] = None,
+    grid: Grid = None,
+    box: Box = None,
+    frames: Frames = None,
+    dt: Step = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a wavefunction back and compare it, chunk by chunk, with the digests of what was written, or with a source.
+
+    Exit 5 if a chunk differs; to ingest the source again with --overwrite is the repair.
+    Chunks that were changed on purpose (qwf set) are told; they differ only from a source.
+    """
+    from ..source import open_source
+
+    opened = None if source is None else open_source(source, grid=grid, box=box, frames=frames, dt=dt)
+    try:
+
+        async def job(store: Store) -> Verification:
+            from ..engine.events import Progress
+            from ..engine.verify import verify as read_back
+            from .progress import shown_progress
+
+            total, read = (await store.open(name)).manifest.points, 0
+            with shown_progress(quiet=quiet) as hook:
+
+                def done(points: int) -> None:
+                    nonlocal read
+                    read += points
+                    hook(Progress(points=read, total=total, bytes_sent=0))
+
+                return await read_back(store, name, opened, done=done)
+
+        result = on_store(
+            job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
+        )
+    finally:
+        if opened is not None:
+            opened.close()
+    chunks, found, changed = result.chunks, result.differing, result.changed
+    other = "what was written" if source is None else source
+    if as_json:
+        print_json({"name": name, "chunks": chunks, "differing": found, "changed": changed})
+    elif not quiet and not found:
+        but = f"; {len(changed)} of them changed on purpose since" if changed else ""
+        say(f"{name}: all {chunks} chunks are as {'they were written' if source is None else other}{but}")
+    if found:
+        shown = ", ".join(map(str, found[:10])) + (", …" if len(found) > 10 else "")
+        raise DamagedData(
+            f"{len(found)} of {chunks} chunks of {name} differ from {other} ({shown}): "
+            "ingest its source with --overwrite"
+        )
+
+
+def estimate(
+    source: Annotated[str, typer.Argument(help="A source, given as for ingest.", show_default=False)],
+    grid: Grid = None,
+    box: Box = None,
+    frames: Frames = None,
+    dt: Step = None,
+    tile: Annotated[
+        str | None,
+        typer.Option(help="Points of a tile, as in 16x16x16. [default: 8x8x8]", show_default=False),
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a source would take on the server in each layout: a sample is stored, measured and removed.
+
+    \b
+    Example: qwf estimate hydrogen:n=3,l=2,m=1 --grid 256
+    """
+    from ..source import open_source
+
+    shape = None if tile is None else tile_of(tile)
+    opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt)
+    try:
+
+        async def job(store: Store) -> list[Estimate]:
+            from ..engine.estimate import estimate as measure
+
+            return await measure(opened, store, tile=shape)
+
+        found = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file)
+    finally:
+        opened.close()
+    if as_json:
+        print_json([one.to_json() for one in found])
+        return
+    for one in found:
+        fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[one.fits]
+        typer.echo(
+            f"{one.layout:7} {one.codec:7} {one.bytes / 1e6:>12,.1f} MB  {one.bytes_per_point:6.1f} bytes a point  "
+            f"{one.seconds:>8,.1f} s  {fits}"
+        )

@@ -1,0 +1,44 @@
+"""How a stored wavefunction shows itself, in a shell and in a notebook. Nothing here asks a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from .grid import AXIS_NAMES
+from .layout.size import predicted_bytes
+from .manifest import Manifest
+
+Facts = Sequence[tuple[str, str]]
+
+
+def describe(name: str, manifest: Manifest) -> Facts:
+    """Name, axes, layout, codec, points, size and generation, in words.
+
+    The size is the model's (`layout.size`), in MB, and an upper bound.
+    """
+    form = manifest.form
+    tile = "" if form.tile is None else f" {'×'.join(map(str, form.tile))}"
+    axes = []
+    for axis, size, place in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
+        if size == 1 or place.step is None:
+            axes.append((axis, f"{size}"))
+        else:
+            unit = f" {place.unit}" if place.unit else ""
+            axes.append((axis, f"{size} from {place.origin:.6g}{unit}, step {place.step:.6g}{unit}"))
+    return (
+        ("name", name),
+        *axes,
+        ("layout", form.layout + tile),
+        ("codec", form.codec),
+        ("points", f"{manifest.points:,}"),
+        ("stored", f"at most {predicted_bytes(form, None) / 1e6:,.1f} MB"),
+        ("source", manifest.source),
+        ("generation", manifest.generation),
+    )
+
+
+def as_table(facts: Facts) -> str:
+    """The facts as an HTML table; their text is escaped."""
+    rows = "".join(f"<tr><th>{escape(fact)}</th><td>{escape(value)}</td></tr>" for fact, value in facts)
+    return f"<table>{rows}</table>"

@@ -1,0 +1,110 @@
+"""Estimates against what an ingest then takes on the same server, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import redis
+from conftest import Server
+from loads import contents, wave
+from typer.testing import CliRunner
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.cli.app import app
+from qwf_async.engine import estimate as module
+from qwf_async.engine.estimate import estimate
+from qwf_async.errors import OutOfMemory
+
+pytestmark = pytest.mark.anyio
+
+WAYS = [("flat", "c16", 0.2), ("flat", "text10", 0.2), ("packed", "c16", 0.1), ("packed", "c8", 0.1),
+        ("tile", "c16", 0.1), ("tile", "c8", 0.1)]  # fmt: skip
+
+
+def used_memory(client: redis.Redis) -> int:
+    return int(client.info("memory")["used_memory"])
+
+
+def empty(client: redis.Redis) -> int:
+    """Empty the server, and the memory that it then uses."""
+    client.flushall()
+    end = time.monotonic() + 10
+    while client.info("memory")["lazyfree_pending_objects"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return used_memory(client)
+
+
+async def test_an_ingest_takes_what_was_estimated(
+    each_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SAMPLE_POINTS", 60_000)
+    psi = sources.array(wave(1, 96, 70, 80))
+    async with qwf_async.connect(each_server.url) as store:
+        found = {(one.layout, one.codec): one for one in await estimate(psi, store)}
+        assert len(found) == 7
+        assert contents(each_server) == {}
+        for layout, codec, tolerance in WAYS:
+            with each_server.plain as client:
+                before = empty(client)
+                await qwf_async.ingest(psi, store, "psi", layout=layout, codec=codec)
+                taken = used_memory(client) - before
+            one = found[layout, codec]
+            assert one.bytes == pytest.approx(taken, rel=tolerance), (layout, codec)
+            assert one.peak_bytes >= one.bytes
+            assert one.bytes_per_point == pytest.approx(one.bytes / psi.grid.points)
+            assert one.seconds > 0
+
+
+async def test_a_sample_is_removed_after_an_error_too(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives: set[int] = set()
+
+    def fail(form: object) -> None:
+        with server.plain as client:
+            lives.update(client.ttl(key) for key in client.keys("qwf:estimate:*"))
+        raise OutOfMemory("no room")
+
+    monkeypatch.setattr(module, "counted", fail)
+    async with qwf_async.connect(server.url) as store:
+        with pytest.raises(OutOfMemory, match="no room"):
+            await estimate(sources.array(wave(1, 8, 8, 8)), store)
+    assert contents(server) == {}
+    assert lives
+    assert lives <= set(range(1, module.TIME_TO_LIVE + 1))
+
+
+async def test_it_says_whether_it_fits(own_server: Server) -> None:
+    psi = sources.array(wave(1, 64, 64, 64))
+    async with qwf_async.connect(own_server.url) as store:
+        with own_server.plain as client:
+            client.config_set("maxmemory", used_memory(client) + 15_000_000)
+            client.config_set("maxmemory-policy", "noeviction")
+        with pytest.raises(OutOfMemory):
+            await estimate(psi, store)
+        assert contents(own_server) == {}
+        with own_server.plain as client:
+            client.config_set("maxmemory", 60_000_000)
+        fits = {
+            (one.layout, one.codec): one.fits
+            for one in await estimate(sources.array(wave(4, 64, 64, 64)), store)
+        }
+        assert fits["tile", "c16"]
+        assert fits["packed", "c8"]
+        assert fits["flat", "c16"] is False
+
+
+def test_the_command_prints_a_line_or_an_object_a_way(server: Server) -> None:
+    arguments = ["estimate", "hydrogen:n=2,l=1,m=0", "--grid", "20", "-u", server.url]
+    lines = CliRunner().invoke(app, arguments).stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["flat", "c16"], ["flat", "c8"], ["flat", "text10"], ["packed", "c16"], ["packed", "c8"],
+        ["tile", "c16"], ["tile", "c8"],
+    ]  # fmt: skip
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert [one["bytes"] > 0 for one in found] == [True] * 7
+    assert contents(server) == {}
