@@ -119,15 +119,15 @@ async def _load(source: Source) -> int:
     sink = CountingSink()
     layout = form.open(b"qwf:psi:0123456789abcdef")
 
-    async def nothing(batch: Batch | None = None) -> None:
-        """No lease to hold and no journal to write."""
+    async def nothing(batch: Batch) -> None:
+        """No journal to write."""
 
     await pump(
         range(len(plan)),
         Producer(
             encoder=Encoder(source=source, plan=plan, layout=layout, codec="c16", allow_nonfinite=False)
         ),
-        Writer(sink=sink, gate=Gate(), permit=nothing, ack=nothing, deadline=1.0, hook=lambda event: None),
+        Writer(sink=sink, gate=Gate(), ack=nothing, deadline=1.0, hook=lambda event: None),
         writers=settings.writers,
         stream_bytes=settings.stream_bytes,
         stopping=anyio.Event(),

@@ -24,6 +24,7 @@ class Running:
     socket: Path
     software: str
     control: redis.Redis
+    pid: int
 
     @property
     def url(self) -> str:
@@ -61,27 +62,41 @@ def program(kind: Kind) -> Path:
 @contextmanager
 def running(kind: Kind) -> Iterator[Running]:
     """A server without persistence that never evicts, gone with its directory at the end."""
+    with place() as directory, started(kind, directory) as server:
+        yield server
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    """A directory for a server."""
     with tempfile.TemporaryDirectory(prefix="qwf-bench-") as directory:  # short: socket paths have a limit
-        socket = Path(directory) / "server"
-        options = {
-            "port": "0",
-            "unixsocket": str(socket),
-            "dir": directory,
-            "save": "",
-            "appendonly": "no",
-            "maxmemory-policy": "noeviction",
-            "daemonize": "no",
-        }
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        with subprocess.Popen([program(kind), *arguments], stdout=subprocess.DEVNULL) as process:
-            try:
-                _wait_for(socket, process)
-                with redis.Redis(unix_socket_path=str(socket), protocol=2) as control:
-                    info = control.info("server")
-                    version = info.get("valkey_version") or info["redis_version"]
-                    yield Running(socket=socket, software=f"{kind} {version}", control=control)
-            finally:
-                process.kill()
+        yield Path(directory)
+
+
+@contextmanager
+def started(kind: Kind, directory: Path, *, append_only: bool = False) -> Iterator[Running]:
+    """A server in a directory, where it finds what an earlier one left if that had an append-only file."""
+    socket = directory / "server"
+    socket.unlink(missing_ok=True)
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "dir": str(directory),
+        "save": "",
+        "appendonly": "yes" if append_only else "no",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    with subprocess.Popen([program(kind), *arguments], stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(socket, process)
+            with redis.Redis(unix_socket_path=str(socket), protocol=2) as control:
+                info = control.info("server")
+                version = info.get("valkey_version") or info["redis_version"]
+                yield Running(socket=socket, software=f"{kind} {version}", control=control, pid=process.pid)
+        finally:
+            process.kill()
 
 
 def _wait_for(socket: Path, process: subprocess.Popen[bytes]) -> None:

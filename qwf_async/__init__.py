@@ -9,9 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import observables
     from . import source as sources
+    from .engine.estimate import Estimate, estimate
     from .engine.ingest import ingest
+    from .engine.observe import Observed, marginals, observe
+    from .engine.old_hash import open_old_hash
     from .engine.report import Report
+    from .engine.verify import Difference, Verification, verify
     from .errors import (
         DamagedData,
         DataLost,
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
         ServerUnavailable,
         UsageError,
     )
+    from .exporting.export import export
     from .grid import Axis, Box, Grid
     from .manifest import Manifest
     from .settings import Settings
@@ -37,8 +43,13 @@ _HOMES = {
         "DamagedData", "DataLost", "Interrupted", "InvalidInput", "OutOfMemory", "QwfError", "Refused",
         "ReplayOwed", "ServerUnavailable", "UsageError",
     ),
+    "engine.estimate": ("Estimate", "estimate"),
     "engine.ingest": ("ingest",),
+    "engine.observe": ("Observed", "marginals", "observe"),
+    "engine.old_hash": ("open_old_hash",),
     "engine.report": ("Report",),
+    "engine.verify": ("Difference", "Verification", "verify"),
+    "exporting.export": ("export",),
     "grid": ("Axis", "Box", "Grid"),
     "manifest": ("Manifest",),
     "settings": ("Settings",),
@@ -47,9 +58,10 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "Axis", "Box", "DamagedData", "DataLost", "Grid", "Interrupted", "InvalidInput", "Manifest",
-    "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report", "ServerUnavailable", "Settings", "Store",
-    "UsageError", "Wavefunction", "connect", "ingest", "sources",
+    "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "Grid", "Interrupted",
+    "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
+    "ServerUnavailable", "Settings", "Store", "UsageError", "Verification", "Wavefunction", "connect",
+    "estimate", "export", "ingest", "marginals", "observables", "observe", "open_old_hash", "sources", "verify",
 ]  # fmt: skip
 
 
@@ -58,6 +70,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "sources":
         return import_module(".source", __name__)
+    if name == "observables":
+        return import_module(".observables", __name__)
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f".{home}", __name__), name)

@@ -10,34 +10,51 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from typing import Final
 
 from .errors import DamagedData, UsageError
+from .index import BEGINNING, enter, known_names, leave
 from .layout import Form
+from .layout.size import counted
 from .load import EVEN_IF_FULL, look, trash_entry
-from .manifest import Keys, Manifest, is_name, text_fields
-from .scripts import DISCARD
-from .server.connection import Pool
+from .manifest import MALFORMED, Keys, Manifest, text_fields
+from .scripts import DISCARD, TRASH
+from .server.failure import WrongType
+from .server.pool import Pool
+from .server.reply import is_number, is_page, is_pairs
+
+MOST_KEYS: Final = 2**30
+"""Keys that a generation may have to be taken for one: with no more than a header each they take 60 GB of memory,
+and to unlink as many that are not there takes some 20 minutes. An entry of the trash may name any shape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """What was removed: fields of scratch hashes, generations of the trash, abandoned loads."""
+    """What was removed: fields of scratch hashes, generations of the trash, abandoned loads.
+
+    `strange_entries` of the trash were left: they are none of ours, or have a shape of more
+    than MOST_KEYS keys.
+    """
 
     scratch_fields: int = 0
     generations: int = 0
     abandoned_loads: int = 0
+    strange_entries: int = 0
 
     def __add__(self, other: Cleaned) -> Cleaned:
         return Cleaned(
             scratch_fields=self.scratch_fields + other.scratch_fields,
             generations=self.generations + other.generations,
             abandoned_loads=self.abandoned_loads + other.abandoned_loads,
+            strange_entries=self.strange_entries + other.strange_entries,
         )
 
     def __bool__(self) -> bool:
-        return self != Cleaned()
+        """Whether anything was removed."""
+        return replace(self, strange_entries=0) != Cleaned()
 
     def to_json(self) -> dict[str, int]:
         return asdict(self)
@@ -48,16 +65,10 @@ class Cleaned:
             "superseded generations": self.generations,
             "abandoned loads": self.abandoned_loads,
         }
-        return ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing"
-
-
-async def known_names(pool: Pool, prefix: str) -> list[str]:
-    """The names that the index holds, sorted; some may have nothing published."""
-    key = f"{prefix}:names"
-    found = (
-        name.decode("utf-8", "replace") for name in await pool.call("HKEYS", key, doing=f"reading {key}")
-    )
-    return sorted(name for name in found if is_name(name))
+        done = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing"
+        entries = "entry" if self.strange_entries == 1 else "entries"
+        left = f"; left {self.strange_entries} {entries} of trash that are of no wavefunction"
+        return done + (left if self.strange_entries else "")
 
 
 async def clean(
@@ -72,12 +83,17 @@ async def clean(
     every = [Keys(prefix=prefix, name=name) for name in known]
     total = Cleaned()
     for keys in every:
-        total += Cleaned(scratch_fields=await clean_scratch(pool, keys, batch=batch))
+        with suppress(WrongType):  # not of ours, so not ours to act on: neither here nor below
+            total += Cleaned(scratch_fields=await clean_scratch(pool, keys, batch=batch))
     for keys in every:
-        abandoned = await _give_up_abandoned(pool, keys, keep_interrupted)
-        swept = await sweep(pool, keys, batch=batch)
-        # Another cleaner may have swept the abandoned load away.
-        total += Cleaned(generations=max(0, swept - abandoned), abandoned_loads=abandoned)
+        with suppress(WrongType):
+            total += await _swept(pool, keys, batch=batch)
+    for keys in every:
+        with suppress(WrongType):
+            if await _give_up_abandoned(pool, keys, keep_interrupted):
+                await sweep(pool, keys, batch=batch)
+                total += Cleaned(abandoned_loads=1)
+            await leave(pool, keys)
     return total
 
 
@@ -86,11 +102,11 @@ async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
     removed, cursor = 0, b"0"
     while True:
         cursor, pairs = await pool.call(
-            "HSCAN", keys.scratch, cursor, "COUNT", batch, doing=f"cleaning {keys.scratch}"
+            "HSCAN", keys.scratch, cursor, "COUNT", batch, expect=is_page, doing=f"cleaning {keys.scratch}"
         )
         fields = pairs[::2]  # all of a small hash at once, whatever COUNT says
         for start in range(0, len(fields), batch):
-            removed += await pool.call("HDEL", keys.scratch, *fields[start : start + batch])
+            removed += await pool.call("HDEL", keys.scratch, *fields[start : start + batch], expect=is_number)
         if cursor == b"0":
             return removed
 
@@ -100,34 +116,45 @@ async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
 
     A name of which nothing is left, published or under way, leaves the index.
     """
-    trash = text_fields(await pool.call("HGETALL", keys.trash, doing=f"reading {keys.trash}"))
-    swept = 0
+    return (await _swept(pool, keys, batch=batch)).generations
+
+
+async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
+    """`sweep`, with the number of entries that it left because they are none of ours."""
+    trash = text_fields(
+        await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}")
+    )
+    swept, strange = 0, 0
     for generation, entry in trash.items():
         try:
-            layout = Form.from_json(json.loads(entry)).open(keys.base(generation))
-        except (KeyError, TypeError, ValueError, OverflowError, UsageError):
-            continue  # not an entry of ours, so not ours to act on
-        await pool.call("UNLINK", keys.journal(generation))
-        data = layout.keys()
+            form = Form.from_json(json.loads(entry))
+        except (*MALFORMED, UsageError):
+            form = None
+        if form is None or counted(form).keys > MOST_KEYS:
+            strange += 1  # not an entry of ours, so not ours to act on
+            continue
+        await pool.call("UNLINK", keys.journal(generation), expect=is_number)
+        data = form.open(keys.base(generation)).keys()
         while some := list(islice(data, batch)):
-            await pool.call("UNLINK", *some)
-        await pool.call("HDEL", keys.trash, generation)
+            await pool.call("UNLINK", *some, expect=is_number)
+        await pool.call("HDEL", keys.trash, generation, expect=is_number)
         swept += 1
-    if swept and not await pool.call("EXISTS", keys.meta, keys.load):
-        await pool.call("HDEL", keys.names, keys.name)
-    return swept
+    if swept:
+        await leave(pool, keys)
+    return Cleaned(generations=swept, strange_entries=strange)
 
 
 async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest) -> None:
     """Delete a generation that nothing refers to any more: neither what is published nor what is under way."""
-    seen = await look(pool, keys)
-    under_way = seen.under_way.manifest if seen.under_way else None
-    if manifest.generation in {kept.generation for kept in (seen.published, under_way) if kept}:
-        return
-    # The index first: what is in the trash must be found by it.
-    await pool.call("HSET", keys.names, keys.name, manifest.generation)
-    await pool.call("HSET", keys.trash, manifest.generation, trash_entry(manifest, seen.now))
-    await sweep(pool, keys, batch=1000)
+    now = (await look(pool, keys)).now
+    await enter(pool, keys, BEGINNING)
+    if await pool.call(
+        "EVAL", EVEN_IF_FULL + TRASH, 3, keys.meta, keys.load, keys.trash,
+        manifest.generation, trash_entry(manifest, now),
+        expect=is_number, doing=f"removing what was loaded of {keys.name} ({keys.trash})",
+    ):  # fmt: skip
+        await enter(pool, keys, manifest.generation)
+        await sweep(pool, keys, batch=1000)
 
 
 async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) -> int:
@@ -142,9 +169,8 @@ async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) ->
     # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
     if max(0, seen.now - load.owner.deadline) < keep_interrupted * 1000:
         return 0
-    return int(
-        await pool.call(
-            "EVAL", EVEN_IF_FULL + DISCARD, 2, keys.load, keys.trash,
-            load.owner.token, load.owner.deadline, load.manifest.generation, trash_entry(load.manifest, seen.now),
-        )
+    return await pool.call(
+        "EVAL", EVEN_IF_FULL + DISCARD, 2, keys.load, keys.trash,
+        load.owner.token, load.owner.deadline, load.manifest.generation, trash_entry(load.manifest, seen.now),
+        expect=is_number,
     )  # fmt: skip

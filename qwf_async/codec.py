@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import DamagedData, InvalidInput, UsageError
 from .wire import text10
+from .wire.replies import is_value
 
 CODECS: Final = ("c16", "c8", "text10")
 _DTYPES: Final[dict[str, np.dtype[Any]]] = {"c16": np.dtype("<c16"), "c8": np.dtype("<c8")}
@@ -71,3 +72,14 @@ def decode(codec: str, value: bytes) -> complex:
             f"a stored value of {len(value)} bytes is not of codec {codec}: {value[:40]!r}"
         ) from error
     return complex(number)
+
+
+def is_whole(codec: str, value: Any) -> bool:
+    """Whether it is a stored value of the codec."""
+    dtype = _DTYPES.get(codec)
+    if dtype is not None:
+        return is_value(value, dtype.itemsize)
+    try:
+        return isinstance(value, bytes) and decode(codec, value) is not None
+    except DamagedData:
+        return False

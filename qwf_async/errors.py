@@ -18,6 +18,13 @@ class QwfError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def __str__(self) -> str:
+        """The message, with what cannot be printed escaped: names of files and servers' replies may hold anything."""
+        message = super().__str__()
+        if message.isprintable():
+            return message
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
 
 class UsageError(QwfError):
     """The request itself makes no sense: an unknown option value, a URL that does not parse."""

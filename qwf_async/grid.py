@@ -18,6 +18,9 @@ from .errors import InvalidInput
 
 AXIS_NAMES: Final = ("t", "x", "y", "z")
 
+LARGEST_EXTENT: Final = 1e50
+"""Bohr. Squares, quotients and products along three axes stay finite."""
+
 Shape4 = tuple[int, int, int, int]
 Order = Literal["C", "F"]
 
@@ -156,8 +159,10 @@ class Grid:
             raise InvalidInput(f"{len(extents)} extents given for a grid of {self.dimensions} dimensions")
         axes = list(self.axes)
         for i, extent in enumerate(extents, start=1):
-            if not (math.isfinite(extent) and extent > 0):
-                raise InvalidInput(f"the extent of axis {AXIS_NAMES[i]} is {extent}; it must be above 0")
+            if not 1 / LARGEST_EXTENT <= extent <= LARGEST_EXTENT:
+                raise InvalidInput(
+                    f"the extent of axis {AXIS_NAMES[i]} is {extent}; it must be above 0, from 1e-50 to 1e50"
+                )
             if self.shape[i] > 1:
                 origin = -extent / 2 if centred else 0.0
                 axes[i] = Axis(origin=origin, step=extent / self.shape[i], unit="bohr")

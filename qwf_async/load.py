@@ -15,10 +15,13 @@ from typing import Any, Final, Literal
 import anyio
 
 from .errors import DamagedData, DataLost, QwfError, Refused
-from .manifest import JournalEntry, Keys, Manifest, text_fields
+from .index import announce, enter
+from .manifest import JournalEntry, Keys, Manifest, NewerFormat, reason, text_fields
 from .owner import Owner
 from .scripts import BEGIN, DISCARD, LOOK, PUBLISH, RENEW
-from .server.connection import Connection, Pool, until_available
+from .server.connection import Connection
+from .server.pool import Pool, until_available
+from .server.reply import is_number, is_pairs, is_situation, is_text, is_text_or_none
 
 Unfinished = Literal["refuse", "resume", "discard"]
 
@@ -46,7 +49,7 @@ class UnderWay:
                 owner=Owner.from_fields(fields),
             )
         except (KeyError, ValueError) as error:
-            raise DamagedData(f"{where} is not the record of a load: {error!r}") from error
+            raise DamagedData(f"{where} is not the record of a load: {reason(error)}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +63,50 @@ class Situation:
 
 async def look(pool: Pool, keys: Keys) -> Situation:
     """Read the situation of a name in one step. Raises DamagedData if a foreign hash is in the way."""
-    meta, load, now = await pool.call(
-        "EVAL", LOOK, 2, keys.meta, keys.load, doing=f"reading {keys.meta} and {keys.load}"
-    )
-    published = Manifest.from_fields(text_fields(meta), keys.meta) if meta else None
-    under_way = UnderWay.from_fields(text_fields(load), keys.load) if load else None
-    return Situation(published=published, under_way=under_way, now=int(now))
+    meta, load, now = await _records(pool, keys)
+    try:
+        published = Manifest.from_fields(text_fields(meta), keys.meta) if meta else None
+        under_way = UnderWay.from_fields(text_fields(load), keys.load) if load else None
+    except NewerFormat:
+        raise
+    except DamagedData as error:
+        raise DamagedData(f"{error}; qwf rm {keys.name} --damaged removes that record") from error
+    return Situation(published=published, under_way=under_way, now=now)
+
+
+async def unreadable(pool: Pool, keys: Keys) -> dict[str, list[bytes]]:
+    """The records of a name that are damaged: key → what it holds, names and values in turn.
+
+    Raises Refused if one is of a later format.
+    """
+    meta, load, _ = await _records(pool, keys)
+    found = {}
+    for key, fields, read in (
+        (keys.meta, meta, Manifest.from_fields),
+        (keys.load, load, UnderWay.from_fields),
+    ):
+        try:
+            if fields:
+                read(text_fields(fields), key)
+        except NewerFormat as error:
+            raise Refused(str(error)) from error
+        except DamagedData:
+            found[key] = fields
+    return found
+
+
+async def _records(pool: Pool, keys: Keys) -> tuple[list[bytes], list[bytes], int]:
+    """What meta and load hold, and the server's time (ms)."""
+    return await pool.call(
+        "EVAL_RO", LOOK, 2, keys.meta, keys.load,
+        expect=is_situation, doing=f"reading {keys.meta} and {keys.load}",
+    )  # fmt: skip
 
 
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
     """The journal of a generation: chunk number → entry. Raises DamagedData if it is not a journal of ours."""
     key = keys.journal(manifest.generation)
-    reply = text_fields(await pool.call("HGETALL", key, doing=f"reading {key}"))
+    reply = text_fields(await pool.call("HGETALL", key, expect=is_pairs, doing=f"reading {key}"))
     try:
         entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
     except ValueError as error:
@@ -173,8 +208,7 @@ class Load:
                 return beginning.manifest
             manifest, replaced = beginning.manifest, beginning.overwrites
             fields = manifest.to_fields() | {"overwrites": _generation(replaced)}
-            # The index first: a name in it may have nothing, but what a name has must be found by it.
-            await pool.call("HSET", keys.names, keys.name, manifest.generation, doing=f"writing {keys.names}")
+            await announce(pool, keys)
             load = cls(pool, keys, beginning, owner, ttl, seen.now)
             try:
                 done = await pool.call(
@@ -185,9 +219,10 @@ class Load:
                     _generation(beginning.discards),
                     trash_entry(beginning.discards, seen.now),
                     *_flat(fields | owner.to_fields()),
-                    doing=f"beginning the load of {keys.name} ({keys.load}, {keys.trash})",
+                    expect=is_number, doing=f"beginning the load of {keys.name} ({keys.load}, {keys.trash})",
                 )  # fmt: skip
                 if done or await _is_ours(pool, keys, owner):
+                    await enter(pool, keys, manifest.generation)
                     return load
             except BaseException:
                 # It may have been begun, with the reply lost. This process lives on, and would hold it.
@@ -221,12 +256,12 @@ class Load:
         """
         key = self._keys.journal(self.manifest.generation)
         fields = {str(number): entry.to_text() for number, entry in entries.items()}
-        await connection.call("HSET", key, *_flat(fields), doing=f"writing {key}")
+        await connection.call("HSET", key, *_flat(fields), expect=is_number, doing=f"writing {key}")
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""
         key = self._keys.journal(self.manifest.generation)
-        await self._pool.call("HDEL", key, *numbers, doing=f"writing {key}")
+        await self._pool.call("HDEL", key, *numbers, expect=is_number, doing=f"writing {key}")
 
     async def publish(self, norm: float | None) -> Manifest:
         """Make the load what readers see, all at once; what it replaces becomes trash.
@@ -237,18 +272,20 @@ class Load:
         manifest = self.manifest.published(norm)
         journal = self._keys.journal(manifest.generation)
         replaced = self.overwrites
-        for late in (True, False):
+        while True:
             outcome = await self._pool.call(
                 "EVAL", EVEN_IF_FULL + PUBLISH, 4,
                 self._keys.meta, self._keys.load, journal, self._keys.trash,
                 self._owner.token, manifest.generation, len(manifest.plan),
                 _generation(replaced), trash_entry(replaced, self._began),
                 *_flat(manifest.to_fields()),
+                expect=is_text,
                 doing=f"publishing {self._keys.name} ({self._keys.meta}, {journal}, {self._keys.trash})",
             )  # fmt: skip
-            if outcome != b"late" or not late:
+            if outcome != b"late":
                 break
-            # Slept past the deadline, but nobody took the load: it is ours again.
+            # Slept past the deadline, but nobody took the load: it is ours again. The server may be away
+            # for longer than that between two of these, so it may be late more than once.
             await until_available(self.renew, self._pool.deadline)
         if outcome == b"done" or (outcome == b"gone" and await self._is_published()):
             return manifest
@@ -270,17 +307,18 @@ class Load:
             await self._pool.call(
                 "EVAL", EVEN_IF_FULL + DISCARD, 2, self._keys.load, self._keys.trash,
                 self._owner.token, "", self.manifest.generation, trash_entry(self.manifest, self._began),
+                expect=is_number,
             )
         )  # fmt: skip
 
     async def _is_published(self) -> bool:
         """Whether publishing was done after all, by a request whose reply was lost."""
-        generation = await self._pool.call("HGET", self._keys.meta, "generation")
+        generation = await self._pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
         return bool(generation == self.manifest.generation.encode())
 
     async def _hold(self, ttl: int) -> None:
         owner = await self._pool.call_once(
-            "EVAL", EVEN_IF_FULL + RENEW, 1, self._keys.load, self._owner.token, ttl
+            "EVAL", EVEN_IF_FULL + RENEW, 1, self._keys.load, self._owner.token, ttl, expect=is_text
         )
         if owner == self._owner.token.encode():
             return

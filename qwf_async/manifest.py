@@ -25,6 +25,14 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 STALE: Final = "stale"
 """In the journal: a chunk whose stored values were changed on purpose, so that its digest says nothing."""
 
+MALFORMED: Final = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+"""What taking JSON for a record of ours can raise: it may be any JSON, or none, nested ten thousand deep."""
+
+
+class NewerFormat(DamagedData):
+    """What is stored is of a format that a later version of this program made."""
+
+
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
 
 
@@ -149,11 +157,16 @@ class Manifest:
         """The inverse of `to_fields`; `where` names the key. Raises DamagedData if it is none of ours."""
         try:
             if int(fields["format"]) > FORMAT:
-                raise DamagedData(
-                    f"{where} has format version {fields['format']}; "
+                raise NewerFormat(
+                    f"{where} has format version {fields['format'][:20]}; "
                     f"this program reads up to {FORMAT}: update it"
                 )
             grid = Grid.from_json({name: json.loads(fields[name]) for name in ("shape", "axes")})
+            plan = plan_from_json(grid.shape, json.loads(fields["plan"]))
+            if grid.points != int(fields["points"]):
+                raise ValueError(f"{fields['points']} points do not fit the shape {grid.shape}")
+            if datetime.fromisoformat(fields["created"]).tzinfo is None:
+                raise ValueError(f"{fields['created']} has no time zone")
             return cls(
                 generation=fields["generation"],
                 form=Form.from_json(
@@ -161,14 +174,14 @@ class Manifest:
                     | json.loads(fields["parameters"])
                 ),
                 grid=grid,
-                plan=plan_from_json(grid.shape, json.loads(fields["plan"])),
+                plan=plan,
                 source=fields["source"],
                 fingerprint=fields["fingerprint"],
                 created=fields["created"],
                 norm=float(fields["norm"]) if "norm" in fields else None,
             )
-        except (KeyError, ValueError, TypeError, OverflowError, InvalidInput, UsageError) as error:
-            raise DamagedData(f"{where} is not the metadata of a wavefunction: {error!r}") from error
+        except (*MALFORMED, InvalidInput, UsageError) as error:
+            raise DamagedData(f"{where} is not the metadata of a wavefunction: {reason(error)}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +205,13 @@ class JournalEntry:
             return cls(digest=None, weight=math.nan)
         digest, weight = text.split(" ")
         return cls(digest=int(digest, 16), weight=float(weight))
+
+
+def reason(error: Exception) -> str:
+    """Why something is no record of ours, in words that are not too many."""
+    if isinstance(error, KeyError):
+        return f"it lacks {error.args[0]!r:.100}"
+    return f"{str(error) or type(error).__name__:.300}"
 
 
 def _shown(form: Form) -> str:

@@ -154,11 +154,16 @@ Plan = BoxPlan | RangePlan
 
 def plan_from_json(shape: Shape4, value: Mapping[str, Any]) -> Plan:
     """The inverse of the plans' `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
+    plan: Plan
     if value["kind"] == "range":
-        return RangePlan(shape=shape, length=int(value["length"]))
-    if value["kind"] != "box":
+        plan = RangePlan(shape=shape, length=int(value["length"]))
+    elif value["kind"] == "box":
+        plan = BoxPlan(shape=shape, chunk=shape4(int(n) for n in value["chunk"]), order=value["order"])
+    else:
         raise ValueError(f"a plan of kind {value['kind']!r} is not known")
-    return BoxPlan(shape=shape, chunk=shape4(int(n) for n in value["chunk"]), order=value["order"])
+    if len(plan) != value["count"]:
+        raise ValueError(f"a plan of {value['count']!r} chunks has {len(plan)}")
+    return plan
 
 
 def c_index(shape: Shape4, index: Shape4) -> int:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 import anyio.to_thread
 from numpy.typing import NDArray
-from redis.exceptions import ResponseError
 
 from .errors import QwfError
 from .grid import Box
@@ -20,8 +19,8 @@ from .layout import Layout
 from .layout.packed import Packed
 from .layout.points import Fetch, fetches
 from .layout.whole import WholeBuckets
-from .server.connection import Pool, until_available
-from .server.failure import translate
+from .server.pool import Pool, until_available
+from .server.reply import are_values, disbelieve
 
 if TYPE_CHECKING:
     from .selection import Piece
@@ -83,7 +82,7 @@ async def read_scattered(
     async def read(fetch: Fetch) -> None:
         small = len(fetch.rows) <= IN_PLACE
         buffer = await _run(lambda: fetch.buffer, small=small)
-        replies = await _exchange(pool, [buffer], fetch.requests, fetch.key_of)
+        replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.key_of)
 
         def place() -> None:
             result[fetch.rows] = fetch.values(replies)
@@ -102,12 +101,12 @@ async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Call
             return whole.values
     parts = layout.requests(box) if small else await anyio.to_thread.run_sync(layout.requests, box)
     buffers = [buffer for part in parts for buffer in part.buffers]
-    requests = sum(part.requests for part in parts)
+    counts = [count for part in parts for count in part.fields]
 
     def key_of(request: int) -> str:
         return [part.key for part in parts for _ in range(part.requests)][request].decode()
 
-    replies = await _exchange(pool, buffers, requests, key_of)
+    replies = await _exchange(pool, buffers, counts, key_of)
     return partial(layout.values, box, replies)
 
 
@@ -126,17 +125,17 @@ async def _fetch_whole(pool: Pool, whole: WholeBuckets) -> bool:
 
 
 async def _exchange(
-    pool: Pool, buffers: Sequence[Buffer], requests: int, key_of: Callable[[int], str]
+    pool: Pool, buffers: Sequence[Buffer], counts: Sequence[int], key_of: Callable[[int], str]
 ) -> list[Any]:
-    """Replies to requests that only read; `key_of` names the key of one that was refused."""
+    """Replies to requests for so many values each; `key_of` names the key of one that was refused."""
 
     async def fetch() -> list[Any]:
         async with pool.connection() as connection:
-            replies = await connection.exchange(buffers, requests)
-        for number, reply in enumerate(replies):
-            if isinstance(reply, ResponseError):
-                doing = f"reading {key_of(number)}"
-                raise translate(reply, where=pool.address.shown, doing=doing) from reply
+            replies = await connection.exchange(buffers, len(counts))
+            for number, (reply, count) in enumerate(zip(replies, counts, strict=True)):
+                if not are_values(reply, count):
+                    doing = f"reading {key_of(number)}"
+                    raise await disbelieve(connection, reply, where=pool.address.shown, doing=doing)
         return replies
 
     return await until_available(fetch, pool.deadline)

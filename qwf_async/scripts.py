@@ -93,3 +93,33 @@ if (redis.call('HGET', KEYS[1], 'generation') or '') ~= ARGV[1] then return 0 en
 if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], ARGV[2], 'stale') end
 return 1
 """
+
+FORGET: Final = """
+-- KEYS: a record. ARGV: what it holds, names and values in turn as HGETALL has them. It is removed if it still does.
+local held = redis.call('HGETALL', KEYS[1])
+if #held ~= #ARGV then return 0 end
+for i = 1, #ARGV do
+  if held[i] ~= ARGV[i] then return 0 end
+end
+return redis.call('DEL', KEYS[1])
+"""
+
+TRASH: Final = """
+-- KEYS: meta, load, trash. ARGV: generation, its trash entry. What nothing refers to becomes trash.
+for i = 1, 2 do
+  if redis.call('HGET', KEYS[i], 'generation') == ARGV[1] then return 0 end
+end
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+return 1
+"""
+
+ENTER: Final = """#!lua flags=allow-oom
+-- KEYS: names. ARGV: name, what the index says of it. Also on a full server: what is there must be found.
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+"""
+
+LEAVE: Final = """
+-- KEYS: names. ARGV: name, what the index said of it when the name was found to have nothing.
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])
+"""

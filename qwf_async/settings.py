@@ -62,12 +62,18 @@ class Settings:
     keep_interrupted: age at which an interrupted load becomes expendable, seconds.
     clean_batch: fields looked at in one step of cleaning.
     deadline: how long a lost server is tried for, seconds.
+    spool_after: how long a server may be away until batches go to the spool, seconds.
+    spool_dir: directory of the spools; None means `spool` within data_dir.
+    spool_limit: encoded data that a spool may hold, bytes; 0 means no spool.
     socket_timeout: how long a connection may go without any answer, seconds.
     socket_connect_timeout: how long opening a connection may take, seconds.
     health_check_interval: idle time after which a connection is checked, seconds; 0 means never.
     max_connections: most connections open at a time.
     password_file: file that holds the password; `load` reads it.
     password: the password, left out of the repr.
+    tls_ca: file with the certificates to trust with `rediss://`, instead of the system's.
+    tls_cert: file with the certificate that is shown to the server, if it wants one.
+    tls_key: file with the key of tls_cert; None means that the key is in the same file.
 
     Raises UsageError if a value is out of its bounds, or low_watermark not below high_watermark.
     """
@@ -88,18 +94,29 @@ class Settings:
     keep_interrupted: Seconds = 86_400.0
     clean_batch: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     deadline: Seconds = 60.0
-    socket_timeout: Timeout = 5.0
+    spool_after: Seconds = 0.5
+    spool_dir: Path | None = None
+    spool_limit: Annotated[int, Meta(ge=0, le=2**50)] = 8 * 2**30
+    socket_timeout: Timeout = 4.0
     socket_connect_timeout: Timeout = 5.0
     health_check_interval: Seconds = 30.0
     max_connections: Annotated[int, Meta(ge=1, le=65_535)] = 50
     password_file: Path | None = None
     password: Text | None = field(default=None, repr=False)
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
             value = _checked(name, getattr(self, name), "argument", kind=kind, text=False)
             object.__setattr__(self, name, value)
         _check_watermarks(self.low_watermark, self.high_watermark, {})
+
+    @property
+    def spool_directory(self) -> Path:
+        """Where the spools are."""
+        return self.spool_dir or self.data_dir / "spool"
 
 
 _KINDS: Final[dict[str, Any]] = get_type_hints(Settings, include_extras=True)
@@ -114,7 +131,7 @@ _ADDRESS: Final[dict[str, Any]] = {
 _HIDDEN: Final = ("url", "host", "password")
 """Names whose values may hold a password, if only by mistake."""
 
-_SIZES: Final = ("stream_bytes", "memory_limit")
+_SIZES: Final = ("stream_bytes", "memory_limit", "spool_limit")
 _UNITS: Final = {
     "": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30
 }  # fmt: skip # one line is easier to read than eight

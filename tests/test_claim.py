@@ -26,13 +26,17 @@ from loads import (
 
 import qwf_async
 from qwf_async import sources
+from qwf_async.engine.events import Retried
 from qwf_async.engine.gate import Gate
+from qwf_async.engine.sink import ServerSink
 from qwf_async.engine.stream import BatchStream
 from qwf_async.engine.verify import differing_chunks
 from qwf_async.engine.writer import Writer
-from qwf_async.errors import Refused, ServerUnavailable
+from qwf_async.errors import Refused
 from qwf_async.grid import Box
 from qwf_async.load import LoadTaken
+from qwf_async.server.address import Address
+from qwf_async.server.pool import Pool
 from qwf_async.wire.batch import Batch
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
@@ -98,28 +102,24 @@ def over(server: Server) -> bool:
 
 
 async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
-    log: list[str] = []
     permits = [None, None, LoadTaken("taken over")]
 
-    class Away:
-        async def write(self, batch: Batch) -> None:
-            log.append("write")
-            raise ServerUnavailable("away")
-
     async def permit() -> None:
-        log.append("permit")
         if error := permits.pop(0):
             raise error
 
     async def ack(batch: Batch) -> None:
-        log.append("ack")
+        raise AssertionError("nothing was written")
 
-    writer = Writer(sink=Away(), gate=Gate(), permit=permit, ack=ack, deadline=20.0, hook=Events())
+    events = Events()
+    sink = ServerSink(Pool(Address.parse("unix:///nowhere")), permit=permit)
+    writer = Writer(sink=sink, gate=Gate(), ack=ack, deadline=20.0, hook=events)
     stream = BatchStream(1)
     await stream.send(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0))
     with pytest.raises(LoadTaken):
         await writer.run(stream)
-    assert log == ["permit", "write", "permit", "write", "permit"]
+    assert permits == []
+    assert len([event for event in events.all if isinstance(event, Retried)]) == 2
 
 
 async def test_an_ingest_that_slept_past_its_claim_goes_on_if_nobody_took_it(server: Server) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
+from command import ROOT
 from conftest import Server, open_pool
 from handmade import (
     FLAT,
@@ -26,12 +31,13 @@ from handmade import (
     set_field,
 )
 
-from qwf_async.cleaning import Cleaned, clean, clean_scratch, known_names, remove_generation, sweep
+from qwf_async.cleaning import Cleaned, clean, clean_scratch, remove_generation, sweep
 from qwf_async.errors import Refused
+from qwf_async.index import BEGINNING, known_names, leave
 from qwf_async.load import Load, trash_entry
 from qwf_async.manifest import Keys, Manifest, new_generation
-from qwf_async.scripts import DISCARD, LOOK
-from qwf_async.server.connection import Pool
+from qwf_async.scripts import DISCARD, LEAVE, LOOK
+from qwf_async.server.pool import Pool
 
 pytestmark = pytest.mark.anyio
 DAY = 24 * HOUR
@@ -45,7 +51,7 @@ def watched(server: Server) -> Iterator[list[list[str]]]:
         yield commands
         client.echo("the end")
         while (command := str(monitor.next_command()["command"])) != "ECHO the end":
-            if not command.startswith("CLIENT "):  # sent by a client that connects
+            if not command.startswith(("CLIENT ", "PING")):  # sent by a client that connects
                 commands.append(command.split(" "))
 
 
@@ -77,8 +83,8 @@ def between(pool: Pool, marker: str, happens: Callable[[], Awaitable[None]]) -> 
     """Let something happen right after the pool got the reply to a command that contains `marker`."""
     call = pool.call
 
-    async def call_and_then(*command: Any, doing: str = "") -> Any:
-        reply = await call(*command, doing=doing)
+    async def call_and_then(*command: Any, **options: Any) -> Any:
+        reply = await call(*command, **options)
         if any(marker in str(part) for part in command):
             await happens()
         return reply
@@ -131,7 +137,7 @@ async def test_of_a_generation_in_the_trash_the_journal_goes_before_the_data(eac
     assert before.keys() - after.keys() == all_of(old.generation) | {KEYS.trash.encode()}
     assert after == {key: before[key] for key in after}
     assert all_of(new.generation) <= after.keys()
-    writes = [command for command in commands if command[0] not in ("HGETALL", "EXISTS")]
+    writes = [command for command in commands if command[0] not in ("HGETALL", "HGET", "EXISTS")]
     assert writes == [
         ["UNLINK", KEYS.journal(old.generation)],
         ["UNLINK", data_key(old.generation)],
@@ -400,7 +406,9 @@ async def test_a_generation_that_is_referred_to_is_not_removed(each_server: Serv
         before = each_server.contents()
         await remove_generation(pool, KEYS, published)
         await remove_generation(pool, KEYS, load.manifest)
-        assert each_server.contents() == before
+        after = each_server.contents()
+    assert after.pop(b"qwf:names").keys() == before.pop(b"qwf:names").keys()
+    assert after == before
 
 
 async def test_a_generation_that_nothing_refers_to_is_removed_with_all_it_has(each_server: Server) -> None:
@@ -433,3 +441,197 @@ def test_what_was_cleaned_adds_up_and_is_described() -> None:
     assert not replace(some, scratch_fields=0, generations=0)
     assert some.describe() == "2 scratch fields, 1 superseded generations"
     assert Cleaned().describe() == "nothing"
+
+
+@pytest.mark.parametrize("after", ["HGET", "EXISTS", LEAVE])
+async def test_a_name_that_is_begun_while_a_cleaner_takes_it_out_is_in_the_index(
+    each_server: Server, after: str
+) -> None:
+    async with open_pool(each_server) as pool, open_pool(each_server) as another:
+        with each_server.plain as client:
+            client.hset(KEYS.names, KEYS.name, "of a load that is gone")
+        begun: list[Load] = []
+
+        async def start() -> None:
+            if not begun:
+                begun.append(await begin(another))
+
+        between(pool, after, start)
+        await leave(pool, KEYS)
+        assert begun
+        assert await known_names(pool, "qwf") == ["psi"]
+
+
+async def test_a_name_that_is_taken_out_while_it_is_begun_is_in_the_index(each_server: Server) -> None:
+    async with open_pool(each_server) as pool, open_pool(each_server) as another:
+        seen: list[list[str]] = []
+
+        async def taken_out() -> None:
+            if not seen:
+                await leave(another, KEYS)
+                seen.append(await known_names(another, "qwf"))
+
+        between(pool, "HSET", taken_out)  # after the name was announced, before there is a load
+        load = await begin(pool)
+        assert seen == [[]]
+        assert fields_at(each_server, KEYS.names) == {"psi": load.manifest.generation}
+
+
+async def test_a_name_that_was_announced_and_never_begun_leaves_the_index(each_server: Server) -> None:
+    with each_server.plain as client:
+        client.hset(KEYS.names, KEYS.name, BEGINNING)
+    async with open_pool(each_server) as pool:
+        assert not await clean(pool, "qwf", batch=100, keep_interrupted=60)
+    assert each_server.contents() == {}
+
+
+async def test_a_name_with_trash_that_is_not_ours_stays_in_the_index(each_server: Server) -> None:
+    async with open_pool(each_server) as pool:
+        await abandoned(each_server, pool, seconds=70)
+        with each_server.plain as client:
+            client.hset(KEYS.trash, "future", "an entry of a later version")
+        cleaned = await clean(pool, "qwf", batch=100, keep_interrupted=60)
+        assert cleaned == Cleaned(abandoned_loads=1, strange_entries=1)
+        assert each_server.contents().keys() == {KEYS.trash.encode(), KEYS.names.encode()}
+
+
+async def test_trash_of_a_shape_that_nothing_can_have_is_left_and_told(server: Server) -> None:
+    entry = json.dumps({"layout": "packed", "codec": "c16", "shape": [2**57, 1, 1, 1], "since": 1})
+    with server.plain as client:
+        client.hset(KEYS.trash, "f" * 16, entry)
+        client.hset(KEYS.names, KEYS.name, "")
+    before = server.contents()
+    with anyio.fail_after(5):
+        async with open_pool(server) as pool:
+            cleaned = await clean(pool, "qwf", batch=100, keep_interrupted=60)
+    assert (bool(cleaned), cleaned.strange_entries) == (False, 1)
+    assert cleaned.describe() == "nothing; left 1 entry of trash that are of no wavefunction"
+    assert server.contents() == before
+
+
+async def test_cleaning_and_removal_go_through_on_a_full_server(each_own_server: Server) -> None:
+    async with open_pool(each_own_server) as pool:
+        _, new = await superseded(each_own_server, pool)
+        dead = Keys(prefix="qwf", name="dead")
+        await abandoned(each_own_server, pool, seconds=70, keys=dead)
+        scratch_of(each_own_server, 700)
+        lost = manifest()
+        put_data(each_own_server, lost.generation)
+        with each_own_server.plain as client:
+            client.config_set("maxmemory", 1)
+        await remove_generation(pool, KEYS, lost)
+        found = await clean(pool, "qwf", batch=100, keep_interrupted=60)
+    assert found == Cleaned(scratch_fields=700, abandoned_loads=1)  # the old generation went with the lost
+    kept = all_of(new.generation) | {KEYS.meta.encode(), KEYS.names.encode()}
+    assert each_own_server.contents().keys() == kept
+
+
+CLEANER = """
+import sys
+import anyio
+from qwf_async.cleaning import clean
+from qwf_async.server.address import Address
+from qwf_async.server.pool import Pool
+
+async def main():
+    pool = Pool(Address.parse(sys.argv[1]))
+    await pool.probe()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    await clean(pool, "qwf", batch=10, keep_interrupted=60)
+
+anyio.run(main)
+"""
+"""A process that cleans when it is told to."""
+
+
+@contextmanager
+def cleaners(server: Server, number: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """So many cleaners that wait to be told."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLEANER, server.url],
+            env={"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(number)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def check_references(server: Server) -> None:
+    """No load has a journal without its data; no data is there that nothing refers to."""
+    held = server.contents()
+    for key in held:
+        _, name, what, *rest = key.decode().split(":") if key != b"qwf:names" else ("", "", "names")
+        keys = Keys(prefix="qwf", name=name.strip("{}") or "none")
+        if what == "load":
+            generation = held[key][b"generation"].decode()
+            assert (
+                keys.journal(generation).encode() not in held or data_key(generation, keys).encode() in held
+            )
+        if rest == ["s0"]:
+            by = [held.get(control.encode(), {}).get(b"generation") for control in (keys.meta, keys.load)]
+            assert what.encode() in {*by, *held.get(keys.trash.encode(), {})}
+            assert name.encode() in held[b"qwf:names"]
+
+
+def test_cleaners_that_are_killed_at_any_moment_leave_the_rest_to_the_next(server: Server) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201 # shown if it fails
+    chance = random.Random(seed)
+    names = [Keys(prefix="qwf", name=f"psi{i}") for i in range(30)]
+    live = Keys(prefix="qwf", name="live")
+    kept = {b"qwf:names", live.load.encode(), live.meta.encode()}
+
+    async def prepare() -> None:
+        async with open_pool(server) as pool:
+            for keys in names:
+                _, new = await superseded(server, pool, keys)
+                kept.update(all_of(new.generation, keys), {keys.meta.encode()})
+                scratch_of(server, 5, keys)
+                await abandoned(server, pool, seconds=70, keys=keys)
+            kept.update(all_of((await publish_one(pool, keys=live)).generation, live))
+            running = await begin(pool, keys=live, overwrite=True, ttl=HOUR)
+            put_data(server, fields_at(server, live.meta)["generation"], live)
+            put_data(server, running.manifest.generation, live)
+            await fill(pool, running)
+            kept.update(all_of(running.manifest.generation, live))
+
+    async def finish() -> Cleaned:
+        async with open_pool(server) as pool:
+            return await clean(pool, "qwf", batch=100, keep_interrupted=60)
+
+    anyio.run(prepare)
+    before = server.contents()
+    with cleaners(server, 8) as processes:
+        # Two at a time, somewhere in the work of some 100 ms, which each pair takes up where the last was killed.
+        for pair in zip(processes[::2], processes[1::2], strict=True):
+            for process in pair:
+                tell(process)
+            for process in pair:
+                time.sleep(chance.uniform(0, 0.012))
+                process.kill()
+                process.wait()
+            check_references(server)
+    anyio.run(finish)
+    after = server.contents()
+    assert after.keys() == kept
+    assert after == {key: before[key] for key in after}
+    assert not anyio.run(finish)

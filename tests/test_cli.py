@@ -160,7 +160,9 @@ def test_results_go_to_standard_output_and_messages_to_standard_error(shell: She
         client.hset("qwf:{psi}:scratch", mapping={str(n): "sample" for n in range(2500)})
         cleaned = shell.qwf("clean", "--json")
         assert (cleaned.status, cleaned.err) == (0, "")
-        assert json.loads(cleaned.out) == {"scratch_fields": 2500, "generations": 0, "abandoned_loads": 0}
+        assert json.loads(cleaned.out) == {
+            "scratch_fields": 2500, "generations": 0, "abandoned_loads": 0, "strange_entries": 0
+        }  # fmt: skip
         assert shell.qwf("clean").lines == ["cleaned nothing"]
         assert client.hlen("qwf:{psi}:meta") > 0
         removed = shell.qwf("rm", "psi", "--json")

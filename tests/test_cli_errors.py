@@ -100,7 +100,7 @@ SERVERS = {
     "ingest psi.npy -u http://localhost": bad(2, "must begin with redis://"),
     f"ls -u redis://user:{QUOTED}@localhost:99999": bad(2, "does not parse"),
     f"ls -u redis://user:{QUOTED}@localhost:1": bad(3, r"redis://user:\*\*\*@localhost:1: .*refused"),
-    "ingest psi.npy -u unix:///nowhere/s": bad(3, "unix:///nowhere/s: .*No such file"),
+    "ingest psi.npy -u unix:///nowhere/s": bad(3, "unix:///nowhere/s: there is no such socket file"),
     "ls -u redis://nowhere.invalid": bad(3, "redis://nowhere.invalid"),
     "ls": bad(3, "refused", QWF_URL="", REDIS_URL=f"redis://:{QUOTED}@127.0.0.1:1"),
     "ls -u {locked}": bad(8, "wants a password: set QWF_PASSWORD or --password-file"),

@@ -107,6 +107,9 @@ def test_get_reads_points_of_standard_input(shell: Shell) -> None:
         (("slice", "flat", "0", "-o", "absent/out.npy"), 7, "cannot write absent/out.npy: No such file"),
         (("export", "absent", "out.npy"), 7, "no wavefunction 'absent'"),
         (("export", "flat", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
+        (("slice", "flat", "0", "-o", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
+        (("slice", "flat", "0", "-o", "/dev/full", "--overwrite"), 7, "/dev/full is no regular file"),
+        (("export", "flat", ".", "--overwrite"), 2, ". has no suffix that says its format"),
     ],
 )
 def test_what_cannot_be_read_is_refused_and_nothing_is_written(
@@ -164,9 +167,12 @@ def test_export_writes_the_whole_and_replaces_only_if_asked(shell: Shell, layout
     assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
     assert shell.qwf("export", layout, "out.npy").status == 7
     (shell.directory / "out.npy").write_text("something")
-    assert shell.qwf("export", layout, "out.npy", "--overwrite", "--quiet").err == ""
+    (shell.directory / "link.npy").symlink_to("out.npy")
+    assert shell.qwf("export", layout, "link.npy", "--overwrite", "--quiet").err == ""
     assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
-    assert left(shell) == {"out.npy"}
+    assert shell.qwf("slice", layout, "1", "-o", "out.npy", "--overwrite", "--quiet").err == ""
+    assert np.array_equal(np.load(shell.directory / "link.npy"), PSI[1])
+    assert left(shell) == {"out.npy", "link.npy"}
 
 
 def test_export_of_damaged_data_keeps_the_file_that_was_there(tmp_path: Path, server: Server) -> None:
@@ -198,3 +204,19 @@ def test_an_export_that_is_stopped_leaves_nothing_behind(
     assert outcome.status == 128 + number
     assert "out.npy was not written" in outcome.err
     assert not list(tmp_path.glob("*.npy*")) + list(tmp_path.glob(".out*"))
+
+
+def test_a_foreign_key_in_the_place_of_one_name_does_not_hide_the_others(
+    tmp_path: Path, server: Server
+) -> None:
+    shell = Shell.at(tmp_path, QWF_URL=server.url)
+    np.save(tmp_path / "psi.npy", PSI)
+    for name in ("one", "two"):
+        assert shell.qwf("ingest", "psi.npy", "--name", name).status == 0
+    ask(server, "DEL", "qwf:{one}:meta")
+    ask(server, "SET", "qwf:{one}:meta", "something else")
+    outcome = shell.qwf("ls", "--json")
+    one, two = json.loads(outcome.out)
+    assert (one["name"], one["points"], two["name"], two["points"]) == ("one", None, "two", PSI.size)
+    assert "reading qwf:{one}:meta" in one["note"]
+    assert "another type is in the way" in one["note"]

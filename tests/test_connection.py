@@ -9,9 +9,12 @@ import signal
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
@@ -20,10 +23,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
+import qwf_async
 from qwf_async.errors import QwfError, Refused, ServerUnavailable, UsageError
 from qwf_async.server.address import Address
-from qwf_async.server.connection import SEND_BYTES, Connection, Pool, until_available
-from qwf_async.server.failure import ServerBusy
+from qwf_async.server.connection import SEND_BYTES, Connection
+from qwf_async.server.counts import ConnectionCounts
+from qwf_async.server.failure import HungUp, ServerBusy, ServerCrowded
+from qwf_async.server.pool import Pool, until_available
 
 pytestmark = pytest.mark.anyio
 CANCELLATIONS = 300
@@ -265,15 +271,49 @@ async def test_connections_that_the_server_cut_while_idle_are_no_outage(each_ser
         assert sorted(replies) == [(i, b"%d" % i) for i in range(20)]
 
 
-async def test_a_connection_that_lay_idle_for_too_long_is_opened_anew(server: Server) -> None:
+async def idle_for(seconds: float) -> None:
+    end = anyio.current_time() + seconds
+    while anyio.current_time() < end:
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_a_connection_that_lay_idle_is_asked_whether_it_lives(server: Server) -> None:
     async with open_pool(server, keep_idle=0.01) as pool:
         await pool.call("PING")
-        given_back = anyio.current_time()
-        while anyio.current_time() < given_back + 0.02:
-            await anyio.lowlevel.checkpoint()
+        await idle_for(0.02)
         await pool.call("PING")
-        assert pool.counts.opened == 2
+        assert (pool.counts.opened, pool.counts.checks, pool.counts.lost) == (1, 1, 0)
+        with server.plain as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        await idle_for(0.02)
+        assert await pool.call_once("ECHO", "no error") == b"no error"
+        assert (pool.counts.opened, pool.counts.checks, pool.counts.lost) == (2, 2, 1)
+
+
+async def test_a_dead_connection_that_lay_idle_delays_nobody_for_long(own_server: Server) -> None:
+    assert own_server.process is not None
+    async with open_pool(own_server, keep_idle=0.01, answer_timeout=0.1, connect_timeout=0.1) as pool:
+        await pool.call("PING")
+        await idle_for(0.02)
+        own_server.process.send_signal(signal.SIGSTOP)
+        try:
+            with anyio.fail_after(5), pytest.raises(ServerUnavailable, match="no answer in time"):
+                await pool.call_once("PING")
+        finally:
+            own_server.process.send_signal(signal.SIGCONT)
+        assert (pool.counts.timeouts, pool.counts.failed, pool.counts.success) == (2, 1, 0.5)
+
+
+async def test_surplus_idle_connections_are_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwf_async.server.pool.SURPLUS", 0.05)
+    async with open_pool(server) as pool:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(pool.call, "BLPOP", "nothing", 0.05)
+        assert clients(server) == 5
         await until(lambda: clients(server) == 1)
+        assert await pool.call("ECHO", "still there") == b"still there"
+        assert pool.counts.opened == 5
 
 
 async def test_the_pool_lends_no_more_connections_than_its_size(server: Server) -> None:
@@ -297,6 +337,21 @@ async def test_the_pool_lends_no_more_connections_than_its_size(server: Server) 
         assert pool.counts.borrowed == 50
         assert clients(server) == 3
     await until(lambda: clients(server) == 0)
+
+
+async def test_borrowers_of_a_full_pool_are_served_in_their_order(server: Server) -> None:
+    served: list[int] = []
+
+    async def borrow(pool: Pool, i: int) -> None:
+        for _ in range(5):
+            await pool.call("PING")
+            served.append(i)
+
+    async with open_pool(server, size=3) as pool, anyio.create_task_group() as tasks:
+        for i in range(30):
+            tasks.start_soon(borrow, pool, i)
+    rounds = [served[start : start + 30] for start in range(0, 150, 30)]
+    assert all(len(set(each)) >= 27 for each in rounds)  # the three being served may end in any order
 
 
 async def test_waiting_for_a_connection_can_be_cancelled(server: Server) -> None:
@@ -357,6 +412,125 @@ async def test_tcp_addresses_and_databases_work(tcp_server: Server) -> None:
         assert not client.exists("visits")
         client.select(3)
         assert client.get("visits") == b"3"
+
+
+@pytest.fixture(params=["valkey unix", "valkey tcp", "redis unix", "redis tcp"])
+def crowded(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Address]]:
+    """A server with room for 3 clients, and its address."""
+    software, over = request.param.split()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for server in new_server(software, port=port, bind="127.0.0.1", maxclients="3"):
+        yield server, Address.parse(server.url if over == "unix" else f"redis://127.0.0.1:{port}")
+
+
+async def test_a_crowded_server_is_told_from_one_that_is_away(crowded: tuple[Server, Address]) -> None:
+    server, address = crowded
+    counts = ConnectionCounts()
+    refused = Connection(address, connect_timeout=5, answer_timeout=5, counts=counts)
+    async with open_pool(server) as pool:
+        async with pool.connection() as a, pool.connection() as b, pool.connection() as c:
+            for each in (a, b, c):
+                await each.call("PING")
+            for _ in range(50):
+                with pytest.raises(ServerCrowded, match="no room for another client"):
+                    await refused.call("PING")
+            assert (counts.turned_away, counts.failed, counts.opened) == (50, 0, 0)
+        await pool.aclose()
+    await refused.aclose()
+
+
+async def test_borrowers_queue_for_a_crowded_server(crowded: tuple[Server, Address]) -> None:
+    _, address = crowded
+    pools = [Pool(address, deadline=0) for _ in range(4)]  # so no call is tried again
+    replies: list[int] = []
+
+    async def ask(pool: Pool, i: int) -> None:
+        replies.append(int(await pool.call("ECHO", i)))
+
+    try:
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                for i in range(100):
+                    tasks.start_soon(ask, pools[0], i)
+            assert sorted(replies) == list(range(100))
+            assert pools[0].counts.opened <= 3
+            async with anyio.create_task_group() as tasks:
+                for pool in pools[1:]:  # only two of these find room, until the first pool closes its own
+                    tasks.start_soon(ask, pool, -1)
+                await pools[0].aclose()
+        assert sum(pool.counts.lost + pool.counts.failed for pool in pools) == 0
+    finally:
+        for pool in pools:
+            await pool.aclose()
+
+
+async def test_standing_in_line_can_be_cancelled_and_ends(
+    crowded: tuple[Server, Address], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwf_async.server.pool.QUEUEING", 0.3)
+    server, address = crowded
+    late = Pool(address)
+    async with open_pool(server) as pool, pool.connection() as a, pool.connection(), pool.connection():
+        with anyio.move_on_after(0.1) as scope:
+            await late.call("PING")
+        assert scope.cancelled_caught
+        with anyio.fail_after(10), pytest.raises(ServerCrowded, match="no room"):
+            await late.probe()
+        await a.aclose()
+        assert await late.call("ECHO", "in") == b"in"
+    await late.aclose()
+
+
+async def test_a_proxy_that_hangs_up_is_borne_for_a_moment_and_no_longer(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwf_async.server.pool.SILENCE", 0.3)
+    accepted = 0
+
+    async def hang_up(client: anyio.abc.SocketStream) -> None:
+        nonlocal accepted
+        accepted += 1
+        await client.aclose()
+
+    with TemporaryDirectory(prefix="qwf-") as directory:
+        async with (
+            await anyio.create_unix_listener(f"{directory}/s") as listener,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(listener.serve, hang_up)
+            pool = Pool(Address.parse(f"unix://{directory}/s"))
+            with anyio.fail_after(5), pytest.raises(HungUp, match="hung up without a word"):
+                await pool.probe()
+            assert accepted > 1
+            before = accepted
+            with pytest.raises(HungUp):
+                await pool.probe()
+            assert accepted == before + 1
+            tasks.cancel_scope.cancel()
+
+
+async def test_connecting_survives_a_connection_that_is_killed_at_once(each_server: Server) -> None:
+    for _ in range(15):
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.to_thread.run_sync, kill_all_clients, each_server)
+                async with qwf_async.connect(each_server.url) as store:
+                    await store.pool.call("PING")
+
+
+def kill_all_clients(server: Server) -> None:
+    with server.plain as client:
+        for _ in range(20):
+            client.client_kill_filter(_type="normal", skipme=True)
+
+
+async def test_a_wrong_address_is_told_at_once_when_connecting(tmp_path: Path) -> None:
+    for url in ("redis://127.0.0.1:1", f"unix://{tmp_path}/none"):
+        with anyio.fail_after(3), pytest.raises(ServerUnavailable, match="is the server there"):
+            async with qwf_async.connect(url):
+                pass
 
 
 async def test_no_server_at_the_address_is_unavailable_at_once() -> None:
@@ -434,7 +608,7 @@ def test_a_url_becomes_options_and_is_shown_without_its_password(
 ) -> None:
     address = Address.parse(url)
     assert address.shown == shown
-    kinds = {"rediss": "SSLConnection", "unix": "UnixDomainSocketConnection"}
+    kinds = {"rediss": "TLSConnection", "unix": "UnixDomainSocketConnection"}
     kind = address.options.pop("connection_class", None)
     assert getattr(kind, "__name__", None) == kinds.get(shown.partition(":")[0])
     assert address.options == options

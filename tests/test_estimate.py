@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 import redis
@@ -16,7 +17,9 @@ from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.engine import estimate as module
 from qwf_async.engine.estimate import estimate
+from qwf_async.engine.sink import ServerSink
 from qwf_async.errors import OutOfMemory
+from qwf_async.wire.batch import Batch
 
 pytestmark = pytest.mark.anyio
 
@@ -59,23 +62,32 @@ async def test_an_ingest_takes_what_was_estimated(
             assert one.seconds > 0
 
 
-async def test_a_sample_is_removed_after_an_error_too(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+async def test_a_sample_is_removed_after_an_error_and_found_by_clean_after_a_crash(
+    server: Server, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
-    lives: set[int] = set()
+    monkeypatch.setattr(module, "LAYOUTS", (layout,))
+    samples: list[dict[bytes, bytes | None]] = []
 
-    def fail(form: object) -> None:
+    async def fail_in_the_middle(self: object, batch: Batch) -> None:
+        await write(self, batch)
         with server.plain as client:
-            lives.update(client.ttl(key) for key in client.keys("qwf:estimate:*"))
+            samples.append({key: client.dump(key) for key in client.scan_iter()})
         raise OutOfMemory("no room")
 
-    monkeypatch.setattr(module, "counted", fail)
+    write: Any = ServerSink.write
+    monkeypatch.setattr(ServerSink, "write", fail_in_the_middle)
     async with qwf_async.connect(server.url) as store:
         with pytest.raises(OutOfMemory, match="no room"):
-            await estimate(sources.array(wave(1, 8, 8, 8)), store)
-    assert contents(server) == {}
-    assert lives
-    assert lives <= set(range(1, module.TIME_TO_LIVE + 1))
+            await estimate(sources.array(wave(1, 20, 20, 20)), store)
+        assert contents(server) == {}
+        # What a process leaves that is killed at that moment.
+        with server.plain as client:
+            for key, dump in samples[0].items():
+                client.restore(key, 0, dump)
+        assert any(key.startswith(b"qwf:estimate.") for key in samples[0])
+        assert (await store.clean()).generations == 1
+        assert contents(server) == {}
 
 
 async def test_it_says_whether_it_fits(own_server: Server) -> None:

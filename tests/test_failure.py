@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import redis
@@ -16,8 +18,16 @@ from redis._parsers.base import BaseParser
 
 from qwf_async.errors import InvalidInput, OutOfMemory, QwfError, Refused, ServerUnavailable
 from qwf_async.server.address import Address
-from qwf_async.server.connection import Pool
-from qwf_async.server.failure import _REPLIES, ServerBusy, translate
+from qwf_async.server.failure import (
+    _REPLIES,
+    _WORDS,
+    ConnectionLost,
+    ServerBusy,
+    ServerCrowded,
+    WrongType,
+    translate,
+)
+from qwf_async.server.pool import Pool
 
 PASSWORD = "open-sesame"
 
@@ -116,7 +126,7 @@ def loading(server: Server) -> tuple[str, ...]:
 
 ROWS: dict[str, tuple[Callable[[Server], tuple[str, ...]], type[QwfError], str]] = {
     "OOM": (full, OutOfMemory, "out of memory"),
-    "WRONGTYPE": (wrong_type, Refused, "a key of another type is in the way"),
+    "WRONGTYPE": (wrong_type, WrongType, "a key of another type is in the way"),
     "NOPERM": (not_permitted, Refused, "lacks a permission: .*hset"),
     "READONLY": (replica, ServerUnavailable, "a read-only replica"),
     "MASTERDOWN": (replica_without_its_primary, ServerUnavailable, "primary of this replica is down"),
@@ -203,8 +213,9 @@ async def test_an_unknown_command_is_refused(any_server: Server) -> None:
 async def test_a_server_with_no_room_for_another_client_is_tried_again(any_server: Server) -> None:
     with any_server.plain as client:
         client.config_set("maxclients", 1)
-        error = await failure(any_server, "PING")
-    assert isinstance(error, ServerUnavailable)
+        pool = Pool(Address.parse(any_server.url))
+        with pytest.raises(ServerCrowded, match="no room for another client"):
+            await pool._new().call("PING")
 
 
 @contextmanager
@@ -238,8 +249,30 @@ REPLIES = {
     "BUSY": ("BUSY Redis is busy running a script. You can only call SCRIPT KILL", ServerBusy, "a script"),
     "CLUSTERDOWN": ("CLUSTERDOWN The cluster is down", ServerUnavailable, "the cluster is down"),
     "WRONGPASS": ("WRONGPASS invalid username-password pair", Refused, "does not accept"),
-    "ERR": ("ERR max number of clients reached", ServerBusy, "no room for another client"),
+    "ERR": ("ERR max number of clients reached", ServerCrowded, "no room for another client"),
+    "ERR, cluster": (
+        "ERR max number of clients + cluster connections reached",
+        ServerCrowded,
+        "no room for another client",
+    ),
+    "UNBLOCKED": (
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        ServerUnavailable,
+        "changed its role",
+    ),
+    "MISCONF, AOF": (
+        "MISCONF Errors writing to the AOF file: No space left",
+        ServerUnavailable,
+        "cannot save",
+    ),
+    "OOM, script": (
+        "OOM command not allowed when used memory > 'maxmemory'. script: 1",
+        OutOfMemory,
+        "memory",
+    ),
     "NOSCRIPT": ("NOSCRIPT No matching script", Refused, "the server refused"),
+    "CROSSSLOT": ("CROSSSLOT Keys in request don't hash to the same slot", Refused, "the same slot"),
+    "EXECABORT": ("EXECABORT Transaction discarded because of previous errors.", Refused, "discarded"),
 }
 
 
@@ -253,17 +286,87 @@ def test_a_reply_becomes_the_error_of_its_row_as_the_library_parses_it(prefix: s
 
 
 def test_no_row_is_without_a_test() -> None:
-    assert set(_REPLIES) <= set(ROWS) | set(REPLIES)
+    assert set(_REPLIES) <= set(ROWS) | set(REPLIES) | {"DENIED"}
+
+
+def own_address() -> str | None:
+    """An address of this machine that is not the loopback's, if it has one. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+    return None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("software", ["valkey", "redis"])
+async def test_a_server_in_protected_mode_is_final(software: str) -> None:
+    with free_ports() as (port, _):
+        pass
+    host = own_address() or "127.0.0.1"
+    options = {"port": port, "bind": "*", "protected-mode": "yes"}
+    with contextmanager(new_server)(software, **options) as server:
+        if host == "127.0.0.1":
+            said = "DENIED Running in protected mode because protected mode is enabled"
+            error = translate(parse_error(said), where=server.url)
+        else:
+            error = await failure(server, "PING", url=f"redis://{host}:{port}")
+    assert type(error) is Refused
+    assert "protected mode and takes only connections from its own machine" in str(error)
+
+
+@pytest.mark.anyio
+async def test_a_script_that_cannot_be_killed_and_commands_out_of_place_are_refused(
+    any_server: Server,
+) -> None:
+    for command, words in {("SCRIPT", "KILL"): "NOTBUSY", ("EXEC",): "EXEC without MULTI"}.items():
+        error = await failure(any_server, *command)
+        assert type(error) is Refused
+        assert words in str(error)
+
+
+@pytest.mark.anyio
+async def test_why_a_connection_cannot_be_made_is_said_in_plain_words(tmp_path: Path) -> None:
+    with free_ports() as (port, _):
+        pass
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(tmp_path / "stale"))
+    (tmp_path / "file").write_text("")
+    cases = {
+        f"redis://127.0.0.1:{port}": "connection refused, nothing listens there",
+        f"redis://localhost:{port}": "connection refused, nothing listens there",
+        f"unix://{tmp_path}/stale": "connection refused, nothing listens there",
+        f"unix://{tmp_path}/none": "there is no such socket file",
+        f"unix://{tmp_path}/file/none": "there is no such socket file",
+        "redis://no-such-host.invalid:6379": "the host name does not resolve",
+    }
+    for url, words in cases.items():
+        pool = Pool(Address.parse(url))
+        with pytest.raises(ServerUnavailable) as raised:
+            await pool.call_once("PING", doing="testing")
+        assert str(raised.value) == f"{url}: {words}"
+
+
+@pytest.mark.parametrize("number", _WORDS)
+def test_an_error_of_the_system_is_said_in_plain_words(number: int) -> None:
+    found = translate(OSError(number, os.strerror(number)), where="unix:///s")
+    assert type(found) is ServerUnavailable
+    assert str(found) == f"unix:///s: {_WORDS[number]}"
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), redis.exceptions.TimeoutError("Timeout reading")])
+def test_an_answer_that_does_not_come_makes_the_server_unavailable(error: Exception) -> None:
+    found = translate(error, where="unix:///s")
+    assert type(found) is ServerUnavailable
+    assert str(found) == "unix:///s: no answer in time"
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (TimeoutError(), "no answer in time"),
-        (redis.exceptions.TimeoutError("Timeout reading"), "no answer in time"),
-        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
-        (redis.exceptions.ConnectionError("Connection closed by server."), "Connection closed by server"),
-        (redis.exceptions.ConnectionError(), "connection lost"),
+        (ConnectionResetError(104, "Connection reset by peer"), "connection lost$"),
+        (BrokenPipeError(32, "Broken pipe"), "connection lost$"),
+        (redis.exceptions.ConnectionError("Connection closed by server."), "connection lost$"),
+        (redis.exceptions.ConnectionError(), "connection lost$"),
         (redis.exceptions.InvalidResponse("Protocol error"), "InvalidResponse: Protocol error"),
         (TypeError("'NoneType' object is not callable"), "connection lost \\(TypeError"),
         (AttributeError("'NoneType' object has no attribute 'write'"), "connection lost \\(AttributeError"),
@@ -272,7 +375,7 @@ def test_no_row_is_without_a_test() -> None:
 )
 def test_whatever_is_no_reply_is_a_lost_connection(error: Exception, message: str) -> None:
     found = translate(error, where="unix:///s")
-    assert type(found) is ServerUnavailable
+    assert type(found) is ConnectionLost
     assert re.search(f"^unix:///s: .*{message}", str(found))
 
 

@@ -41,7 +41,7 @@ from qwf_async.manifest import JournalEntry
 from qwf_async.owner import Owner
 from qwf_async.plan import BoxPlan
 from qwf_async.server.address import Address
-from qwf_async.server.connection import Pool
+from qwf_async.server.pool import Pool
 
 
 def start_of(pid: int) -> str:
@@ -547,6 +547,29 @@ async def test_a_load_that_is_late_but_still_ours_is_published(each_server: Serv
         set_field(each_server, KEYS.load, "owner_deadline", 1)
         published = await load.publish(None)
         assert fields_at(each_server, KEYS.meta)["generation"] == published.generation
+
+
+@pytest.mark.anyio
+async def test_a_load_that_is_late_again_after_it_was_renewed_is_published(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew, times = Load.renew, 0
+
+    async def renew_and_sleep(self: Load) -> None:
+        nonlocal times
+        await renew(self)
+        times += 1
+        if times < 3:
+            set_field(server, KEYS.load, "owner_deadline", 1)
+
+    async with open_pool(server) as pool:
+        load = await begin(pool)
+        await fill(pool, load)
+        monkeypatch.setattr(Load, "renew", renew_and_sleep)
+        set_field(server, KEYS.load, "owner_deadline", 1)
+        published = await load.publish(None)
+        assert times == 3
+        assert fields_at(server, KEYS.meta)["generation"] == published.generation
 
 
 @pytest.mark.anyio

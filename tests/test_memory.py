@@ -244,11 +244,11 @@ def as_admin(server: Server, *command: Any) -> Any:
         return client.execute_command(*command)
 
 
-async def test_a_user_without_config_and_info_ingests_with_one_warning_each(limited: Server) -> None:
+async def test_a_user_without_config_info_and_memory_ingests_with_one_warning_each(limited: Server) -> None:
     events = Events()
     report = await load(limited, hooks=(events,), verify=True)
     assert sorted(warning.partition(":")[0] for warning in events.warnings) == [
-        "the server forbids CONFIG", "the server forbids INFO"
+        "the server forbids CONFIG", "the server forbids INFO", "the server forbids MEMORY"
     ]  # fmt: skip
     assert (report.durability, report.bytes_per_point) == ("unknown", None)
     check_points(limited, PSI)

@@ -114,12 +114,13 @@ async def test_every_point_is_stored_and_read_back(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("points", [1, 127, 128, 129, 1281])
-async def test_grids_of_few_points_are_stored(each_server: Server, points: int) -> None:
+async def test_grids_of_few_points_are_stored_and_read(each_server: Server, points: int) -> None:
     psi = wave(1, points, 1, 1)
     for mode in ("hset", "restore"):
         async with qwf_async.connect(each_server.url) as store:
             source = qwf_async.sources.array(psi)
             await qwf_async.ingest(source, store, "psi", layout="packed", write_mode=mode, overwrite=True)
+            assert np.array_equal(await (await store.open("psi")).read[...], psi)
         base, hashes = held(each_server)
         assert hashes == plain_twin(base, psi)
 

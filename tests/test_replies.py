@@ -55,7 +55,7 @@ def matched(replies: BucketReplies, come: bytes, cuts: list[int]) -> bool:
 cuts = st.lists(st.integers(0, 10**6), max_size=20)
 
 
-@given(st.integers(1, 40), st.integers(1, 128), dtypes, st.integers(0, 99), cuts)
+@given(st.integers(0, 40), st.integers(1, 128), dtypes, st.integers(0, 99), cuts)
 def test_replies_are_read_as_hiredis_reads_them(
     count: int, points: int, dtype: np.dtype[Any], seed: int, cuts: list[int]
 ) -> None:

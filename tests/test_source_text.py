@@ -159,7 +159,7 @@ def test_an_impossible_grid_is_bad_input(options: dict[str, Any], message: str) 
         ("hydrogn", r"unknown source 'hydrogn' \(did you mean hydrogen\?\).*box, coherent, gaussian"),
         ("hydrogn:n=3", r"did you mean hydrogen\?"),
         ("gauss:k=1", r"did you mean gaussian\?"),
-        ("redis-hash:KEY", "unknown source 'redis-hash:KEY': a source is"),
+        ("redis-hash:KEY", "redis-hash:KEY is on a server, and is opened with one"),
         ("", "unknown source ''"),
         (":", "unknown source ':'"),
         ("hydrogen:", "ends in a colon"),

@@ -256,9 +256,9 @@ async def test_a_name_that_was_replaced_while_it_was_to_be_removed_is_kept(each_
         await qwf_async.ingest(sources.array(PSI), store, "psi")
         call = store.pool.call
 
-        async def replaced_after_the_look(*command: Any, doing: str = "") -> Any:
-            reply = await call(*command, doing=doing)
-            if doing.startswith("reading") and command[0] == "EVAL":
+        async def replaced_after_the_look(*command: Any, doing: str = "", **options: Any) -> Any:
+            reply = await call(*command, doing=doing, **options)
+            if doing.startswith("reading") and command[0] == "EVAL_RO":
                 store.pool.call = call  # type: ignore[method-assign]
                 await qwf_async.ingest(sources.array(2 * PSI), another, "psi", overwrite=True)
             return reply
@@ -356,3 +356,37 @@ async def test_metadata_that_cannot_be_read_does_not_hide_the_other_names(server
     assert (alpha.name, alpha.note) == ("alpha", None)
     assert psi.manifest is None
     assert "format version 99" in (psi.note or "")
+
+
+async def test_a_damaged_record_can_be_removed_and_nothing_else_is(server: Server) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi")
+        await qwf_async.ingest(sources.array(PSI), store, "alpha")
+        with pytest.raises(InvalidInput, match="no record of psi is damaged"):
+            await store.remove_damaged("psi")
+        with server.plain as client:
+            client.hdel(KEYS.meta, "format")
+        before = server.contents()
+        for blocked in (
+            store.remove("psi"),
+            qwf_async.ingest(sources.array(PSI), store, "psi", overwrite=True),
+        ):
+            with pytest.raises(DamagedData, match="it lacks 'format'; qwf rm psi --damaged removes"):
+                await blocked
+        assert server.contents() == before
+        assert await store.remove_damaged("psi") == [KEYS.meta]
+        left = server.contents()
+        assert before.keys() - left.keys() == {KEYS.meta.encode()}
+        with server.plain as client:
+            assert client.hkeys(KEYS.names) == [b"alpha"]
+        await qwf_async.ingest(sources.array(PSI), store, "psi")
+        assert np.array_equal(await (await store.open("psi")).read[...], PSI)
+
+
+async def test_a_record_of_a_later_format_is_no_damage(server: Server) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi")
+        set_field(server, KEYS.meta, "format", "99")
+        with pytest.raises(Refused, match="format version 99"):
+            await store.remove_damaged("psi")
+        assert fields_at(server, KEYS.meta)["format"] == "99"

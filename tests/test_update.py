@@ -110,7 +110,7 @@ async def test_verify_tells_changed_chunks_from_damaged_ones(server: Server, lay
 
 @pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
 async def test_what_was_replaced_or_removed_is_not_changed_and_not_brought_back(
-    server: Server, layout: str
+    server: Server, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout)
@@ -122,16 +122,50 @@ async def test_what_was_replaced_or_removed_is_not_changed_and_not_brought_back(
         with pytest.raises(Refused, match="replaced or removed"):
             await old.update_region(0, PSI[0])
         assert contents(server) == before
-        # As if it had been replaced between the mark and the data: the scripts find no fields.
+        # As if it had been replaced between the look and the data: the scripts find no fields.
         current = await store.open("psi")
         with server.plain as client:
             client.unlink(*client.keys(f"qwf:psi:{current.manifest.generation}:*"))
         before = contents(server)
+
+        async def as_before(*_: object) -> None:
+            """What was there when it was looked at."""
+
+        monkeypatch.setattr("qwf_async.updating.read_box", as_before)
         for attempt in (current.update(1, 2, 3, value=1), current.update_region(0, PSI[0])):
             with pytest.raises(DamagedData, match="lacks its value"):
                 await attempt
         after = contents(server)
         assert after.keys() == before.keys()
+
+
+@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("damage", ["missing", "short"])
+@pytest.mark.usefixtures("many_chunks")
+async def test_what_is_damaged_is_named_and_nothing_is_changed(
+    server: Server, layout: str, damage: str
+) -> None:
+    """The last point: of a region all chunks but one are whole."""
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout)
+        psi = await store.open("psi")
+        key = list(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys())[-1]
+        field = {
+            "flat": b"x18_y11_z20_t1",
+            "packed": b"%d" % ((PSI.size - 1) % BUCKET),
+            "tile": b"c/1/2/1/2",
+        }[layout]
+        with server.plain as client:
+            if damage == "missing":
+                client.hdel(key, field)
+            else:
+                client.hset(key, field, b"short")
+        before = contents(server)
+        named = f"{key.decode()} (lacks|holds 5 bytes .*) the field {field.decode()}: --overwrite"
+        for attempt in (psi.update(18, 11, 20, 1, value=1), psi.update_region(..., PSI * 2)):
+            with pytest.raises(DamagedData, match=named):
+                await attempt
+        assert contents(server) == before
 
 
 @pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
@@ -236,7 +270,7 @@ async def test_a_bucket_is_left_whole_by_a_change_that_finds_a_field_missing(ser
         with server.plain as client:
             client.hdel(key, BUCKET - 1)
             before = client.hgetall(key)
-            with pytest.raises(DamagedData, match=f"{key} has nothing to change in the field {BUCKET - 1}"):
+            with pytest.raises(DamagedData, match=f"{key} lacks the field {BUCKET - 1}"):
                 await psi.update_region(0, PSI[0] * 2)
             assert client.hgetall(key) == before
 
@@ -248,7 +282,7 @@ async def test_a_large_region_takes_a_few_requests_a_chunk(server: Server) -> No
         psi = await store.open("psi")
         borrowed = store.pool.counts.borrowed
         await psi.update_region(..., big * 2)
-        assert store.pool.counts.borrowed - borrowed == 2 * len(psi.manifest.plan)
+        assert store.pool.counts.borrowed - borrowed == 3 * len(psi.manifest.plan)
 
 
 def test_set_changes_a_point_and_verify_says_so(server: Server) -> None:
@@ -265,7 +299,7 @@ def test_set_changes_a_point_and_verify_says_so(server: Server) -> None:
     assert qwf("get", "psi", "3", "4", "5", "--t", "1", "--quiet").stdout == "0.5,-0.25\n"
     told = qwf("verify", "psi")
     assert (told.exit_code, told.stdout) == (0, "")
-    assert "1 of them changed on purpose since" in told.stderr
+    assert "1 of 1 chunks were changed on purpose since" in told.stderr
     assert isinstance(qwf("set", "psi", "0", "--value", "1;2").exception, UsageError)
     assert isinstance(qwf("set", "psi", "99", "--value", "1").exception, InvalidInput)
     assert isinstance(qwf("set", "psi", "0", "--value", "nan").exception, InvalidInput)

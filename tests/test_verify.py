@@ -15,7 +15,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.engine.verify import verify
-from qwf_async.errors import DamagedData, InvalidInput
+from qwf_async.errors import DamagedData, InvalidInput, Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -75,10 +75,51 @@ def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
     with server.plain as client:
         generation = (client.hget("qwf:{psi}:meta", "generation") or b"").decode()
         client.hset(f"qwf:psi:{generation}:s0", "x0_y0_z0_t0", bytes(16))
+        client.hdel(f"qwf:psi:{generation}:s0", "x3_y4_z5_t1")
     bad = CliRunner().invoke(app, ["verify", "psi", "-u", server.url, "--json"])
-    assert json.loads(bad.stdout) == {"name": "psi", "chunks": 2, "differing": [0], "changed": []}
+    lacking = f"qwf:psi:{generation}:s0 lacks the field x3_y4_z5_t1"
+    space = {"x": [0, 30], "y": [0, 40], "z": [0, 50]}
+    assert json.loads(bad.stdout) == {
+        "name": "psi",
+        "chunks": 2,
+        "differing": [0, 1],
+        "changed": [],
+        "differences": [
+            {"chunk": 0, "what": "differs", "detail": None, "place": {"t": [0, 1], **space}},
+            {"chunk": 1, "what": "missing", "detail": lacking, "place": {"t": [1, 2], **space}},
+        ],
+    }
     assert isinstance(bad.exception, DamagedData)
     assert bad.exception.exit_code == 5
+    assert str(bad.exception) == (
+        "2 of 2 chunks of psi differ from what was written: chunk 0 (t 0:1 x 0:30 y 0:40 z 0:50), "
+        f"chunk 1 (t 1:2 x 0:30 y 0:40 z 0:50: {lacking}); ingest its source with --overwrite"
+    )
+
+
+async def test_a_chunk_of_buckets_is_named_by_its_points(server: Server) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout="packed")
+        psi = await store.open("psi")
+        with server.plain as client:
+            client.hset(f"qwf:psi:{psi.manifest.generation}:b600", "7", bytes(16))
+            client.hdel(f"qwf:{{psi}}:journal:{psi.manifest.generation}", "0")
+        first, second = (await verify(store, "psi")).differences
+    assert (first.what, first.place) == ("unrecorded", "points 0:65536 in C order")
+    assert (second.what, second.place) == ("differs", "points 65536:120000 in C order")
+
+
+@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+async def test_a_key_of_another_type_ends_it_with_an_error(server: Server, layout: str) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout)
+        psi = await store.open("psi")
+        key = next(iter(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys()))
+        with server.plain as client:
+            client.set(key, "something else")
+        for source in (None, sources.array(PSI)):
+            with pytest.raises(Refused, match="another type"):
+                await verify(store, "psi", source)
 
 
 @pytest.mark.parametrize(("layout", "codec"), FORMS)

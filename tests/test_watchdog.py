@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -18,7 +19,7 @@ from qwf_async.engine.events import GateMoved, Noted
 from qwf_async.engine.gate import Gate, Watermarks
 from qwf_async.engine.watchdog import Watchdog
 from qwf_async.errors import DamagedData, OutOfMemory, QwfError, Refused, ServerUnavailable
-from qwf_async.server.memory import MemorySample
+from qwf_async.server.memory import Bound, MemorySample
 
 pytestmark = pytest.mark.anyio
 
@@ -58,10 +59,16 @@ def test_the_gate_is_never_open_at_the_high_watermark_nor_shut_below_the_low(
             assert is_shut == before
 
 
+def of(used: int, limit: int | None = 1000, *, copied: int = 0, policy: str | None = None) -> MemorySample:
+    """A sample of a server with one limit, or none."""
+    bounds = () if limit is None else (Bound(what="the memory", used=used, limit=limit, copied=copied),)
+    return MemorySample(used=used, bounds=bounds, policy=policy)
+
+
 async def watch(
     told: Sequence[float | Exception | MemorySample],
     *,
-    clean: Callable[[], Cleaned] = Cleaned,
+    clean: Callable[[], Cleaned | Awaitable[Cleaned]] = Cleaned,
     gate: Gate | None = None,
     patience: float = 20.0,
     evictable: bool = False,
@@ -80,25 +87,42 @@ async def watch(
             raise sample
         if isinstance(sample, MemorySample):
             return sample
-        return MemorySample(used=int(1000 * sample), limit=limit)
+        return of(int(1000 * sample), limit)
 
     async def cleaner() -> Cleaned:
-        return clean()
+        found = clean()
+        return found if isinstance(found, Cleaned) else await found
 
-    dog = Watchdog(
+    dog = watchdog(gate, probe, events, clean=cleaner, patience=patience, evictable=evictable)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dog.run)
+    return gate, events
+
+
+async def nothing() -> Cleaned:
+    return Cleaned()
+
+
+def watchdog(
+    gate: Gate,
+    probe: Callable[[], Awaitable[MemorySample]],
+    events: Events,
+    *,
+    clean: Callable[[], Awaitable[Cleaned]] = nothing,
+    patience: float = 20.0,
+    evictable: bool = False,
+) -> Watchdog:
+    return Watchdog(
         gate=gate,
         probe=probe,
-        clean=cleaner,
+        clean=clean,
         watermarks=Watermarks(),
         interval=0.001,
         timeout=patience,
         evictable=evictable,
         hook=events,
     )
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(dog.run)
-    return gate, events
 
 
 def some() -> Cleaned:
@@ -126,42 +150,161 @@ async def test_the_watchdog_opens_below_the_high_watermark_when_nothing_is_left_
     )
 
 
-async def test_the_watchdog_gives_up_when_the_gate_was_shut_for_too_long() -> None:
-    with pytest.raises(ExceptionGroup) as caught:
-        await watch([0.9] * 1000, patience=0.02)
-    error = caught.value.exceptions[0]
-    assert isinstance(error, OutOfMemory)
-    assert "900 of 1,000 bytes in use" in str(error)
+@asynccontextmanager
+async def waiting_writer(gate: Gate) -> AsyncIterator[None]:
+    """A writer that wants to pass, and gets no batch through."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gate.passed)
+        yield
+        tasks.cancel_scope.cancel()
 
 
-async def pressed(gate: Gate) -> None:
+async def pressed(gate: Gate, seconds: float = 0.02) -> None:
     """Wait until memory has kept the writers waiting for a while."""
     with anyio.fail_after(5):
-        while gate.pressed_for <= 0.02:  # noqa: ASYNC110 # it is the time itself that is waited for
+        while gate.pressed_for <= seconds:  # noqa: ASYNC110 # it is the time itself that is waited for
             await anyio.sleep(0.005)
+
+
+def one_of(group: BaseException) -> BaseException:
+    """The error in nested groups that hold one."""
+    while isinstance(group, BaseExceptionGroup):
+        (group,) = group.exceptions
+    return group
+
+
+async def test_the_watchdog_gives_up_when_a_writer_waited_for_too_long() -> None:
+    gate = Gate()
+    gate.shut()
+    with pytest.raises(ExceptionGroup) as caught:
+        async with waiting_writer(gate):
+            await watch([0.9] * 1000, patience=0.02, gate=gate)
+    error = one_of(caught.value)
+    assert isinstance(error, OutOfMemory)
+    assert "900 of 1,000 bytes" in str(error)
+
+
+async def test_a_gate_that_keeps_nobody_waiting_ends_nothing() -> None:
+    gate, _ = await watch([0.9] * 20, patience=0.001)
+    assert gate.is_shut
+    assert gate.pressed_for == 0
+
+
+async def test_memory_that_was_freed_at_the_last_moment_counts() -> None:
+    gate = Gate()
+    gate.shut()
+
+    async def slow() -> Cleaned:
+        await pressed(gate)
+        return Cleaned()
+
+    async with waiting_writer(gate):
+        await watch([0.9, 0.84], patience=0.01, gate=gate, clean=slow)
+        assert not gate.is_shut
+
+
+async def test_a_server_that_refuses_what_its_figures_allow_is_given_up() -> None:
+    gate = Gate()
+
+    async def write() -> None:
+        while True:
+            await gate.passed()
+            gate.shut()
+
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 # the group is the statement
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write)
+            await watch([0.5] * 1000, patience=0.02, gate=gate)
+    assert "the server refuses writes" in str(one_of(caught.value))
+
+
+async def test_cleaning_that_took_long_and_helped_is_not_held_against_it() -> None:
+    gate = Gate()
+    gate.shut()
+
+    async def slow() -> Cleaned:
+        await pressed(gate)
+        return some()
+
+    async with waiting_writer(gate):
+        await watch([0.9, 0.7], patience=0.01, gate=gate, clean=slow)
+        assert not gate.is_shut
 
 
 async def test_time_in_which_batches_got_through_does_not_count() -> None:
     gate = Gate()
     gate.shut()
-    await pressed(gate)
-    gate.open()
-    assert gate.pressed_for > 0.02  # open, but nothing came through yet
-    gate.relieved()
-    assert gate.pressed_for == 0
+    async with waiting_writer(gate):
+        await pressed(gate)
+        gate.open()
+        assert gate.pressed_for > 0.02  # open, but nothing came through yet
+        gate.relieved()
+        assert gate.pressed_for == 0
     gate.shut()
-    gate.relieved()  # a batch that was on its way when the gate shut proves nothing
-    await pressed(gate)
+    async with waiting_writer(gate):
+        await anyio.wait_all_tasks_blocked()
+        gate.relieved()  # a batch that was on its way when the gate shut proves nothing
+        await pressed(gate)
+
+
+async def test_a_server_that_went_away_while_the_gate_was_shut_is_left_to_the_writers() -> None:
+    gate = Gate()
+    gate.shut()
+    async with waiting_writer(gate):
+        await pressed(gate)
+        _, events = await watch([0.9, ServerUnavailable("away")], gate=gate)
+        assert not gate.is_shut
+        assert events.moves == [False]
+    gate, events = await watch([0.9, ServerUnavailable("away")])
+    assert gate.is_shut  # nobody waits: nothing is told of a gate that is not used
+    assert events.moves == [True]
+
+
+async def test_time_in_which_the_server_was_away_does_not_count() -> None:
+    gate = Gate()
+    gate.shut()
+
+    async def away() -> MemorySample:
+        if not waiting:
+            tasks.cancel_scope.cancel()
+            await anyio.sleep_forever()
+        await pressed(gate, waiting.pop())
+        raise ServerUnavailable("away")
+
+    async with waiting_writer(gate):
+        waiting = [0.04, 0.04, 0.04]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watchdog(gate, away, Events()).run)
+        assert gate.pressed_for < 0.04
+
+
+async def test_a_fork_is_waited_for_without_cleaning_what_it_would_copy() -> None:
+    cleaned: list[int] = []
+
+    def clean() -> Cleaned:
+        cleaned.append(1)
+        return some()
+
+    gate, events = await watch([of(900, copied=300)] * 3, clean=clean)
+    assert gate.is_shut
+    assert not cleaned
+    assert "300 of them by a fork for saving" in next(
+        e.reason for e in events.all if isinstance(e, GateMoved)
+    )
+    gate, _ = await watch([of(900, copied=300), of(800, copied=300)], clean=clean)
+    assert not gate.is_shut
+    await watch([of(900, copied=300), of(900)], clean=clean)
+    assert cleaned == [1]
 
 
 async def test_a_policy_that_became_one_that_evicts_ends_it() -> None:
-    evicts = MemorySample(used=1, limit=1000, policy="allkeys-lfu")
+    evicts = of(1, policy="allkeys-lfu")
     with pytest.raises(ExceptionGroup) as caught:
         await watch([0.1, evicts])
     assert isinstance(caught.value.exceptions[0], OutOfMemory)
     assert "maxmemory-policy became allkeys-lfu" in str(caught.value.exceptions[0])
     await watch([0.1, evicts], evictable=True)
-    await watch([MemorySample(used=1, limit=1000, policy="volatile-lru")])
+    await watch([of(1, policy="volatile-lru")])
 
 
 async def test_without_a_limit_the_gate_stays_open() -> None:
@@ -195,13 +338,7 @@ async def test_where_info_is_forbidden_the_gate_is_tried_again_after_a_pause(
     async def probe() -> MemorySample:
         raise Refused("no INFO for you")
 
-    async def clean() -> Cleaned:
-        return Cleaned()
-
-    dog = Watchdog(
-        gate=gate, probe=probe, clean=clean, watermarks=Watermarks(),
-        interval=0.001, timeout=0.05, evictable=False, hook=events,
-    )  # fmt: skip
+    dog = watchdog(gate, probe, events, patience=0.05)
 
     async def write() -> None:
         while True:  # every batch is refused

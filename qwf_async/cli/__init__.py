@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 
 def main() -> None:
@@ -12,10 +13,12 @@ def main() -> None:
             os.fstat(descriptor)
         except OSError:  # closed, as by `>&-`: its number would go to a socket, which libuv aborts over
             os.open(os.devnull, os.O_RDWR)
-    try:
-        # Imported here, so that Ctrl-C is understood in the quarter of a second that it takes.
-        from .app import run
+    # Until a job runs there is nothing to tidy, and an exception raised in the middle of an import can get lost.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from .app import run  # here, because it takes a quarter of a second, in which Ctrl-C is to be heard
 
+    try:
         run()
     except KeyboardInterrupt:
         os._exit(130)

@@ -13,8 +13,12 @@ from ..errors import Interrupted, QwfError
 from .change import change
 from .check import estimate, verify
 from .config import config
+from .export import export
 from .ingest import ingest
-from .read import cut, export, get
+from .observe import observe
+from .plot import plot
+from .read import cut, get
+from .resume import resume
 from .runner import say
 from .server import server
 from .stored import info, ls, rm
@@ -27,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (ingest, ls, info, get, export, verify, estimate, rm, clean, watch):
+for command in (ingest, resume, ls, info, get, observe, plot, export, verify, estimate, rm, clean, watch):
     app.command()(command)
 app.command("slice")(cut)
 app.command("set")(change)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cmath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import InvalidInput, UsageError
 from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .resume import open_stored
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
@@ -40,9 +42,11 @@ def change(
     Example: qwf set hydrogen 60 48 60 --value 0.5,-0.25
     """
     wanted = _value(value)
+    if not (cmath.isfinite(wanted) or allow_nonfinite):
+        raise InvalidInput(f"--value {value} is not finite: --allow-nonfinite stores it as it is")
 
     async def job(store: Store) -> None:
-        psi = await store.open(name)
+        psi = await open_stored(store, name)
         await psi.update(x, y, z, t, value=wanted, allow_nonfinite=allow_nonfinite)
         await store.secure()
 

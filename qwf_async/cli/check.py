@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ..errors import DamagedData
-from .ingest import Box, Grid, tile_of
+from .ingest import Box, Dims, Grid, tile_of
 from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .resume import open_stored
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
     from ..engine.estimate import Estimate
-    from ..engine.verify import Verification
+    from ..engine.verify import Difference, Verification
     from ..store import Store
+
+SHOWN: Final = 3
+"""Chunks that are described; all of them are in the JSON."""
 
 Frames = Annotated[int | None, typer.Option(help="Points along t.", show_default=False)]
 Step = Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)]
@@ -30,6 +34,7 @@ def verify(
     box: Box = None,
     frames: Frames = None,
     dt: Step = None,
+    dims: Dims = None,
     url: Url = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -44,7 +49,9 @@ def verify(
     """
     from ..source import open_source
 
-    opened = None if source is None else open_source(source, grid=grid, box=box, frames=frames, dt=dt)
+    opened = (
+        None if source is None else open_source(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
+    )
     try:
 
         async def job(store: Store) -> Verification:
@@ -52,7 +59,7 @@ def verify(
             from ..engine.verify import verify as read_back
             from .progress import shown_progress
 
-            total, read = (await store.open(name)).manifest.points, 0
+            total, read = (await open_stored(store, name)).manifest.points, 0
             with shown_progress(quiet=quiet) as hook:
 
                 def done(points: int) -> None:
@@ -68,19 +75,41 @@ def verify(
     finally:
         if opened is not None:
             opened.close()
-    chunks, found, changed = result.chunks, result.differing, result.changed
-    other = "what was written" if source is None else source
     if as_json:
-        print_json({"name": name, "chunks": chunks, "differing": found, "changed": changed})
-    elif not quiet and not found:
-        but = f"; {len(changed)} of them changed on purpose since" if changed else ""
-        say(f"{name}: all {chunks} chunks are as {'they were written' if source is None else other}{but}")
-    if found:
-        shown = ", ".join(map(str, found[:10])) + (", …" if len(found) > 10 else "")
-        raise DamagedData(
-            f"{len(found)} of {chunks} chunks of {name} differ from {other} ({shown}): "
-            "ingest its source with --overwrite"
+        print_json(
+            {
+                "name": name,
+                "chunks": result.chunks,
+                "differing": result.differing,
+                "changed": result.changed,
+                "differences": [one.to_json() for one in result.differences],
+            }
         )
+    other = "what was written" if source is None else source
+    if result.differences:
+        raise DamagedData(
+            f"{len(result.differences)} of {result.chunks} chunks of {name} differ from {other}: "
+            f"{_shown(result.differences)}; ingest its source with --overwrite"
+        )
+    if not quiet and not as_json:
+        changed = len(result.changed)
+        if source is None and changed:
+            rest = "the others are as they were written" if changed < result.chunks else "no value is missing"
+            say(f"{name}: {changed} of {result.chunks} chunks were changed on purpose since; {rest}")
+        else:
+            as_it = "they were written" if source is None else source
+            say(f"{name}: all {result.chunks} chunks are as {as_it}")
+
+
+def _shown(differences: list[Difference]) -> str:
+    """The first differences in words."""
+    first = (
+        f"chunk {one.chunk} ({one.place}{_WHY[one.what]}{one.detail or ''})" for one in differences[:SHOWN]
+    )
+    return ", ".join(first) + (", …" if len(differences) > SHOWN else "")
+
+
+_WHY: Final = {"differs": "", "missing": ": ", "unrecorded": ": no digest of it was kept"}
 
 
 def estimate(
@@ -89,6 +118,7 @@ def estimate(
     box: Box = None,
     frames: Frames = None,
     dt: Step = None,
+    dims: Dims = None,
     tile: Annotated[
         str | None,
         typer.Option(help="Points of a tile, as in 16x16x16. [default: 8x8x8]", show_default=False),
@@ -101,13 +131,15 @@ def estimate(
 ) -> None:
     """Say what a source would take on the server in each layout: a sample is stored, measured and removed.
 
+    Memory in the end, and seconds as the sample took them: a large hash of layout flat takes longer.
+
     \b
     Example: qwf estimate hydrogen:n=3,l=2,m=1 --grid 256
     """
     from ..source import open_source
 
     shape = None if tile is None else tile_of(tile)
-    opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt)
+    opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
     try:
 
         async def job(store: Store) -> list[Estimate]:
@@ -125,5 +157,5 @@ def estimate(
         fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[one.fits]
         typer.echo(
             f"{one.layout:7} {one.codec:7} {one.bytes / 1e6:>12,.1f} MB  {one.bytes_per_point:6.1f} bytes a point  "
-            f"{one.seconds:>8,.1f} s  {fits}"
+            f"{'at least' if one.layout == 'flat' else 'about':>8} {one.seconds:,.1f} s  {fits}"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .describe import describe
 from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
 from .runner import on_store, print_json, say
 
@@ -19,12 +20,23 @@ Text = str | None
 Grid = Annotated[Text, typer.Option(help="Points: 128 (a cube), or 128x128x64.", show_default=False)]
 Box = Annotated[Text, typer.Option(help="Extents in bohr: 20, or 20x20x10.", show_default=False)]
 
+Dims = Annotated[
+    Text,
+    typer.Option(
+        help="Which dimension of a file is which axis: x,y,z,t in their order (c: re and im, -: left out), "
+        "or by name, lon=x,time=t.",
+        show_default="by their names, else x,y,z or t,x,y,z",
+    ),
+]
+
 
 def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="psi.npy, a state (hydrogen:n=3,l=2,m=1), or module:function.", show_default=False
+            help="A file (psi.npy, psi.h5:/path, re.cube,im.cube, psi.raw:shape=64x64,dtype=c16), a state "
+            "(hydrogen:n=3,l=2,m=1), module:function, evolve:potential=…, or redis-hash:KEY.",
+            show_default=False,
         ),
     ],
     name: Annotated[
@@ -34,6 +46,7 @@ def ingest(
     box: Box = None,
     frames: Annotated[int | None, typer.Option(help="Points along t.", show_default=False)] = None,
     dt: Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)] = None,
+    dims: Dims = None,
     layout: Annotated[str, typer.Option(help="How it lies in hashes: flat, packed or tile.")] = "flat",
     codec: Annotated[str, typer.Option(help="Form of a value: c16 (lossless), c8 or text10.")] = "c16",
     tile: Annotated[
@@ -81,26 +94,33 @@ def ingest(
       qwf ingest hydrogen:n=3,l=2,m=1 --grid 96
       qwf ingest gaussian:k=2,sigma=1 --grid 4096 --frames 50 --dt 0.1 --name packet
       qwf ingest psi.npy --box 20 --url redis://localhost --resume
+      qwf ingest psi.h5:/run/psi --dims x,y,z,t --dry-run
     """
     from ..source import default_name, open_source
+    from ..source.text import old_hash_of
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
     tile_shape = None if tile is None else tile_of(tile)
-    opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt)
+    key = old_hash_of(source, grid=grid, frames=frames, dims=dims)
+    opened = None if key else open_source(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
     try:
         wanted = default_name(source) if name is None else name
-        if dry_run:
-            _describe(opened, wanted, layout, codec, tile_shape, as_json=as_json)
+        if dry_run and opened is not None:
+            describe(opened, wanted, layout, codec, tile_shape, as_json=as_json)
             return
 
-        async def job(store: Store) -> Report:
+        async def job(store: Store) -> Report | None:
             from ..engine.ingest import ingest as load
             from .progress import shown_progress
 
+            found = opened if opened is not None else await _old_hash(store, str(key), box, dt)
+            if dry_run:
+                describe(found, wanted, layout, codec, tile_shape, as_json=as_json)
+                return None
             with shown_progress(quiet=quiet) as hook:
                 return await load(
-                    opened,
+                    found,
                     store,
                     wanted,
                     layout=layout,
@@ -129,7 +149,10 @@ def ingest(
             max_rate=max_rate,
         )
     finally:
-        opened.close()
+        if opened is not None:
+            opened.close()
+    if report is None:
+        return
     if as_json:
         print_json(report.to_json())
     elif not quiet:
@@ -155,38 +178,18 @@ def _tell(report: Report) -> None:
         f"stored {report.name}: {report.points:,} points (t,x,y,z = {shape}) as {report.layout} {report.codec} in "
         f"{report.seconds:.2f} s, {report.points_per_s:,.0f} points/s{memory}"
     )
+    if report.source_facts:
+        say("; ".join(f"{fact.replace('_', ' ')} {value:.6g}" for fact, value in report.source_facts.items()))
+    seen = report.connections
+    say(
+        f"connections: {seen['opened']} opened, used {seen['borrowed']} times; {seen['turned_away']} turned away for "
+        f"lack of room, {seen['failed']} failed, {seen['lost']} lost, {seen['timeouts']} timeouts"
+    )
     say(f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0")
 
 
-def _describe(
-    source: Source, name: str, layout: str, codec: str, tile: tuple[int, int, int] | None, *, as_json: bool
-) -> None:
-    """What an ingest would do, without a server."""
-    from ..layout import Form
-    from ..layout.size import predicted_bytes
-    from ..manifest import check_name
+async def _old_hash(store: Store, key: str, box: str | None, dt: float | None) -> Source:
+    from ..engine.old_hash import open_old_hash
+    from ..source.text import extents_of
 
-    check_name(name)
-    grid = source.grid
-    form = Form(layout=layout, codec=codec, shape=grid.shape, tile=tile)
-    facts = {
-        "name": name,
-        "source": source.spec,
-        "layout": layout,
-        **form.parameters,
-        "codec": codec,
-        **grid.to_json(),
-        "points": grid.points,
-        "chunks": len(form.plan(source.order)),
-        "cell_volume": grid.cell_volume,
-        "predicted_bytes": predicted_bytes(form, None),
-    }
-    if as_json:
-        print_json(facts)
-        return
-    for fact, value in facts.items():
-        if fact != "axes":
-            typer.echo(f"{fact:16} {value}")
-    for name_, size, axis in zip("txyz", grid.shape, grid.axes, strict=True):
-        step = "unknown" if axis.step is None else f"{axis.step:.6g} {axis.unit or ''}"
-        typer.echo(f"axis {name_:11} {size} points from {axis.origin:.6g}, step {step}")
+    return await open_old_hash(store, key, box=None if box is None else extents_of(box), dt=dt)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried
+from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried, Spooled
 from .runner import say
 
 if TYPE_CHECKING:
@@ -114,6 +114,10 @@ def _bar() -> Iterator[Hook]:
                 speed = bar.tasks[0].speed or 0.0
                 changes = {"completed": event.points, "total": event.total}
                 changes["rate"] = f"{speed / 1e6:.2f} M points/s, {megabytes:.0f} MB/s"
+            elif isinstance(event, Spooled):
+                done = "being replayed from" if event.replaying else "in"
+                waiting = f"{event.chunks} chunks ({event.nbytes / 1e6:,.0f} MB) {done} the spool"
+                changes = {"memory": waiting if event.chunks else ""}
             elif isinstance(event, MemorySampled):
                 share = f" ({event.used / event.limit:.0%})" if event.limit else ""
                 changes = {"memory": f"server {event.used / 1e6:,.0f} MB{share}"}

@@ -1,4 +1,4 @@
-"""`qwf get`, `slice` and `export`: values of a stored wavefunction."""
+"""`qwf get` and `slice`: values of a stored wavefunction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ..errors import InvalidInput, UsageError
+from ..exporting.place import check_free
 from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .resume import open_stored
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ PRINTED: Final = 10_000
 """Points that `slice` prints; more go to a file."""
 
 Name = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
+
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
 
 
 def get(
@@ -57,7 +62,7 @@ def get(
     wanted = [(x, y, z, t)] if x is not None else _points(points)
 
     async def job(store: Store) -> list[complex]:
-        psi = await store.open(name)
+        psi = await open_stored(store, name)
         if points is None:
             return [await psi.point(*wanted[0])]
         return list(map(complex, await psi.read_points(wanted)))
@@ -97,10 +102,9 @@ def cut(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", help="Write a .npy file, in place of one that is there.", show_default=False
-        ),
+        typer.Option("--out", "-o", help="Write a .npy file.", show_default=False),
     ] = None,
+    overwrite: Overwrite = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -114,11 +118,13 @@ def cut(
     Example: qwf slice hydrogen 0,10:20,:,64 -o plane.npy
     """
     parsed = _index(index)
+    if out is not None:
+        check_free(out, overwrite=overwrite)
 
     async def job(store: Store) -> dict[str, Any]:
         from ..selection import Selection
 
-        psi = await store.open(name)
+        psi = await open_stored(store, name)
         selection = Selection.of(psi.manifest.grid.shape, parsed)
         if out is not None:
             return await _to_file(psi, selection, out, quiet=quiet)
@@ -133,42 +139,10 @@ def cut(
     if as_json:
         print_json(facts)
     elif out is not None:
-        _tell(facts, quiet=quiet)
+        tell(facts, quiet=quiet)
     else:
         for re, im in zip(facts["re"], facts["im"], strict=True):
             typer.echo(f"{re!r},{im!r}")
-
-
-def export(
-    name: Name,
-    out: Annotated[Path, typer.Argument(help="The .npy file to write.", show_default=False)],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Write a whole wavefunction to a .npy file, ψ[t, x, y, z], which may be larger than memory.
-
-    \b
-    Example: qwf export hydrogen psi.npy
-    """
-    if out.exists() and not overwrite:
-        raise InvalidInput(f"{out} is there already: --overwrite replaces it")
-
-    async def job(store: Store) -> dict[str, Any]:
-        from ..selection import Selection
-
-        psi = await store.open(name)
-        return await _to_file(psi, Selection.of(psi.manifest.grid.shape, ...), out, quiet=quiet)
-
-    facts = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
-    if as_json:
-        print_json(facts)
-    else:
-        _tell(facts, quiet=quiet)
 
 
 async def _to_file(psi: Wavefunction, selection: Any, out: Path, *, quiet: bool) -> dict[str, Any]:
@@ -189,7 +163,8 @@ async def _to_file(psi: Wavefunction, selection: Any, out: Path, *, quiet: bool)
     }
 
 
-def _tell(facts: dict[str, Any], *, quiet: bool) -> None:
+def tell(facts: dict[str, Any], *, quiet: bool) -> None:
+    """Say what was written, unless `quiet`."""
     if not quiet:
         shape = "×".join(map(str, facts["shape"])) or "one point"
         say(

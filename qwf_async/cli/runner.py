@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ def run(job: Callable[[], Awaitable[T]]) -> T:
     """Run one asynchronous job on uvloop and return its result."""
     import anyio
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set by `main` for the time until now
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return anyio.run(job, backend="asyncio", backend_options={"use_uvloop": sys.platform != "win32"})
 
 

@@ -133,6 +133,20 @@ def conf(maxmemory: MaxMemory = None, config: ConfigFile = None) -> None:
     typer.echo(documented_text(server_configuration(maxmemory=limit)), nl=False)
 
 
+@server.command()
+def acl(config: ConfigFile = None) -> None:
+    """Print two users for the ACL of a server of your own: qwf, and qwf-reader, who only reads.
+
+    The lines fit redis.conf, an ACL file, and ACL SETUSER. Neither user can log in before
+    you add a password: >PASSWORD, or # and its SHA-256. The key prefix is that of the settings.
+    """
+    from ..server.acl import reader, writer
+
+    prefix = _settings(config, None).prefix
+    for name, rules in (("qwf", writer(prefix)), ("qwf-reader", reader(prefix))):
+        typer.echo(" ".join(["user", name, *rules]))
+
+
 def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:
     from ..settings import load
 

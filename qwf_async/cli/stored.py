@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .resume import open_stored
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def info(
     async def job(store: Store) -> dict[str, Any]:
         facts: dict[str, Any] = {}
         if name is not None:
-            facts |= await (await store.open(name)).info()
+            facts |= await (await open_stored(store, name)).info()
         if server:
             facts |= {"server": await store.server_info()}
         return facts
@@ -81,7 +82,10 @@ def info(
         print_json(facts)
         return
     for fact, value in (facts | facts.pop("server", {})).items():
-        if fact == "axes":
+        if fact == "connections":
+            for count, number in value.items():
+                typer.echo(f"connections {count:11} {'unknown' if number is None else f'{number:.6g}'}")
+        elif fact == "axes":
             for axis in value:
                 step = "unknown" if axis["step"] is None else f"{axis['step']:.6g}"
                 typer.echo(
@@ -93,6 +97,12 @@ def info(
 
 def rm(
     names: Annotated[list[str], typer.Argument(help="Names of wavefunctions.", show_default=False)],
+    damaged: Annotated[
+        bool,
+        typer.Option(
+            "--damaged", help="Delete only records that cannot be read; data that they meant stays."
+        ),
+    ] = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -102,12 +112,22 @@ def rm(
 ) -> None:
     """Delete wavefunctions, and their unfinished loads."""
 
-    async def job(store: Store) -> None:
-        for name in names:
-            await store.remove(name)
+    async def job(store: Store) -> list[str]:
+        if not damaged:
+            for name in names:
+                await store.remove(name)
+            return []
+        return [key for name in names for key in await store.remove_damaged(name)]
 
-    on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    records = on_store(
+        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
+    )
     if as_json:
-        print_json({"removed": names})
+        print_json({"removed": records if damaged else names})
+    elif damaged and not quiet:
+        say(
+            f"removed {', '.join(records)}; what data they meant is not known, and what there is of it stays: "
+            "the keys begin with the prefix and the name"
+        )
     elif not quiet:
         say(f"removed {', '.join(names)}")

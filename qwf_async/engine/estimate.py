@@ -1,16 +1,20 @@
 """What a source would take in each layout and codec: a sample is stored, measured and removed.
 
-The sample's keys are under our prefix, have a time to live, and are removed whatever
-happens. Memory does not grow quite linearly (tables double), so what was measured is
-scaled by the model of `layout.size`. Not covered: the journal (100 bytes a chunk), the
-buffers of clients, and a source whose speed differs from place to place.
+A sample is a generation in the trash from before its first key is written, under a name of
+its own: `qwf clean` and the watchdog find what a killed process left. Memory does not grow
+quite linearly (tables double), so what was measured is scaled by the model of
+`layout.size`. Time is scaled as it is: a flat hash of millions of fields does not fit the
+processor's cache as that of the sample does, and takes up to three times as long a point.
+Not covered: the journal (100 bytes a chunk), the buffers of clients, and a source whose
+speed differs from place to place.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Final
@@ -18,19 +22,25 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 import numpy as np
+from numpy.typing import NDArray
 
+from ..cleaning import sweep
 from ..codec import CODECS
 from ..errors import OutOfMemory, QwfError, Refused
 from ..grid import Box, Shape4, shape4
+from ..index import announce, enter, leave
 from ..layout import LAYOUTS, Form, Layout
 from ..layout.size import counted, predicted_bytes
 from ..layout.tile import Shape3, default_tile
 from ..manifest import Keys, new_generation
 from ..plan import BoxPlan
-from ..server.connection import until_available
+from ..reading import in_parallel
+from ..server.pool import until_available
+from ..server.reply import is_number, is_number_or_none
 from ..source.array import array
 from ..source.base import Source
 from ..store import Store
+from ..wire.batch import Batch
 from .events import Event
 from .producer import Encoder
 from .sink import ServerSink
@@ -41,9 +51,6 @@ SAMPLE_POINTS: Final = 262_144
 
 MEASURED_KEYS: Final = 64
 """Keys of a sample whose memory is asked for; they are alike."""
-
-TIME_TO_LIVE: Final = 120
-"""Seconds after which a sample is gone, if this process cannot remove it."""
 
 TIDY_TIME: Final = 5.0
 """Seconds that the removal of a sample may take."""
@@ -102,10 +109,8 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
             ratio = measured.bytes / predicted_bytes(sample, software, peak=False)
             final = int(ratio * predicted_bytes(form, software, peak=False))
             peak = max(final, int(ratio * predicted_bytes(form, software)))
-            seconds = max(read_seconds + measured.encoding, measured.writing)
-            room = None
-            if memory is not None and memory.limit is not None:
-                room = store.settings.high_watermark * memory.limit - memory.used
+            seconds = max(read_seconds + measured.encoding, measured.seconds)
+            room = None if memory is None else memory.room(store.settings.high_watermark)
             results.append(
                 Estimate(
                     layout=layout,
@@ -129,57 +134,74 @@ def _middle(shape: Shape4, tile: Shape3) -> Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """Memory of a sample in bytes; seconds that it took to encode and to write it."""
+    """Memory of a sample in bytes; seconds that it took to load, and those of them that went into encoding."""
 
     bytes: float
+    seconds: float
     encoding: float
-    writing: float
 
 
-async def _measured(store: Store, form: Form, psi: Any) -> _Measured:
-    base = Keys(prefix=store.settings.prefix, name="estimate").base(new_generation())
+async def _measured(store: Store, form: Form, psi: NDArray[Any]) -> _Measured:
+    generation = new_generation()
+    keys = Keys(prefix=store.settings.prefix, name=f"estimate.{generation}")
+    base = keys.base(generation)
     restore = await choose_restore(store.pool, base, form, "auto", _unheard)
     layout = form.open(base, by_restore=restore)
-    source = array(psi)
-    encoder = Encoder(
-        source=source, plan=form.plan("C"), layout=layout, codec=form.codec, allow_nonfinite=True
-    )
-    encoding = writing = 0.0
-    async with _removed_after(store, layout):
-        for number in range(len(encoder.plan)):
-            begun = time.perf_counter()
-            batch = await anyio.to_thread.run_sync(encoder.batch, number)
-            encoding += time.perf_counter() - begun
-            begun = time.perf_counter()
-            await ServerSink(store.pool).write(batch)
-            writing += time.perf_counter() - begun
-            expiries = [("EXPIRE", part.key, TIME_TO_LIVE) for part in batch.parts]
-            async with store.pool.connection() as connection:
-                await connection.pipeline(expiries)
-        keys = counted(form).keys
-        used = 0
-        for key in islice(layout.keys(), MEASURED_KEYS):
-            found = await store.pool.call("MEMORY", "USAGE", key, "SAMPLES", 0, doing="measuring a sample")
+    async with _expendable(store, keys, generation, form):
+        seconds, encoding = await _load(store, form, layout, psi)
+        sampled, used = min(counted(form).keys, MEASURED_KEYS), 0
+        for key in islice(layout.keys(), sampled):
+            found = await store.pool.call(
+                "MEMORY", "USAGE", key, "SAMPLES", 0, expect=is_number_or_none, doing="measuring a sample"
+            )
             if found is None:
-                raise OutOfMemory("the server evicted the sample while it was measured: it has no room")
+                raise OutOfMemory(
+                    "the sample was evicted or cleaned away as it was measured: there is no room"
+                )
             used += found
-    return _Measured(bytes=used * keys / min(keys, MEASURED_KEYS), encoding=encoding, writing=writing)
+    return _Measured(bytes=used * counted(form).keys / sampled, seconds=seconds, encoding=encoding)
+
+
+async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> tuple[float, float]:
+    """Load a sample as an ingest does: one chunk encoded at a time, several written. Seconds, and of the encoding."""
+    encoder = Encoder(
+        source=array(psi), plan=form.plan("C"), layout=layout, codec=form.codec, allow_nonfinite=True
+    )
+    sink, one_at_a_time = ServerSink(store.pool), anyio.CapacityLimiter(1)
+    encoding = 0.0
+
+    def encoded(number: int) -> Batch:
+        nonlocal encoding
+        begun = time.perf_counter()
+        batch = encoder.batch(number)
+        encoding += time.perf_counter() - begun
+        return batch
+
+    async def write(number: int) -> None:
+        await sink.write(await anyio.to_thread.run_sync(encoded, number, limiter=one_at_a_time))
+
+    begun = time.perf_counter()
+    await in_parallel(write, range(len(encoder.plan)), store.settings.writers)
+    return time.perf_counter() - begun, encoding
 
 
 @asynccontextmanager
-async def _removed_after(store: Store, layout: Layout) -> AsyncIterator[None]:
-    """Remove the layout's keys at the end. What cannot be removed has a time to live."""
+async def _expendable(store: Store, keys: Keys, generation: str, form: Form) -> AsyncIterator[None]:
+    """The keys of a generation are in the trash meanwhile, and removed at the end."""
+    pool = store.pool
     try:
+        await announce(pool, keys)
+        await pool.call(
+            "HSET", keys.trash, generation, json.dumps(form.to_json()),
+            expect=is_number, doing=f"writing {keys.trash}",
+        )  # fmt: skip
+        await enter(pool, keys, generation)
         yield
     finally:
-        keys = layout.keys()
-        with anyio.move_on_after(TIDY_TIME, shield=True):
-            while some := list(islice(keys, store.settings.clean_batch)):
-                try:
-                    async with store.pool.connection() as connection:
-                        await connection.call("UNLINK", *some)
-                except QwfError:  # the server is gone; what there was of the sample will be too
-                    break
+        # If the server is gone: what there was of the sample will be gone too, or found in the trash.
+        with anyio.move_on_after(TIDY_TIME, shield=True), suppress(QwfError):
+            await sweep(pool, keys, batch=store.settings.clean_batch)
+            await leave(pool, keys)
 
 
 def _unheard(event: Event) -> None:

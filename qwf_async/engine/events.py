@@ -14,7 +14,7 @@ from ..server.facts import ServerFacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Points that are stored by now, of how many; and the bytes that this run has sent."""
+    """Points that are stored by now, or safe in the spool, of how many; and the bytes that were encoded for them."""
 
     points: int
     total: int
@@ -28,6 +28,15 @@ class Retried:
     chunk: int
     attempt: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """So many chunks wait in the spool, in so many bytes, and whether they are being replayed."""
+
+    chunks: int
+    nbytes: int
+    replaying: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +70,5 @@ class ServerSampled:
     facts: ServerFacts
 
 
-Event = Progress | Retried | MemorySampled | GateMoved | Noted | ServerSampled
+Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | ServerSampled
 Hook = Callable[[Event], None]

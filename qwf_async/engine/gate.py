@@ -25,7 +25,7 @@ class Watermarks:
 
 
 class Gate:
-    """Open at first. Knows since when memory has kept the writers from getting a batch through."""
+    """Open at first. Knows for how long memory has kept the writers from getting a batch through."""
 
     def __init__(self) -> None:
         self._open = anyio.Event()
@@ -39,8 +39,6 @@ class Gate:
     def shut(self) -> None:
         if not self.is_shut:
             self._open = anyio.Event()
-        if self._pressed_since is None:
-            self._pressed_since = anyio.current_time()
 
     def open(self) -> None:
         self._open.set()
@@ -50,12 +48,22 @@ class Gate:
         if not self.is_shut:
             self._pressed_since = None
 
+    def excuse(self, seconds: float) -> None:
+        """Leave out time in which it was not memory that kept the writers waiting."""
+        if self._pressed_since is not None:
+            self._pressed_since = min(self._pressed_since + seconds, anyio.current_time())
+
     @property
     def pressed_for(self) -> float:
-        """Seconds since the gate shut, or since the server first refused a batch, with none through since."""
+        """Seconds since a writer began to wait at the gate, with no batch through since.
+
+        A gate that is shut while nobody wants to pass, for the source is slow, presses nobody.
+        """
         return 0.0 if self._pressed_since is None else anyio.current_time() - self._pressed_since
 
     async def passed(self) -> None:
         """Wait until the gate is open."""
         while self.is_shut:
+            if self._pressed_since is None:
+                self._pressed_since = anyio.current_time()
             await self._open.wait()

@@ -12,6 +12,7 @@ from ..layout import Form
 from ..load import Load, Unfinished
 from ..manifest import Keys, Manifest, new_generation
 from ..source.base import Source
+from ..source.facts import warnings_of
 from ..store import Store
 from .events import Event, Hook, Noted
 from .job import Job
@@ -19,6 +20,7 @@ from .preflight import check_server
 from .producer import Encoder
 from .report import Report
 from .shutdown import shutdown_on_signals
+from .spooling import Spool
 from .unwrap import one_error
 from .write_mode import check_write_mode, choose_restore
 
@@ -71,6 +73,7 @@ async def ingest(
     Refused: the name is held, exists, or has an unfinished load; or the server refuses.
     OutOfMemory: it will not fit, or the memory gate was shut for too long.
     ServerUnavailable: the server was away for longer than the setting `deadline`.
+    ReplayOwed: it was, and all that it lacks is safe in the spool; see `replay`.
     DataLost: the server lost what it had been given.
     DamagedData: `verify` found a difference.
     Interrupted: a signal stopped it.
@@ -95,6 +98,9 @@ async def ingest(
     def hook(event: Event) -> None:
         for each in hooks:
             each(event)
+
+    for text in warnings_of(source):
+        hook(Noted(text=text, warning=True))
 
     unfinished: Unfinished = "resume" if resume else "discard" if discard else "refuse"
 
@@ -137,6 +143,7 @@ async def ingest(
                 store=store,
                 keys=keys,
                 load=load,
+                spool=Spool.of(store, keys, load),
                 encoder=Encoder(
                     source=source,
                     plan=load.manifest.plan,

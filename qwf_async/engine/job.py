@@ -13,20 +13,33 @@ import anyio
 import anyio.to_thread
 
 from ..cleaning import remove_generation, sweep
-from ..errors import DamagedData, DataLost, InvalidInput, QwfError
+from ..errors import (
+    DamagedData,
+    DataLost,
+    InvalidInput,
+    QwfError,
+    Refused,
+    ReplayOwed,
+    ServerUnavailable,
+)
 from ..load import Load, LoadTaken
 from ..manifest import JournalEntry, Keys
-from ..server.connection import Connection, until_available
+from ..server.connection import Connection
+from ..server.pool import until_available
+from ..source.facts import notes_of
 from ..store import Store
 from ..wire.batch import Batch
 from .events import Event, Hook, Noted, Progress, Retried
 from .gate import Gate, Watermarks
 from .lease import Lease
+from .outage import Outage
 from .producer import Encoder, Producer
 from .pump import pump
 from .report import Report
 from .shutdown import Shutdown
 from .sink import ServerSink
+from .spooling import Spool
+from .trust import trusted_entries
 from .unwrap import first_error
 from .verify import differing_chunks
 from .watchdog import Watchdog
@@ -38,15 +51,22 @@ MOST_ROUNDS: Final = 5
 SETTLE_TIME: Final = 2.0
 """Seconds that may be spent on leaving things tidy after an error or a cancellation."""
 
+LAST_TRY: Final = 0.5
+"""Seconds for one try to give the name up on a server that was away for too long."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """One load being filled. `bytes_sent` and `retries` count as it goes; `entries` is what the journal holds."""
+    """One load being filled from its source, or without one (`encoder` None) from the spool alone.
+
+    `bytes_sent` and `retries` count as it goes; `entries` is what the journal holds.
+    """
 
     store: Store
     keys: Keys
     load: Load
-    encoder: Encoder
+    spool: Spool
+    encoder: Encoder | None
     writers: int
     max_rate: float | None
     verify: bool
@@ -55,6 +75,7 @@ class Job:
     published: bool = False
     bytes_sent: int = 0
     retries: int = 0
+    spooled_chunks: int = 0
     points: int = 0
     sent_points: int = 0
     resumed_chunks: int = 0
@@ -68,8 +89,7 @@ class Job:
                 async with anyio.create_task_group() as background:
                     lease = Lease(load=self.load)
                     background.start_soon(lease.run)
-                    with self._told():
-                        await self._sweep()  # what was discarded makes room
+                    background.start_soon(self._sweep_told)  # what was discarded makes room
                     await self._fill(lease, shutdown.stopping)
                     if shutdown.signum is None:
                         await self._verify()
@@ -77,16 +97,22 @@ class Job:
                 if shutdown.signum is None:
                     return await self._publish()
             await self._settle()
+            so_far = self._so_far()
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 lasting = await self._aftermath(error)
             if lasting is error:
                 raise
             raise lasting from error
-        raise shutdown.interrupted(
-            f"{len(self.entries)} of {len(self.load.manifest.plan)} chunks of {self.keys.name} are stored: "
-            "run the same command with --resume"
-        )
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.spool.aclose()
+        raise shutdown.interrupted(f"{so_far}: run the same command with --resume")
+
+    def _so_far(self) -> str:
+        chunks, waiting = len(self.load.manifest.plan), len(self.spool.chunks - self.entries.keys())
+        spooled = f", {waiting} more wait in the spool {self.spool.path}" if waiting else ""
+        return f"{len(self.entries)} of {chunks} chunks of {self.keys.name} are stored{spooled}"
 
     async def _fill(self, lease: Lease, stopping: anyio.Event) -> None:
         """Write all chunks that the journal does not hold, and again what it then still lacks."""
@@ -103,6 +129,10 @@ class Job:
             hook=self.hook,
         )
 
+        async def permit() -> None:
+            await gate.passed()
+            await lease.assured()
+
         async def record(batch: Batch, connection: Connection) -> None:
             entry = JournalEntry(digest=batch.digest, weight=batch.weight)
             await self.load.record({batch.chunk: entry}, connection)
@@ -115,43 +145,69 @@ class Job:
             self._progress()
 
         writer = Writer(
-            sink=ServerSink(self.store.pool, record),
+            sink=ServerSink(self.store.pool, record, permit),
             gate=gate,
-            permit=lease.assured,
             ack=ack,
             deadline=settings.deadline,
-            hook=self._count_retries,
+            hook=self._count,
         )
-        producer = Producer(encoder=self.encoder, max_rate=self.max_rate)
         async with anyio.create_task_group() as background:
             background.start_soon(watchdog.run)
             plan = self.load.manifest.plan
-            self.entries = await self.load.journal() if self.load.resumed else {}
-            self.resumed_chunks = len(self.entries)
-            rounds = 0
-            while len(self.entries) < len(plan) and not stopping.is_set():
-                if rounds == MOST_ROUNDS:
-                    lacking = len(plan) - len(self.entries)
-                    raise DataLost(f"the server keeps losing what it is given: {lacking} chunks are missing")
-                rounds += 1
-                self.points = sum(plan[number].points for number in self.entries)
-                self._progress()
-                stored = frozenset(self.entries)
-                await pump(
-                    (number for number in range(len(plan)) if number not in stored),
-                    producer,
-                    writer,
-                    writers=self.writers,
-                    stream_bytes=settings.stream_bytes,
-                    stopping=stopping,
+            self.entries = {}
+            if self.load.resumed:
+                self.entries = await trusted_entries(
+                    self.store, self.keys, self.load, readers=self.writers, hook=self.hook
                 )
+            self.resumed_chunks = len(self.entries)
+            await self.spool.find()
+            outage = Outage(
+                server=writer.sink,
+                spool=self.spool,
+                back=lease.renew,
+                lost=lease.doubt,
+                redeliver=replace(writer, deadline=settings.spool_after).deliver,
+                writers=self.writers,
+                after=settings.spool_after,
+                deadline=settings.deadline,
+                hook=self._count,
+            )
+            background.start_soon(outage.run)
+            writer = replace(writer, sink=outage)
+            for _ in range(MOST_ROUNDS):
+                safe = self.entries.keys() | self.spool.chunks
+                self.points = sum(plan[number].points for number in safe)
+                self._progress()
+                if self.encoder is not None:
+                    await pump(
+                        (number for number in range(len(plan)) if number not in safe),
+                        Producer(encoder=self.encoder, max_rate=self.max_rate),
+                        writer,
+                        writers=self.writers,
+                        stream_bytes=settings.stream_bytes,
+                        stopping=stopping,
+                    )
+                if stopping.is_set():
+                    break
+                await outage.settled()
                 await until_available(self.load.renew, settings.deadline)
                 self.entries = await self.load.journal()
+                if len(self.entries) == len(plan):
+                    break
+                if self.encoder is None:
+                    raise Refused(
+                        f"{self._so_far()}, and the rest must come from the source: "
+                        f"qwf ingest SOURCE --name {self.keys.name} --resume"
+                    )
+            else:
+                lacking = len(plan) - len(self.entries)
+                raise DataLost(f"the server keeps losing what it is given: {lacking} chunks are missing")
+            self.spooled_chunks = outage.replayed
             background.cancel_scope.cancel()
 
     async def _verify(self) -> None:
         """Compare what is stored with what was sent, if that was asked for. Raises DamagedData."""
-        if not self.verify:
+        if not self.verify or self.encoder is None:
             return
         differing = await differing_chunks(
             self.store.pool,
@@ -175,19 +231,24 @@ class Job:
         manifest = await self.load.publish(norm)
         self.published = True
         seconds = time.perf_counter() - self._begun
-        with self._told():
-            await self._sweep()
+        await self._sweep_told()
         durability = await until_available(self.store.secure, self.store.settings.deadline)
         report = Report.of(manifest, self.keys.name, durability=durability)
+        per_point = await self.store.bytes_per_point(manifest, self.keys.name)
+        if per_point is None:
+            self.hook(Noted(text="the server forbids MEMORY: bytes a point are not known", warning=True))
         return replace(
             report,
             bytes_sent=self.bytes_sent,
             seconds=seconds,
             points_per_s=self.sent_points / seconds,
-            bytes_per_point=await self.store.bytes_per_point(manifest, self.keys.name),
+            bytes_per_point=per_point,
             retries=self.retries,
+            spooled_chunks=self.spooled_chunks,
             resumed_chunks=self.resumed_chunks,
             verified=self.verify,
+            connections=self.store.pool.counts.to_json(),
+            source_facts={} if self.encoder is None else dict(notes_of(self.encoder.source)),
         )
 
     async def _aftermath(self, error: BaseException) -> BaseException:
@@ -195,6 +256,9 @@ class Job:
         cause = first_error(error)
         if self.published:
             return cause
+        if isinstance(cause, InvalidInput | DataLost | LoadTaken):
+            with self._told():
+                await self.spool.delete()  # it has no load any more to go into
         if isinstance(cause, InvalidInput):
             with self._tidying():
                 await self.load.discard()
@@ -205,7 +269,19 @@ class Job:
                 await remove_generation(self.store.pool, self.keys, self.load.manifest)
             await self._settle()
             return cause
-        await self._settle()
+        waiting = self.spool.chunks
+        if not isinstance(cause, ServerUnavailable):
+            await self._settle()
+        else:
+            with anyio.move_on_after(LAST_TRY, shield=True), suppress(QwfError):
+                await self.load.release()
+        if isinstance(cause, ServerUnavailable) and waiting:
+            if len(self.entries.keys() | waiting) == len(self.load.manifest.plan):
+                return ReplayOwed(
+                    f"{cause}; the whole of {self.keys.name} is safe: {len(waiting)} chunks wait in "
+                    f"{self.spool.path}; run 'qwf resume' when the server is back"
+                )
+            return ServerUnavailable(f"{cause}; {self._so_far()}: run the same command with --resume")
         if isinstance(cause, QwfError):
             return type(cause)(f"{cause}; what was stored can be resumed with --resume")
         return cause
@@ -229,6 +305,10 @@ class Job:
         except QwfError as error:
             self.hook(Noted(text=f"could not leave the server tidy: {error}", warning=True))
 
+    async def _sweep_told(self) -> None:
+        with self._told():
+            await self._sweep()
+
     async def _sweep(self) -> None:
         await sweep(self.store.pool, self.keys, batch=self.store.settings.clean_batch)
 
@@ -236,7 +316,7 @@ class Job:
         total = self.load.manifest.points
         self.hook(Progress(points=self.points, total=total, bytes_sent=self.bytes_sent))
 
-    def _count_retries(self, event: Event) -> None:
+    def _count(self, event: Event) -> None:
         if isinstance(event, Retried):
             self.retries += 1
         self.hook(event)

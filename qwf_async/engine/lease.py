@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -38,6 +39,15 @@ class Lease:
             async with self._renewing:
                 if anyio.current_time() >= self._valid_until:
                     await self._renew()
+
+    def doubt(self) -> None:
+        """A connection was lost: the load and its owner are to be looked at again before the next batch."""
+        self._valid_until = -math.inf
+
+    async def renew(self) -> None:
+        """Raises as `run`, and ServerUnavailable."""
+        async with self._renewing:
+            await self._renew()
 
     async def _renew(self) -> None:
         asked = anyio.current_time()

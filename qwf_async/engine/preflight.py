@@ -8,9 +8,10 @@ from ..layout import Form
 from ..layout.size import predicted_bytes
 from ..load import Unfinished, look
 from ..manifest import Keys, Manifest
-from ..server.connection import until_available
 from ..server.facts import ServerFacts
 from ..server.policy import Finding, configure, findings, listpack_findings
+from ..server.pool import until_available
+from ..server.reply import is_number
 from ..store import Store
 from ..wire.buckets import BUCKET
 from .events import Hook, Noted
@@ -57,14 +58,11 @@ async def check_server(
     except Refused:
         return
     needed = await _growth(store, keys, wanted, unfinished, facts.software, listpacks=listpacks)
-    if (
-        needed > 0
-        and sample.limit is not None
-        and sample.used + needed > store.settings.high_watermark * sample.limit
-    ):
+    room = sample.room(store.settings.high_watermark)
+    if room is not None and needed > max(0, room):
         raise OutOfMemory(
             f"{wanted.points:,} points in layout {wanted.form.layout} will need {needed / 1e6:,.0f} MB more, but only "
-            f"{max(0, store.settings.high_watermark * sample.limit - sample.used) / 1e6:,.0f} MB are free below "
+            f"{max(0, room) / 1e6:,.0f} MB are free below "
             "the watermark: use a smaller grid or a server with more memory (--force tries all the same)"
         )
 
@@ -98,5 +96,5 @@ async def _growth(
     if unfinished == "resume" and left.differences(wanted):
         return needed
     journal = keys.journal(left.generation)
-    chunks: int = await store.pool.call("HLEN", journal, doing=f"reading {journal}")
+    chunks: int = await store.pool.call("HLEN", journal, expect=is_number, doing=f"reading {journal}")
     return needed - chunks / len(left.plan) * predicted_bytes(left.form, software, listpacks=listpacks)

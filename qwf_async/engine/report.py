@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..grid import Shape4
@@ -17,7 +17,10 @@ class Report:
     `bytes_per_point` is the server's memory for the data, sampled with MEMORY USAGE (None
     where that is forbidden). `norm` is Σ|ψ|²dV averaged over the frames, None if the grid
     spacing is not known. `durability` says what a crash of the server would leave.
+    `connections` are the counts of the store's connections since it was opened (`ConnectionCounts`).
     `already` is true if nothing had to be done, because the same thing was published.
+    `source_facts` are numbers that the source has about itself, such as the drift of norm
+    and energy of a time evolution; empty for most.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Report:
     norm: float | None
     durability: str
     already: bool = False
+    source_facts: dict[str, float] = field(default_factory=dict)
+    connections: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Manifest, name: str, *, durability: str, already: bool = False) -> Report:

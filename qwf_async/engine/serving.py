@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Final
 
 import anyio
 
 from ..cleaning import Cleaned
-from ..errors import ServerUnavailable
+from ..errors import QwfError, ServerUnavailable
 from ..store import Store
 from .events import Hook, Noted, ServerSampled
 from .gate import Gate, Watermarks
-from .shutdown import shutdown_on_signals
+from .replay import owed, replay
+from .shutdown import Shutdown, shutdown_on_signals
 from .unwrap import one_error
 from .watchdog import Watchdog
 
 VIEW_EVERY: Final = 1.0
 """Seconds between two looks at the server for the view."""
 
+REPLAY_EVERY: Final = 1.0
+"""Seconds between two looks for spools that are to be replayed."""
+
 
 async def serve(store: Store, *, hook: Hook) -> None:
-    """Sample the server and clean what is expendable above the watermark, until a signal.
+    """Sample the server, clean what is expendable above the watermark, replay what waits in spools; until a signal.
 
     A server that is away is waited for. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
     comes. Main thread only.
@@ -47,6 +52,7 @@ async def serve(store: Store, *, hook: Hook) -> None:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(watchdog.run)
                     tasks.start_soon(_look, store, hook)
+                    tasks.start_soon(_replay, store, hook)
     raise shutdown.interrupted("not watching any more")
 
 
@@ -61,3 +67,18 @@ async def _look(store: Store, hook: Hook) -> None:
                 hook(Noted(text=f"{error}: waiting for it", warning=True))
             away = True
         await anyio.sleep(VIEW_EVERY)
+
+
+async def _replay(store: Store, hook: Hook) -> None:
+    told: dict[Path, str] = {}
+    while True:
+        for found in await owed(store):
+            try:
+                report = await replay(store, found, Shutdown(drain_timeout=0), hook=hook)
+            except QwfError as error:  # in use by a living process, or superseded: told once
+                if told.get(found.path) != str(error):
+                    hook(Noted(text=f"cannot replay {found.path}: {error}", warning=True))
+                told[found.path] = str(error)
+            else:
+                hook(Noted(text=f"{report.name} is published: what waited in {found.path} was replayed"))
+        await anyio.sleep(REPLAY_EVERY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
@@ -11,24 +12,62 @@ import numpy as np
 
 from ..codec import digest
 from ..errors import DamagedData, InvalidInput, Refused
+from ..grid import AXIS_NAMES
 from ..layout import Layout
 from ..load import read_journal
 from ..manifest import JournalEntry, Keys, Manifest
-from ..plan import Chunk, Plan
+from ..plan import Plan, c_index
 from ..reading import in_parallel, read_box
-from ..server.connection import Pool
+from ..server.pool import Pool
 from ..source.base import Source
 from ..store import Store
 from .producer import Encoder
 
+What = Literal["differs", "missing", "unrecorded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A chunk that is not as it should be.
+
+    `what`: its values are others ("differs"), one of them is missing or malformed
+    ("missing"; `detail` names the first, by key and field), or the journal lacks the
+    digest of the chunk ("unrecorded"). `start` and `stop` are its box, half open, along t,
+    x, y, z; of layout packed, whose chunks are no boxes, the numbers of its points in C order.
+    """
+
+    chunk: int
+    what: What
+    detail: str | None
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+
+    @property
+    def place(self) -> str:
+        """Where its points lie, in words."""
+        if len(self.start) == 1:
+            return f"points {self.start[0]}:{self.stop[0]} in C order"
+        axes = zip(AXIS_NAMES, self.start, self.stop, strict=True)
+        return " ".join(f"{name} {start}:{stop}" for name, start, stop in axes)
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("point",) if len(self.start) == 1 else AXIS_NAMES
+        ends = {n: [a, b] for n, a, b in zip(names, self.start, self.stop, strict=True)}
+        return {"chunk": self.chunk, "what": self.what, "detail": self.detail, "place": ends}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """The numbers of chunks, sorted: `differing` from what they were compared with, `changed` on purpose since."""
+    """What was found: `differences`, and the numbers of the chunks `changed` on purpose since they were written."""
 
     chunks: int
-    differing: list[int]
+    differences: list[Difference]
     changed: list[int]
+
+    @property
+    def differing(self) -> list[int]:
+        """The numbers of the chunks that are not as they should be, sorted."""
+        return [one.chunk for one in self.differences]
 
 
 async def verify(
@@ -45,7 +84,7 @@ async def verify(
     yields, in the form of the codec. `done` is told the points of each chunk when it was read.
     Raises InvalidInput if there is no such name, or if the source cannot be read or has
     another shape; DamagedData if the journal cannot be read; Refused if the wavefunction was
-    replaced meanwhile.
+    replaced meanwhile, or the server refuses; ServerUnavailable if it stays away.
     """
     psi = await store.open(name)
     manifest = psi.manifest
@@ -53,45 +92,48 @@ async def verify(
     entries = await read_journal(store.pool, keys, manifest)
     layout = manifest.form.open(keys.base(manifest.generation))
     if source is not None:
-        differing = await _unlike(store, manifest, layout, source, done)
-        changed = sorted(number for number, entry in entries.items() if entry.digest is None)
-        if differing:
-            await _check_current(store, name, manifest)
-        return Verification(chunks=len(manifest.plan), differing=differing, changed=changed)
-    differing = await differing_chunks(
-        store.pool,
-        layout,
-        manifest.form.codec,
-        manifest.plan,
-        entries,
-        readers=store.settings.writers,
-        done=done,
-    )
+        differences = await _unlike(store, manifest, layout, source, done)
+        changed = _changed(entries)
+    else:
+        differences, changed = await _damaged(store, keys, manifest, layout, entries, done)
+    if differences and (await store.open(name)).manifest.generation != manifest.generation:
+        raise Refused(f"{name} was replaced while it was verified: verify it again")
+    return Verification(chunks=len(manifest.plan), differences=differences, changed=changed)
+
+
+def _changed(entries: Mapping[int, JournalEntry]) -> list[int]:
+    return sorted(number for number, entry in entries.items() if entry.digest is None)
+
+
+async def _damaged(
+    store: Store,
+    keys: Keys,
+    manifest: Manifest,
+    layout: Layout,
+    entries: Mapping[int, JournalEntry],
+    done: Callable[[int], object],
+) -> tuple[list[Difference], list[int]]:
+    """What is not as the journal has it, sorted, and the chunks that were changed on purpose."""
+    plan, codec, readers = manifest.plan, manifest.form.codec, store.settings.writers
+    found = await _differences(store.pool, layout, codec, plan, entries, readers=readers, done=done)
     # A chunk may have been marked and changed after the journal was read.
     now = await read_journal(store.pool, keys, manifest)
-    changed = sorted(number for number, entry in now.items() if entry.digest is None)
-    fresh = [n for n in differing if n in changed and n in entries and entries[n].digest is not None]
-    if fresh:
-        marked = {n: now[n] for n in fresh}
-        still = await differing_chunks(
-            store.pool, layout, manifest.form.codec, manifest.plan, marked, readers=store.settings.writers
-        )
-        differing = [n for n in differing if n not in fresh or n in still]
-    lacking = [number for number in range(len(manifest.plan)) if number not in entries]
-    if differing or lacking:
-        await _check_current(store, name, manifest)
-    return Verification(chunks=len(manifest.plan), differing=sorted([*differing, *lacking]), changed=changed)
-
-
-async def _check_current(store: Store, name: str, manifest: Manifest) -> None:
-    if (await store.open(name)).manifest.generation != manifest.generation:
-        raise Refused(f"{name} was replaced while it was verified: verify it again")
+    changed = _changed(now)
+    fresh = {n: now[n] for n in found if n in changed and entries[n].digest is not None}
+    still = await _differences(store.pool, layout, codec, plan, fresh, readers=readers)
+    for number in fresh:
+        del found[number]
+    for number in range(len(plan)):
+        if number not in entries:
+            found[number] = _difference(plan, number, "unrecorded")
+    found |= still
+    return [found[number] for number in sorted(found)], changed
 
 
 async def _unlike(
     store: Store, manifest: Manifest, layout: Layout, source: Source, done: Callable[[int], object]
-) -> list[int]:
-    """The numbers of the chunks whose stored values are not those of the source, sorted."""
+) -> list[Difference]:
+    """The chunks whose stored values are not those of the source, sorted."""
     if source.grid.shape != manifest.grid.shape:
         raise InvalidInput(
             f"{source.spec} has the shape {source.grid.shape} as t, x, y, z; "
@@ -100,19 +142,31 @@ async def _unlike(
     codec, plan = manifest.form.codec, manifest.plan
     encoder = Encoder(source=source, plan=plan, layout=layout, codec=codec, allow_nonfinite=True)
     one_at_a_time = anyio.CapacityLimiter(1)  # a source promises no more
-    differing = []
+    found = {}
 
     async def compare(number: int) -> None:
         wanted = await anyio.to_thread.run_sync(encoder.batch, number, limiter=one_at_a_time)
-        if await _digest_of(store.pool, layout, codec, plan[number]) != wanted.digest:
-            differing.append(number)
+        if one := await _compared(store.pool, layout, codec, plan, number, wanted.digest):
+            found[number] = one
         done(plan[number].points)
 
     await in_parallel(compare, range(len(plan)), store.settings.writers)
-    return sorted(differing)
+    return [found[number] for number in sorted(found)]
 
 
 async def differing_chunks(
+    pool: Pool, layout: Layout, codec: str, plan: Plan, entries: Mapping[int, JournalEntry], *, readers: int
+) -> list[int]:
+    """The numbers of the chunks whose stored values are not those of the journal, sorted.
+
+    A chunk with a missing or malformed value differs; of a stale one nothing else is asked.
+    Reads with `readers` tasks, each of which holds one chunk. Raises ServerUnavailable or
+    Refused if it cannot be read.
+    """
+    return sorted(await _differences(pool, layout, codec, plan, entries, readers=readers))
+
+
+async def _differences(
     pool: Pool,
     layout: Layout,
     codec: str,
@@ -121,33 +175,37 @@ async def differing_chunks(
     *,
     readers: int,
     done: Callable[[int], object] = lambda points: None,
-) -> list[int]:
-    """The numbers of the chunks whose stored values are not those of the journal, sorted.
+) -> dict[int, Difference]:
+    """The chunks of the journal that are not as it has them, by number."""
+    found = {}
 
-    A chunk with a missing or malformed value differs; of a stale one nothing else is asked.
-    Reads with `readers` tasks, each of which holds one chunk. Raises ServerUnavailable or
-    Refused if it cannot be read.
-    """
-    waiting = iter(sorted(entries))
-    differing = []
+    async def read(number: int) -> None:
+        if one := await _compared(pool, layout, codec, plan, number, entries[number].digest):
+            found[number] = one
+        done(plan[number].points)
 
-    async def read() -> None:
-        for number in waiting:  # shared by the tasks: each takes the next one
-            found, written = await _digest_of(pool, layout, codec, plan[number]), entries[number].digest
-            if found is None or (written is not None and found != written):
-                differing.append(number)
-            done(plan[number].points)
-
-    async with anyio.create_task_group() as tasks:
-        for _ in range(readers):
-            tasks.start_soon(read)
-    return sorted(differing)
+    await in_parallel(read, sorted(entries), readers)
+    return found
 
 
-async def _digest_of(pool: Pool, layout: Layout, codec: str, chunk: Chunk) -> int | None:
-    """The digest of a chunk's stored values; None if one is missing or malformed."""
+async def _compared(
+    pool: Pool, layout: Layout, codec: str, plan: Plan, number: int, wanted: int | None
+) -> Difference | None:
+    """What is the matter with a chunk: its values are to be there, and to have a digest if one is given."""
     try:
-        pieces = [(await read_box(pool, layout, box)).reshape(-1) for box in chunk.boxes]
-    except DamagedData:
+        pieces = [(await read_box(pool, layout, box)).reshape(-1) for box in plan[number].boxes]
+    except DamagedData as error:
+        return _difference(plan, number, "missing", str(error))
+    if wanted is None or await anyio.to_thread.run_sync(digest, codec, np.concatenate(pieces)) == wanted:
         return None
-    return await anyio.to_thread.run_sync(digest, codec, np.concatenate(pieces))
+    return _difference(plan, number, "differs")
+
+
+def _difference(plan: Plan, number: int, what: What, detail: str | None = None) -> Difference:
+    chunk = plan[number]
+    start: tuple[int, ...] = chunk.boxes[0].start
+    stop: tuple[int, ...] = chunk.boxes[-1].stop
+    if chunk.flat:
+        first = c_index(plan.shape, chunk.boxes[0].start)
+        start, stop = (first,), (first + chunk.points,)
+    return Difference(chunk=number, what=what, detail=detail, start=start, stop=stop)

@@ -15,8 +15,8 @@ from redis.exceptions import ResponseError
 from ..errors import OutOfMemory, Refused, UsageError
 from ..layout import Form
 from ..layout.packed import Packed
-from ..server.connection import Pool, until_available
-from ..server.failure import translate
+from ..server.pool import Pool, until_available
+from ..server.reply import disbelieve, is_pairs, is_text_or_none
 from ..wire.buckets import BUCKET
 from ..wire.resp import bulk, head
 from .events import Hook, Noted
@@ -53,28 +53,33 @@ async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: H
 async def _try_restore(pool: Pool, base: bytes, codec: str) -> None:
     """Write one full bucket by RESTORE, compare what the server then holds, and remove it.
 
-    It is sent in one piece: whatever becomes of this process or its connection, a server
-    that has got the bucket goes on to its removal. Raises Refused if RESTORE is refused,
-    or gives anything else than the listpack that was sent.
+    It is one transaction: whatever becomes of this process or its connection, the bucket is
+    never there without its removal. Raises Refused if RESTORE is refused, or gives anything
+    else than the listpack that was sent.
     """
     form = Form(layout="packed", codec=codec, shape=(1, BUCKET, 1, 1))
     layout = Packed(base=base, codec=codec, shape=form.shape, by_restore=True)
     values = np.arange(BUCKET).astype(layout.dtype) * (1 - 2j)
     (part,) = layout.encode(form.plan("C")[0], values, 0.0).parts
     look = head(b"HGETALL", part.key, 0) + head(b"OBJECT", b"ENCODING", 1) + bulk(part.key)
-    request = b"".join((*part.buffers, look, head(b"UNLINK", part.key, 0)))
+    unlink = head(b"UNLINK", part.key, 0)
+    request = b"".join((b"*1\r\n", bulk(b"MULTI"), *part.buffers, look, unlink, b"*1\r\n", bulk(b"EXEC")))
     async with pool.connection() as connection:
-        replies = await connection.exchange([request], 4)
-    for reply in replies:
-        if isinstance(reply, ResponseError):
-            doing = f"trying RESTORE with {part.key.decode()}"
-            raise translate(reply, where=pool.address.shown, doing=doing) from reply
+        *queued, done = await connection.exchange([request], 6)
+        replies = done if isinstance(done, list) else []
+        where, doing = pool.address.shown, f"trying RESTORE with {part.key.decode()}"
+        for reply in (*queued, *replies, done):
+            if isinstance(reply, ResponseError):
+                raise await disbelieve(connection, reply, where=where, doing=doing) from reply
+        if len(replies) != 4 or not is_pairs(replies[1]) or not is_text_or_none(replies[2]):
+            raise await disbelieve(connection, done, where=where, doing=doing)
     _, pairs, encoding, _ = replies
     held = dict(zip(pairs[::2], pairs[1::2], strict=True))
     if held != {b"%d" % place: value.tobytes() for place, value in enumerate(values)}:
-        raise Refused(f"{pool.address.shown}: a bucket that was written by RESTORE holds other values")
+        raise Refused(f"{where}: a bucket that was written by RESTORE holds other values")
     if encoding != b"listpack":
+        made = (encoding or b"nothing").decode(errors="replace")
         raise Refused(
-            f"{pool.address.shown}: the server made a {encoding.decode()} of a listpack of {BUCKET} points: "
+            f"{where}: the server made a {made} of a listpack of {BUCKET} points: "
             f"set hash-max-listpack-entries to {BUCKET} or more"
         )

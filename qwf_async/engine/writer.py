@@ -9,9 +9,11 @@ import anyio
 from redis.backoff import ExponentialWithJitterBackoff
 
 from ..errors import OutOfMemory, ServerUnavailable
+from ..server.failure import ServerBusy
 from ..wire.batch import Batch
 from .events import GateMoved, Hook, Retried
 from .gate import Gate
+from .outage import LOOK_EVERY, AwayForTooLong
 from .sink import Sink
 from .stream import BatchStream
 
@@ -20,13 +22,11 @@ from .stream import BatchStream
 class Writer:
     """`deadline` (s) bounds how long one batch is tried for while the server is away, on the monotonic clock.
 
-    `permit` is awaited before each try, and may hold it up or raise; `ack` is awaited once
-    for each batch that was applied.
+    `ack` is awaited once for each batch that was written.
     """
 
     sink: Sink
     gate: Gate
-    permit: Callable[[], Awaitable[None]]
     ack: Callable[[Batch], Awaitable[None]]
     deadline: float
     hook: Hook
@@ -42,19 +42,20 @@ class Writer:
                 batch = await stream.receive()
             except anyio.EndOfStream:
                 return
-            await self._deliver(batch)
-            self.gate.relieved()
+            await self.deliver(batch)
             await self.ack(batch)
 
-    async def _deliver(self, batch: Batch) -> None:
-        backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
+    async def deliver(self, batch: Batch) -> None:
+        """Try to write a batch until it is written, or until trying makes no sense. Raises as `run`."""
+        busy = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
+        lost = ExponentialWithJitterBackoff(cap=LOOK_EVERY, base=0.05)
         away_since: float | None = None
         attempt = 0
         while True:
-            await self.gate.passed()
             try:
-                await self.permit()
                 await self.sink.write(batch)
+            except AwayForTooLong:
+                raise
             except OutOfMemory as error:
                 away_since = None
                 attempt += 1
@@ -66,12 +67,13 @@ class Writer:
                 attempt += 1
                 now = anyio.current_time()
                 away_since = now if away_since is None else away_since
-                pause = backoff.compute(attempt)
+                pause = (busy if isinstance(error, ServerBusy) else lost).compute(attempt)
                 if now + pause > away_since + self.deadline:
                     raise
                 self._report(batch, attempt, error)
                 await anyio.sleep(pause)
             else:
+                self.gate.relieved()
                 return
 
     def _report(self, batch: Batch, attempt: int, error: Exception) -> None:

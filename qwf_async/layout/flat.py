@@ -12,7 +12,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, decode, digest
+from ..codec import binary_dtype, digest, is_whole
 from ..errors import DamagedData
 from ..grid import Box, Shape4
 from ..plan import Chunk
@@ -20,6 +20,7 @@ from ..wire import text10
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import set_fields
 from ..wire.fields import blocks, field_name, records
+from ..wire.replies import fault, is_value, joined
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 
@@ -68,52 +69,41 @@ class Flat:
         if box.points == 1:  # at a tenth of the cost
             t, x, y, z = box.start
             request = head(b"HMGET", self.key, 1) + bulk(field_name(x, y, z, t))
-            return (Part(key=self.key, requests=1, buffers=(request,)),)
+            return (Part(key=self.key, requests=1, buffers=(request,), fields=(1,)),)
         runs = [_run(block.data) for block in records(box, b"", self._slabs)]
         count, buffers = _requests(partial(head, b"HMGET", self.key), runs, box.points, strings=1)
-        return (Part(key=self.key, requests=count, buffers=buffers),)
+        fields = [FIELDS_A_REQUEST] * (count - 1) + [box.points - FIELDS_A_REQUEST * (count - 1)]
+        return (Part(key=self.key, requests=count, buffers=buffers, fields=fields),)
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
         dtype = binary_dtype(self.codec)
         found = list(chain.from_iterable(replies))
-        if len(found) == 1 and dtype is not None and found[0] is not None and len(found[0]) == dtype.itemsize:
+        if len(found) == 1 and dtype is not None and is_value(found[0], dtype.itemsize):
             return np.frombuffer(found[0], dtype).reshape(box.shape)
         values = np.empty(box.shape, dtype or np.complex128)
         begin = 0
         for block in blocks(box):
             some = found[begin : begin + block.points]
             begin += block.points
-            if None in some or (dtype is not None and set(map(len, some)) != {dtype.itemsize}):
-                self._name_damage(block, some, dtype and dtype.itemsize)
-            data = b"".join(some)
             if dtype is not None:
+                data = joined(some, dtype.itemsize)
+                if data is None:
+                    raise self._damage(block, some)
                 values[block.within(box)] = np.frombuffer(data, dtype).reshape(block.shape)
                 continue
-            lengths = np.fromiter(map(len, some), np.int64, len(some))
             try:
-                texts = text10.Texts(data=np.frombuffer(data, np.uint8), lengths=lengths)
-                values[block.within(box)] = text10.decode(texts).reshape(block.shape)
-            except ValueError:
-                self._name_damage(block, some, None)
-                raise
+                values[block.within(box)] = text10.decode(text10.Texts.of(some)).reshape(block.shape)
+            except ValueError as error:
+                raise self._damage(block, some) from error
         return values
 
-    def _name_damage(self, block: Box, values: Sequence[Any], size: int | None) -> None:
-        """Raise DamagedData for the first value of a block that is missing or of the wrong form."""
-        for i, value in enumerate(values):
-            if value is None or (len(value) != size if size else not _is_text(value)):
-                place = np.unravel_index(i, block.shape)
-                t, x, y, z = (int(p) + start for p, start in zip(place, block.start, strict=True))
-                what = "lacks" if value is None else f"holds {len(value)} bytes that are no {self.codec} in"
-                raise DamagedData(f"{self.key.decode()} {what} the field {field_name(x, y, z, t).decode()}")
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        decode("text10", value)
-    except DamagedData:
-        return False
-    return True
+    def _damage(self, block: Box, values: Sequence[Any]) -> DamagedData:
+        """The error that names the first value of a block that is missing or of the wrong form."""
+        number = next(n for n, value in enumerate(values) if not is_whole(self.codec, value))
+        place = np.unravel_index(number, block.shape)
+        t, x, y, z = (int(p) + start for p, start in zip(place, block.start, strict=True))
+        what = fault(values[number], f"that are no {self.codec}")
+        return DamagedData(f"{self.key.decode()} {what} the field {field_name(x, y, z, t).decode()}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from ..plan import Chunk, c_index, c_indices
 from ..wire.batch import Batch, Part, byte_view
 from ..wire.buckets import BUCKET, hset, requests, restore
 from ..wire.change import pairs, set_fields
+from ..wire.replies import fault, is_value, joined
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 
@@ -77,21 +78,24 @@ class Packed:
         if box.points == 1:
             number, field = divmod(c_index(self.shape, box.start), BUCKET)
             key = self._key(number)
-            return (Part(key=key, requests=1, buffers=(head(b"HMGET", key, 1) + _NAMES[field],)),)
+            return (
+                Part(key=key, requests=1, buffers=(head(b"HMGET", key, 1) + _NAMES[field],), fields=(1,)),
+            )
         numbers, begins, fields = self._places(box)
         parts = []
         for number, begin, end in zip(numbers, begins, [*begins[1:], len(fields)], strict=True):
             key = self._key(number)
             names = b"".join(_NAMES[field] for field in fields[begin:end].tolist())
-            parts.append(Part(key=key, requests=1, buffers=(head(b"HMGET", key, end - begin) + names,)))
+            request = head(b"HMGET", key, end - begin) + names
+            parts.append(Part(key=key, requests=1, buffers=(request,), fields=(end - begin,)))
         return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
         found = [value for reply in replies for value in reply]
-        size = self.dtype.itemsize
-        if None in found or set(map(len, found)) != {size}:
-            self._name_damage(box, found)
-        return np.frombuffer(b"".join(found), self.dtype).reshape(box.shape)
+        data = joined(found, self.dtype.itemsize)
+        if data is None:
+            raise self._damage(box, found)
+        return np.frombuffer(data, self.dtype).reshape(box.shape)
 
     def _places(self, box: Box) -> tuple[list[int], list[int], NDArray[np.int64]]:
         """The buckets that a box touches, where the points of each begin, and the field of each point, in C order."""
@@ -102,13 +106,12 @@ class Packed:
     def _key(self, number: int) -> bytes:
         return b"%s:b%d" % (self.base, number)
 
-    def _name_damage(self, box: Box, found: Sequence[Any]) -> None:
-        """Raise DamagedData for the first value that is missing or of the wrong length."""
-        for index, value in zip(c_indices(self.shape, box).tolist(), found, strict=True):
-            if value is None or len(value) != self.dtype.itemsize:
-                key, name = self._key(index // BUCKET).decode(), index % BUCKET
-                what = "lacks" if value is None else f"holds {len(value)} bytes that are no {self.codec} in"
-                raise DamagedData(f"{key} {what} the field {name}")
+    def _damage(self, box: Box, found: Sequence[Any]) -> DamagedData:
+        """The error that names the first value that is missing or of the wrong length."""
+        number = next(n for n, value in enumerate(found) if not is_value(value, self.dtype.itemsize))
+        bucket, field = divmod(int(c_indices(self.shape, box)[number]), BUCKET)
+        what = fault(found[number], f"that are no {self.codec}")
+        return DamagedData(f"{self._key(bucket).decode()} {what} the field {field}")
 
 
 _NAMES: Final = tuple(bulk(b"%d" % number) for number in range(BUCKET))

@@ -14,12 +14,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, decode
+from ..codec import binary_dtype, is_whole
 from ..errors import DamagedData
 from ..wire import text10
 from ..wire.batch import Buffer
 from ..wire.buckets import BUCKET
 from ..wire.numbered import Numbered, hmget
+from ..wire.replies import fault, is_value, joined
 from .base import Layout
 from .flat import FIELDS_A_REQUEST, Flat
 from .packed import Packed
@@ -68,17 +69,14 @@ class Fetch:
         """The values of the points `rows`. Raises DamagedData naming the first that is missing or malformed."""
         found = list(chain.from_iterable(replies))
         dtype = binary_dtype(self.codec)
-        if None in found or (dtype is not None and set(map(len, found)) != {self.held * dtype.itemsize}):
-            raise self._damage(found)
-        data = b"".join(found)
         if dtype is not None:
+            data = joined(found, self.held * dtype.itemsize)
+            if data is None:
+                raise self._damage(found)
             values: NDArray[Any] = np.frombuffer(data, dtype).reshape(-1, self.held)[self.among, self.inside]
             return values
-        lengths = np.fromiter(map(len, found), np.int64, len(found))
         try:
-            return text10.decode(text10.Texts(data=np.frombuffer(data, np.uint8), lengths=lengths))[
-                self.among
-            ]
+            return text10.decode(text10.Texts.of(found))[self.among]
         except ValueError as error:
             raise self._damage(found) from error
 
@@ -86,19 +84,12 @@ class Fetch:
         """The error that names the first field that is missing or of the wrong form."""
         number = next(n for n, value in enumerate(found) if not self._is_whole(value))
         request = int(np.searchsorted(np.cumsum(self.counts), number, side="right"))
-        value = found[number]
-        what = "lacks" if value is None else f"holds {len(value)} bytes that are no {self.codec} in"
+        what = fault(found[number], f"that are no {self.codec}")
         return DamagedData(f"{self.key_of(request)} {what} the field {self.fields[number].decode()}")
 
-    def _is_whole(self, value: bytes | None) -> bool:
+    def _is_whole(self, value: Any) -> bool:
         dtype = binary_dtype(self.codec)
-        if value is None or dtype is not None:
-            return value is not None and dtype is not None and len(value) == self.held * dtype.itemsize
-        try:
-            decode(self.codec, value)
-        except DamagedData:
-            return False
-        return True
+        return is_whole(self.codec, value) if dtype is None else is_value(value, self.held * dtype.itemsize)
 
 
 def fetches(layout: Layout, points: Points) -> Iterator[Fetch]:

@@ -17,7 +17,8 @@ from ..errors import DamagedData
 from ..grid import Box, Shape4, shape4
 from ..plan import Chunk
 from ..wire.batch import Batch, Buffer, Part, byte_view
-from ..wire.change import cut_place, set_in_tiles
+from ..wire.change import cut_place, set_fields, set_in_tiles
+from ..wire.replies import fault, is_value, joined
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 
@@ -107,11 +108,13 @@ class Tile:
             cut = values[block.within(box)].reshape(nt, ni, a, nj, b, nk, c).transpose(0, 1, 3, 5, 2, 4, 6)
             view, size = byte_view(np.ascontiguousarray(cut)), a * b * c * itemsize
             _, i, j, k = (n % g for n, g in zip(block.start, self.grain, strict=True))
-            place = cut_place(self.tile, (i, j, k), (a, b, c), itemsize)
+            begin: Callable[[bytes, int], bytes] = set_fields  # whole tiles: what they held does not matter
+            if (a, b, c) != self.tile:
+                begin = partial(set_in_tiles, place=cut_place(self.tile, (i, j, k), (a, b, c), itemsize))
             for row, (key, fields) in enumerate(self._rows(block)):
                 first = row * nj * nk
                 pieces = [view[n * size : (n + 1) * size] for n in range(first, first + nj * nk)]
-                parts.append(self._filled(key, partial(set_in_tiles, key, place), fields, pieces))
+                parts.append(self._filled(key, partial(begin, key), fields, pieces))
         return parts
 
     def keys(self) -> Iterator[bytes]:
@@ -123,28 +126,30 @@ class Tile:
             (t, x, y, z), (a, b, c) = box.start, self.tile
             key = self._key(t, x // a)
             request = head(b"HMGET", key, 1) + bulk(b"c/%d/%d/%d/%d" % (t, x // a, y // b, z // c))
-            return (Part(key=key, requests=1, buffers=(request,)),)
+            return (Part(key=key, requests=1, buffers=(request,), fields=(1,)),)
         parts = []
         most = self.tiles_a_request
         for key, fields in self._rows(box):
             groups = [fields[n : n + most] for n in range(0, len(fields), most)]
             buffers = [head(b"HMGET", key, len(some)) + b"".join(map(bulk, some)) for some in groups]
-            parts.append(Part(key=key, requests=len(groups), buffers=buffers))
+            counts = tuple(map(len, groups))
+            parts.append(Part(key=key, requests=len(groups), buffers=buffers, fields=counts))
         return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
-        found, nbytes = list(chain.from_iterable(replies)), self.nbytes
-        if any(value is None or len(value) != nbytes for value in found):
-            self._name_damage(box, found)
+        found = list(chain.from_iterable(replies))
+        data = joined(found, self.nbytes)
+        if data is None:
+            raise self._damage(box, found)
         if box.points == 1:
             (_, x, y, z), (a, b, c) = box.start, self.tile
             place = (x % a * b + y % b) * c + z % c
             dtype = self.dtype
-            value: NDArray[Any] = np.frombuffer(found[0], dtype, 1, place * dtype.itemsize)
+            value: NDArray[Any] = np.frombuffer(data, dtype, 1, place * dtype.itemsize)
             return value.reshape(box.shape)
         tiles = self._tiles(box)
         (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
-        stored = np.frombuffer(b"".join(found), self.dtype).reshape(nt, ni, nj, nk, a, b, c)
+        stored = np.frombuffer(data, self.dtype).reshape(nt, ni, nj, nk, a, b, c)
         padded = np.empty((nt, ni * a, nj * b, nk * c), self.dtype)
         padded.reshape(nt, ni, a, nj, b, nk, c)[...] = stored.transpose(0, 1, 4, 2, 5, 3, 6)
         first = shape4(n * g for n, g in zip(tiles.start, self.grain, strict=True))
@@ -204,13 +209,13 @@ class Tile:
             buffers.append(b"\r\n")
         return Part(key=key, requests=-(-len(fields) // most), buffers=buffers)
 
-    def _name_damage(self, box: Box, found: Sequence[Any]) -> None:
-        """Raise DamagedData for the first tile that is missing or of the wrong length."""
+    def _damage(self, box: Box, found: Sequence[Any]) -> DamagedData:
+        """The error that names the first tile that is missing or of the wrong length."""
+        number = next(n for n, value in enumerate(found) if not is_value(value, self.nbytes))
         names = [(key, name) for key, fields in self._rows(box) for name in fields]
-        for (key, name), value in zip(names, found, strict=True):
-            if value is None or len(value) != self.nbytes:
-                what = "lacks" if value is None else f"holds {len(value)} bytes instead of {self.nbytes} in"
-                raise DamagedData(f"{key.decode()} {what} the field {name.decode()}")
+        key, name = names[number]
+        what = fault(found[number], f"instead of {self.nbytes}")
+        return DamagedData(f"{key.decode()} {what} the field {name.decode()}")
 
 
 def _ends(box: Box) -> tuple[Shape4, Shape4]:

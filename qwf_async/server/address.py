@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from .tls import TLSFiles
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FORMS = "redis://user:password@host:port/database, with / ? # @ in a password written as %2F %3F %23 %40"
@@ -35,9 +39,21 @@ class Address:
         """Whether the server runs on this machine, as far as its name tells."""
         return "path" in self.options or self.options.get("host", "localhost") in _LOOPBACK
 
+    @property
+    def identity(self) -> str:
+        """Which database of which server it is, whoever asks: the same for all ways to write it that can be known."""
+        database = self.options.get("db", 0)
+        if "path" in self.options:
+            return f"unix://{os.path.realpath(self.options['path'])}/{database}"
+        host = self.options.get("host", "localhost").lower()
+        host = "localhost" if host in _LOOPBACK else host
+        return f"redis://{host}:{self.options.get('port', 6379)}/{database}"
+
     @classmethod
-    def parse(cls, url: str, *, password: str | None = None) -> Address:
-        """Raises UsageError if the URL cannot be understood.
+    def parse(cls, url: str, *, password: str | None = None, tls: TLSFiles | None = None) -> Address:
+        """Raises UsageError if the URL or the password cannot be understood; reads no file.
+
+        `password` replaces that of the URL; `tls` holds for `rediss://` where its options name no file.
 
         The message quotes nothing of it: where a URL is wrong, any part may be the password.
         """
@@ -69,11 +85,32 @@ class Address:
             raise UsageError("ssl_cert_reqs in the server URL is none, optional or required")
         if password is not None:
             options["password"] = password
+        if not _is_utf8(options.get("password", "")):
+            raise UsageError("the password is not UTF-8 text: give it by --password-file, written in UTF-8")
+        if scheme == "rediss":
+            from .tls import TLSConnection
+
+            options = (tls.options() if tls else {}) | options | {"connection_class": TLSConnection}
         if scheme == "unix":
-            shown = f"unix://{unquote(parts.path)}"
+            shown = f"unix://{_on_one_line(parts.path)}"
         else:
-            user = f"{unquote(parts.username or '')}:***@" if options.get("password") else ""
-            host = parts.hostname or "localhost"
+            user = f"{_on_one_line(parts.username or '')}:***@" if options.get("password") else ""
+            host = _on_one_line(parts.hostname or "localhost")
             host = f"[{host}]" if ":" in host else host
             shown = f"{scheme}://{user}{host}:{port or 6379}{'/' + database if database else ''}"
         return cls(shown=shown, options=options)
+
+
+def _on_one_line(quoted: str) -> str:
+    """A part of a URL as people write it, but nothing that would move a terminal's cursor."""
+    plain = unquote(quoted)
+    return plain if plain.isprintable() else quote(plain)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether it can be sent. Bytes of a variable that are not UTF-8 are surrogates in Python."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -13,10 +13,19 @@ from urllib.parse import quote
 
 from ..errors import ServerUnavailable
 from .address import Address
-from .connection import Connection, ConnectionCounts
+from .connection import Connection
+from .counts import ConnectionCounts
+from .facts import parse_info, whole
+from .failure import ServerCrowded
+from .reply import is_pairs, is_text
 
 STOP_PATIENCE: Final = 300.0
 """Seconds that a server may take to save its data and end."""
+
+
+_TEXTS: Final = {"executable", "redis_version", "loading"}
+_NUMBERS: Final = ("process_id", "uptime_in_seconds", "used_memory", "maxmemory")
+"""What INFO of every server says that this package starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +87,7 @@ class Answer:
             memory_used=int(said["used_memory"]),
             maxmemory=int(said["maxmemory"]),
             keys=sum(
-                int(counts.split(",")[0].removeprefix("keys="))
+                whole(counts.split(",")[0].removeprefix("keys=")) or 0
                 for database, counts in said.items()
                 if re.fullmatch(r"db\d+", database)
             ),
@@ -89,22 +98,25 @@ async def ask(socket: Path, *, patience: float = 60.0) -> Answer | None:
     """What a server says there; None if none listens.
 
     Raises ServerUnavailable if one listens but does not answer for `patience` seconds, by
-    default a minute: SAVE keeps it busy for 2 to 5 s a GB.
+    default a minute: SAVE keeps it busy for 2 to 5 s a GB; also if what it says is not what
+    a server says; and ServerCrowded if it has no room for another client.
     """
     async with _connection(socket) as connection:
         try:
-            information, where = await connection.pipeline(
-                [("INFO",), ("CONFIG", "GET", "dir")], patience=patience
-            )
+            replies = await connection.pipeline([("INFO",), ("CONFIG", "GET", "dir")], patience=patience)
+        except ServerCrowded:
+            raise
         except ServerUnavailable as error:
             if isinstance(error.__cause__, TimeoutError):
                 raise
             return None
-    lines = (line.partition(":") for line in information.decode(errors="replace").splitlines())
-    return Answer(
-        information={name: value for name, colon, value in lines if colon},
-        directory=os.fsdecode(where[1]),
-    )
+    information, where = replies
+    said = parse_info(information) if is_text(information) else {}
+    if not (said.keys() >= _TEXTS and all(whole(said.get(name, "")) is not None for name in _NUMBERS)):
+        raise ServerUnavailable(f"{socket}: what listens there is no server that serves a data directory")
+    if not is_pairs(where) or len(where) != 2:
+        raise ServerUnavailable(f"{socket}: the server there does not tell in which directory it saves")
+    return Answer(information=said, directory=os.fsdecode(where[1]))
 
 
 async def shutdown(socket: Path, *, save: bool) -> bool:

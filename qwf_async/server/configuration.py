@@ -98,7 +98,8 @@ REASONS: Final[Mapping[str, str]] = {
 
 _HEADER = """\
 # Redis (7.0 or later) or Valkey for qwf: give this file to redis-server or valkey-server,
-# or include it from your own. Port, addresses, passwords and directories are left to you.
+# or include it from your own. Port, addresses, passwords and directories are left to you;
+# 'qwf server acl' prints users who may do what qwf does and no more.
 # The machine itself: vm.overcommit_memory = 1, or a background save can fail for want of
 # memory that it does not use.
 """

@@ -7,25 +7,28 @@ reply can then never be taken for another command's. Retrying is the caller's bu
 
 from __future__ import annotations
 
-from asyncio import StreamReader, StreamWriter, WriteTransport, get_running_loop
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from asyncio import StreamReader, WriteTransport, get_running_loop
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
 import anyio
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.connection import Connection as TCPConnection
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from ..errors import ServerUnavailable
 from .address import Address
-from .failure import translate
+from .counts import ConnectionCounts
+from .failure import ConnectionLost, HungUp, ServerCrowded, translate
+from .opening import greet, reach
+from .parser import Parser
+from .reply import UnexpectedReply, disbelieve, is_anything
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
 
 SEND_BYTES: Final = 256 * 1024
 """Bytes handed to the kernel at a time; a peer that takes none of them for `patience` seconds is dead."""
@@ -33,16 +36,10 @@ SEND_BYTES: Final = 256 * 1024
 READ_BYTES: Final = 128 * 1024
 """Bytes taken from the reader at a time: as many as it holds before it stops reading from the socket."""
 
+PROGRESS: Final = 4096
+"""Bytes that count as progress while replies are read as bytes."""
+
 Buffer = bytes | bytearray | memoryview
-
-
-@dataclass(slots=True)
-class ConnectionCounts:
-    """What the pool has seen: connections opened, attempts that failed, times one was borrowed."""
-
-    opened: int = 0
-    failed: int = 0
-    borrowed: int = 0
 
 
 class Connection:
@@ -70,6 +67,7 @@ class Connection:
                 "socket_timeout": None,
                 "socket_connect_timeout": connect_timeout,
                 "health_check_interval": 0,
+                "parser_class": Parser,
             }
         )
 
@@ -86,24 +84,22 @@ class Connection:
         wait = self._answer_timeout if patience is None else patience
         connection = self._connection
         answers: list[Any] = []
+        await self._make_ready()
         try:
-            if not connection.is_connected:
-                await self._open()
             with anyio.fail_after(wait) as scope:
                 for some in _pieces(buffers):
                     await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
-                    scope.deadline = _now() + wait
+                    scope.deadline = now() + wait
                 for left in range(replies, 0, -1):
                     try:
                         answers.append(await connection.read_response())
                     except ResponseError as error:
                         answers.append(error)
                     if left > 1:
-                        scope.deadline = _now() + wait
+                        scope.deadline = now() + wait
+            self._check_rest()
         except BaseException as error:
-            await self._drop()
-            if isinstance(error, Exception):
-                raise translate(error, where=self._where) from error
+            await self._failed(error)
             raise
         return answers
 
@@ -114,41 +110,50 @@ class Connection:
 
         As they come, `matches(start, stop)` is asked whether the bytes start … stop−1 are
         what was expected. At the first no the connection is closed, since it is not known
-        where the replies end, and the result is False. The rest as for `exchange`.
+        where the replies end, and the result is False. The rest as for `exchange`; progress
+        is another PROGRESS bytes, so that a peer cannot drag it out byte by byte.
         """
         connection = self._connection
-        got = 0
+        got, awaited = 0, PROGRESS
+        await self._make_ready()
         try:
-            if not connection.is_connected:
-                await self._open()
             # Read beside the library's parser, which holds nothing back between exchanges. There is no public way.
             reader = cast("StreamReader", connection._reader)
             with anyio.fail_after(self._answer_timeout) as scope:
                 for some in _pieces(buffers):
                     await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
-                    scope.deadline = _now() + self._answer_timeout
+                    scope.deadline = now() + self._answer_timeout
                 while got < len(into):
                     data = await _some(reader, len(into) - got)
-                    scope.deadline = _now() + self._answer_timeout
+                    if got + len(data) >= awaited:
+                        awaited = got + len(data) + PROGRESS
+                        scope.deadline = now() + self._answer_timeout
                     into[got : got + len(data)] = data
                     if not matches(got, got + len(data)):
                         await self._drop()
                         return False
                     got += len(data)
+            self._check_rest()
         except BaseException as error:
-            await self._drop()
-            if isinstance(error, Exception):
-                raise translate(error, where=self._where) from error
+            await self._failed(error)
             raise
         return True
 
     async def call(
-        self, *command: str | bytes | int | float, patience: float | None = None, doing: str = ""
-    ) -> Any:
-        """Send one command and return its reply. Raises the error of ours that an error reply means."""
+        self,
+        *command: str | bytes | int | float,
+        expect: Callable[[Any], TypeGuard[T]] = is_anything,
+        patience: float | None = None,
+        doing: str = "",
+    ) -> T:
+        """Send one command and return its reply.
+
+        Raises the error of ours that an error reply means, and UnexpectedReply, with the
+        connection closed, if `expect` is not true of the reply.
+        """
         (reply,) = await self.pipeline([command], patience=patience)
-        if isinstance(reply, ResponseError):
-            raise translate(reply, where=self._where, doing=doing or str(command[0]))
+        if isinstance(reply, ResponseError) or not expect(reply):
+            raise await disbelieve(self, reply, where=self._where, doing=doing or str(command[0]))
         return reply
 
     async def pipeline(
@@ -165,16 +170,60 @@ class Connection:
     def is_open(self) -> bool:
         return bool(self._connection.is_connected)
 
-    async def _open(self) -> None:
+    async def open(self) -> None:
+        """Connect, and be let in. Raises ServerCrowded if there is no room for us, else as `exchange` does."""
         try:
             with anyio.fail_after(self._connect_timeout):
-                await self._connection.connect()  # type: ignore[no-untyped-call] # untyped in redis-py
-                # Kept, because the library forgets it when sending fails. There is no public way to it.
-                self._transport = cast("StreamWriter", self._connection._writer).transport
-        except BaseException:
-            self._counts.failed += 1
-            raise
+                # Kept, because the library forgets it when sending fails.
+                self._transport = await reach(self._connection, where=self._where)
+                await greet(self._connection, where=self._where)
+                await self._connection.on_connect_check_health(check_health=False)
+        except BaseException as error:
+            await self._drop()
+            if not isinstance(error, Exception):
+                raise
+            found = translate(error, where=self._where)
+            self._counts.timeouts += isinstance(error, TimeoutError)
+            if isinstance(found, ServerCrowded | HungUp):
+                self._counts.turned_away += 1
+            else:
+                self._counts.failed += 1
+            raise found from error
         self._counts.opened += 1
+        self.used = now()
+
+    def abandon(self) -> None:
+        """Close it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        # The library's public way can only be awaited.
+        self._connection._close()  # type: ignore[no-untyped-call] # untyped in redis-py
+
+    async def _make_ready(self) -> None:
+        """Open it if it is not; anew if something came that nobody had asked for."""
+        if self._connection.is_connected and self._parser.has_rest:
+            await self._drop()
+        if not self._connection.is_connected:
+            await self.open()
+
+    def _check_rest(self) -> None:
+        """Raises UnexpectedReply if more came than was asked for: whose reply is whose is not known then."""
+        if self._parser.has_rest:
+            raise UnexpectedReply(f"{self._where}: more replies than requests; is it a Redis server?")
+
+    @property
+    def _parser(self) -> Parser:
+        return cast("Parser", self._connection._parser)
+
+    async def _failed(self, error: BaseException) -> None:
+        """Close the connection after an error; raise ours for it, unless it is a cancellation."""
+        await self._drop()
+        if isinstance(error, Exception):
+            found = translate(error, where=self._where)
+            self._counts.timeouts += isinstance(error, TimeoutError)
+            self._counts.lost += isinstance(found, ConnectionLost)
+            raise found from error
 
     async def _drop(self) -> None:
         # Aborted, not closed: closing would still send what is buffered, at some later time, and
@@ -191,99 +240,7 @@ class Connection:
             raise translate(error, where=self._where) from error
 
 
-class Pool:
-    """At most `size` connections to one server, lent to one task at a time.
-
-    All times in seconds. One that lay idle for longer than `keep_idle` (0: any time) is not
-    trusted, and opened anew. The rest as for `Connection` and `until_available`.
-    """
-
-    def __init__(
-        self,
-        address: Address,
-        *,
-        size: int = 50,
-        connect_timeout: float = 5.0,
-        answer_timeout: float = 5.0,
-        keep_idle: float = 30.0,
-        deadline: float = 60.0,
-    ) -> None:
-        self.address = address
-        self.counts = ConnectionCounts()
-        self.deadline = deadline
-        self._connect_timeout = connect_timeout
-        self._answer_timeout = answer_timeout
-        self._keep_idle = keep_idle
-        self._idle: deque[Connection] = deque()
-        # fast_acquire: without it a free place costs a turn of the event loop, a sixth of the time of one HGET.
-        self._places = anyio.Semaphore(size, fast_acquire=True)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection, waiting for one to come back if all are lent."""
-        async with self._places:
-            connection = self._idle.pop() if self._idle else self._new()
-            self.counts.borrowed += 1
-            try:
-                if self._keep_idle and _now() - connection.used > self._keep_idle:
-                    await connection.aclose()
-                yield connection
-            finally:
-                connection.used = _now()
-                self._idle.append(connection)
-
-    async def call(self, *command: str | bytes | int | float, doing: str = "") -> Any:
-        """`call_once`, tried again while the server is unavailable.
-
-        For commands that may be applied twice with the same result. Raises
-        ServerUnavailable once `deadline` seconds have passed without success.
-        """
-        return await until_available(lambda: self.call_once(*command, doing=doing), self.deadline)
-
-    async def call_once(self, *command: str | bytes | int | float, doing: str = "") -> Any:
-        """`Connection.call` on any connection."""
-        async with self.connection() as connection:
-            return await connection.call(*command, doing=doing)
-
-    async def probe(self) -> None:
-        """One PING, not tried again: whether there is a server that lets us in."""
-        async with self.connection() as connection:
-            await connection.call("PING", doing="connecting")
-
-    async def aclose(self) -> None:
-        """Close the idle connections."""
-        while self._idle:
-            await self._idle.pop().aclose()
-
-    def _new(self) -> Connection:
-        return Connection(
-            self.address,
-            connect_timeout=self._connect_timeout,
-            answer_timeout=self._answer_timeout,
-            counts=self.counts,
-        )
-
-
-async def until_available(operation: Callable[[], Awaitable[T]], patience: float) -> T:
-    """Await `operation()`, again and again while it raises ServerUnavailable, and return its result.
-
-    Jittered exponential back-off (0.05 to 1 s) within one monotonic deadline of `patience`
-    seconds, after which the last error propagates. `operation` must be idempotent.
-    """
-    deadline = _now() + patience
-    failures = 0
-    while True:
-        try:
-            return await operation()
-        except ServerUnavailable:
-            failures += 1
-            pause = ExponentialWithJitterBackoff(cap=1.0, base=0.05).compute(failures)
-            if _now() + pause > deadline:
-                raise
-        await anyio.sleep(pause)
-
-
-def _now() -> float:
+def now() -> float:
     """What anyio.current_time() says, without asking which library runs: 2 µs, and an HGET asks five times."""
     return get_running_loop().time()
 

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import Refused
-from .connection import Pool
+from .pool import Pool
+from .reply import is_pairs, is_text
+
+LONGEST: Final = 20
+"""Digits of the largest number that a server counts to: 2**64."""
 
 _SETTINGS: Final = (
     "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
@@ -59,21 +63,18 @@ async def learn(pool: Pool) -> ServerFacts:
     """Ask the server with INFO and CONFIG GET, each once; a refusal is noted, not raised."""
     forbidden = []
     try:
-        info = parse_info(await pool.call("INFO", "everything"))
+        info = parse_info(await pool.call("INFO", "everything", expect=is_text))
     except Refused:
         info = {}
         forbidden.append("INFO")
-    told: dict[str, str] = {}
-    settings: dict[str, str] | None = told
-    for name in _SETTINGS:
-        try:
-            reply = await pool.call("CONFIG", "GET", name)
-        except Refused:
-            settings = None
-            forbidden.append("CONFIG")
-            break
-        if reply:
-            told[name] = reply[1].decode()
+    settings: dict[str, str] | None = None
+    try:
+        reply = await pool.call("CONFIG", "GET", *_SETTINGS, expect=is_pairs)
+    except Refused:
+        forbidden.append("CONFIG")
+    else:
+        texts = [text.decode(errors="replace") for text in reply]
+        settings = dict(zip(texts[::2], texts[1::2], strict=True))
     return _facts(info, settings, tuple(forbidden))
 
 
@@ -83,16 +84,20 @@ def parse_info(reply: bytes) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
+def whole(text: str) -> int | None:
+    """The number that a text is; None if it is none, or has more digits than any that a server counts."""
+    return int(text) if text.isdecimal() and len(text) <= LONGEST else None
+
+
 def _facts(info: dict[str, str], settings: dict[str, str] | None, forbidden: tuple[str, ...]) -> ServerFacts:
     def number(name: str) -> int | None:
-        text = info.get(name, "")
-        return int(text) if text.isdecimal() else None
+        return whole(info.get(name, ""))
 
     software = info.get("server_name") or ("redis" if "redis_version" in info else None)
     limit = number("maxmemory")
     policy = info.get("maxmemory_policy")
     if settings is not None:
-        limit = int(settings["maxmemory"]) if "maxmemory" in settings else limit
+        limit = whole(settings["maxmemory"]) if "maxmemory" in settings else limit
         policy = settings.get("maxmemory-policy", policy)
     return ServerFacts(
         software=software,
@@ -110,6 +115,13 @@ def _facts(info: dict[str, str], settings: dict[str, str] | None, forbidden: tup
         rejected=number("rejected_connections"),
         uptime=number("uptime_in_seconds"),
         commands_per_second=number("instantaneous_ops_per_sec"),
-        input_rate=float(info["instantaneous_input_kbps"]) if "instantaneous_input_kbps" in info else None,
+        input_rate=_rate(info.get("instantaneous_input_kbps", "")),
         forbidden=forbidden,
     )
+
+
+def _rate(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

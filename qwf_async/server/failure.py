@@ -5,10 +5,17 @@ The leaf of `errors` that an error becomes is also what is to be done about it:
 - `ServerUnavailable`: try again on a new connection, with back-off, until the deadline.
 - `OutOfMemory`: press back; try again when the memory gate opens.
 - `Refused`: final; trying again cannot succeed.
+
+An error reply that has no row is `Refused`: nothing that this package sends meets one of
+those (BUSYKEY, CROSSSLOT, EXECABORT, NOSCRIPT, NOTBUSY, UNKILLABLE …) unless there is a bug,
+or a server that does not know a command.
 """
 
 from __future__ import annotations
 
+import errno
+import re
+import socket
 from typing import Final
 
 from redis import exceptions as redis_errors
@@ -18,6 +25,33 @@ from ..errors import OutOfMemory, QwfError, Refused, ServerUnavailable
 
 class ServerBusy(ServerUnavailable):
     """The server is there, and will serve us in a while."""
+
+
+class ServerCrowded(ServerBusy):
+    """The server is there, and has no room for another client: queue."""
+
+
+class ConnectionLost(ServerUnavailable):
+    """An open connection broke. Whether the server is there shows when the next one is opened."""
+
+
+class HungUp(ServerUnavailable):
+    """A connection was taken and closed before the first reply, without a word.
+
+    It is so with a server past maxclients over TLS, with one that is just ending, and with a
+    proxy that has no server behind it.
+    """
+
+
+LONGEST: Final = 1000
+"""Characters that are repeated of what a server says: who answers may be no server."""
+
+LOST: Final = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
+"""What the operating system says of an open connection that broke."""
+
+
+class WrongType(Refused):
+    """A key of another type is where one of ours should be. It belongs to somebody else."""
 
 
 Meaning = tuple[type[QwfError], str]
@@ -34,12 +68,33 @@ _REPLIES: Final[dict[str, Meaning]] = {
     "READONLY": (ServerUnavailable, "the server is a read-only replica; name its primary"),
     "MOVED": (ServerUnavailable, "the key is on another node of the cluster"),
     "ASK": (ServerUnavailable, "the key is moving to another node of the cluster"),
+    "UNBLOCKED": (ServerUnavailable, "the server changed its role meanwhile"),
+    "DENIED": (
+        Refused,
+        "the server is in protected mode and takes only connections from its own machine: set a "
+        "password there, or protected-mode no",
+    ),
     "NOAUTH": (Refused, "the server wants a password: set QWF_PASSWORD or --password-file"),
     "WRONGPASS": (Refused, "the server does not accept this user name and password"),
     "NOPERM": (Refused, "this user lacks a permission: ask for the one named"),
-    "WRONGTYPE": (Refused, "a key of another type is in the way: rename or delete it"),
+    "WRONGTYPE": (WrongType, "a key of another type is in the way: rename or delete it"),
 }
 """Error prefix of a reply → leaf and meaning. Source: the servers' sources, `addReplyError`."""
+
+_WORDS: Final[dict[int, str]] = {
+    errno.ECONNREFUSED: "connection refused, nothing listens there",
+    errno.ENOENT: "there is no such socket file",
+    errno.ENOTDIR: "there is no such socket file",
+    errno.EACCES: "permission denied on the socket",
+    errno.EPERM: "permission denied on the socket",
+    errno.EHOSTUNREACH: "there is no route to the host",
+    errno.ENETUNREACH: "there is no route to the host",
+    errno.ETIMEDOUT: "no answer in time",
+    errno.EADDRNOTAVAIL: "this machine has no free port left for a connection",
+    errno.EMFILE: "this process has too many files open: raise ulimit -n",
+    errno.ENFILE: "this machine has too many files open",
+}
+"""Why a connection could not be made. The library's words for it name the address again, and a number."""
 
 _CUT: Final[dict[type[BaseException], str]] = {
     redis_errors.AskError: "ASK",
@@ -54,7 +109,16 @@ _CUT: Final[dict[type[BaseException], str]] = {
 }
 """Errors that redis-py has a class for: it cuts the prefix off their text (`BaseParser.parse_error`)."""
 
-_SILENT: Final = ("NOAUTH", "WRONGPASS")
+_TLS: Final[dict[str, str]] = {
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted: name its CA by QWF_TLS_CA, and the host as it does",
+    "CERTIFICATE_REQUIRED": "the server wants a client certificate: set QWF_TLS_CERT and QWF_TLS_KEY",
+    "ALERT_UNKNOWN_CA": "the server does not trust our client certificate: QWF_TLS_CERT must be of its CA",
+    "ALERT_CERTIFICATE_EXPIRED": "our client certificate has expired: renew the file QWF_TLS_CERT",
+    "ALERT_BAD_CERTIFICATE": "the server does not accept our client certificate",
+}
+"""OpenSSL's words for what a new attempt cannot mend → meaning. Source: RFC 8446, section 6.2."""
+
+_SILENT: Final = ("DENIED", "NOAUTH", "WRONGPASS")
 """Prefixes whose text adds nothing, or could repeat what should not be shown."""
 
 
@@ -66,24 +130,44 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     """
     if isinstance(error, QwfError):
         return error
-    if type(error) is redis_errors.ConnectionError and isinstance(error.__cause__, redis_errors.RedisError):
-        error = error.__cause__  # over a unix socket the library wraps what the server said to AUTH
     task = f" while {doing}" if doing else ""
-    text = str(error)
+    text = f"{error!s:.{LONGEST}}"
     prefix = _prefix(error, text)
     if isinstance(error, redis_errors.RedisError) and prefix in _REPLIES:
         leaf, meaning = _REPLIES[prefix]
         detail = "" if prefix in _SILENT else f" ({text})"
         return leaf(f"{where}{task}: {meaning}{detail}")
     if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:
-        return ServerBusy(f"{where}{task}: the server has no room for another client")
+        return ServerCrowded(f"{where}{task}: the server has no room for another client")
     if isinstance(error, redis_errors.ResponseError):
         return Refused(f"{where}{task}: the server refused: {text}")
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
         return ServerUnavailable(f"{where}{task}: no answer in time")
     if isinstance(error, redis_errors.ConnectionError | OSError):
-        return ServerUnavailable(f"{where}{task}: {text or 'connection lost'}")
-    return ServerUnavailable(f"{where}{task}: connection lost ({type(error).__name__}: {text})")
+        for sign, meaning in _TLS.items():
+            if sign in text:
+                return Refused(f"{where}{task}: {meaning} ({_tls_reason(text)})")
+        return _no_connection(error, f"{where}{task}")
+    return ConnectionLost(f"{where}{task}: connection lost ({type(error).__name__}: {text})")
+
+
+def _no_connection(error: Exception, where: str) -> ServerUnavailable:
+    """The error for a connection that could not be made, or broke."""
+    cause = error if isinstance(error, OSError) else error.__context__
+    if isinstance(cause, socket.gaierror):
+        return ServerUnavailable(f"{where}: the host name does not resolve")
+    if isinstance(cause, OSError) and not isinstance(cause, LOST):
+        # A name with several addresses fails with the words for each, and no number.
+        number = cause.errno or next(map(int, re.findall(r"\[Errno (\d+)\]", str(cause))), 0)
+        if number in _WORDS:
+            return ServerUnavailable(f"{where}: {_WORDS[number]}")
+        return ServerUnavailable(f"{where}: {cause.strerror or cause}")
+    return ConnectionLost(f"{where}: connection lost")
+
+
+def _tls_reason(text: str) -> str:
+    """What OpenSSL says, without what the library puts around it."""
+    return text.partition("] ")[2].partition(" (_ssl.c")[0].partition("failed: ")[2] or "alert of the server"
 
 
 def _prefix(error: BaseException, text: str) -> str:

@@ -77,11 +77,19 @@ class Place:
         """Make the data directory if there is none, for its owner alone. Raises InvalidInput.
 
         The mode of a directory that exists is left alone: it may hold other things of its
-        user's. Refused is one that everybody may write to, as they could replace our files.
+        user's. Refused is one that everybody may write to, or another user's: they could
+        replace our files, and a configuration can name a module that the server runs.
         """
         with _usable(self.data_dir):
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self.data_dir.stat().st_mode & stat.S_IWOTH:
+            found = self.data_dir.stat()
+            # Not for root, who in a container keeps data in directories of its host's users.
+            if os.geteuid() and found.st_uid not in (0, os.geteuid()):
+                raise InvalidInput(
+                    f"the data directory {self.data_dir} belongs to another user (uid {found.st_uid}): "
+                    "choose another with --data-dir or QWF_DATA_DIR"
+                )
+            if found.st_mode & stat.S_IWOTH:
                 raise InvalidInput(
                     f"the data directory {self.data_dir} can be written to by everybody: "
                     "choose another with --data-dir or QWF_DATA_DIR"
@@ -117,9 +125,15 @@ class Place:
             new.replace(path)
 
     def record(self) -> Record | None:
-        """What the last start left; None if there was none or it cannot be understood."""
+        """What the last start left; None if there was none or it cannot be understood.
+
+        Nor is it trusted if another user wrote it: the socket that it names is taken for ours.
+        """
         try:
-            value = json.loads((self.data_dir / "qwf.json").read_bytes())
+            with (self.data_dir / "qwf.json").open("rb") as file:
+                if os.fstat(file.fileno()).st_uid != os.geteuid():
+                    return None
+                value = json.load(file)
             return Record(socket=Path(value["socket"]), host=value["host"])
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from .connection import Pool
 from .facts import ServerFacts
+from .pool import Pool
+from .reply import is_text
 
 LISTPACK_ENTRIES: Final = 512
 """More fields than this in a listpack make every insertion slow: its cost grows with its length."""
@@ -75,6 +76,6 @@ async def configure(pool: Pool, found: Iterable[Finding]) -> list[str]:
     done = []
     for finding in found:
         for setting, value in finding.cure:
-            await pool.call("CONFIG", "SET", setting, value, doing=f"setting {setting}")
+            await pool.call("CONFIG", "SET", setting, value, expect=is_text, doing=f"setting {setting}")
             done.append(f"{setting} {value}")
     return done

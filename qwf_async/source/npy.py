@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from io import FileIO
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -129,7 +129,7 @@ def npy(
             if not stat.S_ISREG(os.stat(name).st_mode):
                 raise InvalidInput(f"{name} is not a regular file")
             file = undo.enter_context(FileIO(name))
-            shape, fortran, dtype = _header(file, name)
+            shape, fortran, dtype = read_header(file, name)
             offset = file.tell()
             now = os.fstat(file.fileno())
             file.seek(0)
@@ -163,8 +163,11 @@ def npy(
     )
 
 
-def _header(file: FileIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran order, and type. Raises ValueError or InvalidInput."""
+def read_header(file: IO[bytes] | FileIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and type, from the place where a `.npy` file begins.
+
+    Raises ValueError or InvalidInput.
+    """
     version = npy_format.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise ValueError(f"unknown version {version[0]}.{version[1]}")

@@ -18,12 +18,14 @@ class Part:
     """Whole requests for one key, each with one reply, as a sequence of buffers that are not joined.
 
     `answer` is the reply to each of them, in the bytes of RESP, where there is only one if all is well.
+    `fields` says of requests that read how many values each asks for.
     """
 
     key: bytes
     requests: int
     buffers: Sequence[Buffer]
     answer: bytes = b""
+    fields: Sequence[int] = ()
 
     @property
     def nbytes(self) -> int:

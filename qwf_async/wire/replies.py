@@ -9,6 +9,7 @@ specification, and `hgetallCommand` of `t_hash.c`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -21,6 +22,28 @@ from .resp import bulk
 
 COMPARED: Final = 65_536
 """Bytes compared at a time, about: they stay in the cache of the processor."""
+
+
+def joined(values: Sequence[Any], size: int) -> bytes | None:
+    """The values one after the other; None if one of them is missing or has not `size` bytes."""
+    try:
+        return b"".join(values) if set(map(len, values)) == {size} else None
+    except TypeError:  # one is no bytes: it has no length, or cannot be joined
+        return None
+
+
+def is_value(value: Any, size: int) -> bool:
+    """Whether it is what `joined` takes."""
+    return isinstance(value, bytes) and len(value) == size
+
+
+def fault(value: Any, wanted: str) -> str:
+    """What is the matter with a value, to be said between its key and its field; `wanted` follows its length."""
+    if value is None:
+        return "lacks"
+    if isinstance(value, bytes):
+        return f"holds {len(value)} bytes {wanted} in"
+    return f"was answered with {value!r:.40} for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +80,8 @@ class BucketReplies:
     def values(self, data: NDArray[np.uint8]) -> NDArray[Any]:
         """The values, [count, points], copied out of `data`, which holds the replies."""
         values = np.empty((self.count, self.points), self.dtype)
+        if not self.count:  # numpy refuses a place within no bytes
+            return values
         offsets, size = self._template.offsets, self._template.size
         for start, stop, step in runs(offsets):
             place: NDArray[Any] = np.ndarray(

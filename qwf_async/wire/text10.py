@@ -7,10 +7,10 @@ The form keeps 10 decimals and no more: 1e-12 becomes 0.0000000000.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,15 @@ class Texts:
     def __post_init__(self) -> None:
         if np.any(self.lengths < 0) or self.lengths.sum() != self.data.size:
             raise ValueError(f"the lengths of the texts are not those of {self.data.size} bytes of data")
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Texts:
+        """Values as the server gave them. Raises ValueError if one is missing, or is no bytes."""
+        try:
+            data, lengths = b"".join(values), np.fromiter(map(len, values), np.int64, len(values))
+        except TypeError as error:
+            raise ValueError("a value is missing") from error
+        return cls(data=np.frombuffer(data, np.uint8), lengths=lengths)
 
 
 def encode(values: NDArray[np.complex128]) -> Texts:

@@ -12,7 +12,8 @@ from ..grid import Box, shape4
 from ..layout import Layout
 from ..manifest import Keys, Manifest
 from ..reading import read_box
-from ..server.connection import Pool
+from ..server.pool import Pool
+from ..server.reply import is_text_or_none
 from .hierarchy import Array, Place
 
 
@@ -58,7 +59,7 @@ class Chunks:
         try:
             return await (self._box(box) if self.manifest.form.tile is None else self._tile(box, place))
         except DamagedData as error:
-            generation = await self.pool.call("HGET", self.keys.meta, "generation")
+            generation = await self.pool.call("HGET", self.keys.meta, "generation", expect=is_text_or_none)
             if generation != self.manifest.generation.encode():
                 raise Refused(
                     f"{self.keys.name} was replaced or removed since it was opened: open it again"
@@ -69,10 +70,12 @@ class Chunks:
         """A tile as it is stored: its field is named as Zarr names the chunk."""
         (part,) = self.layout.requests(box)
         field = "/".join(("c", *map(str, place)))
-        tile = await self.pool.call("HGET", part.key, field, doing=f"reading {part.key.decode()}")
+        tile = await self.pool.call(
+            "HGET", part.key, field, expect=is_text_or_none, doing=f"reading {part.key.decode()}"
+        )
         if tile is None or len(tile) != self.array.nbytes:
             self.layout.values(box, [[tile]])  # raises DamagedData, naming key and field
-        return bytes(tile)
+        return bytes(tile or b"")
 
     async def _box(self, box: Box) -> bytes:
         values = await read_box(self.pool, self.layout, box)

@@ -1,4 +1,4 @@
-"""Numbers that a physicist asks of ψ."""
+"""Numbers of one value of ψ."""
 
 from __future__ import annotations
 

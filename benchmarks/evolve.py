@@ -1,0 +1,133 @@
+"""`python -m benchmarks evolve`: a step of the time evolution against its bare FFTs, and evolution beside ingest.
+
+Whether the two overlap is measured on a server of its own: the evolution alone, its frames
+from memory into the store alone, and both at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import anyio
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+import qwf_async
+from benchmarks.report import environment
+from benchmarks.servers import Running, running
+from qwf_async.grid import Box, Grid
+from qwf_async.source import Source, array, evolve, gaussian, read_potential
+from qwf_async.source.evolve.propagator import Propagator, cores
+
+Complex = NDArray[np.complex128]
+BARE = "bare FFTs, there and back"
+POTENTIAL = "harmonic:omega=0.5"
+STEP = 0.01
+"""Time step in ħ/Eh."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks evolve", description=__doc__)
+    parser.add_argument("--edge", type=int, default=128, help="edge of the cubic grid")
+    parser.add_argument("--steps", type=int, default=10, help="steps timed at once, and from frame to frame")
+    parser.add_argument("--frames", type=int, default=6, help="frames that are stored")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+
+    ratios, seconds = _steps(options.edge, options.steps, options.rounds)
+    for name, some in seconds.items():
+        print(f"{name:44} {1e3 * median(some):8.1f} ms a step (best {1e3 * min(some):.1f})")
+    print(f"{'step / bare FFTs, round by round':44} {median(ratios):8.2f}    wanted: at most 1.25")
+    overlap = _overlap(options.edge, options.steps, options.frames)
+    for name, value in overlap.items():
+        print(f"{name:44} {value:8.2f}")
+    if options.json:
+        found = {"environment": environment(), "step_seconds": seconds, "ratios": ratios, "overlap": overlap}
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+def _state(edge: int, frames: int, steps: int) -> Source:
+    return gaussian(k=1, grid=Grid.cube(edge, box=30, frames=frames, dt=STEP * steps))
+
+
+def _steps(edge: int, steps: int, rounds: int) -> tuple[list[float], dict[str, list[float]]]:
+    """Ratios of our step to the bare FFTs, and seconds a step of each contestant, in turn in each round."""
+    state = _state(edge, 1, 1)
+    psi = state.read(state.grid.whole)[0]
+    turns = np.exp(-1j * np.random.default_rng(1).random(psi.shape))
+
+    def bare(work: Complex) -> Complex:
+        waves = fft.fftn(work, overwrite_x=True, workers=cores())
+        return np.asarray(fft.ifftn(waves, overwrite_x=True, workers=cores()))
+
+    def plain(work: Complex) -> Complex:
+        waves = fft.fftn(work, overwrite_x=True, workers=cores())
+        waves *= turns
+        work = np.asarray(fft.ifftn(waves, overwrite_x=True, workers=cores()))
+        work *= turns
+        return work
+
+    def timed(step: Callable[[Complex], Complex]) -> float:
+        work = psi.copy()
+        begun = time.perf_counter()
+        for _ in range(steps):
+            work = step(work)
+        return (time.perf_counter() - begun) / steps
+
+    into = np.empty_like(psi)
+    seconds: dict[str, list[float]] = {BARE: [], "FFTs and products of whole arrays": [], "qwf_async": []}
+    with ThreadPoolExecutor(cores()) as pool:
+        ours = Propagator(
+            grid=state.grid, potential=read_potential(POTENTIAL), start=0.0, dt=STEP, damping=None, pool=pool
+        )
+        ours.advance(psi, into, 0, 1, lambda: None)
+        for _ in range(rounds):
+            seconds[BARE].append(timed(bare))
+            seconds["FFTs and products of whole arrays"].append(timed(plain))
+            begun = time.perf_counter()
+            ours.advance(psi, into, 0, steps, lambda: None)
+            seconds["qwf_async"].append((time.perf_counter() - begun) / steps)
+    return [a / b for a, b in zip(seconds["qwf_async"], seconds[BARE], strict=True)], seconds
+
+
+def _overlap(edge: int, steps: int, frames: int) -> dict[str, float]:
+    """Seconds of the evolution alone, of loading its frames alone, and of both, for the layouts tile and flat."""
+    source = evolve(_state(edge, frames, steps), POTENTIAL, steps=steps)
+    psi = np.empty(source.grid.shape, np.complex128)
+    begun = time.perf_counter()
+    for number in range(frames):
+        box = Box(start=(number, 0, 0, 0), stop=(number + 1, edge, edge, edge))
+        psi[number] = source.read(box)[0]
+    alone = time.perf_counter() - begun
+    source.close()
+    found: dict[str, float] = {"evolution alone, s": alone}
+    with running("valkey") as server:
+        for layout in ("tile", "flat"):
+            stored = _ingest(server, array(psi, source.grid), layout)
+            both = _ingest(server, evolve(_state(edge, frames, steps), POTENTIAL, steps=steps), layout)
+            found |= {f"{layout}: its frames loaded alone, s": stored, f"{layout}: both at once, s": both}
+            found[f"{layout}: both / the longer alone, wanted 1.15"] = both / max(alone, stored)
+    return found
+
+
+def _ingest(server: Running, source: Source, layout: str) -> float:
+    server.empty()
+
+    async def load() -> float:
+        async with qwf_async.connect(server.url) as store:
+            begun = time.perf_counter()
+            await qwf_async.ingest(source, store, "bench", layout=layout)
+            return time.perf_counter() - begun
+
+    try:
+        return anyio.run(load, backend="asyncio", backend_options={"use_uvloop": True})
+    finally:
+        source.close()

@@ -1,0 +1,50 @@
+"""What `qwf ingest --dry-run` says: what was understood of a source, and what would be stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from .runner import print_json, say
+
+if TYPE_CHECKING:
+    from ..source import Source
+
+
+def describe(
+    source: Source, name: str, layout: str, codec: str, tile: tuple[int, int, int] | None, *, as_json: bool
+) -> None:
+    """What an ingest would do, without a server."""
+    from ..layout import Form
+    from ..layout.size import predicted_bytes
+    from ..manifest import check_name
+    from ..source.facts import understood_of, warnings_of
+
+    check_name(name)
+    for text in warnings_of(source):
+        say(f"warning: {text}")
+    grid = source.grid
+    form = Form(layout=layout, codec=codec, shape=grid.shape, tile=tile)
+    facts = {
+        "name": name,
+        "source": source.spec,
+        **understood_of(source),
+        "layout": layout,
+        **form.parameters,
+        "codec": codec,
+        **grid.to_json(),
+        "points": grid.points,
+        "chunks": len(form.plan(source.order)),
+        "cell_volume": grid.cell_volume,
+        "predicted_bytes": predicted_bytes(form, None),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    for fact, value in facts.items():
+        if fact != "axes":
+            typer.echo(f"{fact:16} {value}")
+    for name_, size, axis in zip("txyz", grid.shape, grid.axes, strict=True):
+        step = "unknown" if axis.step is None else f"{axis.step:.6g} {axis.unit or ''}"
+        typer.echo(f"axis {name_:11} {size} points from {axis.origin:.6g}, step {step}")

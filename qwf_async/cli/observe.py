@@ -1,0 +1,181 @@
+"""`qwf observe`: what a physicist asks of a stored wavefunction, as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .runner import on_store, print_json, say
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+Row = Mapping[str, float | None]
+
+HEADS = {
+    "sigma_x": "σx", "sigma_y": "σy", "sigma_z": "σz",
+    "p_x": "px", "p_y": "py", "p_z": "pz",
+    "sigma_p_x": "σpx", "sigma_p_y": "σpy", "sigma_p_z": "σpz",
+    "sigma_x_sigma_p_x": "σx·σpx", "sigma_y_sigma_p_y": "σy·σpy", "sigma_z_sigma_p_z": "σz·σpz",
+    "kinetic": "⟨T⟩", "potential": "⟨V⟩", "energy": "⟨H⟩",
+}  # fmt: skip
+"""What stands over a column of the table, where it is not the name that JSON and CSV have for it."""
+
+
+def observe(
+    name: Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)],
+    frame: Annotated[
+        int | None, typer.Option("--frame", help="One frame only, by its number.", show_default="all")
+    ] = None,
+    other: Annotated[
+        str | None,
+        typer.Option("--with", help="Overlap and fidelity with another wavefunction.", show_default=False),
+    ] = None,
+    potential: Annotated[
+        str | None,
+        typer.Option(
+            help="For ⟨V⟩ and ⟨H⟩: harmonic:omega=1 or another that evolve knows, or module:function.",
+            show_default=False,
+        ),
+    ] = None,
+    autocorrelation: Annotated[
+        bool, typer.Option("--autocorrelation", help="⟨ψ(0)|ψ(t)⟩ with the first frame.")
+    ] = False,
+    sums: Annotated[
+        bool, typer.Option("--sums", help="No momentum and ⟨T⟩: memory of chunks, not of a frame.")
+    ] = False,
+    marginal: Annotated[
+        str | None,
+        typer.Option(help="Print the density along x, y or z of one frame instead.", show_default=False),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on standard output.")] = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Norm, ⟨x⟩, ⟨p⟩, their standard deviations σ and energies of each frame, in Hartree atomic units.
+
+    \b
+    Examples:
+      qwf observe packet
+      qwf observe trapped --potential harmonic:omega=1 --csv
+      qwf observe hydrogen --frame 0 --with other --json
+    """
+    if as_json and as_csv:
+        raise UsageError("--json and --csv contradict each other: choose one")
+    if marginal is not None and marginal not in ("x", "y", "z"):
+        raise UsageError(f"--marginal {marginal!r} is no axis: x, y or z")
+    if marginal is not None and (other or potential or autocorrelation or sums):
+        raise UsageError("--marginal goes with --frame only: it prints a density, not observables")
+
+    async def job(store: Store) -> tuple[str, list[Row]]:
+        psi = await store.open(name)
+        from ..observables.lattice import in_steps
+
+        unknown = in_steps(psi.manifest.grid)
+        if marginal is not None:
+            return unknown, await _density(store, name, "xyz".index(marginal), frame or 0)
+        return unknown, await _rows(
+            store, name, frame, other, potential, autocorrelation=autocorrelation, sums=sums, quiet=quiet
+        )
+
+    unknown, rows = on_store(
+        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
+    )
+    if as_json:
+        print_json({"name": name, "units": "hartree", "axes_in_grid_steps": list(unknown), "rows": rows})
+        return
+    if unknown and not quiet:
+        say(
+            f"the spacing along {', '.join(unknown)} is not known: lengths there are in grid steps, momenta in ħ/step"
+        )
+    if as_csv:
+        _print_csv(rows)
+    else:
+        _print_table(rows)
+
+
+async def _rows(
+    store: Store,
+    name: str,
+    frame: int | None,
+    other: str | None,
+    potential: str | None,
+    *,
+    autocorrelation: bool,
+    sums: bool,
+    quiet: bool,
+) -> list[Row]:
+    from ..engine.events import Progress
+    from ..engine.observe import observe as stream
+    from ..source import read_potential
+    from .progress import shown_progress
+
+    total, seen = (await store.open(name)).manifest.points, 0
+    with shown_progress(quiet=quiet or frame is not None) as hook:
+
+        def done(points: int) -> None:
+            nonlocal seen
+            seen += points
+            hook(Progress(points=seen, total=total, bytes_sent=0))
+
+        found = stream(
+            store,
+            name,
+            frames=None if frame is None else [frame],
+            potential=None if potential is None else read_potential(potential),
+            other=other,
+            autocorrelation=autocorrelation,
+            sums_only=sums,
+            done=done,
+        )
+        return [one.to_json() async for one in found]
+
+
+async def _density(store: Store, name: str, axis: int, frame: int) -> list[Row]:
+    from ..engine.observe import marginals
+    from ..errors import InvalidInput
+    from ..observables.lattice import coordinates
+
+    densities = await marginals(store, name, frame)
+    if axis >= len(densities):
+        raise InvalidInput(f"{name} has {len(densities)} dimensions: there is no density along {'xyz'[axis]}")
+    grid = (await store.open(name)).manifest.grid
+    places = coordinates(grid, axis + 1, 0, grid.shape[axis + 1])
+    return [
+        {"xyz"[axis]: x, "density": rho}
+        for x, rho in zip(places.tolist(), densities[axis].tolist(), strict=True)
+    ]
+
+
+def _print_csv(rows: Sequence[Row]) -> None:
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _print_table(rows: Sequence[Row]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
+    for key in rows[0]:
+        table.add_column(HEADS.get(key, key), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(_shown, row.values()))
+    # As wide as it comes: a line that is cut loses numbers, one that a terminal wraps does not.
+    Console(width=40 + 16 * len(rows[0])).print(table, soft_wrap=True)
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"

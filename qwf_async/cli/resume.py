@@ -1,0 +1,85 @@
+"""`qwf resume`: what an outage has left to be done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InvalidInput, QwfError
+from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .runner import on_store, print_json, say
+
+if TYPE_CHECKING:
+    from ..engine.report import Report
+    from ..store import Store
+    from ..wavefunction import Wavefunction
+
+
+def resume(
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a wavefunction; all if none is given.", show_default=False)
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring to the server what waits in the spool since it was away, and publish it.
+
+    For an ingest that ended with exit code 6. One that ended otherwise needs its source:
+    repeat it with --resume, and it takes what waits in the spool first.
+    """
+    failed: list[QwfError] = []
+
+    async def job(store: Store) -> list[Report]:
+        from ..engine.replay import owed, replay
+        from ..engine.shutdown import shutdown_on_signals
+        from .progress import shown_progress
+
+        done = []
+        async with shutdown_on_signals(store.settings.drain_timeout) as shutdown:
+            with shown_progress(quiet=quiet) as hook:
+                for found in await owed(store, name):
+                    try:
+                        done.append(await replay(store, found, shutdown, hook=hook))
+                    except QwfError as error:
+                        failed.append(error)
+                    if shutdown.stopping.is_set():
+                        break
+        return done
+
+    reports = on_store(
+        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
+    )
+    if as_json:
+        print_json([report.to_json() for report in reports])
+    elif not quiet:
+        for report in reports:
+            say(f"{report.name} is published: {report.spooled_chunks} chunks came from the spool")
+        if not reports and not failed:
+            say("nothing waits in the spool")
+    for error in failed[1:]:
+        say(f"qwf: {error}")
+    if failed:
+        raise failed[0]
+
+
+async def open_stored(store: Store, name: str) -> Wavefunction:
+    """The wavefunction of this name; if there is none, but one waits in the spool, that is replayed first."""
+    from ..engine.replay import owed, replay
+    from ..engine.shutdown import Shutdown
+
+    try:
+        return await store.open(name)
+    except InvalidInput:
+        waiting = [found for found in await owed(store, name) if found.head is not None]
+        if not waiting:
+            raise
+    for found in waiting:
+        await replay(
+            store, found, Shutdown(drain_timeout=store.settings.drain_timeout), hook=lambda event: None
+        )
+    return await store.open(name)

@@ -1,0 +1,165 @@
+"""A load's spool from the event loop: one thread at a time, and one commit for all batches that wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ..errors import InvalidInput, QwfError, Refused
+from ..load import Load
+from ..manifest import Keys
+from ..reading import in_parallel
+from ..spool import Quarantined, SpoolFile, SpoolFull, SpoolHead, spool_path
+from ..store import Store
+from ..wire.batch import Batch
+
+T = TypeVar("T")
+
+REPLAY_BYTES: Final = 16 * 2**20
+"""Encoded data that a replay holds in memory at a time, about."""
+
+Deliver = Callable[[Batch], Awaitable[None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    """A batch on its way into the file."""
+
+    batch: Batch
+    done: bool = False
+    error: QwfError | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Spool:
+    """Batches of one load on disk. The file is made when it is first needed, and gone when nothing waits.
+
+    `damaged` are rows that were found so: their chunks are as if never spooled. Errors of
+    the directory are Refused here: InvalidInput would be the source's.
+    """
+
+    path: Path
+    head: SpoolHead
+    limit: int
+    damaged: list[Quarantined] = field(default_factory=list)
+    _file: SpoolFile | None = None
+    _waiting: list[_Waiting] = field(default_factory=list)
+    _committing: anyio.Lock = field(default_factory=anyio.Lock)
+    _thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+
+    @classmethod
+    def of(cls, store: Store, keys: Keys, load: Load) -> Self:
+        """The spool that a load has, or would have."""
+        settings, manifest = store.settings, load.manifest
+        head = SpoolHead(
+            server=store.pool.address.identity,
+            prefix=keys.prefix,
+            name=keys.name,
+            manifest=manifest,
+            overwrites=load.overwrites.generation if load.overwrites else "",
+        )
+        path = spool_path(settings.spool_directory, manifest.generation)
+        return cls(path=path, head=head, limit=settings.spool_limit)
+
+    @property
+    def chunks(self) -> frozenset[int]:
+        """The chunks that wait to be replayed."""
+        return self._file.chunks if self._file else frozenset()
+
+    @property
+    def nbytes(self) -> int:
+        return self._file.nbytes if self._file else 0
+
+    async def find(self) -> None:
+        """Take up the file that another process left, if there is one.
+
+        Raises DamagedData if it is no spool, Refused if a process has it open.
+        """
+        if await self._in_thread(self.path.exists):
+            self._file = await self._in_thread(partial(SpoolFile.open, self.path, limit=self.limit))
+
+    async def put(self, batch: Batch) -> None:
+        """Return once the batch is committed. Raises SpoolFull if there is no room; it is not in the file then."""
+        mine = _Waiting(batch=batch)
+        self._waiting.append(mine)
+        async with self._committing:
+            if not mine.done:
+                await self._commit()
+        if mine.error is not None:
+            raise mine.error
+
+    async def _commit(self) -> None:
+        some, self._waiting = self._waiting, []
+        error: QwfError | None = None
+        try:
+            await self._in_thread(partial(self._put, [waiting.batch for waiting in some]))
+        except QwfError as failure:
+            error = failure
+        for waiting in some:
+            waiting.done, waiting.error = True, error
+
+    def _put(self, batches: Sequence[Batch]) -> None:
+        if self.limit == 0:
+            raise SpoolFull("there is no spool: spool_limit is 0")
+        if self._file is None:
+            try:
+                self._file = SpoolFile.create(self.path, self.head, limit=self.limit)
+            except (InvalidInput, Refused) as error:
+                raise SpoolFull(str(error)) from error
+        self._file.put(batches)
+
+    async def replay(self, deliver: Deliver, tasks: int, told: Callable[[], object]) -> None:
+        """Deliver what waits, oldest first, by so many tasks, until nothing does; then the file is removed.
+
+        A batch leaves the file after it was delivered. `told` is called after every few of them.
+        """
+        while self._file is not None:
+            rows = await self._in_thread(partial(self._file.rows, REPLAY_BYTES))
+            if rows:
+                await self._replay(self._file, rows, deliver, tasks)
+                told()
+                continue
+            async with self._committing:  # what is put from now on goes into a new file
+                if self._file.is_empty:
+                    self.damaged += self._file.quarantined
+                    await self.delete()
+
+    async def _replay(
+        self, file: SpoolFile, rows: Sequence[tuple[int, Batch]], deliver: Deliver, tasks: int
+    ) -> None:
+        delivered: list[int] = []
+
+        async def each(row: tuple[int, Batch]) -> None:
+            sequence, batch = row
+            await deliver(batch)
+            delivered.append(sequence)
+
+        try:
+            await in_parallel(each, rows, tasks)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(partial(file.remove, delivered))
+
+    async def delete(self) -> None:
+        """Remove the file with all that is in it."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            await self._in_thread(file.delete)
+
+    async def aclose(self) -> None:
+        """Close the file and leave it for another process, if anything waits in it."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            await self._in_thread(file.delete if file.is_empty else file.close)
+
+    async def _in_thread(self, job: Callable[[], T]) -> T:
+        try:
+            return await anyio.to_thread.run_sync(job, limiter=self._thread)
+        except InvalidInput as error:
+            raise Refused(str(error)) from error

@@ -1,0 +1,1 @@
+"""Stored wavefunctions written to files: npy, HDF5, Zarr, NetCDF and Gaussian cube."""

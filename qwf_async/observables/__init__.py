@@ -1,0 +1,41 @@
+"""Numbers that a physicist asks of ψ. Functions of arrays ψ[t, x, y, z] and their grid; no connection.
+
+All are in Hartree atomic units (ħ = m_e = e = 1): lengths in bohr, momenta in ħ/bohr,
+energies in Eh. The grid gives the positions; an axis of unknown spacing counts in grid
+steps (see `lattice`). Expectation values are of the state normalised. Results have an
+item a frame, [t], and where they are vectors one an axis of the grid, [t, d].
+"""
+
+from __future__ import annotations
+
+from .density import current, density, gradient, phase
+from .energy import energy, potential_energy
+from .moments import Moments, marginal, moments, norm, position, position_variance
+from .momentum import Momenta, kinetic_energy, momenta, momentum, momentum_variance, spectrum
+from .overlap import autocorrelation, fidelity, overlap
+from .value import of_value
+
+__all__ = [
+    "Momenta",
+    "Moments",
+    "autocorrelation",
+    "current",
+    "density",
+    "energy",
+    "fidelity",
+    "gradient",
+    "kinetic_energy",
+    "marginal",
+    "momenta",
+    "moments",
+    "momentum",
+    "momentum_variance",
+    "norm",
+    "of_value",
+    "overlap",
+    "phase",
+    "position",
+    "position_variance",
+    "potential_energy",
+    "spectrum",
+]

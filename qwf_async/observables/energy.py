@@ -1,0 +1,52 @@
+"""Energies ⟨T⟩, ⟨V⟩ and ⟨H⟩."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InvalidInput
+from ..grid import Box, Grid
+from .lattice import held
+from .moments import Real, moments
+from .momentum import kinetic_energy
+
+
+def potential_sum(psi: NDArray[Any], potential: NDArray[np.float64]) -> Real:
+    """ΣV|ψ|² over the points of ψ[t, x, y, z], [t]: adds up over chunks. `potential` broadcasts to ψ."""
+    values = np.broadcast_to(potential, psi.shape)
+    result = np.empty(len(psi))
+    for number, (frame, v) in enumerate(zip(psi, values, strict=True)):
+        result[number] = np.einsum("xyz,xyz,xyz->", v, frame.real, frame.real, dtype=np.float64)
+        result[number] += np.einsum("xyz,xyz,xyz->", v, frame.imag, frame.imag, dtype=np.float64)
+    return result
+
+
+def potential_energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Real:
+    """⟨V⟩ = ΣV|ψ|² / Σ|ψ|² of each frame in Hartree, [t].
+
+    `potential`: V in Hartree, real, of a shape that broadcasts to ψ[t, x, y, z].
+    Raises InvalidInput for shapes that do not go together.
+    """
+    box: Box = held(psi, grid, None)
+    values = np.asarray(potential, np.float64)
+    try:
+        np.broadcast_to(values, box.shape)
+    except ValueError as error:
+        raise InvalidInput(
+            f"the potential has the shape {values.shape}, not one that fits {box.shape}"
+        ) from error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Real = potential_sum(psi, values) / moments(psi, grid).weight
+    return mean
+
+
+def energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Real:
+    """⟨H⟩ = ⟨T⟩ + ⟨V⟩ of each frame in Hartree, [t], of the state normalised.
+
+    T by FFT, so the grid is taken as periodic: see `momentum.spectrum`. Source: Griffiths,
+    Introduction to Quantum Mechanics, section 2.1. Raises as `potential_energy`.
+    """
+    return kinetic_energy(psi, grid) + potential_energy(psi, grid, potential)

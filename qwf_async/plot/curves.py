@@ -1,0 +1,45 @@
+"""Numbers drawn as curves: probability densities along the axes, and expectation values over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marginals:
+    """Densities along x, y, z of one frame, as `engine.observe.marginals` gives them, and where their points lie.
+
+    Lengths are in bohr, along the axes that `in_steps` names in grid steps.
+    """
+
+    title: str
+    places: tuple[Real, ...]
+    densities: tuple[Real, ...]
+    in_steps: str
+
+    def unit(self, axis: str) -> str:
+        return "grid steps" if axis in self.in_steps else "bohr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectations:
+    """⟨x⟩ and σ of each axis, [frames, d], and the norm, [frames], over the times of the frames.
+
+    Lengths are in bohr, along the axes that `in_steps` names in grid steps.
+    """
+
+    name: str
+    time_label: str
+    times: Real
+    mean: Real
+    sigma: Real
+    norm: Real
+    in_steps: str
+
+    def unit(self, axis: str) -> str:
+        return "grid steps" if axis in self.in_steps else "bohr"

@@ -1,0 +1,191 @@
+"""Small pictures in the terminal: two pixels a character in colour, or a ramp of characters without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..grid import AXIS_NAMES
+from .colours import density_colours, phase_colours
+from .curves import Expectations, Marginals
+from .picture import Picture, axis_label, density_label, edges
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Pixels = NDArray[np.uint8]
+
+WIDTH: Final = 96
+"""Characters across, at most, and pixels: a picture twice as wide shows no more of a plane."""
+
+HEIGHT: Final = 48
+"""Pixels down, at most: 24 lines."""
+
+GAP: Final = 3
+
+RAMP: Final = " .:-=+*#%@"
+"""From dark to light on a dark ground. Source: P. Bourke, "Character representation of grey scale images" (1997)."""
+
+DARK: Final = (24, 24, 28)
+LIGHT: Final = (235, 235, 235)
+DIM: Final = (90, 90, 110)
+
+
+def show_picture(console: Console, picture: Picture, what: Sequence[str]) -> None:
+    """Print one frame of a picture, or a line over time: density, phase, or both beside each other."""
+    view, colour = picture.view, _has_colour(console)
+    width = min(WIDTH, console.width)
+    over_time = len(view.frames) > 1
+    flat = len(view.axes) == 1 and not over_time
+    panels = [what] if flat else [(kind,) for kind in what]
+    across, up = (0, view.axes[0]) if over_time else (view.axes[0], view.axes[-1])
+    each = (width - GAP * (len(panels) - 1)) // len(panels)
+    size = (each, HEIGHT // 2) if flat else _fitting(picture, each, across, up)
+    shown = [_pixels(picture, kinds, size, colour=colour) for kinds in panels]
+    console.print(picture.title(None if over_time else 0), highlight=False, markup=False)
+    _print(console, shown, colour=colour)
+    low, high = edges(view, across)
+    console.print(f"{axis_label(view.grid, across)}: {low:.4g} … {high:.4g} →", highlight=False, markup=False)
+    if not flat:
+        low, high = edges(view, up)
+        console.print(f"{axis_label(view.grid, up)}: {low:.4g} … {high:.4g} ↑", highlight=False, markup=False)
+    legends = {
+        "density": f"{density_label(view.grid)}: 0 … {picture.peak:.4g}",
+        "phase": "phase: red 0, yellow-green π/2, cyan π, violet −π/2"
+        if colour
+        else "phase φ: light where cos φ is large",
+    }
+    console.print("   ".join(legends[kind] for kind in what), highlight=False, markup=False)
+
+
+def show_marginals(console: Console, marginals: Marginals) -> None:
+    """Print the probability density along each axis, one below the other."""
+    console.print(marginals.title, highlight=False, markup=False)
+    width = min(WIDTH, console.width)
+    for name, x, rho in zip(AXIS_NAMES[1:], marginals.places, marginals.densities, strict=False):
+        bars = _sampled(rho, width)
+        peak = float(rho.max(initial=0.0, where=np.isfinite(rho)))
+        _print(console, [_columns(np.zeros_like(bars), bars, 0, peak, LIGHT)], colour=_has_colour(console))
+        unit = marginals.unit(name)
+        console.print(
+            f"{name}: {x[0]:.4g} … {x[-1]:.4g} {unit} →   ρ({name}): 0 … {peak:.4g} /{unit}",
+            highlight=False,
+            markup=False,
+        )
+
+
+def show_expectations(console: Console, found: Expectations) -> None:
+    """Print ⟨x⟩ ± σ over time, a picture for each axis."""
+    console.print(found.name, highlight=False, markup=False)
+    width = min(WIDTH, console.width)
+    for number, name in enumerate(AXIS_NAMES[1 : 1 + found.mean.shape[1]]):
+        mean, sigma = _sampled(found.mean[:, number], width), _sampled(found.sigma[:, number], width)
+        if not np.isfinite(mean).any():
+            console.print(f"⟨{name}⟩ is not defined: ψ is 0", highlight=False, markup=False)
+            continue
+        low, high = float(np.nanmin(mean - sigma)), float(np.nanmax(mean + sigma))
+        pixels = _columns(mean - sigma, mean + sigma, low, high, DIM)
+        row = np.clip((high - mean) / ((high - low) or 1.0) * len(pixels), 0, len(pixels) - 1)
+        pixels[np.nan_to_num(row).astype(np.intp), np.arange(width)] = LIGHT
+        _print(console, [pixels], colour=_has_colour(console))
+        console.print(
+            f"{found.time_label}: {found.times[0]:.4g} … {found.times[-1]:.4g} →   "
+            f"⟨{name}⟩ ± σ: {low:.4g} … {high:.4g} {found.unit(name)} ↑",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _has_colour(console: Console) -> bool:
+    return console.color_system is not None and not console.no_color and console.encoding.startswith("utf")
+
+
+def _fitting(picture: Picture, width: int, across: int, up: int) -> tuple[int, int]:
+    """Width and height in pixels, to scale if there is room and both axes are lengths."""
+    (left, right), (low, high) = edges(picture.view, across), edges(picture.view, up)
+    ratio = (high - low) / (right - left) if across and right > left else HEIGHT / width
+    if ratio * width > HEIGHT:
+        return max(8, round(HEIGHT / ratio)) if ratio <= 4 else width, HEIGHT
+    return width, max(8, round(ratio * width) // 2 * 2)
+
+
+def _pixels(picture: Picture, kinds: Sequence[str], size: tuple[int, int], *, colour: bool) -> Pixels:
+    """One panel, uint8 [height, width, 3], the top row first."""
+    view, (width, height) = picture.view, size
+    if len(view.axes) == 1 and len(view.frames) == 1:
+        count = picture.psi.shape[1]
+        at = _spread(count, width)
+        psi, seen = picture.psi[0, at], picture.seen[0, at]
+        if kinds == ("phase",):
+            return np.broadcast_to(_phase(psi, seen, colour=colour), (2, width, 3))
+        peaks = np.maximum.reduceat(picture.density[0], np.arange(width) * count // width)
+        fill = _phase(psi, seen, colour=True) if "phase" in kinds and colour else LIGHT
+        return _columns(np.zeros(width), peaks, 0.0, picture.peak, fill, height)
+    values = slice(None) if len(view.frames) > 1 else 0
+    rows, columns = picture.psi[values].shape
+    where = np.ix_(_spread(rows, width), _spread(columns, height))
+    if kinds == ("phase",):
+        panel = _phase(picture.psi[values][where], picture.seen[values][where], colour=colour)
+    elif colour:
+        panel = density_colours(picture.density[values][where], picture.peak)
+    else:
+        panel = _grey(picture.density[values][where] / (picture.peak or 1.0))
+    return panel.swapaxes(0, 1)[::-1]
+
+
+def _phase(psi: NDArray[np.complex128], seen: NDArray[np.bool_], *, colour: bool) -> Pixels:
+    shades = phase_colours(psi) if colour else _grey(0.55 + 0.45 * np.cos(np.angle(psi)))
+    return np.where(seen[..., None], shades, np.array(DARK, np.uint8) if colour else np.uint8(0))
+
+
+def _grey(share: NDArray[np.float64]) -> Pixels:
+    levels = (np.clip(np.nan_to_num(share), 0, 1) * 255).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=-1)
+
+
+def _columns(
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    bottom: float,
+    top: float,
+    fill: Pixels | tuple[int, int, int],
+    height: int = HEIGHT // 2,
+) -> Pixels:
+    """Columns filled from `low` to `high`, on a scale from `bottom` to `top`."""
+    level = bottom + (np.arange(height)[::-1, None] + 0.5) / height * ((top - bottom) or 1.0)
+    inside = (level >= low) & (level <= high)
+    return np.where(inside[..., None], np.asarray(fill, np.uint8), np.array(DARK, np.uint8))
+
+
+def _spread(count: int, pixels: int) -> NDArray[np.intp]:
+    """Which of `count` values each pixel shows."""
+    return ((np.arange(pixels) + 0.5) * count / pixels).astype(np.intp)
+
+
+def _sampled(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    return values[_spread(len(values), width)]
+
+
+def _print(console: Console, panels: Sequence[Pixels], *, colour: bool) -> None:
+    from rich.color import Color
+    from rich.segment import Segment, Segments
+    from rich.style import Style
+
+    def half_blocks(top: list[list[int]], bottom: list[list[int]]) -> list[Segment]:
+        return [
+            Segment("▀", Style(color=Color.from_rgb(*a), bgcolor=Color.from_rgb(*b)))
+            for a, b in zip(top, bottom, strict=True)
+        ]
+
+    def characters(top: list[list[int]], bottom: list[list[int]]) -> list[Segment]:
+        light = np.array((top, bottom)).mean(axis=(0, 2)) / 256
+        return [Segment("".join(RAMP[int(share * len(RAMP))] for share in light.tolist()))]
+
+    gap, draw = Segment(" " * GAP), half_blocks if colour else characters
+    for row in range(0, len(panels[0]), 2):
+        line = [draw(*panel[row : row + 2].tolist()) for panel in panels]
+        joined = [segment for part in line for segment in (*part, gap)][:-1]
+        console.print(Segments([*joined, Segment.line()]), end="")

@@ -1,0 +1,31 @@
+"""Users of a server that has access control: what `qwf` needs to be allowed, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+READING: Final = (
+    "ping", "info", "time", "eval_ro", "hkeys", "hget", "hgetall", "hmget", "hlen", "memory|usage",
+    "object|encoding",
+)  # fmt: skip
+"""Commands of everything that only reads: ls, info, get, slice, export, verify."""
+
+WRITING: Final = ("eval", "hset", "hdel", "hscan", "exists", "del", "unlink")
+"""What ingest, resume, set, rm, clean, watch and estimate need besides."""
+
+RESTORE: Final = ("restore", "multi", "exec")
+"""What makes layout packed fast to write; without one of them qwf says so, and writes by HSET."""
+
+
+def reader(prefix: str) -> list[str]:
+    """The rules of a user that may read what is stored under a key prefix, for ACL SETUSER."""
+    return _rules(f"%R~{prefix}:*", READING)
+
+
+def writer(prefix: str) -> list[str]:
+    """The rules of a user that may do everything that qwf does under a key prefix, for ACL SETUSER."""
+    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE))
+
+
+def _rules(keys: str, commands: tuple[str, ...]) -> list[str]:
+    return ["reset", "on", keys, *(f"+{command}" for command in commands)]

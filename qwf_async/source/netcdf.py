@@ -1,0 +1,108 @@
+"""Wavefunctions in NetCDF files: version 4 is HDF5, the classic format is read here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from io import FileIO
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from .classic import Lying, classic_variables
+from .contiguous import Contiguous, opened
+from .field import Field, field_of
+from .hdf5 import PACKED, hdf5
+from .members import chosen
+from .stamp import check_readable, check_unchanged, stamp
+from .variable import Slices, Variable, coordinate_of
+
+CLASSIC: Final = b"CDF"
+"""What a classic file begins with."""
+
+
+def netcdf(
+    path: str | os.PathLike[str],
+    member: str | None = None,
+    *,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> Field:
+    """ψ in a NetCDF file: a variable with a dimension of re and im, or a pair of variables.
+
+    NetCDF has no complex numbers: a lone real variable is a real ψ. `member`, `dims`,
+    `box`, `dt`, the axes and the errors are as for `hdf5`; a classic file needs no library.
+    """
+    name = os.fspath(path)
+    check_readable(name)
+    with opened(name) as file:
+        begins = file.read(len(CLASSIC))
+    if begins != CLASSIC:
+        return hdf5(path, member, dims=dims, box=box, dt=dt)
+    facts = partial(stamp, name)
+    before = facts()
+    file = opened(name)
+    try:
+        found = classic_variables(file, name, os.fstat(file.fileno()).st_size)
+        axes = {one for lying in found.values() for one in lying.dimensions}
+        fields = [
+            key for key, one in found.items() if key not in axes and one.shape and one.dtype.kind in "fiu"
+        ]
+        parts = [_variable(name, found, one, file) for one in chosen(fields, member, name)]
+        check_unchanged(name, before, facts())
+        return field_of(
+            parts,
+            spec=name if member is None else f"{name}:{member}",
+            format="NetCDF-3",
+            facts=facts,
+            release=file.close,
+            dims=dims,
+            box=box,
+            dt=dt,
+        )
+    except BaseException:
+        file.close()
+        raise
+
+
+def _variable(path: str, found: Mapping[str, Lying], member: str, file: FileIO) -> Variable:
+    lying = found[member]
+    what = f"{path}:{member}"
+    if any(attribute in lying.attributes for attribute in PACKED):
+        raise InvalidInput(f"{what} is packed (scale_factor, add_offset): store its values as they are")
+    coordinates = {}
+    for place, dimension in enumerate(lying.dimensions):
+        beside = found.get(dimension)
+        if beside is not None and beside.dimensions == (dimension,):
+            coordinates[place] = coordinate_of(_values(path, beside, file), beside.attributes)
+    return Variable(
+        what=what,
+        shape=lying.shape,
+        dtype=lying.dtype,
+        read=partial(_block, _contiguous(path, lying, file), lying.attributes.get("_FillValue")),
+        names=lying.dimensions,
+        coordinates=coordinates,
+        member=member,
+    )
+
+
+def _contiguous(path: str, lying: Lying, file: FileIO) -> Contiguous:
+    return Contiguous(
+        path=path, shape=lying.shape, dtype=lying.dtype, offset=lying.offset, file=file, stride=lying.stride
+    )
+
+
+def _values(path: str, lying: Lying, file: FileIO) -> NDArray[Any]:
+    """All values of a variable of one dimension."""
+    return _contiguous(path, lying, file).read((slice(0, lying.shape[0]),))
+
+
+def _block(lying: Contiguous, missing: Any, slices: Slices) -> NDArray[Any]:
+    values = lying.read(slices)
+    if missing is not None and values.dtype.kind == "f":
+        values[values == missing] = np.nan
+    return values

@@ -1,0 +1,175 @@
+"""Wavefunctions in `.npz` files: zip archives of `.npy` arrays.
+
+Format: numpy.savez; zip by PKWARE's APPNOTE 6.3. A member that is stored (savez) is read
+as a `.npy` file is; one that is compressed (savez_compressed) is unpacked in order, a row
+of its slowest dimension at a time, and once more from its beginning for each pass.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import zipfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from io import FileIO
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput, QwfError
+from .contiguous import check_length, contiguous, opened
+from .field import Field, field_of
+from .foreign import first_line
+from .members import chosen
+from .npy import read_header
+from .stamp import check_readable, stamp
+from .variable import Slices, Variable
+
+LOCAL_HEADER: Final = 30
+"""Bytes of a local file header before its name. Source: APPNOTE 4.3.7."""
+
+PASSES: Final = 8
+"""Times that a member is unpacked from its beginning: an ingest, its verification, a few resumptions."""
+
+
+def npz(
+    path: str | os.PathLike[str],
+    member: str | None = None,
+    *,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> Field:
+    """ψ in a `.npz` file: the member of that name, the only one, or a pair "re,im".
+
+    `dims`, `box` and `dt` as for `hdf5`. Raises InvalidInput if there is no such file or
+    member, or if it is damaged, encrypted or no array of numbers. Objects are never
+    unpickled. When read, InvalidInput also for a compressed member that would have to be
+    unpacked more than a few times.
+    """
+    name = os.fspath(path)
+    check_readable(name)
+    facts = partial(stamp, name)
+    with ExitStack() as undo:
+        try:
+            archive = undo.enter_context(zipfile.ZipFile(name))
+            infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            found = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
+            file = undo.enter_context(opened(name))
+            parts = [
+                _variable(name, archive, found[one], one, file) for one in chosen(list(found), member, name)
+            ]
+        except QwfError:
+            raise
+        except Exception as error:  # zipfile and zlib raise nearly anything for a damaged file
+            raise InvalidInput(f"{name} is not a sound .npz file: {first_line(error)}") from error
+        keep = undo.pop_all()
+    try:
+        return field_of(
+            parts,
+            spec=name if member is None else f"{name}:{member}",
+            format="npz",
+            facts=facts,
+            release=keep.close,
+            dims=dims,
+            box=box,
+            dt=dt,
+        )
+    except BaseException:
+        keep.close()
+        raise
+
+
+def _variable(
+    path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, member: str, file: FileIO
+) -> Variable:
+    what = f"{path}:{member}"
+    with archive.open(info) as stream:
+        shape, fortran, dtype = read_header(stream, what)
+        begin = stream.tell()
+    check_length(what, info.file_size, begin, shape, dtype)
+    if not shape or min(shape) < 1:
+        raise InvalidInput(f"{what} is empty: its shape is {shape}")
+    if info.compress_type == zipfile.ZIP_STORED:
+        offset = _data_offset(file, info) + begin
+        return contiguous(
+            path,
+            what=what,
+            shape=shape,
+            dtype=dtype,
+            offset=offset,
+            file=file,
+            fortran=fortran,
+            member=member,
+        )
+    lying = shape[::-1] if fortran else shape
+    rows = Unpacked(archive=archive, info=info, what=what, shape=lying, dtype=dtype, begin=begin)
+    chunk = (1, *lying[1:])
+    return Variable(
+        what=what,
+        shape=shape,
+        dtype=dtype,
+        read=(lambda slices: rows.read(slices[::-1]).T) if fortran else rows.read,
+        names=(None,) * len(shape),
+        chunk=chunk[::-1] if fortran else chunk,
+        member=member,
+    )
+
+
+def _data_offset(file: FileIO, info: zipfile.ZipInfo) -> int:
+    """Where the bytes of a stored member begin: its local header has a length of its own."""
+    file.seek(info.header_offset)
+    header = file.read(LOCAL_HEADER)
+    name, extra = struct.unpack("<HH", header[26:30])
+    return int(info.header_offset + LOCAL_HEADER + name + extra)
+
+
+@dataclass(slots=True, kw_only=True)
+class Unpacked:
+    """A compressed member, unpacked row by row of its first dimension as it lies in the file."""
+
+    archive: zipfile.ZipFile
+    info: zipfile.ZipInfo
+    what: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    begin: int
+    _stream: Any = field(default=None, repr=False)
+    _row: int = 0
+    _passes: int = 0
+
+    def read(self, slices: Slices) -> NDArray[Any]:
+        """A block. Raises InvalidInput if that means to unpack the member from its beginning too often."""
+        first, *rest = slices
+        if self._stream is None or first.start < self._row:
+            self._rewind()
+        while self._row < first.start:
+            self._take(1)
+        count = first.stop - first.start
+        rows = np.frombuffer(self._take(count), self.dtype).reshape(count, *self.shape[1:])
+        return rows[(slice(None), *rest)]
+
+    def _rewind(self) -> None:
+        self._passes += 1
+        if self._passes > PASSES:
+            raise InvalidInput(
+                f"{self.what} is compressed, and asked for out of its order: unpack it first (numpy.savez)"
+            )
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = self.archive.open(self.info)
+        self._stream.read(self.begin)
+        self._row = 0
+
+    def _take(self, rows: int) -> bytes:
+        size = rows * math.prod(self.shape[1:]) * self.dtype.itemsize
+        data: bytes = self._stream.read(size)
+        if len(data) != size:
+            raise InvalidInput(f"{self.what} is cut short")
+        self._row += rows
+        return data

@@ -1,0 +1,27 @@
+"""The state of a quantum register, Qiskit's or QuTiP's, as a wavefunction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..grid import Grid
+from ..states import from_qobj, from_statevector
+from .array import ArraySource, array
+
+
+def statevector(state: Any, grid: Grid) -> ArraySource:
+    """A `qiskit.quantum_info.Statevector` on a grid of one frame, ψ = amplitudes / √dV; a Source.
+
+    Of the index of an amplitude the lowest bits are z, see `states.qiskit`. The amplitudes are
+    copied. Raises InvalidInput if they are not as many as the points, or dV is not known.
+    """
+    return array(from_statevector(state, grid)[None], grid)
+
+
+def qobj(ket: Any, grid: Grid) -> ArraySource:
+    """A ket `qutip.Qobj` of subsystems x, y, z on a grid of one frame, ψ = amplitudes / √dV; a Source.
+
+    The amplitudes are copied. Raises InvalidInput if it is no ket, if they are not as many as
+    the points, or dV is not known.
+    """
+    return array(from_qobj(ket, grid)[None], grid)

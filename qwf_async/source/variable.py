@@ -1,0 +1,116 @@
+"""One array of a file, as any format has it: read a block at a time, with names and coordinates of its dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..grid import Axis
+from .units import in_atomic_units
+
+EVENNESS: Final = 1e-6
+"""Of a step: how far a coordinate may lie from where even spacing has it."""
+
+Slices = tuple[slice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordinate:
+    """Where the points along one dimension lie, as the file states it.
+
+    `stated` are the origin and the step where the file has them as numbers beside the
+    coordinates; `unit` None is a coordinate without a unit.
+    """
+
+    values: NDArray[Any]
+    unit: str | None = None
+    stated: tuple[float, float] | None = None
+    periodic: bool = True
+
+    def axis(self, *, time: bool, what: str) -> Axis:
+        """The same as an axis in atomic units; without a unit the numbers are taken as they are.
+
+        Raises InvalidInput, naming `what`, if the points are not numbers, not evenly spaced, run
+        downwards, or are in a unit that is not known.
+        """
+        if self.values.ndim != 1 or self.values.dtype.kind not in "fiu":
+            raise InvalidInput(
+                f"{what} holds {self.values.dtype}, [{self.values.ndim} dimensions]; it must be numbers along one"
+            )
+        points = self.values.astype(np.float64)
+        if not np.isfinite(points).all():
+            raise InvalidInput(f"{what} holds NaN or infinity")
+        factor, unit = 1.0, None
+        if self.unit is not None:
+            factor, unit = in_atomic_units(self.unit, time=time, what=what)
+        origin, step = self._line(points, what)
+        return Axis(
+            origin=origin * factor,
+            step=None if step is None else step * factor,
+            unit=unit,
+            periodic=self.periodic,
+        )
+
+    def _line(self, points: NDArray[np.float64], what: str) -> tuple[float, float | None]:
+        """Origin and step; the step of one point is known only if it is stated."""
+        if self.stated is not None:
+            origin, step = self.stated
+        elif len(points) == 1:
+            return float(points[0]), None
+        else:
+            origin, step = float(points[0]), float((points[-1] - points[0]) / (len(points) - 1))
+        if not step > 0:
+            raise InvalidInput(f"{what} does not run upwards: its points must ascend")
+        kept = np.finfo(self.values.dtype if self.values.dtype.kind == "f" else np.float64).eps
+        allowed = EVENNESS * step + 8 * kept * np.abs(points).max()
+        off = np.abs(points - (origin + step * np.arange(len(points))))
+        if off.max() > allowed:
+            worst = int(off.argmax())
+            raise InvalidInput(
+                f"{what} is not evenly spaced: point {worst} is at {points[worst]:.9g}, where a step of {step:.9g} "
+                f"has {origin + worst * step:.9g}; interpolate it to an even grid, or remove the coordinate"
+            )
+        return origin, step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """`read` yields a block of `shape`'s dimensions; `what` names it in messages.
+
+    `chunk` is the block in which the file stores it, and that is read as a whole; None if it
+    lies with nothing between, so that any row of its last dimension is cheap, or of its first
+    if it is `fortran`. `member` is what tells it from others of the same file.
+    """
+
+    what: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[Slices], NDArray[Any]] = field(repr=False)
+    names: tuple[str | None, ...]
+    chunk: tuple[int, ...] | None = None
+    fortran: bool = False
+    coordinates: Mapping[int, Coordinate] = field(default_factory=dict, repr=False)
+    member: str = ""
+
+
+def coordinate_of(values: NDArray[Any], attributes: Any) -> Coordinate:
+    """A coordinate by its values and its attributes `units`, and `origin`, `step`, `periodic` where we wrote it."""
+    unit = attributes.get("units")
+    stated = None
+    if "origin" in attributes and "step" in attributes:
+        stated = _number(attributes["origin"]), _number(attributes["step"])
+    return Coordinate(
+        values=np.asarray(values),
+        unit=unit.decode() if isinstance(unit, bytes) else None if unit is None else str(unit),
+        stated=stated,
+        periodic=bool(_number(attributes.get("periodic", 1))),
+    )
+
+
+def _number(value: Any) -> float:
+    return float(np.asarray(value).reshape(-1)[0])

@@ -1,0 +1,124 @@
+"""What a spool says of itself: which load its batches are of, and where they are to go.
+
+The head lies in a small file beside the database, and only there. It is to be read while
+another part of this process has the database open, and POSIX drops all locks of a process
+on a file as soon as the process closes any descriptor of it (fcntl(2)): whoever opened the
+database itself, if only to look, would let a second process in. The head is on the disk
+before the database is made and goes after it, so no database is ever without one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import xxhash
+
+from ..errors import DamagedData, InvalidInput
+from ..manifest import Manifest, check_name
+from .failure import damaged
+
+FORMAT: Final = 1
+"""Version of the head, of the tables and of the rows together."""
+
+_MOST_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolHead:
+    """The load that the batches of one spool are of.
+
+    `server` is which server and database it is (`Address.identity`); `prefix` and `name`
+    make the keys; `overwrites` is the generation that the load replaces, or "".
+    """
+
+    server: str
+    prefix: str
+    name: str
+    manifest: Manifest
+    overwrites: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.prefix, "key prefix")
+        check_name(self.name)
+
+
+def head_path(path: Path) -> Path:
+    """Where the head of the spool `path` lies."""
+    return path.with_suffix(".json")
+
+
+def read_head(path: Path) -> SpoolHead:
+    """The head of the spool `path`. Takes no lock and does not open the database.
+
+    Raises DamagedData if it is missing, corrupt, of a newer format or of another generation
+    than the one that names the file; InvalidInput if it may not be read.
+    """
+    file = head_path(path)
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_BYTES)
+    except FileNotFoundError as error:
+        raise damaged(path, f"its head {file.name} is missing") from error
+    except OSError as error:
+        raise InvalidInput(f"the spool's head {file} cannot be read: {error.strerror}") from error
+    try:
+        value = json.loads(text)
+        if value["format"] > FORMAT:
+            raise DamagedData(
+                f"the spool {path} has format version {value['format']}; "
+                f"this program reads up to {FORMAT}: update it"
+            )
+        head = value["head"]
+        if value["xxh3"] != _checksum(head):
+            raise damaged(path, f"the checksum of {file.name} does not match")
+        found = SpoolHead(**head | {"manifest": Manifest.from_fields(head["manifest"], str(file))})
+    except (KeyError, ValueError, TypeError, RecursionError, InvalidInput) as error:
+        raise damaged(path, f"{file.name} is no head of a spool") from error
+    if found.manifest.generation != path.stem:
+        raise damaged(path, f"{file.name} is the head of generation {found.manifest.generation}")
+    return found
+
+
+def write_head(path: Path, head: SpoolHead) -> None:
+    """Put the head on the disk, whole or not at all. Raises OSError."""
+    fields = {
+        "server": head.server,
+        "prefix": head.prefix,
+        "name": head.name,
+        "manifest": head.manifest.to_fields(),
+        "overwrites": head.overwrites,
+    }
+    text = json.dumps({"format": FORMAT, "xxh3": _checksum(fields), "head": fields}, indent=1)
+    file = head_path(path)
+    new = file.with_suffix(".new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w") as opened:
+            opened.write(text + "\n")
+            opened.flush()
+            os.fsync(descriptor)
+        new.replace(file)
+        sync_directory(file.parent)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Put the names in a directory on the disk. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    return xxhash.xxh3_64_hexdigest(json.dumps(fields, sort_keys=True).encode())

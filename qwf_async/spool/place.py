@@ -1,0 +1,67 @@
+"""Where spools lie: a file a load, named for its generation, all in one directory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..errors import InvalidInput, QwfError
+from .head import SpoolHead, read_head
+
+_SUFFIX: Final = ".spool"
+_GENERATION: Final = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSpool:
+    """A spool that lies in a directory; `head` is None if it cannot be used, and `problem` says why."""
+
+    path: Path
+    head: SpoolHead | None = None
+    problem: str = ""
+
+
+def spool_path(directory: Path, generation: str) -> Path:
+    """The file of a load's spool.
+
+    Its name is the generation alone: a wavefunction's name, which may be `..`, has no part
+    in it. Raises InvalidInput if `generation` is not 16 hex digits.
+    """
+    if not _GENERATION.fullmatch(generation):
+        raise InvalidInput(f"{generation!r} is no generation: 16 hex digits")
+    return directory / f"{generation}{_SUFFIX}"
+
+
+def spools(
+    directory: Path, *, server: str | None = None, prefix: str | None = None, name: str | None = None
+) -> list[FoundSpool]:
+    """The spools in a directory, oldest load first, of this server, key prefix and name where given.
+
+    Reads heads only: neither a lock is taken nor one disturbed. A spool whose head cannot be
+    read is listed whatever was asked for, last: nobody knows whose it is. A directory that
+    is not there has none. Raises InvalidInput if it cannot be listed.
+    """
+    try:
+        paths = sorted(path for path in directory.iterdir() if path.suffix == _SUFFIX)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InvalidInput(f"the spool directory {directory} cannot be read: {error.strerror}") from error
+    readable: list[tuple[str, FoundSpool]] = []
+    problems = []
+    wanted = {"server": server, "prefix": prefix, "name": name}
+    for path in paths:
+        if not _GENERATION.fullmatch(path.stem):
+            continue
+        try:
+            head = read_head(path)
+        except QwfError as error:
+            if path.exists():  # else its owner has just deleted it
+                problems.append(FoundSpool(path=path, problem=str(error)))
+            continue
+        if all(value in (None, getattr(head, field)) for field, value in wanted.items()):
+            readable.append((head.manifest.created, FoundSpool(path=path, head=head)))
+    readable.sort(key=lambda pair: (pair[0], pair[1].path))
+    return [found for _, found in readable] + problems

