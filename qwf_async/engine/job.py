@@ -278,8 +278,8 @@ class Job:
         if isinstance(cause, ServerUnavailable) and waiting:
             if len(self.entries.keys() | waiting) == len(self.load.manifest.plan):
                 return ReplayOwed(
-                    f"{cause}; the whole of {self.keys.name} is safe: {len(waiting)} chunks wait in "
-                    f"{self.spool.path}; run 'qwf resume' when the server is back"
+                    f"{cause}; all of {self.keys.name} is on the server or in the spool, where {len(waiting)} "
+                    f"chunks wait ({self.spool.path}): run 'qwf resume' when the server is back"
                 )
             return ServerUnavailable(f"{cause}; {self._so_far()}: run the same command with --resume")
         if isinstance(cause, QwfError):
