@@ -31,7 +31,7 @@ from test_files_round import (
 from qwf_async.errors import InvalidInput, UsageError
 from qwf_async.plan import BoxPlan
 from qwf_async.source import open_source
-from qwf_async.source.dims import letters_of
+from qwf_async.source.file.dims import letters_of
 
 SEEDS = st.integers(0, 2**64)
 PSI = wave(2, 3, 4, 5)

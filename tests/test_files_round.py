@@ -26,9 +26,10 @@ from scipy.io import netcdf_file
 from qwf_async.errors import InvalidInput, UsageError
 from qwf_async.grid import Axis, Box, Grid, shape4
 from qwf_async.plan import BoxPlan
-from qwf_async.source import Source, array, cells, open_source
+from qwf_async.source import Source, array, open_source
+from qwf_async.source.file import cells
+from qwf_async.source.file.units import ANGSTROM, TIME_SECONDS
 from qwf_async.source.text import default_name
-from qwf_async.source.units import ANGSTROM, TIME_SECONDS
 
 Array = NDArray[Any]
 Writer = Callable[[Path, Array], str]
@@ -402,7 +403,7 @@ def test_an_orbital_is_chosen_by_its_number(tmp_path: Path) -> None:
 
 
 def test_a_large_cube_is_marked_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("qwf_async.source.cube")  # the package has a function of that name
+    module = import_module("qwf_async.source.file.cube")  # the package has a function of that name
     monkeypatch.setattr(module, "BLOCK", 101)
     monkeypatch.setattr(module, "MARK", 7)
     values = wave(1, 6, 5, 4)[0].real

@@ -21,7 +21,7 @@ from qwf_async.errors import InvalidInput, QwfError, UsageError
 from qwf_async.grid import Box, Grid, shape4
 from qwf_async.settings import load
 from qwf_async.source import default_name, open_source
-from qwf_async.source.npy import npy
+from qwf_async.source.file.npy import npy
 
 SEEDS = st.integers(0, 2**64)
 

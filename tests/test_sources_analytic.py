@@ -18,7 +18,7 @@ from scipy import special
 from qwf_async.grid import Axis, Box, Grid
 from qwf_async.plan import BoxPlan
 from qwf_async.source import box, coherent, gaussian, harmonic, hydrogen, plane
-from qwf_async.source.analytic import Analytic
+from qwf_async.source.analytic.state import Analytic
 
 Array = NDArray[Any]
 

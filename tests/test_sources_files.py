@@ -23,7 +23,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.grid import Axis, Box, Grid
 from qwf_async.plan import BoxPlan
 from qwf_async.source import array, function, npy
-from qwf_async.source.npy import NpyFile
+from qwf_async.source.file.npy import NpyFile
 
 Array = NDArray[Any]
 SHAPES = [(11,), (5, 7), (4, 5, 6), (3, 4, 5, 2)]

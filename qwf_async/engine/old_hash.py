@@ -23,8 +23,8 @@ from ..layout.flat import Flat
 from ..reading import read_box
 from ..server.pool import Pool
 from ..server.reply import is_number, is_page, is_texts_or_none
+from ..source.analytic.parameters import values_of
 from ..source.identity import identity
-from ..source.parameters import values_of
 from ..store import Store
 from ..wire.fields import field_name
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from ..grid import Axis, Box, Grid
-from ..source.units import in_atomic_units
+from ..source.file.units import in_atomic_units
 from .sheet import Sheet, Write
 
 NUMBERS_A_LINE: Final = 6

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from .analytic.free import gaussian, plane
+from .analytic.hydrogen import hydrogen
+from .analytic.oscillator import coherent, harmonic
+from .analytic.well import box
 from .array import array
 from .base import Source
 from .callable import function
-from .cube import cube
 from .evolve import evolve, read_potential
-from .free import gaussian, plane
-from .hdf5 import hdf5
-from .hydrogen import hydrogen
-from .netcdf import netcdf
-from .npy import npy
-from .npz import npz
-from .oscillator import coherent, harmonic
-from .raw import raw
+from .file.cube import cube
+from .file.hdf5 import hdf5
+from .file.netcdf import netcdf
+from .file.npy import npy
+from .file.npz import npz
+from .file.raw import raw
+from .file.zarr_array import zarr
 from .state import qobj, statevector
 from .text import default_name, open_source
-from .well import box
-from .zarr_array import zarr
 
 __all__ = [
     "Source",

@@ -13,10 +13,10 @@ from ..errors import InvalidInput
 from ..grid import Box, Grid, Order
 from ..plan import BoxPlan
 from .amplitudes import complex_type, shape_of
+from .analytic.parameters import values_of
 from .base import Source
 from .identity import identity
 from .lazy import is_lazy, lazy
-from .parameters import values_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

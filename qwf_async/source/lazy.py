@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..errors import InvalidInput
 from ..grid import Grid
 from ..plan import BoxPlan
-from .field import Field, field_of
+from .file.field import Field, field_of
+from .file.variable import Coordinate, Slices, Variable, coordinate_of
 from .identity import identity
-from .variable import Coordinate, Slices, Variable, coordinate_of
 
 
 class LazyArray(Field):

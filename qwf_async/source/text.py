@@ -22,16 +22,16 @@ from typing import Any, Final, cast, get_args, get_type_hints
 
 from ..errors import InvalidInput, UsageError
 from ..grid import Grid
-from .analytic import DEFAULT_EDGE
+from .analytic.free import gaussian, plane
+from .analytic.hydrogen import hydrogen
+from .analytic.oscillator import coherent, harmonic
+from .analytic.parameters import AXES, SINGLE, Kind
+from .analytic.state import DEFAULT_EDGE
+from .analytic.well import box as well
 from .base import Source
 from .callable import FunctionSource, function
-from .files import named, open_file, stem
+from .file.dispatch import named, open_file, stem
 from .foreign import first_line
-from .free import gaussian, plane
-from .hydrogen import hydrogen
-from .oscillator import coherent, harmonic
-from .parameters import AXES, SINGLE, Kind
-from .well import box as well
 
 STATES: Final[Mapping[str, Callable[..., Source]]] = {
     "box": well,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...grid import Box, Grid
 from ...observables.lattice import axes_of, coordinates
+from ..analytic.parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
 from ..foreign import first_line
-from ..parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
 
 Real = NDArray[np.float64]
 

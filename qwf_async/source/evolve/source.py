@@ -17,9 +17,9 @@ from ...grid import Axis, Box, Grid, Order
 from ...observables.energy import energy
 from ...observables.lattice import volume
 from ...observables.moments import norm
+from ..analytic.parameters import written
 from ..base import Source
 from ..identity import identity
-from ..parameters import written
 from .absorbing import damping
 from .film import Film
 from .potentials import Free, FunctionPotential, Potential, values

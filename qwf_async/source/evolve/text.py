@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import InvalidInput
 from ...grid import Grid
 from ..base import Source
-from ..npy import npy
+from ..file.npy import npy
 from .potentials import POTENTIALS, FunctionPotential, Potential
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 from .classic import Lying, classic_variables
 from .contiguous import Contiguous, opened
 from .field import Field, field_of

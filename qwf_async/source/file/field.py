@@ -9,14 +9,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput, QwfError
-from ..grid import UNKNOWN_AXIS, Axis, Box, Grid, Order, shape4
-from .amplitudes import complex_type
+from ...errors import InvalidInput, QwfError
+from ...grid import UNKNOWN_AXIS, Axis, Box, Grid, Order, shape4
+from ..amplitudes import complex_type
+from ..analytic.parameters import values_of
+from ..foreign import first_line
+from ..identity import identity
 from .cells import Cells, order_for
 from .dims import LEFT_OUT, LETTERS, PART, letters_of
-from .foreign import first_line
-from .identity import identity
-from .parameters import values_of
 from .variable import Slices, Variable
 
 FIELD_PAIRS: Final = (("r", "i"), ("re", "im"), ("real", "imag"))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..errors import InvalidInput, UsageError
+from ...errors import InvalidInput, UsageError
 
 PART: Final = "c"
 LEFT_OUT: Final = "-"

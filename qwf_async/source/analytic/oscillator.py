@@ -9,11 +9,11 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
-from ..grid import Box, Grid
-from .analytic import Analytic, product, usable, with_extents, with_frames
+from ...errors import InvalidInput
+from ...grid import Box, Grid
 from .levels import OscillatorLevels, Superposition
 from .parameters import LARGEST, Displacement, Scale, positive, spread, written
+from .state import Analytic, product, usable, with_extents, with_frames
 
 HIGHEST: Final = 500
 """Quantum numbers beyond this would need e^{−ξ²/2} below the smallest float64 inside the classical region."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 
 
 def stamp(path: str) -> tuple[str, ...]:

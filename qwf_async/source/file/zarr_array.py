@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidInput, QwfError
+from ...errors import InvalidInput, QwfError
+from ..foreign import first_line, library
 from .field import Field, field_of
-from .foreign import first_line, library
 from .members import chosen
 from .stamp import check_readable, check_unchanged, stamp
 from .variable import Coordinate, Variable, coordinate_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 
 BOHR_METRES: Final = 5.29177210544e-11
 """The Bohr radius a0 in metres."""

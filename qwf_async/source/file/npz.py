@@ -21,10 +21,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput, QwfError
+from ...errors import InvalidInput, QwfError
+from ..foreign import first_line
 from .contiguous import check_length, contiguous, opened
 from .field import Field, field_of
-from .foreign import first_line
 from .members import chosen
 from .npy import read_header
 from .stamp import check_readable, stamp

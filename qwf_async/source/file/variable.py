@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
-from ..grid import Axis
+from ...errors import InvalidInput
+from ...grid import Axis
 from .units import in_atomic_units
 
 EVENNESS: Final = 1e-6

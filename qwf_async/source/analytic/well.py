@@ -9,9 +9,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Box, Grid
-from .analytic import Analytic, extents, usable, with_extents, with_frames
+from ...grid import Box, Grid
 from .levels import Superposition, WellLevels
+from .state import Analytic, extents, usable, with_extents, with_frames
 
 EXTENT: Final = 10.0
 """Distance of the walls in bohr, if none is given."""

@@ -12,10 +12,10 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
-from ..grid import Box, Grid
-from .analytic import Analytic, usable, with_extents, with_frames
+from ...errors import InvalidInput
+from ...grid import Box, Grid
 from .parameters import positive
+from .state import Analytic, usable, with_extents, with_frames
 
 HIGHEST: Final = 60
 """The highest n for which the recurrences and the default grid have been checked."""

@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput, QwfError
+from ...errors import InvalidInput, QwfError
+from ..foreign import first_line, library
 from .contiguous import contiguous, opened
 from .field import Field, field_of
-from .foreign import first_line, library
 from .members import chosen
 from .stamp import check_readable, check_unchanged, stamp
 from .variable import Slices, Variable, coordinate_of

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 
 AXES: Final = ("x", "y", "z")
 

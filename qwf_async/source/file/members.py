@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 
 SHOWN: Final = 20
 """Names that a message lists."""

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 from .parameters import AXES, complex_number, values_of, written
 
 Numbers = tuple[int, ...]

@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ..errors import InvalidInput
-from .base import Source
+from ...errors import InvalidInput
+from ..base import Source
+from ..foreign import first_line
 from .contiguous import check_length, contiguous, opened
 from .cube import cube
 from .field import field_of
-from .foreign import first_line
 from .hdf5 import hdf5
 from .netcdf import netcdf
 from .npy import npy, read_header

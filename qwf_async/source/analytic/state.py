@@ -14,9 +14,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
-from ..grid import Box, Grid, Order
-from .identity import identity
+from ...errors import InvalidInput
+from ...grid import Box, Grid, Order
+from ..identity import identity
 from .parameters import written
 
 DEFAULT_EDGE: Final = 64

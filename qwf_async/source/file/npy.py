@@ -21,12 +21,12 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
-from ..grid import Box, Grid, Order, Shape4
-from .amplitudes import complex_type, shape_of
-from .foreign import first_line
-from .identity import identity
-from .parameters import values_of
+from ...errors import InvalidInput
+from ...grid import Box, Grid, Order, Shape4
+from ..amplitudes import complex_type, shape_of
+from ..analytic.parameters import values_of
+from ..foreign import first_line
+from ..identity import identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

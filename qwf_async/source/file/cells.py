@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Box, Order, Shape4, shape4
+from ...grid import Box, Order, Shape4, shape4
 
 CELL_BYTES: Final = 16 * 1024 * 1024
 """Bytes up to which blocks are read together."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 from .contiguous import opened
 from .field import Field, field_of
 from .stamp import check_readable, check_unchanged, stamp

@@ -9,10 +9,10 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
-from ..grid import Box, Grid
-from .analytic import Analytic, extents, product, usable, with_extents, with_frames
+from ...errors import InvalidInput
+from ...grid import Box, Grid
 from .parameters import Periods, Scale, Vector, positive, reals, wholes
+from .state import Analytic, extents, product, usable, with_extents, with_frames
 
 PLANE_EXTENT: Final = 10.0
 """Edge in bohr of the periodic box of a plane wave, if none is given."""

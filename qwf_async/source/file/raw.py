@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
 from .contiguous import contiguous, opened
 from .field import Field, field_of
 from .stamp import check_readable, stamp

@@ -1,0 +1,1 @@
+"""States of which ψ is known in closed form, at any time."""
