@@ -118,6 +118,17 @@ class Tenant:
             client.unlink(*keys)
 
 
+def when_sampled(do: Callable[[], object]) -> Hook:
+    """A hook that does something once, when the server's memory was looked at for the first time."""
+    waiting = [do]
+
+    def hook(event: Event) -> None:
+        if isinstance(event, MemorySampled) and waiting:
+            waiting.pop()()
+
+    return hook
+
+
 def when_shut(do: Callable[[], object]) -> Hook:
     """A hook that does something once, when the gate shuts for the first time."""
     waiting = [do]
@@ -141,11 +152,11 @@ async def test_a_tenant_that_fills_the_server_is_waited_for_and_left_alone(
     tenant, events = Tenant(each_own_server), Events()
     leaving = threading.Timer(0.2, tenant.leave)
     leave = when_shut(leaving.start)
-    fill = when_stored(1000, tenant.fill)
-    # So far between two samples that writers are mostly refused before one.
-    settings = qwf_async.Settings(sample_interval=0.3)
+    # Filled right after a sample, and written to until the next: writers are refused before one.
+    fill = when_sampled(tenant.fill)
+    settings = qwf_async.Settings(sample_interval=0.3, max_rate=2.0 * psi.size)
     async with qwf_async.connect(each_own_server.url, settings=settings) as store:
-        await qwf_async.ingest(
+        report = await qwf_async.ingest(
             sources.array(psi),
             store,
             "psi",
@@ -155,6 +166,7 @@ async def test_a_tenant_that_fills_the_server_is_waited_for_and_left_alone(
         )
         leaving.join()
         assert tenant.left_whole
+        assert report.retries > 0
         assert events.moves[0] is True
         assert events.moves[-1] is False
         stored = await store.open("psi")
