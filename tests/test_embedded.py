@@ -374,10 +374,11 @@ async def test_a_second_signal_ends_the_foreground_server_at_once(data_dir: Path
         await run_sync(until, lambda: processes(data_dir))
         found = await running(data_dir)
         assert found is not None
+        status = Path(f"/proc/{found.pid}/status")
         os.kill(found.pid, signal.SIGSTOP)  # it will not hear the first
-        pending = Path(f"/proc/{found.pid}/status")
+        await run_sync(until, lambda: "State:\tT" in status.read_text())  # or SIGTERM would overtake
         job.send_signal(signal.SIGINT)
-        await run_sync(until, lambda: "ShdPnd:\t0000000000000000" not in pending.read_text())
+        await run_sync(until, lambda: "ShdPnd:\t0000000000000000" not in status.read_text())
         job.send_signal(signal.SIGINT)
         _, message = await run_sync(job.communicate)
         assert job.returncode == 130
