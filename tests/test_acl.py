@@ -45,12 +45,12 @@ def give_user(server: Server, name: str, *more: str) -> None:
 
 
 def denials(server: Server) -> set[str]:
-    """What the server denied since it was asked last, but the library's introduction of itself."""
+    """What the server denied since it was asked last."""
     with server.plain as client:
         log = client.execute_command("ACL", "LOG")
         client.execute_command("ACL", "LOG", "RESET")
     entries = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in log]
-    return {entry[b"object"].decode() for entry in entries} - {"client|setinfo", "client"}
+    return {entry[b"object"].decode() for entry in entries}
 
 
 @asynccontextmanager

@@ -67,6 +67,7 @@ class Connection:
                 "socket_timeout": None,
                 "socket_connect_timeout": connect_timeout,
                 "health_check_interval": 0,
+                "driver_info": None,  # 3 ms to find the library's version, and CLIENT SETINFO, for each connection
                 "parser_class": Parser,
             }
         )
