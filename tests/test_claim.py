@@ -115,7 +115,7 @@ async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
     sink = ServerSink(Pool(Address.parse("unix:///nowhere")), permit=permit)
     writer = Writer(sink=sink, gate=Gate(), ack=ack, deadline=20.0, hook=events)
     stream = BatchStream(1)
-    await stream.send(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0))
+    stream.put(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0))
     with pytest.raises(LoadTaken):
         await writer.run(stream)
     assert permits == []

@@ -37,7 +37,7 @@ async def pump(
             tasks.start_soon(stop)
             await producer.run(numbers, stream)
             tasks.cancel_scope.cancel()
-        await stream.end()
+        stream.end()
 
     async with anyio.create_task_group() as tasks:
         for _ in range(writers):

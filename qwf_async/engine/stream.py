@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections import deque
 
 import anyio
@@ -10,41 +11,48 @@ from ..wire.batch import Batch
 
 
 class BatchStream:
-    """Hands batches from one producer to several writers.
+    """Hands batches from one producer, in whatever thread, to several writers on the event loop.
 
-    `send` waits while `limit` bytes or more are buffered, so at most `limit` bytes and one
-    batch are. What was sent before `end` is still received; receiving then raises
+    The producer puts no batch while it is full, so at most `limit` bytes and one batch are
+    buffered. What was put before `end` is still received; receiving then raises
     `anyio.EndOfStream`. A writer that is cancelled while it waits takes nothing.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._batches: deque[Batch] = deque()
-        self._buffered = 0
-        self._ended = False
-        self._changed = anyio.Condition()
+        self._put = 0  # bytes, counted by the producer alone; the next by the event loop alone
+        self._taken = 0
+        self._ready = anyio.Semaphore(0, fast_acquire=True)
+        self._freed = anyio.Event()
+        self._loop = get_running_loop()
 
-    async def send(self, batch: Batch) -> None:
-        async with self._changed:
-            while self._buffered >= self._limit:
-                await self._changed.wait()
-            self._batches.append(batch)
-            self._buffered += batch.nbytes
-            self._changed.notify_all()
+    @property
+    def is_full(self) -> bool:
+        return self._put - self._taken >= self._limit
+
+    def put(self, batch: Batch) -> None:
+        """Buffer a batch, at once. The only method for other threads than the event loop's."""
+        self._put += batch.nbytes
+        self._batches.append(batch)
+        self._loop.call_soon_threadsafe(self._ready.release)
+
+    async def room(self) -> None:
+        """Wait until it is not full."""
+        while self.is_full:
+            self._freed = anyio.Event()
+            await self._freed.wait()
 
     async def receive(self) -> Batch:
-        async with self._changed:
-            while not self._batches:
-                if self._ended:
-                    raise anyio.EndOfStream
-                await self._changed.wait()
-            batch = self._batches.popleft()
-            self._buffered -= batch.nbytes
-            self._changed.notify_all()
-            return batch
+        await self._ready.acquire()
+        if not self._batches:  # it has ended: the next one that waits is to learn it too
+            self._ready.release()
+            raise anyio.EndOfStream
+        batch = self._batches.popleft()
+        self._taken += batch.nbytes
+        self._freed.set()
+        return batch
 
-    async def end(self) -> None:
-        """No more will be sent."""
-        async with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+    def end(self) -> None:
+        """No more will be put."""
+        self._ready.release()

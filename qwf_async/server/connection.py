@@ -7,8 +7,10 @@ reply can then never be taken for another command's. Retrying is the caller's bu
 
 from __future__ import annotations
 
-from asyncio import StreamReader, WriteTransport, get_running_loop
+from asyncio import StreamReader, StreamWriter, WriteTransport, get_running_loop
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
 import anyio
@@ -83,21 +85,15 @@ class Connection:
         the connection is closed and the next exchange opens a new one.
         """
         wait = self._answer_timeout if patience is None else patience
-        connection = self._connection
-        answers: list[Any] = []
         await self._make_ready()
         try:
             with anyio.fail_after(wait) as scope:
-                for some in _pieces(buffers):
-                    await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
+
+                def progress() -> None:
                     scope.deadline = now() + wait
-                for left in range(replies, 0, -1):
-                    try:
-                        answers.append(await connection.read_response())
-                    except ResponseError as error:
-                        answers.append(error)
-                    if left > 1:
-                        scope.deadline = now() + wait
+
+                await self._send(buffers, progress)
+                answers = await self._parser.read_replies(replies, progress)
             self._check_rest()
         except BaseException as error:
             await self._failed(error)
@@ -121,14 +117,16 @@ class Connection:
             # Read beside the library's parser, which holds nothing back between exchanges. There is no public way.
             reader = cast("StreamReader", connection._reader)
             with anyio.fail_after(self._answer_timeout) as scope:
-                for some in _pieces(buffers):
-                    await connection.send_packed_command(cast("list[bytes]", some), check_health=False)
+
+                def progress() -> None:
                     scope.deadline = now() + self._answer_timeout
+
+                await self._send(buffers, progress)
                 while got < len(into):
                     data = await _some(reader, len(into) - got)
                     if got + len(data) >= awaited:
                         awaited = got + len(data) + PROGRESS
-                        scope.deadline = now() + self._answer_timeout
+                        progress()
                     into[got : got + len(data)] = data
                     if not matches(got, got + len(data)):
                         await self._drop()
@@ -201,6 +199,13 @@ class Connection:
         # The library's public way can only be awaited.
         self._connection._close()  # type: ignore[no-untyped-call] # untyped in redis-py
 
+    async def _send(self, buffers: Sequence[Buffer], progress: Callable[[], None]) -> None:
+        writer = cast("StreamWriter", self._connection._writer)
+        for some in _pieces(buffers):
+            writer.writelines(some)
+            await writer.drain()
+            progress()
+
     async def _make_ready(self) -> None:
         """Open it if it is not; anew if something came that nobody had asked for."""
         if self._connection.is_connected and self._parser.has_rest:
@@ -254,14 +259,12 @@ async def _some(reader: StreamReader, most: int) -> bytes:
     return data
 
 
-def _pieces(buffers: Sequence[Buffer]) -> list[list[Buffer]]:
+def _pieces(buffers: Sequence[Buffer]) -> list[Sequence[Buffer]]:
     """The buffers in groups of at most about SEND_BYTES, none joined or copied."""
-    groups: list[list[Buffer]] = [[]]
-    room = SEND_BYTES
-    for buffer in buffers:
-        if room <= 0:
-            groups.append([])
-            room = SEND_BYTES
-        groups[-1].append(buffer)
-        room -= len(buffer)
+    ends = list(accumulate(map(len, buffers)))
+    groups, start, sent = [], 0, 0
+    while start < len(ends):
+        stop = bisect_left(ends, sent + SEND_BYTES, start) + 1
+        groups.append(buffers[start:stop])
+        start, sent = stop, ends[min(stop, len(ends)) - 1]
     return groups

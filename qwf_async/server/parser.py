@@ -9,9 +9,10 @@ bounds it. Source: `createArrayObject` of hiredis-py, `processAggregateItem` of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from redis._parsers.hiredis import _AsyncHiredisParser
+from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
@@ -39,6 +40,25 @@ class Parser(_AsyncHiredisParser):
         """Whether anything came after the last reply that was read."""
         # There is no public way to what asyncio's reader holds.
         return bool(self._reader.has_data() or self._stream._buffer)
+
+    async def read_replies(self, count: int, progress: Callable[[], None]) -> list[Any]:
+        """The next replies, an error reply in its place; `progress` is called when some of them have come.
+
+        Raises ConnectionError of redis-py if the server closed the connection, or says that
+        it is of no use now (LOADING), and InvalidResponse if it does not speak RESP.
+        """
+        replies: list[Any] = []
+        while True:
+            before = len(replies)
+            while len(replies) < count and (reply := self._reader.gets()) is not NOT_ENOUGH_DATA:
+                if isinstance(reply, RedisConnectionError):
+                    raise reply
+                replies.append(reply)
+            if len(replies) == count:
+                return replies
+            if len(replies) > before:
+                progress()
+            await self.read_from_socket()
 
     async def read_from_socket(self) -> bool:
         data = await self._stream.read(self._read_size)
