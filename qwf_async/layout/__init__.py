@@ -13,6 +13,7 @@ from ..plan import BoxPlan, Plan, RangePlan
 from .base import Layout
 from .flat import Flat
 from .packed import CHUNK_BUCKETS, Packed
+from .tile import CHUNK_POINTS as TILE_CHUNK_POINTS
 from .tile import Shape3, Tile, default_tile
 
 __all__ = ["LAYOUTS", "Form", "Layout"]
@@ -51,7 +52,9 @@ class Form:
         """The chunks of a grid in this form, for a source that is read best in this order."""
         if self.layout == "packed":
             return RangePlan.cut(self.shape, unit=CHUNK_BUCKETS)
-        return BoxPlan.cut(self.shape, order=order, unit=(1, *(self.tile or (1, 1, 1))))
+        if self.tile is not None:
+            return BoxPlan.cut(self.shape, order=order, points=TILE_CHUNK_POINTS, unit=(1, *self.tile))
+        return BoxPlan.cut(self.shape, order=order)
 
     def open(self, base: bytes, *, by_restore: bool = False) -> Layout:
         """The layout of the generation whose keys begin with `base`; `by_restore` as for `Packed`."""
