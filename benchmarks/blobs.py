@@ -7,23 +7,19 @@ them out of the array is not counted, as it is for this project.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
-
+from . import clients
 from .servers import Running
 from .workload import Workload
 
 TILE = (8, 8, 8)
-TASKS = 8
 PIPELINE = 32
-"""Blocks in one pipeline, of the clients that have pipelines: 256 KiB."""
+"""Blocks that are sent together: 256 KiB."""
 
 Block = tuple[str, bytes]
 
@@ -35,76 +31,46 @@ def blocks(work: Workload) -> list[Block]:
 
 
 def redis_cli(server: Running, work: Workload) -> float:
-    """`redis-cli --pipe` with a SET for each block, from a file; the process is timed."""
-    program = shutil.which("redis-cli") or "redis-cli"
+    """`redis-cli --pipe` with a SET for each block, from a file."""
     with tempfile.TemporaryFile() as file:
         for key, block in blocks(work):
             file.write(b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n" % (len(key), key.encode()))
             file.write(b"$%d\r\n%s\r\n" % (len(block), block))
         file.flush()
         file.seek(0)
-        start = time.perf_counter()
-        command = [program, "-s", str(server.socket), "--pipe"]
-        done = subprocess.run(command, stdin=file, capture_output=True, check=True)
-        seconds = time.perf_counter() - start
-    assert b"errors: 0," in done.stdout, done.stdout
-    return seconds
+        return clients.seconds_to_pipe(server, file)
 
 
 def redis_asyncio(server: Running, work: Workload) -> float:
     """redis.asyncio, pipelines of SET from 8 tasks."""
 
-    async def load() -> float:
-        from redis.asyncio import Redis
+    def send(client: Any, some: list[Block]) -> Awaitable[Any]:
+        pipeline = client.pipeline(transaction=False)
+        for key, block in some:
+            pipeline.set(key, block)
+        sent: Awaitable[Any] = pipeline.execute()
+        return sent
 
-        async with Redis(unix_socket_path=str(server.socket)) as client:
-
-            async def send(some: list[Block]) -> None:
-                pipeline = client.pipeline(transaction=False)
-                for key, block in some:
-                    pipeline.set(key, block)
-                await pipeline.execute()
-
-            return await _in_tasks(work, send)
-
-    return _on_uvloop(load)
+    return _set(clients.redis_asyncio, server, work, send)
 
 
 def coredis(server: Running, work: Workload) -> float:
-    """coredis, SET from 8 tasks over 8 connections."""
+    """coredis, SET from 8 tasks."""
 
-    async def load() -> float:
-        from coredis import Redis
+    async def send(client: Any, some: list[Block]) -> None:
+        for key, block in some:
+            await client.set(key, block)
 
-        async with Redis(unix_socket_path=str(server.socket), max_connections=TASKS) as client:
-
-            async def send(some: list[Block]) -> None:
-                for key, block in some:
-                    await client.set(key, block)
-
-            return await _in_tasks(work, send)
-
-    return _on_uvloop(load)
+    return _set(clients.coredis, server, work, send)
 
 
 def valkey_glide(server: Running, work: Workload) -> float:
-    """valkey-glide, SETs in groups at a time over its one connection, from 8 tasks."""
+    """valkey-glide, SETs in groups at a time, from 8 tasks."""
 
-    async def load() -> float:
-        from glide import GlideClient, GlideClientConfiguration, NodeAddress
+    async def send(client: Any, some: list[Block]) -> None:
+        await asyncio.gather(*(client.set(key, block) for key, block in some))
 
-        where = [NodeAddress(unix_socket_path=str(server.socket))]
-        client = await GlideClient.create(GlideClientConfiguration(where, request_timeout=60_000))
-        try:
-
-            async def send(some: list[Block]) -> None:
-                await asyncio.gather(*(client.set(key, block) for key, block in some))
-
-            return await _in_tasks(work, send)
-        finally:
-            await client.close()
-
-    return _on_uvloop(load)
+    return _set(clients.valkey_glide, server, work, send)
 
 
 def zarr_local(_server: Running, work: Workload) -> float:
@@ -124,20 +90,12 @@ def zarr_local(_server: Running, work: Workload) -> float:
         return time.perf_counter() - start
 
 
-async def _in_tasks(work: Workload, send: Callable[[list[Block]], Awaitable[Any]]) -> float:
+def _set(
+    opened: clients.Opened,
+    server: Running,
+    work: Workload,
+    send: Callable[[Any, list[Block]], Awaitable[Any]],
+) -> float:
     ready = blocks(work)
-    groups: Iterator[list[Block]] = iter([ready[at : at + PIPELINE] for at in range(0, len(ready), PIPELINE)])
-    start = time.perf_counter()
-
-    async def task() -> None:
-        for some in groups:
-            await send(some)
-
-    async with anyio.create_task_group() as group:
-        for _ in range(TASKS):
-            group.start_soon(task)
-    return time.perf_counter() - start
-
-
-def _on_uvloop(load: Callable[[], Awaitable[float]]) -> float:
-    return anyio.run(load, backend="asyncio", backend_options={"use_uvloop": True})
+    groups = [ready[at : at + PIPELINE] for at in range(0, len(ready), PIPELINE)]
+    return clients.seconds_to_send(opened, server, lambda: groups, send)

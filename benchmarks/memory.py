@@ -14,40 +14,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import anyio
 import numpy as np
 
 from benchmarks.report import environment
-from qwf_async.engine.gate import Gate
-from qwf_async.engine.producer import Encoder, Producer
-from qwf_async.engine.pump import pump
-from qwf_async.engine.writer import Writer
+from benchmarks.road import travelled
 from qwf_async.grid import Grid
-from qwf_async.layout import Form
-from qwf_async.settings import Settings
-from qwf_async.source import Source, gaussian, npy
-from qwf_async.wire.batch import Batch
-
-
-class CountingSink:
-    """Takes every batch and counts its points."""
-
-    points = 0
-
-    async def write(self, batch: Batch) -> None:
-        self.points += batch.points
+from qwf_async.source import gaussian, open_source
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks memory", description=__doc__)
     parser.add_argument("--edges", type=int, nargs="*", default=[64, 128, 256, 512, 1024])
-    parser.add_argument(
-        "--file-gb", type=float, default=2.0, help="size of the memory-mapped file; 0 for none"
-    )
+    parser.add_argument("--file-gb", type=float, default=2.0, help="size of the files; 0 for none")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -57,11 +40,10 @@ def main(arguments: Sequence[str]) -> None:
     rows = [_in_process(str(edge)) for edge in options.edges]
     if options.file_gb:
         with tempfile.TemporaryDirectory() as directory:
-            for order in ("C", "F"):
-                path = Path(directory) / f"psi-{order}.npy"
-                _write_file(path, options.file_gb, fortran=order == "F")
-                rows.append(_in_process(str(path)))
-                path.unlink()
+            for name, write in FILES.items():
+                edge = round((options.file_gb * 1e9 / 16) ** (1 / 3))
+                write(Path(directory) / name, edge)
+                rows.append(_in_process(f"{directory}/{name}"))
     for row in rows:
         print(
             f"{row['source']:40} {row['points']:>14,} points  {row['peak_mb']:6.1f} MB  "
@@ -77,18 +59,51 @@ def _in_process(source: str) -> dict[str, Any]:
     return row
 
 
-def _write_file(path: Path, gigabytes: float, *, fortran: bool) -> None:
-    edge = round((gigabytes * 1e9 / 16) ** (1 / 3))
+def _fill(array: Any, edge: int, *, fortran: bool = False) -> None:
+    """Write a cube of numbers, 64 planes at a time."""
+    plane = np.arange(edge * edge).reshape(1, edge, edge) * (1 + 1j)
+    for start in range(0, edge, 64):
+        slab = plane.repeat(min(64, edge - start), 0)
+        array[(..., slice(start, start + 64)) if fortran else slice(start, start + 64)] = (
+            slab.transpose(1, 2, 0) if fortran else slab
+        )
+
+
+def _npy(path: Path, edge: int, *, fortran: bool) -> None:
     array = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.complex128, shape=(edge, edge, edge), fortran_order=fortran
+        path, mode="w+", dtype=np.complex128, shape=(edge,) * 3, fortran_order=fortran
     )
-    for i in range(edge):
-        array[(..., i) if fortran else i] = np.arange(edge * edge).reshape(edge, edge) * (1 + 1j)
+    _fill(array, edge, fortran=fortran)
     array.flush()
 
 
+def _hdf5(path: Path, edge: int, **how: Any) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        _fill(file.create_dataset("psi", (edge,) * 3, complex, **how), edge)
+
+
+def _zarr(path: Path, edge: int, **how: Any) -> None:
+    import zarr
+
+    _fill(zarr.create_array(path, shape=(edge,) * 3, dtype=complex, chunks=(64,) * 3, **how), edge)
+
+
+FILES: Final[Mapping[str, Callable[[Path, int], None]]] = {
+    "C.npy": partial(_npy, fortran=False),
+    "F.npy": partial(_npy, fortran=True),
+    "blocks.h5": partial(_hdf5, chunks=(64,) * 3),
+    "lzf.h5": partial(_hdf5, chunks=(64,) * 3, compression="lzf"),
+    "small-blocks.h5": partial(_hdf5, chunks=(8,) * 3),
+    "plain.zarr": partial(_zarr, compressors=None),
+    "zstd.zarr": _zarr,
+}
+"""Files, and how they are written: blocks as thick as 64 planes, which a chunk of the plan takes one of at a time."""
+
+
 def _measure(text: str) -> dict[str, Any]:
-    source = npy(text) if text.endswith(".npy") else gaussian(grid=Grid.cube(int(text)))
+    source = gaussian(grid=Grid.cube(int(text))) if text.isdigit() else open_source(text)
     before = _anonymous()
     peak, done = [before], threading.Event()
 
@@ -99,7 +114,7 @@ def _measure(text: str) -> dict[str, Any]:
     sampler = threading.Thread(target=sample)
     sampler.start()
     begun = time.perf_counter()
-    points = anyio.run(_load, source, backend_options={"use_uvloop": True})
+    points = travelled(source, "flat")
     seconds = time.perf_counter() - begun
     done.set()
     sampler.join()
@@ -110,29 +125,6 @@ def _measure(text: str) -> dict[str, Any]:
         "peak_mb": (peak[0] - before) / 1e6,
         "points_per_s": points / seconds,
     }
-
-
-async def _load(source: Source) -> int:
-    settings = Settings()
-    form = Form(layout="flat", codec="c16", shape=source.grid.shape)
-    plan = form.plan(source.order)
-    sink = CountingSink()
-    layout = form.open(b"qwf:psi:0123456789abcdef")
-
-    async def nothing(batch: Batch) -> None:
-        """No journal to write."""
-
-    await pump(
-        range(len(plan)),
-        Producer(
-            encoder=Encoder(source=source, plan=plan, layout=layout, codec="c16", allow_nonfinite=False)
-        ),
-        Writer(sink=sink, gate=Gate(), ack=nothing, deadline=1.0, hook=lambda event: None),
-        writers=settings.writers,
-        stream_bytes=settings.stream_bytes,
-        stopping=anyio.Event(),
-    )
-    return sink.points
 
 
 def _anonymous() -> int:

@@ -2,8 +2,9 @@
 
 The same wavefunction lies on one server in every layout, and in a Zarr v3 directory of the
 same tiles, uncompressed, on a local disk. In each round every contestant of a task has its
-turn, in an order shuffled anew; ratios are taken within a round. Peers: redis-py's HGETALL
-of the flat hash; a loop of redis.asyncio's HGET on the same event loop; zarr-python.
+turn, in an order shuffled anew; ratios are taken within a round. Points that lie anywhere are
+drawn anew for each turn, so that none finds them in the processor's cache. Peers: redis-py's
+HGETALL of the flat hash; a loop of redis.asyncio's HGET on the same event loop; zarr-python.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ FIGURES: Final[dict[str, tuple[Figure, ...]]] = {
 }  # fmt: skip
 YARDSTICKS = {EVERYTHING: HGETALL, REGION: ZARR, ONE: HGET, MANY: HGET}
 
-Read = Callable[[], Awaitable[tuple[int, float]]]
-"""A turn: how many points were read, in how many seconds."""
+Points = NDArray[np.int64]
+Read = Callable[[Points], Awaitable[tuple[int, float]]]
+"""A turn, given points that no turn before it read: how many points were read, in how many seconds."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -117,10 +119,17 @@ async def _tasks(server: Running, work: Workload, directory: Path, rounds: int) 
             held[layout] = await store.open(layout)
             sizes[OURS[layout]] = server.used_memory() - used
             used += sizes[OURS[layout]]
-        reading = _Reading(server=server, work=work, held=held, client=client, directory=directory)
+        reading = _Reading(
+            server=server,
+            work=work,
+            held=held,
+            client=client,
+            directory=directory,
+            rng=np.random.default_rng(1),
+        )
         reading.write_zarr()
         return {
-            task: await _rounds(contestants, rounds, sizes, YARDSTICKS[task])
+            task: await _rounds(contestants, reading.drawn, rounds, sizes, YARDSTICKS[task])
             for task, contestants in reading.tasks().items()
         }
 
@@ -134,30 +143,31 @@ class _Reading:
     held: Mapping[str, qwf_async.Wavefunction]
     client: Redis
     directory: Path
+    rng: np.random.Generator
 
     def tasks(self) -> dict[str, Mapping[str, Read]]:
         n = self.work.psi.shape[-1]
         middle = slice(n // 2 - n // 8, n // 2 + n // 8)
         region = (0, middle, middle, middle)
-        rng = np.random.default_rng(1)
-        points = np.column_stack(
-            [*(rng.integers(0, n, SCATTERED) for _ in range(3)), np.zeros(SCATTERED, int)]
-        )
-        few = points[:ASKED]
 
         def ours(read: Callable[..., Awaitable[tuple[int, float]]], *what: Any) -> dict[str, Read]:
             return {name: partial(read, layout, *what) for layout, name in OURS.items()}
 
         everything: dict[str, Read] = {HGETALL: self.hgetall, ZARR: partial(self.zarr, ...)}
         part: dict[str, Read] = {ZARR: partial(self.zarr, region)}
-        once: dict[str, Read] = {HGET: partial(self.hget, few, one=True)}
-        often: dict[str, Read] = {HGET: partial(self.hget, points, one=False)}
+        once: dict[str, Read] = {HGET: partial(self.hget, one=True)}
+        often: dict[str, Read] = {HGET: partial(self.hget, one=False)}
         return {
             EVERYTHING: ours(self.box, ...) | everything,
             REGION: ours(self.box, region) | part,
-            ONE: ours(self.one, few) | once,
-            MANY: ours(self.many, points) | often,
+            ONE: ours(self.one) | once,
+            MANY: ours(self.many) | often,
         }
+
+    def drawn(self) -> Points:
+        """SCATTERED points x, y, z, t, others each time."""
+        n = self.work.psi.shape[-1]
+        return np.column_stack([self.rng.integers(0, n, (SCATTERED, 3)), np.zeros(SCATTERED, int)])
 
     def write_zarr(self) -> None:
         chunks = (1, *(self.held["tile"].manifest.form.tile or ()))
@@ -170,17 +180,17 @@ class _Reading:
         )
         array[...] = self.work.psi
 
-    async def box(self, layout: str, index: Any) -> tuple[int, float]:
+    async def box(self, layout: str, index: Any, _: Points) -> tuple[int, float]:
         start = time.perf_counter()
         found = await self.held[layout].read[index]
         return self._checked(found, self.work.psi[index], start)
 
-    async def zarr(self, index: Any) -> tuple[int, float]:
+    async def zarr(self, index: Any, _: Points) -> tuple[int, float]:
         start = time.perf_counter()
         found = zarr.open_array(self.directory / "psi.zarr", mode="r")[index]
         return self._checked(np.asarray(found), self.work.psi[index], start)
 
-    async def hgetall(self) -> tuple[int, float]:
+    async def hgetall(self, _: Points) -> tuple[int, float]:
         key = next(iter(self.held["flat"].manifest.form.open(self._base).keys()))
         with redis.Redis(unix_socket_path=str(self.server.socket)) as client:
             client.ping()
@@ -190,24 +200,24 @@ class _Reading:
         assert len(found) == self.work.points
         return len(found), seconds
 
-    async def many(self, layout: str, points: NDArray[Any]) -> tuple[int, float]:
+    async def many(self, layout: str, points: Points) -> tuple[int, float]:
         start = time.perf_counter()
         found = await self.held[layout].read_points(points)
         x, y, z, t = points.T
         return self._checked(found, self.work.psi[t, x, y, z], start)
 
-    async def one(self, layout: str, points: NDArray[Any]) -> tuple[int, float]:
+    async def one(self, layout: str, points: Points) -> tuple[int, float]:
         psi, seconds = self.held[layout], []
-        for x, y, z, t in points.tolist():
+        for x, y, z, t in points[:ASKED].tolist():
             start = time.perf_counter()
             await psi.point(x, y, z, t)
             seconds.append(time.perf_counter() - start)
         return 1, median(seconds)
 
-    async def hget(self, points: NDArray[Any], *, one: bool) -> tuple[int, float]:
+    async def hget(self, points: Points, *, one: bool) -> tuple[int, float]:
         """HGET of each point, one after the other: the median time, or that of all together."""
         key, seconds = self._base + b":s0", []
-        for x, y, z, t in points.tolist():
+        for x, y, z, t in (points[:ASKED] if one else points).tolist():
             name = f"x{x}_y{y}_z{z}_t{t}"
             start = time.perf_counter()
             await self.client.hget(key, name)
@@ -225,7 +235,11 @@ class _Reading:
 
 
 async def _rounds(
-    contestants: Mapping[str, Read], rounds: int, sizes: Mapping[str, int], yardstick: str
+    contestants: Mapping[str, Read],
+    drawn: Callable[[], Points],
+    rounds: int,
+    sizes: Mapping[str, int],
+    yardstick: str,
 ) -> list[Summary]:
     """The runs of a task, after one round whose figures are thrown away: it pays for imports and connections."""
     runs = []
@@ -233,7 +247,7 @@ async def _rounds(
         order = list(contestants)
         random.Random(number).shuffle(order)
         for name in order:
-            points, seconds = await contestants[name]()
+            points, seconds = await contestants[name](drawn())
             if number >= 0:
                 size = sizes.get(name, 0)
                 runs.append(

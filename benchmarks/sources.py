@@ -3,8 +3,8 @@
 Two rates for each, in points/s. `encoded`: the whole road but the connection, into a sink
 that counts, as an ingest reads it. `read`: reading alone, in the order of the plan. `library`:
 what the format's own library yields, a panel at a time, when nobody does anything else. The
-figure is `encoded` over the lower of the encoded rate of `.npy` and the library's. All from
-the page cache; the rounds are interleaved, and the median is told.
+figure is `encoded` over the lower of the encoded rate of `.npy` and the library's, both of the
+same round. All from the page cache; medians are told.
 """
 
 from __future__ import annotations
@@ -16,23 +16,16 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.memory import CountingSink
 from benchmarks.report import environment
-from qwf_async.engine.gate import Gate
-from qwf_async.engine.producer import Encoder, Producer
-from qwf_async.engine.pump import pump
-from qwf_async.engine.writer import Writer
+from benchmarks.road import travelled
 from qwf_async.layout import Form
-from qwf_async.settings import Settings
 from qwf_async.source import Source, open_source
-from qwf_async.wire.batch import Batch
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -46,10 +39,9 @@ def main(arguments: Sequence[str]) -> None:
         files = _written(Path(directory), options.edge)
         rows = [row for layout in options.layouts for row in _measured(files, layout, options.rounds)]
     for row in rows:
-        figure = row["encoded"] / min(row["npy"], row["library"])
         print(
             f"{row['file']:22} {row['layout']:5} encoded {row['encoded'] / 1e6:6.1f}  read {row['read'] / 1e6:7.1f}  "
-            f"library {row['library'] / 1e6:7.1f} M points/s  {figure:5.2f} of npy or the library  "
+            f"library {row['library'] / 1e6:7.1f} M points/s  {row['figure']:5.2f} of npy or the library"
         )
     if options.json:
         options.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1))
@@ -110,24 +102,20 @@ def _written(directory: Path, edge: int) -> dict[str, tuple[str, Library]]:
 
 def _measured(files: dict[str, tuple[str, Library]], layout: str, rounds: int) -> list[dict[str, Any]]:
     seen: dict[str, dict[str, list[float]]] = {
-        name: {"encoded": [], "read": [], "library": []} for name in files
+        name: {"encoded": [], "read": [], "library": [], "figure": []} for name in files
     }
     for _ in range(rounds):
         for name, (text, library) in files.items():
+            one = seen[name]
             with closing(open_source(text)) as source:
-                seen[name]["encoded"].append(
-                    _rate(lambda: anyio.run(_encode, source, layout, backend_options={"use_uvloop": True}))
-                )  # run at once
+                one["encoded"].append(_rate(partial(travelled, source, layout)))
             with closing(open_source(text)) as source:
-                seen[name]["read"].append(_rate(lambda: _read(source, layout)))  # as above
-            seen[name]["library"].append(_rate(library))
-    medians = {
-        name: {what: statistics.median(rates) for what, rates in found.items()}
-        for name, found in seen.items()
-    }
+                one["read"].append(_rate(partial(_read, source, layout)))
+            one["library"].append(_rate(library))
+            one["figure"].append(one["encoded"][-1] / min(seen["npy"]["encoded"][-1], one["library"][-1]))
     return [
-        {"file": name, "layout": layout, "npy": medians["npy"]["encoded"], **found}
-        for name, found in medians.items()
+        {"file": name, "layout": layout, **{what: statistics.median(some) for what, some in found.items()}}
+        for name, found in seen.items()
     ]
 
 
@@ -139,31 +127,4 @@ def _rate(run: Callable[[], int]) -> float:
 
 def _read(source: Source, layout: str) -> int:
     plan = Form(layout=layout, codec="c16", shape=source.grid.shape).plan(source.order)
-    return sum(_touched(source.read(box)) for chunk in plan for box in chunk.boxes)
-
-
-def _touched(values: NDArray[Any]) -> int:
-    return values.size
-
-
-async def _encode(source: Source, layout: str) -> int:
-    settings = Settings()
-    form = Form(layout=layout, codec="c16", shape=source.grid.shape)
-    plan = form.plan(source.order)
-    sink = CountingSink()
-    opened = form.open(b"qwf:psi:0123456789abcdef")
-
-    async def nothing(batch: Batch) -> None:
-        """No journal to write."""
-
-    await pump(
-        range(len(plan)),
-        Producer(
-            encoder=Encoder(source=source, plan=plan, layout=opened, codec="c16", allow_nonfinite=False)
-        ),
-        Writer(sink=sink, gate=Gate(), ack=nothing, deadline=1.0, hook=lambda event: None),
-        writers=settings.writers,
-        stream_bytes=settings.stream_bytes,
-        stopping=anyio.Event(),
-    )
-    return sink.points
+    return sum(source.read(box).size for chunk in plan for box in chunk.boxes)

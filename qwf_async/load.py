@@ -201,6 +201,26 @@ class Load:
         cannot be had. After an error or a cancellation the name is not held.
         """
         owner = Owner.here()
+        try:
+            begun = await cls._begin(pool, keys, wanted, owner, unfinished, overwrite, ttl)
+        except BaseException:
+            owner.end()
+            raise
+        if isinstance(begun, Manifest):
+            owner.end()
+        return begun
+
+    @classmethod
+    async def _begin(
+        cls,
+        pool: Pool,
+        keys: Keys,
+        wanted: Manifest,
+        owner: Owner,
+        unfinished: Unfinished,
+        overwrite: bool,
+        ttl: float,
+    ) -> Load | Manifest:
         while True:
             seen = await look(pool, keys)
             beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
@@ -241,6 +261,10 @@ class Load:
     async def release(self) -> None:
         """Give the name up, with the load left as it is for another process to resume."""
         await self._hold(0)
+
+    def end(self) -> None:
+        """This process is through with the load: another task of it may take it over, whatever the server was told."""
+        self._owner.end()
 
     async def journal(self) -> dict[int, JournalEntry]:
         """The chunks that the journal holds. Raises DamagedData if it is not a journal of ours."""

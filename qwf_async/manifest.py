@@ -122,8 +122,11 @@ class Manifest:
 
     def differences(self, other: Manifest) -> list[str]:
         """What keeps `other` from being a continuation of this, in words; empty if nothing does."""
+        source = (self.source, other.source)
+        if self.source == other.source:  # named alike, and yet another: a file that was written anew
+            source = (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})")
         pairs = {
-            "source": (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})"),
+            "source": source,
             "layout": (_shown(self.form), _shown(other.form)),
             "codec": (self.form.codec, other.form.codec),
             "grid": (self.grid.to_json(), other.grid.to_json()),

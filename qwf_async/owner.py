@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -24,29 +24,42 @@ class Owner:
     pid: int
     started: str
     deadline: int = 0
+    _sign: _Sign | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def here(cls) -> Owner:
-        """This process, with a token of its own for each load."""
-        pid = os.getpid()
+        """This process, with a token of its own for each load, until `end`."""
+        pid, token = os.getpid(), secrets.token_hex(8)
         return cls(
-            token=secrets.token_hex(8),
+            token=token,
             host=socket.gethostname(),
             boot=_boot(),
             pid=pid,
             started=_start_of(pid) or "",
+            _sign=_sign_of(token),
         )
+
+    def end(self) -> None:
+        """This process is through with the load, whether or not the server could be told so."""
+        if self._sign is not None:
+            self._sign.take_down()
 
     def holds(self, now: int) -> bool:
         """Whether it still owns the load at the server's time `now` (ms): not released, not dead, not late.
 
-        A process of this host that is gone has lost it at once; elsewhere the deadline decides.
+        A process of this host that is gone has lost it at once, and so has this process when it
+        is through with it; elsewhere the deadline decides.
         """
         if self.deadline <= now:
             return False
-        if (self.host, self.boot) == (socket.gethostname(), _boot()):
-            return _start_of(self.pid) == self.started
-        return True
+        if (self.host, self.boot) != (socket.gethostname(), _boot()):
+            return True
+        if _start_of(self.pid) != self.started:
+            return False
+        # Where the system does not tell its boot, a host of the same name may be another.
+        if not self.boot or self.pid != os.getpid():
+            return True
+        return _sign_of(self.token) is None
 
     def describe(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -72,6 +85,33 @@ class Owner:
             started=fields["owner_started"],
             deadline=int(fields["owner_deadline"]),
         )
+
+
+class _Sign:
+    """That an owner is not through: a name that the system keeps until it is taken down, or nobody refers to it.
+
+    The system's, because only there all stores and threads of a process meet.
+    """
+
+    def __init__(self, name: socket.socket) -> None:
+        self._name = name.detach()
+
+    def take_down(self) -> None:
+        if self._name >= 0:
+            os.close(self._name)
+            self._name = -1
+
+    __del__ = take_down
+
+
+def _sign_of(token: str) -> _Sign | None:
+    """Set the sign up. None if it is there already, or cannot be (names without a file are Linux's: unix(7))."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+        try:
+            name.bind(f"\0qwf-owner-{token}")
+        except OSError:
+            return None
+        return _Sign(name)
 
 
 def _boot() -> str:

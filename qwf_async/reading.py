@@ -47,6 +47,17 @@ async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
     return values() if small else await anyio.to_thread.run_sync(values)
 
 
+async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
+    """The value of a box of one point, at two thirds of what `read_box` costs before and after the request.
+
+    Raises as `read_box`.
+    """
+    (part,) = layout.requests(point)
+    replies = await _exchange(pool, part.buffers, part.fields, lambda request: part.key.decode())
+    value: complex = layout.values(point, replies).item()
+    return value
+
+
 async def read_pieces(
     pool: Pool,
     layout: Layout,

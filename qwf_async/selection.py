@@ -153,7 +153,8 @@ def _indices(axis: int, size: int, item: Any) -> range:
         try:
             return range(*item.indices(size))
         except (TypeError, ValueError) as error:
-            raise InvalidInput(f"the slice {item} of axis {name} cannot be used: {error}") from error
+            parts = ":".join("" if part is None else str(part) for part in (item.start, item.stop, item.step))
+            raise InvalidInput(f"the slice {parts} of axis {name} cannot be used: {error}") from error
     if isinstance(item, bool) or not isinstance(item, SupportsIndex) or hasattr(item, "__len__"):
         raise InvalidInput(
             f"axis {name} is indexed with {type(item).__name__}: "

@@ -148,10 +148,11 @@ class Store:
     async def server_info(self) -> dict[str, Any]:
         """Facts about the server, and the counts of this store's own connections."""
         facts = await self.facts()
+        saved = self.embedded and f"rdb (saved to {self.embedded.data_dir} after each change)"
         return {
             "url": self.pool.address.shown,
             **asdict(facts),
-            "durability": facts.durability,
+            "durability": saved or facts.durability,
             "connections": self.pool.counts.to_json(),
         }
 

@@ -16,7 +16,7 @@ from .errors import DamagedData, InvalidInput, Refused
 from .grid import Box, shape4
 from .layout.size import counted
 from .manifest import Keys, Manifest
-from .reading import read_box, read_pieces, read_scattered
+from .reading import read_pieces, read_point, read_scattered
 from .selection import Selection, scattered
 from .server.reply import is_number, is_text_or_none
 from .showing import as_table, describe
@@ -59,9 +59,9 @@ class Wavefunction:
         server, and Refused if the wavefunction was replaced or removed since it was opened.
         """
         start = self.manifest.grid.index(x, y, z, t)
-        box = Box(start=start, stop=shape4(i + 1 for i in start))
+        box = Box(start=start, stop=(t + 1, x + 1, y + 1, z + 1))
         try:
-            return complex((await read_box(self.store.pool, self._layout, box)).item())
+            return await read_point(self.store.pool, self._layout, box)
         except DamagedData as error:
             raise await self._explained(error) from error
 

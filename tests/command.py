@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import qwf_async
 
 ROOT = Path(qwf_async.__file__).parents[1]
-TIMEOUT = 60.0
+TIMEOUT = 110.0
+"""Seconds after which a process counts as hanging: less than a test may take, for its words to be seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +30,28 @@ class Outcome:
     status: int
     out: str
     err: str
-    seconds: float
 
     @property
     def lines(self) -> list[str]:
         """What it said on standard error."""
         return self.err.splitlines()
 
+    @property
+    def never_began(self) -> bool:
+        """Whether a Ctrl-C ended it while Python itself started, or before `main` had let go of Python's handler.
+
+        Python says so in its own way, and may exit with 1.
+        """
+        return "Traceback" in self.err and "qwf_async/cli/app.py" not in self.err
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """A process under way; `since` is when it began, on the monotonic clock. Killed at the end of a `with`."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     since: float
+    _heard: list[bytes] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +64,15 @@ class Begun:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def await_said(self, text: str) -> None:
+        """Return when it has written this to standard error."""
+        assert self.process.stderr is not None
+        while text.encode() not in b"".join(self._heard):
+            ready, _, _ = select.select([self.process.stderr], [], [], TIMEOUT)
+            some = os.read(self.process.stderr.fileno(), 65_536) if ready else b""
+            assert some, f"it did not say {text!r}, but {self._heard}"
+            self._heard.append(some)
+
     def end(self, timeout: float = TIMEOUT) -> Outcome:
         """Wait for it, and kill it if it takes too long: its outcome is then 137."""
         try:
@@ -60,9 +80,8 @@ class Begun:
         except subprocess.TimeoutExpired:
             self.process.kill()
             out, err = self.process.communicate()
-        status = self.process.returncode
-        seconds = time.monotonic() - self.since
-        return Outcome(status=128 - status if status < 0 else status, out=out, err=err, seconds=seconds)
+        said = b"".join([*self._heard, err])
+        return Outcome(status=_as_shell(self.process.returncode), out=out.decode(), err=said.decode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +114,27 @@ class Shell:
         with self.begin(*arguments) as begun:
             return begun.end(timeout)
 
+    def each(self, *commands: Sequence[str]) -> list[Outcome]:
+        """`qwf ARGUMENTS` for each of these in turn; see several.py."""
+        return self.several([(arguments, {}) for arguments in commands])
+
+    def several(self, commands: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Outcome]:
+        """As `each`, with variables of their own."""
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("several.py"))],
+            input=json.dumps(commands),
+            capture_output=True,
+            check=False,
+            text=True,
+            cwd=self.directory,
+            env=dict(self.environment),
+        )
+        assert done.returncode == 0, done.stderr
+        return [
+            Outcome(status=_as_shell(status), out=out, err=err)
+            for status, (out, err) in json.loads(done.stdout)
+        ]
+
     def start(self, command: Sequence[str]) -> Begun:
         since = time.monotonic()
         process = subprocess.Popen(
@@ -104,8 +144,6 @@ class Shell:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
         )
         return Begun(process=process, since=since)
 
@@ -132,10 +170,16 @@ class Shell:
                 if stop is not None and after.encode() in written:
                     process.send_signal(stop)
                     stop = None
+            status = process.wait(TIMEOUT)
         finally:
             os.close(ours)
-        status = process.wait(TIMEOUT)
-        return 128 - status if status < 0 else status, written.decode()
+            process.kill()
+            process.wait()
+        return _as_shell(status), written.decode()
+
+
+def _as_shell(status: int) -> int:
+    return 128 - status if status < 0 else status
 
 
 def _read(descriptor: int) -> bytes:

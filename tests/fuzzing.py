@@ -13,12 +13,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, new_server
 from hypothesis import HealthCheck, settings
 
 from qwf_async.cli.app import app
@@ -27,9 +26,6 @@ from qwf_async.errors import Interrupted, QwfError
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 TIMES: Final = int(os.environ.get("QWF_FUZZ", "1"))
-SECONDS: Final = 10.0
-"""What one example may take: the commands are told to give up on a lost server after 0.3 s."""
-
 DESIGNED: Final = frozenset(range(9)) | {129, 130, 143}
 """The exit codes there are. Source: the table of exit codes in README.md."""
 
@@ -40,7 +36,7 @@ def fuzzed(examples: int) -> Callable[[Test], Test]:
         max_examples=examples * TIMES,
         derandomize=TIMES == 1,
         database=None,
-        deadline=timedelta(seconds=SECONDS),
+        deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
@@ -188,8 +184,8 @@ def ground(directory: Path, patch: pytest.MonkeyPatch) -> Iterator[Ground]:
             "QWF_URL": server.url,
             "QWF_DEADLINE": "0.3",
             "QWF_GATE_TIMEOUT": "0.3",
-            "QWF_SOCKET_CONNECT_TIMEOUT": "1",
-            "QWF_SOCKET_TIMEOUT": "1",
+            "QWF_SOCKET_CONNECT_TIMEOUT": str(PATIENCE),
+            "QWF_SOCKET_TIMEOUT": str(PATIENCE),
             "COLUMNS": "100",
         }
         for name, value in variables.items():

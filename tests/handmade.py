@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from conftest import Server
+from conftest import HELD, Server
 
 from qwf_async.grid import Grid
 from qwf_async.layout import Form
@@ -48,6 +48,7 @@ async def begin(
     wanted = wanted or manifest()
     load = await Load.begin(pool, keys, wanted, unfinished=unfinished, overwrite=overwrite, ttl=ttl)
     assert isinstance(load, Load)
+    HELD.append(load)
     return load
 
 
@@ -94,3 +95,44 @@ def set_field(server: Server, key: str, field: str, value: Any) -> None:
     """Change a field that is there."""
     with server.plain as client:
         assert client.hset(key, field, value) == 0
+
+
+def scratch_of(server: Server, fields: int, keys: Keys = KEYS) -> None:
+    with server.plain as client:
+        client.hset(keys.scratch, mapping={f"sample {i}": "x" * 20 for i in range(fields)})
+
+
+async def abandoned(server: Server, pool: Pool, *, seconds: float, keys: Keys = KEYS) -> Load:
+    """A load with data and a journal, which was given up so many seconds ago."""
+    load = await begin(pool, keys=keys, overwrite=True)
+    put_data(server, load.manifest.generation, keys)
+    await fill(pool, load, [0, 1])
+    await load.release()
+    set_field(server, keys.load, "owner_deadline", server_ms(server) - int(seconds * 1000))
+    return load
+
+
+async def superseded(server: Server, pool: Pool, keys: Keys = KEYS) -> tuple[Manifest, Manifest]:
+    """A generation that lies in the trash, and the one that took its place."""
+    old = await publish_one(pool, keys=keys)
+    put_data(server, old.generation, keys)
+    new = await publish_one(pool, keys=keys, overwrite=True)
+    put_data(server, new.generation, keys)
+    return old, new
+
+
+def between(pool: Pool, marker: str, happens: Callable[[], Awaitable[None]]) -> None:
+    """Let something happen right after the pool got the reply to a command that contains `marker`."""
+    call = pool.call
+
+    async def call_and_then(*command: Any, **options: Any) -> Any:
+        reply = await call(*command, **options)
+        if any(marker in str(part) for part in command):
+            await happens()
+        return reply
+
+    pool.call = call_and_then  # type: ignore[method-assign]
+
+
+def all_of(generation: str, keys: Keys = KEYS) -> set[bytes]:
+    return {data_key(generation, keys).encode(), keys.journal(generation).encode()}

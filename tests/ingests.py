@@ -5,15 +5,15 @@ Points are checked by plain redis-py against the file that they came from.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from command import Begun, Outcome, Shell
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, new_server
 
 CHUNKS, CHUNK_POINTS = 6, 33_000
 """An axis of more than 2¹⁵ points makes a chunk of each of its lines: many chunks of few points."""
@@ -22,13 +22,22 @@ POINTS = CHUNKS * CHUNK_POINTS
 PACED = ["--max-rate", str(POINTS)]
 """So the last chunk is sent 5/6 s after the first."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """So many seconds after a process began, or after its load did."""
-
-    while_loading: bool
-    seconds: float
+HELD = """
+import os, pathlib, time
+import numpy as np
+held, read = np.load("psi.npy", mmap_mode="r"), 0
+def psi(t, x, y, z):
+    global read
+    if z.size == held.shape[2]:  # a chunk, and not a sample for the fingerprint
+        while read >= int(pathlib.Path(os.environ["LET"]).read_text() or 0):
+            time.sleep(0.005)
+        read += 1
+    i, k = (np.rint(at + size / 2).astype(int) for at, size in ((x, held.shape[0]), (z, held.shape[2])))
+    return held[i, 0, k]
+"""
+GRID = f"{CHUNKS}x1x{CHUNK_POINTS}"
+SOURCE = ["held:psi", "--grid", GRID, "--box", GRID]
+"""The values of psi.npy; each process reads as many chunks as `Place.let` allows, and waits then for more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,20 @@ class Place:
     def begin(self, name: str, *options: str) -> Begun:
         return self.shell.begin("ingest", "psi.npy", "--name", name, *options)
 
+    def begin_held(self, name: str, chunks: int, *options: str) -> Begun:
+        """As `begin`, from a source that waits once it has given so many chunks, until `let` says more."""
+        self.let(name, chunks)
+        return self.shell.having(LET=f"let-{name}").begin("ingest", *SOURCE, "--name", name, *options)
+
+    def let(self, name: str, chunks: int) -> None:
+        """From now on processes begun by `begin_held` may read so many chunks each."""
+        (self.shell.directory / f"let-{name}").write_text(str(chunks))
+
+    def ingest_held(self, name: str, *options: str) -> Outcome:
+        """As `begin_held`, to its end."""
+        with self.begin_held(name, CHUNKS, *options) as begun:
+            return begun.end()
+
     def ingest(self, name: str, *options: str) -> Outcome:
         with self.begin(name, *options) as begun:
             return begun.end()
@@ -54,14 +77,14 @@ class Place:
 
     def wait_for_load(self, name: str, chunks: int) -> None:
         """Return when the journal of the load under way has so many chunks."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         with self.server.plain as client:
             while time.monotonic() < end:
                 generation = client.hget(f"qwf:{{{name}}}:load", "generation")
                 if generation and client.hlen(f"qwf:{{{name}}}:journal:{generation.decode()}") >= chunks:
                     return
                 time.sleep(0.01)
-        raise AssertionError(f"no load of {name} with {chunks} chunks after 20 s")
+        raise AssertionError(f"no load of {name} with {chunks} chunks after {PATIENCE:g} s")
 
     def check_whole(self, name: str) -> None:
         """Every point is there and right, and nothing else of the name is left; then it is deleted."""
@@ -85,48 +108,35 @@ class Place:
                 time.sleep(0.005)
         return True
 
-    def moments(self, chance: random.Random, stops: int) -> list[Moment]:
-        """Random moments of a paced ingest as it goes at present: of a run that is measured, start-up included."""
-        with self.begin("measured", *PACED) as begun:
+    def start_up(self) -> float:
+        """Seconds from the start of an ingest until its load begins, as this machine goes at present."""
+        with self.begin_held("measured", CHUNKS) as begun:
             assert self.await_own_load("measured", begun)
             start_up = time.monotonic() - begun.since
             assert begun.end().status == 0
         self.check_whole("measured")
-        loading = time.monotonic() - begun.since - start_up
-        # A third of them in the start-up, by the clock; the others by when the load in question began,
-        # for on a busy machine a start-up takes now one second and now three. In the first half of the
-        # loading, for a resumed one is shorter, and the one that was measured may have been slow.
-        return [
-            Moment(while_loading=False, seconds=chance.uniform(0, start_up))
-            if chance.random() < 1 / 3
-            else Moment(while_loading=True, seconds=chance.uniform(0, loading / 2))
-            for _ in range(stops)
-        ]
-
-    def send_at(self, moment: Moment, name: str, begun: Begun, number: int) -> Outcome:
-        """Send a signal at a moment of an ingest; the seconds are then those from the signal on."""
-        since = begun.since
-        if moment.while_loading and self.await_own_load(name, begun):
-            since = time.monotonic()
-        time.sleep(max(0.0, since + moment.seconds - time.monotonic()))
-        return send(begun, number)
+        return start_up
 
 
 def send(begun: Begun, number: int) -> Outcome:
-    """Send a signal and wait for the end; the seconds are those in between."""
-    sent = time.monotonic()
+    """Send a signal and wait for the end."""
     begun.signal(number)
-    outcome = begun.end()
-    return replace(outcome, seconds=time.monotonic() - sent)
+    return begun.end()
+
+
+def lay_out(directory: Path) -> dict[bytes, bytes]:
+    """Write psi.npy, and the module that holds it back; the fields that a server should hold of it."""
+    rng = np.random.default_rng(11)
+    psi = rng.standard_normal((CHUNKS, 1, CHUNK_POINTS)) + 1j * rng.standard_normal((CHUNKS, 1, CHUNK_POINTS))
+    np.save(directory / "psi.npy", psi)
+    (directory / "held.py").write_text(HELD)
+    data = psi.tobytes()
+    return {b"x%d_y0_z%d_t0" % divmod(i, CHUNK_POINTS): data[16 * i : 16 * i + 16] for i in range(POINTS)}
 
 
 def new_place(factory: pytest.TempPathFactory) -> Iterator[Place]:
     """For a fixture: a place with a server of its own, which ends with it."""
     directory = factory.mktemp("ingests")
-    rng = np.random.default_rng(11)
-    psi = rng.standard_normal((CHUNKS, 1, CHUNK_POINTS)) + 1j * rng.standard_normal((CHUNKS, 1, CHUNK_POINTS))
-    np.save(directory / "psi.npy", psi)
-    data = psi.tobytes()
-    fields = {b"x%d_y0_z%d_t0" % divmod(i, CHUNK_POINTS): data[16 * i : 16 * i + 16] for i in range(POINTS)}
+    fields = lay_out(directory)
     for server in new_server("valkey", maxmemory="1gb"):
         yield Place(shell=Shell.at(directory, QWF_URL=server.url), server=server, fields=fields)

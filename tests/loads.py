@@ -14,14 +14,17 @@ from typing import Any
 
 import anyio
 import numpy as np
-from conftest import Server
+import pytest
+from conftest import PATIENCE, Server
 from numpy.typing import NDArray
 
 import qwf_async
-from qwf_async.engine.events import Event, GateMoved, Hook, Noted, Progress
+from qwf_async.engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried
 from qwf_async.errors import QwfError
 from qwf_async.grid import Box, Grid, Order
+from qwf_async.server.memory import MemorySample
 from qwf_async.source import Source
+from qwf_async.store import Store
 
 Contents = dict[bytes, Any]
 
@@ -129,6 +132,16 @@ class Watched:
         self.source.close()
 
 
+def held(source: Source, time: int, go_on: threading.Event) -> Watched:
+    """The source; before it gives the times from `time` on it waits until it may go on."""
+
+    def wait(box: Box) -> None:
+        if box.start[0] >= time:
+            assert go_on.wait(PATIENCE)
+
+    return Watched(source=source, before=wait)
+
+
 @dataclass(slots=True, kw_only=True)
 class Events:
     """A hook that keeps what it was told."""
@@ -161,6 +174,43 @@ def when_stored(points: int, do: Callable[[], object]) -> Hook:
             waiting.pop()()
 
     return hook
+
+
+def refused_between_samples(monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """After its first look at the server's memory the watchdog looks again only when a writer was refused.
+
+    The hook that tells it so is to be given to the ingest.
+    """
+    look = Store.memory
+    sampled, refused = anyio.Event(), anyio.Event()
+
+    async def look_later(self: Store) -> MemorySample:
+        if sampled.is_set():
+            await refused.wait()
+        return await look(self)
+
+    def hook(event: Event) -> None:
+        if isinstance(event, MemorySampled):
+            sampled.set()
+        if isinstance(event, Retried):
+            refused.set()
+
+    monkeypatch.setattr(Store, "memory", look_later)
+    return hook
+
+
+def claim_is_over(server: Server) -> bool:
+    """Whether the claim of the owner of the load of `psi` has run out by the server's clock."""
+    seconds, micros = ask(server, "TIME")
+    deadline = int(ask(server, "HGET", "qwf:{psi}:load", "owner_deadline"))
+    return int(seconds) * 1000 + int(micros) // 1000 > deadline
+
+
+async def claim_over(server: Server) -> None:
+    """Return when the claim on the load of `psi` has run out, of an owner that lives and could not give it up."""
+    with anyio.fail_after(PATIENCE):
+        while not claim_is_over(server):  # noqa: ASYNC110 # the server's clock tells nobody
+            await anyio.sleep(0.01)
 
 
 class Enough(Exception):

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import redis
+from conftest import PATIENCE
 from loads import plain_fields, wave
 from numpy.typing import NDArray
 from relay import Relay
@@ -127,7 +128,7 @@ def strays(client: redis.Redis, cases: Collection[Case]) -> list[str]:
     found = {key.decode() for key in client.scan_iter(count=1000)}
     names: list[Any] = client.hkeys("qwf:names")
     index = {name.decode() for name in names}
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while (clients := client.info("clients")["connected_clients"] - 1) and time.monotonic() < end:
         time.sleep(0.02)  # the server sees a closed connection a moment later
     found_besides = [f"key {key}" for key in found ^ wanted]

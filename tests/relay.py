@@ -17,25 +17,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from conftest import Server
+from conftest import PATIENCE, Server, free_port
 
 READ_BYTES: Final = 64 * 1024
 UNDER_WAY: Final = 256
 """Pieces that may be on their way in one direction of one connection: what a slow line holds."""
-
-STEERING: Final = 10.0
-"""Seconds within which the relay's thread must have done what it was told."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Flow:
     """One direction, over all connections: bytes and pieces passed on, and after how many more the next cut comes.
 
-    A piece is what was there to be read at a time: a reply, or a few.
+    A piece is what was there to be read at a time: a reply, or a few. `writes` counts the slices of them.
     """
 
     passed: int = 0
     pieces: int = 0
+    writes: int = 0
     gaps: Iterator[int] = field(default_factory=lambda: iter(()))
     left: int | None = None
     in_pieces: bool = False
@@ -84,14 +82,14 @@ class Relay:
     `accepted` counts connections, `cuts` those that were cut.
     """
 
-    def __init__(self, target: Path, directory: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, target: Path, directory: Path, port: int, loop: asyncio.AbstractEventLoop) -> None:
         self.requests = Flow()
         self.replies = Flow()
         self.accepted = 0
         self.cuts = 0
         self._target = target
         self._path = directory / "r"
-        self._port = 0
+        self._port = port
         self._loop = loop
         self._links: set[Link] = set()
         self._listeners: list[asyncio.Server] = []
@@ -188,7 +186,7 @@ class Relay:
         self._steer(change)
 
     def _steer(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        asyncio.run_coroutine_threadsafe(change(), self._loop).result(STEERING)
+        asyncio.run_coroutine_threadsafe(change(), self._loop).result(PATIENCE)
 
     async def _normal_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -203,7 +201,6 @@ class Relay:
         if not self._listeners:
             unix = await asyncio.start_unix_server(self._serve, self._path)
             tcp = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-            self._port = tcp.sockets[0].getsockname()[1]
             self._listeners = [unix, tcp]
 
     async def _refuse(self) -> None:
@@ -300,6 +297,7 @@ class Relay:
             with suppress(ConnectionError):
                 for start in range(0, len(data), size):
                     writer.write(data[start : start + size])
+                    flow.writes += 1
                     await writer.drain()
                     await asyncio.sleep(0)
             if cut:
@@ -314,8 +312,8 @@ def relaying(server: Server) -> Iterator[Relay]:
     thread = threading.Thread(target=loop.run_forever, name="relay")
     thread.start()
     # Not under tmp_path: the path of a socket may have only about 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="qwf-") as directory:
-        relay = Relay(server.socket, Path(directory), loop)
+    with tempfile.TemporaryDirectory(prefix="qwf-") as directory, free_port() as port:
+        relay = Relay(server.socket, Path(directory), port, loop)
         try:
             relay.normal()
             yield relay

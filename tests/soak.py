@@ -26,7 +26,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 from command import Outcome, Shell
-from conftest import Server
+from conftest import PATIENCE, Server
 from oracle import Case, compared, journalled, remove, strays
 from relay import Relay, relaying
 from tally import Tally
@@ -231,7 +231,9 @@ class Soak:
             self.tally.ended(attempt, outcome.status)
             # CPython prints, and forgets, a Ctrl-C that comes within a callback of its own, as while it imports.
             ignored = struck and number == signal.SIGINT and "Exception ignored in" in outcome.err
-            if outcome.status not in allowed or ("Traceback" in outcome.err and not ignored):
+            never_began = struck and number == signal.SIGINT and outcome.never_began
+            failed = outcome.status not in allowed or ("Traceback" in outcome.err and not ignored)
+            if failed and not never_began:
                 self.tally.problem(case, f"exit {outcome.status}: {outcome.err}")
             reports = _reports(outcome.out) if outcome.status == 0 else []
             if found := _STATED.search(outcome.err):
@@ -366,7 +368,7 @@ def soak(
             server=server, relay=relay, shell=shell, spool_dir=spool_dir, weather=weather, tally=tally
         ).run
         anyio.run(run, tasks, processes, backend_options=backend)
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while (left := set(_threads_and_files()) - before) and time.monotonic() < end:
         time.sleep(0.02)  # threads of a loop that has ended, ending themselves
     tally.leaked += sorted(left)

@@ -12,7 +12,7 @@ import anyio
 import numpy as np
 import pytest
 import redis
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, new_server
 from loads import Enough, Events, ask, enough, wave, when_stored
 from typer.testing import CliRunner
 
@@ -125,7 +125,7 @@ async def watched(store: qwf_async.Store) -> None:
         if isinstance(event, ServerSampled):
             raise Seen
 
-    with anyio.fail_after(10), pytest.raises(Seen):
+    with anyio.fail_after(PATIENCE), pytest.raises(Seen):
         await serve(store, hook=hook)
 
 

@@ -24,7 +24,7 @@ from qwf_async.errors import InvalidInput, QwfError, UsageError
 from qwf_async.grid import Box, Grid, Order
 from qwf_async.source import Source
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks", "time_to_settle")]
 
 
 def with_value(value: complex) -> Source:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
-from conftest import Server
+from conftest import PATIENCE, Server
 from loads import (
     Events,
     Watched,
     ask,
     check_alone,
     check_points,
+    claim_is_over,
     in_a_thread,
     ingested,
     published,
@@ -23,6 +23,7 @@ from loads import (
     wave,
     when_stored,
 )
+from waiting import until, wait_until
 
 import qwf_async
 from qwf_async import sources
@@ -39,7 +40,7 @@ from qwf_async.server.address import Address
 from qwf_async.server.pool import Pool
 from qwf_async.wire.batch import Batch
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks", "time_to_settle")]
 
 PSI = wave(12, 10, 10, 10)
 
@@ -62,16 +63,15 @@ async def test_a_load_that_was_taken_over_meanwhile_is_not_published(server: Ser
 
     def halt(box: Box) -> None:
         holding.set()
-        assert halted.wait(20)
+        assert halted.wait(PATIENCE)
 
     def sleep_and_be_robbed() -> None:
         """This process does not answer until its claim is over and the rival has the load."""
-        while not over(server):
-            time.sleep(0.02)
+        wait_until(lambda: claim_is_over(server))
         if rival == "is still loading":
             threads.append(threading.Thread(target=anyio.run, args=(take_over,)))
             threads[0].start()
-            assert holding.wait(20)
+            assert holding.wait(PATIENCE)
         else:
             in_a_thread(take_over)
 
@@ -92,13 +92,6 @@ async def test_a_load_that_was_taken_over_meanwhile_is_not_published(server: Ser
         await anyio.to_thread.run_sync(thread.join)
     check_points(server, other.psi)
     check_alone(server)
-
-
-def over(server: Server) -> bool:
-    """Whether the owner's claim on `psi` has run out by the server's clock."""
-    seconds, micros = ask(server, "TIME")
-    deadline = int(ask(server, "HGET", "qwf:{psi}:load", "owner_deadline"))
-    return int(seconds) * 1000 + int(micros) // 1000 > deadline
 
 
 async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
@@ -124,8 +117,7 @@ async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
 
 async def test_an_ingest_that_slept_past_its_claim_goes_on_if_nobody_took_it(server: Server) -> None:
     def sleep() -> None:
-        while not over(server):
-            time.sleep(0.02)
+        wait_until(lambda: claim_is_over(server))
 
     await ingested(
         server, sources.array(PSI), settings={"ownership_ttl": 1.0}, hooks=(when_stored(12_000, sleep),)
@@ -134,17 +126,17 @@ async def test_an_ingest_that_slept_past_its_claim_goes_on_if_nobody_took_it(ser
 
 
 async def test_the_claim_is_kept_while_verifying(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    claims: list[bool] = []
+    def deadline() -> int:
+        return int(ask(server, "HGET", "qwf:{psi}:load", "owner_deadline"))
 
     async def verify_slowly(*args: Any, **options: Any) -> list[int]:
-        first = ask(server, "HGET", "qwf:{psi}:load", "owner_deadline")
-        with anyio.fail_after(10):
-            while ask(server, "HGET", "qwf:{psi}:load", "owner_deadline") == first:  # noqa: ASYNC110 # the server sets no event
-                await anyio.sleep(0.02)
-        claims.append(over(server))
+        first = deadline()
+        await until(lambda: deadline() != first)
+        renewed.append(deadline() - first)
         return await differing_chunks(*args, **options)
 
+    renewed: list[int] = []
     monkeypatch.setattr("qwf_async.engine.job.differing_chunks", verify_slowly)
     await ingested(server, sources.array(PSI), settings={"ownership_ttl": 1.0}, verify=True)
-    assert claims == [False]
+    assert renewed[0] > 0
     check_points(server, PSI)

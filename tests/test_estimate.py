@@ -1,16 +1,19 @@
-"""Estimates against what an ingest then takes on the same server, and what they leave behind."""
+"""Estimates against what an ingest then takes on the same server, and what they leave behind.
+
+What is estimated does not depend on the event loop: it runs on one.
+"""
 
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 import redis
-from conftest import Server
+from conftest import PATIENCE, Server
 from loads import contents, wave
 from typer.testing import CliRunner
+from waiting import wait_until
 
 import qwf_async
 from qwf_async import sources
@@ -19,33 +22,38 @@ from qwf_async.engine import estimate as module
 from qwf_async.engine.estimate import estimate
 from qwf_async.engine.sink import ServerSink
 from qwf_async.errors import OutOfMemory
+from qwf_async.grid import Box, Shape4
 from qwf_async.wire.batch import Batch
 
 pytestmark = pytest.mark.anyio
 
-WAYS = [("flat", "c16", 0.2), ("flat", "text10", 0.2), ("packed", "c16", 0.1), ("packed", "c8", 0.1),
+WAYS = [("flat", "c16", 0.05), ("flat", "text10", 0.05), ("packed", "c16", 0.1), ("packed", "c8", 0.1),
         ("tile", "c16", 0.1), ("tile", "c8", 0.1)]  # fmt: skip
 
 
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
 def used_memory(client: redis.Redis) -> int:
-    return int(client.info("memory")["used_memory"])
+    """Bytes, without the buffers of clients, which come and go."""
+    told = client.info("memory")
+    return int(told["used_memory"]) - int(told["mem_clients_normal"])
 
 
 def empty(client: redis.Redis) -> int:
     """Empty the server, and the memory that it then uses."""
     client.flushall()
-    end = time.monotonic() + 10
-    while client.info("memory")["lazyfree_pending_objects"]:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: not client.info("memory")["lazyfree_pending_objects"])
     return used_memory(client)
 
 
 async def test_an_ingest_takes_what_was_estimated(
     each_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SAMPLE_POINTS", 60_000)
-    psi = sources.array(wave(1, 96, 70, 80))
+    monkeypatch.setattr(module, "SAMPLE_POINTS", 20_000)
+    psi = sources.array(wave(1, 48, 60, 70))
     async with qwf_async.connect(each_server.url) as store:
         found = {(one.layout, one.codec): one for one in await estimate(psi, store)}
         assert len(found) == 7
@@ -67,6 +75,7 @@ async def test_a_sample_is_removed_after_an_error_and_found_by_clean_after_a_cra
     server: Server, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
     monkeypatch.setattr(module, "LAYOUTS", (layout,))
+    monkeypatch.setattr(module, "TIDY_TIME", PATIENCE)
     samples: list[dict[bytes, bytes | None]] = []
 
     async def fail_in_the_middle(self: object, batch: Batch) -> None:
@@ -90,11 +99,12 @@ async def test_a_sample_is_removed_after_an_error_and_found_by_clean_after_a_cra
         assert contents(server) == {}
 
 
-async def test_it_says_whether_it_fits(own_server: Server) -> None:
+async def test_it_says_whether_it_fits(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SAMPLE_POINTS", 30_000)
     psi = sources.array(wave(1, 64, 64, 64))
     async with qwf_async.connect(own_server.url) as store:
         with own_server.plain as client:
-            client.config_set("maxmemory", used_memory(client) + 15_000_000)
+            client.config_set("maxmemory", used_memory(client) + 1_500_000)
             client.config_set("maxmemory-policy", "noeviction")
         with pytest.raises(OutOfMemory):
             await estimate(psi, store)
@@ -108,6 +118,26 @@ async def test_it_says_whether_it_fits(own_server: Server) -> None:
         assert fits["tile", "c16"]
         assert fits["packed", "c8"]
         assert fits["flat", "c16"] is False
+
+
+@pytest.mark.parametrize(("shape", "frames"), [((50, 16, 16, 16), 8), ((50, 32, 32, 32), 2)])
+async def test_only_the_first_frames_are_read(
+    server: Server, monkeypatch: pytest.MonkeyPatch, shape: Shape4, frames: int
+) -> None:
+    """The later ones of a time evolution would have to be computed, each from the one before it."""
+    monkeypatch.setattr(module, "SAMPLE_POINTS", 20_000)
+    psi = sources.array(wave(*shape))
+    read: Any = type(psi).read
+    last = []
+
+    def noted(self: object, box: Box) -> Any:
+        last.append(box.stop[0])
+        return read(self, box)
+
+    monkeypatch.setattr(type(psi), "read", noted)
+    async with qwf_async.connect(server.url) as store:
+        await estimate(psi, store)
+    assert max(last) == frames
 
 
 def test_the_command_prints_a_line_or_an_object_a_way(server: Server) -> None:

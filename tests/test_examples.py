@@ -7,12 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from command import ROOT, Shell
 from conftest import new_server
 
 HEADING = "## Worked examples"
 
 
+@pytest.mark.timeout(
+    300
+)  # a dozen commands, among them a film of 200 frames: 13 s of a core, more where it is shared
 def test_the_worked_examples_of_the_readme_run_as_they_stand(tmp_path: Path) -> None:
     section = (ROOT / "README.md").read_text("utf-8").partition(f"\n{HEADING}\n")[2].partition("\n## ")[0]
     blocks = [block.partition("```")[0] for block in section.split("```sh\n")[1:]]

@@ -6,15 +6,16 @@ import os
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, free_port, new_server
 from redis._parsers.base import BaseParser
+from waiting import wait_until
 
 from qwf_async.errors import InvalidInput, OutOfMemory, QwfError, Refused, ServerUnavailable
 from qwf_async.server.address import Address
@@ -22,6 +23,7 @@ from qwf_async.server.failure import (
     _REPLIES,
     _WORDS,
     ConnectionLost,
+    KeyExists,
     ServerBusy,
     ServerCrowded,
     WrongType,
@@ -42,16 +44,9 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     yield from new_server(request.param)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 async def failure(server: Server, *command: str, url: str | None = None) -> QwfError:
     """The error that a command meets, without a second try."""
-    pool = Pool(Address.parse(url or server.url), connect_timeout=10, answer_timeout=10)
+    pool = Pool(Address.parse(url or server.url), connect_timeout=PATIENCE, answer_timeout=PATIENCE)
     try:
         with pytest.raises(QwfError) as raised:
             await pool.call_once(*command, doing="testing")
@@ -72,6 +67,12 @@ def wrong_type(server: Server) -> tuple[str, ...]:
     with server.plain as client:
         client.set("k", "v")
     return "HSET", "k", "f", "v"
+
+
+def taken(server: Server) -> tuple[str, ...]:
+    with server.plain as client:
+        client.set("k", "v")
+    return "RESTORE", "k", "0", "no payload"
 
 
 def not_permitted(server: Server) -> tuple[str, ...]:
@@ -116,10 +117,12 @@ def password_wanted(server: Server) -> tuple[str, ...]:
 
 def loading(server: Server) -> tuple[str, ...]:
     with server.plain as client:
-        client.mset({f"key {i}": i for i in range(2000)})
+        client.config_set("rdbcompression", "no")
+        client.mset({f"key {i}": "x" * 1000 for i in range(400)})
         client.save()
     server.kill()
-    server.options |= {"key-load-delay": "500", "loading-process-events-interval-bytes": "1024"}
+    # It would take 20 s, and answers after each key.
+    server.options |= {"key-load-delay": "50000", "loading-process-events-interval-bytes": "1024"}
     server.start()
     return "GET", "k"
 
@@ -127,6 +130,7 @@ def loading(server: Server) -> tuple[str, ...]:
 ROWS: dict[str, tuple[Callable[[Server], tuple[str, ...]], type[QwfError], str]] = {
     "OOM": (full, OutOfMemory, "out of memory"),
     "WRONGTYPE": (wrong_type, WrongType, "a key of another type is in the way"),
+    "BUSYKEY": (taken, KeyExists, "a key of this name already"),
     "NOPERM": (not_permitted, Refused, "lacks a permission: .*hset"),
     "READONLY": (replica, ServerUnavailable, "a read-only replica"),
     "MASTERDOWN": (replica_without_its_primary, ServerUnavailable, "primary of this replica is down"),
@@ -163,8 +167,10 @@ async def test_a_server_in_a_long_script_is_busy(any_server: Server) -> None:
     try:
         with any_server.plain as client:
             wait_until(lambda: _is_busy(client))
-            error = await failure(any_server, "GET", "k")
-            client.script_kill()
+            try:
+                error = await failure(any_server, "GET", "k")
+            finally:
+                client.script_kill()
     finally:
         running.join()
     assert type(error) is ServerBusy
@@ -218,21 +224,12 @@ async def test_a_server_with_no_room_for_another_client_is_tried_again(any_serve
             await pool._new().call("PING")
 
 
-@contextmanager
-def free_ports() -> Iterator[tuple[str, str]]:
-    with socket.socket() as first, socket.socket() as second:
-        for each in (first, second):
-            each.bind(("127.0.0.1", 0))
-        yield str(first.getsockname()[1]), str(second.getsockname()[1])
-
-
 @pytest.mark.anyio
 async def test_a_cluster_without_slots_is_down() -> None:
-    with free_ports() as (port, bus):
-        pass
-    options = {"port": port, "cluster-port": bus, "cluster-enabled": "yes"}
-    with contextmanager(new_server)("valkey", **options) as node:
-        error = await failure(node, "GET", "k")
+    with free_port() as port, free_port() as bus:
+        options = {"port": str(port), "cluster-port": str(bus), "cluster-enabled": "yes"}
+        with contextmanager(new_server)("valkey", **options) as node:
+            error = await failure(node, "GET", "k")
     assert type(error) is ServerUnavailable
     assert "the cluster is down" in str(error)
 
@@ -300,11 +297,9 @@ def own_address() -> str | None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("software", ["valkey", "redis"])
 async def test_a_server_in_protected_mode_is_final(software: str) -> None:
-    with free_ports() as (port, _):
-        pass
     host = own_address() or "127.0.0.1"
-    options = {"port": port, "bind": "*", "protected-mode": "yes"}
-    with contextmanager(new_server)(software, **options) as server:
+    options = {"bind": "*", "protected-mode": "yes"}
+    with free_port() as port, contextmanager(new_server)(software, **options, port=str(port)) as server:
         if host == "127.0.0.1":
             said = "DENIED Running in protected mode because protected mode is enabled"
             error = translate(parse_error(said), where=server.url)
@@ -325,25 +320,35 @@ async def test_a_script_that_cannot_be_killed_and_commands_out_of_place_are_refu
 
 
 @pytest.mark.anyio
-async def test_why_a_connection_cannot_be_made_is_said_in_plain_words(tmp_path: Path) -> None:
-    with free_ports() as (port, _):
-        pass
+async def test_why_a_connection_cannot_be_made_is_said_in_plain_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(tmp_path / "stale"))
     (tmp_path / "file").write_text("")
-    cases = {
-        f"redis://127.0.0.1:{port}": "connection refused, nothing listens there",
-        f"redis://localhost:{port}": "connection refused, nothing listens there",
-        f"unix://{tmp_path}/stale": "connection refused, nothing listens there",
-        f"unix://{tmp_path}/none": "there is no such socket file",
-        f"unix://{tmp_path}/file/none": "there is no such socket file",
-        "redis://no-such-host.invalid:6379": "the host name does not resolve",
-    }
-    for url, words in cases.items():
-        pool = Pool(Address.parse(url))
-        with pytest.raises(ServerUnavailable) as raised:
-            await pool.call_once("PING", doing="testing")
-        assert str(raised.value) == f"{url}: {words}"
+    resolve = socket.getaddrinfo
+
+    def know_all_but_one(host: Any, *arguments: Any, **options: Any) -> Any:
+        """A name server that is far away, or away, is not to be waited for here."""
+        if host == "no-such-host.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", know_all_but_one)
+    with free_port() as port:
+        cases = {
+            f"redis://127.0.0.1:{port}": "connection refused, nothing listens there",
+            f"redis://localhost:{port}": "connection refused, nothing listens there",
+            f"unix://{tmp_path}/stale": "connection refused, nothing listens there",
+            f"unix://{tmp_path}/none": "there is no such socket file",
+            f"unix://{tmp_path}/file/none": "there is no such socket file",
+            "redis://no-such-host.invalid:6379": "the host name does not resolve",
+        }
+        for url, words in cases.items():
+            pool = Pool(Address.parse(url))
+            with pytest.raises(ServerUnavailable) as raised:
+                await pool.call_once("PING", doing="testing")
+            assert str(raised.value) == f"{url}: {words}"
 
 
 @pytest.mark.parametrize("number", _WORDS)

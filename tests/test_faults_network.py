@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -22,9 +23,9 @@ import anyio.lowlevel
 import anyio.to_thread
 import numpy as np
 import pytest
-from conftest import Server
-from ingests import PACED, Place, new_place
-from loads import Watched, ask, check_alone, check_points, contents, ingested, wave, when_stored
+from conftest import PATIENCE, Server
+from ingests import CHUNKS, Place, new_place
+from loads import Watched, ask, check_alone, check_points, claim_over, contents, ingested, wave, when_stored
 from relay import Relay, relaying
 
 import qwf_async
@@ -43,6 +44,7 @@ ONE_LOOP = pytest.mark.parametrize(
 
 PLACES = 10
 CANCELLATIONS = 1000
+KILLS = 20
 PSI = wave(4, 10, 10, 10)
 
 
@@ -70,9 +72,9 @@ def clients(server: Server) -> int:
         return int(client.info("clients")["connected_clients"]) - 1
 
 
-async def check_no_client_left(server: Server) -> None:
-    with anyio.fail_after(5):
-        while clients(server):  # noqa: ASYNC110 # the server sees a closed connection a moment later
+async def check_no_client_left(server: Server, *, but: int = 0) -> None:
+    with anyio.fail_after(PATIENCE):
+        while clients(server) > but:  # noqa: ASYNC110 # the server sees a closed connection a moment later
             await anyio.sleep(0.01)
 
 
@@ -81,9 +83,11 @@ def test_the_relay_does_what_it_is_told(server: Server, relay: Relay, chance: ra
 
     def open_one(*, over_tcp: bool = True) -> socket.socket:
         if over_tcp:
-            return socket.create_connection(("127.0.0.1", int(relay.tcp_url.rpartition(":")[2])), timeout=5)
+            return socket.create_connection(
+                ("127.0.0.1", int(relay.tcp_url.rpartition(":")[2])), timeout=PATIENCE
+            )
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         try:
             client.connect(relay.url.removeprefix("unix://"))
         except OSError:
@@ -125,18 +129,16 @@ def test_the_relay_does_what_it_is_told(server: Server, relay: Relay, chance: ra
                 client.recv(100)
     with open_one() as client:
         relay.slice(1)
+        writes = relay.replies.writes
         client.sendall(ping * 100)
-        pieces = [client.recv(len(pong))]
-        while sum(map(len, pieces)) < 100 * len(pong):
-            pieces.append(client.recv(len(pong)))
-        assert b"".join(pieces) == pong * 100
-        assert len(pieces) > 100
+        assert b"".join(client.recv(1) for _ in range(100 * len(pong))) == pong * 100
+        assert relay.replies.writes >= writes + 100 * len(pong) - 1  # the last is counted when it has gone
         relay.normal()
         relay.delay(0.1, jitter=0.05, chance=chance)
         begun = time.monotonic()
         client.sendall(ping)
         assert client.recv(100) == pong
-        assert 0.1 <= time.monotonic() - begun < 5
+        assert time.monotonic() - begun >= 0.1
         relay.refuse()
         with pytest.raises(ConnectionRefusedError):
             open_one()
@@ -154,11 +156,16 @@ def test_a_command_whose_connections_are_cut_all_the_time_stores_all(
     place: Place, chance: random.Random
 ) -> None:
     with relaying(place.server) as relay:
-        shell = place.shell.having(QWF_URL=relay.tcp_url)
-        with shell.begin("ingest", "psi.npy", "--name", "cut", *PACED) as begun:
-            place.wait_for_load("cut", 1)
-            relay.cut_requests(chance.randrange(3_000_000) for _ in itertools.count())
+        here = replace(place, shell=place.shell.having(QWF_URL=relay.tcp_url))
+        with here.begin_held("cut", 1) as begun:
+            here.wait_for_load("cut", 1)
+            # What is still to be sent has 6.5 million bytes.
+            soon = (chance.randrange(1_000_000) for _ in range(3))
+            relay.cut_requests(
+                itertools.chain(soon, (chance.randrange(3_000_000) for _ in itertools.count()))
+            )
             relay.cut_replies(chance.randrange(30_000) for _ in itertools.count())
+            here.let("cut", CHUNKS)
             outcome = begun.end()
         assert outcome.status == 0, outcome.err
         assert relay.cuts > 2
@@ -169,7 +176,7 @@ def test_a_command_whose_connections_are_cut_all_the_time_stores_all(
 async def test_an_ingest_that_any_one_reply_is_lost_of_is_whole(server: Server, relay: Relay) -> None:
     """What the reply was to has been applied then, and is sent again; each reply of an ingest is lost in turn."""
     psi = PSI[:2]
-    async with qwf_async.connect(relay.url) as store:
+    async with qwf_async.connect(relay.url, settings=Settings(sample_interval=60)) as store:
         before = relay.replies.pieces
         await qwf_async.ingest(sources.array(psi), store, "psi")
         pieces = relay.replies.pieces - before
@@ -179,7 +186,7 @@ async def test_an_ingest_that_any_one_reply_is_lost_of_is_whole(server: Server, 
             await qwf_async.ingest(sources.array(psi), store, "psi", overwrite=True)
             check_points(server, psi)
             check_alone(server)
-    assert relay.cuts > 20
+    assert relay.cuts > pieces - 5 > 10  # the last replies of a run that was a little shorter cannot be lost
     await check_no_client_left(server)
 
 
@@ -201,7 +208,8 @@ async def ingest_cut_at_any_byte(
     flow = {"replies": relay.replies, "requests": relay.requests}[direction]
     arm = {"replies": relay.cut_replies, "requests": relay.cut_requests}[direction]
     tasks = asyncio.all_tasks()
-    async with qwf_async.connect(url) as store:
+    # The watchdog looks once: on a slow machine it would look oftener, and one run be longer than another.
+    async with qwf_async.connect(url, settings=Settings(sample_interval=60)) as store:
         passed = flow.passed
         await qwf_async.ingest(sources.array(PSI), store, "psi")
         length = flow.passed - passed
@@ -251,7 +259,7 @@ async def test_a_connection_lost_in_its_first_reply_is_opened_again(server: Serv
 
 async def test_bytes_that_come_one_at_a_time_are_the_same_bytes(server: Server, relay: Relay) -> None:
     psi = wave(1, 6, 6, 8)
-    async with qwf_async.connect(relay.tcp_url) as store:
+    async with qwf_async.connect(relay.tcp_url, settings=Settings(socket_timeout=PATIENCE)) as store:
         for layout in ("flat", "packed", "tile"):
             one_by_one = when_stored(0, lambda: relay.slice(1))
             await qwf_async.ingest(sources.array(psi), store, layout, layout=layout, hooks=(one_by_one,))
@@ -274,7 +282,7 @@ def data_of(server: Server, name: str) -> dict[bytes, Any]:
 async def test_latency_is_hidden_by_several_writers_and_little_data_is_held_meanwhile(
     server: Server, relay: Relay, chance: random.Random
 ) -> None:
-    psi = wave(15, 10, 10, 10)
+    psi = wave(10, 10, 10, 10)
     taken = most = stored = 0
 
     def take(box: Box) -> None:
@@ -287,17 +295,15 @@ async def test_latency_is_hidden_by_several_writers_and_little_data_is_held_mean
             most = max(most, taken - stored)
             stored = event.points // 1000
 
-    slow = when_stored(0, lambda: relay.delay(0.25, jitter=0.125, chance=chance))
+    slow = when_stored(0, lambda: relay.delay(0.4, jitter=0.1, chance=chance))
     fast = when_stored(psi.size, relay.normal)
-    begun = time.monotonic()
     async with qwf_async.connect(relay.url, settings=Settings(writers=5, stream_bytes=65_536)) as store:
         await qwf_async.ingest(
             Watched(source=sources.array(psi), before=take), store, "psi", hooks=(watch, slow, fast)
         )
-    # One at a time they would take a second each. Held are those with the writers, two that
-    # wait (of 40 kB each), and the one that is being made.
-    assert time.monotonic() - begun < 10  # 5 s, and a slow machine
-    assert most <= 5 + 2 + 2
+    # Held are those with the writers, two that wait (of 40 kB each), and two that are being made.
+    # With each writer waiting for the one before there would be one with the writers.
+    assert 5 < most <= 5 + 2 + 2
     check_points(server, psi)
     check_alone(server)
 
@@ -305,22 +311,19 @@ async def test_latency_is_hidden_by_several_writers_and_little_data_is_held_mean
 async def test_half_open_connections_are_noticed_within_the_socket_timeout(
     server: Server, relay: Relay
 ) -> None:
+    """No other time limit could end the wait for them: they stay half-open, and the deadline is an hour."""
     assert max(Settings().socket_timeout, Settings().socket_connect_timeout) <= 5
-    settings = Settings(socket_timeout=0.5, socket_connect_timeout=0.5)
-    lost: list[float] = []
+    settings = Settings(socket_timeout=0.5, socket_connect_timeout=0.5, deadline=3600)
 
     def lose() -> None:
         relay.discard()
         relay.normal(after=0.02)  # for new connections
-        lost.append(time.monotonic())
 
     async with qwf_async.connect(relay.tcp_url, settings=settings) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", hooks=(when_stored(2000, lose),))
-        assert time.monotonic() - lost[0] < 2 * 0.5 + 2  # in a handshake, too; and a slow machine
         psi = await store.open("psi")
         lose()
         assert await psi.point(1, 2, 3, 0) == PSI[0, 1, 2, 3]  # over a connection that lay idle
-        assert time.monotonic() - lost[1] < 2 * 0.5 + 2
     check_points(server, PSI)
     check_alone(server)
     await check_no_client_left(server)
@@ -328,23 +331,17 @@ async def test_half_open_connections_are_noticed_within_the_socket_timeout(
 
 @ONE_LOOP
 async def test_a_server_that_swallows_all_is_given_up_in_time(server: Server, relay: Relay) -> None:
-    lost: list[float] = []
-
-    def lose() -> None:
-        relay.discard()
-        lost.append(time.monotonic())
-
+    """It swallows all until then: nothing but the deadline ends this."""
     settings = Settings(socket_timeout=0.3, socket_connect_timeout=0.3, deadline=1.0, ownership_ttl=1.0)
     async with qwf_async.connect(relay.tcp_url, settings=settings) as store:
         with pytest.raises(QwfError) as raised:
-            await qwf_async.ingest(sources.array(PSI), store, "psi", hooks=(when_stored(2000, lose),))
-        assert (
-            time.monotonic() - lost[0] < 1.0 + 2.0 + 2.0
-        )  # the deadline, the time to settle, a slow machine
+            await qwf_async.ingest(
+                sources.array(PSI), store, "psi", hooks=(when_stored(2000, relay.discard),)
+            )
     assert raised.value.exit_code in (3, 6)
     assert "resume" in str(raised.value)
     relay.normal()
-    await anyio.sleep(max(0.0, lost[0] + 1.0 - time.monotonic()))  # the claim that it could not give up
+    await claim_over(server)
     await ingested(server, sources.array(PSI), resume=True)
     check_points(server, PSI)
 
@@ -375,7 +372,7 @@ async def test_connections_killed_all_the_time_are_no_error_to_readers_and_chang
     async def kill() -> None:
         nonlocal kills
         with each_server.plain as client:
-            while True:
+            while kills < KILLS:
                 own = client.client_id()
                 others = [one["id"] for one in client.client_list() if int(one["id"]) != own]
                 if others:
@@ -401,17 +398,15 @@ async def test_connections_killed_all_the_time_are_no_error_to_readers_and_chang
                 await psi.update(x, y, z, t, value=complex(PSI[t, x, y, z]))
 
     async def work(psi: Wavefunction, t: int) -> None:
-        while kills < 20:
+        while kills < KILLS:
             await use(psi, t)
 
     async with qwf_async.connect(each_server.url) as store:
         psi = await store.open("psi")
-        async with anyio.create_task_group() as killer:
-            killer.start_soon(kill)
-            async with anyio.create_task_group() as workers:
-                for t in range(len(PSI)):  # each has a frame of its own
-                    workers.start_soon(work, psi, t)
-            killer.cancel_scope.cancel()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(kill)
+            for t in range(len(PSI)):  # each has a frame of its own
+                tasks.start_soon(work, psi, t)
     check_points(each_server, PSI)
     await check_no_client_left(each_server)
 
@@ -485,7 +480,7 @@ async def test_a_thousand_random_cancellations_give_no_wrong_reply_and_leak_noth
         async with anyio.create_task_group() as tasks:
             for x in range(8):  # each changes a plane of its own
                 tasks.start_soon(work, psi, x)
-        assert clients(server) <= 5
+        await check_no_client_left(server, but=5)
         assert asyncio.all_tasks() == before
         await psi.update_region((), numbers + 1j * tried)
         assert np.array_equal(await psi.read[:], numbers + 1j * tried)
@@ -506,16 +501,20 @@ async def test_a_clock_that_jumps_moves_no_deadline(
     def vanish() -> None:
         relay.refuse()
         relay.cut()
-        if not away:
-            relay.normal(after=0.4)
         away.append(time.monotonic())
 
+    def vanish_for_a_while() -> None:
+        vanish()
+        relay.normal(after=0.4)
+
+    async with qwf_async.connect(relay.url) as store:
+        hooks = (when_stored(2000, vanish_for_a_while),)
+        await qwf_async.ingest(sources.array(PSI), store, "psi", hooks=hooks)
+    check_points(server, PSI)
     settings = Settings(deadline=1.5, ownership_ttl=1.0)
     async with qwf_async.connect(relay.url, settings=settings) as store:
-        await qwf_async.ingest(sources.array(PSI), store, "psi", hooks=(when_stored(2000, vanish),))
-        check_points(server, PSI)
-        with pytest.raises(QwfError) as raised:
+        with pytest.raises(QwfError) as raised:  # it is away until then: nothing but the deadline ends this
             await qwf_async.ingest(sources.array(PSI), store, "other", hooks=(when_stored(2000, vanish),))
     assert raised.value.exit_code in (3, 6)
-    assert 0.5 < time.monotonic() - away[1] < 1.5 + 2.0 + 2.0
+    assert time.monotonic() - away[1] > 0.5
     assert not ask(server, "EXISTS", "qwf:{other}:meta")

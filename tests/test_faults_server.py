@@ -6,12 +6,11 @@ What is stored is read by plain redis-py and compared with the source bit for bi
 from __future__ import annotations
 
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,14 @@ import anyio.to_thread
 import numpy as np
 import pytest
 import redis
-from command import Outcome, Shell
-from conftest import Server, new_server
-from ingests import CHUNKS, PACED, Place, new_place
-from loads import Events, ask, check_alone, check_points, contents, published, wave, when_stored
+from command import Shell
+from conftest import PATIENCE, Server, free_port, new_server
+from ingests import CHUNKS, Place, new_place
+from loads import Events, ask, check_alone, check_points, claim_over, contents, published, wave, when_stored
 
 import qwf_async
 from qwf_async import Settings, sources
-from qwf_async.engine.events import Noted
+from qwf_async.engine.events import Event, Noted, Retried
 from qwf_async.errors import QwfError, Refused
 from qwf_async.plan import RangePlan
 
@@ -103,20 +102,19 @@ TAKEN: dict[str, tuple[Callable[[Server, str], None], str, Callable[[Server, str
 def test_what_is_taken_away_in_mid_run_ends_the_command_at_once_and_it_is_resumed(
     place: Place, what: str
 ) -> None:
+    """At once: it is not tried again until the deadline, which is an hour away."""
     take, says, give_back, password = TAKEN[what]
     with user(place.server, "loader") as url:
-        shell = place.shell.having(QWF_URL=url, QWF_PASSWORD=SECRET)
-        command = ["ingest", "psi.npy", "--name", what]
-        with shell.begin(*command, *PACED) as begun:
-            place.wait_for_load(what, 2)
+        shell = place.shell.having(QWF_URL=url, QWF_PASSWORD=SECRET, QWF_DEADLINE="3600")
+        here = replace(place, shell=shell)
+        with here.begin_held(what, 2) as begun:
+            here.wait_for_load(what, 2)
             ask(place.server, "CONFIG", "RESETSTAT")
             take(place.server, "loader")
-            taken = time.monotonic()
+            here.let(what, CHUNKS)
             outcome = begun.end()
-            took = time.monotonic() - taken
         seen = commands(place.server)
         assert outcome.status == 8, outcome.err
-        assert took < 2 + 1  # and a slow machine
         assert re.search(f"{says}.*--resume.*exit 8", outcome.lines[-1]), outcome.err
         assert "Traceback" not in outcome.err
         assert SECRET not in outcome.err + outcome.out
@@ -127,7 +125,8 @@ def test_what_is_taken_away_in_mid_run_ends_the_command_at_once_and_it_is_resume
         with place.server.plain as client:
             assert not client.exists(f"qwf:{{{what}}}:meta")
         give_back(place.server, "loader")
-        resumed = shell.having(QWF_PASSWORD=password).qwf(*command, "--resume", "--json", "--quiet")
+        here = replace(here, shell=shell.having(QWF_PASSWORD=password))
+        resumed = here.ingest_held(what, "--resume", "--json", "--quiet")
         assert resumed.status == 0, resumed.err
     place.check_whole(what)
 
@@ -143,17 +142,15 @@ async def test_what_is_taken_away_in_mid_run_is_final_on_either_server(
     with user(each_server, "loader") as url:
 
         async def load(known: str, **options: Any) -> qwf_async.Report:
-            settings = Settings(url=url, password=known, ownership_ttl=1.0)
+            settings = Settings(url=url, password=known, ownership_ttl=1.0, deadline=3600)
             async with qwf_async.connect(settings=settings) as store:
                 return await qwf_async.ingest(sources.array(PSI), store, "psi", **options)
 
-        begun = time.monotonic()
         with pytest.raises(Refused, match=f"{says}.*--resume"):
             await load(SECRET, hooks=[when_stored(2000, lambda: take(each_server, "loader"))])
-        assert time.monotonic() - begun < 2
         assert published(each_server) is None
         give_back(each_server, "loader")
-        await anyio.sleep(1.0)  # a claim that this process was not allowed to give up is over
+        await claim_over(each_server)  # this process may not have been allowed to give it up
         report = await load(password, resume=True)
         assert report.resumed_chunks >= 2
     check_points(each_server, PSI)
@@ -227,16 +224,13 @@ async def test_a_key_of_another_type_that_comes_in_the_way_is_named_and_left_alo
 @pytest.fixture(params=["valkey", "redis"])
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Server]]:
     """A primary and its replica, in step."""
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(str(free.getsockname()[1]))
     start = partial(new_server, request.param, **{"repl-diskless-sync-delay": "0", "bind": "127.0.0.1"})
-    for primary in start(port=ports[0]):
-        for replica in start(port=ports[1]):
-            follow(replica, primary)
-            wait_in_step(replica)
-            yield primary, replica
+    with free_port() as one, free_port() as other:
+        for primary in start(port=str(one)):
+            for replica in start(port=str(other)):
+                follow(replica, primary)
+                wait_in_step(replica)
+                yield primary, replica
 
 
 def follow(replica: Server, primary: Server) -> None:
@@ -244,7 +238,7 @@ def follow(replica: Server, primary: Server) -> None:
 
 
 def wait_in_step(replica: Server) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         with replica.plain as client:
             try:
@@ -253,7 +247,7 @@ def wait_in_step(replica: Server) -> None:
             except redis.exceptions.BusyLoadingError:
                 pass
         time.sleep(0.02)
-    raise AssertionError(f"{replica.url} is not in step after 20 s")
+    raise AssertionError(f"{replica.url} is not in step after {PATIENCE:g} s")
 
 
 def change_over(primary: Server, replica: Server) -> None:
@@ -261,7 +255,7 @@ def change_over(primary: Server, replica: Server) -> None:
     with primary.plain as client:
         client.hset("qwf:mark", "x", 1)
         client.delete("qwf:mark")
-        assert client.wait(1, 5000) == 1
+        assert client.wait(1, int(1000 * PATIENCE)) == 1
     ask(replica, "REPLICAOF", "NO", "ONE")
     follow(primary, replica)
 
@@ -280,7 +274,7 @@ async def test_a_server_that_becomes_a_replica_and_primary_again_is_given_the_re
         swapped.set()
 
     def swap_back() -> None:
-        assert swapped.wait(20)
+        assert swapped.wait(PATIENCE)
         wait_in_step(one)
         time.sleep(0.3)
         ask(one, "REPLICAOF", "NO", "ONE")
@@ -296,23 +290,21 @@ async def test_a_server_that_becomes_a_replica_and_primary_again_is_given_the_re
 @ONE_LOOP
 @pytest.mark.usefixtures("small_plans")
 async def test_a_server_that_stays_a_replica_is_given_up_in_time(pair: tuple[Server, Server]) -> None:
+    """It stays so until then: nothing but the deadline ends this."""
     one, other = pair
-    swapped: list[float] = []
 
     def swap() -> None:
         change_over(one, other)
-        swapped.append(time.monotonic())
 
     settings = Settings(url=one.url, deadline=1.0, ownership_ttl=1.0)
     async with qwf_async.connect(settings=settings) as store:
         with pytest.raises(QwfError) as raised:
             await qwf_async.ingest(sources.array(PSI), store, "psi", hooks=[when_stored(2000, swap)])
-    assert time.monotonic() - swapped[0] < 1.0 + 2.0 + 2.0  # the deadline, the time to settle, a slow machine
     assert raised.value.exit_code in (3, 6)
     assert "resume" in str(raised.value)
     assert published(one) is None
     # The primary has what the replica had: there the load goes on.
-    await anyio.sleep(max(0.0, swapped[0] + 1.0 - time.monotonic()))
+    await claim_over(other)
     async with qwf_async.connect(other.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", resume=True)
     check_points(other, PSI)
@@ -329,24 +321,34 @@ def impatient_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 @ONE_LOOP
 @pytest.mark.usefixtures("small_plans")
 async def test_a_server_that_is_busy_with_a_script_is_waited_for(impatient_server: Server) -> None:
-    begun: list[float] = []
-    threads: list[threading.Thread] = []
+    waited_for, killed = threading.Event(), threading.Event()
 
     def loop() -> None:
         with impatient_server.plain as client, pytest.raises(redis.exceptions.ResponseError, match="killed"):
             client.eval("while true do end", 0)
 
+    def end() -> None:
+        assert waited_for.wait(PATIENCE)
+        killed.set()
+        ask(impatient_server, "SCRIPT", "KILL")
+
+    threads = [threading.Thread(target=loop), threading.Thread(target=end)]
+
     def occupy() -> None:
-        threads.extend(
-            (threading.Thread(target=loop), threading.Timer(1.5, ask, (impatient_server, "SCRIPT", "KILL")))
-        )
         for thread in threads:
             thread.start()
-        begun.append(time.monotonic())
+        with suppress(redis.exceptions.ResponseError):  # BUSY
+            while not waited_for.wait(0.01):
+                ask(impatient_server, "PING")
+
+    def hook(event: Event) -> None:
+        if isinstance(event, Retried):
+            waited_for.set()
 
     async with qwf_async.connect(impatient_server.url) as store:
-        await qwf_async.ingest(sources.array(PSI), store, "psi", hooks=[when_stored(2000, occupy)])
-        assert 1.4 < time.monotonic() - begun[0] < 1.5 + 3
+        hooks = [when_stored(2000, occupy), hook]
+        await qwf_async.ingest(sources.array(PSI), store, "psi", hooks=hooks)
+        assert killed.is_set()
     for thread in threads:
         thread.join()
     check_points(impatient_server, PSI)
@@ -393,11 +395,7 @@ def test_bad_input_is_one_line_and_exit_code_7_and_leaves_the_server_as_it_was(
     assert shell.qwf("ingest", "psi.npy", "--name", "kept").status == 0
     before, keys = contents(own_server), ask(own_server, "DBSIZE")
 
-    def run(case: tuple[list[str], str]) -> Outcome:
-        return shell.qwf("ingest", *case[0])
-
-    with ThreadPoolExecutor(2) as both:
-        outcomes = list(both.map(run, BAD.values()))
+    outcomes = shell.several([(["ingest", *line], {}) for line, _ in BAD.values()])
     for (case, (_, says)), outcome in zip(BAD.items(), outcomes, strict=True):
         assert outcome.status == 7, (case, outcome)
         assert re.search(re.escape(says), outcome.err), (case, outcome)

@@ -41,7 +41,7 @@ PATIENCE = 0.05
 """Seconds for which the client waits for an answer, and as long again while it tries anew."""
 
 TOKEN = b"in step"
-SECONDS = 5.0
+SECONDS = 60.0
 ROOM = 64 * 2**20
 """Bytes by which this process may grow at most meanwhile."""
 

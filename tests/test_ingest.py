@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 import pytest
-from conftest import Server
+from conftest import PATIENCE, Server
 from loads import (
     Events,
     Watched,
@@ -38,7 +38,7 @@ from qwf_async.errors import DamagedData, Refused
 from qwf_async.grid import Box, Grid
 from qwf_async.source import Source
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks", "time_to_settle")]
 
 CUBE = Grid.cube(9, box=12.0, frames=2, dt=0.3)
 
@@ -256,13 +256,13 @@ async def test_readers_keep_the_old_until_the_new_is_published_and_then_it_is_sw
     def halt(box: Box) -> None:
         if box.start[0] == 3:
             halted.set()
-            assert go_on.wait(20)
+            assert go_on.wait(PATIENCE)
 
     async with qwf_async.connect(each_server.url) as store:
         async with anyio.create_task_group() as tasks:
             source = Watched(source=sources.array(new), before=halt)
             tasks.start_soon(lambda: qwf_async.ingest(source, store, "psi", overwrite=True))
-            assert await anyio.to_thread.run_sync(halted.wait, 20)
+            assert await anyio.to_thread.run_sync(halted.wait, PATIENCE)
             reader = await store.open("psi")
             assert await reader.point(7, 8, 9, t=1) == old[1, 7, 8, 9]
             check_points(each_server, old)
@@ -291,12 +291,12 @@ async def test_a_name_that_is_being_loaded_is_refused_to_another(server: Server)
 
     def halt(box: Box) -> None:
         halted.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE)
 
     async with qwf_async.connect(server.url) as store, anyio.create_task_group() as tasks:
         source = Watched(source=sources.array(psi), before=halt)
         tasks.start_soon(qwf_async.ingest, source, store, "psi")
-        assert await anyio.to_thread.run_sync(halted.wait, 20)
+        assert await anyio.to_thread.run_sync(halted.wait, PATIENCE)
         for options in ({}, {"resume": True}, {"discard": True}, {"overwrite": True}):
             error = await refusal(sources.array(psi), server, **options)
             assert isinstance(error, Refused)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwf_async.wire.batch import NumberedPart
-from qwf_async.wire.buckets import BUCKET, hset, requests, restore
+from qwf_async.wire.batch import Batch, NumberedPart
+from qwf_async.wire.buckets import BUCKET, by_hset, by_restore, hset, requests, restore
 from qwf_async.wire.listpack import payload
 from qwf_async.wire.slab import Slabs
 
@@ -112,11 +112,32 @@ def test_restore_requests_are_the_plain_twin_byte_for_byte(
     values = random_values(count, dtype, seed)
     found = {}
     for part in requests(BASE, first, values, restore, Slabs()):
-        for number, (command, key, ttl, dump, replace) in enumerate(parsed(part)):
-            assert (command, ttl, replace) == (b"RESTORE", b"0", b"REPLACE")
+        for number, (command, key, ttl, dump) in enumerate(parsed(part)):
+            assert (command, ttl) == (b"RESTORE", b"0")
             assert key == part.key_of(number)
             found[key] = dump
     assert found == {key: plain_dump(fields) for key, fields in plain_buckets(first, values).items()}
+
+
+@given(firsts, sizes, st.sampled_from(DTYPES), st.integers(0, 2**32))
+def test_restore_requests_turned_into_hset_are_those_made_so_byte_for_byte(
+    first: int, count: int, dtype: str, seed: int
+) -> None:
+    values = random_values(count, dtype, seed)
+    made, other = (
+        Batch(
+            chunk=1,
+            points=count,
+            parts=list(requests(BASE, first, values, way, Slabs())),
+            digest=2,
+            weight=3.0,
+        )
+        for way in (hset, restore)
+    )
+    turned = by_hset(other)
+    assert (by_restore(made), by_restore(other), by_restore(turned)) == (False, True, False)
+    assert turned == made
+    assert by_hset(made) == made
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

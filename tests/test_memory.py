@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,9 +16,11 @@ from loads import (
     check_points,
     contents,
     data_key,
+    held,
     leave_unfinished,
     published,
     refusal,
+    refused_between_samples,
     wave,
     when_stored,
 )
@@ -27,12 +30,14 @@ from qwf_async import sources
 from qwf_async.engine import watchdog as watchdog_module
 from qwf_async.engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Retried
 from qwf_async.errors import OutOfMemory, Refused
+from qwf_async.source import Source
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks", "time_to_settle")]
 
 MB = 2**20
 LIMIT = 24 * MB
 PSI = wave(12, 10, 10, 10)
+SOURCE = sources.array(PSI)
 BIG = sources.array(wave(40, 10, 10, 10))
 QUICK: dict[str, Any] = {"sample_interval": 0.02, "clean_batch": 100}
 
@@ -47,12 +52,18 @@ def fill(server: Server, share: float) -> None:
     ask(server, "SETRANGE", "tenant", int(share * LIMIT) - used(server), "x")
 
 
-async def load(server: Server, *, settings: dict[str, Any] | None = None, **options: Any) -> qwf_async.Report:
+async def load(
+    server: Server,
+    *,
+    source: Source = SOURCE,
+    settings: dict[str, Any] | None = None,
+    **options: Any,
+) -> qwf_async.Report:
     """Ingest PSI as `psi`."""
     async with qwf_async.connect(
         server.url, settings=qwf_async.Settings(**QUICK | (settings or {}))
     ) as store:
-        return await qwf_async.ingest(sources.array(PSI), store, "psi", **options)
+        return await qwf_async.ingest(source, store, "psi", **options)
 
 
 def when(kind: type[Event], do: Callable[[], object], text: str = "") -> Hook:
@@ -73,7 +84,9 @@ def tight(each_own_server: Server) -> Server:
     return each_own_server
 
 
-async def test_an_ingest_waits_while_the_server_is_full_cleans_and_goes_on(tight: Server) -> None:
+async def test_an_ingest_waits_while_the_server_is_full_cleans_and_goes_on(
+    tight: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with qwf_async.connect(tight.url) as store:
         await qwf_async.ingest(sources.array(wave(1, 5, 5, 5)), store, "old")
     old = {key: value for key, value in contents(tight).items() if key != b"qwf:names"}
@@ -82,8 +95,8 @@ async def test_an_ingest_waits_while_the_server_is_full_cleans_and_goes_on(tight
     events = Events()
     report = await load(
         tight,
-        max_rate=24_000.0,  # the chunks after the first come between two samples, so a writer meets it first
         hooks=(
+            refused_between_samples(monkeypatch),
             when(MemorySampled, lambda: fill(tight, 1.02)),
             when(Noted, lambda: ask(tight, "DEL", "tenant"), "cleaned 2500 scratch fields"),
             events,
@@ -102,8 +115,8 @@ async def test_an_ingest_waits_while_the_server_is_full_cleans_and_goes_on(tight
 async def test_a_server_that_stays_full_ends_the_ingest_which_can_be_resumed(tight: Server) -> None:
     fills = when_stored(3000, lambda: fill(tight, 1.02))
     begun = time.monotonic()
-    error = await refusal(sources.array(PSI), tight, hooks=(fills,), settings=QUICK | {"gate_timeout": 0.3})
-    assert time.monotonic() - begun < 5
+    error = await refusal(SOURCE, tight, hooks=(fills,), settings=QUICK | {"gate_timeout": 0.3})
+    assert time.monotonic() - begun < qwf_async.Settings().gate_timeout
     assert isinstance(error, OutOfMemory)
     assert error.exit_code == 4
     assert "no memory on the server for" in str(error)
@@ -124,14 +137,17 @@ async def test_the_gate_shuts_before_the_server_is_full(own_server: Server, limi
         ask(own_server, "CONFIG", "SET", "maxmemory", LIMIT)
     events = Events()
 
+    shut = threading.Event()
+
     def shrink() -> None:
         ask(own_server, "DEL", "tenant")
         fill(own_server, 0.8)
+        shut.set()
 
     report = await load(
         own_server,
+        source=held(SOURCE, 6, shut),  # so that there is a sample between two chunks
         settings=settings,
-        max_rate=40_000.0,  # so that there is a sample between two chunks
         hooks=(when_stored(3000, lambda: fill(own_server, 0.9)), when(GateMoved, shrink), events),
     )
     assert events.moves == [True, False]
@@ -143,7 +159,7 @@ async def test_the_gate_shuts_before_the_server_is_full(own_server: Server, limi
 
 async def test_a_server_that_evicts_stored_data_is_refused_unless_forced(each_own_server: Server) -> None:
     ask(each_own_server, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    error = await refusal(sources.array(PSI), each_own_server)
+    error = await refusal(SOURCE, each_own_server)
     assert isinstance(error, OutOfMemory)
     assert "maxmemory-policy allkeys-lru evicts" in str(error)
     assert "--configure-server sets maxmemory-policy noeviction" in str(error)
@@ -156,7 +172,11 @@ async def test_a_server_that_evicts_stored_data_is_refused_unless_forced(each_ow
 
 async def test_a_policy_that_evicts_ends_a_running_ingest_which_can_be_resumed(own_server: Server) -> None:
     spoil = when_stored(3000, lambda: ask(own_server, "CONFIG", "SET", "maxmemory-policy", "allkeys-random"))
-    error = await refusal(sources.array(PSI), own_server, hooks=(spoil,), settings=QUICK, max_rate=40_000.0)
+    ended = threading.Event()
+    try:
+        error = await refusal(held(SOURCE, 6, ended), own_server, hooks=(spoil,), settings=QUICK)
+    finally:
+        ended.set()
     assert isinstance(error, OutOfMemory)
     assert "maxmemory-policy became allkeys-random" in str(error)
     assert published(own_server) is None
@@ -253,9 +273,7 @@ async def test_a_user_without_config_info_and_memory_ingests_with_one_warning_ea
     ]  # fmt: skip
     assert (report.durability, report.bytes_per_point) == ("unknown", None)
     check_points(limited, PSI)
-    assert isinstance(
-        await refusal(sources.array(PSI), limited, configure_server=True, overwrite=True), Refused
-    )
+    assert isinstance(await refusal(SOURCE, limited, configure_server=True, overwrite=True), Refused)
 
 
 async def test_a_full_server_is_waited_for_without_info(
@@ -279,8 +297,8 @@ async def test_a_permission_lost_on_the_way_ends_the_ingest_at_once(each_own_ser
         lost.append(time.monotonic())
 
     events = Events()
-    error = await refusal(sources.array(PSI), each_own_server, hooks=(when_stored(3000, lose), events))
-    assert time.monotonic() - lost[0] < 2
+    error = await refusal(SOURCE, each_own_server, hooks=(when_stored(3000, lose), events))
+    assert time.monotonic() - lost[0] < qwf_async.Settings().deadline / 2  # it was not tried again till then
     assert isinstance(error, Refused)
     assert error.exit_code == 8
     assert "hset" in str(error).lower()
@@ -295,7 +313,7 @@ async def test_a_permission_lost_on_the_way_ends_the_ingest_at_once(each_own_ser
 @pytest.mark.parametrize("what", ["{psi}:meta", "{psi}:load", "names"])
 async def test_a_key_of_another_type_in_the_way_is_named_and_kept(each_server: Server, what: str) -> None:
     ask(each_server, "SET", f"qwf:{what}", "mine")
-    error = await refusal(sources.array(PSI), each_server)
+    error = await refusal(SOURCE, each_server)
     assert isinstance(error, Refused)
     assert error.exit_code == 8
     assert f"qwf:{what}" in str(error)
@@ -313,7 +331,7 @@ async def test_a_key_put_in_the_way_of_a_running_ingest_is_named_and_kept(
         put.append(data if what == "data" else f"qwf:{{psi}}:journal:{data.split(':')[2]}")
         ask(each_server, "SET", put[0], "mine")
 
-    error = await refusal(sources.array(PSI), each_server, hooks=(when_stored(3000, get_in_the_way),))
+    error = await refusal(SOURCE, each_server, hooks=(when_stored(3000, get_in_the_way),))
     assert isinstance(error, Refused)
     assert put[0] in str(error)
     assert ask(each_server, "GET", put[0]) == b"mine"

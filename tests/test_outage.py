@@ -6,28 +6,32 @@ What is on the server in the end is compared by plain redis-py with the array th
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import threading
+import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import numpy as np
 import pytest
-from command import Begun, Outcome, Shell
-from conftest import Server, new_server
+from command import Begun, Shell
+from conftest import PATIENCE, Server, new_server
+from ingests import CHUNKS as LINES
+from ingests import Place, lay_out, send
 from loads import (
     Events,
     Watched,
     ask,
     check_alone,
     check_points,
+    claim_over,
     contents,
+    in_a_thread,
     ingested,
     refusal,
     wave,
@@ -36,20 +40,26 @@ from loads import (
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.engine.events import Event, Spooled
+from qwf_async.engine.events import Event, GateMoved, Spooled
 from qwf_async.engine.replay import owed, replay
 from qwf_async.engine.shutdown import Shutdown
+from qwf_async.engine.spooling import Spool
 from qwf_async.errors import DataLost, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.grid import Box
 from qwf_async.server.address import Address
 from qwf_async.settings import Settings
+from qwf_async.spool import SpoolFull
+from qwf_async.wire.batch import Batch
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
 PSI = wave(12, 10, 10, 10)
 CHUNKS = 12
 SOON: dict[str, Any] = {"deadline": 1.5, "spool_after": 0.2, "socket_timeout": 1.0, "ownership_ttl": 1.0}
-"""The claim is short because this process lives on after an ingest whose server stayed away."""
+"""For a server that stays away. The claim is short because this process lives on after the ingest."""
+
+BACK = SOON | {"deadline": PATIENCE}
+"""For a server that is left soon, and comes back."""
 
 
 @pytest.fixture
@@ -91,11 +101,13 @@ async def owing(server: Server, **settings: Any) -> ReplayOwed:
 
 
 async def replayed(server: Server, *hooks: Any, **settings: Any) -> qwf_async.Report:
+    settings = {"socket_timeout": PATIENCE, "deadline": PATIENCE} | settings
+
     def hook(event: Event) -> None:
         for each in hooks:
             each(event)
 
-    async with qwf_async.connect(server.url, settings=Settings(**SOON | settings)) as store:
+    async with qwf_async.connect(server.url, settings=Settings(**settings)) as store:
         (found,) = await owed(store)
         return await replay(store, found, Shutdown(drain_timeout=1), hook=hook)
 
@@ -105,12 +117,12 @@ async def test_a_server_that_dies_and_comes_back_misses_nothing(
     durable: Server, spool_dir: Path, layout: str
 ) -> None:
     died = when_stored(4000, durable.kill)
-    back = Spooling(chunks=1, do=lambda: threading.Timer(0.5, durable.start).start())
+    back = Spooling(chunks=3, do=durable.start)
     events = Events()
     report = await ingested(
-        durable, sources.array(PSI), layout=layout, hooks=(died, back, events), settings=SOON, verify=True
+        durable, sources.array(PSI), layout=layout, hooks=(died, back, events), settings=BACK, verify=True
     )
-    assert report.spooled_chunks >= 1
+    assert report.spooled_chunks >= 3
     assert left(spool_dir) == set()
     assert isinstance([event for event in events.all if isinstance(event, Spooled)][-1], Spooled)
     async with qwf_async.connect(durable.url) as store:
@@ -121,11 +133,9 @@ async def test_a_server_that_dies_and_comes_back_misses_nothing(
 
 
 async def test_a_stopped_server_is_left_and_found_again(own_server: Server, spool_dir: Path) -> None:
-    process = own_server.process
-    assert process is not None
-    hang = when_stored(4000, lambda: os.kill(process.pid, signal.SIGSTOP))
-    wake = Spooling(chunks=3, do=lambda: os.kill(process.pid, signal.SIGCONT))
-    report = await ingested(own_server, sources.array(PSI), hooks=(hang, wake), settings=SOON)
+    hang = when_stored(4000, own_server.stop)
+    wake = Spooling(chunks=3, do=own_server.go_on)
+    report = await ingested(own_server, sources.array(PSI), hooks=(hang, wake), settings=BACK)
     assert report.spooled_chunks >= 3
     check_points(own_server, PSI)
     check_alone(own_server)
@@ -175,15 +185,30 @@ async def test_a_spool_is_taken_up_by_the_same_command_with_resume(durable: Serv
     check_alone(durable)
 
 
-async def test_a_full_spool_holds_the_source_back_until_the_server_is_there(durable: Server) -> None:
-    back = Spooling(chunks=2, do=lambda: threading.Timer(0.4, durable.start).start())
+async def test_a_full_spool_holds_the_source_back_until_the_server_is_there(
+    durable: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, refusals = Spool.put, 0
+
+    async def start_when_full(spool: Spool, batch: Batch) -> None:
+        nonlocal refusals
+        try:
+            await put(spool, batch)
+        except SpoolFull:
+            refusals += 1
+            if refusals == 1:
+                durable.start()
+            raise
+
+    monkeypatch.setattr(Spool, "put", start_when_full)
     events = Events()
     report = await ingested(
         durable,
         sources.array(PSI),
-        hooks=(when_stored(3000, durable.kill), back, events),
-        settings=SOON | {"spool_limit": 3 * 42_000, "deadline": 20.0},
+        hooks=(when_stored(3000, durable.kill), events),
+        settings=BACK | {"spool_limit": 3 * 42_000},
     )
+    assert refusals > 0
     assert max(event.nbytes for event in events.all if isinstance(event, Spooled)) <= 3 * 42_000
     assert report.spooled_chunks >= 2
     check_points(durable, PSI)
@@ -208,18 +233,18 @@ async def test_a_server_that_dies_again_during_the_replay_is_given_all_in_the_en
 ) -> None:
     await owing(durable)
     durable.start()
-    starts: list[threading.Thread] = []
+    died = 0
 
-    def die(event: Event) -> None:
-        if isinstance(event, Spooled) and event.replaying and len(starts) < deaths:
-            if starts:
-                starts[-1].join()
+    def die_and_come_back(event: Event) -> None:
+        nonlocal died
+        if isinstance(event, Spooled) and event.replaying and died < deaths:
             durable.kill()
-            starts.append(threading.Timer(0.3, durable.start))
-            starts[-1].start()
+            died += 1
+        elif isinstance(event, Spooled) and not event.replaying and durable.process is None:
+            durable.start()
 
-    report = await replayed(durable, die, deadline=30.0)
-    assert len(starts) == deaths
+    report = await replayed(durable, die_and_come_back)
+    assert died == deaths
     assert report.points == PSI.size
     check_points(durable, PSI)
     check_alone(durable)
@@ -276,7 +301,7 @@ async def test_a_spool_whose_load_was_superseded_is_refused(durable: Server, spo
     await owing(durable)
     durable.start()
     other = wave(2, 10, 10, 10, seed=1)
-    await anyio.sleep(1.1)  # the claim of the first has run out
+    await claim_over(durable)
     await ingested(durable, sources.array(other), discard=True)
     before = contents(durable)
     with pytest.raises(Refused, match="superseded by another"):
@@ -298,7 +323,7 @@ async def test_a_server_that_comes_back_empty_during_the_outage_ends_the_ingest(
 ) -> None:
     back = Spooling(chunks=2, do=own_server.start)
     error = await refusal(
-        sources.array(PSI), own_server, hooks=(when_stored(4000, own_server.kill), back), settings=SOON
+        sources.array(PSI), own_server, hooks=(when_stored(4000, own_server.kill), back), settings=BACK
     )
     assert type(error) is DataLost
     assert contents(own_server) == {}
@@ -308,18 +333,19 @@ async def test_a_server_that_comes_back_empty_during_the_outage_ends_the_ingest(
 async def test_two_processes_do_not_replay_one_spool(durable: Server, spool_dir: Path) -> None:
     await owing(durable)
     durable.start()
-    results: list[Any] = []
+    refusals: list[Refused] = []
 
-    async def one() -> None:
-        try:
-            results.append(await replayed(durable))
-        except Refused as error:
-            results.append(error)
+    async def another() -> None:
+        with pytest.raises(Refused) as raised:
+            await replayed(durable)
+        refusals.append(raised.value)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one)
-        tasks.start_soon(one)
-    assert sorted(type(result).__name__ for result in results) == ["Refused", "Report"], results
+    def meanwhile(event: Event) -> None:
+        if isinstance(event, Spooled) and event.replaying and not refusals:
+            in_a_thread(another)
+
+    await replayed(durable, meanwhile)
+    assert len(refusals) == 1
     check_points(durable, PSI)
     check_alone(durable)
 
@@ -327,13 +353,14 @@ async def test_two_processes_do_not_replay_one_spool(durable: Server, spool_dir:
 async def test_the_gate_does_not_keep_batches_from_the_spool(durable: Server) -> None:
     """A server that dies while its memory is full has nobody to open the gate."""
 
-    def fill_and_die() -> None:
-        ask(durable, "CONFIG", "SET", "maxmemory", "1")
-        threading.Timer(0.5, durable.kill).start()
+    fill = when_stored(2000, lambda: ask(durable, "CONFIG", "SET", "maxmemory", "1"))
 
-    died = when_stored(2000, fill_and_die)
+    def die(event: Event) -> None:
+        if isinstance(event, GateMoved) and event.shut:
+            durable.kill()
+
     error = await refusal(
-        sources.array(PSI), durable, force=True, hooks=(died,), settings=SOON | {"gate_timeout": 30.0}
+        sources.array(PSI), durable, force=True, hooks=(fill, die), settings=SOON | {"gate_timeout": PATIENCE}
     )
     assert isinstance(error, ReplayOwed)
     durable.start()
@@ -342,112 +369,100 @@ async def test_the_gate_does_not_keep_batches_from_the_spool(durable: Server) ->
 
 
 @pytest.fixture
-def shell(durable: Server, tmp_path: Path) -> Shell:
-    """Commands on the server of the test, in a directory with psi.npy: 6 chunks of 33,000 points."""
-    np.save(tmp_path / "psi.npy", LINES)
-    soon = {f"QWF_{name.upper()}": str(value) for name, value in SOON.items()}
-    return Shell.at(tmp_path, QWF_URL=durable.url, **soon)
+def place(durable: Server, tmp_path: Path) -> Place:
+    """Commands on the server of the test, which wait long for it."""
+    long = {"QWF_SOCKET_TIMEOUT": str(PATIENCE), "QWF_DEADLINE": str(PATIENCE)}
+    shell = Shell.at(tmp_path, QWF_URL=durable.url, **long)
+    return Place(shell=shell, server=durable, fields=lay_out(tmp_path))
 
 
-LINES = wave(1, 6, 1, 33_000, seed=5)
-PACED = ["--max-rate", "100000"]
 SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
-def begin(shell: Shell, server: Server) -> Begun:
-    """A paced ingest as a process, of which the server holds a chunk at least."""
-    begun = shell.begin("ingest", "psi.npy", *PACED)
-    end = time.monotonic() + 20
-    with server.plain as client:
-        while not client.keys("qwf:{psi}:journal:*"):
-            assert time.monotonic() < end
-            time.sleep(0.01)
-    return begun
+@contextmanager
+def left_alone(place: Place) -> Iterator[Begun]:
+    """An ingest of `psi` as a process: when the server has its first chunk, it is killed, and the rest is read."""
+    soon = {f"QWF_{name.upper()}": str(value) for name, value in SOON.items()}
+    here = replace(place, shell=place.shell.having(**soon, QWF_DRAIN_TIMEOUT="1"))
+    with here.begin_held("psi", 1) as begun:
+        here.wait_for_load("psi", 1)
+        here.server.kill()
+        here.let("psi", LINES)
+        yield begun
 
 
-def owing_process(shell: Shell, server: Server) -> None:
-    """Leave all of psi.npy to the server and to the spool."""
-    with begin(shell, server) as begun:
-        server.kill()
+def owing_process(place: Place) -> None:
+    """Leave the first chunk to the server and all others to the spool."""
+    with left_alone(place) as begun:
         outcome = begun.end()
     assert outcome.status == 6, outcome
     assert "run 'qwf resume' when the server is back" in outcome.lines[-1]
     assert "Traceback" not in outcome.err
-    server.start()
-
-
-def check_lines(server: Server) -> None:
-    check_points(server, LINES)
-    check_alone(server)
+    place.server.start()
 
 
 @SINGLE
-async def test_qwf_resume_finishes_what_ended_with_exit_6(durable: Server, shell: Shell) -> None:
-    assert shell.qwf("resume").err == "nothing waits in the spool\n"
-    owing_process(shell, durable)
-    outcome = shell.qwf("resume", "--json")
+async def test_qwf_resume_finishes_what_ended_with_exit_6(place: Place) -> None:
+    assert place.shell.qwf("resume").err == "nothing waits in the spool\n"
+    owing_process(place)
+    outcome = place.shell.qwf("resume", "--json")
     assert outcome.status == 0, outcome
     (report,) = json.loads(outcome.out)
     assert report["name"] == "psi"
-    assert report["points"] == LINES.size
-    assert report["spooled_chunks"] >= 3
-    check_lines(durable)
-    assert json.loads(shell.qwf("resume", "--json").out) == []
+    assert report["points"] == len(place.fields)
+    assert report["spooled_chunks"] == LINES - 1
+    assert json.loads(place.shell.qwf("resume", "--json").out) == []
+    place.check_whole("psi")
 
 
 @SINGLE
-async def test_a_command_that_needs_what_waits_replays_it(durable: Server, shell: Shell) -> None:
-    owing_process(shell, durable)
-    outcome = shell.qwf("get", "psi", "5", "0", "77", "--quiet")
-    value = complex(LINES[0, 5, 0, 77])
-    assert outcome.out == f"{value.real!r},{value.imag!r}\n", outcome
-    check_lines(durable)
+async def test_a_command_that_needs_what_waits_replays_it(place: Place) -> None:
+    owing_process(place)
+    outcome = place.shell.qwf("get", "psi", "5", "0", "77", "--quiet")
+    re, im = struct.unpack("<dd", place.fields[b"x5_y0_z77_t0"])
+    assert outcome.out == f"{re!r},{im!r}\n", outcome
+    place.check_whole("psi")
 
 
 @SINGLE
-async def test_qwf_watch_replays_what_waits(durable: Server, shell: Shell) -> None:
-    owing_process(shell, durable)
-    with shell.begin("watch") as begun:
-        end = time.monotonic() + 20
-        while not ask(durable, "EXISTS", "qwf:{psi}:meta"):
+async def test_qwf_watch_replays_what_waits(place: Place) -> None:
+    owing_process(place)
+    with place.shell.begin("watch") as begun:
+        end = time.monotonic() + PATIENCE
+        while not ask(place.server, "EXISTS", "qwf:{psi}:meta"):
             assert time.monotonic() < end
             await anyio.sleep(0.05)
         begun.signal(signal.SIGINT)
         assert begun.end().status == 130
-    check_lines(durable)
+    place.check_whole("psi")
 
 
 @SINGLE
-async def test_the_next_ingest_with_resume_takes_the_spool_first(durable: Server, shell: Shell) -> None:
-    owing_process(shell, durable)
-    outcome = shell.qwf("ingest", "psi.npy", "--resume", "--json")
+async def test_the_next_ingest_with_resume_takes_the_spool_first(place: Place) -> None:
+    owing_process(place)
+    outcome = place.ingest_held("psi", "--resume", "--json")
     assert outcome.status == 0, outcome
-    assert json.loads(outcome.out)["spooled_chunks"] >= 3
-    check_lines(durable)
+    assert json.loads(outcome.out)["spooled_chunks"] == LINES - 1
+    place.check_whole("psi")
 
 
 @SINGLE
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-async def test_what_was_acknowledged_outlives_a_signal_during_the_outage(
-    durable: Server, shell: Shell, spool_dir: Path, number: int
-) -> None:
+async def test_what_was_acknowledged_outlives_a_signal_during_the_outage(place: Place, number: int) -> None:
     """At random moments from the server's death on: before the spool is used, as it is made, and after."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 # shown by pytest if the test fails
     chance = random.Random(seed)
     for _ in range(2):
-        with begin(shell, durable) as begun:
-            durable.kill()
+        with left_alone(place) as begun:
             await anyio.sleep(chance.uniform(0, 1.2))
-            begun.signal(number)
-            outcome: Outcome = begun.end()
+            outcome = send(begun, number)
         assert outcome.status in (128 + number, 6), outcome
         assert "Traceback" not in outcome.err
-        durable.start()
-        outcome = shell.qwf("ingest", "psi.npy", "--resume")
+        place.server.start()
+        outcome = place.ingest_held("psi", "--resume")
         assert outcome.status == 0, outcome
-        check_lines(durable)
-        assert shell.qwf("rm", "psi").status == 0
+        place.check_whole("psi")
 
 
 def test_a_server_is_known_again_however_its_url_is_written() -> None:

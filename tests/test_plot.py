@@ -16,7 +16,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from command import Outcome, Shell
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, new_server
 from hypothesis import given
 from hypothesis import strategies as st
 from loads import ask, wave
@@ -221,13 +221,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     for server in new_server("valkey", maxmemory="1gb"):
         directory = tmp_path_factory.mktemp("plots")
         shell = Shell.at(directory, QWF_URL=server.url, PATH=f"{tools}:{os.environ['PATH']}")
-        for name, *arguments in (
+        ingests = (
             ("orbital", "hydrogen:n=2,l=1,m=1", "--grid", "16", "--layout", "tile"),
             ("packet", packet, "--grid", "64x1", "--box", "30", "--frames", "12", "--dt", "0.2"),
             ("plane", packet, "--grid", "48x48", "--box", "30", "--frames", "60", "--dt", "0.05"),
             ("bare", str(data)),
+        )
+        for outcome in shell.several(
+            [(["ingest", *arguments, "--name", name], {}) for name, *arguments in ingests]
         ):
-            outcome = shell.qwf("ingest", *arguments, "--name", name)
             assert outcome.status == 0, outcome.err
         yield shell
 
@@ -339,10 +341,27 @@ def test_what_cannot_be_drawn_is_refused_in_one_line_and_leaves_no_file(shell: S
 
 
 def test_a_signal_leaves_no_half_film(shell: Shell) -> None:
-    with shell.begin("plot", "plane", "-o", "film.gif") as begun:
+    # So many frames that no machine has drawn them before the signal comes.
+    long = (
+        "--grid",
+        "8x8",
+        "--box",
+        "30",
+        "--frames",
+        "1000",
+        "--dt",
+        "0.01",
+        "--name",
+        "long",
+        "--overwrite",
+    )
+    assert shell.qwf("ingest", "gaussian:k=2,sigma=1", *long).status == 0
+    with shell.begin("plot", "long", "-o", "film.gif") as begun:
         beside = shell.directory / f".film.gif.{begun.process.pid}"
-        end = time.monotonic() + 30
-        while not beside.exists() and begun.process.poll() is None and time.monotonic() < end:
+        end = time.monotonic() + PATIENCE
+        while not beside.exists():
+            assert begun.process.poll() is None
+            assert time.monotonic() < end
             time.sleep(0.005)
         begun.signal(signal.SIGTERM)
         outcome = begun.end()

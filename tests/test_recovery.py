@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,30 +13,34 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, new_server
 from loads import (
     Events,
     Watched,
     ask,
     check_alone,
     check_points,
+    claim_over,
     contents,
+    held,
     in_a_thread,
     ingested,
     refusal,
     wave,
     when_stored,
 )
+from waiting import wait_until
 
 import qwf_async
 from qwf_async import sources
+from qwf_async.engine.events import Event, Spooled
 from qwf_async.errors import DataLost, ReplayOwed
 from qwf_async.grid import Box
 from qwf_async.load import Load, LoadTaken
 from qwf_async.manifest import Keys
 from qwf_async.server.pool import Pool
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks", "time_to_settle")]
 
 CANCELLATIONS = 50
 PSI = wave(12, 10, 10, 10)
@@ -77,7 +79,7 @@ async def test_a_flush_is_noticed_while_the_source_is_slow(server: Server) -> No
     def stall(box: Box) -> None:
         if box.start[0] == 6:
             ask(server, "FLUSHALL")
-            assert go_on.wait(20)
+            assert go_on.wait(PATIENCE)
 
     source = Watched(source=sources.array(PSI), before=stall)
     try:
@@ -124,8 +126,10 @@ async def test_a_server_that_comes_back_empty_is_not_given_the_rest(own_server: 
 async def test_a_server_that_comes_back_older_is_given_what_it_lacks(each_own_server: Server) -> None:
     save = when_stored(3000, lambda: ask(each_own_server, "SAVE"))
     die = when_stored(9000, lambda: restart(each_own_server))
-    report = await load(each_own_server, hooks=(save, die))
-    assert report.retries + report.spooled_chunks > 0
+    events = Events()
+    report = await load(each_own_server, hooks=(save, die, events))
+    # Of nine chunks three at least are lost: three more may have been there before they were acknowledged.
+    assert report.bytes_sent > 1.2 * events.progress[1].bytes_sent * 12
     check_points(each_own_server, PSI)
     check_alone(each_own_server)
 
@@ -149,9 +153,17 @@ async def test_a_chunk_is_not_journalled_on_a_server_that_lost_it(
     check_points(own_server, PSI)
 
 
+def await_logged(server: Server) -> None:
+    """Wait until what was written so far has left the server's own buffer."""
+    with server.plain as client:
+        wait_until(lambda: client.info("persistence")["aof_buffer_length"] == 0)
+
+
 async def test_a_server_killed_again_and_again_is_given_all_in_the_end(aof_server: Server) -> None:
+    # Not before the load itself is in the file: while one sync is under way, the next write to it waits.
+    logged = when_stored(1000, lambda: await_logged(aof_server))
     deaths = [when_stored(points, lambda: restart(aof_server)) for points in (2000, 6000, 11_000, 12_000)]
-    await load(aof_server, hooks=deaths, verify=True)
+    await load(aof_server, hooks=(logged, *deaths), verify=True)
     check_points(aof_server, PSI)
     check_alone(aof_server)
     restart(aof_server)
@@ -159,22 +171,19 @@ async def test_a_server_killed_again_and_again_is_given_all_in_the_end(aof_serve
 
 
 async def test_a_server_that_hangs_is_waited_for(own_server: Server) -> None:
-    process = own_server.process
-    assert process is not None
-    wakes = threading.Timer(2.0, os.kill, (process.pid, signal.SIGCONT))
+    def wake(event: Event) -> None:
+        if isinstance(event, Spooled) and event.chunks:
+            own_server.go_on()
 
-    def hang() -> None:
-        os.kill(process.pid, signal.SIGSTOP)
-        wakes.start()
-
-    begun = time.monotonic()
     events = Events()
-    report = await load(own_server, settings={"socket_timeout": 0.5}, hooks=(when_stored(4000, hang), events))
-    assert time.monotonic() - begun >= 2.0
+    report = await load(
+        own_server,
+        settings={"socket_timeout": 0.5},
+        hooks=(when_stored(4000, own_server.stop), wake, events),
+    )
     assert report.spooled_chunks > 0
     assert any("no answer in time" in warning and "into the spool" in warning for warning in events.warnings)
     check_points(own_server, PSI)
-    wakes.join()
 
 
 async def test_a_server_away_for_too_long_ends_the_ingest_which_can_be_resumed(own_server: Server) -> None:
@@ -191,8 +200,9 @@ async def test_a_server_away_for_too_long_ends_the_ingest_which_can_be_resumed(o
     took = time.monotonic() - died[0]
     assert isinstance(error, ReplayOwed)
     assert error.exit_code == 6
-    assert took < 1.0 + 2.0 + 2.0  # the deadline, the time to settle, and a slow machine
+    assert took < qwf_async.Settings().deadline / 2
     own_server.start()
+    await claim_over(own_server)
     report = await load(own_server, resume=True)
     assert report.resumed_chunks >= 3
     check_points(own_server, PSI)
@@ -201,7 +211,7 @@ async def test_a_server_away_for_too_long_ends_the_ingest_which_can_be_resumed(o
 
 async def test_killed_connections_are_no_error(each_server: Server) -> None:
     kills = 0
-    under_way = anyio.Event()
+    under_way, enough = anyio.Event(), threading.Event()
 
     async def kill() -> None:
         nonlocal kills
@@ -209,15 +219,20 @@ async def test_killed_connections_are_no_error(each_server: Server) -> None:
         with each_server.plain as client:
             while True:
                 kills += client.client_kill_filter(_type="normal", skipme=True)
+                if kills >= 5:
+                    enough.set()
                 await anyio.sleep(0.1)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kill)
-        report = await load(
-            each_server, max_rate=10_000.0, verify=True, hooks=(when_stored(0, under_way.set),)
+        report = await ingested(
+            each_server,
+            held(sources.array(PSI), 11, enough),
+            max_rate=20_000.0,
+            verify=True,
+            hooks=(when_stored(0, under_way.set),),
         )
         tasks.cancel_scope.cancel()
-    assert kills >= 5
     assert report.points == PSI.size
     check_points(each_server, PSI)
     check_alone(each_server)
@@ -252,19 +267,22 @@ async def test_random_cancellation_loses_nothing_and_leaks_nothing(server: Serve
     async with qwf_async.connect(server.url) as store:
         begun = anyio.current_time()
         await qwf_async.ingest(sources.array(PSI), store, "first")
-        usual = anyio.current_time() - begun
+        longest = anyio.current_time() - begun
         while cancelled < CANCELLATIONS:
             number += 1
             psi = wave(12, 10, 10, 10, seed=number)
             source, name = sources.array(psi), f"psi{number}"
             while True:
                 report = None
-                with anyio.move_on_after(chance.uniform(0, usual)):
+                with anyio.move_on_after(chance.uniform(0, longest)):
                     report = await qwf_async.ingest(
                         source, store, name, resume=True, verify=chance.random() < 0.2
                     )
+                # The machine may be slower or quicker than it was: of three attempts about two are cancelled.
                 if report is not None:
+                    longest *= 0.8
                     break
+                longest *= 1.1
                 cancelled += 1
             check_points(server, psi, name)
     assert asyncio.all_tasks() == tasks

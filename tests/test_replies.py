@@ -110,7 +110,14 @@ def test_what_the_server_may_say_instead_is_seen_before_anything_is_waited_for(
     assert not matched(expected, b"".join(replies)[: expected.nbytes], cuts)
 
 
-async def relay(server: Server, path: Path, rng: random.Random, cut_after: list[int]) -> None:
+async def relay(
+    server: Server,
+    path: Path,
+    rng: random.Random,
+    cut_after: list[int],
+    *,
+    task_status: anyio.abc.TaskStatus[None],
+) -> None:
     """Hand on what passes in pieces of random size; while there are any `cut_after`, hang up after so many bytes."""
 
     async def serve(client: anyio.abc.SocketStream) -> None:
@@ -140,6 +147,7 @@ async def relay(server: Server, path: Path, rng: random.Random, cut_after: list[
             group.cancel_scope.cancel()
 
     async with await anyio.create_unix_listener(path) as listener:
+        task_status.started()
         await listener.serve(serve)
 
 
@@ -153,9 +161,7 @@ async def test_reading_survives_replies_in_pieces_and_connections_that_are_cut(
         await qwf_async.ingest(qwf_async.sources.array(psi), store, "psi", layout=layout)
     path = server.directory / "relay"
     async with anyio.create_task_group() as group:
-        group.start_soon(relay, server, path, random.Random(1), [300_000, 100_001, 4000])
-        while not path.exists():  # noqa: ASYNC110 # the listener sets no event of ours
-            await anyio.sleep(0.01)
+        await group.start(relay, server, path, random.Random(1), [300_000, 100_001, 4000])
         async with qwf_async.connect(f"unix://{path}") as store:
             held = await store.open("psi")
             for _ in range(4):

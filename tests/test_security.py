@@ -8,14 +8,12 @@ import os
 import pickle
 import re
 import signal
-import socket
 import stat
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from command import Begun, Shell
-from conftest import Server, new_server
+from conftest import PATIENCE, Server, free_port, new_server
 from hypothesis import given
 from hypothesis import strategies as st
 from loads import ask, wave
@@ -47,32 +45,30 @@ GENERATION = "0123456789abcdef"
 @pytest.fixture(scope="module")
 def locked() -> Iterator[tuple[Server, int]]:
     """A server on a port too, whose user `lab` has PASSWORD, and whose user `poor` may do nothing with it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    for server in new_server("valkey", port=str(port)):
-        ask(server, "ACL", "SETUSER", "lab", "on", f">{PASSWORD}", "~*", "&*", "+@all")
-        ask(server, "ACL", "SETUSER", "poor", "on", f">{PASSWORD}", "~*", "-@all")
-        ask(server, "SET", "qwf:{wrong}:meta", "x")
-        yield server, port
+    with free_port() as port:
+        for server in new_server("valkey", port=str(port)):
+            ask(server, "ACL", "SETUSER", "lab", "on", f">{PASSWORD}", "~*", "&*", "+@all")
+            ask(server, "ACL", "SETUSER", "poor", "on", f">{PASSWORD}", "~*", "-@all")
+            ask(server, "SET", "qwf:{wrong}:meta", "x")
+            yield server, port
 
 
-def roads(shell: Shell, host: str) -> dict[str, tuple[Shell, list[str]]]:
-    """Every way in which a password can be given: a shell, and arguments."""
+def roads(directory: Path, host: str) -> dict[str, tuple[dict[str, str], list[str]]]:
+    """Every way in which a password can be given: variables, and arguments."""
     url = ["-u", f"redis://lab@{host}"]
-    directory = shell.directory
     (directory / "secret").write_text(PASSWORD + "\n", encoding="utf-8")
     (directory / "a.toml").write_text(f"url = 'redis://lab@{host}'\npassword_file = 'secret'\n")
     old = {"url": f"redis://lab@{host}", "password_file": "secret"}
     (directory / "b.json").write_text(json.dumps({"redis": old}))
     quoted = f"redis://lab:{quote(PASSWORD, safe='')}@{host}"
     return {
-        "variable": (shell.having(QWF_PASSWORD=PASSWORD), url),
-        "flag of a file": (shell, [*url, "--password-file", "secret"]),
-        "variable of a file": (shell.having(QWF_PASSWORD_FILE=str(directory / "secret")), url),
-        "toml": (shell, ["--config", "a.toml"]),
-        "json": (shell, ["--config", "b.json"]),
-        "url in a variable": (shell.having(QWF_URL=quoted), []),
-        "url of others": (shell.having(REDIS_URL=quoted), []),
+        "variable": ({"QWF_PASSWORD": PASSWORD}, url),
+        "flag of a file": ({}, [*url, "--password-file", "secret"]),
+        "variable of a file": ({"QWF_PASSWORD_FILE": str(directory / "secret")}, url),
+        "toml": ({}, ["--config", "a.toml"]),
+        "json": ({}, ["--config", "b.json"]),
+        "url in a variable": ({"QWF_URL": quoted}, []),
+        "url of others": ({"REDIS_URL": quoted}, []),
     }
 
 
@@ -89,7 +85,7 @@ def check_hidden(text: str, what: str) -> None:
 def test_a_password_of_any_characters_goes_by_every_road_and_is_never_shown(
     locked: tuple[Server, int], tmp_path: Path
 ) -> None:
-    ways = roads(Shell.at(tmp_path), f"127.0.0.1:{locked[1]}")
+    ways = roads(tmp_path, f"127.0.0.1:{locked[1]}")
     runs = [(road, ["info", "--server", "--json"]) for road in ways]
     runs += [
         ("variable", line)
@@ -97,25 +93,28 @@ def test_a_password_of_any_characters_goes_by_every_road_and_is_never_shown(
     ]
     runs += [("url in a variable", line) for line in (["config", "show"], ["config", "show", "--json"])]
 
-    with ThreadPoolExecutor(2) as both:
-        outcomes = both.map(lambda run: ways[run[0]][0].qwf(*run[1], *ways[run[0]][1]), runs)
-        for run, outcome in zip(runs, outcomes, strict=True):
-            assert outcome.status == 0, (run, outcome.err)
-            check_hidden(outcome.out + outcome.err, str(run))
-            assert "***" in outcome.out, run
-    with ThreadPoolExecutor(2) as both:
-        shell, url = ways["variable"]
-        for flag in both.map(
-            lambda flag: shell.qwf("ls", *url, *flag), [["--password", "x"], ["--password=x"]]
-        ):
-            assert flag.status == 2
+    shell = Shell.at(tmp_path)
+    outcomes = shell.several([([*line, *ways[road][1]], ways[road][0]) for road, line in runs])
+    for run, outcome in zip(runs, outcomes, strict=True):
+        assert outcome.status == 0, (run, outcome.err)
+        check_hidden(outcome.out + outcome.err, str(run))
+        assert "***" in outcome.out, run
+    variables, url = ways["variable"]
+    flags = (["--password", "x"], ["--password=x"])
+    for outcome in shell.several([(["ls", *url, *flag], variables) for flag in flags]):
+        assert outcome.status == 2
 
 
-def test_no_failing_command_shows_a_password(locked: tuple[Server, int], tmp_path: Path) -> None:
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """A host and port at which nobody listens."""
+    with free_port() as port:
+        yield f"127.0.0.1:{port}"
+
+
+def test_no_failing_command_shows_a_password(locked: tuple[Server, int], nobody: str, tmp_path: Path) -> None:
     shell = Shell.at(tmp_path, QWF_PASSWORD=PASSWORD)
     host = f"127.0.0.1:{locked[1]}"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        nobody = f"127.0.0.1:{free.getsockname()[1]}"
     np.save(tmp_path / "psi.npy", PSI)
     quoted = quote(PASSWORD, safe="")
     cases: list[tuple[int, list[str]]] = [
@@ -134,12 +133,11 @@ def test_no_failing_command_shows_a_password(locked: tuple[Server, int], tmp_pat
         (2, ["config", "show", "-u", f"redis://lab:{PASSWORD}@{host}"]),
         (2, ["ls", "-u", f"redis://lab@{host}", "--password-file", "none"]),
     ]
-    with ThreadPoolExecutor(2) as both:
-        outcomes = both.map(lambda case: shell.qwf(*case[1]), cases)
-        for (status, line), outcome in zip(cases, outcomes, strict=True):
-            assert outcome.status == status, (line, outcome.err)
-            assert outcome.err.count("\n") == 1, (line, outcome.err)
-            check_hidden(outcome.out + outcome.err, str(line))
+    outcomes = shell.several([(line, {}) for _, line in cases])
+    for (status, line), outcome in zip(cases, outcomes, strict=True):
+        assert outcome.status == status, (line, outcome.err)
+        assert outcome.err.count("\n") == 1, (line, outcome.err)
+        check_hidden(outcome.out + outcome.err, str(line))
 
 
 def family(pid: int) -> list[int]:
@@ -157,10 +155,11 @@ def family(pid: int) -> list[int]:
 
 def test_the_password_is_in_no_list_of_processes(locked: tuple[Server, int], tmp_path: Path) -> None:
     server, port = locked
-    np.save(tmp_path / "psi.npy", wave(1, 40, 40, 40))
-    ways = roads(Shell.at(tmp_path), f"127.0.0.1:{port}")
+    np.save(tmp_path / "psi.npy", wave(1, 6, 1, 33_000))  # six chunks: the second is sent after 7 s
+    ways = roads(tmp_path, f"127.0.0.1:{port}")
     for road in ("variable", "toml"):
-        shell, arguments = ways[road]
+        variables, arguments = ways[road]
+        shell = Shell.at(tmp_path, **variables)
         with shell.begin("ingest", "psi.npy", "--max-rate", "5000", "--name", road, *arguments) as begun:
             wait_for_load(server, road, begun)
             titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(begun.process.pid)]
@@ -174,7 +173,7 @@ def test_the_password_is_in_no_list_of_processes(locked: tuple[Server, int], tmp
 
 
 def wait_for_load(server: Server, name: str, begun: Begun) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not ask(server, "EXISTS", f"qwf:{{{name}}}:load"):
         assert time.monotonic() < end
         assert begun.process.poll() is None
@@ -399,11 +398,11 @@ def test_no_code_in_a_npy_file_runs(server: Server, tmp_path: Path) -> None:
     (tmp_path / "header.npy").write_bytes(file.getvalue() + bytes(16))
     shell = Shell.at(tmp_path, QWF_URL=server.url)
     names = [f"{name}.npy" for name in ("objects", "archive", "pickle", "header")]
-    with ThreadPoolExecutor(2) as both:
-        for name, outcome in zip(names, both.map(lambda name: shell.qwf("ingest", name), names), strict=True):
-            assert outcome.status == 7, (name, outcome.err)
-            assert outcome.err.count("\n") == 1
-            assert name in outcome.err
+    outcomes = shell.several([(["ingest", name], {}) for name in names])
+    for name, outcome in zip(names, outcomes, strict=True):
+        assert outcome.status == 7, (name, outcome.err)
+        assert outcome.err.count("\n") == 1
+        assert name in outcome.err
     assert not ran.exists()
     pickle.loads((tmp_path / "pickle.npy").read_bytes())  # noqa: S301 # our own: it would have run
     assert ran.exists()

@@ -353,7 +353,7 @@ def loads_or_refuses(path: Path, content: bytes) -> None:
 
 
 several_examples = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from anyio import EndOfStream
+from conftest import PATIENCE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,7 +57,7 @@ async def test_the_end_wakes_every_waiting_writer() -> None:
     async def write() -> None:
         found.extend(await drained(stream))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(write)
@@ -86,7 +87,7 @@ async def test_sending_waits_while_the_limit_is_reached() -> None:
 
 async def test_a_batch_larger_than_the_limit_passes() -> None:
     stream = BatchStream(10)
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         await send(stream, batch(0, 1000))
         assert (await stream.receive()).nbytes == 1000
 
@@ -144,7 +145,7 @@ def test_every_batch_is_received_once_within_the_bound_whoever_is_cancelled(
     async def run() -> None:
         nonlocal on_its_way
         stream = BatchStream(limit)
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for mine in received:
                     tasks.start_soon(write, stream, mine)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
-from command import Shell
-from ingests import PACED, Place, new_place, send
+from command import Begun, Shell
+from ingests import CHUNKS, Place, new_place, send
+from waiting import is_stopped, wait_until
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.errors import Refused
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +27,32 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     yield from new_place(tmp_path_factory)
 
 
+def freeze(begun: Begun) -> None:
+    """SIGSTOP, and wait until it stands still."""
+    begun.signal(signal.SIGSTOP)
+    wait_until(lambda: is_stopped(begun.process.pid))
+
+
+async def ingest(place: Place, name: str, **options: bool) -> None:
+    """What `qwf ingest psi.npy --name NAME` does, without a process of its own."""
+    with closing(sources.npy(place.shell.directory / "psi.npy")) as source:
+        async with qwf_async.connect(place.server.url) as store:
+            await qwf_async.ingest(source, store, name, **options)  # type: ignore[arg-type] # options of ingest
+
+
 def test_process_that_slept_past_its_deadline_cannot_publish(place: Place) -> None:
-    short = Place(shell=place.shell.having(QWF_OWNERSHIP_TTL="1"), server=place.server, fields=place.fields)
-    with short.begin("slept", *PACED) as sleeper:
+    short = replace(place, shell=place.shell.having(QWF_OWNERSHIP_TTL="1"))
+
+    def is_late() -> bool:
+        with place.server.plain as client:
+            seconds, _ = client.time()
+        return int(place.load("slept")["owner_deadline"]) < 1000 * int(seconds)
+
+    with short.begin_held("slept", 2) as sleeper:
         short.wait_for_load("slept", 2)
-        sleeper.signal(signal.SIGSTOP)
-        time.sleep(1.2)
-        taken = short.ingest("slept", "--resume")
+        freeze(sleeper)
+        wait_until(is_late)
+        taken = short.ingest_held("slept", "--resume")
         with place.server.plain as client:
             published = client.hgetall("qwf:{slept}:meta")
         sleeper.signal(signal.SIGCONT)
@@ -39,14 +66,13 @@ def test_process_that_slept_past_its_deadline_cannot_publish(place: Place) -> No
 
 
 def test_of_two_ingests_of_one_name_one_wins_and_the_other_names_it(place: Place) -> None:
-    with place.begin("contested", *PACED) as one, place.begin("contested", *PACED) as other:
+    with place.begin_held("contested", 1) as one, place.begin_held("contested", 1) as other:
         place.wait_for_load("contested", 1)
         winner = int(place.load("contested")["owner_pid"])
-        os.kill(winner, signal.SIGSTOP)  # so that it has not finished before the others have asked
         removed = place.shell.qwf("rm", "contested")
         loser = other if winner == one.process.pid else one
         lost = loser.end()
-        os.kill(winner, signal.SIGCONT)
+        place.let("contested", CHUNKS)
         won = (one if loser is other else other).end()
     assert won.status == 0, won.err
     for refused in (lost, removed):
@@ -57,13 +83,14 @@ def test_of_two_ingests_of_one_name_one_wins_and_the_other_names_it(place: Place
 
 
 def test_process_that_is_frozen_but_not_late_keeps_its_name(place: Place) -> None:
-    with place.begin("frozen", *PACED) as frozen:
+    patient = replace(place, shell=place.shell.having(QWF_OWNERSHIP_TTL="3600"))
+    with patient.begin_held("frozen", 1) as frozen:
         place.wait_for_load("frozen", 1)
-        frozen.signal(signal.SIGSTOP)
-        for option in ("--resume", "--discard"):
-            refused = place.ingest("frozen", option)
-            assert refused.status == 8, refused.err
-            assert f"being loaded by process {frozen.process.pid} on " in refused.err
+        freeze(frozen)
+        for options in ({"resume": True}, {"discard": True}):
+            with pytest.raises(Refused, match=f"being loaded by process {frozen.process.pid} on "):
+                anyio.run(partial(ingest, place, "frozen", **options))
+        place.let("frozen", CHUNKS)
         frozen.signal(signal.SIGCONT)
         assert frozen.end().status == 0
     place.check_whole("frozen")
@@ -73,8 +100,8 @@ def test_source_that_was_touched_is_not_resumed(place: Place, tmp_path: Path) ->
     (tmp_path / "psi.npy").write_bytes((place.shell.directory / "psi.npy").read_bytes())
     shell = Shell.at(tmp_path, QWF_URL=place.server.url)
     command = ["ingest", "psi.npy", "--name", "touched"]
-    with shell.begin(*command, *PACED) as begun:
-        place.wait_for_load("touched", 2)
+    with shell.begin(*command, "--max-rate", "1000") as begun:  # half a minute for each chunk
+        place.wait_for_load("touched", 1)
         assert send(begun, signal.SIGKILL).status == 137
     before = place.load("touched")
     os.utime(tmp_path / "psi.npy")
@@ -83,5 +110,5 @@ def test_source_that_was_touched_is_not_resumed(place: Place, tmp_path: Path) ->
     assert re.search("cannot be resumed, it differs in source: .*--discard", refused.err)
     assert len(refused.lines) == 1
     assert place.load("touched") == before
-    assert shell.qwf(*command, "--discard").status == 0
+    anyio.run(partial(ingest, place, "touched", discard=True))
     place.check_whole("touched")

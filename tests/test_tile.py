@@ -158,7 +158,7 @@ async def test_what_is_stored_is_byte_for_byte_what_zarr_writes(
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.usefixtures("small_chunks", "time_to_settle")
 async def test_a_resumed_load_is_whole(each_server: Server) -> None:
     psi = wave(2, 20, 20, 20)
     source = qwf_async.sources.array(psi)

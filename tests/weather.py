@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import math
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 import redis
-from conftest import Server
+from conftest import PATIENCE, Server
 from relay import Relay
 
 T = TypeVar("T")
 Fault = Callable[[random.Random], Coroutine[Any, Any, None]]
-
-PATIENCE: Final = 60.0
-"""Seconds within which a server answers that is disturbed for six at a time."""
 
 
 def patiently(server: Server, job: Callable[[redis.Redis], T]) -> T:
@@ -127,13 +123,12 @@ class Weather:
             await anyio.to_thread.run_sync(start, self.server)
 
     async def _stop(self, chance: random.Random) -> None:
-        assert self.server.process is not None
         with self._lasting("server stopped"):
-            self.server.process.send_signal(signal.SIGSTOP)
+            await anyio.to_thread.run_sync(self.server.stop)
             try:
                 await self._wait(chance, 6)
             finally:
-                self.server.process.send_signal(signal.SIGCONT)
+                self.server.go_on()
 
     async def _kill_clients(self, chance: random.Random) -> None:
         with self._lasting("clients killed"):

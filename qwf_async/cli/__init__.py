@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # built in, and quicker by 4 ms than what is around it
 import os
-import signal
+import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
@@ -13,6 +15,9 @@ def main() -> None:
             os.fstat(descriptor)
         except OSError:  # closed, as by `>&-`: its number would go to a socket, which libuv aborts over
             os.open(os.devnull, os.O_RDWR)
+    # ψ, σ, and a file's name that is not UTF-8 are no reason to end with a traceback where they cannot be printed.
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Until a job runs there is nothing to tidy, and an exception raised in the middle of an import can get lost.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput, UsageError
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .options import Json, Name, Quiet, Where, on_server
 from .resume import open_stored
 from .runner import on_store, print_json, say
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from ..store import Store
 
 
+@on_server
 def change(
-    name: Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)],
+    name: Name,
     x: Annotated[int, typer.Argument(help="Index along x.", show_default=False)],
     y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
     z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
@@ -29,10 +30,7 @@ def change(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Store NaN and infinity as they are.")
     ] = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,7 +48,7 @@ def change(
         await psi.update(x, y, z, t, value=wanted, allow_nonfinite=allow_nonfinite)
         await store.secure()
 
-    on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    on_store(job, where, quiet=quiet)
     if as_json:
         print_json({"name": name, "x": x, "y": y, "z": z, "t": t, "re": wanted.real, "im": wanted.imag})
     elif not quiet:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ..errors import DamagedData
-from .ingest import Box, Dims, Grid, tile_of
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .ingest import tile_of
+from .options import Box, Dims, Frames, Grid, Json, Name, Quiet, Step, Tile, Where, on_server
 from .resume import open_stored
 from .runner import on_store, print_json, say
 
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 SHOWN: Final = 3
 """Chunks that are described; all of them are in the JSON."""
 
-Frames = Annotated[int | None, typer.Option(help="Points along t.", show_default=False)]
-Step = Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)]
 
-
+@on_server
 def verify(
-    name: Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)],
+    name: Name,
     source: Annotated[
         str | None,
         typer.Argument(help="Compare with this source, given as for ingest.", show_default=False),
@@ -35,10 +33,8 @@ def verify(
     frames: Frames = None,
     dt: Step = None,
     dims: Dims = None,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -46,6 +42,11 @@ def verify(
 
     Exit 5 if a chunk differs; to ingest the source again with --overwrite is the repair.
     Chunks that were changed on purpose (qwf set) are told; they differ only from a source.
+
+    \b
+    Examples:
+      qwf verify hydrogen
+      qwf verify psi psi.npy
     """
     from ..source import open_source
 
@@ -69,9 +70,7 @@ def verify(
 
                 return await read_back(store, name, opened, done=done)
 
-        result = on_store(
-            job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
-        )
+        result = on_store(job, where, quiet=quiet)
     finally:
         if opened is not None:
             opened.close()
@@ -112,6 +111,7 @@ def _shown(differences: list[Difference]) -> str:
 _WHY: Final = {"differs": "", "missing": ": ", "unrecorded": ": no digest of it was kept"}
 
 
+@on_server
 def estimate(
     source: Annotated[str, typer.Argument(help="A source, given as for ingest.", show_default=False)],
     grid: Grid = None,
@@ -119,19 +119,15 @@ def estimate(
     frames: Frames = None,
     dt: Step = None,
     dims: Dims = None,
-    tile: Annotated[
-        str | None,
-        typer.Option(help="Points of a tile, as in 16x16x16. [default: 8x8x8]", show_default=False),
-    ] = None,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    tile: Tile = None,
+    *,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Say what a source would take on the server in each layout: a sample is stored, measured and removed.
 
-    Memory in the end, and seconds as the sample took them: a large hash of layout flat takes longer.
+    Memory in the end, within 2 %. Seconds are rough: if others use the machine too, they can become twice as many.
+    The sample is of the first frames; of its values only what text10 takes depends.
 
     \b
     Example: qwf estimate hydrogen:n=3,l=2,m=1 --grid 256
@@ -147,7 +143,7 @@ def estimate(
 
             return await measure(opened, store, tile=shape)
 
-        found = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file)
+        found = on_store(job, where)
     finally:
         opened.close()
     if as_json:
@@ -157,5 +153,5 @@ def estimate(
         fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[one.fits]
         typer.echo(
             f"{one.layout:7} {one.codec:7} {one.bytes / 1e6:>12,.1f} MB  {one.bytes_per_point:6.1f} bytes a point  "
-            f"{'at least' if one.layout == 'flat' else 'about':>8} {one.seconds:,.1f} s  {fits}"
+            f"{'about' if one.layout == 'flat' else 'at least':>8} {one.seconds:>8,.1f} s  {fits}"
         )

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
 
 from ..errors import UsageError
-from .options import ConfigFile, DataDir, Json, PasswordFile, Url
+from .options import Json, Where, on_server
+from .runner import print_json
 
 config = typer.Typer(name="config", help="Look at the settings.", no_args_is_help=True)
 
 
 @config.command()
-def show(
-    url: Url = None,
-    data_dir: DataDir = None,
-    config_file: ConfigFile = None,
-    password_file: PasswordFile = None,
-    as_json: Json = False,
-) -> None:
-    """Print each setting, its value and where it came from. Passwords are masked."""
+@on_server
+def show(*, where: Where, as_json: Json = False) -> None:
+    """Print each setting, its value and where it came from. Passwords are masked.
+
+    \b
+    Example: qwf config show --config redis_config.json
+    """
     # Imported here, because msgspec would slow down `qwf --help`.
     from ..settings import trace
 
-    settings, origins = trace(config_file, url=url, data_dir=data_dir, password_file=password_file)
+    settings, origins = trace(where.config, **where.flags)
     rows = {name: (_shown(name, getattr(settings, name), origin), origin) for name, origin in origins.items()}
     if as_json:
-        typer.echo(
-            json.dumps({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()})
-        )
+        print_json({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()})
     else:
         _print_table(rows)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from .facts import print_facts
 from .runner import print_json, say
 
 if TYPE_CHECKING:
@@ -41,10 +40,5 @@ def describe(
     }
     if as_json:
         print_json(facts)
-        return
-    for fact, value in facts.items():
-        if fact != "axes":
-            typer.echo(f"{fact:16} {value}")
-    for name_, size, axis in zip("txyz", grid.shape, grid.axes, strict=True):
-        step = "unknown" if axis.step is None else f"{axis.step:.6g} {axis.unit or ''}"
-        typer.echo(f"axis {name_:11} {size} points from {axis.origin:.6g}, step {step}")
+    else:
+        print_facts(facts)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
-from .read import Name, Overwrite, tell
+from .options import Json, Name, Overwrite, Quiet, Where, on_server, one_of
+from .read import tell
 from .resume import open_stored
 from .runner import on_store, print_json
 
@@ -17,31 +17,35 @@ if TYPE_CHECKING:
     from ..wavefunction import Wavefunction
 
 
+@on_server
 def export(
     name: Name,
     out: Annotated[
         str,
         typer.Argument(
-            help="The file to write: psi.npy, psi.h5, psi.zarr, psi.nc, psi.cube, or re.cube,im.cube.",
+            help="The file to write: psi.npy, psi.raw, psi.h5, psi.zarr, psi.nc, psi.cube, or re.cube,im.cube.",
             show_default=False,
         ),
     ],
     file_format: Annotated[
         str | None,
-        typer.Option("--format", help="npy, hdf5, zarr, netcdf or cube.", show_default="by the suffix"),
+        typer.Option(
+            "--format",
+            help="npy, raw (the numbers alone), hdf5, zarr, netcdf or cube.",
+            show_default="by the suffix",
+            autocompletion=one_of("npy", "raw", "hdf5", "zarr", "netcdf", "cube"),
+        ),
     ] = None,
     frame: Annotated[
         int | None, typer.Option(help="Only this one of the times; 0 is the first.", show_default=False)
     ] = None,
     overwrite: Overwrite = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a whole wavefunction, ψ[t, x, y, z], to a file, which may be larger than memory.
+    """Write a whole wavefunction to a file, which may be larger than memory; ψ is indexed t, x, y, z.
 
     Values and axes are kept to the last bit; a Gaussian cube file keeps six digits of one
     time, and a complex ψ takes two.
@@ -59,7 +63,7 @@ def export(
         psi = await open_stored(store, name)
         return await _to_file(psi, out, quiet=quiet, format=file_format, frame=frame, overwrite=overwrite)
 
-    facts = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    facts = on_store(job, where, quiet=quiet)
     if as_json:
         print_json(facts)
     else:

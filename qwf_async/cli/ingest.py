@@ -8,7 +8,7 @@ import typer
 
 from ..errors import UsageError
 from .describe import describe
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .options import Box, Dims, Frames, Grid, Json, Quiet, Step, Tile, Where, on_server, one_of
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
@@ -16,20 +16,8 @@ if TYPE_CHECKING:
     from ..source import Source
     from ..store import Store
 
-Text = str | None
-Grid = Annotated[Text, typer.Option(help="Points: 128 (a cube), or 128x128x64.", show_default=False)]
-Box = Annotated[Text, typer.Option(help="Extents in bohr: 20, or 20x20x10.", show_default=False)]
 
-Dims = Annotated[
-    Text,
-    typer.Option(
-        help="Which dimension of a file is which axis: x,y,z,t in their order (c: re and im, -: left out), "
-        "or by name, lon=x,time=t.",
-        show_default="by their names, else x,y,z or t,x,y,z",
-    ),
-]
-
-
+@on_server
 def ingest(
     source: Annotated[
         str,
@@ -40,20 +28,34 @@ def ingest(
         ),
     ],
     name: Annotated[
-        Text, typer.Option(help="Name to store it under.", show_default="the source's first word")
+        str | None, typer.Option(help="Name to store it under.", show_default="the source's first word")
     ] = None,
     grid: Grid = None,
     box: Box = None,
-    frames: Annotated[int | None, typer.Option(help="Points along t.", show_default=False)] = None,
-    dt: Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)] = None,
+    frames: Frames = None,
+    dt: Step = None,
     dims: Dims = None,
-    layout: Annotated[str, typer.Option(help="How it lies in hashes: flat, packed or tile.")] = "flat",
-    codec: Annotated[str, typer.Option(help="Form of a value: c16 (lossless), c8 or text10.")] = "c16",
-    tile: Annotated[
-        Text, typer.Option(help="Points of a tile, as in 16x16x16.", show_default="about 8x8x8")
-    ] = None,
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="How it lies in hashes: flat, packed or tile.",
+            autocompletion=one_of("flat", "packed", "tile"),
+        ),
+    ] = "flat",
+    codec: Annotated[
+        str,
+        typer.Option(
+            help="Form of a value: c16 (lossless), c8 or text10.",
+            autocompletion=one_of("c16", "c8", "text10"),
+        ),
+    ] = "c16",
+    tile: Tile = None,
     write_mode: Annotated[
-        str, typer.Option(help="How packed is written: auto, hset or restore (faster; may be forbidden).")
+        str,
+        typer.Option(
+            help="How packed is written: auto, hset or restore (faster; may be forbidden).",
+            autocompletion=one_of("auto", "hset", "restore"),
+        ),
     ] = "auto",
     writers: Annotated[
         int | None, typer.Option(help="Tasks that write at once.", min=1, show_default="4")
@@ -80,10 +82,8 @@ def ingest(
     configure_server: Annotated[
         bool, typer.Option("--configure-server", help="Set what is unfit about the server's settings.")
     ] = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -140,10 +140,7 @@ def ingest(
 
         report = on_store(
             job,
-            url=url,
-            data_dir=data_dir,
-            config=config,
-            password_file=password_file,
+            where,
             quiet=quiet,
             writers=writers,
             max_rate=max_rate,

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UsageError
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from ..errors import InvalidInput, UsageError
+from .options import Json, Name, Quiet, Where, on_server
+from .resume import open_stored
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
+    from ..grid import Grid
     from ..store import Store
 
 Row = Mapping[str, float | None]
@@ -28,8 +30,9 @@ HEADS = {
 """What stands over a column of the table, where it is not the name that JSON and CSV have for it."""
 
 
+@on_server
 def observe(
-    name: Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)],
+    name: Name,
     frame: Annotated[
         int | None, typer.Option("--frame", help="One frame only, by its number.", show_default="all")
     ] = None,
@@ -55,10 +58,8 @@ def observe(
         typer.Option(help="Print the density along x, y or z of one frame instead.", show_default=False),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on standard output.")] = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,19 +79,32 @@ def observe(
         raise UsageError("--marginal goes with --frame only: it prints a density, not observables")
 
     async def job(store: Store) -> tuple[str, list[Row]]:
-        psi = await store.open(name)
         from ..observables.lattice import in_steps
 
-        unknown = in_steps(psi.manifest.grid)
+        grid = (await open_stored(store, name)).manifest.grid
+        if potential is not None and in_steps(grid):
+            raise InvalidInput(
+                f"the spacing of {name} along {', '.join(in_steps(grid))} is not known, and a potential needs it: "
+                "ingest it with --box"
+            )
+        if other is not None:
+            await open_stored(store, other)
         if marginal is not None:
-            return unknown, await _density(store, name, "xyz".index(marginal), frame or 0)
-        return unknown, await _rows(
-            store, name, frame, other, potential, autocorrelation=autocorrelation, sums=sums, quiet=quiet
+            return in_steps(grid), await _density(store, name, grid, "xyz".index(marginal), frame or 0)
+        rows = await _rows(
+            store,
+            name,
+            grid.points,
+            frame,
+            other,
+            potential,
+            autocorrelation=autocorrelation,
+            sums=sums,
+            quiet=quiet,
         )
+        return in_steps(grid), rows
 
-    unknown, rows = on_store(
-        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
-    )
+    unknown, rows = on_store(job, where, quiet=quiet)
     if as_json:
         print_json({"name": name, "units": "hartree", "axes_in_grid_steps": list(unknown), "rows": rows})
         return
@@ -107,6 +121,7 @@ def observe(
 async def _rows(
     store: Store,
     name: str,
+    total: int,
     frame: int | None,
     other: str | None,
     potential: str | None,
@@ -120,7 +135,7 @@ async def _rows(
     from ..source import read_potential
     from .progress import shown_progress
 
-    total, seen = (await store.open(name)).manifest.points, 0
+    seen = 0
     with shown_progress(quiet=quiet or frame is not None) as hook:
 
         def done(points: int) -> None:
@@ -141,15 +156,15 @@ async def _rows(
         return [one.to_json() async for one in found]
 
 
-async def _density(store: Store, name: str, axis: int, frame: int) -> list[Row]:
+async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[Row]:
     from ..engine.observe import marginals
-    from ..errors import InvalidInput
     from ..observables.lattice import coordinates
 
+    if axis >= grid.dimensions:
+        raise InvalidInput(
+            f"{name} lies along {'xyz'[: grid.dimensions]} only: no density along {'xyz'[axis]}"
+        )
     densities = await marginals(store, name, frame)
-    if axis >= len(densities):
-        raise InvalidInput(f"{name} has {len(densities)} dimensions: there is no density along {'xyz'[axis]}")
-    grid = (await store.open(name)).manifest.grid
     places = coordinates(grid, axis + 1, 0, grid.shape[axis + 1])
     return [
         {"xyz"[axis]: x, "density": rho}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import Interrupted, InvalidInput, UsageError
 from ..exporting.place import check_free, replaced
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .options import Json, Name, Overwrite, Quiet, Where, on_server, one_of
 from .resume import open_stored
 from .runner import on_store, print_json, say
 
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from ..store import Store
 
 
+@on_server
 def plot(
-    name: Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)],
+    name: Name,
     what: Annotated[
         str | None,
         typer.Option(
             help="density, phase, marginals (density along each axis), expectations (⟨x⟩ ± σ over time), "
             "or animation.",
             show_default="density and phase",
+            autocompletion=one_of("density", "phase", "marginals", "expectations", "animation"),
         ),
     ] = None,
     frame: Annotated[
@@ -55,11 +57,9 @@ def plot(
             "--out", "-o", help="A .png, .svg, .gif or .mp4 file. Else it is drawn here.", show_default=False
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    overwrite: Overwrite = False,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -87,7 +87,7 @@ def plot(
     async def job(store: Store) -> Picture | Marginals | Expectations:
         return await _read(store, name, asked, quiet=quiet)
 
-    found = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    found = on_store(job, where, quiet=quiet)
     if not quiet:
         _remark(found, chosen=bool(asked.fixed))
     if out is None:
@@ -185,38 +185,62 @@ def _show(found: Picture | Marginals | Expectations, asked: Asked) -> None:
 
 def _write(found: Picture | Marginals | Expectations, asked: Asked, out: Path) -> None:
     """Draw into the file, whole or not at all. Raises InvalidInput if it cannot be written, Interrupted at a signal."""
-    from ..plot import Marginals, Picture, draw, draw_expectations, draw_marginals, write_film
-
-    suffix = out.suffix.lower()
     try:
-        with _signals_raise(out), replaced(out) as beside:
-            if isinstance(found, Picture):
-                if asked.film:
-                    write_film(beside, found, asked.kinds, suffix=suffix)
-                    return
-                figure = draw(found, asked.kinds)
-            else:
-                figure = draw_marginals(found) if isinstance(found, Marginals) else draw_expectations(found)
-            metadata = {"Date": None} if suffix == ".svg" else None  # the same picture is the same file
-            figure.savefig(beside, format=suffix[1:], metadata=metadata)
+        with _signals_noted(out) as check, replaced(out) as beside:
+            try:
+                _draw(found, asked, beside, out.suffix.lower(), check)
+            finally:
+                check()  # not the error that the signal may have caused: ffmpeg hears Ctrl-C too
     except OSError as error:
         raise InvalidInput(f"cannot write {out}: {error.strerror or error}") from error
 
 
-@contextmanager
-def _signals_raise(out: Path) -> Iterator[None]:
-    """In the body SIGINT, SIGTERM and SIGHUP raise Interrupted: what was begun is removed."""
+def _draw(
+    found: Picture | Marginals | Expectations,
+    asked: Asked,
+    path: Path,
+    suffix: str,
+    check: Callable[[], None],
+) -> None:
+    from ..plot import Marginals, Picture, draw, draw_expectations, draw_marginals, write_film
 
-    def stop(number: int, _: object) -> NoReturn:
-        raise Interrupted(f"stopped by {signal.Signals(number).name}; {out} was not written", number)
+    if isinstance(found, Picture):
+        if asked.film:
+            write_film(path, found, asked.kinds, suffix=suffix, done=check)
+            return
+        figure = draw(found, asked.kinds)
+    else:
+        figure = draw_marginals(found) if isinstance(found, Marginals) else draw_expectations(found)
+    metadata = {"Date": None} if suffix == ".svg" else None  # the same picture is the same file
+    figure.savefig(path, format=suffix[1:], metadata=metadata)
+
+
+@contextmanager
+def _signals_noted(out: Path) -> Iterator[Callable[[], None]]:
+    """Yields what raises Interrupted if SIGINT, SIGTERM or SIGHUP came; a second signal raises it at once.
+
+    The first does not, because an exception that a handler raises can come within a callback
+    of a weak reference, of which matplotlib has many, and is ignored there.
+    """
+    received: list[int] = []
+
+    def check() -> None:
+        if received:
+            name = signal.Signals(received[0]).name
+            raise Interrupted(f"stopped by {name}; {out} was not written", received[0])
+
+    def note(number: int, _: object) -> None:
+        received.append(number)
+        if len(received) > 1:
+            check()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     if before[signal.SIGHUP] == signal.SIG_IGN:  # nohup(1): it was asked to outlive its terminal
         del before[signal.SIGHUP]
     for number in before:
-        signal.signal(number, stop)
+        signal.signal(number, note)
     try:
-        yield
+        yield check
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What an ingest shows while it runs: a bar on a terminal, plain lines elsewhere."""
+"""What a command shows while it runs: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import InvalidInput, UsageError
 from ..exporting.place import check_free
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from .options import Json, Name, Overwrite, Quiet, Where, on_server
 from .resume import open_stored
 from .runner import on_store, print_json, say
 
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
 PRINTED: Final = 10_000
 """Points that `slice` prints; more go to a file."""
 
-Name = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
 
-
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
-
-
+@on_server
 def get(
     name: Name,
     x: Annotated[int | None, typer.Argument(help="Index along x.", show_default=False)] = None,
@@ -45,10 +41,8 @@ def get(
             show_default=False,
         ),
     ] = None,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -67,9 +61,7 @@ def get(
             return [await psi.point(*wanted[0])]
         return list(map(complex, await psi.read_points(wanted)))
 
-    values = on_store(
-        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
-    )
+    values = on_store(job, where, quiet=quiet)
     from ..observables import of_value
 
     found = [
@@ -90,6 +82,7 @@ def get(
         )
 
 
+@on_server
 def cut(
     name: Name,
     index: Annotated[
@@ -105,10 +98,8 @@ def cut(
         typer.Option("--out", "-o", help="Write a .npy file.", show_default=False),
     ] = None,
     overwrite: Overwrite = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -135,7 +126,7 @@ def cut(
         values = (await psi.read_selection(selection)).reshape(-1)
         return {"shape": selection.shape, "re": values.real.tolist(), "im": values.imag.tolist()}
 
-    facts = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet)
+    facts = on_store(job, where, quiet=quiet)
     if as_json:
         print_json(facts)
     elif out is not None:
@@ -199,7 +190,8 @@ def _points(path: Path | None) -> list[tuple[int, int, int, int]]:
     try:
         text = sys.stdin.read() if str(path) == "-" else Path(str(path)).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read points from {where}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInput(f"cannot read points from {where}: {reason}") from error
     points = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.replace(",", " ").split()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput, QwfError
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
-from .runner import on_store, print_json, say
+from .options import Json, Quiet, Where, on_server
+from .runner import on_store, print_json, raise_first, say
 
 if TYPE_CHECKING:
     from ..engine.report import Report
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from ..wavefunction import Wavefunction
 
 
+@on_server
 def resume(
     name: Annotated[
         str | None, typer.Argument(help="Name of a wavefunction; all if none is given.", show_default=False)
     ] = None,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -31,6 +30,9 @@ def resume(
 
     For an ingest that ended with exit code 6. One that ended otherwise needs its source:
     repeat it with --resume, and it takes what waits in the spool first.
+
+    \b
+    Example: qwf resume hydrogen
     """
     failed: list[QwfError] = []
 
@@ -51,9 +53,7 @@ def resume(
                         break
         return done
 
-    reports = on_store(
-        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
-    )
+    reports = on_store(job, where, quiet=quiet)
     if as_json:
         print_json([report.to_json() for report in reports])
     elif not quiet:
@@ -61,10 +61,7 @@ def resume(
             say(f"{report.name} is published: {report.spooled_chunks} chunks came from the spool")
         if not reports and not failed:
             say("nothing waits in the spool")
-    for error in failed[1:]:
-        say(f"qwf: {error}")
-    if failed:
-        raise failed[0]
+    raise_first(failed)
 
 
 async def open_stored(store: Store, name: str) -> Wavefunction:

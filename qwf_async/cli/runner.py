@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from .options import Where
+
 if TYPE_CHECKING:
+    from ..errors import QwfError
     from ..settings import Settings
     from ..store import Store
 
@@ -27,23 +29,14 @@ def run(job: Callable[[], Awaitable[T]]) -> T:
     return anyio.run(job, backend="asyncio", backend_options={"use_uvloop": sys.platform != "win32"})
 
 
-def on_store(
-    job: Callable[[Store], Awaitable[T]],
-    *,
-    url: str | None,
-    data_dir: Path | None,
-    config: Path | None,
-    password_file: Path | None,
-    quiet: bool = False,
-    **flags: Any,
-) -> T:
-    """Connect by the settings, run a job on the store, and return its result.
+def on_store(job: Callable[[Store], Awaitable[T]], where: Where, *, quiet: bool = False, **flags: Any) -> T:
+    """Connect by the settings, with more of them in `flags`, run a job on the store, and return its result.
 
     Says in one line if the embedded server had to be started, unless `quiet`.
     """
     from ..settings import load
 
-    settings: Settings = load(config, url=url, data_dir=data_dir, password_file=password_file, **flags)
+    settings: Settings = load(where.config, **where.flags, **flags)
 
     async def connected() -> T:
         from ..store import connect
@@ -61,9 +54,20 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def raise_first(failed: Sequence[QwfError]) -> None:
+    """Raise the first error of several, if there is any, whose code is the exit code; the others are said."""
+    for error in failed[1:]:
+        say(f"qwf: {error}")
+    if failed:
+        raise failed[0]
+
+
 def print_json(value: Any) -> None:
-    """A result, on standard output. Not-a-number becomes null: JSON has no word for it."""
-    typer.echo(json.dumps(_finite(value), ensure_ascii=False))
+    """A result, on standard output, in ASCII: any terminal and any file takes it, whatever is in a name.
+
+    Not-a-number becomes null: JSON has no word for it.
+    """
+    typer.echo(json.dumps(_finite(value)))
 
 
 def _finite(value: Any) -> Any:

@@ -42,7 +42,11 @@ def start(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Start the embedded server in the background, unless it runs; print its URL."""
+    """Start the embedded server in the background, unless it runs; print its URL.
+
+    \b
+    Example: qwf server start --maxmemory 3gb
+    """
     from ..server.embedded import ensure
 
     settings = _settings(config, data_dir, maxmemory)
@@ -68,7 +72,11 @@ def start(
 def stop(
     data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False, quiet: Quiet = False
 ) -> None:
-    """Let the embedded server save its data and end."""
+    """Let the embedded server save its data and end.
+
+    \b
+    Example: qwf server stop
+    """
     from ..server.embedded import stop as stop_server
 
     settings = _settings(config, data_dir)
@@ -81,7 +89,11 @@ def stop(
 
 @server.command()
 def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False) -> None:
-    """Say whether the embedded server runs, and what it holds."""
+    """Say whether the embedded server runs, and what it holds.
+
+    \b
+    Example: qwf server status --json
+    """
     from ..server.embedded import status as ask_server
 
     settings = _settings(config, data_dir)
@@ -114,7 +126,11 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = 
 
 @server.command()
 def run(data_dir: DataDir = None, maxmemory: MaxMemory = None, config: ConfigFile = None) -> None:
-    """Run the embedded server in the foreground until Ctrl-C, which lets it save its data."""
+    """Run the embedded server in the foreground until Ctrl-C, which lets it save its data. Its log is printed.
+
+    \b
+    Example: qwf server run --data-dir /var/lib/qwf
+    """
     from ..server.foreground import serve
 
     settings = _settings(config, data_dir, maxmemory)
@@ -122,28 +138,43 @@ def run(data_dir: DataDir = None, maxmemory: MaxMemory = None, config: ConfigFil
 
 
 @server.command()
-def conf(maxmemory: MaxMemory = None, config: ConfigFile = None) -> None:
-    """Print a configuration for a Redis or Valkey of your own, with a reason for each setting."""
+def conf(maxmemory: MaxMemory = None, config: ConfigFile = None, as_json: Json = False) -> None:
+    """Print a configuration for a Redis or Valkey of your own, with a reason for each setting.
+
+    \b
+    Example: qwf server conf --maxmemory 3gb > redis.conf
+    """
     from ..server.configuration import default_maxmemory, documented_text, server_configuration
     from ..server.machine import memory_bytes
 
     limit = _settings(config, None, maxmemory).memory_limit
     if limit is None:
         limit = default_maxmemory(memory_bytes())
-    typer.echo(documented_text(server_configuration(maxmemory=limit)), nl=False)
+    settings = server_configuration(maxmemory=limit)
+    if as_json:
+        print_json(dict(settings))
+    else:
+        typer.echo(documented_text(settings), nl=False)
 
 
 @server.command()
-def acl(config: ConfigFile = None) -> None:
+def acl(config: ConfigFile = None, as_json: Json = False) -> None:
     """Print two users for the ACL of a server of your own: qwf, and qwf-reader, who only reads.
 
     The lines fit redis.conf, an ACL file, and ACL SETUSER. Neither user can log in before
     you add a password: >PASSWORD, or # and its SHA-256. The key prefix is that of the settings.
+
+    \b
+    Example: qwf server acl >> users.acl
     """
     from ..server.acl import reader, writer
 
     prefix = _settings(config, None).prefix
-    for name, rules in (("qwf", writer(prefix)), ("qwf-reader", reader(prefix))):
+    users = {"qwf": writer(prefix), "qwf-reader": reader(prefix)}
+    if as_json:
+        print_json(users)
+        return
+    for name, rules in users.items():
         typer.echo(" ".join(["user", name, *rules]))
 
 

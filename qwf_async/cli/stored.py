@@ -6,29 +6,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import ConfigFile, DataDir, Json, PasswordFile, Quiet, Url
+from ..errors import InvalidInput, QwfError, Refused
+from .facts import print_facts
+from .options import Json, Quiet, Where, on_server
 from .resume import open_stored
-from .runner import on_store, print_json, say
+from .runner import on_store, print_json, raise_first, say
 
 if TYPE_CHECKING:
     from ..store import Entry, Store
 
-Name = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
 
+@on_server
+def ls(*, where: Where, as_json: Json = False) -> None:
+    """List the wavefunctions: name, shape (t,x,y,z), points, layout, codec, when, and loads under way.
 
-def ls(
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
-    as_json: Json = False,
-) -> None:
-    """List the wavefunctions: name, shape (t,x,y,z), points, layout, codec, when, and loads under way."""
+    \b
+    Example: qwf ls --json
+    """
 
     async def job(store: Store) -> list[Entry]:
         return await store.entries()
 
-    entries = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file)
+    entries = on_store(job, where)
     rows = [_row(entry) for entry in entries]
     if as_json:
         print_json(rows)
@@ -56,16 +55,21 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
+@on_server
 def info(
     name: Annotated[str | None, typer.Argument(help="Name of a wavefunction.", show_default=False)] = None,
     server: Annotated[bool, typer.Option("--server", help="About the server and the connections.")] = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
 ) -> None:
-    """Say what is known of a wavefunction, or of the server."""
+    """Say what is known of a wavefunction, or of the server.
+
+    \b
+    Examples:
+      qwf info hydrogen
+      qwf info --server --json
+    """
     if name is None and not server:
         raise typer.BadParameter("give the name of a wavefunction, or --server")
 
@@ -77,24 +81,14 @@ def info(
             facts |= {"server": await store.server_info()}
         return facts
 
-    facts = on_store(job, url=url, data_dir=data_dir, config=config, password_file=password_file)
+    facts = on_store(job, where)
     if as_json:
         print_json(facts)
         return
-    for fact, value in (facts | facts.pop("server", {})).items():
-        if fact == "connections":
-            for count, number in value.items():
-                typer.echo(f"connections {count:11} {'unknown' if number is None else f'{number:.6g}'}")
-        elif fact == "axes":
-            for axis in value:
-                step = "unknown" if axis["step"] is None else f"{axis['step']:.6g}"
-                typer.echo(
-                    f"axis {axis['name']:11} origin {axis['origin']:.6g}, step {step} {axis['unit'] or ''}"
-                )
-        else:
-            typer.echo(f"{fact:16} {'unknown' if value is None else value}")
+    print_facts(facts | facts.pop("server", {}))
 
 
+@on_server
 def rm(
     names: Annotated[list[str], typer.Argument(help="Names of wavefunctions.", show_default=False)],
     damaged: Annotated[
@@ -103,31 +97,37 @@ def rm(
             "--damaged", help="Delete only records that cannot be read; data that they meant stays."
         ),
     ] = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    password_file: PasswordFile = None,
+    *,
+    where: Where,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Delete wavefunctions, and their unfinished loads."""
+    """Delete wavefunctions, and their unfinished loads; a name that is not there does not spare the others.
 
-    async def job(store: Store) -> list[str]:
-        if not damaged:
-            for name in names:
-                await store.remove(name)
-            return []
-        return [key for name in names for key in await store.remove_damaged(name)]
+    \b
+    Example: qwf rm hydrogen packet
+    """
+    removed: list[str] = []
+    failed: list[QwfError] = []
 
-    records = on_store(
-        job, url=url, data_dir=data_dir, config=config, password_file=password_file, quiet=quiet
-    )
+    async def job(store: Store) -> None:
+        for name in names:
+            try:
+                if damaged:
+                    removed.extend(await store.remove_damaged(name))
+                else:
+                    await store.remove(name)
+                    removed.append(name)
+            except (InvalidInput, Refused) as error:
+                failed.append(error)
+
+    on_store(job, where, quiet=quiet)
     if as_json:
-        print_json({"removed": records if damaged else names})
-    elif damaged and not quiet:
-        say(
-            f"removed {', '.join(records)}; what data they meant is not known, and what there is of it stays: "
+        print_json({"removed": removed})
+    elif removed and not quiet:
+        rest = (
+            "; what data they meant is not known, and what there is of it stays: "
             "the keys begin with the prefix and the name"
         )
-    elif not quiet:
-        say(f"removed {', '.join(names)}")
+        say(f"removed {', '.join(removed)}{rest if damaged else ''}")
+    raise_first(failed)

@@ -53,7 +53,8 @@ async def ingest(
     layout, codec: how it is stored; see `layout` and `codec`.
     tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
     write_mode: how layout packed is written: "restore" is faster where the server allows it,
-        "hset" works everywhere, "auto" tries; what is stored is the same.
+        "hset" works everywhere, "auto" tries; what is stored is the same. What RESTORE is
+        refused on the way is written by HSET.
     writers: tasks that write at the same time; the setting `writers` if None.
     max_rate: points per second at most, for a server that others use too.
     resume: go on with an unfinished load of the name. With it the call can be repeated
@@ -89,8 +90,8 @@ async def ingest(
         form=form,
         grid=source.grid,
         plan=form.plan(source.order),
-        source=source.spec,
-        fingerprint=await anyio.to_thread.run_sync(source.fingerprint),
+        source=_in_utf8(source.spec),
+        fingerprint=_in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
     )
     if resume and discard:
         raise UsageError("to resume a load and to discard it contradict each other: choose one")
@@ -138,7 +139,8 @@ async def ingest(
             if load is None:
                 raise shutdown.interrupted("nothing was stored yet: run the same command with --resume")
             if isinstance(load, Manifest):
-                return Report.of(load, name, durability=(await store.facts()).durability, already=True)
+                # Published, but perhaps not saved: that may be why the command is repeated.
+                return Report.of(load, name, durability=await store.secure(), already=True)
             job = Job(
                 store=store,
                 keys=keys,
@@ -159,3 +161,8 @@ async def ingest(
             )
             return await job.run(shutdown)
     raise AssertionError("unreachable: the job returns or raises")
+
+
+def _in_utf8(text: str) -> str:
+    """As the server takes it: what is not UTF-8 in the name of a file is escaped."""
+    return text.encode(errors="backslashreplace").decode()

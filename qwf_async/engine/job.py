@@ -105,8 +105,11 @@ class Job:
                 raise
             raise lasting from error
         finally:
-            with anyio.CancelScope(shield=True):
-                await self.spool.aclose()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self.spool.aclose()
+            finally:
+                self.load.end()
         raise shutdown.interrupted(f"{so_far}: run the same command with --resume")
 
     def _so_far(self) -> str:
@@ -145,7 +148,7 @@ class Job:
             self._progress()
 
         writer = Writer(
-            sink=ServerSink(self.store.pool, record, permit),
+            sink=ServerSink(self.store.pool, record, permit, self.hook),
             gate=gate,
             ack=ack,
             deadline=settings.deadline,

@@ -46,8 +46,8 @@ async def replay(store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: H
     seen = await look(store.pool, keys)
     generation = head.manifest.generation
     if seen.published is not None and seen.published.generation == generation:
+        durability = await store.secure()
         await anyio.to_thread.run_sync(_delete, found.path, store.settings.spool_limit)
-        durability = (await store.facts()).durability
         return Report.of(seen.published, keys.name, durability=durability, already=True)
     if seen.under_way is None or seen.under_way.manifest.generation != generation:
         gone = seen.under_way is None and seen.published is None

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+import anyio.to_thread
+
+from ..errors import QwfError, Refused
 from ..server.connection import Connection
+from ..server.failure import KeyExists
 from ..server.pool import Pool
 from ..server.reply import disbelieve
-from ..wire.batch import Batch, Buffer, Part
+from ..wire.batch import Batch, Buffer
+from ..wire.buckets import by_hset, by_restore
+from .events import Hook, Noted
 
 
 class Sink(Protocol):
@@ -34,34 +40,70 @@ class ServerSink:
     `applied` is awaited with each batch that was applied and the connection that it went
     over. A connection ends with the server's process, so what `applied` writes over it
     cannot come to stand on a server that was restarted from a copy without the batch.
+
+    RESTORE may be refused, and HSET decides then. If only because a bucket is there
+    already, then for that batch: it is ours, sent before with its reply lost, or something
+    else, which HSET leaves alone if it is no hash. Else HSET it is from then on, and `hook`
+    is told.
     """
 
-    def __init__(self, pool: Pool, applied: Applied | None = None, permit: Permit | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        applied: Applied | None = None,
+        permit: Permit | None = None,
+        hook: Hook | None = None,
+    ) -> None:
         self._pool = pool
         self._applied = applied
         self._permit = permit
+        self._hook = hook
+        self._restores = True
 
     async def write(self, batch: Batch) -> None:
         if self._permit is not None:
             await self._permit()
-        buffers = [buffer for part in batch.parts for buffer in part.buffers]
         async with self._pool.connection() as connection:
-            if not await _answered_as_expected(batch, buffers, connection):
-                replies = await connection.exchange(buffers, batch.requests)
-                done = 0
-                for part in batch.parts:
-                    await self._check(connection, replies[done : done + part.requests], part)
-                    done += part.requests
+            await self._apply(batch, connection)
             if self._applied is not None:
                 await self._applied(batch, connection)
 
-    async def _check(self, connection: Connection, replies: Sequence[Any], part: Part) -> None:
-        """HSET replies with the number of new fields, RESTORE with OK. Raises what the first other reply means."""
-        for number, reply in enumerate(replies):
-            if isinstance(reply, int) or reply == b"OK":
-                continue
-            doing = f"writing {part.key_of(number).decode()}"
-            raise await disbelieve(connection, reply, where=self._pool.address.shown, doing=doing)
+    async def _apply(self, batch: Batch, connection: Connection) -> None:
+        restore = by_restore(batch) and self._restores
+        if by_restore(batch) and not restore:
+            batch = await anyio.to_thread.run_sync(by_hset, batch)
+        error = await self._error(batch, connection)
+        if restore and isinstance(error, Refused):
+            refusal, batch = error, await anyio.to_thread.run_sync(by_hset, batch)
+            error = await self._error(batch, connection)
+            if error is None and not isinstance(refusal, KeyExists):
+                self._give_restore_up(refusal)
+        if error is not None:
+            raise error
+
+    async def _error(self, batch: Batch, connection: Connection) -> QwfError | None:
+        """Send a batch. Returns what the first reply that says of no success means, if there is one.
+
+        HSET replies with the number of new fields, RESTORE with OK.
+        """
+        buffers = [buffer for part in batch.parts for buffer in part.buffers]
+        if await _answered_as_expected(batch, buffers, connection):
+            return None
+        replies = await connection.exchange(buffers, batch.requests)
+        done = 0
+        for part in batch.parts:
+            for number, reply in enumerate(replies[done : done + part.requests]):
+                if not isinstance(reply, int) and reply != b"OK":
+                    doing = f"writing {part.key_of(number).decode()}"
+                    return await disbelieve(connection, reply, where=self._pool.address.shown, doing=doing)
+            done += part.requests
+        return None
+
+    def _give_restore_up(self, refusal: QwfError) -> None:
+        if self._restores and self._hook is not None:
+            text = f"writing by HSET from now on, which is slower than RESTORE: {refusal}"
+            self._hook(Noted(text=text, warning=True))
+        self._restores = False
 
 
 async def _answered_as_expected(batch: Batch, buffers: Sequence[Buffer], connection: Connection) -> bool:

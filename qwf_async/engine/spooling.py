@@ -96,15 +96,16 @@ class Spool:
 
     async def _commit(self) -> None:
         some, self._waiting = self._waiting, []
-        error: QwfError | None = None
         try:
-            await self._in_thread(partial(self._put, [waiting.batch for waiting in some]))
-        except QwfError as failure:
-            error = failure
+            await self._in_thread(partial(self._put, some))
+        except QwfError as error:
+            for waiting in some:
+                waiting.error = error
         for waiting in some:
-            waiting.done, waiting.error = True, error
+            waiting.done = True
 
-    def _put(self, batches: Sequence[Batch]) -> None:
+    def _put(self, some: Sequence[_Waiting]) -> None:
+        """Commit all at once; if there is no room for all, one after the other those for which there is."""
         if self.limit == 0:
             raise SpoolFull("there is no spool: spool_limit is 0")
         if self._file is None:
@@ -112,7 +113,14 @@ class Spool:
                 self._file = SpoolFile.create(self.path, self.head, limit=self.limit)
             except (InvalidInput, Refused) as error:
                 raise SpoolFull(str(error)) from error
-        self._file.put(batches)
+        try:
+            self._file.put([waiting.batch for waiting in some])
+        except SpoolFull:
+            for waiting in some:
+                try:
+                    self._file.put([waiting.batch])
+                except SpoolFull as error:
+                    waiting.error = error
 
     async def replay(self, deliver: Deliver, tasks: int, told: Callable[[], object]) -> None:
         """Deliver what waits, oldest first, by so many tasks, until nothing does; then the file is removed.

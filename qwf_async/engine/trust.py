@@ -1,14 +1,17 @@
-"""What a resumed load may rely on: its journal, as far as the server has not evicted the data."""
+"""What a resumed load may rely on: its journal, as far as the data is still there."""
 
 from __future__ import annotations
 
-from ..errors import Refused
+import anyio.to_thread
+import numpy as np
+
+from ..errors import DamagedData
+from ..layout.marks import marks
 from ..load import Load
 from ..manifest import JournalEntry, Keys
-from ..server.pool import until_available
+from ..reading import in_parallel, read_scattered
 from ..store import Store
 from .events import Hook, Noted
-from .verify import differing_chunks
 
 
 async def trusted_entries(
@@ -16,23 +19,25 @@ async def trusted_entries(
 ) -> dict[int, JournalEntry]:
     """The entries of a load's journal whose chunks are stored.
 
-    A server that has evicted keys since it was started (`evicted_keys` of its INFO), be it
-    with a policy that was set for a moment, may have evicted ours and not their journal:
-    there every journalled chunk is read back, and the entries of those that differ are
-    removed. Raises as `Load.journal` and `differing_chunks`.
+    A server may have evicted data and not its journal, be it under a policy that was set for
+    a moment; and it forgets that it has when it is restarted. So the marks of each chunk are
+    looked for, and the entries of those that lack one are removed. Raises as `Load.journal`
+    and `read_box`.
     """
     entries = await load.journal()
-    try:
-        evicted = (await until_available(store.memory, store.settings.deadline)).evicted
-    except Refused:  # no INFO
-        return entries
-    if not evicted or not entries:
-        return entries
     manifest = load.manifest
     layout = manifest.form.open(keys.base(manifest.generation))
-    lost = await differing_chunks(
-        store.pool, layout, manifest.form.codec, manifest.plan, entries, readers=readers
-    )
+    lost: list[int] = []
+
+    async def look(number: int) -> None:
+        points = await anyio.to_thread.run_sync(marks, layout, manifest.plan[number])
+        found = np.empty(len(points), np.complex128)
+        try:
+            await read_scattered(store.pool, layout, points, found, readers=1)
+        except DamagedData:
+            lost.append(number)
+
+    await in_parallel(look, sorted(entries), readers)
     if lost:
         await load.forget(lost)
         text = f"the server has lost {len(lost)} of the {len(entries)} chunks that were stored: written again"

@@ -2,7 +2,8 @@
 
 RESTORE is several times faster and leaves the same on the server. It may be refused: its
 ACL category is @dangerous, and a server may not know the version of the payload. So one
-bucket is tried before anything is begun, under a key of the generation's own.
+bucket is tried before anything is begun, under a key of the generation's own. What is
+refused later is seen to by the sink.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Stored wavefunctions written to files: npy, HDF5, Zarr, NetCDF and Gaussian cube."""
+"""Stored wavefunctions written to files: npy, raw, HDF5, Zarr, NetCDF and Gaussian cube."""

@@ -19,7 +19,7 @@ from ..source.foreign import first_line
 from .cube import check_cube, cube_files
 from .hdf5 import hdf5_file
 from .netcdf import netcdf_file
-from .npy import npy_file
+from .npy import npy_file, raw_file
 from .place import check_free, replaced
 from .sheet import Sheet, Write, blocks
 from .zarr import zarr_directory
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
     "npy": (".npy",),
+    "raw": (".raw", ".bin"),
     "hdf5": (".h5", ".hdf5", ".hdf"),
     "zarr": (".zarr",),
     "netcdf": (".nc", ".nc4"),
@@ -85,7 +86,7 @@ async def export(
 ) -> None:
     """Write a stored wavefunction to a file, whole or not at all.
 
-    `out`: psi.npy, psi.h5, psi.zarr, psi.nc, psi.cube, or re.cube,im.cube; `format`, if the
+    `out`: psi.npy, psi.raw, psi.h5, psi.zarr, psi.nc, psi.cube, or re.cube,im.cube; `format`, if the
     suffix does not say it, is one of FORMATS. `frame`: only that one of the times. Values and
     axes are kept to the last bit, in a cube file to six digits. Memory is that of about
     POINTS points. `done` is told the points that were written.
@@ -122,7 +123,13 @@ async def export(
 def _writer(kind: str, paths: Sequence[Path], sheet: Sheet) -> AbstractContextManager[Write]:
     if kind == "cube":
         return cube_files(paths, sheet)
-    writers = {"npy": npy_file, "hdf5": hdf5_file, "zarr": zarr_directory, "netcdf": netcdf_file}
+    writers = {
+        "npy": npy_file,
+        "raw": raw_file,
+        "hdf5": hdf5_file,
+        "zarr": zarr_directory,
+        "netcdf": netcdf_file,
+    }
     (path,) = paths
     return writers[kind](path, sheet)
 

@@ -15,10 +15,12 @@ ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 
 
 def check_free(path: Path, *, overwrite: bool, directory: bool = False) -> None:
-    """Raises InvalidInput if something is there that is not to be replaced, or that is of another kind.
+    """Raises InvalidInput if something is there that is not to be replaced, or of another kind, or no directory for it.
 
     A `directory` is replaced only if it is a Zarr directory.
     """
+    if not os.path.isdir(path.parent):  # each library has its own words for it, and they name the file beside
+        raise InvalidInput(f"cannot write {path}: No such file or directory: {path.parent}")
     if not os.path.lexists(path):
         return
     if (

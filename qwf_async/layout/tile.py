@@ -148,15 +148,14 @@ class Tile:
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
         found = list(chain.from_iterable(replies))
+        if len(found) == 1 and box.points == 1 and is_value(found[0], self.nbytes):
+            (_, x, y, z), (a, b, c) = box.start, self.tile
+            place, dtype = (x % a * b + y % b) * c + z % c, self.dtype
+            value: NDArray[Any] = np.frombuffer(found[0], dtype, 1, place * dtype.itemsize)
+            return value.reshape(box.shape)
         data = joined(found, self.nbytes)
         if data is None:
             raise self._damage(box, found)
-        if box.points == 1:
-            (_, x, y, z), (a, b, c) = box.start, self.tile
-            place = (x % a * b + y % b) * c + z % c
-            dtype = self.dtype
-            value: NDArray[Any] = np.frombuffer(data, dtype, 1, place * dtype.itemsize)
-            return value.reshape(box.shape)
         tiles = self._tiles(box)
         (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
         stored = np.frombuffer(data, self._line).reshape(nt, ni, nj, nk, a, b)

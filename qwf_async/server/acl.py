@@ -8,7 +8,7 @@ READING: Final = (
     "ping", "info", "time", "eval_ro", "hkeys", "hget", "hgetall", "hmget", "hlen", "memory|usage",
     "object|encoding",
 )  # fmt: skip
-"""Commands of everything that only reads: ls, info, get, slice, export, verify."""
+"""Commands of everything that only reads: ls, info, get, slice, observe, plot, export, verify."""
 
 WRITING: Final = ("eval", "hset", "hdel", "hscan", "exists", "del", "unlink")
 """What ingest, resume, set, rm, clean, watch and estimate need besides."""

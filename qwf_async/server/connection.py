@@ -87,13 +87,15 @@ class Connection:
         wait = self._answer_timeout if patience is None else patience
         await self._make_ready()
         try:
-            with anyio.fail_after(wait) as scope:
+            # Not fail_after: it makes three objects more, 4 µs.
+            with anyio.CancelScope(deadline=now() + wait) as scope:
 
                 def progress() -> None:
                     scope.deadline = now() + wait
 
                 await self._send(buffers, progress)
                 answers = await self._parser.read_replies(replies, progress)
+            _check_time(scope)
             self._check_rest()
         except BaseException as error:
             await self._failed(error)
@@ -249,6 +251,12 @@ class Connection:
 def now() -> float:
     """What anyio.current_time() says, without asking which library runs: 2 µs, and an HGET asks five times."""
     return get_running_loop().time()
+
+
+def _check_time(scope: anyio.CancelScope) -> None:
+    """Raises TimeoutError if the deadline of the scope ended it."""
+    if scope.cancelled_caught:
+        raise TimeoutError
 
 
 async def _some(reader: StreamReader, most: int) -> bytes:

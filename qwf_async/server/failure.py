@@ -7,7 +7,7 @@ The leaf of `errors` that an error becomes is also what is to be done about it:
 - `Refused`: final; trying again cannot succeed.
 
 An error reply that has no row is `Refused`: nothing that this package sends meets one of
-those (BUSYKEY, CROSSSLOT, EXECABORT, NOSCRIPT, NOTBUSY, UNKILLABLE …) unless there is a bug,
+those (CROSSSLOT, EXECABORT, NOSCRIPT, NOTBUSY, UNKILLABLE …) unless there is a bug,
 or a server that does not know a command.
 """
 
@@ -38,8 +38,15 @@ class ConnectionLost(ServerUnavailable):
 class HungUp(ServerUnavailable):
     """A connection was taken and closed before the first reply, without a word.
 
-    It is so with a server past maxclients over TLS, with one that is just ending, and with a
-    proxy that has no server behind it.
+    It is so with a server that is just ending, and with a proxy that has no server behind it.
+    """
+
+
+class ShutOut(HungUp):
+    """Over TLS a connection was taken and closed before the server had said anything of the handshake.
+
+    So it is with a server past maxclients, for as long as it is: it drops the connection and
+    cannot say why. But a server that is ending and a proxy without one look the same.
     """
 
 
@@ -52,6 +59,10 @@ LOST: Final = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 
 class WrongType(Refused):
     """A key of another type is where one of ours should be. It belongs to somebody else."""
+
+
+class KeyExists(Refused):
+    """A key is there already that was to be made."""
 
 
 Meaning = tuple[type[QwfError], str]
@@ -77,6 +88,7 @@ _REPLIES: Final[dict[str, Meaning]] = {
     "NOAUTH": (Refused, "the server wants a password: set QWF_PASSWORD or --password-file"),
     "WRONGPASS": (Refused, "the server does not accept this user name and password"),
     "NOPERM": (Refused, "this user lacks a permission: ask for the one named"),
+    "BUSYKEY": (KeyExists, "there is a key of this name already"),
     "WRONGTYPE": (WrongType, "a key of another type is in the way: rename or delete it"),
 }
 """Error prefix of a reply → leaf and meaning. Source: the servers' sources, `addReplyError`."""

@@ -44,15 +44,11 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySample:
-    """Memory in use, bytes; the limits it is held against; the eviction policy, if the server tells it.
-
-    `evicted`: how many keys the server has evicted since it was started.
-    """
+    """Memory in use, bytes; the limits it is held against; the eviction policy, if the server tells it."""
 
     used: int
     bounds: tuple[Bound, ...] = ()
     policy: str | None = None
-    evicted: int = 0
 
     @property
     def tightest(self) -> Bound | None:
@@ -107,5 +103,4 @@ def sample_of(info: Mapping[str, str], *, limit: int | None, machine: int | None
         used=used + copied,
         bounds=tuple(bounds),
         policy=info.get("maxmemory_policy"),
-        evicted=number("evicted_keys"),
     )

@@ -19,7 +19,8 @@ from typing import Final, cast
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 
-from .failure import LOST, HungUp
+from .failure import LOST, HungUp, ShutOut
+from .tls import TLSConnection
 
 GREETING: Final = b"*1\r\n$4\r\nPING\r\n"
 
@@ -30,7 +31,8 @@ _LAST_WORDS: Final = (b"-ERR max number of clients", b"-DENIED")
 async def reach(connection: AbstractConnection, *, where: str) -> WriteTransport:
     """Make the connection of the socket, and of TLS, and say nothing yet.
 
-    Raises what the operating system does, and HungUp if the TLS handshake was cut off.
+    Raises what the operating system does, and HungUp if the TLS handshake was cut off: ShutOut
+    if it was before the server had said anything.
     """
     # Here and below: the library has no public way to its streams.
     if isinstance(connection, UnixDomainSocketConnection):
@@ -40,6 +42,11 @@ async def reach(connection: AbstractConnection, *, where: str) -> WriteTransport
         try:
             await connection._connect()  # type: ignore[no-untyped-call] # untyped in redis-py
         except (*LOST, ssl.SSLEOFError) as error:
+            if isinstance(connection, TLSConnection) and not connection.heard:
+                raise ShutOut(
+                    f"{where}: the server hung up before the TLS handshake: it has no room for another client, "
+                    "or there is a proxy in front of it that does not reach it"
+                ) from error
             raise HungUp(f"{where}: the server hung up without a word") from error
     return cast("StreamWriter", connection._writer).transport
 
@@ -49,7 +56,8 @@ async def greet(connection: AbstractConnection, *, where: str) -> None:
 
     Raises HungUp if the server closes the connection without a word, and what its last
     words become in the library if there are some. Over TLS there is nothing to be heard:
-    the words are sent in the open, which ends the handshake.
+    whoever is turned away is so before the handshake, without a word (`acceptCommonHandler`
+    of Redis 7.0 and Valkey 9.1).
     """
     reader = cast("StreamReader", connection._reader)
     transport = cast("StreamWriter", connection._writer).transport

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from asyncio import TimerHandle, get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +18,7 @@ from ..errors import ServerUnavailable
 from .address import Address
 from .connection import Connection, now
 from .counts import ConnectionCounts
-from .failure import HungUp, ServerCrowded
+from .failure import HungUp, ServerCrowded, ShutOut
 from .reply import is_anything, is_text
 
 if TYPE_CHECKING:
@@ -26,12 +28,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log: Final = logging.getLogger(__name__)
+
 QUEUEING: Final = 600.0
 """Seconds that a borrower waits for room on a crowded server. Jobs ahead of it end sooner or later, so it is
 much longer than an outage is borne; but not for ever, for the places may be held by clients that never end."""
 
 SILENCE: Final = 2.0
 """Seconds for which being hung up on without a word is taken for crowding: longer, and it is an outage."""
+
+TELLING: Final = 3.0
+"""Seconds in which nobody here had a connection, after which the log says what is waited for."""
 
 CHECKING: Final = 1.0
 """Seconds for a connection that lay idle to answer, before it is given up for dead."""
@@ -78,6 +85,8 @@ class Pool:
         self._idle: deque[Connection] = deque()  # all open; the one used last at the right
         self._line: deque[_Turn] = deque()  # while anybody stands here, none is idle
         self._silent_since: float | None = None
+        self._bereft = False  # a connection broke, and none has answered since
+        self._crowded_since: float | None = None
         self._surplus: TimerHandle | None = None
         # fast_acquire: without it a free place costs a turn of the event loop, a sixth of the time of one HGET.
         self._places = anyio.Semaphore(size, fast_acquire=True)
@@ -166,6 +175,7 @@ class Pool:
                 except (ServerCrowded, HungUp) as error:
                     if turn.connection is None and (self._is_outage(error) or now() > since + QUEUEING):
                         raise
+                    self._tell(error)
                 else:
                     if turn.connection is None:
                         return opened
@@ -184,10 +194,11 @@ class Pool:
     def _give_back(self, connection: Connection) -> None:
         connection.used = now()
         if not connection.is_open:
+            self._bereft = True
             if self._line:
                 self._line[0].wake.set()  # there may be room now
             return
-        self._silent_since = None
+        self._answered()
         if self._line:
             turn = self._line.popleft()
             turn.connection = connection
@@ -217,12 +228,28 @@ class Pool:
     async def _opened(self) -> Connection:
         connection = self._new()
         await connection.open()
-        self._silent_since = None
+        self._answered()
         return connection
 
+    def _answered(self) -> None:
+        """The server is there, and has room for us."""
+        self._silent_since, self._bereft, self._crowded_since = None, False, None
+
+    def _tell(self, error: ServerUnavailable) -> None:
+        """Say, once, that nobody here has had a connection for a while: it may be minutes more."""
+        if self._crowded_since is None:
+            self._crowded_since = now()
+        elif now() > self._crowded_since + TELLING:
+            _log.warning("%s; waiting for room, at most %d minutes", error, QUEUEING // 60)
+            self._crowded_since = math.inf
+
     def _is_outage(self, error: ServerUnavailable) -> bool:
-        """Whether a connection that was turned away means more than that there is no room."""
-        if not isinstance(error, HungUp):
+        """Whether a connection that was turned away means more than that there is no room.
+
+        Over TLS the server cannot say which. If it had died, the connections that we had would
+        have broken too.
+        """
+        if not isinstance(error, HungUp) or (isinstance(error, ShutOut) and not self._bereft):
             self._silent_since = None
             return False
         if self._silent_since is None:

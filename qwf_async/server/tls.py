@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio.connection import RedisSSLContext, SSLConnection
 
@@ -33,10 +33,28 @@ class TLSFiles:
 class TLSConnection(SSLConnection):
     """redis-py's, but a CA that was named is the only one trusted, where the library adds the system's."""
 
+    @property
+    def heard(self) -> bool:
+        """Whether in the handshake that was tried last anything came from the server."""
+        return bool(cast("Any", self.ssl_context.context).steps > 1)
+
+    async def _connect(self) -> None:
+        self._connection_arguments()
+        cast("Any", self.ssl_context.context).steps = 0
+        await super()._connect()  # type: ignore[no-untyped-call] # untyped in redis-py
+
     def _connection_arguments(self) -> Mapping[str, Any]:
         if self.ssl_context.context is None:
             self.ssl_context.context = _context(self.ssl_context)
         return super()._connection_arguments()
+
+
+class _Handshake(ssl.SSLObject):
+    """Counts the steps of a handshake in its context: one to begin with, and one whenever something came."""
+
+    def do_handshake(self) -> None:
+        cast("Any", self.context).steps += 1
+        super().do_handshake()
 
 
 def check_files(options: Mapping[str, Any]) -> None:
@@ -72,4 +90,5 @@ def _context(wanted: RedisSSLContext) -> ssl.SSLContext:
     if wanted.certfile:
         # An empty passphrase, or OpenSSL would stop and ask the terminal for that of an encrypted key.
         context.load_cert_chain(wanted.certfile, wanted.keyfile, password="")
+    context.sslobject_class = _Handshake
     return context

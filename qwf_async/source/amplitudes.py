@@ -22,7 +22,8 @@ def complex_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
     if (dtype.kind, dtype.itemsize) in (("c", 16), ("f", 8)) or dtype.kind in "iu":
         return np.dtype(np.complex128)
     raise InvalidInput(
-        f"{what} holds values of type {dtype}; a wavefunction is complex128, complex64, float64 or float32"
+        f"{what} holds values of type {dtype}; "
+        "a wavefunction is of complex128, complex64, float64, float32 or integers"
     )
 
 

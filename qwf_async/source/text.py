@@ -135,7 +135,7 @@ def arguments(name: str, make: Callable[..., Any], text: str) -> dict[str, Any]:
     value cannot be read; the message says what is accepted.
     """
     given: dict[str, str] = {}
-    for word in filter(None, text.split(",")):
+    for word in text.split(",") if text else ():
         key, equals, value = word.partition("=")
         if not equals:
             raise InvalidInput(f"{name}: {word!r} must be written as parameter=value")

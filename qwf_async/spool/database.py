@@ -27,12 +27,12 @@ from typing import Any, Final
 
 import xxhash
 
-from ..errors import DamagedData
+from ..manifest import NewerFormat
 from .failure import FAILURES, damaged
 from .head import FORMAT
 
 _APPLICATION: Final = int.from_bytes(b"QWFS", "big")
-_PAGE_BYTES: Final = 65_536
+PAGE_BYTES: Final = 65_536
 _LOG_BYTES: Final = 64 << 20
 _CACHE_KIB: Final = 16 << 10
 """About a group of four batches; 8 and 64 MiB were no different."""
@@ -73,7 +73,7 @@ def connect(path: Path) -> sqlite3.Connection:
         for setting in (
             "locking_mode = EXCLUSIVE",
             "synchronous = FULL",
-            f"wal_autocheckpoint = {_LOG_BYTES // _PAGE_BYTES}",
+            f"wal_autocheckpoint = {_LOG_BYTES // PAGE_BYTES}",
             f"journal_size_limit = {_LOG_BYTES}",
             f"cache_size = -{_CACHE_KIB}",
             "cell_size_check = ON",
@@ -88,7 +88,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def lay_out(connection: sqlite3.Connection) -> None:
     """Make the tables in an empty file. Raises sqlite3.Error."""
-    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")  # the file itself remembers it
     connection.execute("BEGIN IMMEDIATE")
     for statement in _TABLES.values():
@@ -108,10 +108,12 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     if application != _APPLICATION:
         raise damaged(path, "it was made by another program")
     if version > FORMAT:
-        raise DamagedData(
+        raise NewerFormat(
             f"the spool {path} has format version {version}; this program reads up to {FORMAT}: update it"
         )
-    if dict(connection.execute("SELECT name, sql FROM sqlite_master")) != _TABLES:
+    found = connection.execute("SELECT name, sql, rootpage FROM sqlite_master").fetchall()
+    # Page 1 is this table's; the others were made in their order.
+    if found != [(name, sql, page) for page, (name, sql) in enumerate(_TABLES.items(), 2)]:
         raise damaged(path, "its tables are not those of a spool")
 
 

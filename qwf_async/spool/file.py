@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from ..errors import InvalidInput, QwfError, Refused
+from ..errors import DamagedData, InvalidInput, QwfError, Refused
+from ..manifest import NewerFormat
 from ..wire.batch import Batch
 from .database import check, checksum_of, connect, lay_out, scan
-from .failure import FAILURES, SpoolFull, translate
+from .failure import FAILURES, SpoolFull, damaged, translate
 from .head import SpoolHead, head_path, read_head, sync_directory, write_head
+from .mending import mended
 from .record import decode, encode
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
@@ -102,7 +104,27 @@ class SpoolFile:
         format, or damaged where nothing of it can be read; Refused if a process has it
         open; SpoolFull if the disk is full, InvalidInput if it may not be read.
         """
-        return cls._opened(path, read_head(path), limit)
+        head = read_head(path)
+        try:
+            return cls._opened(path, head, limit)
+        except NewerFormat:
+            raise
+        except DamagedData:
+            spool = cls._mended(path, head, limit)
+            if spool is None:
+                raise
+            return spool
+
+    @classmethod
+    def _mended(cls, path: Path, head: SpoolHead, limit: int) -> Self | None:
+        """The spool with a new first page; or None, with the file as it was, if no row is found behind it."""
+        with suppress(DamagedData, OSError, *FAILURES), mended(path):
+            spool = cls._opened(path, head, limit)
+            if spool.quarantined or not spool.is_empty:
+                return spool
+            spool.close()
+            raise damaged(path, "nothing is in it")
+        return None
 
     @classmethod
     def _opened(cls, path: Path, head: SpoolHead, limit: int) -> Self:

@@ -8,21 +8,24 @@ with the digits of the numbers and the values written over it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from anycrc import Model
 from numpy.typing import NDArray
 
-from .batch import NumberedPart, byte_view
+from .batch import Batch, NumberedPart, Part, byte_view
 from .fields import digit_spans, digits
-from .listpack import CRC_BYTES, payload
+from .listpack import CRC_BYTES, payload, shape_of
 from .resp import bulk, head
 from .slab import Slabs
 
 BUCKET: Final = 128
 """Points in a bucket: as many as a listpack may have by default on Redis 7; insertion into longer ones is slow."""
+
+RESTORED: Final = b"+OK\r\n"
+"""The reply to RESTORE, and to nothing else that stores values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +54,23 @@ def hset(key: bytes, points: int, size: int) -> Template:
 
 
 def restore(key: bytes, points: int, size: int) -> Template:
-    """RESTORE … REPLACE of a listpack with the fields 0 … points−1 and values of `size` bytes."""
+    """RESTORE of a listpack with the fields 0 … points−1 and values of `size` bytes.
+
+    Without REPLACE, which would take whatever is under the key away, of whatever type it is.
+    """
     packed = payload(points, size)
-    before = head(b"RESTORE", key, 3) + bulk(b"0") + b"$%d\r\n" % len(packed.data)
+    before = _before_payload(key) + b"$%d\r\n" % len(packed.data)
     end = len(before) + len(packed.data) - CRC_BYTES
     return Template(
-        request=before + packed.data + b"\r\n" + bulk(b"REPLACE"),
+        request=before + packed.data + b"\r\n",
         offsets=packed.offsets + len(before),
-        answer=b"+OK\r\n",
+        answer=RESTORED,
         checked=slice(len(before), end),
     )
+
+
+def _before_payload(key: bytes) -> bytes:
+    return head(b"RESTORE", key, 2) + bulk(b"0")
 
 
 def requests(
@@ -81,6 +91,34 @@ def requests(
         yield _alike(base, start, some, template, slabs)
     if rest := len(values) - full * BUCKET:
         yield _alike(base, first + full, values[-rest:].reshape(1, rest), template, slabs)
+
+
+def by_restore(batch: Batch) -> bool:
+    """Whether the batch is one of RESTOREs."""
+    return any(part.answer == RESTORED for part in batch.parts)
+
+
+def by_hset(batch: Batch) -> Batch:
+    """A batch of RESTOREs as one of HSETs that store the same, for a server that does not take the former."""
+    return replace(batch, parts=[_as_hset(part) for part in batch.parts])
+
+
+def _as_hset(part: Part) -> Part:
+    if not isinstance(part, NumberedPart) or part.answer != RESTORED:
+        return part
+    (view,) = part.buffers
+    data = np.frombuffer(view, np.uint8).reshape(part.requests, -1)
+    first = data[0].tobytes()
+    begin = first.index(b"\r\n", len(_before_payload(part.key))) + 2
+    points, size = shape_of(first[begin:])
+    offsets = restore(part.key, points, size).offsets
+    values = np.empty((part.requests, points), f"V{size}")
+    for start, stop, step in runs(offsets):
+        place: NDArray[Any] = np.ndarray(
+            (part.requests, stop - start), values.dtype, data, int(offsets[start]), (data.shape[1], step)
+        )
+        values[:, start:stop] = place
+    return _alike(part.prefix.removesuffix(b":b"), part.first, values, hset, Slabs())
 
 
 def _alike(

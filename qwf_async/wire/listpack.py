@@ -48,6 +48,13 @@ def payload(points: int, size: int) -> Payload:
     return Payload(data=data, offsets=offsets)
 
 
+def shape_of(data: bytes) -> tuple[int, int]:
+    """How many points, and values of how many bytes, a payload has that `payload` made."""
+    begin = 1 + (1, 2, 5)[data[1] >> 6]
+    points = int.from_bytes(data[begin + 4 : begin + 6], "little") // 2
+    return points, data[begin + 8] & 0x3F
+
+
 def _length(number: int) -> bytes:
     """A length as RDB writes it: 6 bits in one byte, 14 bits in two, or 32 bits after 0x80."""
     if number < 1 << 6:

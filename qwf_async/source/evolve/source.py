@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput
+from ...errors import InvalidInput, UsageError
 from ...grid import Axis, Box, Grid, Order
 from ...observables.energy import energy
 from ...observables.lattice import volume
@@ -231,7 +231,7 @@ def evolve(
 
     Memory: two frames of complex128, e^{−iVdt/2} of up to a frame, and V of half a frame.
     Raises InvalidInput for an unknown potential or one that is unfit, a grid of unknown
-    spacing, parameters out of range, or where SciPy is not installed.
+    spacing, or parameters out of range, and UsageError where SciPy is not installed.
     """
     _need_scipy()
     grid = _laid(initial.grid, frames, dt)
@@ -274,4 +274,6 @@ def _need_scipy() -> None:
     from importlib.util import find_spec
 
     if find_spec("scipy") is None:
-        raise InvalidInput("time evolution needs SciPy: pip install 'qwf_async[physics]'")
+        raise UsageError(
+            "time evolution needs scipy, which is not installed: pip install 'qwf_async[physics]'"
+        )

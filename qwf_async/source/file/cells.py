@@ -1,30 +1,49 @@
 """Reading what is stored in blocks: each is read once, though the chunks of a plan cut across them.
 
 A chunk of the plan takes a few planes where a file's own block may be 64 of them thick.
-So whole panels are read (blocks side by side, as the plan comes by them) and the last ones
-are kept, bounded in bytes. Not covered: blocks so thick that a panel exceeds the bound; those
-are read more than once, which `Cells.times` says.
+So cells of whole blocks are read, ahead of their use, and as many are kept as the plan
+comes back to: a panel of blocks side by side, and the next one. What is too much for memory
+is kept in a temporary file (64 planes of 512×512 complex128 are 268 MB), and parts of it are
+read as those of any file. Not covered: panels that exceed the bound of that file; their
+blocks are read more than once, which `Cells.times` says.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
+from io import FileIO
+from tempfile import gettempdir, mkstemp
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InvalidInput
 from ...grid import Box, Order, Shape4, shape4
+from ...plan import BoxPlan
+from .blocks import Place, read_blocks
+from .contiguous import read_lying
+from .variable import Slices
 
-CELL_BYTES: Final = 16 * 1024 * 1024
+CELL_BYTES: Final = 2 * 1024 * 1024
 """Bytes up to which blocks are read together."""
 
-KEPT_BYTES: Final = 256 * 1024 * 1024
-"""Bytes of panels that are kept: a panel of 64 planes of 512×512 complex128."""
+HELD_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of cells that are kept in memory: the engine takes 20 MB, and all of the client 64 MB at most."""
+
+KEPT_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""Bytes of cells that are kept in a temporary file: two panels of 64 planes of 1024×1024 complex128."""
+
+RUN_BYTES: Final = 32 * 1024
+"""Bytes next to each other in a block from which on its parts are read as they are wanted."""
+
+Part = Callable[[Slices], NDArray[Any]]
 
 
 def order_for(shape: Shape4, chunk: Shape4) -> Order:
@@ -42,94 +61,181 @@ def panel(shape: Shape4, chunk: Shape4, order: Order) -> Shape4:
     return shape4(result)
 
 
+def parts_are_cheap(shape: Shape4, chunk: Shape4, order: Order, itemsize: int) -> bool:
+    """Whether what a chunk of the plan takes of blocks that lie in this order is long runs of bytes.
+
+    A run costs about 10 µs and its bytes, so that 32 KiB at a time are 1.5 GB/s or more.
+    """
+    turn = 1 if order == "C" else -1
+    box = BoxPlan.cut(shape, order=order).chunk
+    run = _run(chunk[::turn], box[::turn])
+    return run * itemsize >= min(RUN_BYTES, math.prod(box) * itemsize)
+
+
+def _run(whole: tuple[int, ...], box: tuple[int, ...]) -> int:
+    """Points next to each other of those that a box takes of an array in C order."""
+    part = [min(a, b) for a, b in zip(whole, box, strict=True)]
+    axis = len(part) - 1
+    while axis > 0 and part[axis] == whole[axis]:
+        axis -= 1
+    return math.prod(part[axis:])
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """A cell that was begun: its place in the file, None for memory, and how many points are yet to be asked for."""
+
+    slot: int | None
+    part: Future[Part]
+    left: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Cells:
-    """The grid cut into cells of `cell` points, of which `keep` are kept.
+    """The grid cut into cells of `cell` points of `itemsize` bytes; up to `keep` are kept until all was asked for.
 
-    `times` says how often a block is read in a pass, about. As many cells as are `ahead` of
-    one in use are read meanwhile, in a thread of its own. All reading is done there, one
-    cell at a time: no library needs to bear two.
+    `times` says how often a block is read in a pass, about. Cells that follow one in use are
+    read meanwhile, in `threads` of its own. All reading is done there: with one of them no
+    library needs to bear two readers.
     """
 
     shape: Shape4
     cell: Shape4
     order: Order
+    itemsize: int
     keep: int
-    ahead: int
     times: int
-    _kept: OrderedDict[int, Future[NDArray[Any]]] = field(default_factory=OrderedDict, repr=False)
+    threads: int = 1
+    _kept: OrderedDict[int, Kept] = field(default_factory=OrderedDict, repr=False)
     _thread: ThreadPoolExecutor | None = field(default=None, repr=False)
+    _files: tuple[FileIO, FileIO] | None = field(default=None, repr=False)
     _newest: int = -1
+    _fortran: bool | None = None
 
     @classmethod
-    def of(cls, shape: Shape4, chunk: Shape4, order: Order, itemsize: int) -> Cells:
+    def of(cls, shape: Shape4, chunk: Shape4, order: Order, itemsize: int, *, threads: int = 1) -> Cells:
         """Cells of whole blocks; if a panel of them is within the bound, each is read once."""
         chunk = shape4(map(min, chunk, shape))
         side = panel(shape, chunk, order)
         if math.prod(side) * itemsize > KEPT_BYTES:
             axes = (0, 1, 2, 3) if order == "C" else (3, 2, 1, 0)
-            thick = chunk[next(axis for axis in axes if chunk[axis] > 1)]
-            keep = max(1, KEPT_BYTES // (math.prod(chunk) * itemsize))
-            return cls(shape=shape, cell=chunk, order=order, keep=keep, ahead=0, times=thick)
-        cell = _grown(shape, chunk, order, max(1, CELL_BYTES // (math.prod(chunk) * itemsize)))
-        needed = math.prod(max(1, -(-n // c)) for n, c in zip(side, cell, strict=True))
-        keep = max(needed, KEPT_BYTES // (math.prod(cell) * itemsize))
-        return cls(shape=shape, cell=cell, order=order, keep=keep, ahead=min(needed, keep - needed), times=1)
+            times, cell = chunk[next(axis for axis in axes if chunk[axis] > 1)], chunk
+        else:
+            times = 1
+            cell = _grown(shape, chunk, order, max(1, CELL_BYTES // (math.prod(chunk) * itemsize)))
+        return cls(
+            shape=shape,
+            cell=cell,
+            order=order,
+            itemsize=itemsize,
+            keep=max(1, KEPT_BYTES // (math.prod(cell) * itemsize)),
+            times=times,
+            threads=threads,
+        )
 
     def read(self, box: Box, load: Callable[[Box], NDArray[Any]]) -> NDArray[Any]:
-        """The values of a box, from cells that `load` yields or that were kept."""
-        result: NDArray[Any] | None = None
-        for number in self._numbers(box):
-            held = self._box(number)
-            start = shape4(map(max, held.start, box.start))
-            common = Box(start=start, stop=shape4(map(min, held.stop, box.stop)))
-            values = self._cell(number, load)[common.within(held)]
-            if common == box:
-                return values
-            if result is None:
-                result = np.empty(box.shape, values.dtype)
-            result[common.within(box)] = values
-        assert result is not None  # noqa: S101 # a box of no points is never asked for
-        return result
+        """The values of a box, from cells that `load` yields or that were kept.
 
-    def _cell(self, number: int, load: Callable[[Box], NDArray[Any]]) -> NDArray[Any]:
-        """The values of a cell; those that follow are begun if cells are asked for in their order."""
+        Raises InvalidInput if there is no room for the temporary file, and what `load` raises.
+        """
+        if self._fortran is None:  # the order that suits the plan, which need not be that of reading
+            self._fortran = _run(self.cell[::-1], box.shape[::-1]) > _run(self.cell, box.shape)
+
+        def part(place: Place, within: Slices) -> NDArray[Any]:
+            number = 0
+            for axis in (0, 1, 2, 3) if self.order == "C" else (3, 2, 1, 0):
+                number = number * -(-self.shape[axis] // self.cell[axis]) + place[axis]
+            kept = self._asked(number, load)
+            try:
+                values = kept.part.result()(within)
+            except BaseException:
+                self._kept.pop(number, None)
+                raise
+            kept.left -= values.size
+            if kept.left <= 0:
+                self._kept.pop(number, None)
+            return values
+
+        return read_blocks(self.cell, part, box.slices, self.order)
+
+    def _asked(self, number: int, load: Callable[[Box], NDArray[Any]]) -> Kept:
+        """A cell; those that follow are begun if cells are asked for in their order."""
         if number not in self._kept:
             self._begin(number, load)
+        kept = self._kept[number]
         self._kept.move_to_end(number)
-        if number == self._newest + 1:
-            self._newest = number
-            for after in range(number + 1, min(number + 1 + self.ahead, self._count)):
+        if number == self._newest + 1 and self.times == 1:
+            # As many again as are in use: one for a plan that follows the blocks, a panel for one that cuts them.
+            used = sum(one.left < self._box(place).points for place, one in self._kept.items())
+            last = min(
+                number + max(used + 1, self._in_memory - 1), number + self.keep - used - 1, self._count - 1
+            )
+            for after in range(number + 1, last + 1):
                 if after not in self._kept:
                     self._begin(after, load)
-        elif number > self._newest:  # begun in the middle
-            self._newest = number
-        try:
-            return self._kept[number].result()
-        except BaseException:
-            self._kept.pop(number, None)
-            raise
+        self._newest = max(self._newest, number)
+        return kept
 
     def _begin(self, number: int, load: Callable[[Box], NDArray[Any]]) -> None:
+        """Have a cell read, in the place of the one whose use is longest ago if there is no other."""
         while len(self._kept) >= self.keep:
-            self._kept.popitem(last=False)
+            _, oldest = self._kept.popitem(last=False)
+            if not oldest.part.cancel():
+                wait([oldest.part])  # it may be writing into the slot that is given away
+        slots = [one.slot for one in self._kept.values()]
+        slot = None if slots.count(None) < self._in_memory else min({*range(len(slots) + 1)} - {*slots})
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "reading")
-        self._kept[number] = self._thread.submit(load, self._box(number))
+            self._thread = ThreadPoolExecutor(self.threads, "reading")
+        if self._files is None and slot is not None:
+            try:
+                self._files = _temporary()
+            except OSError as error:
+                raise self._no_room(error) from error
+        box = self._box(number)
+        part = self._thread.submit(self._stored, load, box, slot, self._files)
+        self._kept[number] = Kept(slot=slot, part=part, left=box.points)
+
+    def _stored(
+        self,
+        load: Callable[[Box], NDArray[Any]],
+        box: Box,
+        slot: int | None,
+        files: tuple[FileIO, FileIO] | None,
+    ) -> Part:
+        """Read a cell and keep it: in memory, or in its slot of the file."""
+        values = load(box)
+        if slot is None or files is None:
+            return values.__getitem__
+        writer, reader = files
+        fortran, offset = bool(self._fortran), slot * self._cell_bytes
+        room = np.ascontiguousarray(values.T if fortran else values).reshape(-1).view(np.uint8).data
+        try:
+            done = 0
+            while done < len(room):
+                done += os.pwrite(writer.fileno(), room[done:], offset + done)
+        except OSError as error:
+            raise self._no_room(error) from error
+        return partial(
+            read_lying, reader, "a temporary file", offset, values.shape, values.dtype, fortran=fortran
+        )
+
+    def _no_room(self, error: OSError) -> InvalidInput:
+        return InvalidInput(
+            f"blocks of the file cannot be kept in {gettempdir()}: {error.strerror}; set TMPDIR to another directory"
+        )
+
+    @property
+    def _in_memory(self) -> int:
+        """Cells that are kept in memory."""
+        return HELD_BYTES // self._cell_bytes
+
+    @property
+    def _cell_bytes(self) -> int:
+        return math.prod(self.cell) * self.itemsize
 
     @property
     def _count(self) -> int:
         return math.prod(-(-n // c) for n, c in zip(self.shape, self.cell, strict=True))
-
-    def _numbers(self, box: Box) -> list[int]:
-        """The numbers of the cells that a box touches, ascending: they are counted in the order of reading."""
-        numbers = [0]
-        for axis in (0, 1, 2, 3) if self.order == "C" else (3, 2, 1, 0):
-            size = self.cell[axis]
-            count = -(-self.shape[axis] // size)
-            along = range(box.start[axis] // size, -(-box.stop[axis] // size))
-            numbers = [number * count + place for number in numbers for place in along]
-        return numbers
 
     def _box(self, number: int) -> Box:
         start = [0, 0, 0, 0]
@@ -145,8 +251,21 @@ class Cells:
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
             self._thread = None
+        if self._files is not None:
+            for file in self._files:
+                file.close()
+            self._files = None
         self._kept.clear()
         self._newest = -1
+
+
+def _temporary() -> tuple[FileIO, FileIO]:
+    """A file without a name, to write and to read: opened twice, so that the reader has a place of its own in it."""
+    number, path = mkstemp(prefix="qwf-")
+    try:
+        return FileIO(number, "w"), FileIO(path)
+    finally:
+        os.unlink(path)
 
 
 def _grown(shape: Shape4, cell: Shape4, order: Order, room: int) -> Shape4:

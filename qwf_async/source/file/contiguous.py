@@ -1,12 +1,14 @@
-"""An array that lies in a file in C order, as in `.npy`, in a stored member of `.npz`, or raw.
+"""An array that lies in a file in one piece, as in `.npy`, in a stored member of `.npz`, raw, or as a block of HDF5.
 
-Blocks are read, not mapped, for the reasons that `npy` gives.
+Pieces are read, not mapped: it is as fast (both 18 GB/s from the page cache, in pieces of
+1 MiB), a file that is cut short meanwhile is an error and not a SIGBUS, and its pages do
+not count as this process's.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from functools import partial
 from io import FileIO
 from typing import Any
 
@@ -17,45 +19,54 @@ from ...errors import InvalidInput
 from .variable import Slices, Variable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contiguous:
-    """The values begin at byte `offset` of the file, in C order.
+def read_lying(
+    file: FileIO,
+    path: str,
+    offset: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    slices: Slices,
+    *,
+    fortran: bool = False,
+    stride: int | None = None,
+) -> NDArray[Any]:
+    """A part of an array of `shape` whose values begin at byte `offset` of the file, in C or Fortran order.
 
-    With a `stride` there are so many bytes from one index of the first dimension to the next.
+    With a `stride` there are so many bytes from one index of the first dimension to the
+    next. The part is in the order of the file. Raises InvalidInput if the file was cut
+    short, OSError if it cannot be read.
     """
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    offset: int
-    file: FileIO = field(repr=False)
-    stride: int | None = None
-
-    def read(self, slices: Slices) -> NDArray[Any]:
-        """A block. Raises InvalidInput if the file was cut short."""
-        values: NDArray[Any] = np.empty([one.stop - one.start for one in slices], self.dtype)
-        # A run may be partial along one axis only, and must be whole along all that follow.
-        axis = len(self.shape) - 1
-        last = 0 if self.stride is None else 1
-        while axis > last and values.shape[axis] == self.shape[axis]:
-            axis -= 1
-        strides = [self.dtype.itemsize * math.prod(self.shape[a + 1 :]) for a in range(len(self.shape))]
-        if self.stride is not None:
-            strides[0], axis = self.stride, max(axis, 1)
-        offsets = np.array(self.offset + sum(s * one.start for s, one in zip(strides, slices, strict=True)))
-        for count, stride in zip(values.shape[:axis], strides, strict=False):
-            offsets = np.add.outer(offsets, stride * np.arange(count))
-        room = values.reshape(-1).view(np.uint8).data
-        length = len(room) // offsets.size
-        for i, offset in enumerate(offsets.ravel().tolist()):
-            run = room[i * length : (i + 1) * length]
-            self.file.seek(offset)
-            while run:
-                got = self.file.readinto(run)
-                if not got:
-                    raise InvalidInput(f"{self.path} was cut short while it was read")
-                run = run[got:]
-        return values
+    if fortran:  # it is the transpose of an array in C order
+        return read_lying(file, path, offset, shape[::-1], dtype, slices[::-1]).T
+    values: NDArray[Any] = np.empty([one.stop - one.start for one in slices], dtype)
+    sizes = values.shape
+    # A run may be partial along one axis only, and must be whole along all that follow.
+    axis, last = len(shape) - 1, 0 if stride is None else 1
+    while axis > last and sizes[axis] == shape[axis]:
+        axis -= 1
+    axis = max(axis, last)
+    offsets, step = [offset], dtype.itemsize
+    for along in range(len(shape) - 1, -1, -1):
+        if along == 0 and stride is not None:
+            step = stride
+        first, count = slices[along].start, sizes[along] if along < axis else 1
+        offsets = [first * step + i * step + begin for i in range(count) for begin in offsets]
+        step *= shape[along]
+    if len(offsets) == 1:
+        file.seek(offsets[0])
+        if file.readinto(values.data) == values.nbytes:
+            return values
+    room = values.reshape(-1).view(np.uint8).data
+    length = len(room) // len(offsets)
+    for i, begin in enumerate(offsets):
+        run = room[i * length : (i + 1) * length]
+        file.seek(begin)
+        while run:
+            got = file.readinto(run)
+            if not got:
+                raise InvalidInput(f"{path} was cut short while it was read")
+            run = run[got:]
+    return values
 
 
 def contiguous(
@@ -69,16 +80,12 @@ def contiguous(
     fortran: bool = False,
     member: str = "",
 ) -> Variable:
-    """Such an array. One in Fortran order is read as what it is: the transpose of one in C order."""
-    lying = Contiguous(
-        path=path, shape=shape[::-1] if fortran else shape, dtype=dtype, offset=offset, file=file
-    )
-    read = (lambda slices: lying.read(slices[::-1]).T) if fortran else lying.read
+    """Such an array, without names of its dimensions."""
     return Variable(
         what=what,
         shape=shape,
         dtype=dtype,
-        read=read,
+        read=partial(read_lying, file, path, offset, shape, dtype, fortran=fortran),
         names=(None,) * len(shape),
         fortran=fortran,
         member=member,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from io import FileIO
 from itertools import pairwise
 from typing import Any, Final
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from .contiguous import opened
 from .field import Field, field_of
-from .stamp import check_readable, check_unchanged, stamp
+from .opening import opening
 from .units import ANGSTROM
 from .variable import Coordinate, Slices, Variable
 
@@ -86,38 +85,28 @@ def cube(
     used, or the two are of other grids.
     """
     names = [os.fspath(one) for one in (path, imag) if one is not None]
-    for name in names:
-        check_readable(name)
-    facts = partial(_stamps, names)
-    before = facts()
-    files: list[FileIO] = []
-    try:
+    with opening(*names, format="Gaussian cube") as opened_:
         headers, parts = [], []
         for name in names:
-            file = opened(name)
-            files.append(file)
+            file = opened_.keep.enter_context(opened(name))
             header = read_cube_header(file, name)
             headers.append(header)
             parts.append(_variable(name, file, header, orbital))
         _check_alike(headers, names)
-        check_unchanged(names[0], before, facts())
         place = "" if orbital is None else f":mo={orbital}"
         found = field_of(
             parts,
             spec=",".join(name + place for name in names),
             format="Gaussian cube",
-            facts=facts,
-            release=partial(_close, files),
+            facts=opened_.facts,
+            release=opened_.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-    except BaseException:
-        _close(files)
-        raise
-    return CubeField(
-        **{name: getattr(found, name) for name in Field.__dataclass_fields__}, atoms=headers[0].atoms
-    )
+        return CubeField(
+            **{name: getattr(found, name) for name in Field.__dataclass_fields__}, atoms=headers[0].atoms
+        )
 
 
 def _check_alike(headers: Sequence[CubeHeader], names: Sequence[str]) -> None:
@@ -125,15 +114,6 @@ def _check_alike(headers: Sequence[CubeHeader], names: Sequence[str]) -> None:
     for a, b in pairwise(headers):
         if (a.shape, a.origin, a.steps) != (b.shape, b.origin, b.steps):
             raise InvalidInput(f"{names[0]} and {names[1]} have unequal grids: {_grid(a)}, and {_grid(b)}")
-
-
-def _close(files: Sequence[FileIO]) -> None:
-    for file in files:
-        file.close()
-
-
-def _stamps(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(fact for name in names for fact in stamp(name))
 
 
 def _grid(header: CubeHeader) -> str:

@@ -107,10 +107,12 @@ def _by_name(
         elif size == 1:
             letters += LEFT_OUT
         else:
-            has = ", ".join(str(n) for n in names)
+            has = ", ".join(n or "one without a name" for n in names)
+            # One without a name can be told by its place only.
+            way = f"{name}=x" if all(names) else ",".join("txyz" if len(names) > 3 else "xyz"[: len(names)])
             raise InvalidInput(
-                f"{what} has the dimensions {has}: {name} is none of t, x, y, z; say by --dims which is which, "
-                f"as in --dims {name}=x"
+                f"{what} has the dimensions {has}: {name or 'that'} is none of t, x, y, z; say by --dims "
+                f"which is which, as in --dims {way}"
             )
     return letters
 

@@ -15,13 +15,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ...errors import InvalidInput
 from ..base import Source
-from ..foreign import first_line
 from .contiguous import check_length, contiguous, opened
 from .cube import cube
 from .field import field_of
@@ -29,8 +27,8 @@ from .hdf5 import hdf5
 from .netcdf import netcdf
 from .npy import npy, read_header
 from .npz import npz
+from .opening import opening
 from .raw import raw_text
-from .stamp import check_readable, stamp
 from .zarr_array import zarr
 
 FORMATS: Final[Mapping[str, str]] = {
@@ -140,27 +138,18 @@ def _cubes(text: str, dims: str | None, box: Sequence[float] | None, dt: float |
 
 def _npy_by_dims(path: str, dims: str, box: Sequence[float] | None, dt: float | None) -> Source:
     """A `.npy` file whose dimensions are in another order than t, x, y, z, or hold real and imaginary part."""
-    check_readable(path)
-    file = opened(path)
-    try:
-        try:
-            shape, fortran, dtype = read_header(file, path)
-        except ValueError as error:
-            raise InvalidInput(f"{path} is not a .npy file: {first_line(error)}") from error
-        check_length(path, os.fstat(file.fileno()).st_size, file.tell(), shape, dtype)
-        part = contiguous(
-            path, what=path, shape=shape, dtype=dtype, offset=file.tell(), file=file, fortran=fortran
-        )
+    with opening(path, format="npy") as found:
+        file = found.keep.enter_context(opened(path))
+        shape, fortran, dtype = read_header(file, path)
+        begin = file.tell()
+        check_length(path, os.fstat(file.fileno()).st_size, begin, shape, dtype)
         return field_of(
-            [part],
+            [contiguous(path, what=path, shape=shape, dtype=dtype, offset=begin, file=file, fortran=fortran)],
             spec=path,
             format="npy",
-            facts=partial(stamp, path),
-            release=file.close,
+            facts=found.facts,
+            release=found.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-    except BaseException:
-        file.close()
-        raise

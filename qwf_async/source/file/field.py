@@ -10,25 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput, QwfError
-from ...grid import UNKNOWN_AXIS, Axis, Box, Grid, Order, shape4
+from ...grid import UNKNOWN_AXIS, Axis, Box, Grid, Order, Shape4, shape4
 from ..amplitudes import complex_type
 from ..analytic.parameters import values_of
 from ..foreign import first_line
 from ..identity import identity
-from .cells import Cells, order_for
+from .ahead import Ahead
+from .cells import Cells, order_for, parts_are_cheap
 from .dims import LEFT_OUT, LETTERS, PART, letters_of
 from .variable import Slices, Variable
 
 FIELD_PAIRS: Final = (("r", "i"), ("re", "im"), ("real", "imag"))
 """Names of the two fields of a compound type. Source of the first: h5py, which has it from HDF5's own examples."""
 
+THREADS: Final = 2
+"""That unpack blocks where the library bears it: until the first panel is there, encoding waits for them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """ψ of a file; a Source. `letters` are those of the dimensions of its arrays, see `dims`.
 
-    `facts` yields what tells the file from another, `release` gives it back. `cells` is None
-    where any block costs what its bytes cost.
+    `facts` yields what tells the file from another; if `costly`, it is asked only once the
+    last of ψ was read. `release` gives the file back. `cells` is None where any box costs
+    what its bytes cost.
     """
 
     spec: str
@@ -38,21 +43,28 @@ class Field:
     letters: str
     dtype: np.dtype[Any]
     cells: Cells | None
+    ahead: Ahead
     format: str
     facts: Callable[[], Sequence[str]] = field(repr=False)
     release: Callable[[], object] = field(repr=False)
     opened: Sequence[str] = field(repr=False)
+    costly: bool = False
 
     def read(self, box: Box) -> NDArray[Any]:
-        """ψ over the box. Memory is that of the box, and of the blocks of the file that are kept.
+        """ψ over the box. Memory is that of two boxes, and of the blocks of the file that are kept.
 
         Raises InvalidInput if the file cannot be read, or was changed since it was opened.
         """
-        return self._load(box) if self.cells is None else self.cells.read(box, self._load)
+        return self.ahead.read(box, self._load if self.cells is None else self._from_cells)
+
+    def _from_cells(self, box: Box) -> NDArray[Any]:
+        assert self.cells is not None  # noqa: S101 # as asked above
+        return self.cells.read(box, self._load)
 
     def _load(self, box: Box) -> NDArray[Any]:
         found = [self._part(part, box) for part in self.parts]
-        if self.facts() != self.opened:
+        asked = not self.costly or box.stop == self.grid.shape
+        if asked and self.facts() != self.opened:
             raise InvalidInput(f"{self.spec} was changed while it was read: start again")
         if len(found) == 1:
             return _complex(found[0], self.dtype)
@@ -113,6 +125,7 @@ class Field:
 
     def close(self) -> None:
         """Close the file. May be called twice."""
+        self.ahead.close()
         if self.cells is not None:
             self.cells.close()
         self.release()
@@ -124,6 +137,7 @@ def field_of(
     spec: str,
     format: str,  # noqa: A002 # the field's own word for it
     facts: Callable[[], Sequence[str]],
+    costly: bool = False,
     release: Callable[[], object] = lambda: None,
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
@@ -162,6 +176,8 @@ def field_of(
     dtype = np.result_type(*kinds)
     chunk = shape4(_along(letters, first.chunk or _row(first), letter) for letter in LETTERS)
     order = order_for(shape, chunk)
+    anywhere = all(part.chunk is None or _parted(part, letters, shape, chunk, order) for part in parts)
+    threads = THREADS if all(part.parallel for part in parts) else 1
     return Field(
         spec=spec,
         grid=grid,
@@ -169,12 +185,21 @@ def field_of(
         parts=tuple(parts),
         letters=letters,
         dtype=dtype,
-        cells=None if first.chunk is None else Cells.of(shape, chunk, order, dtype.itemsize),
+        cells=None if anywhere else Cells.of(shape, chunk, order, dtype.itemsize, threads=threads),
+        ahead=Ahead(shape=shape, order=order),
         format=format,
         facts=facts,
         release=release,
         opened=facts(),
+        costly=costly,
     )
+
+
+def _parted(part: Variable, letters: str, shape: Shape4, chunk: Shape4, order: Order) -> bool:
+    """Whether boxes in the order of reading cost what their bytes cost, because parts of blocks can be read alone."""
+    long = [letter for letter in letters if letter in LETTERS and shape[LETTERS.index(letter)] > 1]
+    lying = long == sorted(long, key=LETTERS.index, reverse=order == "F")
+    return part.parted and lying and parts_are_cheap(shape, chunk, order, part.dtype.itemsize)
 
 
 def _row(part: Variable) -> tuple[int, ...]:

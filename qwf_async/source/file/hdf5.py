@@ -7,21 +7,23 @@ User's Guide. A coordinate is a scale of a dimension, with its unit in the attri
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from functools import partial
+from io import FileIO
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput, QwfError
-from ..foreign import first_line, library
-from .contiguous import contiguous, opened
+from ...errors import InvalidInput
+from ..foreign import library
+from .blocks import Place, read_blocks
+from .contiguous import opened, read_lying
 from .field import Field, field_of
 from .members import chosen
-from .stamp import check_readable, check_unchanged, stamp
+from .opening import opening, spec_of
 from .variable import Slices, Variable, coordinate_of
 
 NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
@@ -29,6 +31,9 @@ NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
 
 PACKED: Final = ("scale_factor", "add_offset")
 """Attributes by which NetCDF values are integers to be scaled. Source: CF conventions 1.11, section 8.1."""
+
+PLAIN_BYTES: Final = 32 * 1024
+"""Bytes of a block from which on it is read beside the library, which is quick with many small ones."""
 
 
 def hdf5(
@@ -52,36 +57,21 @@ def hdf5(
     """
     name = os.fspath(path)
     h5py = library("h5py", extra="files", what="reading HDF5")
-    check_readable(name)
-    facts = partial(stamp, name)
-    before = facts()
-    with ExitStack() as undo:
-        try:
-            file = undo.enter_context(h5py.File(name, "r"))
-            sets = _data_sets(h5py, file)
-            names = chosen(list(sets), member, name)
-            raw = undo.enter_context(opened(name))
-            parts = [_variable(h5py, name, sets[one], one, raw) for one in names]
-        except QwfError:
-            raise
-        except Exception as error:  # h5py raises nearly anything for a damaged file
-            raise InvalidInput(f"{name} cannot be read as HDF5: {first_line(error)}") from error
-        check_unchanged(name, before, facts())
-        keep = undo.pop_all()
-    try:
+    with opening(name, format="HDF5") as found:
+        # Blocks are read whole and once: the library need keep none of them.
+        file = found.keep.enter_context(h5py.File(name, "r", rdcc_nbytes=0))
+        raw = found.keep.enter_context(opened(name))
+        sets = _data_sets(h5py, file)
         return field_of(
-            parts,
-            spec=name if member is None else f"{name}:{member}",
+            [_variable(h5py, name, sets[one], one, raw) for one in chosen(list(sets), member, name)],
+            spec=spec_of(name, member),
             format="HDF5",
-            facts=facts,
-            release=keep.close,
+            facts=found.facts,
+            release=found.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-    except BaseException:
-        keep.close()
-        raise
 
 
 def _data_sets(h5py: Any, file: Any) -> dict[str, Any]:
@@ -112,30 +102,64 @@ def _variable(h5py: Any, path: str, item: Any, member: str, raw: Any) -> Variabl
         for place, scale in enumerate(scales)
         if scale is not None and not bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
     }
-    dtype = _in_file(h5py, item)
-    offset = item.id.get_offset() if item.chunks is None and not item.external else None
-    if dtype is not None and offset is not None:
-        # Read beside the library, whose hyperslabs take as long again.
-        lying = contiguous(path, what=what, shape=item.shape, dtype=dtype, offset=offset, file=raw)
-        return Variable(
-            what=what,
-            shape=item.shape,
-            dtype=dtype,
-            read=lying.read,
-            names=tuple(names),
-            coordinates=coordinates,
-            member=member,
-        )
+    read, parted = _reader(h5py, path, item, raw)
     return Variable(
         what=what,
         shape=item.shape,
         dtype=item.dtype,
-        read=partial(_block, item, item.attrs.get("_FillValue")),
+        read=read,
         names=tuple(names),
         chunk=item.chunks,
+        parted=parted,
         coordinates=coordinates,
         member=member,
     )
+
+
+def _reader(h5py: Any, path: str, item: Any, raw: FileIO) -> tuple[Callable[[Slices], NDArray[Any]], bool]:
+    """How to read it, and whether parts of its blocks can be read alone.
+
+    What no filter has packed is read beside the library, whose hyperslabs take as long again.
+    """
+    dtype, chunk = _in_file(h5py, item), item.chunks
+    if dtype is not None and chunk is None and item.id.get_offset() is not None and not item.external:
+        return partial(read_lying, raw, path, item.id.get_offset(), item.shape, dtype), False
+    if dtype is None or chunk is None or math.prod(chunk) * dtype.itemsize < PLAIN_BYTES:
+        return partial(_block, item, item.attrs.get("_FillValue")), False
+    begins = _begins(item, math.prod(chunk) * dtype.itemsize)
+    if begins is None:
+        return partial(_block, item, item.attrs.get("_FillValue")), False
+
+    def part(place: Place, within: Slices) -> NDArray[Any]:
+        begin = int(begins[place])
+        if begin < 0:  # never written, or packed without gain: the library knows
+            corner = tuple(n * size for n, size in zip(place, chunk, strict=True))
+            values: NDArray[Any] = item[
+                tuple(slice(n + one.start, n + one.stop) for n, one in zip(corner, within, strict=True))
+            ]
+            return values
+        return read_lying(raw, path, begin, chunk, dtype, within)
+
+    return partial(read_blocks, chunk, part), True
+
+
+def _begins(item: Any, size: int) -> NDArray[np.int64] | None:
+    """The byte at which each block begins, or -1, in a file whose blocks all have the `size` bytes of their numbers.
+
+    lzf leaves as it is what it cannot shrink. None if there are blocks of another size.
+    """
+    if item.id.get_storage_size() != item.id.get_num_chunks() * size:
+        return None
+    skipped = (1 << item.id.get_create_plist().get_nfilters()) - 1
+    begins = np.full([-(-n // c) for n, c in zip(item.shape, item.chunks, strict=True)], -1, np.int64)
+
+    def note(block: Any) -> None:
+        if block.filter_mask == skipped:
+            place = tuple(a // c for a, c in zip(block.chunk_offset, item.chunks, strict=True))
+            begins[place] = block.byte_offset
+
+    item.id.chunk_iter(note)  # to ask for one block takes as long as to ask for all
+    return begins
 
 
 def _in_file(h5py: Any, item: Any) -> np.dtype[Any] | None:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from .classic import Lying, classic_variables
-from .contiguous import Contiguous, opened
+from .contiguous import opened, read_lying
 from .field import Field, field_of
 from .hdf5 import PACKED, hdf5
 from .members import chosen
-from .stamp import check_readable, check_unchanged, stamp
+from .opening import opening, spec_of
+from .stamp import check_readable
 from .variable import Slices, Variable, coordinate_of
 
 CLASSIC: Final = b"CDF"
@@ -43,30 +44,23 @@ def netcdf(
         begins = file.read(len(CLASSIC))
     if begins != CLASSIC:
         return hdf5(path, member, dims=dims, box=box, dt=dt)
-    facts = partial(stamp, name)
-    before = facts()
-    file = opened(name)
-    try:
+    with opening(name, format="NetCDF") as within:
+        file = within.keep.enter_context(opened(name))
         found = classic_variables(file, name, os.fstat(file.fileno()).st_size)
         axes = {one for lying in found.values() for one in lying.dimensions}
         fields = [
             key for key, one in found.items() if key not in axes and one.shape and one.dtype.kind in "fiu"
         ]
-        parts = [_variable(name, found, one, file) for one in chosen(fields, member, name)]
-        check_unchanged(name, before, facts())
         return field_of(
-            parts,
-            spec=name if member is None else f"{name}:{member}",
+            [_variable(name, found, one, file) for one in chosen(fields, member, name)],
+            spec=spec_of(name, member),
             format="NetCDF-3",
-            facts=facts,
-            release=file.close,
+            facts=within.facts,
+            release=within.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-    except BaseException:
-        file.close()
-        raise
 
 
 def _variable(path: str, found: Mapping[str, Lying], member: str, file: FileIO) -> Variable:
@@ -78,31 +72,27 @@ def _variable(path: str, found: Mapping[str, Lying], member: str, file: FileIO) 
     for place, dimension in enumerate(lying.dimensions):
         beside = found.get(dimension)
         if beside is not None and beside.dimensions == (dimension,):
-            coordinates[place] = coordinate_of(_values(path, beside, file), beside.attributes)
+            coordinates[place] = coordinate_of(
+                _read(path, beside, file, (slice(0, beside.shape[0]),)), beside.attributes
+            )
     return Variable(
         what=what,
         shape=lying.shape,
         dtype=lying.dtype,
-        read=partial(_block, _contiguous(path, lying, file), lying.attributes.get("_FillValue")),
+        read=partial(_block, path, lying, file),
         names=lying.dimensions,
         coordinates=coordinates,
         member=member,
     )
 
 
-def _contiguous(path: str, lying: Lying, file: FileIO) -> Contiguous:
-    return Contiguous(
-        path=path, shape=lying.shape, dtype=lying.dtype, offset=lying.offset, file=file, stride=lying.stride
-    )
+def _read(path: str, lying: Lying, file: FileIO, slices: Slices) -> NDArray[Any]:
+    return read_lying(file, path, lying.offset, lying.shape, lying.dtype, slices, stride=lying.stride)
 
 
-def _values(path: str, lying: Lying, file: FileIO) -> NDArray[Any]:
-    """All values of a variable of one dimension."""
-    return _contiguous(path, lying, file).read((slice(0, lying.shape[0]),))
-
-
-def _block(lying: Contiguous, missing: Any, slices: Slices) -> NDArray[Any]:
-    values = lying.read(slices)
+def _block(path: str, lying: Lying, file: FileIO, slices: Slices) -> NDArray[Any]:
+    values = _read(path, lying, file, slices)
+    missing = lying.attributes.get("_FillValue")
     if missing is not None and values.dtype.kind == "f":
         values[values == missing] = np.nan
     return values

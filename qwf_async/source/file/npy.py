@@ -1,8 +1,6 @@
 """Wavefunctions in NumPy's `.npy` files, read a piece at a time.
 
-Format: NumPy Enhancement Proposal 1, versions 1.0 to 3.0. Pieces are read, not mapped: it
-is as fast (both 18 GB/s from the page cache, in pieces of 1 MiB), a file that is cut
-short meanwhile is an error and not a SIGBUS, and its pages do not count as this process's.
+Format: NumPy Enhancement Proposal 1, versions 1.0 to 3.0.
 """
 
 from __future__ import annotations
@@ -22,11 +20,12 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from ...grid import Box, Grid, Order, Shape4
+from ...grid import Box, Grid, Order
 from ..amplitudes import complex_type, shape_of
 from ..analytic.parameters import values_of
 from ..foreign import first_line
 from ..identity import identity
+from .contiguous import read_lying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,41 +51,22 @@ class NpyFile:
 
         Raises InvalidInput if the file was changed, cut short or lost since it was opened.
         """
-        whole, start = self.grid.shape, box.start
-        values: NDArray[Any] = np.empty(box.shape, dtype=self.dtype, order=self.order)
-        # In the file's order the last axis changes fastest: an F file is a C file of the transpose.
-        block = values
-        if self.order == "F":
-            whole, start, block = _reversed(whole), _reversed(start), values.T
         try:
-            self._fill(block, whole, start)
+            values = read_lying(
+                self.file,
+                self.path,
+                self.offset,
+                self.grid.shape,
+                self.dtype,
+                box.slices,
+                fortran=self.order == "F",
+            )
             now = os.fstat(self.file.fileno())
         except OSError as error:
             raise InvalidInput(f"{self.path} cannot be read: {error.strerror}") from error
         if (now.st_size, now.st_mtime_ns) != (self.size, self.modified):
             raise InvalidInput(f"{self.path} was changed while it was read: start again")
         return values.astype(complex_type(self.dtype, self.path), copy=False)
-
-    def _fill(self, block: NDArray[Any], whole: Shape4, start: Shape4) -> None:
-        """Read the runs of the file, of shape `whole`, that make up the block beginning at `start`."""
-        # A run may be partial along one axis only, and must be whole along all that follow.
-        axis = 3
-        while axis > 0 and block.shape[axis] == whole[axis]:
-            axis -= 1
-        strides = [self.dtype.itemsize * math.prod(whole[a + 1 :]) for a in range(4)]
-        offsets = np.array(self.offset + sum(s * n for s, n in zip(start, strides, strict=True)))
-        for count, stride in zip(block.shape[:axis], strides, strict=False):
-            offsets = np.add.outer(offsets, stride * np.arange(count))
-        room = block.reshape(-1).view(np.uint8).data
-        length = len(room) // offsets.size
-        for i, offset in enumerate(offsets.ravel().tolist()):
-            run = room[i * length : (i + 1) * length]
-            self.file.seek(offset)
-            while run:
-                got = self.file.readinto(run)
-                if not got:
-                    raise InvalidInput(f"{self.path} was cut short while it was read")
-                run = run[got:]
 
     def fingerprint(self) -> str:
         """Path, size, time of change, a hash of the header, and the grid.
@@ -177,8 +157,3 @@ def read_header(file: IO[bytes] | FileIO, name: str) -> tuple[tuple[int, ...], b
         return read(file)
     except Exception as error:  # a damaged header can raise nearly anything out of ast
         raise InvalidInput(f"{name} has a damaged .npy header: {first_line(error)}") from error
-
-
-def _reversed(sizes: Shape4) -> Shape4:
-    t, x, y, z = sizes
-    return z, y, x, t

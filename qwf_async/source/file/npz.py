@@ -12,22 +12,19 @@ import os
 import struct
 import zipfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from io import FileIO
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput, QwfError
-from ..foreign import first_line
+from ...errors import InvalidInput
 from .contiguous import check_length, contiguous, opened
 from .field import Field, field_of
 from .members import chosen
 from .npy import read_header
-from .stamp import check_readable, stamp
+from .opening import opening, spec_of
 from .variable import Slices, Variable
 
 LOCAL_HEADER: Final = 30
@@ -53,36 +50,21 @@ def npz(
     unpacked more than a few times.
     """
     name = os.fspath(path)
-    check_readable(name)
-    facts = partial(stamp, name)
-    with ExitStack() as undo:
-        try:
-            archive = undo.enter_context(zipfile.ZipFile(name))
-            infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            found = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
-            file = undo.enter_context(opened(name))
-            parts = [
-                _variable(name, archive, found[one], one, file) for one in chosen(list(found), member, name)
-            ]
-        except QwfError:
-            raise
-        except Exception as error:  # zipfile and zlib raise nearly anything for a damaged file
-            raise InvalidInput(f"{name} is not a sound .npz file: {first_line(error)}") from error
-        keep = undo.pop_all()
-    try:
+    with opening(name, format="npz") as found:
+        archive = found.keep.enter_context(zipfile.ZipFile(name))
+        infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        arrays = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
+        file = found.keep.enter_context(opened(name))
         return field_of(
-            parts,
-            spec=name if member is None else f"{name}:{member}",
+            [_variable(name, archive, arrays[one], one, file) for one in chosen(list(arrays), member, name)],
+            spec=spec_of(name, member),
             format="npz",
-            facts=facts,
-            release=keep.close,
+            facts=found.facts,
+            release=found.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-    except BaseException:
-        keep.close()
-        raise
 
 
 def _variable(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from ...errors import InvalidInput
 from .contiguous import contiguous, opened
 from .field import Field, field_of
-from .stamp import check_readable, stamp
+from .opening import opening
 
 DTYPES: Final = ("c16", "c8", "f8", "f4", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1")
 """Types of numbers: c complex, f real, i and u integers, and bytes; `>` before them is big-endian, else little."""
@@ -47,33 +46,35 @@ def raw(
     if not sizes or min(sizes) < 1 or offset < 0:
         raise InvalidInput(f"{name}: sizes must be at least 1, and the offset at least 0")
     kind = np.dtype(dtype if dtype[0] in "<>" else f"<{dtype}")
-    check_readable(name)
-    expected = offset + math.prod(sizes) * kind.itemsize
-    found = os.stat(name).st_size
-    if found != expected:
-        raise InvalidInput(
-            f"{name} has {found} bytes, where {'×'.join(map(str, sizes))} numbers of {dtype} from byte {offset} on "
-            f"make {expected}"
-        )
     told = f"shape={'x'.join(map(str, sizes))},dtype={dtype},order={order},offset={offset}"
-    file = opened(name)
-    part = contiguous(
-        name, what=name, shape=sizes, dtype=kind, offset=offset, file=file, fortran=order == "F", member=told
-    )
-    try:
+    with opening(name, format="raw") as found:
+        file = found.keep.enter_context(opened(name))
+        expected, length = offset + math.prod(sizes) * kind.itemsize, os.fstat(file.fileno()).st_size
+        if length != expected:
+            raise InvalidInput(
+                f"{name} has {length} bytes, where {'×'.join(map(str, sizes))} numbers of {dtype} from byte {offset} "
+                f"on make {expected}"
+            )
+        part = contiguous(
+            name,
+            what=name,
+            shape=sizes,
+            dtype=kind,
+            offset=offset,
+            file=file,
+            fortran=order == "F",
+            member=told,
+        )
         return field_of(
             [part],
             spec=f"{name}:{told}",
             format="raw",
-            facts=partial(stamp, name),
-            release=file.close,
+            facts=found.facts,
+            release=found.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-    except BaseException:
-        file.close()
-        raise
 
 
 def raw_text(

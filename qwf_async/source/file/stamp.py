@@ -1,7 +1,12 @@
-"""What tells a file that was changed from the same file: its path, its size, when it was changed."""
+"""What tells a file that was changed from the same file: its path, its size, when it was changed.
+
+Of a directory these facts of each of its files, so that one put back from a copy, older than
+others, is noticed too.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 
@@ -10,19 +15,22 @@ from ...errors import InvalidInput
 
 def stamp(path: str) -> tuple[str, ...]:
     """The facts of a file, or of all files in a directory, as text. Raises InvalidInput if it is gone."""
-    real = os.path.realpath(path)
     try:
-        now = os.stat(real)
+        now = os.stat(path)
         if not stat.S_ISDIR(now.st_mode):
-            return (real, f"size={now.st_size}", f"mtime_ns={now.st_mtime_ns}")
-        size, newest, files = 0, 0, 0
-        for place, _, names in os.walk(real):
-            for name in names:
+            return (path, f"size={now.st_size}", f"mtime_ns={now.st_mtime_ns}")
+        files, digest = 0, hashlib.sha256()
+        for place, inner, names in os.walk(path):
+            inner.sort()
+            for name in sorted(names):
                 one = os.stat(os.path.join(place, name))
-                size, newest, files = size + one.st_size, max(newest, one.st_mtime_ns), files + 1
+                digest.update(
+                    f"{place}\0{name}\0{one.st_size}\0{one.st_mtime_ns}\0".encode(errors="surrogateescape")
+                )
+                files += 1
     except OSError as error:
         raise InvalidInput(f"{path} is gone: {error.strerror}") from error
-    return (real, f"files={files}", f"size={size}", f"mtime_ns={newest}")
+    return (path, f"files={files}", f"sha256={digest.hexdigest()[:32]}")
 
 
 def check_readable(path: str, *, directory: bool = False) -> None:
@@ -35,9 +43,3 @@ def check_readable(path: str, *, directory: bool = False) -> None:
         raise InvalidInput(f"{path} cannot be opened: {error}") from error
     if not (stat.S_ISREG(mode) or (directory and stat.S_ISDIR(mode))):
         raise InvalidInput(f"{path} is not a regular file")
-
-
-def check_unchanged(path: str, before: tuple[str, ...], after: tuple[str, ...]) -> None:
-    """Raises InvalidInput if the facts of a file have changed while it was opened."""
-    if after != before:
-        raise InvalidInput(f"{path} was changed while it was opened: start again")

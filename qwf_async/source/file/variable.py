@@ -84,7 +84,8 @@ class Variable:
 
     `chunk` is the block in which the file stores it, and that is read as a whole; None if it
     lies with nothing between, so that any row of its last dimension is cheap, or of its first
-    if it is `fortran`. `member` is what tells it from others of the same file.
+    if it is `fortran`. `parted` says that of a block a part can be read alone, `parallel` that
+    several threads may read at once. `member` is what tells it from others of the same file.
     """
 
     what: str
@@ -94,6 +95,8 @@ class Variable:
     names: tuple[str | None, ...]
     chunk: tuple[int, ...] | None = None
     fortran: bool = False
+    parted: bool = False
+    parallel: bool = False
     coordinates: Mapping[int, Coordinate] = field(default_factory=dict, repr=False)
     member: str = ""
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from ...errors import InvalidInput, QwfError
-from ..foreign import first_line, library
+from ...errors import InvalidInput
+from ..foreign import library
 from .field import Field, field_of
 from .members import chosen
-from .stamp import check_readable, check_unchanged, stamp
+from .opening import opening, spec_of
 from .variable import Coordinate, Variable, coordinate_of
+from .zarr_blocks import zarr_blocks
 
 
 def zarr(
@@ -38,45 +39,31 @@ def zarr(
     """
     name = os.fspath(path)
     library_ = library("zarr", extra="zarr", what="reading Zarr")
-    check_readable(name, directory=True)
-    facts = partial(stamp, name)
-    before = facts()
-    release: Any = lambda: None  # noqa: E731 # a directory has nothing to give back
-    try:
+    with opening(name, format="Zarr", directory=True) as found:
+        zipped = os.path.isfile(name)
         where: Any = name
-        if os.path.isfile(name):
-            where = library("zarr.storage", extra="zarr", what="reading Zarr").ZipStore(name, mode="r")
-            release = where.close
+        if zipped:
+            storage = library("zarr.storage", extra="zarr", what="reading Zarr")
+            where = found.keep.enter_context(storage.ZipStore(name, mode="r"))
         root = library_.open(where, mode="r")
         arrays = _arrays(library_, root)
         coordinates = _coordinates(arrays)
         candidates = [key for key in arrays if key not in coordinates]
         names = ("",) if "" in arrays else chosen(candidates, member, name)
         if "" in arrays and member and member.strip("/"):
-            raise InvalidInput(f"{name} is one array and has no {member!r} in it")  # noqa: TRY301 # as from the calls beside it
-        parts = [_variable(name, arrays, one) for one in names]
-        check_unchanged(name, before, facts())
+            raise InvalidInput(f"{name} is one array and has no {member!r} in it")
+        parts = [_variable(name, arrays, one, None if zipped else found.keep) for one in names]
         return field_of(
             parts,
-            spec=name if member is None else f"{name}:{member}",
+            spec=spec_of(name, member),
             format=f"Zarr v{root.metadata.zarr_format}",
-            facts=facts if os.path.isfile(name) else partial(_unwalked, before),
-            release=release,
+            facts=found.facts,
+            costly=not zipped,  # all files of a directory are looked at
+            release=found.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-    except QwfError:
-        release()
-        raise
-    except Exception as error:  # zarr raises nearly anything for a damaged hierarchy
-        release()
-        raise InvalidInput(f"{name} cannot be read as Zarr: {first_line(error)}") from error
-
-
-def _unwalked(facts: tuple[str, ...]) -> tuple[str, ...]:
-    """The facts of a directory as it was opened: to look at all its files after each block would take too long."""
-    return facts
 
 
 def _arrays(zarr_: Any, root: Any) -> dict[str, Any]:
@@ -110,7 +97,8 @@ def _names(item: Any) -> tuple[str | None, ...]:
     return tuple(None if name is None else str(name) for name in known)
 
 
-def _variable(path: str, arrays: dict[str, Any], member: str) -> Variable:
+def _variable(path: str, arrays: dict[str, Any], member: str, keep: ExitStack | None) -> Variable:
+    """One array; its files are kept open in `keep` if it is in a directory."""
     item = arrays[member]
     names = _names(item)
     beside: dict[int, Coordinate] = {}
@@ -118,14 +106,19 @@ def _variable(path: str, arrays: dict[str, Any], member: str) -> Variable:
         key = f"{member.rpartition('/')[0]}/{name}".lstrip("/")
         if name is not None and key != member and key in arrays and arrays[key].ndim == 1:
             beside[place] = coordinate_of(np.asarray(arrays[key][...]), arrays[key].attrs)
+    blocks = None if keep is None else zarr_blocks(path, item)
+    if blocks is not None and keep is not None:
+        keep.callback(blocks.close)
     stored = getattr(item, "shards", None) or item.chunks
     return Variable(
         what=f"{path}:/{member}",
         shape=tuple(item.shape),
         dtype=item.dtype,
-        read=lambda slices: item[slices],
+        read=item.__getitem__ if blocks is None else blocks.read,
         names=names,
         chunk=tuple(min(a, b) for a, b in zip(stored, item.shape, strict=True)),
+        parted=blocks is not None and blocks.unpack is None,
+        parallel=blocks is not None and blocks.unpack is not None,
         coordinates=beside,
         member=member,
     )

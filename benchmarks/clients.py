@@ -1,0 +1,95 @@
+"""The clients of others: how each is opened, and how things are sent through it from several tasks.
+
+The asynchronous ones run on uvloop, as this project does. The connection is open before the
+clock starts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import IO, Any, TypeVar
+
+import anyio
+
+from .servers import Running
+
+T = TypeVar("T")
+
+TASKS = 8
+"""Tasks that send at the same time."""
+
+Opened = Callable[[Running], AbstractAsyncContextManager[Any]]
+
+
+@asynccontextmanager
+async def redis_asyncio(server: Running) -> AsyncIterator[Any]:
+    """redis.asyncio: each task gets a connection of its own."""
+    from redis.asyncio import Redis
+
+    async with Redis(unix_socket_path=str(server.socket)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def coredis(server: Running) -> AsyncIterator[Any]:
+    """coredis, with as many connections as tasks."""
+    from coredis import Redis
+
+    async with Redis(unix_socket_path=str(server.socket), max_connections=TASKS) as client:
+        yield client
+
+
+@asynccontextmanager
+async def valkey_glide(server: Running) -> AsyncIterator[Any]:
+    """valkey-glide, which multiplexes all tasks over one connection."""
+    from glide import GlideClient, GlideClientConfiguration, NodeAddress
+
+    where = [NodeAddress(unix_socket_path=str(server.socket))]
+    client = await GlideClient.create(GlideClientConfiguration(where, request_timeout=60_000))
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def seconds_to_send(
+    opened: Opened,
+    server: Running,
+    things: Callable[[], Iterable[T]],
+    send: Callable[[Any, T], Awaitable[Any]],
+) -> float:
+    """Send all `things` by `send(client, thing)` from TASKS tasks; seconds, with the making of the things."""
+
+    async def load() -> float:
+        async with opened(server) as client:
+            start = time.perf_counter()
+            waiting = iter(things())
+
+            async def task() -> None:
+                for thing in waiting:
+                    await send(client, thing)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(TASKS):
+                    group.start_soon(task)
+            return time.perf_counter() - start
+
+    return anyio.run(load, backend="asyncio", backend_options={"use_uvloop": True})
+
+
+def seconds_to_pipe(server: Running, requests: IO[bytes]) -> float:
+    """`redis-cli --pipe` with a file of requests on its standard input; the process is timed."""
+    program = shutil.which("redis-cli")
+    if program is None:
+        raise SystemExit("there is no redis-cli on the PATH; Debian has it as redis-tools")
+    start = time.perf_counter()
+    done = subprocess.run(
+        [program, "-s", str(server.socket), "--pipe"], stdin=requests, capture_output=True, check=True
+    )
+    seconds = time.perf_counter() - start
+    assert b"errors: 0," in done.stdout, done.stdout
+    return seconds

@@ -1,0 +1,51 @@
+"""The whole road of the points but the connection: source, producer, encoder, stream, writers, a sink that counts."""
+
+from __future__ import annotations
+
+import anyio
+
+from qwf_async.engine.gate import Gate
+from qwf_async.engine.producer import Encoder, Producer
+from qwf_async.engine.pump import pump
+from qwf_async.engine.writer import Writer
+from qwf_async.layout import Form
+from qwf_async.settings import Settings
+from qwf_async.source import Source
+from qwf_async.wire.batch import Batch
+
+
+class CountingSink:
+    """Takes every batch and counts its points."""
+
+    points = 0
+
+    async def write(self, batch: Batch) -> None:
+        self.points += batch.points
+
+
+def travelled(source: Source, layout: str) -> int:
+    """Send the whole source down the road, in codec c16; the number of points that arrived."""
+    return anyio.run(_travel, source, layout, backend_options={"use_uvloop": True})
+
+
+async def _travel(source: Source, layout: str) -> int:
+    settings = Settings()
+    form = Form(layout=layout, codec="c16", shape=source.grid.shape)
+    plan = form.plan(source.order)
+    sink = CountingSink()
+    opened = form.open(b"qwf:psi:0123456789abcdef")
+
+    async def nothing(batch: Batch) -> None:
+        """No journal to write."""
+
+    await pump(
+        range(len(plan)),
+        Producer(
+            encoder=Encoder(source=source, plan=plan, layout=opened, codec="c16", allow_nonfinite=False)
+        ),
+        Writer(sink=sink, gate=Gate(), ack=nothing, deadline=1.0, hook=lambda event: None),
+        writers=settings.writers,
+        stream_bytes=settings.stream_bytes,
+        stopping=anyio.Event(),
+    )
+    return sink.points

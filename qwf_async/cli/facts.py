@@ -1,0 +1,45 @@
+"""Facts by name, as `qwf info` and `ingest --dry-run` print them for a reader; JSON has them as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """A line for each fact on standard output; a group of facts, and each axis of a grid, is a line each."""
+    rows = list(_rows(facts))
+    width = max(len(label) for label, _ in rows)
+    for label, text in rows:
+        typer.echo(f"{label:{width}}  {text}")
+
+
+def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for fact, value in facts.items():
+        if fact == "axes":
+            yield from ((f"axis {axis['name']}", _axis(axis)) for axis in value)
+        elif isinstance(value, dict):
+            yield from ((f"{fact} {label}", text) for label, text in _rows(value))
+        else:
+            yield fact, _words(value)
+
+
+def _axis(axis: Mapping[str, Any]) -> str:
+    begins = f"from {axis['origin']:.6g}, step "
+    return begins + (
+        "unknown" if axis["step"] is None else f"{axis['step']:.6g} {axis['unit'] or ''}".rstrip()
+    )
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    if isinstance(value, list | tuple):
+        return ("×" if value and isinstance(value[0], int) else ", ").join(map(str, value)) or "none"
+    return str(value) or "none"
