@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 SEND_BYTES: Final = 256 * 1024
 """Bytes handed to the kernel at a time; a peer that takes none of them for `patience` seconds is dead."""
 
+BUFFERED: Final = 64 * 1024
+"""Bytes that asyncio's transport takes over without a wait (its high-water mark)."""
+
 READ_BYTES: Final = 128 * 1024
 """Bytes taken from the reader at a time: as many as it holds before it stops reading from the socket."""
 
@@ -87,13 +90,15 @@ class Connection:
         wait = self._answer_timeout if patience is None else patience
         await self._make_ready()
         try:
+            posted = self._post(buffers)  # so that the server works while we go on
             # Not fail_after: it makes three objects more, 4 µs.
             with anyio.CancelScope(deadline=now() + wait) as scope:
 
                 def progress() -> None:
                     scope.deadline = now() + wait
 
-                await self._send(buffers, progress)
+                if not posted:
+                    await self._send(buffers, progress)
                 answers = await self._parser.read_replies(replies, progress)
             _check_time(scope)
             self._check_rest()
@@ -200,6 +205,13 @@ class Connection:
             self._transport = None
         # The library's public way can only be awaited.
         self._connection._close()  # type: ignore[no-untyped-call] # untyped in redis-py
+
+    def _post(self, buffers: Sequence[Buffer]) -> bool:
+        """Send little, for which nothing needs to be waited for; whether it was so little."""
+        if sum(map(len, buffers)) > BUFFERED:
+            return False
+        cast("StreamWriter", self._connection._writer).writelines(buffers)
+        return True
 
     async def _send(self, buffers: Sequence[Buffer], progress: Callable[[], None]) -> None:
         writer = cast("StreamWriter", self._connection._writer)
