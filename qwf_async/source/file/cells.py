@@ -34,7 +34,7 @@ from .variable import Slices
 CELL_BYTES: Final = 2 * 1024 * 1024
 """Bytes up to which blocks are read together."""
 
-HELD_BYTES: Final = 4 * 1024 * 1024
+HELD_BYTES: Final = 2 * 1024 * 1024
 """Bytes of cells that are kept in memory: the engine takes 20 MB, and all of the client 64 MB at most."""
 
 KEPT_BYTES: Final = 4 * 1024 * 1024 * 1024
