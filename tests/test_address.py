@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import pytest
+from command import Shell
 from conftest import PATIENCE, Server, free_port, new_server
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -149,6 +152,82 @@ def test_a_url_that_makes_no_sense_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError) as raised:
         Address.parse(url)
     assert "\n" not in str(raised.value)
+
+
+UNESCAPED = [
+    "57310#{}",
+    "57310?{}",
+    "57310/{}",
+    "57310/0?{}",
+    "57310?password={}",
+    "57310?db=1&{}",
+    "a@{}",
+    "#@{}",
+]
+UNESCAPED += ["%{}", "%2{}", "a {}", "a\n{}", "a\t{}", "a\u00a0{}", "[a]{}", "[{}", "{}]", "a%FF{}"]
+
+
+@pytest.mark.parametrize("password", UNESCAPED)
+@pytest.mark.parametrize("url", ["redis://:{}@h:6379/0", "rediss://lab:{}@h", "unix://lab:{}@/run/s?db=1"])
+def test_a_url_whose_parts_cannot_be_told_apart_is_refused(url: str, password: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Address.parse(url.format(password.format("Qz7")))
+    told = "".join(traceback.format_exception(raised.value))
+    message = str(raised.value)
+    assert "Qz7" not in message
+    assert "57310" not in message
+    assert all(escaped in message for escaped in ("%23", "%3F", "%2F", "%40", "QWF_PASSWORD"))
+    assert "Qz7" not in told.partition("UsageError")[2]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h?password=a+b",
+        "redis://h?password=a@b",
+        "redis://h?Wx",
+        "redis://h?db=1&db=2",
+        "redis://h#x",
+    ],
+)
+def test_options_that_would_be_taken_for_others_are_refused(url: str) -> None:
+    with pytest.raises(UsageError):
+        Address.parse(url)
+
+
+@given(st.text(min_size=1).filter(lambda text: text.isprintable() and text != "."))
+def test_a_password_that_was_escaped_is_the_one_that_is_sent(password: str) -> None:
+    escaped = quote(password, safe="")
+    for url in (f"redis://:{escaped}@h", f"unix://u:{escaped}@/s", f"redis://h?password={escaped}"):
+        address = Address.parse(url)
+        assert address.options["password"] == password
+        assert address.options.get("host", "h") == "h"
+    assert Address.parse("unix:///run/a@b").options["path"] == "/run/a@b"
+
+
+def test_no_other_server_is_reached_with_a_part_of_a_password(tcp_server: Server, tmp_path: Path) -> None:
+    port = tcp_server.options["port"]
+    url = f"redis://:{port}#Wx@192.0.2.1:6379/0"
+    (tmp_path / "a.toml").write_text(f"url = '{url}'\n")
+    shell = Shell.at(tmp_path)
+    roads: list[tuple[list[str], dict[str, str]]] = [
+        (["-u", url], {}),
+        ([], {"QWF_URL": url}),
+        ([], {"REDIS_URL": url}),
+        (["--config", "a.toml"], {}),
+    ]
+    lines = [
+        ([*command, *arguments], variables)
+        for arguments, variables in roads
+        for command in (["ls"], ["config", "show"])
+    ]
+    for outcome in shell.several(lines):
+        assert outcome.status == 2, outcome.err
+        assert "%23" in outcome.err
+        assert port not in outcome.out + outcome.err
+        assert "Wx" not in outcome.out + outcome.err
+    with tcp_server.plain as client:
+        assert client.info("stats")["total_connections_received"] <= 2  # this one, and that of the fixture
 
 
 def parsed(url: str) -> tuple[Address | None, str]:

@@ -44,12 +44,8 @@ def _shown(name: str, value: object, origin: str) -> object:
 
     try:
         return Address.parse(str(value)).shown
-    except UsageError:
-        # Not with the reason: of a URL that was cut in the wrong place it can quote the password.
-        raise UsageError(
-            f"url ({origin}) does not parse: it must be like redis://user:password@host:port/0 "
-            "or unix:///path, with %2F for a / in the password"
-        ) from None
+    except UsageError as error:  # it quotes nothing of the URL
+        raise UsageError(f"url ({origin}): {error}") from error
 
 
 def _print_table(rows: dict[str, tuple[object, str]]) -> None:

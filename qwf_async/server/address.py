@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from ..errors import UsageError
 
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from .tls import TLSFiles
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_FORMS = "redis://user:password@host:port/database, with / ? # @ in a password written as %2F %3F %23 %40"
+_FORMS = (
+    "redis://user:password@host:port/database, where a password has %23 for #, %3F for ?, %2F for /, %40 for @, "
+    "%25 for %, %20 for a space, %5B and %5D for [ and ]; or give it by QWF_PASSWORD or --password-file"
+)
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 
 _OPTIONS = {"client_name", "db", "password", "username"}
@@ -59,6 +63,7 @@ class Address:
         """
         from redis.asyncio.connection import parse_url
 
+        given = _options_of(url)
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -77,7 +82,7 @@ class Address:
         except ValueError:
             raise UsageError(f"the server URL does not parse: {_FORMS}") from None
         known = _OPTIONS | (_TLS_OPTIONS if scheme == "rediss" else set())
-        if parse_qs(parts.query).keys() - known:
+        if set(given) - known:
             raise UsageError(
                 f"the options of a server URL are {', '.join(sorted(known))}; the rest are settings"
             )
@@ -99,6 +104,39 @@ class Address:
             host = f"[{host}]" if ":" in host else host
             shown = f"{scheme}://{user}{host}:{port or 6379}{'/' + database if database else ''}"
         return cls(shown=shown, options=options)
+
+
+def _options_of(url: str) -> list[str]:
+    """The names of the options in a URL.
+
+    Raises UsageError if its parts cannot be told apart for certain, because a character that
+    parts them stands somewhere unescaped: the rest of a password would then be taken for a
+    host, a path or an option. So it is too if what is escaped is no text, and if an option
+    is given twice.
+    """
+    head, _, query = url.partition("?")
+    scheme, _, rest = head.partition("://")
+    authority, _, path = rest.partition("/")
+    user = authority.rpartition("@")[0]
+    is_path = scheme == "unix" and not authority  # of a socket, whose name may have an @
+    if (
+        re.search(r"[#\s\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})", url)
+        or re.search(r"[@\[\]]", user)
+        or re.search(r"[@+]", query)  # a + there means a space
+        or ("@" in path and not is_path)
+    ):
+        raise UsageError(f"the parts of the server URL cannot be told apart: {_FORMS}")
+    try:
+        unquote(head, errors="strict")
+        pairs = (
+            parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict") if query else []
+        )
+    except ValueError:
+        raise UsageError(f"the server URL does not parse: {_FORMS}") from None
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise UsageError("an option is given twice in the server URL")
+    return names
 
 
 def _on_one_line(quoted: str) -> str:
