@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidInput
+from .units import in_atomic_units
 
 AXIS_NAMES: Final = ("t", "x", "y", "z")
 
@@ -30,7 +31,7 @@ class Axis:
     """Where the points of one axis lie: point i at `origin + i * step`.
 
     `step` None means that the spacing is not known (a bare array): nothing is guessed.
-    `unit` is a name, by default of Hartree atomic units (`bohr` = a0, `hbar/Eh`).
+    `unit` is a name that `units` knows; None stands for atomic units (bohr, ħ/Eh).
     `periodic` says that the end point is left out, because it is the first point again.
     """
 
@@ -44,6 +45,14 @@ class Axis:
             raise InvalidInput(f"axis origin {self.origin!r} is not a finite number")
         if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
             raise InvalidInput(f"axis step {self.step!r} must be a finite number above 0")
+
+    def in_atomic_units(self, name: str) -> Axis:
+        """The same points in bohr or, of the axis named t, in ħ/Eh. Raises InvalidInput for a unit not known."""
+        factor, unit = in_atomic_units(self.unit, time=name == "t", what=f"axis {name}")
+        if factor == 1:
+            return replace(self, unit=unit)
+        step = None if self.step is None else self.step * factor
+        return replace(self, origin=self.origin * factor, step=step, unit=unit)
 
 
 UNKNOWN_AXIS: Final = Axis()
@@ -142,14 +151,24 @@ class Grid:
 
     @property
     def cell_volume(self) -> float | None:
-        """dV in bohr^d over the spatial axes that have more than one point; None if unknown."""
+        """dV in bohr^d over the spatial axes that have more than one point; None if unknown.
+
+        Raises InvalidInput for an axis whose unit is not known.
+        """
         volume = 1.0
-        for size, axis in zip(self.shape[1:], self.axes[1:], strict=True):
+        for name, size, axis in zip(AXIS_NAMES[1:], self.shape[1:], self.axes[1:], strict=True):
             if size > 1:
-                if axis.step is None:
+                step = axis.in_atomic_units(name).step
+                if step is None:
                     return None
-                volume *= axis.step
+                volume *= step
         return volume
+
+    def in_atomic_units(self) -> Grid:
+        """The same points with all axes in bohr and ħ/Eh. Raises InvalidInput for a unit that is not known."""
+        named = zip(AXIS_NAMES, self.axes, strict=True)
+        t, x, y, z = (axis.in_atomic_units(name) for name, axis in named)
+        return replace(self, axes=(t, x, y, z))
 
     def with_box(self, extents: Sequence[float], *, centred: bool = True) -> Grid:
         """The same points laid over the given extents (bohr): step = extent / size, end left out."""

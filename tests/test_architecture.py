@@ -12,7 +12,8 @@ import qwf_async
 ROOT = Path(qwf_async.__file__).parent
 LAYERS = (
     {"errors", "scripts"},
-    {"grid", "owner", "settings"},
+    {"owner", "settings", "units"},
+    {"grid"},
     {"wire"},
     {"codec", "plan", "server", "observables"},
     {"states"},

@@ -28,8 +28,8 @@ from qwf_async.grid import Axis, Box, Grid, shape4
 from qwf_async.plan import BoxPlan
 from qwf_async.source import Source, array, open_source
 from qwf_async.source.file import cells
-from qwf_async.source.file.units import ANGSTROM, TIME_SECONDS
 from qwf_async.source.text import default_name
+from qwf_async.units import ANGSTROM, TIME_SECONDS
 
 Array = NDArray[Any]
 Writer = Callable[[Path, Array], str]

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from qwf_async import observables
 from qwf_async.errors import InvalidInput
 from qwf_async.grid import Axis, Box, Grid
-from qwf_async.observables.lattice import ANGSTROM, in_steps
+from qwf_async.observables.lattice import in_steps
 from qwf_async.plan import BoxPlan
 from qwf_async.source import Source, box, coherent, gaussian, harmonic, hydrogen, plane
+from qwf_async.units import ANGSTROM
 
 
 def psi_of(source: Source) -> NDArray[np.complex128]:

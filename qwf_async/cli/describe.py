@@ -35,7 +35,7 @@ def describe(
         **grid.to_json(),
         "points": grid.points,
         "chunks": len(form.plan(source.order)),
-        "cell_volume": grid.cell_volume,
+        "cell_volume": grid.in_atomic_units().cell_volume,
         "predicted_bytes": predicted_bytes(form, None),
     }
     if as_json:

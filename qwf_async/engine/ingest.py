@@ -82,6 +82,7 @@ async def ingest(
     message says so. Cancelling the call leaves it so too.
     """
     keys = Keys(prefix=store.settings.prefix, name=name)
+    source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
     form = Form(layout=layout, codec=codec, shape=source.grid.shape, tile=tile)
     check_write_mode(write_mode, form)
     generation = new_generation()

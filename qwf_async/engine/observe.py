@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -31,6 +31,9 @@ from ..store import Store
 from ..wavefunction import Wavefunction
 
 Done = Callable[[int], object]
+
+EVENNESS: Final = 1e-6
+"""Of a step: how far the points of two wavefunctions may lie apart that count as the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,8 +252,8 @@ def _at(box: Box, number: int) -> Box:
 
 
 def _time(grid: Grid, number: int) -> float:
-    """Time of a frame in the unit of its axis (ħ/Eh); 0 + the number if the time step is not known."""
-    axis = grid.axes[0]
+    """Time of a frame in ħ/Eh; 0 + the number if the time step is not known."""
+    axis = grid.axes[0].in_atomic_units("t")
     return axis.origin + number * (1.0 if axis.step is None else axis.step)
 
 
@@ -270,8 +273,12 @@ def _paired(psi: Wavefunction, other: Wavefunction) -> Wavefunction:
             f"{other.name} has the shape {b.shape} as t, x, y, z, and {psi.name} has {a.shape}: "
             "their points must be the same, and their frames as many, or one"
         )
-    for name, size, one, two in zip(AXIS_NAMES[1:], a.shape[1:], a.axes[1:], b.axes[1:], strict=True):
-        known = size > 1 and one.step is not None and two.step is not None
-        if known and (one.step, one.origin, one.unit) != (two.step, two.origin, two.unit):
+    laid = zip(a.in_atomic_units().axes[1:], b.in_atomic_units().axes[1:], strict=True)
+    for name, size, (one, two) in zip(AXIS_NAMES[1:], a.shape[1:], laid, strict=True):
+        if size == 1 or one.step is None or two.step is None:
+            continue
+        # What was converted from another unit is off by the rounding of that.
+        off = abs(one.origin - two.origin) + size * abs(one.step - two.step)
+        if off > EVENNESS * one.step:
             raise InvalidInput(f"{other.name} and {psi.name} lie on different points along {name}")
     return other

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..grid import Axis, Box, Grid
-from ..source.file.units import in_atomic_units
+from ..grid import Box, Grid
 from .sheet import Sheet, Write
 
 NUMBERS_A_LINE: Final = 6
@@ -60,18 +59,14 @@ def check_cube(grid: Grid) -> None:
 
 def _header(sheet: Sheet) -> bytes:
     lines = []
-    placed = [_in_bohr(name, axis) for name, axis in zip("xyz", sheet.grid.axes[1:], strict=True)]
+    laid = sheet.grid.in_atomic_units().axes[1:]
+    # No cube can be without a step: an axis of one point that has none gets one of 1.
+    placed = [(axis.origin, 1.0 if axis.step is None else axis.step) for axis in laid]
     lines.append((0, *(origin for origin, _ in placed)))
     for number, (size, (_, step)) in enumerate(zip(sheet.grid.shape[1:], placed, strict=True)):
         lines.append((size, *(step if other == number else 0.0 for other in range(3))))
     # All 17 digits: others read what they need of them, and the grid comes back as it was.
     return b"".join(b"%5d %.17g %.17g %.17g\n" % line for line in lines)
-
-
-def _in_bohr(name: str, axis: Axis) -> tuple[float, float]:
-    """Origin and step; an axis of one point without a step gets one of 1, for no cube can be without."""
-    factor = 1.0 if axis.unit is None else in_atomic_units(axis.unit, time=False, what=f"axis {name}")[0]
-    return axis.origin * factor, (1.0 if axis.step is None else axis.step) * factor
 
 
 def _write_rows(file: BinaryIO, box: Box, numbers: NDArray[Any], whole: int) -> None:

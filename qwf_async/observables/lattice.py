@@ -6,24 +6,14 @@ is 0, its step 1, and momenta along it are in ħ a step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..grid import AXIS_NAMES, Box, Grid
-
-ANGSTROM: Final = 1 / 0.529177210544
-"""One ångström in bohr. Source: CODATA 2022, Bohr radius 0.529177210544(82) × 10⁻¹⁰ m."""
-
-BOHRS: Final[Mapping[str | None, float]] = {
-    None: 1.0, "bohr": 1.0, "a0": 1.0, "au": 1.0, "a.u.": 1.0,
-    "angstrom": ANGSTROM, "Angstrom": ANGSTROM, "Å": ANGSTROM,
-    "pm": ANGSTROM / 100, "nm": ANGSTROM * 10, "m": ANGSTROM * 1e10,
-}  # fmt: skip
-"""Units of length in bohr, by the names that axes have them under. No name stands for atomic units."""
+from ..grid import AXIS_NAMES, Axis, Box, Grid
 
 
 def spacing(grid: Grid, axis: int) -> float:
@@ -31,15 +21,14 @@ def spacing(grid: Grid, axis: int) -> float:
 
     Raises InvalidInput if the axis has a unit that is no length known here.
     """
-    a = grid.axes[axis]
-    return 1.0 if a.step is None else a.step * _bohrs(grid, axis)
+    return _laid(grid, axis).step or 1.0
 
 
 def coordinates(grid: Grid, axis: int, start: int, stop: int) -> NDArray[np.float64]:
     """Positions of the points start … stop−1 of a spatial axis in bohr, or in steps. Raises as `spacing`."""
-    if grid.axes[axis].step is None:
-        return np.arange(start, stop, dtype=np.float64)
-    return grid.coordinates(axis, start, stop) * _bohrs(grid, axis)
+    laid = _laid(grid, axis)
+    numbers = np.arange(start, stop, dtype=np.float64)
+    return numbers if laid.step is None else laid.origin + numbers * laid.step
 
 
 def axes_of(grid: Grid) -> range:
@@ -49,7 +38,7 @@ def axes_of(grid: Grid) -> range:
 
 def volume(grid: Grid) -> float:
     """dV in bohr^d, d being the axes of more than one point; an axis of unknown spacing counts 1."""
-    return float(np.prod([spacing(grid, axis) for axis in (1, 2, 3) if grid.shape[axis] > 1]))
+    return math.prod(spacing(grid, axis) for axis in (1, 2, 3) if grid.shape[axis] > 1)
 
 
 def in_steps(grid: Grid) -> str:
@@ -73,9 +62,5 @@ def held(psi: NDArray[Any], grid: Grid, box: Box | None) -> Box:
     )
 
 
-def _bohrs(grid: Grid, axis: int) -> float:
-    unit = grid.axes[axis].unit
-    if unit not in BOHRS:
-        known = ", ".join(name for name in BOHRS if name)
-        raise InvalidInput(f"axis {AXIS_NAMES[axis]} is in {unit!r}, which is no length known here ({known})")
-    return BOHRS[unit]
+def _laid(grid: Grid, axis: int) -> Axis:
+    return grid.axes[axis].in_atomic_units(AXIS_NAMES[axis])

@@ -70,7 +70,7 @@ async def read_expectations(psi: Wavefunction, *, done: Done = lambda points: No
     rows = [row async for row in observe(psi.store, psi.name, sums_only=True, done=done)]
     return Expectations(
         name=psi.name,
-        time_label=axis_label(grid, 0),
+        time_label=axis_label(grid.in_atomic_units(), 0),
         times=np.array([row.frame if row.time is None else row.time for row in rows], np.float64),
         mean=np.array([row.position for row in rows]),
         sigma=np.array([row.position_sigma for row in rows]),

@@ -81,10 +81,12 @@ def function(psi: Psi, *, grid: Grid) -> FunctionSource:
 
     `psi(t, x, y, z)` gets float64 arrays that broadcast to [t, x, y, z] (times in ħ/Eh,
     positions in bohr) and returns ψ there, complex or real, of any shape that broadcasts
-    likewise. `grid` must know its spacing along every axis of more than one point.
-    Raises InvalidInput if it does not; what `psi` raises becomes InvalidInput when read.
+    likewise. `grid` must know its spacing along every axis of more than one point; it is
+    converted to atomic units. Raises InvalidInput if it does not, or has a unit that is not
+    known; what `psi` raises becomes InvalidInput when read.
     """
     for axis in range(4):
         grid.coordinates(axis, 0, 1)
+    grid = grid.in_atomic_units()
     name = getattr(psi, "__qualname__", type(psi).__qualname__)
     return FunctionSource(function=psi, spec=f"{getattr(psi, '__module__', '')}:{name}", grid=grid)

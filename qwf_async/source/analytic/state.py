@@ -66,10 +66,11 @@ class Analytic(ABC):
 
 
 def usable(grid: Grid | None) -> Grid:
-    """The grid, or 64³ points if there is none.
+    """The grid in atomic units, or 64³ points if there is none.
 
     Raises InvalidInput if an axis of one point comes before a longer one, or if there is
-    only one point: how many dimensions the state has would not be clear.
+    only one point: how many dimensions the state has would not be clear; and for a unit that
+    is not known.
     """
     if grid is None:
         return Grid.cube(DEFAULT_EDGE)
@@ -78,7 +79,7 @@ def usable(grid: Grid | None) -> Grid:
             f"a grid of {written(grid.shape[1:])} points cannot hold the state: "
             "each of its dimensions needs at least 2 points, and axes of one point come last"
         )
-    return grid
+    return grid.in_atomic_units()
 
 
 def with_frames(grid: Grid, period: float) -> Grid:

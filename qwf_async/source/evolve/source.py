@@ -30,9 +30,6 @@ from .text import read_potential
 METHOD: Final = "strang-1"
 """Raised when the values change for the same parameters, so that no load goes on with values of another method."""
 
-ATOMIC_TIMES: Final = (None, "hbar/Eh", "au", "a.u.")
-"""Units of a time axis that are ħ/Eh, 0.0242 fs."""
-
 MEASURED: Final = 16
 """Frames after the first at which the energy is measured, at most: it costs as much as two steps."""
 
@@ -258,15 +255,14 @@ def evolve(
 
 
 def _laid(grid: Grid, frames: int | None, dt: float | None) -> Grid:
-    """The grid of the evolution. Raises InvalidInput for unknown spacings."""
+    """The grid of the evolution, in atomic units. Raises InvalidInput for unknown spacings and units."""
     for axis in (1, 2, 3):
         grid.coordinates(axis, 0, 1)
+    grid = grid.in_atomic_units()
     time = grid.axes[0] if dt is None else Axis(origin=grid.axes[0].origin, step=dt, unit="hbar/Eh")
     number = grid.shape[0] if frames is None else frames
     if number > 1 and time.step is None:
         raise InvalidInput(f"{number} frames need a time step: give --dt")
-    if time.unit not in ATOMIC_TIMES:
-        raise InvalidInput(f"the initial state's times are in {time.unit!r}: give --dt, in ħ/Eh")
     return replace(grid, shape=(number, *grid.shape[1:]), axes=(time, *grid.axes[1:]))
 
 

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from ...units import ANGSTROM
 from .contiguous import opened
 from .field import Field, field_of
 from .opening import opening
-from .units import ANGSTROM
 from .variable import Coordinate, Slices, Variable
 
 BLOCK: Final = 1 << 20

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...grid import Axis
-from .units import in_atomic_units
+from ...units import in_atomic_units
 
 EVENNESS: Final = 1e-6
 """Of a step: how far a coordinate may lie from where even spacing has it."""
@@ -45,9 +45,7 @@ class Coordinate:
         points = self.values.astype(np.float64)
         if not np.isfinite(points).all():
             raise InvalidInput(f"{what} holds NaN or infinity")
-        factor, unit = 1.0, None
-        if self.unit is not None:
-            factor, unit = in_atomic_units(self.unit, time=time, what=what)
+        factor, unit = in_atomic_units(self.unit, time=time, what=what)
         origin, step = self._line(points, what)
         return Axis(
             origin=origin * factor,
@@ -103,16 +101,31 @@ class Variable:
 
 def coordinate_of(values: NDArray[Any], attributes: Any) -> Coordinate:
     """A coordinate by its values and its attributes `units`, and `origin`, `step`, `periodic` where we wrote it."""
-    unit = attributes.get("units")
     stated = None
     if "origin" in attributes and "step" in attributes:
         stated = _number(attributes["origin"]), _number(attributes["step"])
     return Coordinate(
         values=np.asarray(values),
-        unit=unit.decode() if isinstance(unit, bytes) else None if unit is None else str(unit),
+        unit=_text(attributes.get("units")),
         stated=stated,
         periodic=bool(_number(attributes.get("periodic", 1))),
     )
+
+
+def _text(value: Any) -> str | None:
+    """An attribute that is a text, or bytes, or an array of one of them; None if there is none."""
+    if getattr(value, "shape", ()) is None:
+        return None  # h5py.Empty, which netcdf-c writes for a text without letters
+    flat = np.asarray(value, object).reshape(-1)
+    one = flat[0] if flat.size == 1 else "" if flat.size == 0 else value
+    if one is None:
+        return None
+    # h5py hides bytes that are no UTF-8 in surrogates: Å of old Fortran and of Windows is one byte.
+    data = one if isinstance(one, bytes) else str(one).encode("utf-8", "surrogateescape")
+    try:
+        return data.rstrip(b"\0").decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _number(value: Any) -> float:
