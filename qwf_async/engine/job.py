@@ -26,7 +26,7 @@ from ..load import Load, LoadTaken
 from ..manifest import JournalEntry, Keys
 from ..server.connection import Connection
 from ..server.pool import until_available
-from ..source.facts import notes_of
+from ..source.facts import check_unchanged, notes_of
 from ..store import Store
 from ..wire.batch import Batch
 from .events import Event, Hook, Noted, Progress, Retried
@@ -92,6 +92,8 @@ class Job:
                     background.start_soon(self._sweep_told)  # what was discarded makes room
                     await self._fill(lease, shutdown.stopping)
                     if shutdown.signum is None:
+                        if self.encoder is not None:
+                            await anyio.to_thread.run_sync(check_unchanged, self.encoder.source)
                         await self._verify()
                     background.cancel_scope.cancel()
                 if shutdown.signum is None:

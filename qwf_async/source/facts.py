@@ -23,3 +23,10 @@ def understood_of(source: Source) -> Mapping[str, str]:
     """What was made of a file, in words by subject: what its method `understood()` returns."""
     words: Mapping[str, str] = getattr(source, "understood", dict)()
     return words
+
+
+def check_unchanged(source: Source) -> None:
+    """Raises InvalidInput if what was read is gone or was changed meanwhile, as its method `check_unchanged()` does."""
+    check = getattr(source, "check_unchanged", None)
+    if check is not None:
+        check()

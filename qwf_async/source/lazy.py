@@ -12,6 +12,7 @@ from ..errors import InvalidInput
 from ..grid import Grid
 from ..plan import BoxPlan
 from .file.field import Field, field_of
+from .file.stamp import Files
 from .file.variable import Coordinate, Slices, Variable, coordinate_of
 from .identity import identity
 
@@ -51,7 +52,7 @@ def lazy(
         [_variable(values)],
         spec=f"{type(values).__module__.partition('.')[0]} array of {values.dtype}, shape {tuple(values.shape)}",
         format="array",
-        facts=tuple,
+        files=Files(),
         dims=dims,
         box=box,
         dt=dt,

@@ -98,7 +98,7 @@ def cube(
             parts,
             spec=",".join(name + place for name in names),
             format="Gaussian cube",
-            facts=opened_.facts,
+            files=opened_.files,
             release=opened_.keep.close,
             dims=dims,
             box=box,

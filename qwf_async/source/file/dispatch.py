@@ -147,7 +147,7 @@ def _npy_by_dims(path: str, dims: str, box: Sequence[float] | None, dt: float | 
             [contiguous(path, what=path, shape=shape, dtype=dtype, offset=begin, file=file, fortran=fortran)],
             spec=path,
             format="npy",
-            facts=found.facts,
+            files=found.files,
             release=found.keep.close,
             dims=dims,
             box=box,

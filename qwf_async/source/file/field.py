@@ -18,6 +18,7 @@ from ..identity import identity
 from .ahead import Ahead
 from .cells import Cells, order_for, parts_are_cheap
 from .dims import LEFT_OUT, LETTERS, PART, letters_of
+from .stamp import Files
 from .variable import Slices, Variable
 
 FIELD_PAIRS: Final = (("r", "i"), ("re", "im"), ("real", "imag"))
@@ -31,9 +32,9 @@ THREADS: Final = 2
 class Field:
     """ψ of a file; a Source. `letters` are those of the dimensions of its arrays, see `dims`.
 
-    `facts` yields what tells the file from another; if `costly`, it is asked only once the
-    last of ψ was read. `release` gives the file back. `cells` is None where any box costs
-    what its bytes cost.
+    `files` are those that the values come from; if they are many, they are looked at only
+    once the last of ψ was read. `release` gives them back. `cells` is None where any box
+    costs what its bytes cost.
     """
 
     spec: str
@@ -45,10 +46,8 @@ class Field:
     cells: Cells | None
     ahead: Ahead
     format: str
-    facts: Callable[[], Sequence[str]] = field(repr=False)
+    files: Files = field(repr=False)
     release: Callable[[], object] = field(repr=False)
-    opened: Sequence[str] = field(repr=False)
-    costly: bool = False
 
     def read(self, box: Box) -> NDArray[Any]:
         """ψ over the box. Memory is that of two boxes, and of the blocks of the file that are kept.
@@ -63,9 +62,8 @@ class Field:
 
     def _load(self, box: Box) -> NDArray[Any]:
         found = [self._part(part, box) for part in self.parts]
-        asked = not self.costly or box.stop == self.grid.shape
-        if asked and self.facts() != self.opened:
-            raise InvalidInput(f"{self.spec} was changed while it was read: start again")
+        if not self.files.many or box.stop == self.grid.shape:
+            self.check_unchanged()
         if len(found) == 1:
             return _complex(found[0], self.dtype)
         re, im = found
@@ -85,13 +83,18 @@ class Field:
         turned = kept.transpose([used.index(letter) for letter in wanted])
         return turned.reshape((*box.shape, 2) if PART in used else box.shape)
 
-    def fingerprint(self) -> str:
-        """The file by path, size and time of change, what was read of it and how, and the grid.
+    def check_unchanged(self) -> None:
+        """Raises InvalidInput if one of the files is gone, or was changed since it was opened."""
+        if changed := self.files.changed():
+            raise InvalidInput(f"{changed} was changed while it was read: start again")
 
-        The values are not read. Raises InvalidInput if the file is gone.
+    def fingerprint(self) -> str:
+        """The files by path, size and time of change, what was read of them and how, and the grid.
+
+        The values are not read. Raises InvalidInput if a file is gone.
         """
         what = ",".join(part.member for part in self.parts)
-        return identity(*self.facts(), f"member={what}", f"dims={self.letters}", grid=self.grid)
+        return identity(*self.files.now(), f"member={what}", f"dims={self.letters}", grid=self.grid)
 
     def understood(self) -> Mapping[str, str]:
         """What was made of the file, in words: its format, which array, and which dimension is which axis."""
@@ -136,8 +139,7 @@ def field_of(
     *,
     spec: str,
     format: str,  # noqa: A002 # the field's own word for it
-    facts: Callable[[], Sequence[str]],
-    costly: bool = False,
+    files: Files,
     release: Callable[[], object] = lambda: None,
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
@@ -188,10 +190,8 @@ def field_of(
         cells=None if anywhere else Cells.of(shape, chunk, order, dtype.itemsize, threads=threads),
         ahead=Ahead(shape=shape, order=order),
         format=format,
-        facts=facts,
+        files=files,
         release=release,
-        opened=facts(),
-        costly=costly,
     )
 
 

@@ -66,7 +66,7 @@ def hdf5(
             [_variable(h5py, name, sets[one], one, raw) for one in chosen(list(sets), member, name)],
             spec=spec_of(name, member),
             format="HDF5",
-            facts=found.facts,
+            files=found.files,
             release=found.keep.close,
             dims=dims,
             box=box,

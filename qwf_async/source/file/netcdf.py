@@ -55,7 +55,7 @@ def netcdf(
             [_variable(name, found, one, file) for one in chosen(fields, member, name)],
             spec=spec_of(name, member),
             format="NetCDF-3",
-            facts=within.facts,
+            files=within.files,
             release=within.keep.close,
             dims=dims,
             box=box,

@@ -59,7 +59,7 @@ def npz(
             [_variable(name, archive, arrays[one], one, file) for one in chosen(list(arrays), member, name)],
             spec=spec_of(name, member),
             format="npz",
-            facts=found.facts,
+            files=found.files,
             release=found.keep.close,
             dims=dims,
             box=box,

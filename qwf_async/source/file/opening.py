@@ -1,22 +1,22 @@
-"""Opening a file: what tells it from another, what is to be given back, and whatever goes wrong in one line."""
+"""Opening a source's files: which they are, what is to be given back, and whatever goes wrong in one line."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ...errors import InvalidInput, QwfError
 from ..foreign import first_line
-from .stamp import check_readable, stamp
+from .stamp import Files, check_readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """`facts` yields what tells the files from others; `keep` holds what is closed with the source."""
+    """`files` are those that the data comes from; a format adds to them. `keep` is closed with the source."""
 
-    facts: Callable[[], tuple[str, ...]]
+    files: Files
     keep: ExitStack
 
 
@@ -24,22 +24,16 @@ class Opening:
 def opening(*paths: str, format: str, directory: bool = False) -> Iterator[Opening]:  # noqa: A002 # the field's own word
     """Open one source of these files, all regular, or where that is allowed a directory.
 
-    Raises InvalidInput if one is not, if it was changed meanwhile, or if what is done within
-    fails in any way that a damaged file can make a library fail; what was kept is closed then.
+    Raises InvalidInput if one is not, or if what is done within fails in any way that a
+    damaged file can make a library fail; what was kept is closed then.
     """
+    files, keep = Files(), ExitStack()
     for path in paths:
         check_readable(path, directory=directory)
-
-    real = [os.path.realpath(path) for path in paths]
-
-    def facts() -> tuple[str, ...]:
-        return tuple(fact for path in real for fact in stamp(path))
-
-    before, keep = facts(), ExitStack()
+        if not os.path.isdir(path):  # of a directory the format says which parts of it
+            files.add(path)
     try:
-        yield Opening(facts=facts, keep=keep)
-        if facts() != before:
-            raise InvalidInput(f"{paths[0]} was changed while it was opened: start again")  # noqa: TRY301 # as from the calls within
+        yield Opening(files=files, keep=keep)
     except QwfError:
         keep.close()
         raise

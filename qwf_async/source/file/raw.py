@@ -69,7 +69,7 @@ def raw(
             [part],
             spec=f"{name}:{told}",
             format="raw",
-            facts=found.facts,
+            files=found.files,
             release=found.keep.close,
             dims=dims,
             box=box,

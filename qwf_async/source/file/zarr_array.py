@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,8 +19,12 @@ from ..foreign import library
 from .field import Field, field_of
 from .members import chosen
 from .opening import opening, spec_of
-from .variable import Coordinate, Variable, coordinate_of
+from .stamp import Files
+from .variable import Variable, coordinate_of
 from .zarr_blocks import zarr_blocks
+
+METADATA: Final = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
+"""Files in which a group speaks for what is within it. Source: Zarr specifications, as above."""
 
 
 def zarr(
@@ -52,13 +56,17 @@ def zarr(
         names = ("",) if "" in arrays else chosen(candidates, member, name)
         if "" in arrays and member and member.strip("/"):
             raise InvalidInput(f"{name} is one array and has no {member!r} in it")
+        if not zipped:
+            for one in names:
+                _add_files(found.files, name, one)
+                for beside in _beside(arrays, one).values():
+                    _add_files(found.files, name, beside)
         parts = [_variable(name, arrays, one, None if zipped else found.keep) for one in names]
         return field_of(
             parts,
             spec=spec_of(name, member),
             format=f"Zarr v{root.metadata.zarr_format}",
-            facts=found.facts,
-            costly=not zipped,  # all files of a directory are looked at
+            files=found.files,
             release=found.keep.close,
             dims=dims,
             box=box,
@@ -97,15 +105,39 @@ def _names(item: Any) -> tuple[str | None, ...]:
     return tuple(None if name is None else str(name) for name in known)
 
 
+def _beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
+    """The paths of the arrays that can be coordinates of one, by the place of the dimension."""
+    folder = member.rpartition("/")[0]
+    paths = {
+        place: f"{folder}/{name}".lstrip("/")
+        for place, name in enumerate(_names(arrays[member]))
+        if name is not None
+    }
+    return {
+        place: path
+        for place, path in paths.items()
+        if path != member and path in arrays and arrays[path].ndim == 1
+    }
+
+
+def _add_files(files: Files, directory: str, member: str) -> None:
+    """The files of an array, and what the groups that it is in say of it."""
+    files.add(os.path.join(directory, member))
+    while member:
+        member = member.rpartition("/")[0]
+        for name in METADATA:
+            if os.path.isfile(path := os.path.join(directory, member, name)):
+                files.add(path)
+
+
 def _variable(path: str, arrays: dict[str, Any], member: str, keep: ExitStack | None) -> Variable:
     """One array; its files are kept open in `keep` if it is in a directory."""
     item = arrays[member]
     names = _names(item)
-    beside: dict[int, Coordinate] = {}
-    for place, name in enumerate(names):
-        key = f"{member.rpartition('/')[0]}/{name}".lstrip("/")
-        if name is not None and key != member and key in arrays and arrays[key].ndim == 1:
-            beside[place] = coordinate_of(np.asarray(arrays[key][...]), arrays[key].attrs)
+    beside = {
+        place: coordinate_of(np.asarray(arrays[key][...]), arrays[key].attrs)
+        for place, key in _beside(arrays, member).items()
+    }
     blocks = None if keep is None else zarr_blocks(path, item)
     if blocks is not None and keep is not None:
         keep.callback(blocks.close)
