@@ -53,7 +53,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "array": lambda _: sources.array(wave(2, 9, 8, 7)),
     "array, Fortran": lambda _: sources.array(np.asfortranarray(wave(2, 9, 8, 7))),
     "array, complex64": lambda _: sources.array(wave(2, 9, 8, 7).astype(np.complex64)),
-    "array, real": lambda _: sources.array(wave(2, 9, 8, 7).real),
+    "array, real": lambda _: sources.array(wave(2, 9, 8, 7).real, dims="t,x,y,z"),
     "file": lambda directory: sources.npy(saved(directory, wave(2, 9, 8, 7))),
     "file, Fortran": lambda directory: sources.npy(saved(directory, np.asfortranarray(wave(2, 9, 8, 7)))),
     "file, big-endian": lambda directory: sources.npy(saved(directory, wave(2, 9, 8, 7).astype(">c16"))),

@@ -264,7 +264,7 @@ def test_a_file_is_told_by_its_name_or_by_being_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    values = np.arange(6.0).reshape(2, 3)
+    values = 1j * np.arange(6.0).reshape(2, 3)
     np.save("psi.npy", values)
     Path("psi.npy").rename("state")
     np.save("other.npy", values)

@@ -1,4 +1,4 @@
-"""Which arrays can be taken as a wavefunction: their element types and their shapes."""
+"""Which element types an array of a wavefunction can have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidInput
-from ..grid import Shape4
 
 
 def complex_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
@@ -25,21 +24,3 @@ def complex_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
         f"{what} holds values of type {dtype}; "
         "a wavefunction is of complex128, complex64, float64, float32 or integers"
     )
-
-
-def shape_of(shape: tuple[int, ...], what: str) -> Shape4:
-    """An array's shape as t, x, y, z: 1 to 3 dimensions are x, y, z, and 4 are t, x, y, z.
-
-    Raises InvalidInput, naming `what`, for no or more dimensions, or an empty array.
-    """
-    if not 1 <= len(shape) <= 4:
-        raise InvalidInput(
-            f"{what} has {len(shape)} dimensions; a wavefunction has 1 to 4: x, y, z or t, x, y, z"
-        )
-    if min(shape) < 1:
-        raise InvalidInput(f"{what} is empty: its shape is {shape}")
-    if len(shape) == 4:
-        t, x, y, z = shape
-    else:
-        t, (x, y, z) = 1, (*shape, 1, 1)[:3]
-    return t, x, y, z

@@ -1,70 +1,39 @@
-"""A wavefunction that is an array in memory."""
+"""Arrays as sources: in memory, or of any library that yields a block at a time (dask, xarray, zarr, h5py)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInput
-from ..grid import Box, Grid, Order
+from ..grid import Grid
 from ..plan import BoxPlan
-from .amplitudes import complex_type, shape_of
-from .analytic.parameters import values_of
-from .base import Source
+from .file.field import Field, field_of
+from .file.stamp import Files
+from .file.variable import Coordinate, Slices, Variable, coordinate_of
 from .identity import identity
-from .lazy import is_lazy, lazy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArraySource:
-    """An array in memory; a Source. `psi` is a view of it, indexed [t, x, y, z]."""
+class ArraySource(Field):
+    """A `Field` of an array that somebody handed over: known again by its values."""
 
-    psi: NDArray[Any]
-    grid: Grid
+    __slots__ = ()
 
     @property
-    def spec(self) -> str:
-        return f"array of {self.psi.dtype}, shape {self.psi.shape}"
-
-    @property
-    def order(self) -> Order:
-        flags = self.psi.flags
-        return "F" if flags.f_contiguous and not flags.c_contiguous else "C"
-
-    def read(self, box: Box) -> NDArray[Any]:
-        """ψ over the box: a view if the array is complex and in native byte order."""
-        return self.psi[box.slices].astype(complex_type(self.psi.dtype, self.spec), copy=False)
+    def psi(self) -> NDArray[Any]:
+        """All of ψ, [t, x, y, z]: a view if the array is in memory, complex and in native byte order."""
+        return self.read(self.grid.whole)
 
     def fingerprint(self) -> str:
-        """A hash of all values, with their type, and the grid: reads the array once."""
+        """A hash of all values, as they are stored, and the grid: reads, and computes, the array once."""
         from xxhash import xxh3_128
 
         digest = xxh3_128()
         for chunk in BoxPlan.cut(self.grid.shape, order=self.order):
-            digest.update(np.ascontiguousarray(self.psi[chunk.box.slices]).data)
-        return identity(self.spec, f"xxh3={digest.hexdigest()}", grid=self.grid)
-
-    def close(self) -> None:
-        """There is nothing to give back."""
-
-
-@overload
-def array(psi: NDArray[Any], grid: Grid | None = None) -> ArraySource: ...
-
-
-@overload
-def array(
-    psi: Any,
-    grid: Grid | None = None,
-    *,
-    dims: str | None = None,
-    box: float | Sequence[float] | None = None,
-    dt: float | None = None,
-) -> Source: ...
+            digest.update(np.ascontiguousarray(self.read(chunk.box)).data)
+        return identity(self.spec, f"dims={self.letters}", f"xxh3={digest.hexdigest()}", grid=self.grid)
 
 
 def array(
@@ -74,30 +43,83 @@ def array(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Source:
+) -> ArraySource:
     """A wavefunction in an array, not copied; leave it alone until it is stored.
 
-    `psi`: [x], [x, y], [x, y, z] or [t, x, y, z], complex or real, any order and byte
-    order; float32 is stored as complex64, other reals as complex128. An array that is not
-    numpy's but has a shape, a dtype and blocks by index (of dask, zarr, h5py) is read, and
-    computed, a block at a time; an xarray DataArray with dimensions t (or time), x, y, z is
-    turned to this order, and its evenly spaced coordinates become the axes: their `units`
-    are converted to atomic units. `dims`: which dimension is which axis, "x,y,z,t" in their
-    order or "lon=x" by name. `grid`: where its points lie; its shape must be that of the
-    array. `box` (bohr) and `dt` (ħ/Eh) lay it over extents. Else the spacing is unknown.
+    `psi`: [x], [x, y], [x, y, z] or [t, x, y, z], complex or real, or records of two real
+    fields (r and i, re and im, real and imag), any order and byte order; float32 is stored as
+    complex64, other reals as complex128. An array that is not numpy's but has a shape, a dtype
+    and blocks by index (of dask, zarr, h5py) is read, and computed, a block at a time; an
+    xarray DataArray with dimensions t (or time), x, y, z is turned to this order, and its
+    evenly spaced coordinates become the axes: their `units` are converted to atomic units.
+    `dims`: which dimension is which axis, "x,y,z,t" in their order or "lon=x" by name. `grid`:
+    where its points lie; its shape must be that of the array. `box` (bohr) and `dt` (ħ/Eh) lay
+    it over extents. Else the spacing is unknown.
     Raises InvalidInput for another shape, an empty array, values of another type, dimensions
-    of other names, or coordinates that cannot be taken.
+    of other names, coordinates that cannot be taken, or a first or last dimension of two real
+    numbers, which may be re and im or two points, unless `dims` or `grid` says which.
     """
-    if is_lazy(psi) or dims is not None:
-        return lazy(psi if is_lazy(psi) else np.asarray(psi), grid=grid, dims=dims, box=box, dt=dt)
-    values = np.asarray(psi)
-    complex_type(values.dtype, "the array")
-    shape = shape_of(values.shape, "the array")
-    if grid is not None and grid.shape != shape:
-        raise InvalidInput(f"the array has the shape {shape} as t, x, y, z, but its grid has {grid.shape}")
-    laid = grid or Grid(shape=shape)
-    if box is not None:
-        laid = laid.with_box(values_of(box))
-    if dt is not None:
-        laid = laid.with_time_step(dt)
-    return ArraySource(psi=values.reshape(shape), grid=laid)
+    held = not _is_lazy(psi)
+    values = np.asarray(psi) if held else psi
+    found = field_of(
+        [_variable(values)],
+        spec="",
+        format="array",
+        files=Files(),
+        dims=dims,
+        box=box,
+        dt=dt,
+        grid=grid,
+        held=held,
+    )
+    spec = f"{_library(values)}array of {values.dtype}, shape {found.grid.shape}"
+    return ArraySource(**{name: getattr(found, name) for name in Field.__dataclass_fields__} | {"spec": spec})
+
+
+def _is_lazy(values: Any) -> bool:
+    """Whether it can be read a block at a time, and is not an array of numpy."""
+    return not isinstance(values, np.ndarray) and all(
+        hasattr(values, name) for name in ("shape", "dtype", "__getitem__")
+    )
+
+
+def _library(values: Any) -> str:
+    return "" if isinstance(values, np.ndarray) else f"{type(values).__module__.partition('.')[0]} "
+
+
+def _variable(values: Any) -> Variable:
+    shape = tuple(int(n) for n in values.shape)
+    names = getattr(values, "dims", None)
+    coordinates: dict[int, Coordinate] = {}
+    chunk = _blocks(values, shape)
+    if isinstance(names, tuple) and len(names) == len(shape) and hasattr(values, "coords"):
+        for place, name in enumerate(names):
+            if name in values.coords:
+                coordinates[place] = coordinate_of(values.coords[name].values, values.coords[name].attrs)
+    else:
+        names = (None,) * len(shape)
+    return Variable(
+        what="the array",
+        shape=shape,
+        dtype=np.dtype(values.dtype),
+        read=lambda slices: _computed(values, slices),
+        names=tuple(None if name is None else str(name) for name in names),
+        chunk=chunk,
+        fortran=isinstance(values, np.ndarray) and values.flags.fnc,
+        coordinates=coordinates,
+    )
+
+
+def _blocks(values: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The blocks in which it is computed or stored: the largest along each dimension; None if there are none."""
+    chunks = getattr(values, "chunks", None)
+    if not chunks or len(chunks) != len(shape):
+        return None
+    return tuple(
+        min(n, max(one) if isinstance(one, tuple) else int(one)) for one, n in zip(chunks, shape, strict=True)
+    )
+
+
+def _computed(values: Any, slices: Slices) -> NDArray[Any]:
+    """A block. Of dask only the tasks that it depends on run, in dask's own scheduler."""
+    return np.asarray(values[slices])

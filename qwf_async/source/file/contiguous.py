@@ -93,10 +93,21 @@ def contiguous(
 
 
 def check_length(what: str, size: int, begin: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raises InvalidInput unless `size` bytes are those of such an array that begins at byte `begin`."""
+    """Raises InvalidInput unless `size` bytes are those of such an array that begins at byte `begin`.
+
+    Python objects, which only unpickling could read, are refused as what they are.
+    """
+    if dtype.hasobject:
+        raise InvalidInput(
+            f"{what} holds Python objects (type {dtype}), which are never unpickled here: save the array of numbers "
+            "itself, as in numpy.save('psi.npy', numpy.asarray(psi, complex))"
+        )
+    if shape and min(shape) < 1:
+        raise InvalidInput(f"{what} is empty: its shape is {shape}")
     expected = begin + math.prod(shape) * dtype.itemsize
-    if dtype.hasobject or size != expected:
-        raise InvalidInput(f"{what} has {size} bytes, where its header says {expected} of plain numbers")
+    if size != expected:
+        fault = "is cut short" if size < expected else "goes on after its array"
+        raise InvalidInput(f"{what} {fault}: {size} bytes, where its header says {expected}")
 
 
 def opened(path: str) -> FileIO:

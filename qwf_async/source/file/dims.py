@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ...errors import InvalidInput, UsageError
+from ...grid import Shape4, shape4
 
 PART: Final = "c"
 LEFT_OUT: Final = "-"
@@ -23,7 +24,13 @@ _BY_NUMBER: Final = {1: "x", 2: "xy", 3: "xyz", 4: "txyz"}
 
 
 def letters_of(
-    names: Sequence[str | None], shape: tuple[int, ...], *, real: bool, wanted: str | None, what: str
+    names: Sequence[str | None],
+    shape: tuple[int, ...],
+    *,
+    real: bool,
+    wanted: str | None,
+    grid: Shape4 | None = None,
+    what: str,
 ) -> str:
     """One letter for each dimension.
 
@@ -31,8 +38,10 @@ def letters_of(
     a letter for each dimension in order, `x,y,z,t`, or by name, `lon=x,time=t`. Without it
     the names t (or time), x, y, z are taken; of dimensions without names 1 to 3 are x, y, z
     and 4 are t, x, y, z. `real` says that the values are real numbers: only then a
-    dimension can be the parts. Raises InvalidInput, naming `what`, if it is not clear or not
-    possible, UsageError for a `wanted` that cannot be read.
+    dimension can be the parts. Without names a first or last dimension of two may be the parts
+    or two points: the shape of a `grid` [t, x, y, z] decides, else the user is asked. Raises
+    InvalidInput, naming `what`, if it is not clear or not possible, UsageError for a `wanted`
+    that cannot be read.
     """
     if not shape:
         raise InvalidInput(f"{what} is a single number, no wavefunction")
@@ -40,7 +49,7 @@ def letters_of(
     if wanted is not None and "=" not in wanted:
         letters = _in_order(wanted, shape, what)
     elif wanted is None and not any(known):
-        letters = _by_number(shape, real, what)
+        letters = _by_number(shape, real, grid, what)
     else:
         letters = _by_name(known, shape, real, _pairs(wanted, names, what), what)
     _check(letters, shape, real, what)
@@ -73,23 +82,31 @@ def _pairs(wanted: str | None, names: Sequence[str | None], what: str) -> dict[s
     return pairs
 
 
-def _by_number(shape: tuple[int, ...], real: bool, what: str) -> str:
-    ends = {place for place in (0, len(shape) - 1) if shape[place] == 2} if real and len(shape) > 1 else set()
-    if len(shape) == 5 and len(ends) == 1:
-        return "ctxyz" if 0 in ends else "txyzc"
-    if len(shape) not in _BY_NUMBER:
+def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, what: str) -> str:
+    fewer = _BY_NUMBER.get(len(shape) - 1)
+    possible = []
+    if real and fewer is not None:
+        possible += [fewer + PART] if shape[-1] == 2 else []
+        possible += [PART + fewer] if shape[0] == 2 else []
+    if len(shape) in _BY_NUMBER:
+        possible.append(_BY_NUMBER[len(shape)])
+    if len(possible) > 1 and grid is not None:
+        possible = [one for one in possible if _sizes_of(one, shape) == grid] or possible
+    if not possible or (len(possible) > 1 and len(shape) not in _BY_NUMBER):
         raise InvalidInput(
             f"{what} has {len(shape)} dimensions of {_sizes(shape)} points: say by --dims which is which"
         )
-    letters = _BY_NUMBER[len(shape)]
-    if ends:
-        fewer = _BY_NUMBER[len(shape) - 1]
-        parts = fewer + PART if len(shape) - 1 in ends else PART + fewer
+    if len(possible) > 1:
         raise InvalidInput(
             f"{what} holds real numbers, {_sizes(shape)}, and a dimension of two: re and im, or two points? "
-            f"--dims {','.join(parts)} says parts, --dims {','.join(letters)} points"
+            f"--dims {','.join(possible[0])} says parts, --dims {','.join(possible[-1])} points"
         )
-    return letters
+    return possible[0]
+
+
+def _sizes_of(letters: str, shape: tuple[int, ...]) -> Shape4:
+    sizes = dict(zip(letters, shape, strict=True))
+    return shape4(sizes.get(letter, 1) for letter in LETTERS)
 
 
 def _by_name(

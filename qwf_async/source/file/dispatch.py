@@ -20,14 +20,11 @@ from typing import Final
 
 from ...errors import InvalidInput
 from ..base import Source
-from .contiguous import check_length, contiguous, opened
 from .cube import cube
-from .field import field_of
 from .hdf5 import hdf5
 from .netcdf import netcdf
-from .npy import npy, read_header
+from .npy import npy
 from .npz import npz
-from .opening import opening
 from .raw import raw_text
 from .zarr_array import zarr
 
@@ -91,13 +88,13 @@ def open_file(
     """The source in a file. Raises InvalidInput if it cannot be used or found, UsageError if a library is missing."""
     found = named(text)
     if found is None:
-        return npy(text, box=box, dt=dt)  # which says that it is none
+        return npy(text, dims=dims, box=box, dt=dt)  # which says that it is none
     path, rest = found.path, found.rest
     match found.format:
         case "npy":
             if rest is not None:
                 raise InvalidInput(f"{path} is one array: nothing can follow it as in {text}")
-            return npy(path, box=box, dt=dt) if dims is None else _npy_by_dims(path, dims, box, dt)
+            return npy(path, dims=dims, box=box, dt=dt)
         case "raw":
             return raw_text(path, rest or "", dims=dims, box=box, dt=dt)
         case "cube":
@@ -134,22 +131,3 @@ def _cubes(text: str, dims: str | None, box: Sequence[float] | None, dt: float |
             raise InvalidInput(f"{text}: {chosen!r} is no orbital: write :mo=5")
         number = int(value)
     return cube(*paths, orbital=number, dims=dims, box=box, dt=dt)
-
-
-def _npy_by_dims(path: str, dims: str, box: Sequence[float] | None, dt: float | None) -> Source:
-    """A `.npy` file whose dimensions are in another order than t, x, y, z, or hold real and imaginary part."""
-    with opening(path, format="npy") as found:
-        file = found.keep.enter_context(opened(path))
-        shape, fortran, dtype = read_header(file, path)
-        begin = file.tell()
-        check_length(path, os.fstat(file.fileno()).st_size, begin, shape, dtype)
-        return field_of(
-            [contiguous(path, what=path, shape=shape, dtype=dtype, offset=begin, file=file, fortran=fortran)],
-            spec=path,
-            format="npy",
-            files=found.files,
-            release=found.keep.close,
-            dims=dims,
-            box=box,
-            dt=dt,
-        )

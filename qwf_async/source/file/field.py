@@ -34,7 +34,7 @@ class Field:
 
     `files` are those that the values come from; if they are many, they are looked at only
     once the last of ψ was read. `release` gives them back. `cells` is None where any box
-    costs what its bytes cost.
+    costs what its bytes cost, and `ahead` is None where they are in memory already.
     """
 
     spec: str
@@ -44,7 +44,7 @@ class Field:
     letters: str
     dtype: np.dtype[Any]
     cells: Cells | None
-    ahead: Ahead
+    ahead: Ahead | None
     format: str
     files: Files = field(repr=False)
     release: Callable[[], object] = field(repr=False)
@@ -54,7 +54,8 @@ class Field:
 
         Raises InvalidInput if the file cannot be read, or was changed since it was opened.
         """
-        return self.ahead.read(box, self._load if self.cells is None else self._from_cells)
+        load = self._load if self.cells is None else self._from_cells
+        return load(box) if self.ahead is None else self.ahead.read(box, load)
 
     def _from_cells(self, box: Box) -> NDArray[Any]:
         assert self.cells is not None  # noqa: S101 # as asked above
@@ -128,7 +129,8 @@ class Field:
 
     def close(self) -> None:
         """Close the file. May be called twice."""
-        self.ahead.close()
+        if self.ahead is not None:
+            self.ahead.close()
         if self.cells is not None:
             self.cells.close()
         self.release()
@@ -144,12 +146,14 @@ def field_of(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-    axes: Sequence[Axis] | None = None,
+    grid: Grid | None = None,
+    held: bool = False,
 ) -> Field:
     """A source of one complex or real array, or of two real ones of the same shape.
 
-    `dims`: which dimension is which axis, see `dims.letters_of`. `axes` (t, x, y, z) are used
-    instead of the coordinates of the dimensions; `box` (bohr) and `dt` (ħ/Eh) go before both.
+    `dims`: which dimension is which axis, see `dims.letters_of`. The axes of `grid`, which must
+    have the shape of ψ, are used instead of the coordinates of the dimensions; `box` (bohr) and
+    `dt` (ħ/Eh) go before both. `held` says that the arrays are in memory.
     Raises InvalidInput if the arrays cannot be taken as a wavefunction, or their coordinates as axes.
     """
     first = parts[0]
@@ -164,17 +168,24 @@ def field_of(
         raise InvalidInput(
             f"{spec}: re and im must be real numbers, not {' and '.join(str(p.dtype) for p in parts)}"
         )
-    letters = letters_of(first.names, first.shape, real=real, wanted=dims, what=first.what)
+    letters = letters_of(
+        first.names,
+        first.shape,
+        real=real,
+        wanted=dims,
+        grid=None if grid is None else grid.shape,
+        what=first.what,
+    )
     if len(parts) == 2 and PART in letters:
         raise InvalidInput(f"{spec}: re and im are two arrays, and cannot be a dimension besides")
     shape = shape4(_along(letters, first.shape, letter) for letter in LETTERS)
-    grid = Grid(
-        shape=shape, axes=_axes(first, letters) if axes is None else (axes[0], axes[1], axes[2], axes[3])
-    )
+    if grid is not None and grid.shape != shape:
+        raise InvalidInput(f"{first.what} has the shape {shape} as t, x, y, z, but its grid has {grid.shape}")
+    laid = grid or Grid(shape=shape, axes=_axes(first, letters))
     if box is not None:
-        grid = grid.with_box(values_of(box))
+        laid = laid.with_box(values_of(box))
     if dt is not None:
-        grid = grid.with_time_step(dt)
+        laid = laid.with_time_step(dt)
     dtype = np.result_type(*kinds)
     chunk = shape4(_along(letters, first.chunk or _row(first), letter) for letter in LETTERS)
     order = order_for(shape, chunk)
@@ -182,13 +193,13 @@ def field_of(
     threads = THREADS if all(part.parallel for part in parts) else 1
     return Field(
         spec=spec,
-        grid=grid,
+        grid=laid,
         order=order,
         parts=tuple(parts),
         letters=letters,
         dtype=dtype,
         cells=None if anywhere else Cells.of(shape, chunk, order, dtype.itemsize, threads=threads),
-        ahead=Ahead(shape=shape, order=order),
+        ahead=None if held else Ahead(shape=shape, order=order),
         format=format,
         files=files,
         release=release,
@@ -203,9 +214,10 @@ def _parted(part: Variable, letters: str, shape: Shape4, chunk: Shape4, order: O
 
 
 def _row(part: Variable) -> tuple[int, ...]:
-    """What is next to each other: a row of the last dimension, or of the first."""
-    ones = [1] * (len(part.shape) - 1)
-    return (part.shape[0], *ones) if part.fortran else (*ones, part.shape[-1])
+    """What is next to each other: a row of the last dimension of more than one point, or of the first."""
+    long = [place for place, size in enumerate(part.shape) if size > 1] or [0]
+    row = long[0] if part.fortran else long[-1]
+    return tuple(size if place == row else 1 for place, size in enumerate(part.shape))
 
 
 def _along(letters: str, sizes: Sequence[int], letter: str) -> int:

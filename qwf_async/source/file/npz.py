@@ -75,8 +75,6 @@ def _variable(
         shape, fortran, dtype = read_header(stream, what)
         begin = stream.tell()
     check_length(what, info.file_size, begin, shape, dtype)
-    if not shape or min(shape) < 1:
-        raise InvalidInput(f"{what} is empty: its shape is {shape}")
     if info.compress_type == zipfile.ZIP_STORED:
         offset = _data_offset(file, info) + begin
         return contiguous(
