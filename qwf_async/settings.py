@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from .errors import UsageError
+from .regular import read_small
 
 _YEAR: Final = 31_536_000
 
@@ -232,7 +233,7 @@ def _usual_file(environ: Mapping[str, str]) -> Path | None:
 def _parsed(path: Path, *, older: bool) -> object:
     try:
         # With or without a byte order mark: editors on Windows write one.
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_small(path).decode("utf-8-sig")
         if older:
             return msgspec.json.decode(text)
         import tomllib
@@ -308,7 +309,7 @@ def _from_flags(flags: Mapping[str, object]) -> _Found:
 
 def _read_password(path: Path, origin: str) -> tuple[str, str]:
     try:
-        password = path.read_text(encoding="utf-8").rstrip("\r\n")
+        password = read_small(path).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(
             f"password_file {str(path)!r} ({origin}) must be readable text: {_reason(error)}"

@@ -33,6 +33,9 @@ from qwf_async.server.pool import Pool
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
+# A shell has SIGINT ignored by what it runs in the background, and what is run from there inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PATIENCE = 60.0
 """Seconds within which a busy machine has done what takes a moment: what takes longer does not come."""
 

@@ -11,7 +11,7 @@ import qwf_async
 
 ROOT = Path(qwf_async.__file__).parent
 LAYERS = (
-    {"errors", "scripts"},
+    {"errors", "regular", "scripts", "signals"},
     {"owner", "settings", "units"},
     {"grid"},
     {"wire"},

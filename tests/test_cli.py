@@ -342,6 +342,18 @@ def test_reader_that_goes_away_is_no_crash(stored: tuple[Shell, Server], argumen
     assert process.returncode != 0
 
 
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_an_ingest_needs_no_standard_streams(stored: tuple[Shell, Server], redirection: str) -> None:
+    shell, server = stored
+    command = f'"{sys.executable}" -m qwf_async ingest psi.npy --name streams --overwrite {redirection}'
+    outcome = shell.start(["/bin/sh", "-c", command]).end()
+    assert outcome.status == 0
+    with server.plain as client:
+        assert client.exists("qwf:{streams}:meta") == 1
+        assert client.exists("qwf:{streams}:load") == 0
+    assert shell.qwf("rm", "streams").status == 0
+
+
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-", "2>&-", ">&- 2>&- <&-"])
 def test_output_that_cannot_be_written_is_no_crash(stored: tuple[Shell, Server], redirection: str) -> None:
     shell, _ = stored

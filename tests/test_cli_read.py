@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from loads import ask, wave
 from relay import relaying
 
 PSI = wave(2, 30, 20, 10)
-FILES = {"psi.npy", "points.txt", "bad.txt", "none.txt"}
+FILES = {"psi.npy", "points.txt", "bad.txt", "none.txt", "long.txt", "five.txt"}
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Se
     (directory / "points.txt").write_text("1 2 3 1\n\n29,19,9,0\n4 5\n1 2 3 1\n")
     (directory / "bad.txt").write_text("1 2 3 1\n1 2 three\n")
     (directory / "none.txt").write_text("\n")
+    (directory / "long.txt").write_text("1 2 3 1\n" + "1" * 1_000_000)
+    (directory / "five.txt").write_text("1 2 3 1 5\n")
     for server in new_server("valkey", maxmemory="1gb"):
         shell = Shell.at(directory, QWF_URL=server.url)
         options = [["--name", layout, "--layout", layout] for layout in ("flat", "packed", "tile")]
@@ -44,7 +47,7 @@ def shell(stored: tuple[Shell, Server]) -> Iterator[Shell]:
     yield stored[0]
     for path in stored[0].directory.iterdir():
         if path.name not in FILES:
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def left(shell: Shell) -> set[str]:
@@ -105,6 +108,8 @@ REFUSED: list[tuple[tuple[str, ...], int, str]] = [
     (("slice", "absent", "0"), 7, "no wavefunction 'absent'"),
     (("slice", "flat", "0", "-o", "absent/out.npy"), 7, "cannot write absent/out.npy: No such file"),
     (("export", "absent", "out.npy"), 7, "no wavefunction 'absent'"),
+    (("get", "flat", "--points", "long.txt"), 7, "long.txt, line 2: '" + "1" * 60 + "'… is not x y z t"),
+    (("get", "flat", "--points", "five.txt"), 7, "five.txt, line 1: '1 2 3 1 5' is not x y z t"),
     (("export", "flat", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
     (("slice", "flat", "0", "-o", "psi.npy"), 7, "psi.npy is there already: --overwrite replaces it"),
     (("slice", "flat", "0", "-o", "/dev/full", "--overwrite"), 7, "/dev/full is no regular file"),
@@ -169,17 +174,37 @@ def test_export_writes_the_whole_and_replaces_only_if_asked(shell: Shell, layout
     assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
     assert again.status == 7
     (shell.directory / "out.npy").write_text("something")
-    (shell.directory / "link.npy").symlink_to("out.npy")
     (shell.directory / "other.npy").write_text("something")
     for outcome in shell.each(
-        ["export", layout, "link.npy", "--overwrite", "--quiet"],
+        ["export", layout, "out.npy", "--overwrite", "--quiet"],
         ["slice", layout, "1", "-o", "other.npy", "--overwrite", "--quiet"],
     ):
         assert outcome.err == ""
-    assert (shell.directory / "link.npy").is_symlink()
     assert np.array_equal(np.load(shell.directory / "out.npy"), PSI)
     assert np.array_equal(np.load(shell.directory / "other.npy"), PSI[1])
-    assert left(shell) == {"out.npy", "link.npy", "other.npy"}
+    assert left(shell) == {"out.npy", "other.npy"}
+
+
+@pytest.mark.parametrize("leads_to", ["precious", "nowhere", "folder"])
+@pytest.mark.parametrize(
+    "command",
+    [("export", "tile", "out.npy"), ("export", "tile", "out.zarr"), ("slice", "tile", "0", "-o", "out.npy")],
+)
+def test_a_link_is_never_written_through(shell: Shell, command: tuple[str, ...], leads_to: str) -> None:
+    link = shell.directory / command[-1]
+    (shell.directory / "precious").write_text("something")
+    (shell.directory / "folder").mkdir()
+    link.symlink_to(leads_to)
+    refused = shell.qwf(*command)
+    assert (refused.status, link.is_symlink()) == (7, True)
+    assert refused.lines == [f"qwf: {command[-1]} is there already: --overwrite replaces it (exit 7)"]
+    assert shell.qwf(*command, "--overwrite", "--quiet").status == 0
+    assert not link.is_symlink()
+    assert (shell.directory / "precious").read_text() == "something"
+    assert list((shell.directory / "folder").iterdir()) == []
+    assert not (shell.directory / "nowhere").exists()
+    (shell.directory / "folder").rmdir()
+    assert left(shell) == {command[-1], "precious"}
 
 
 def test_export_of_damaged_data_keeps_the_file_that_was_there(tmp_path: Path, server: Server) -> None:

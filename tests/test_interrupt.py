@@ -291,6 +291,21 @@ def test_hang_up_of_the_terminal_is_no_matter_under_nohup(place: Place) -> None:
     place.check_whole("kept")
 
 
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_a_signal_that_was_ignored_from_the_start_stays_so(place: Place, name: str) -> None:
+    """As a shell has SIGINT ignored by what a script starts in the background."""
+    ingest = [sys.executable, "-m", "qwf_async", "ingest", *SOURCE, "--name", name]
+    command = ["/bin/sh", "-c", f"trap '' {name}; exec \"$@\"", "sh", *ingest]
+    place.let(name, 1)
+    with place.shell.having(LET=f"let-{name}").start(command) as begun:
+        place.wait_for_load(name, 1)
+        begun.signal(signal.Signals[f"SIG{name}"])
+        place.let(name, CHUNKS)
+        outcome = begun.end()
+    assert outcome.status == 0, outcome.err
+    place.check_whole(name)
+
+
 LIBRARY_CALL = """
 import os, signal, sys, anyio, qwf_async as qwf
 heard = []

@@ -10,13 +10,15 @@ from io import TextIOWrapper
 
 def main() -> None:
     """Entry point of the console commands. Exits with the code of the error, if there is one."""
-    for descriptor in (0, 1, 2):
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
         except OSError:  # closed, as by `>&-`: its number would go to a socket, which libuv aborts over
             os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:  # what Python makes of a descriptor that was closed
+            setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w", closefd=False))
     # ψ, σ, and a file's name that is not UTF-8 are no reason to end with a traceback where they cannot be printed.
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="backslashreplace")
     # Until a job runs there is nothing to tidy, and an exception raised in the middle of an import can get lost.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

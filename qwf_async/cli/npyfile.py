@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def write_npy(path: Path, psi: Wavefunction, selection: Selection, hook: Hook) -> None:
     """Write a selection of ψ to a file: as it comes into one beside it, which takes its name at the end.
 
-    A symbolic link is followed. `hook` is told the progress. Raises InvalidInput if the
+    A symbolic link is replaced itself. `hook` is told the progress. Raises InvalidInput if the
     file cannot be written, and Interrupted at a signal; after any error the file is as it
     was before.
     """

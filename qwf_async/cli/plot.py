@@ -172,9 +172,10 @@ def _show(found: Picture | Marginals | Expectations, asked: Asked) -> None:
     from rich.console import Console
 
     from ..plot import Marginals, Picture
-    from ..plot.terminal import show_expectations, show_marginals, show_picture
+    from ..plot.terminal import NARROWEST, show_expectations, show_marginals, show_picture
 
     console = Console()
+    console.width = max(console.width, NARROWEST)
     if isinstance(found, Picture):
         show_picture(console, found, asked.kinds)
     elif isinstance(found, Marginals):
@@ -188,7 +189,7 @@ def _write(found: Picture | Marginals | Expectations, asked: Asked, out: Path) -
     try:
         with _signals_noted(out) as check, replaced(out) as beside:
             try:
-                _draw(found, asked, beside, out.suffix.lower(), check)
+                _draw(found, asked, beside, check)
             finally:
                 check()  # not the error that the signal may have caused: ffmpeg hears Ctrl-C too
     except OSError as error:
@@ -199,20 +200,19 @@ def _draw(
     found: Picture | Marginals | Expectations,
     asked: Asked,
     path: Path,
-    suffix: str,
     check: Callable[[], None],
 ) -> None:
     from ..plot import Marginals, Picture, draw, draw_expectations, draw_marginals, write_film
 
     if isinstance(found, Picture):
         if asked.film:
-            write_film(path, found, asked.kinds, suffix=suffix, done=check)
+            write_film(path, found, asked.kinds, done=check)
             return
         figure = draw(found, asked.kinds)
     else:
         figure = draw_marginals(found) if isinstance(found, Marginals) else draw_expectations(found)
-    metadata = {"Date": None} if suffix == ".svg" else None  # the same picture is the same file
-    figure.savefig(path, format=suffix[1:], metadata=metadata)
+    metadata = {"Date": None} if path.suffix.lower() == ".svg" else None  # the same picture is the same file
+    figure.savefig(path, metadata=metadata)
 
 
 @contextmanager
@@ -234,9 +234,9 @@ def _signals_noted(out: Path) -> Iterator[Callable[[], None]]:
         if len(received) > 1:
             check()
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    if before[signal.SIGHUP] == signal.SIG_IGN:  # nohup(1): it was asked to outlive its terminal
-        del before[signal.SIGHUP]
+    from ..signals import heeded
+
+    before = heeded()
     for number in before:
         signal.signal(number, note)
     try:

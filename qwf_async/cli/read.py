@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 PRINTED: Final = 10_000
 """Points that `slice` prints; more go to a file."""
+
+MAX_POINTS: Final = 1_000_000
+"""Points that `get --points` takes: about 1 GB of memory, for each is printed with its words."""
+
+LINE_BYTES: Final = 1000
+"""Bytes of a line of points, at most, its end included."""
+
+QUOTED: Final = 60
+"""Bytes of such a line that a message shows."""
 
 
 @on_server
@@ -187,23 +197,38 @@ def _item(text: str, item: str) -> Any:
 def _points(path: Path | None) -> list[tuple[int, int, int, int]]:
     """The points of a file, or of standard input if it is `-`: x, y, z, t of each line that is not empty."""
     where = "standard input" if str(path) == "-" else str(path)
-    try:
-        text = sys.stdin.read() if str(path) == "-" else Path(str(path)).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InvalidInput(f"cannot read points from {where}: {reason}") from error
     points = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.replace(",", " ").split()
-        if not words:
-            continue
-        try:
-            x, y, z, t = map(int, [*words, *["0"] * (4 - len(words))])
-        except ValueError:
-            raise InvalidInput(
-                f"{where}, line {number}: {line!r} is not x y z t, one to four integers"
-            ) from None
-        points.append((x, y, z, t))
+    try:
+        with sys.stdin.buffer if str(path) == "-" else Path(str(path)).open("rb") as file:
+            # Line by line, each bounded: what is piped in by mistake must not fill the memory.
+            for number in count(1):
+                line = file.readline(LINE_BYTES)
+                if not line:
+                    break
+                if (point := _point(line, f"{where}, line {number}")) is not None:
+                    points.append(point)
+                if len(points) > MAX_POINTS:
+                    raise InvalidInput(
+                        f"{where} holds more than {MAX_POINTS:,} points: 'qwf slice' reads regions"
+                    )
+    except OSError as error:
+        raise InvalidInput(f"cannot read points from {where}: {error.strerror}") from error
     if not points:
         raise InvalidInput(f"{where} holds no points: write x y z t, one point a line")
     return points
+
+
+def _point(line: bytes, place: str) -> tuple[int, int, int, int] | None:
+    """x, y, z, t of a line; None for one that is empty. Raises InvalidInput for what is none."""
+    words = line.replace(b",", b" ").split()
+    try:
+        # One that is too long was cut, perhaps in the middle of a number.
+        numbers = [int(word) for word in words] if len(line) < LINE_BYTES and len(words) <= 4 else None
+    except ValueError:
+        numbers = None
+    if numbers is None:
+        text = line.strip()[:QUOTED].decode("utf-8", "backslashreplace")
+        quoted = f"{text!r}" + ("…" if len(line) > QUOTED else "")
+        raise InvalidInput(f"{place}: {quoted} is not x y z t, one to four integers")
+    x, y, z, t = (*numbers, 0, 0, 0, 0)[:4]
+    return (x, y, z, t) if numbers else None

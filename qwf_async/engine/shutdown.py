@@ -17,8 +17,8 @@ from typing import Final
 import anyio
 
 from ..errors import Interrupted
+from ..signals import heeded
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_GRACE: Final = 0.8
 """Seconds after the second signal until the process ends, whatever is under way (a thread in a long read)."""
 
@@ -107,9 +107,7 @@ async def shutdown_on_signals(
 @contextmanager
 def _signals() -> Iterator[AsyncIterator[signal.Signals]]:
     """The signals as they come. At the end the caller's handlers are put back: event loops set the defaults."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    if before[signal.SIGHUP] == signal.SIG_IGN:  # nohup(1): it was asked to outlive its terminal
-        del before[signal.SIGHUP]
+    before = heeded()
     try:
         with anyio.open_signal_receiver(*before) as received:
             yield received

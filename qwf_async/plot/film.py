@@ -33,10 +33,9 @@ def write_film(
     picture: Picture,
     what: Sequence[str] = BOTH,
     *,
-    suffix: str = "",
     done: Callable[[], object] = lambda: None,
 ) -> None:
-    """Write the frames of a picture as an animation, as `suffix`, or else the path's, says: ".gif" or ".mp4".
+    """Write the frames of a picture as an animation, as the suffix of the path says: ".gif" or ".mp4".
 
     `done` is called after each frame. Memory: a GIF is held until its end, a byte a pixel.
     Raises InvalidInput for a single frame, or if ffmpeg fails; UsageError where matplotlib or
@@ -46,7 +45,7 @@ def write_film(
         raise InvalidInput(
             f"{picture.name} has one frame to show, which is no animation: write a .png or .svg"
         )
-    writer = {".gif": _write_gif, ".mp4": _write_mp4}[suffix or path.suffix.lower()]
+    writer = {".gif": _write_gif, ".mp4": _write_mp4}[path.suffix.lower()]
     writer(path, _told(drawn(picture, what), done))
 
 

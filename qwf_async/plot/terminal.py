@@ -21,6 +21,9 @@ Pixels = NDArray[np.uint8]
 WIDTH: Final = 96
 """Characters across, at most, and pixels: a picture twice as wide shows no more of a plane."""
 
+NARROWEST: Final = 20
+"""Characters across, at least: COLUMNS may say 0."""
+
 HEIGHT: Final = 48
 """Pixels down, at most: 24 lines."""
 

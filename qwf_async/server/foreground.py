@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final
 
 from ..errors import Interrupted, Refused, ServerUnavailable
+from ..signals import heeded
 from .launch import prepare
 from .lock import server_lock
 from .place import Place
-
-_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve(data_dir: Path, *, maxmemory: int | None = None) -> None:
@@ -75,7 +73,9 @@ def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[sock
     """Handle the signals that stop; what is yielded receives a byte for each of them, and when a child ends."""
     heard, told = socket.socketpair()
     told.setblocking(False)
-    before = {number: signal.signal(number, handler) for number in _STOPPING}
+    before = heeded()
+    for number in before:
+        signal.signal(number, handler)
     before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     woken = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     try:

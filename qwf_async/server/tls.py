@@ -11,6 +11,7 @@ from typing import Any, cast
 from redis.asyncio.connection import RedisSSLContext, SSLConnection
 
 from ..errors import UsageError
+from ..regular import read_small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def check_files(options: Mapping[str, Any]) -> None:
     for path in given:
         try:
             if not Path(path).is_dir():
-                Path(path).open("rb").close()
+                read_small(Path(path))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"the TLS file {path} cannot be read: {reason}") from error
