@@ -34,6 +34,9 @@ TIME: Final = "hbar/Eh"
 NO_UNIT: Final = frozenset({"", "1", "none", "dimensionless"})
 """What stands for no unit. Source: "1" and an empty text by CF conventions 1.11, section 3.1."""
 
+SINCE: Final = " since "
+"""What stands between the unit and the date from which times count."""
+
 _PREFIXES: Final = {
     "": ("", 1.0), "m": ("milli", 1e-3), "u": ("micro", 1e-6), "n": ("nano", 1e-9),
     "p": ("pico", 1e-12), "f": ("femto", 1e-15), "a": ("atto", 1e-18),
@@ -82,7 +85,7 @@ def in_atomic_units(unit: str | None, *, time: bool, what: str) -> tuple[float, 
         return 1.0, None
     text = unicodedata.normalize("NFKC", unit or "").strip()
     if time:
-        text = text.partition(" since ")[0].strip()
+        text = text.partition(SINCE)[0].strip()
     known = _TIMES if time else _LENGTHS
     low = text.casefold()
     factor = known.get(text if text in _CASED or low in _CASED else low)

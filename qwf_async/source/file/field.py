@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput, QwfError
-from ...grid import UNKNOWN_AXIS, Axis, Box, Grid, Order, Shape4, shape4
+from ...grid import Box, Grid, Order, Shape4, shape4
+from ...units import SINCE
 from ..amplitudes import complex_type
 from ..analytic.parameters import values_of
 from ..foreign import first_line
 from ..identity import identity
 from .ahead import Ahead
+from .axes import axes_of
 from .cells import Cells, order_for, parts_are_cheap
 from .dims import LEFT_OUT, LETTERS, PART, letters_of
 from .stamp import Files
@@ -114,9 +116,18 @@ class Field:
             "read from": " and ".join(part.what for part in self.parts),
             "dtype": " and ".join(str(part.dtype) for part in self.parts),
             "dimensions": dimensions,
+            **dict(self._since()),
             "file's blocks": chunk,
             "read in": f"{self.order} order",
         }
+
+    def _since(self) -> Iterator[tuple[str, str]]:
+        """The date from which the file counts its times, if it states one."""
+        first = self.parts[0]
+        place = self.letters.find("t")
+        unit = first.coordinates[place].unit if place in first.coordinates else None
+        if unit is not None and SINCE in unit:
+            yield "times since", unit.partition(SINCE)[2].strip()
 
     def warnings(self) -> list[str]:
         """That the file's blocks are so large that they are read more than once, if they are."""
@@ -181,7 +192,9 @@ def field_of(
     shape = shape4(_along(letters, first.shape, letter) for letter in LETTERS)
     if grid is not None and grid.shape != shape:
         raise InvalidInput(f"{first.what} has the shape {shape} as t, x, y, z, but its grid has {grid.shape}")
-    laid = grid or Grid(shape=shape, axes=_axes(first, letters))
+    laid = grid or Grid(
+        shape=shape, axes=axes_of(first, letters, shape, box=box is not None, dt=dt is not None)
+    )
     if box is not None:
         laid = laid.with_box(values_of(box))
     if dt is not None:
@@ -222,23 +235,6 @@ def _row(part: Variable) -> tuple[int, ...]:
 
 def _along(letters: str, sizes: Sequence[int], letter: str) -> int:
     return sizes[letters.index(letter)] if letter in letters else 1
-
-
-def _axes(part: Variable, letters: str) -> tuple[Axis, Axis, Axis, Axis]:
-    """The axes by the coordinates of the dimensions; unknown where there are none."""
-    t, x, y, z = (_axis(part, letters, letter) for letter in LETTERS)
-    return t, x, y, z
-
-
-def _axis(part: Variable, letters: str, letter: str) -> Axis:
-    place = letters.find(letter)
-    if place < 0 or place not in part.coordinates:
-        return UNKNOWN_AXIS
-    what = f"the coordinate {part.names[place]} of {part.what}"
-    coordinate = part.coordinates[place]
-    if coordinate.values.shape != (part.shape[place],):
-        raise InvalidInput(f"{what} has the shape {coordinate.values.shape}, not {part.shape[place]} points")
-    return coordinate.axis(time=letter == "t", what=what)
 
 
 def _type_of(part: Variable) -> np.dtype[Any]:

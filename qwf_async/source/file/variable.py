@@ -38,6 +38,12 @@ class Coordinate:
         Raises InvalidInput, naming `what`, if the points are not numbers, not evenly spaced, run
         downwards, or are in a unit that is not known.
         """
+        option = "--dt" if time else "--box"
+        if self.values.dtype.kind in "mM":
+            raise InvalidInput(
+                f"{what} holds {self.values.dtype}: open it with decode_times=False and decode_timedelta=False to "
+                f"have its numbers, or say where its points lie by {option}"
+            )
         if self.values.ndim != 1 or self.values.dtype.kind not in "fiu":
             raise InvalidInput(
                 f"{what} holds {self.values.dtype}, [{self.values.ndim} dimensions]; it must be numbers along one"
@@ -46,7 +52,7 @@ class Coordinate:
         if not np.isfinite(points).all():
             raise InvalidInput(f"{what} holds NaN or infinity")
         factor, unit = in_atomic_units(self.unit, time=time, what=what)
-        origin, step = self._line(points, what)
+        origin, step = self._line(points, what, option)
         return Axis(
             origin=origin * factor,
             step=None if step is None else step * factor,
@@ -54,7 +60,7 @@ class Coordinate:
             periodic=self.periodic,
         )
 
-    def _line(self, points: NDArray[np.float64], what: str) -> tuple[float, float | None]:
+    def _line(self, points: NDArray[np.float64], what: str, option: str) -> tuple[float, float | None]:
         """Origin and step; the step of one point is known only if it is stated."""
         if self.stated is not None:
             origin, step = self.stated
@@ -63,7 +69,9 @@ class Coordinate:
         else:
             origin, step = float(points[0]), float((points[-1] - points[0]) / (len(points) - 1))
         if not step > 0:
-            raise InvalidInput(f"{what} does not run upwards: its points must ascend")
+            raise InvalidInput(
+                f"{what} does not run upwards: turn it and ψ, or say where its points lie by {option}"
+            )
         kept = np.finfo(self.values.dtype if self.values.dtype.kind == "f" else np.float64).eps
         allowed = EVENNESS * step + 8 * kept * np.abs(points).max()
         off = np.abs(points - (origin + step * np.arange(len(points))))
@@ -71,7 +79,8 @@ class Coordinate:
             worst = int(off.argmax())
             raise InvalidInput(
                 f"{what} is not evenly spaced: point {worst} is at {points[worst]:.9g}, where a step of {step:.9g} "
-                f"has {origin + worst * step:.9g}; interpolate it to an even grid, or remove the coordinate"
+                f"has {origin + worst * step:.9g}; interpolate ψ to an even grid, or say where its points lie by "
+                f"{option}"
             )
         return origin, step
 
