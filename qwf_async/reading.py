@@ -146,7 +146,7 @@ async def _exchange(
             for number, (reply, count) in enumerate(zip(replies, counts, strict=True)):
                 if not are_values(reply, count):
                     doing = f"reading {key_of(number)}"
-                    raise await disbelieve(connection, reply, where=pool.address.shown, doing=doing)
+                    raise disbelieve(connection, reply, where=pool.address.shown, doing=doing)
         return replies
 
     return await until_available(fetch, pool.deadline)

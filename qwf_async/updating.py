@@ -109,7 +109,7 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
             for key, reply in zip(names, replies, strict=True):
                 if reply != 0 and not is_text(reply):
                     where, doing = pool.address.shown, f"changing {key}"
-                    raise await disbelieve(connection, reply, where=where, doing=doing)
+                    raise disbelieve(connection, reply, where=where, doing=doing)
         return replies
 
     for key, reply in zip(names, await until_available(send, pool.deadline), strict=True):

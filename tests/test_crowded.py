@@ -42,7 +42,7 @@ async def test_a_crowded_server_is_told_from_one_that_is_away(crowded: tuple[Ser
                     await refused.call("PING")
             assert (counts.turned_away, counts.failed, counts.opened) == (50, 0, 0)
         await pool.aclose()
-    await refused.aclose()
+    refused.close()
 
 
 async def test_borrowers_queue_for_a_crowded_server(crowded: tuple[Server, Address]) -> None:
@@ -82,7 +82,7 @@ async def test_standing_in_line_can_be_cancelled_and_ends(
         assert scope.cancelled_caught
         with anyio.fail_after(PATIENCE), pytest.raises(ServerCrowded, match="no room"):
             await late.probe()
-        await a.aclose()
+        a.close()
         assert await late.call("ECHO", "in") == b"in"
     await late.aclose()
 

@@ -18,9 +18,9 @@ import anyio
 import anyio.abc
 import pytest
 import redis
+from certificates import Certificates
 from conftest import Server, new_server
 from loads import Events, check_points, wave, when_stored
-from test_tls import Certificates
 
 import qwf_async
 from qwf_async import sources

@@ -95,7 +95,7 @@ class ServerSink:
             for number, reply in enumerate(replies[done : done + part.requests]):
                 if not isinstance(reply, int) and reply != b"OK":
                     doing = f"writing {part.key_of(number).decode()}"
-                    return await disbelieve(connection, reply, where=self._pool.address.shown, doing=doing)
+                    return disbelieve(connection, reply, where=self._pool.address.shown, doing=doing)
             done += part.requests
         return None
 

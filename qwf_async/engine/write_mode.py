@@ -71,9 +71,9 @@ async def _try_restore(pool: Pool, base: bytes, codec: str) -> None:
         where, doing = pool.address.shown, f"trying RESTORE with {part.key.decode()}"
         for reply in (*queued, *replies, done):
             if isinstance(reply, ResponseError):
-                raise await disbelieve(connection, reply, where=where, doing=doing) from reply
+                raise disbelieve(connection, reply, where=where, doing=doing) from reply
         if len(replies) != 4 or not is_pairs(replies[1]) or not is_text_or_none(replies[2]):
-            raise await disbelieve(connection, done, where=where, doing=doing)
+            raise disbelieve(connection, done, where=where, doing=doing)
     _, pairs, encoding, _ = replies
     held = dict(zip(pairs[::2], pairs[1::2], strict=True))
     if held != {b"%d" % place: value.tobytes() for place, value in enumerate(values)}:

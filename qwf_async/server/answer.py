@@ -142,4 +142,4 @@ async def _connection(socket: Path) -> AsyncIterator[Connection]:
     try:
         yield connection
     finally:
-        await connection.aclose()
+        connection.close()

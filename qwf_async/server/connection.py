@@ -10,6 +10,7 @@ from __future__ import annotations
 from asyncio import StreamReader, StreamWriter, WriteTransport, get_running_loop
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
@@ -103,7 +104,7 @@ class Connection:
             _check_time(scope)
             self._check_rest()
         except BaseException as error:
-            await self._failed(error)
+            self._failed(error)
             raise
         return answers
 
@@ -136,12 +137,12 @@ class Connection:
                         progress()
                     into[got : got + len(data)] = data
                     if not matches(got, got + len(data)):
-                        await self._drop()
+                        self.close()
                         return False
                     got += len(data)
             self._check_rest()
         except BaseException as error:
-            await self._failed(error)
+            self._failed(error)
             raise
         return True
 
@@ -159,7 +160,7 @@ class Connection:
         """
         (reply,) = await self.pipeline([command], patience=patience)
         if isinstance(reply, ResponseError) or not expect(reply):
-            raise await disbelieve(self, reply, where=self._where, doing=doing or str(command[0]))
+            raise disbelieve(self, reply, where=self._where, doing=doing or str(command[0]))
         return reply
 
     async def pipeline(
@@ -169,8 +170,20 @@ class Connection:
         packed = self._connection.pack_commands(commands)
         return await self.exchange(packed, len(commands), patience=patience)
 
-    async def aclose(self) -> None:
-        await self._drop()
+    def close(self) -> None:
+        """Close it at once; the next exchange opens a new one.
+
+        Nothing is awaited, so it is done whenever it is called, also by a task that is cancelled.
+        """
+        # Aborted, not closed: closing would still send what is buffered, at some later time, and
+        # would wait for ever for a peer that does not read.
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        # The library's public way is awaited, and a cancellation can end it halfway. A dying
+        # connection can raise nearly anything; it is gone either way.
+        with suppress(Exception):
+            self._connection._close()  # type: ignore[no-untyped-call] # untyped in redis-py
 
     @property
     def is_open(self) -> bool:
@@ -185,7 +198,7 @@ class Connection:
                 await greet(self._connection, where=self._where)
                 await self._connection.on_connect_check_health(check_health=False)
         except BaseException as error:
-            await self._drop()
+            self.close()
             if not isinstance(error, Exception):
                 raise
             found = translate(error, where=self._where)
@@ -197,14 +210,6 @@ class Connection:
             raise found from error
         self._counts.opened += 1
         self.used = now()
-
-    def abandon(self) -> None:
-        """Close it at once."""
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-        # The library's public way can only be awaited.
-        self._connection._close()  # type: ignore[no-untyped-call] # untyped in redis-py
 
     def _post(self, buffers: Sequence[Buffer]) -> bool:
         """Send little, for which nothing needs to be waited for; whether it was so little."""
@@ -223,7 +228,7 @@ class Connection:
     async def _make_ready(self) -> None:
         """Open it if it is not; anew if something came that nobody had asked for."""
         if self._connection.is_connected and self._parser.has_rest:
-            await self._drop()
+            self.close()
         if not self._connection.is_connected:
             await self.open()
 
@@ -236,28 +241,14 @@ class Connection:
     def _parser(self) -> Parser:
         return cast("Parser", self._connection._parser)
 
-    async def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException) -> None:
         """Close the connection after an error; raise ours for it, unless it is a cancellation."""
-        await self._drop()
+        self.close()
         if isinstance(error, Exception):
             found = translate(error, where=self._where)
             self._counts.timeouts += isinstance(error, TimeoutError)
             self._counts.lost += isinstance(found, ConnectionLost)
             raise found from error
-
-    async def _drop(self) -> None:
-        # Aborted, not closed: closing would still send what is buffered, at some later time, and
-        # would wait for ever for a peer that does not read.
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-        try:
-            with anyio.CancelScope(shield=True):
-                await self._connection.disconnect(nowait=True)
-        except Exception as error:  # a dying connection can raise nearly anything; it is gone either way
-            if not self._connection.is_connected:
-                return
-            raise translate(error, where=self._where) from error
 
 
 def now() -> float:

@@ -22,14 +22,14 @@ class UnexpectedReply(ServerUnavailable):
     """A reply that the command does not have: it is another command's, or what answers is no server."""
 
 
-async def disbelieve(connection: Connection, reply: Any, *, where: str, doing: str) -> QwfError:
+def disbelieve(connection: Connection, reply: Any, *, where: str, doing: str) -> QwfError:
     """The error to raise for a reply that is not as it should be.
 
     After an error reply the connection is in step, and is left as it is; else it is closed.
     """
     if isinstance(reply, ResponseError):
         return translate(reply, where=where, doing=doing)
-    await connection.aclose()
+    connection.close()
     shown = f"a list of {len(reply)}" if isinstance(reply, list) else f"{reply!r:.60}"
     return UnexpectedReply(f"{where} while {doing}: unexpected reply ({shown}); is it a Redis server?")
 
