@@ -214,10 +214,12 @@ def test_a_step_that_is_too_large_is_told_with_the_number_that_is_stable() -> No
     assert (by_itself.steps, by_itself.warnings()) == (64, [])
 
 
-def test_a_wall_that_falls_between_the_points_is_told() -> None:
+def test_a_wall_that_no_point_sees_is_told() -> None:
     grid = Grid.of((9,), box=(10.0,), frames=2, dt=0.01)
-    (told,) = evolve(gaussian(grid=grid), "barrier:width=0.8").warnings()
-    assert "the same at all points" in told
+    for unseen in (lambda x, y, z: 1.0 * (abs(x) < 0.4), "barrier:centre=20"):
+        (told,) = evolve(gaussian(grid=grid), unseen).warnings()
+        assert "the same at all points" in told
+    assert evolve(gaussian(grid=grid), "barrier:width=0.8").warnings() == []
 
 
 def nan_at_the_origin(x: Any, y: Any, z: Any) -> Any:

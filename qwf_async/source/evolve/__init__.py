@@ -11,6 +11,7 @@ from .potentials import (
     HarmonicTrap,
     Potential,
     SoftCoulomb,
+    Step,
 )
 from .source import Evolve, evolve
 from .text import read_potential
@@ -25,6 +26,7 @@ __all__ = [
     "HarmonicTrap",
     "Potential",
     "SoftCoulomb",
+    "Step",
     "evolve",
     "read_potential",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,11 +14,24 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...grid import Box, Grid
-from ...observables.lattice import axes_of, coordinates
+from ...observables.lattice import axes_of, coordinates, spacing
 from ..analytic.parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
 from ..foreign import first_line
 
 Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The points of one dimension in bohr: `x` of the shape [n, 1, 1], [1, n, 1] or [1, 1, n], and their step."""
+
+    x: Real
+    step: float
+
+    def inside(self, low: float, high: float) -> Real:
+        """The share of each point's cell, x − step/2 … x + step/2, that lies between `low` and `high`: 0 … 1."""
+        left, right = np.maximum(self.x - self.step / 2, low), np.minimum(self.x + self.step / 2, high)
+        return np.clip((right - left) / self.step, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +63,13 @@ class Potential(ABC):
         return False
 
     @abstractmethod
-    def at(self, axes: Sequence[Real], t: float) -> Any:
-        """V where the axes cross, in Hartree: of a shape that broadcasts to theirs.
+    def at(self, axes: Sequence[Line], t: float) -> Any:
+        """V at the points where the axes cross, in Hartree: of a shape that broadcasts to theirs.
 
-        `axes` are the positions in bohr along each dimension, [n, 1, 1], [1, n, 1], [1, 1, n];
-        `t` is in ħ/Eh. Raises InvalidInput for parameters that do not fit the dimensions.
+        Where V jumps it is the mean over the point's cell, which is half a step wide on either
+        side along each axis: so an edge may lie anywhere, not only in the middle between two
+        points. `axes` are the dimensions of the grid, `t` is in ħ/Eh. Raises InvalidInput for
+        parameters that do not fit the dimensions.
         """
 
 
@@ -63,7 +79,7 @@ class Free(Potential):
 
     name: ClassVar[str] = "free"
 
-    def at(self, axes: Sequence[Real], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float) -> Any:
         return np.zeros((1, 1, 1))
 
 
@@ -78,9 +94,9 @@ class HarmonicTrap(Potential):
     omega: Scale = 1.0
     centre: Vector = 0.0
 
-    def at(self, axes: Sequence[Real], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float) -> Any:
         omegas, centres = positive("omega", self.omega, len(axes)), reals("centre", self.centre, len(axes))
-        return sum(0.5 * (w * (x - c)) ** 2 for w, x, c in zip(omegas, axes, centres, strict=True))
+        return sum(0.5 * (w * (a.x - c)) ** 2 for w, a, c in zip(omegas, axes, centres, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +111,12 @@ class BoxTrap(Potential):
     height: float = 10.0
     centre: Vector = 0.0
 
-    def at(self, axes: Sequence[Real], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float) -> Any:
         widths, centres = positive("width", self.width, len(axes)), reals("centre", self.centre, len(axes))
-        inside: Any = True
-        for w, x, c in zip(widths, axes, centres, strict=True):
-            inside = inside & (abs(x - c) < w / 2)
-        return np.where(inside, 0.0, self.height)
+        inside: Any = 1.0
+        for w, a, c in zip(widths, axes, centres, strict=True):
+            inside = inside * a.inside(c - w / 2, c + w / 2)
+        return self.height * (1.0 - inside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +131,23 @@ class Barrier(Potential):
     width: float = 1.0
     centre: float = 0.0
 
-    def at(self, axes: Sequence[Real], t: float) -> Any:
-        return np.where(abs(axes[0] - self.centre) < self.width / 2, self.height, 0.0)
+    def at(self, axes: Sequence[Line], t: float) -> Any:
+        return self.height * axes[0].inside(self.centre - self.width / 2, self.centre + self.width / 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Potential):
+    """V = `height` (Eh) for x > centre (bohr), 0 elsewhere, up to the edge of the grid; the same along y and z.
+
+    Source: Griffiths, section 2.6 and its problems.
+    """
+
+    name: ClassVar[str] = "step"
+    height: float = 1.0
+    centre: float = 0.0
+
+    def at(self, axes: Sequence[Line], t: float) -> Any:
+        return self.height * axes[0].inside(self.centre, math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +165,13 @@ class DoubleSlit(Potential):
     apart: float = 4.0
     centre: float = 0.0
 
-    def at(self, axes: Sequence[Real], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float) -> Any:
         if len(axes) < 2:
             raise InvalidInput("double-slit needs two dimensions or three: give a grid such as 256x256")
-        wall = abs(axes[0] - self.centre) < self.thickness / 2
-        openings = abs(abs(axes[1]) - self.apart / 2) < self.slit / 2
-        return np.where(wall & ~openings, self.height, 0.0)
+        wall = axes[0].inside(self.centre - self.thickness / 2, self.centre + self.thickness / 2)
+        low, high = max(0.0, (self.apart - self.slit) / 2), (self.apart + self.slit) / 2
+        openings = axes[1].inside(low, high) + axes[1].inside(-high, -low)
+        return self.height * wall * (1.0 - openings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,15 +185,18 @@ class SoftCoulomb(Potential):
     Z: float = 1.0
     soft: float = 1.0
 
-    def at(self, axes: Sequence[Real], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float) -> Any:
         if not self.soft > 0:
             raise InvalidInput(f"soft={self.soft:g} must be above 0")
-        return -self.Z / np.sqrt(sum(x * x for x in axes) + self.soft**2)
+        return -self.Z / np.sqrt(sum(a.x * a.x for a in axes) + self.soft**2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionPotential(Potential):
-    """A user's V(x, y, z) or V(x, y, z, t): it depends on time if it takes a fourth argument."""
+    """A user's V(x, y, z) or V(x, y, z, t): it depends on time if it takes a fourth argument.
+
+    It is taken at the points: if it jumps, the function itself has to give the mean over a cell.
+    """
 
     name: ClassVar[str] = "function"
     function: Callable[..., Any]
@@ -184,8 +219,8 @@ class FunctionPotential(Potential):
         plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         return sum(p.default is p.empty for p in plain) >= 4 or any(p.name == "t" for p in plain[3:])
 
-    def at(self, axes: Sequence[Real], t: float) -> Any:
-        x, y, z = (*axes, np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))[:3]
+    def at(self, axes: Sequence[Line], t: float) -> Any:
+        x, y, z = (*(a.x for a in axes), np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))[:3]
         try:
             return self.function(x, y, z, t) if self.moving else self.function(x, y, z)
         except (Exception, SystemExit) as error:  # the function is the user's: it may raise anything
@@ -195,7 +230,7 @@ class FunctionPotential(Potential):
 
 
 POTENTIALS: Final[Mapping[str, type[Potential]]] = {
-    kind.name: kind for kind in (Free, HarmonicTrap, BoxTrap, Barrier, DoubleSlit, SoftCoulomb)
+    kind.name: kind for kind in (Free, HarmonicTrap, BoxTrap, Barrier, Step, DoubleSlit, SoftCoulomb)
 }
 """Built-in potentials by name. Their parameters are their fields."""
 
@@ -203,6 +238,7 @@ POTENTIALS: Final[Mapping[str, type[Potential]]] = {
 def values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -> Real:
     """V at the points of the grid, or of a box, at time t (ħ/Eh), in Hartree: float64 that broadcasts to [x, y, z].
 
+    Where a built-in potential jumps, the mean over the point's cell.
     Raises InvalidInput if the grid's spacing is not known, or if the potential is of another
     shape, not real, or NaN or infinite anywhere.
     """
@@ -210,7 +246,10 @@ def values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -
     for axis in axes_of(grid):
         grid.coordinates(axis, 0, 0)  # steps would do for a mean, not for a potential
     lines = [coordinates(grid, axis, held.start[axis], held.stop[axis]) for axis in axes_of(grid)]
-    axes = [x.reshape([-1 if axis == own else 1 for axis in range(3)]) for own, x in enumerate(lines)]
+    axes = [
+        Line(x=x.reshape([-1 if axis == own else 1 for axis in range(3)]), step=spacing(grid, own + 1))
+        for own, x in enumerate(lines)
+    ]
     found = np.asarray(potential.at(axes, t))
     if found.dtype.kind not in "fiub":
         raise InvalidInput(f"potential {potential.spec} is of type {found.dtype}; it must be real")

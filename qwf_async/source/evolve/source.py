@@ -27,7 +27,7 @@ from .propagator import Propagator, cores
 from .stability import stable_step
 from .text import read_potential
 
-METHOD: Final = "strang-1"
+METHOD: Final = "strang-2"
 """Raised when the values change for the same parameters, so that no load goes on with values of another method."""
 
 MEASURED: Final = 16
@@ -150,7 +150,7 @@ class Evolve:
             if v.min() == v.max():
                 told.append(
                     f"potential {self.potential.spec} is the same at all points of the grid: "
-                    "what is narrower than their spacing may fall between them"
+                    "what it has may lie outside of the grid, or, of a function, between its points"
                 )
         if self.step <= self.stable:
             return told
