@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .wording import printable
+
 
 class QwfError(Exception):
     """Root of all errors raised by this package on purpose.
@@ -20,10 +22,7 @@ class QwfError(Exception):
 
     def __str__(self) -> str:
         """The message, with what cannot be printed escaped: names of files and servers' replies may hold anything."""
-        message = super().__str__()
-        if message.isprintable():
-            return message
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        return printable(super().__str__())
 
 
 class UsageError(QwfError):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import InvalidInput
 from .units import in_atomic_units
+from .wording import option
 
 AXIS_NAMES: Final = ("t", "x", "y", "z")
 
@@ -198,7 +199,9 @@ class Grid:
         """
         a = self.axes[axis]
         if a.step is None and self.shape[axis] > 1:
-            raise InvalidInput(f"the spacing of axis {AXIS_NAMES[axis]} is not known: give --box or --dt")
+            raise InvalidInput(
+                f"the spacing of axis {AXIS_NAMES[axis]} is not known: give {option('box')} or {option('dt')}"
+            )
         return a.origin + np.arange(start, stop, dtype=np.float64) * (a.step or 0.0)
 
     def index(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Shape4:

@@ -22,6 +22,7 @@ from .scripts import BEGIN, DISCARD, LOOK, PUBLISH, RENEW
 from .server.connection import Connection
 from .server.pool import Pool, until_available
 from .server.reply import is_number, is_pairs, is_situation, is_text, is_text_or_none
+from .wording import again_with, flag, said
 
 Unfinished = Literal["refuse", "resume", "discard"]
 
@@ -70,7 +71,10 @@ async def look(pool: Pool, keys: Keys) -> Situation:
     except NewerFormat:
         raise
     except DamagedData as error:
-        raise DamagedData(f"{error}; qwf rm {keys.name} --damaged removes that record") from error
+        remove = said(
+            command_line=f"qwf rm {keys.name} --damaged", python=f"store.remove_damaged({keys.name!r})"
+        )
+        raise DamagedData(f"{error}; {remove} removes that record") from error
     return Situation(published=published, under_way=under_way, now=now)
 
 
@@ -141,7 +145,7 @@ def decide(
         if unfinished == "resume" and not published.differences(wanted):
             return Beginning(manifest=published, overwrites=None, finished=True)
         if not overwrite:
-            raise Refused(f"{name} exists already: --overwrite replaces it")
+            raise Refused(f"{name} exists already: {flag('overwrite')} replaces it")
         return Beginning(manifest=wanted, overwrites=published)
     if load.owner.holds(seen.now):
         raise Refused(f"{name} is being loaded by {load.owner.describe()}: wait for it, or stop it")
@@ -150,15 +154,15 @@ def decide(
         if differences:
             raise Refused(
                 f"the unfinished load of {name} cannot be resumed, it differs in {'; '.join(differences)}: "
-                "--discard throws it away"
+                f"{flag('discard')} throws it away"
             )
         return Beginning(manifest=load.manifest, overwrites=published, resumed=True)
     if unfinished == "discard":
         if published is not None and not (overwrite or load.overwrites):
-            raise Refused(f"{name} exists already: --overwrite --discard replaces it")
+            raise Refused(f"{name} exists already: {flag('overwrite')} with {flag('discard')} replaces it")
         return Beginning(manifest=wanted, overwrites=published, discards=load.manifest)
     raise Refused(
-        f"there is an unfinished load of {name}: --resume goes on with it, --discard throws it away"
+        f"there is an unfinished load of {name}: {flag('resume')} goes on with it, {flag('discard')} throws it away"
     )
 
 
@@ -271,7 +275,7 @@ class Load:
         try:
             return await read_journal(self._pool, self._keys, self.manifest)
         except DamagedData as error:
-            raise DamagedData(f"{error}; --discard begins anew") from error
+            raise DamagedData(f"{error}; {flag('discard')} begins anew") from error
 
     async def record(self, entries: Mapping[int, JournalEntry], connection: Connection) -> None:
         """Write down that the server has applied these chunks, over the connection that they went over.
@@ -316,7 +320,7 @@ class Load:
         if outcome == b"holes":
             raise DataLost(
                 f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
-                "run the same command with --resume"
+                + again_with("resume")
             )
         if outcome == b"changed":
             raise Refused(

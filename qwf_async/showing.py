@@ -8,6 +8,7 @@ from html import escape
 from .grid import AXIS_NAMES
 from .layout.size import predicted_bytes
 from .manifest import Manifest
+from .wording import printable
 
 Facts = Sequence[tuple[str, str]]
 
@@ -26,7 +27,7 @@ def describe(name: str, manifest: Manifest) -> Facts:
         else:
             unit = f" {place.unit}" if place.unit else ""
             axes.append((axis, f"{size} from {place.origin:.6g}{unit}, step {place.step:.6g}{unit}"))
-    return (
+    facts = (
         ("name", name),
         *axes,
         ("layout", form.layout + tile),
@@ -36,6 +37,7 @@ def describe(name: str, manifest: Manifest) -> Facts:
         ("source", manifest.source),
         ("generation", manifest.generation),
     )
+    return tuple((fact, printable(value)) for fact, value in facts)
 
 
 def as_table(facts: Facts) -> str:

@@ -26,6 +26,7 @@ from .server.reply import is_number, is_number_or_none, is_text
 from .server.tls import TLSFiles, check_files
 from .settings import Settings, load
 from .wavefunction import Wavefunction
+from .wording import option
 
 if TYPE_CHECKING:
     from .server.embedded import Running
@@ -263,7 +264,7 @@ async def connect(
         except ServerUnavailable as error:
             raise ServerUnavailable(
                 f"{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "
-                "Without --url, QWF_URL and REDIS_URL the embedded one is used)"
+                f"Without {option('url')}, QWF_URL and REDIS_URL the embedded one is used)"
             ) from error
         yield Store(pool, settings, embedded)
     finally:

@@ -17,6 +17,7 @@ from itertools import product
 from typing import Final
 
 from .errors import InvalidInput
+from .wording import option
 
 BOHR_METRES: Final = 5.29177210544e-11
 """The Bohr radius a0 in metres."""
@@ -91,10 +92,10 @@ def in_atomic_units(unit: str | None, *, time: bool, what: str) -> tuple[float, 
     factor = known.get(text if text in _CASED or low in _CASED else low)
     if factor is None:
         names = "hbar/Eh, as, fs, ps, s" if time else "bohr, angstrom, pm, nm, m"
-        kind, option = ("time", "--dt") if time else ("length", "--box")
+        kind, way = ("time", option("dt")) if time else ("length", option("box"))
         raise InvalidInput(
             f"{what} is in {(unit or '')[:60]!r}, which is no unit of {kind} known here ({names}): say where "
-            f"its points lie by {option}"
+            f"its points lie by {way}"
         )
     return factor, TIME if time else LENGTH
 

@@ -21,6 +21,7 @@ from .selection import Selection, scattered
 from .server.reply import is_number, is_text_or_none
 from .showing import as_table, describe
 from .updating import storable, update_box
+from .wording import flag
 
 if TYPE_CHECKING:
     from .store import Store
@@ -208,7 +209,7 @@ class Wavefunction:
     async def _explained(self, error: DamagedData) -> DamagedData:
         """The same error with how to mend it. Raises Refused if it is because the wavefunction was replaced."""
         await self._check_current()
-        return DamagedData(f"{error}: --overwrite ingests it anew")
+        return DamagedData(f"{error}: {flag('overwrite')} ingests it anew")
 
     async def _check_current(self) -> None:
         generation = await self.store.pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)

@@ -11,6 +11,7 @@ import qwf_async
 
 ROOT = Path(qwf_async.__file__).parent
 LAYERS = (
+    {"wording"},
     {"errors", "regular", "scripts", "signals"},
     {"owner", "settings", "units"},
     {"grid"},

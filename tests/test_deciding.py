@@ -41,15 +41,21 @@ OUTCOMES: list[tuple[str, str, str, bool | str, str]] = [
     ("none", "none", "*", "*", "begins"),
     ("none", "same", "resume", "*", "is finished"),
     ("none", "*", "*", True, "begins"),
-    ("none", "*", "*", False, "exists already: --overwrite"),
-    ("*", "*", "refuse", "*", "there is an unfinished load of psi: --resume goes on with it, --discard"),
+    ("none", "*", "*", False, "exists already: overwrite=True"),
+    (
+        "*",
+        "*",
+        "refuse",
+        "*",
+        "there is an unfinished load of psi: resume=True goes on with it, discard=True",
+    ),
     ("dead", "*", "resume", "*", "resumes"),
     ("dead overwriter", "*", "resume", "*", "resumes"),
     ("dead and different", "*", "resume", "*", "cannot be resumed, it differs in source"),
     ("*", "none", "discard", "*", "discards"),
     ("*", "*", "discard", True, "discards"),
     ("dead overwriter", "*", "discard", False, "discards"),
-    ("*", "*", "discard", False, "exists already: --overwrite --discard"),
+    ("*", "*", "discard", False, "exists already: overwrite=True with discard=True"),
 ]
 LOADS = ("none", "live", "dead", "dead overwriter", "dead and different")
 CASES = list(product(LOADS, ("none", "same", "other"), ("refuse", "resume", "discard"), (False, True)))
@@ -90,8 +96,8 @@ def test_what_is_decided_about_a_name(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"fingerprint": "two"}, "source: stored a test .one., given a test .two.: --discard"),
-        ({"fingerprint": "two", "source": "another"}, "source: stored a test, given another: --discard"),
+        ({"fingerprint": "two"}, "source: stored a test .one., given a test .two.: discard=True"),
+        ({"fingerprint": "two", "source": "another"}, "source: stored a test, given another: discard=True"),
         ({"form": replace(FLAT, codec="c8")}, "codec: stored c16, given c8"),
         ({"form": replace(FLAT, layout="packed")}, "layout: stored flat, given packed"),
         (

@@ -303,7 +303,7 @@ async def test_a_directory_that_cannot_be_used_is_an_error_of_one_line(tmp_path:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     for bad in (file, file / "below", public, loop, Path("/proc/nothing")):
-        with pytest.raises(InvalidInput, match=r"^(?!.*\n).*--data-dir"):
+        with pytest.raises(InvalidInput, match=r"^(?!.*\n).*data_dir"):
             await ensure(bad)
 
 

@@ -270,14 +270,14 @@ def test_grids_and_options_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(InvalidInput, match="spacing of axis x is not known"):
         evolve(bare)
     known = array(np.ones(8, np.complex128), Grid.of((8,), box=(4.0,)))
-    with pytest.raises(InvalidInput, match="need a time step: give --dt"):
+    with pytest.raises(InvalidInput, match="need a time step: give dt"):
         evolve(known, frames=3)
     with pytest.raises(InvalidInput, match="steps=-1"):
         evolve(known, frames=3, dt=0.1, steps=-1)
     with pytest.raises(InvalidInput, match="leaves nothing of 4 bohr"):
         evolve(known, frames=3, dt=0.1, absorb=2)
     moons = replace(known.grid, axes=(Axis(step=1, unit="moons"), *known.grid.axes[1:]))
-    with pytest.raises(InvalidInput, match=r"axis t is in 'moons'.*by --dt"):
+    with pytest.raises(InvalidInput, match=r"axis t is in 'moons'.*by dt"):
         evolve(array(known.psi, moons))
 
 
@@ -366,5 +366,5 @@ def test_a_file_and_a_module_on_the_command_line(tmp_path: Path, monkeypatch: py
     with closing(open_source(text, grid="64x1x1", **options)) as source:
         assert source.spec == f"{text},absorb=0"
         assert source.read(source.grid.whole) == pytest.approx(exact.read(exact.grid.whole), abs=1e-4)
-    with pytest.raises(InvalidInput, match="has 64x1x1 points a frame: give --grid 64x1x1"):
+    with pytest.raises(InvalidInput, match="has 64x1x1 points a frame: give grid='64x1x1'"):
         open_source(text, grid="32x1x1", **options)

@@ -132,7 +132,7 @@ async def test_a_cube_that_cannot_hold_it_is_refused_and_nothing_is_left(
 ) -> None:
     async with qwf_async.connect(server.url) as store:
         psi = await stored(store, wave(2, 5, 3, 4), LAID)
-        with pytest.raises(InvalidInput, match="holds one time, and there are 2: choose one by --frame"):
+        with pytest.raises(InvalidInput, match="holds one time, and there are 2: choose one by frame"):
             await export(psi, f"{tmp_path}/psi.cube")
         with pytest.raises(InvalidInput, match="name two files, re"):
             await export(psi, f"{tmp_path}/psi.cube", frame=1)
@@ -197,7 +197,7 @@ async def test_an_export_that_fails_leaves_what_was_there(
         old = wave(2, 5, 3, 4)
         await export(await stored(store, old), path)
         psi = await stored(store, wave(2, 5, 3, 4, seed=1))
-        with pytest.raises(InvalidInput, match="is there already: --overwrite replaces it"):
+        with pytest.raises(InvalidInput, match="is there already: overwrite=True replaces it"):
             await export(psi, path)
         await store.remove("psi")
         with pytest.raises(QwfError):
@@ -267,7 +267,7 @@ def test_the_command_line_takes_files_in_and_writes_them(shell: tuple[Shell, Ser
     assert [(ended.status, ended.err) for ended in done if ended.status] == []
     np.testing.assert_array_equal(read_again(f"{run.directory}/psi.nc")[1], psi.transpose(3, 0, 1, 2))
     assert (again.status, again.lines[-1]) == (
-        7, "qwf: psi.zarr is there already: --overwrite replaces it (exit 7)",
+        7, "qwf: psi.zarr is there already: overwrite=True replaces it (exit 7)",
     )  # fmt: skip
 
 

@@ -71,14 +71,14 @@ def zarr3(path: Path, coordinates: Coordinates) -> str:
 
 
 WRONG: list[tuple[str, Any, str, str]] = [
-    ("t", [0.33, 0.67, 1.0], "fs", "not evenly spaced.* by --dt"),
-    ("t", [0.0, 1.0, 2.0], "moons", "in 'moons'.* by --dt"),
-    ("t", [0.0, 1.0, 2.0], "months since 2020-01-01", "in 'months since 2020-01-01'.* by --dt"),
-    ("x", [0.0, 0.5, 1.0, 1.5], "degrees_east", "in 'degrees_east'.* by --box"),
-    ("x", [1.5, 1.0, 0.5, 0.0], "bohr", "does not run upwards.* by --box"),
-    ("x", [0.0, 0.5, 1.1, 1.5], "bohr", "not evenly spaced.* by --box"),
+    ("t", [0.33, 0.67, 1.0], "fs", "not evenly spaced.* by dt"),
+    ("t", [0.0, 1.0, 2.0], "moons", "in 'moons'.* by dt"),
+    ("t", [0.0, 1.0, 2.0], "months since 2020-01-01", "in 'months since 2020-01-01'.* by dt"),
+    ("x", [0.0, 0.5, 1.0, 1.5], "degrees_east", "in 'degrees_east'.* by box"),
+    ("x", [1.5, 1.0, 0.5, 0.0], "bohr", "does not run upwards.* by box"),
+    ("x", [0.0, 0.5, 1.1, 1.5], "bohr", "not evenly spaced.* by box"),
     ("y", [0.0, np.nan, 1.0], "bohr", "NaN.*"),
-    ("z", [0.0], "cubit", "in 'cubit'.* by --box"),
+    ("z", [0.0], "cubit", "in 'cubit'.* by box"),
 ]
 
 

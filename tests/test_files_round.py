@@ -219,7 +219,7 @@ def test_an_npy_file_is_turned_too(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", parts)
     with closing(open_source(f"{tmp_path}/b.npy", dims="c,t,x,y,z")) as source:
         np.testing.assert_array_equal(whole(source), psi)
-    with pytest.raises(UsageError, match="--dims cannot be given"):
+    with pytest.raises(UsageError, match="dims cannot be given"):
         open_source("hydrogen", dims="x,y,z")
 
 
@@ -336,7 +336,7 @@ def test_arrays_of_python_are_read_a_block_at_a_time() -> None:
         )
     named = xarray.DataArray(psi, dims=("time", "lon", "y", "z")).transpose("z", "lon", "time", "y")
     np.testing.assert_array_equal(whole(array(named, dims="lon=x")), psi)
-    with pytest.raises(InvalidInput, match=r"lon is none of t, x, y, z; .*, as in --dims lon=x$"):
+    with pytest.raises(InvalidInput, match=r"lon is none of t, x, y, z; .*, as in dims='lon=x'$"):
         array(named)
     grid = Grid.of((6, 4, 5), box=(3, 3, 3), frames=2, dt=1)
     assert array(lazy, grid).grid == grid
@@ -455,15 +455,15 @@ REFUSALS: dict[str, tuple[Callable[[Path], str], str]] = {
     "unequal": (lambda p: h5(p, re=[1.0, 2.0], im=[1.0]), "unequal shapes"),
     "two points or parts": (
         lambda p: h5(p, psi=np.ones((4, 4, 2))),
-        "--dims x,y,c says parts, --dims x,y,z points",
+        "dims='x,y,c' says parts, dims='x,y,z' points",
     ),
     "half named": (
         half_named,
-        "one without a name, lat, one without a name: that is none of .*, as in --dims x,y,z$",
+        "one without a name, lat, one without a name: that is none of .*, as in dims='x,y,z'$",
     ),
     "text": (lambda p: h5(p, psi=["a", "b"]), "holds no array of numbers"),
     "a number": (lambda p: h5(p, psi=1.0), "holds no array of numbers"),
-    "five": (lambda p: h5(p, psi=np.ones((3, 3, 3, 3, 3))), "say by --dims which is which"),
+    "five": (lambda p: h5(p, psi=np.ones((3, 3, 3, 3, 3))), "say by dims which is which"),
     "empty": (lambda p: h5(p, psi=np.ones((3, 0))), "is empty"),
     "no file": (lambda p: f"{p}/none.h5:/psi", "none.h5 cannot be opened: No such file"),
     "no member": (lambda p: npz(p, wave(3)).replace(":psi", ":phi"), "has no array 'phi': it has psi, other"),
@@ -488,7 +488,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(tmp_path: Path, case: str) -
 @pytest.mark.parametrize(
     ("dims", "error", "message"),
     [
-        ("x,y", InvalidInput, "has 3 dimensions of 3×4×5 points, but --dims names 2"),
+        ("x,y", InvalidInput, "has 3 dimensions of 3×4×5 points, but dims names 2"),
         ("x,y,y", InvalidInput, "two of its dimensions would be y"),
         ("x,y,-", InvalidInput, "a dimension of 5 points cannot be left out"),
         ("x,y,c", InvalidInput, "a dimension of two real numbers"),

@@ -188,7 +188,7 @@ async def test_verification_finds_what_was_altered_and_resuming_repairs_it(
     assert isinstance(error, DamagedData)
     assert "1 of 6 chunks of psi differ" in str(error)
     assert "first: chunk 2" in str(error)
-    assert "--resume" in str(error)
+    assert "resume=True" in str(error)
     assert published(each_server) is None
     report = await ingested(each_server, sources.array(psi), resume=True, verify=True)
     assert report.resumed_chunks == 5
@@ -217,8 +217,8 @@ async def test_an_unfinished_load_is_refused_resumed_or_discarded(server: Server
     left = contents(server)
     error = await refusal(sources.array(psi), server)
     assert isinstance(error, Refused)
-    assert "--resume" in str(error)
-    assert "--discard" in str(error)
+    assert "resume=True" in str(error)
+    assert "discard=True" in str(error)
     for changed in (sources.array(psi + 1), sources.array(other)):
         error = await refusal(changed, server, resume=True)
         assert isinstance(error, Refused)
@@ -237,7 +237,7 @@ async def test_a_name_that_exists_is_kept_unless_it_is_to_be_overwritten(server:
     before = contents(server)
     error = await refusal(sources.array(psi), server)
     assert isinstance(error, Refused)
-    assert "exists already: --overwrite" in str(error)
+    assert "exists already: overwrite=True" in str(error)
     assert isinstance(await refusal(sources.array(psi + 1), server, resume=True), Refused)
     report = await ingested(server, sources.array(psi), resume=True)
     assert report.already

@@ -120,7 +120,7 @@ async def test_a_server_that_stays_full_ends_the_ingest_which_can_be_resumed(tig
     assert isinstance(error, OutOfMemory)
     assert error.exit_code == 4
     assert "no memory on the server for" in str(error)
-    assert "can be resumed with --resume" in str(error)
+    assert "can be resumed with resume=True" in str(error)
     assert published(tight) is None
     ask(tight, "CONFIG", "SET", "maxmemory", 2 * LIMIT)
     report = await load(tight, resume=True)
@@ -162,7 +162,7 @@ async def test_a_server_that_evicts_stored_data_is_refused_unless_forced(each_ow
     error = await refusal(SOURCE, each_own_server)
     assert isinstance(error, OutOfMemory)
     assert "maxmemory-policy allkeys-lru evicts" in str(error)
-    assert "--configure-server sets maxmemory-policy noeviction" in str(error)
+    assert "configure_server=True sets maxmemory-policy noeviction" in str(error)
     assert contents(each_own_server) == {}
     events = Events()
     await load(each_own_server, force=True, hooks=(events,))
@@ -200,7 +200,7 @@ async def test_what_will_not_fit_is_refused_unless_forced(each_own_server: Serve
     error = await refusal(BIG, each_own_server)
     assert isinstance(error, OutOfMemory)
     assert "40,000 points in layout flat will need" in str(error)
-    assert "--force" in str(error)
+    assert "force=True" in str(error)
     assert contents(each_own_server) == {}
     grow = when(GateMoved, lambda: ask(each_own_server, "CONFIG", "SET", "maxmemory", 0))
     async with qwf_async.connect(each_own_server.url, settings=qwf_async.Settings(**QUICK)) as store:

@@ -171,10 +171,10 @@ async def test_a_spool_is_taken_up_by_the_same_command_with_resume(durable: Serv
     assert type(error) is ServerUnavailable
     assert "is full" in str(error)
     assert "more wait in the spool" in str(error)
-    assert "with --resume" in str(error)
+    assert "with resume=True" in str(error)
     durable.start()
     with pytest.raises(
-        Refused, match=r"the rest must come from the source: qwf ingest SOURCE --name psi --resume"
+        Refused, match=r"the rest must come from the source: ingest\(source, store, 'psi', resume=True\)"
     ):
         await replayed(durable, spool_limit=room)
     assert left(spool_dir) == set()

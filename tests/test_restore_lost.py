@@ -133,7 +133,7 @@ async def test_without_hset_it_ends_at_once_and_can_be_resumed(
             taken.append(time.monotonic())
 
         events = Events()
-        with pytest.raises(Refused, match=r"writing qwf:.*permission.*'?hset'?.*--resume"):
+        with pytest.raises(Refused, match=r"writing qwf:.*permission.*'?hset'?.*resume=True"):
             await load(url, when_stored(1, take), events)
         assert time.monotonic() - taken[0] < 2 + 8  # and a slow machine; tried again, it would take a minute
         assert not [warning for warning in events.warnings if "RESTORE" in warning]

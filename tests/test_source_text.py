@@ -180,7 +180,7 @@ def test_an_impossible_grid_is_bad_input(options: dict[str, Any], message: str) 
         ("gaussian:x0=1x2,y0=3", "cannot be read; x0 is a number"),
         ("gaussian:k=nan", "k=nan.* must be finite"),
         ("gaussian:k=1x2x3x4", "k=1x2x3x4 has 4 values"),
-        ("gaussian:L=3", "points and extents are given by --grid, --box, --frames and --dt"),
+        ("gaussian:L=3", "points and extents are given by grid, box, frames and dt"),
         ("gaussian:grid=3", "no parameter 'grid'"),
         ("plane:k=0.5", "k is a whole number, or one an axis as in 3x0x-1"),
         ("box:n=1+", "n is quantum numbers such as 1, 1x2x1"),
@@ -315,7 +315,7 @@ def test_a_module_that_fails_is_bad_input(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_function_without_a_box_is_told_what_to_give() -> None:
-    with pytest.raises(InvalidInput, match="math:hypot: the spacing of axis x is not known: give --box"):
+    with pytest.raises(InvalidInput, match="math:hypot: the spacing of axis x is not known: give box or dt"):
         open_source("math:hypot")
 
 

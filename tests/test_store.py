@@ -91,7 +91,7 @@ async def test_a_point_that_is_missing_or_malformed_is_named_by_key_and_field(
                 client.hset(key, "x10_y2_z1_t1", damage)
         with pytest.raises(DamagedData, match=f"{key} .*the field x10_y2_z1_t1") as raised:
             await psi.point(10, 2, 1, 1)
-        assert "--overwrite" in str(raised.value)
+        assert "overwrite=True" in str(raised.value)
         await psi.point(10, 2, 0, 1)
 
 
@@ -371,7 +371,9 @@ async def test_a_damaged_record_can_be_removed_and_nothing_else_is(server: Serve
             store.remove("psi"),
             qwf_async.ingest(sources.array(PSI), store, "psi", overwrite=True),
         ):
-            with pytest.raises(DamagedData, match="it lacks 'format'; qwf rm psi --damaged removes"):
+            with pytest.raises(
+                DamagedData, match=r"it lacks 'format'; store.remove_damaged\('psi'\) removes"
+            ):
                 await blocked
         assert server.contents() == before
         assert await store.remove_damaged("psi") == [KEYS.meta]

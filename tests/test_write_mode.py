@@ -118,7 +118,7 @@ async def test_a_limit_below_a_bucket_is_said_and_cured_when_asked(strict_server
     (warning,) = [text for text in events.warnings if "listpack" in text]
     assert "hash-max-listpack-entries 64 is below the 128 points" in warning
     assert "memory" in warning
-    assert "--configure-server sets hash-max-listpack-entries 128" in warning
+    assert "configure_server=True sets hash-max-listpack-entries 128" in warning
     assert b"hashtable" in encodings(strict_server)
 
     error = await refusal(

@@ -196,7 +196,7 @@ def test_missing_data_raises(server: Server, layout: str, read: Callable[[ZarrSt
     with put(server, wave(2, 9, 10, 11), layout=layout) as store:
         key, field = FIELDS[layout]
         assert ask(server, "HDEL", f"qwf:psi:{published(server)}:{key}", field) == 1
-        with pytest.raises(DamagedData, match=f":{key} lacks the field {field}: --overwrite"):
+        with pytest.raises(DamagedData, match=f":{key} lacks the field {field}: overwrite=True"):
             read(store)
 
 

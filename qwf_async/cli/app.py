@@ -10,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from ..errors import Interrupted, QwfError
+from ..wording import spoken_to_the_command_line
 from .change import change
 from .check import estimate, verify
 from .config import config
@@ -40,8 +41,11 @@ app.add_typer(config)
 
 
 @app.callback(invoke_without_command=True)
-def _options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+def _options(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")
+) -> None:
     """Load quantum wavefunctions into Redis or Valkey, and get them back."""
+    context.with_resource(spoken_to_the_command_line())
     if version:
         from .. import __version__
 

@@ -10,7 +10,7 @@ from ..errors import DamagedData
 from .ingest import tile_of
 from .options import Box, Dims, Frames, Grid, Json, Name, Quiet, Step, Tile, Where, on_server
 from .resume import open_stored
-from .runner import on_store, print_json, say
+from .runner import on_store, print_json, say, show
 
 if TYPE_CHECKING:
     from ..engine.estimate import Estimate
@@ -151,7 +151,7 @@ def estimate(
         return
     for one in found:
         fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[one.fits]
-        typer.echo(
+        show(
             f"{one.layout:7} {one.codec:7} {one.bytes / 1e6:>12,.1f} MB  {one.bytes_per_point:6.1f} bytes a point  "
             f"{'about' if one.layout == 'flat' else 'at least':>8} {one.seconds:>8,.1f} s  {fits}"
         )

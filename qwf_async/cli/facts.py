@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import typer
+from .runner import show
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -13,7 +13,7 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     rows = list(_rows(facts))
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
-        typer.echo(f"{label:{width}}  {text}")
+        show(f"{label:{width}}  {text}")
 
 
 def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

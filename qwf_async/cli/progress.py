@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried, Spooled
+from ..wording import printable
 from .runner import say
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _bar() -> Iterator[Hook]:
                 share = f" ({event.used / event.limit:.0%})" if event.limit else ""
                 changes = {"memory": f"server {event.used / 1e6:,.0f} MB{share}"}
             elif (text := notes.text(event)) is not None:
-                bar.console.print(text, markup=False, highlight=False)
+                bar.console.print(printable(text), markup=False, highlight=False)
             if changes:
                 bar.update(task, **changes)
 

@@ -15,7 +15,7 @@ from ..errors import InvalidInput, UsageError
 from ..exporting.place import check_free
 from .options import Json, Name, Overwrite, Quiet, Where, on_server
 from .resume import open_stored
-from .runner import on_store, print_json, say
+from .runner import on_store, print_json, say, show
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -83,10 +83,10 @@ def get(
         return
     for point, value in zip(found, values, strict=True):
         if quiet:
-            typer.echo(f"{value.real!r},{value.imag!r}")
+            show(f"{value.real!r},{value.imag!r}")
             continue
         place = "" if points is None else f"{point['x']} {point['y']} {point['z']} {point['t']}  "
-        typer.echo(
+        show(
             f"{place}{value.real!r} {value.imag:+}i  |ψ| {point['modulus']:.10g}  "
             f"|ψ|² {point['density']:.10g}  phase {point['phase']:.10g}"
         )
@@ -143,7 +143,7 @@ def cut(
         tell(facts, quiet=quiet)
     else:
         for re, im in zip(facts["re"], facts["im"], strict=True):
-            typer.echo(f"{re!r},{im!r}")
+            show(f"{re!r},{im!r}")
 
 
 async def _to_file(psi: Wavefunction, selection: Any, out: Path, *, quiet: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from ..wording import printable
 from .options import Where
 
 if TYPE_CHECKING:
@@ -50,8 +51,13 @@ def on_store(job: Callable[[Store], Awaitable[T]], where: Where, *, quiet: bool 
 
 
 def say(text: str) -> None:
-    """A message for the user, on standard error."""
-    typer.echo(text, err=True)
+    """A message for the user, a line on standard error; what would move the cursor is escaped."""
+    typer.echo(printable(text), err=True)
+
+
+def show(text: str) -> None:
+    """A line of a result, on standard output; what would move the cursor is escaped."""
+    typer.echo(printable(text))
 
 
 def raise_first(failed: Sequence[QwfError]) -> None:

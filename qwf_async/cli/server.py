@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import ConfigFile, DataDir, Json, Quiet
-from .runner import print_json, say
+from .runner import print_json, say, show
 from .runner import run as run_job
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def start(
         }
         print_json(facts)
         return
-    typer.echo(found.url)
+    show(found.url)
     if not quiet:
         state = "started; it stays until 'qwf server stop'" if found.started else "was running already"
         say(f"embedded server (process {found.pid}) {state}")
@@ -102,7 +102,7 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = 
         if as_json:
             print_json({"running": False})
         else:
-            typer.echo(f"not running (data directory {settings.data_dir})")
+            show(f"not running (data directory {settings.data_dir})")
         return
     facts: dict[str, Any] = {
         "url": found.server.url,
@@ -121,7 +121,7 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = 
         return
     for name, fact in facts.items():
         shown = f"{fact / 2**20:,.1f} MiB" if name in ("memory_used", "maxmemory") else fact
-        typer.echo(f"{name.replace('_', ' '):<16}{shown}")
+        show(f"{name.replace('_', ' '):<16}{shown}")
 
 
 @server.command()
@@ -175,7 +175,7 @@ def acl(config: ConfigFile = None, as_json: Json = False) -> None:
         print_json(users)
         return
     for name, rules in users.items():
-        typer.echo(" ".join(["user", name, *rules]))
+        show(" ".join(["user", name, *rules]))
 
 
 def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:

@@ -10,7 +10,7 @@ from ..errors import InvalidInput, QwfError, Refused
 from .facts import print_facts
 from .options import Json, Quiet, Where, on_server
 from .resume import open_stored
-from .runner import on_store, print_json, raise_first, say
+from .runner import on_store, print_json, raise_first, say, show
 
 if TYPE_CHECKING:
     from ..store import Entry, Store
@@ -34,7 +34,7 @@ def ls(*, where: Where, as_json: Json = False) -> None:
         return
     for row in rows:
         shape = "×".join(str(size) for size in row["shape"]) if row["shape"] else "-"
-        typer.echo(
+        show(
             f"{row['name']:24} {shape:>18} {row['points'] or 0:>14,} {row['layout'] or '-':7} "
             f"{row['codec'] or '-':7} {row['created'] or '-'}{' ' + row['note'] if row['note'] else ''}"
         )

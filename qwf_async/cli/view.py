@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, ServerSampled
+from ..wording import printable
 from .runner import print_json, say
 
 LINE_EVERY: Final = 10.0
@@ -78,6 +79,7 @@ def _note(event: Event) -> str | None:
 def _live() -> Iterator[Hook]:
     from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
     with Live(refresh_per_second=4, transient=True) as live:
 
@@ -85,9 +87,9 @@ def _live() -> Iterator[Hook]:
             if isinstance(event, ServerSampled):
                 table = Table.grid(padding=(0, 2))
                 for name, value in _rows(event).items():
-                    table.add_row(name, str(value))
+                    table.add_row(name, Text(printable(str(value))))
                 live.update(table)
             elif not isinstance(event, MemorySampled) and (text := _note(event)) is not None:
-                live.console.print(text, markup=False, highlight=False)
+                live.console.print(printable(text), markup=False, highlight=False)
 
         yield hook

@@ -14,6 +14,7 @@ from ..manifest import Keys, Manifest, new_generation
 from ..source.base import Source
 from ..source.facts import warnings_of
 from ..store import Store
+from ..wording import again_with
 from .events import Event, Hook, Noted
 from .job import Job
 from .preflight import check_server
@@ -138,7 +139,7 @@ async def ingest(
             with shutdown.scope:
                 load = await begin()
             if load is None:
-                raise shutdown.interrupted("nothing was stored yet: run the same command with --resume")
+                raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
             if isinstance(load, Manifest):
                 # Published, but perhaps not saved: that may be why the command is repeated.
                 return Report.of(load, name, durability=await store.secure(), already=True)

@@ -29,6 +29,7 @@ from ..server.pool import until_available
 from ..source.facts import check_unchanged, notes_of
 from ..store import Store
 from ..wire.batch import Batch
+from ..wording import again_with, flag, said
 from .events import Event, Hook, Noted, Progress, Retried
 from .gate import Gate, Watermarks
 from .lease import Lease
@@ -112,7 +113,7 @@ class Job:
                     await self.spool.aclose()
             finally:
                 self.load.end()
-        raise shutdown.interrupted(f"{so_far}: run the same command with --resume")
+        raise shutdown.interrupted(f"{so_far}: {again_with('resume')}")
 
     def _so_far(self) -> str:
         chunks, waiting = len(self.load.manifest.plan), len(self.spool.chunks - self.entries.keys())
@@ -202,7 +203,10 @@ class Job:
                 if self.encoder is None:
                     raise Refused(
                         f"{self._so_far()}, and the rest must come from the source: "
-                        f"qwf ingest SOURCE --name {self.keys.name} --resume"
+                        + said(
+                            command_line=f"qwf ingest SOURCE --name {self.keys.name} --resume",
+                            python=f"ingest(source, store, {self.keys.name!r}, resume=True)",
+                        )
                     )
             else:
                 lacking = len(plan) - len(self.entries)
@@ -282,13 +286,14 @@ class Job:
                 await self.load.release()
         if isinstance(cause, ServerUnavailable) and waiting:
             if len(self.entries.keys() | waiting) == len(self.load.manifest.plan):
+                replay = said(command_line="run 'qwf resume'", python=again_with("resume"))
                 return ReplayOwed(
                     f"{cause}; all of {self.keys.name} is on the server or in the spool, where {len(waiting)} "
-                    f"chunks wait ({self.spool.path}): run 'qwf resume' when the server is back"
+                    f"chunks wait ({self.spool.path}): {replay} when the server is back"
                 )
-            return ServerUnavailable(f"{cause}; {self._so_far()}: run the same command with --resume")
+            return ServerUnavailable(f"{cause}; {self._so_far()}: {again_with('resume')}")
         if isinstance(cause, QwfError):
-            return type(cause)(f"{cause}; what was stored can be resumed with --resume")
+            return type(cause)(f"{cause}; what was stored can be resumed with {flag('resume')}")
         return cause
 
     async def _settle(self) -> None:

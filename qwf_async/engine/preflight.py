@@ -14,6 +14,7 @@ from ..server.pool import until_available
 from ..server.reply import is_number
 from ..store import Store
 from ..wire.buckets import BUCKET
+from ..wording import flag
 from .events import Hook, Noted
 
 
@@ -36,7 +37,9 @@ async def check_server(
     facts = await store.facts()
     if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
         if configure_server:
-            raise Refused(f"{store.pool.address.shown} forbids CONFIG: go on without --configure-server")
+            raise Refused(
+                f"{store.pool.address.shown} forbids CONFIG: go on without {flag('configure_server')}"
+            )
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
     unpacked = _unpacked(wanted.form, facts)
     listpacks = configure_server or not unpacked
@@ -47,9 +50,9 @@ async def check_server(
         found = []
     for finding in found:
         cure = "; ".join(f"{setting} {value}" for setting, value in finding.cure)
-        text = f"{finding.text}" + (f" (--configure-server sets {cure})" if cure else "")
+        text = f"{finding.text}" + (f" ({flag('configure_server')} sets {cure})" if cure else "")
         if finding.loses_data and not force:
-            raise OutOfMemory(f"{text}; --force stores there all the same")
+            raise OutOfMemory(f"{text}; {flag('force')} stores there all the same")
         hook(Noted(text=text, warning=finding.loses_data or finding.wastes_memory))
     if force:
         return
@@ -63,7 +66,7 @@ async def check_server(
         raise OutOfMemory(
             f"{wanted.points:,} points in layout {wanted.form.layout} will need {needed / 1e6:,.0f} MB more, but only "
             f"{max(0, room) / 1e6:,.0f} MB are free below "
-            "the watermark: use a smaller grid or a server with more memory (--force tries all the same)"
+            f"the watermark: use a smaller grid or a server with more memory ({flag('force')} tries all the same)"
         )
 
 

@@ -21,6 +21,7 @@ from ..plan import Plan
 from ..source.base import Source
 from ..source.foreign import first_line
 from ..wire.batch import Batch
+from ..wording import flag
 from .stream import BatchStream
 
 
@@ -78,7 +79,7 @@ class Encoder:
         point = [int(i) + start for i, start in zip(first, box.start, strict=True)]
         where = ", ".join(f"{name} = {i}" for name, i in zip(AXIS_NAMES, point, strict=True))
         raise InvalidInput(
-            f"{self.source.spec} holds NaN or infinity, first at {where}: --allow-nonfinite stores it as it is"
+            f"{self.source.spec} holds NaN or infinity, first at {where}: {flag('allow_nonfinite')} stores it as it is"
         )
 
 

@@ -18,6 +18,7 @@ import anyio
 
 from ..errors import Interrupted
 from ..signals import heeded
+from ..wording import flag
 
 LAST_GRACE: Final = 0.8
 """Seconds after the second signal until the process ends, whatever is under way (a thread in a long read)."""
@@ -60,7 +61,7 @@ class Shutdown:
         if self._drains:
             self.notify(
                 f"stopping: finishing what is on its way, {self.drain_timeout:g} s at most; a second signal ends "
-                "at once; --resume goes on later"
+                f"at once; {flag('resume')} goes on later"
             )
 
     def interrupted(self, what: str) -> Interrupted:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from ..grid import Box, Grid
+from ..wording import option
 from .sheet import Sheet, Write
 
 NUMBERS_A_LINE: Final = 6
@@ -48,12 +49,12 @@ def check_cube(grid: Grid) -> None:
     """Raises InvalidInput if a grid cannot be that of a cube file."""
     if grid.shape[0] > 1:
         raise InvalidInput(
-            f"a cube file holds one time, and there are {grid.shape[0]}: choose one by --frame"
+            f"a cube file holds one time, and there are {grid.shape[0]}: choose one by {option('frame')}"
         )
     for name, size, axis in zip("xyz", grid.shape[1:], grid.axes[1:], strict=True):
         if size > 1 and axis.step is None:
             raise InvalidInput(
-                f"a cube file needs the spacing along {name}, which is not known: ingest it with --box"
+                f"a cube file needs the spacing along {name}, which is not known: ingest it with {option('box')}"
             )
 
 

@@ -16,6 +16,7 @@ from ..grid import Axis, Box, Grid
 from ..plan import BoxPlan
 from ..selection import Selection
 from ..source.foreign import first_line
+from ..wording import option
 from .cube import check_cube, cube_files
 from .hdf5 import hdf5_file
 from .netcdf import netcdf_file
@@ -52,7 +53,7 @@ def format_of(out: str, wanted: str | None = None) -> str:
         if last.endswith(suffixes):
             return name
     known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-    raise UsageError(f"{out} has no suffix that says its format ({known}): give --format")
+    raise UsageError(f"{out} has no suffix that says its format ({known}): give {option('format')}")
 
 
 def check_out(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InvalidInput
+from ..wording import flag
 
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 """One of these is in every Zarr directory."""
@@ -31,7 +32,7 @@ def check_free(path: Path, *, overwrite: bool, directory: bool = False) -> None:
         if not directory and not path.is_file():
             raise InvalidInput(f"{path} is no regular file: name one to write")
     if not overwrite:
-        raise InvalidInput(f"{path} is there already: --overwrite replaces it")
+        raise InvalidInput(f"{path} is there already: {flag('overwrite')} replaces it")
 
 
 @contextmanager

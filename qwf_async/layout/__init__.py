@@ -10,6 +10,7 @@ from ..codec import binary_dtype, check_codec
 from ..errors import UsageError
 from ..grid import Order, Shape4
 from ..plan import BoxPlan, Plan, RangePlan
+from ..wording import option
 from .base import Layout
 from .flat import Flat
 from .packed import CHUNK_BUCKETS, Packed
@@ -44,7 +45,10 @@ class Form:
             object.__setattr__(self, "tile", default_tile(self.shape))
         if self.tile is not None:
             if self.layout != "tile":
-                raise UsageError(f"layout {self.layout} has no tiles: --tile goes with --layout tile")
+                raise UsageError(
+                    f"layout {self.layout} has no tiles: "
+                    f"{option('tile')} goes with {option('layout', 'tile')}"
+                )
             if any(not 1 <= a <= n for a, n in zip(self.tile, self.shape[1:], strict=True)):
                 raise UsageError(f"tiles of {self.tile} points do not fit a grid of {self.shape[1:]}")
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..grid import AXIS_NAMES
+from ..wording import printable
 from .colours import density_colours, phase_colours
 from .curves import Expectations, Marginals
 from .picture import Picture, axis_label, density_label, edges
@@ -48,58 +49,58 @@ def show_picture(console: Console, picture: Picture, what: Sequence[str]) -> Non
     each = (width - GAP * (len(panels) - 1)) // len(panels)
     size = (each, HEIGHT // 2) if flat else _fitting(picture, each, across, up)
     shown = [_pixels(picture, kinds, size, colour=colour) for kinds in panels]
-    console.print(picture.title(None if over_time else 0), highlight=False, markup=False)
+    _say(console, picture.title(None if over_time else 0))
     _print(console, shown, colour=colour)
     low, high = edges(view, across)
-    console.print(f"{axis_label(view.grid, across)}: {low:.4g} … {high:.4g} →", highlight=False, markup=False)
+    _say(console, f"{axis_label(view.grid, across)}: {low:.4g} … {high:.4g} →")
     if not flat:
         low, high = edges(view, up)
-        console.print(f"{axis_label(view.grid, up)}: {low:.4g} … {high:.4g} ↑", highlight=False, markup=False)
+        _say(console, f"{axis_label(view.grid, up)}: {low:.4g} … {high:.4g} ↑")
     legends = {
         "density": f"{density_label(view.grid)}: 0 … {picture.peak:.4g}",
         "phase": "phase: red 0, yellow-green π/2, cyan π, violet −π/2"
         if colour
         else "phase φ: light where cos φ is large",
     }
-    console.print("   ".join(legends[kind] for kind in what), highlight=False, markup=False)
+    _say(console, "   ".join(legends[kind] for kind in what))
 
 
 def show_marginals(console: Console, marginals: Marginals) -> None:
     """Print the probability density along each axis, one below the other."""
-    console.print(marginals.title, highlight=False, markup=False)
+    _say(console, marginals.title)
     width = min(WIDTH, console.width)
     for name, x, rho in zip(AXIS_NAMES[1:], marginals.places, marginals.densities, strict=False):
         bars = _sampled(rho, width)
         peak = float(rho.max(initial=0.0, where=np.isfinite(rho)))
         _print(console, [_columns(np.zeros_like(bars), bars, 0, peak, LIGHT)], colour=_has_colour(console))
         unit = marginals.unit(name)
-        console.print(
-            f"{name}: {x[0]:.4g} … {x[-1]:.4g} {unit} →   ρ({name}): 0 … {peak:.4g} /{unit}",
-            highlight=False,
-            markup=False,
-        )
+        _say(console, f"{name}: {x[0]:.4g} … {x[-1]:.4g} {unit} →   ρ({name}): 0 … {peak:.4g} /{unit}")
 
 
 def show_expectations(console: Console, found: Expectations) -> None:
     """Print ⟨x⟩ ± σ over time, a picture for each axis."""
-    console.print(found.name, highlight=False, markup=False)
+    _say(console, found.name)
     width = min(WIDTH, console.width)
     for number, name in enumerate(AXIS_NAMES[1 : 1 + found.mean.shape[1]]):
         mean, sigma = _sampled(found.mean[:, number], width), _sampled(found.sigma[:, number], width)
         if not np.isfinite(mean).any():
-            console.print(f"⟨{name}⟩ is not defined: ψ is 0", highlight=False, markup=False)
+            _say(console, f"⟨{name}⟩ is not defined: ψ is 0")
             continue
         low, high = float(np.nanmin(mean - sigma)), float(np.nanmax(mean + sigma))
         pixels = _columns(mean - sigma, mean + sigma, low, high, DIM)
         row = np.clip((high - mean) / ((high - low) or 1.0) * len(pixels), 0, len(pixels) - 1)
         pixels[np.nan_to_num(row).astype(np.intp), np.arange(width)] = LIGHT
         _print(console, [pixels], colour=_has_colour(console))
-        console.print(
+        _say(
+            console,
             f"{found.time_label}: {found.times[0]:.4g} … {found.times[-1]:.4g} →   "
             f"⟨{name}⟩ ± σ: {low:.4g} … {high:.4g} {found.unit(name)} ↑",
-            highlight=False,
-            markup=False,
         )
+
+
+def _say(console: Console, text: str) -> None:
+    """A line of text, in which a name or a unit that somebody stored moves no cursor."""
+    console.print(printable(text), highlight=False, markup=False)
 
 
 def _has_colour(console: Console) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from ..errors import UsageError
+from ..wording import option
 
 if TYPE_CHECKING:
     from .tls import TLSFiles
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FORMS = (
     "redis://user:password@host:port/database, where a password has %23 for #, %3F for ?, %2F for /, %40 for @, "
-    "%25 for %, %20 for a space, %5B and %5D for [ and ]; or give it by QWF_PASSWORD or --password-file"
+    "%25 for %, %20 for a space, %5B and %5D for [ and ]; or give it by QWF_PASSWORD or by the setting password_file"
 )
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 
@@ -91,7 +92,9 @@ class Address:
         if password is not None:
             options["password"] = password
         if not _is_utf8(options.get("password", "")):
-            raise UsageError("the password is not UTF-8 text: give it by --password-file, written in UTF-8")
+            raise UsageError(
+                f"the password is not UTF-8 text: give it by {option('password_file')}, written in UTF-8"
+            )
         if scheme == "rediss":
             from .tls import TLSConnection
 

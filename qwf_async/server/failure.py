@@ -21,6 +21,7 @@ from typing import Final
 from redis import exceptions as redis_errors
 
 from ..errors import OutOfMemory, QwfError, Refused, ServerUnavailable
+from ..wording import option
 
 
 class ServerBusy(ServerUnavailable):
@@ -85,7 +86,10 @@ _REPLIES: Final[dict[str, Meaning]] = {
         "the server is in protected mode and takes only connections from its own machine: set a "
         "password there, or protected-mode no",
     ),
-    "NOAUTH": (Refused, "the server wants a password: set QWF_PASSWORD or --password-file"),
+    "NOAUTH": (
+        Refused,
+        "the server wants a password: set QWF_PASSWORD or {password_file}",
+    ),
     "WRONGPASS": (Refused, "the server does not accept this user name and password"),
     "NOPERM": (Refused, "this user lacks a permission: ask for the one named"),
     "BUSYKEY": (KeyExists, "there is a key of this name already"),
@@ -146,7 +150,8 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     text = f"{error!s:.{LONGEST}}"
     prefix = _prefix(error, text)
     if isinstance(error, redis_errors.RedisError) and prefix in _REPLIES:
-        leaf, meaning = _REPLIES[prefix]
+        leaf, words = _REPLIES[prefix]
+        meaning = words.format(password_file=option("password_file"))
         detail = "" if prefix in _SILENT else f" ({text})"
         return leaf(f"{where}{task}: {meaning}{detail}")
     if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import InvalidInput
+from ..wording import option
 from .place import Place
 
 
@@ -62,5 +63,5 @@ def _take(place: Place, descriptor: int, *, shared: bool) -> bool:
 def _unusable(place: Place, error: OSError) -> InvalidInput:
     return InvalidInput(
         f"the lock {place.lock} cannot be used: {error.strerror}; "
-        "choose another data directory with --data-dir or QWF_DATA_DIR"
+        f"choose another data directory with {option('data_dir')} or QWF_DATA_DIR"
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import InvalidInput
+from ..wording import option
 
 SOCKET_BYTES: Final = 103
 """Longest path of a socket that every system takes: macOS has room for 104 with the final 0, Linux for 108."""
@@ -87,12 +88,12 @@ class Place:
             if os.geteuid() and found.st_uid not in (0, os.geteuid()):
                 raise InvalidInput(
                     f"the data directory {self.data_dir} belongs to another user (uid {found.st_uid}): "
-                    "choose another with --data-dir or QWF_DATA_DIR"
+                    f"choose another with {option('data_dir')} or QWF_DATA_DIR"
                 )
             if found.st_mode & stat.S_IWOTH:
                 raise InvalidInput(
                     f"the data directory {self.data_dir} can be written to by everybody: "
-                    "choose another with --data-dir or QWF_DATA_DIR"
+                    f"choose another with {option('data_dir')} or QWF_DATA_DIR"
                 )
 
     def prepare(self) -> None:
@@ -158,7 +159,7 @@ def _usable(directory: Path) -> Iterator[None]:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InvalidInput(
             f"the directory {directory} cannot be used: {reason}; "
-            "choose another with --data-dir or QWF_DATA_DIR"
+            f"choose another with {option('data_dir')} or QWF_DATA_DIR"
         ) from error
 
 

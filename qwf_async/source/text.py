@@ -22,6 +22,7 @@ from typing import Any, Final, cast, get_args, get_type_hints
 
 from ..errors import InvalidInput, UsageError
 from ..grid import Grid
+from ..wording import option, quoted
 from .analytic.free import gaussian, plane
 from .analytic.hydrogen import hydrogen
 from .analytic.oscillator import coherent, harmonic
@@ -75,11 +76,11 @@ def open_source(
     extents = None if box is None else extents_of(box)
     if _is_file(text):
         if grid is not None or frames is not None:
-            option = "--grid" if grid is not None else "--frames"
-            raise UsageError(f"{option} cannot be given for {text}: a file has its own number of points")
+            given = option("grid" if grid is not None else "frames")
+            raise UsageError(f"{given} cannot be given for {text}: a file has its own number of points")
         return open_file(text, dims=dims, box=extents, dt=dt)
     if dims is not None:
-        raise UsageError(f"--dims cannot be given for {text}: it is for the dimensions of a file")
+        raise UsageError(f"{option('dims')} cannot be given for {text}: it is for the dimensions of a file")
     if name == OLD_HASH:
         raise InvalidInput(
             f"{text} is on a server, and is opened with one: qwf ingest, or qwf_async.open_old_hash"
@@ -109,9 +110,11 @@ def old_hash_of(text: str, **options: str | int | None) -> str | None:
         return None
     if not key:
         raise InvalidInput(f"{text}: write {OLD_HASH}:KEY, the key of a hash of the old project")
-    for option, value in options.items():
+    for name, value in options.items():
         if value is not None:
-            raise UsageError(f"--{option} cannot be given for {text}: its fields say which points there are")
+            raise UsageError(
+                f"{option(name)} cannot be given for {text}: its fields say which points there are"
+            )
     return key
 
 
@@ -158,7 +161,7 @@ def arguments(name: str, make: Callable[..., Any], text: str) -> dict[str, Any]:
     if given:
         raise InvalidInput(
             f"{name} has no parameter {next(iter(given))!r}; it takes {', '.join(accepted)}; "
-            "points and extents are given by --grid, --box, --frames and --dt"
+            f"points and extents are given by {', '.join(map(option, ('grid', 'box', 'frames')))} and {option('dt')}"
         )
     return found
 
@@ -201,7 +204,7 @@ def _is_file(text: str) -> bool:
 
 def _sizes(text: str) -> tuple[int, ...]:
     if not _SIZES.fullmatch(text):
-        raise UsageError(f"--grid {text!r} is no grid: write 128, or 128x128x64")
+        raise UsageError(f"{option('grid')} {quoted(text)} is no grid: write 128, or 128x128x64")
     sizes = tuple(int(word) for word in text.split("x"))
     return sizes * 3 if len(sizes) == 1 else sizes
 
@@ -211,7 +214,7 @@ def extents_of(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split("x"))
     except ValueError as error:
-        raise UsageError(f"--box {text!r} is no box: write 20, or 20x20x10 (bohr)") from error
+        raise UsageError(f"{option('box')} {quoted(text)} is no box: write 20, or 20x20x10 (bohr)") from error
 
 
 def open_function(text: str, points: Grid) -> FunctionSource:

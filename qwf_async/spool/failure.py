@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from ..errors import DamagedData, InvalidInput, QwfError, Refused
+from ..wording import flag
 
 FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 """What the library raises. The second if a message quotes damaged text that is no UTF-8."""
@@ -45,5 +46,5 @@ def translate(error: Exception, path: Path) -> QwfError:
 def damaged(path: Path, why: str) -> DamagedData:
     """What is said of a file that is no spool of ours, or no longer one."""
     return DamagedData(
-        f"{path} is not a spool that can be read ({why}): move it away, and repeat the ingest with --resume"
+        f"{path} is not a spool that can be read ({why}): move it away, and repeat the ingest with {flag('resume')}"
     )

@@ -14,6 +14,7 @@ from ..manifest import Keys, Manifest
 from ..reading import read_box
 from ..server.pool import Pool
 from ..server.reply import is_text_or_none
+from ..wording import flag
 from .hierarchy import Array, Place
 
 
@@ -64,7 +65,7 @@ class Chunks:
                 raise Refused(
                     f"{self.keys.name} was replaced or removed since it was opened: open it again"
                 ) from error
-            raise DamagedData(f"{error}: --overwrite ingests it anew") from error
+            raise DamagedData(f"{error}: {flag('overwrite')} ingests it anew") from error
 
     async def _tile(self, box: Box, place: Place) -> bytes:
         """A tile as it is stored: its field is named as Zarr names the chunk."""

@@ -17,6 +17,7 @@ from ...grid import Axis, Box, Grid, Order
 from ...observables.energy import energy
 from ...observables.lattice import volume
 from ...observables.moments import norm
+from ...wording import option
 from ..analytic.parameters import written
 from ..base import Source
 from ..identity import identity
@@ -262,7 +263,7 @@ def _laid(grid: Grid, frames: int | None, dt: float | None) -> Grid:
     time = grid.axes[0] if dt is None else Axis(origin=grid.axes[0].origin, step=dt, unit="hbar/Eh")
     number = grid.shape[0] if frames is None else frames
     if number > 1 and time.step is None:
-        raise InvalidInput(f"{number} frames need a time step: give --dt")
+        raise InvalidInput(f"{number} frames need a time step: give {option('dt')}")
     return replace(grid, shape=(number, *grid.shape[1:]), axes=(time, *grid.axes[1:]))
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidInput
 from ...grid import Grid
+from ...wording import option
 from ..base import Source
 from ..file.npy import npy
 from .potentials import POTENTIALS, FunctionPotential, Potential
@@ -133,5 +134,5 @@ def _from_file(path: str, points: Grid) -> Source:
     if source.grid.shape[1:] != points.shape[1:]:
         found = "x".join(map(str, source.grid.shape[1:]))
         source.close()
-        raise InvalidInput(f"initial={path} has {found} points a frame: give --grid {found}")
+        raise InvalidInput(f"initial={path} has {found} points a frame: give {option('grid', found)}")
     return source

@@ -12,6 +12,7 @@ from typing import Final
 
 from ...errors import InvalidInput, UsageError
 from ...grid import Shape4, shape4
+from ...wording import option, quoted
 
 PART: Final = "c"
 LEFT_OUT: Final = "-"
@@ -60,11 +61,11 @@ def _in_order(wanted: str, shape: tuple[int, ...], what: str) -> str:
     words = wanted.split(",")
     if not set(words) <= {*LETTERS, PART, LEFT_OUT}:
         raise UsageError(
-            f"--dims {wanted!r} cannot be read: write t,x,y,z in the order of the dimensions, or name=x"
+            f"{option('dims')} {quoted(wanted)} cannot be read: write t,x,y,z in the order of the dimensions, or name=x"
         )
     if len(words) != len(shape):
         raise InvalidInput(
-            f"{what} has {len(shape)} dimensions of {_sizes(shape)} points, but --dims names {len(words)}"
+            f"{what} has {len(shape)} dimensions of {_sizes(shape)} points, but {option('dims')} names {len(words)}"
         )
     return "".join(words)
 
@@ -74,7 +75,9 @@ def _pairs(wanted: str | None, names: Sequence[str | None], what: str) -> dict[s
     for word in wanted.split(",") if wanted else ():
         name, _, letter = word.rpartition("=")
         if not name or letter not in (*LETTERS, PART, LEFT_OUT):
-            raise UsageError(f"--dims: {word!r} cannot be read: write name=t, name=x, name=y or name=z")
+            raise UsageError(
+                f"{option('dims')}: {quoted(word)} cannot be read: write name=t, name=x, name=y or name=z"
+            )
         if name not in names:
             has = ", ".join(filter(None, names)) or "none with a name"
             raise InvalidInput(f"{what} has no dimension {name!r}: it has {has}")
@@ -94,12 +97,12 @@ def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, what: st
         possible = [one for one in possible if _sizes_of(one, shape) == grid] or possible
     if not possible or (len(possible) > 1 and len(shape) not in _BY_NUMBER):
         raise InvalidInput(
-            f"{what} has {len(shape)} dimensions of {_sizes(shape)} points: say by --dims which is which"
+            f"{what} has {len(shape)} dimensions of {_sizes(shape)} points: say by {option('dims')} which is which"
         )
     if len(possible) > 1:
         raise InvalidInput(
             f"{what} holds real numbers, {_sizes(shape)}, and a dimension of two: re and im, or two points? "
-            f"--dims {','.join(possible[0])} says parts, --dims {','.join(possible[-1])} points"
+            f"{option('dims', ','.join(possible[0]))} says parts, {option('dims', ','.join(possible[-1]))} points"
         )
     return possible[0]
 
@@ -128,8 +131,8 @@ def _by_name(
             # One without a name can be told by its place only.
             way = f"{name}=x" if all(names) else ",".join("txyz" if len(names) > 3 else "xyz"[: len(names)])
             raise InvalidInput(
-                f"{what} has the dimensions {has}: {name or 'that'} is none of t, x, y, z; say by --dims "
-                f"which is which, as in --dims {way}"
+                f"{what} has the dimensions {has}: {name or 'that'} is none of t, x, y, z; say by {option('dims')} "
+                f"which is which, as in {option('dims', way)}"
             )
     return letters
 
@@ -138,7 +141,7 @@ def _check(letters: str, shape: tuple[int, ...], real: bool, what: str) -> None:
     for letter, size in zip(letters, shape, strict=True):
         if letter != LEFT_OUT and letters.count(letter) > 1:
             raise InvalidInput(
-                f"{what}: two of its dimensions would be {letter}: say by --dims which is which"
+                f"{what}: two of its dimensions would be {letter}: say by {option('dims')} which is which"
             )
         if letter == LEFT_OUT and size != 1:
             raise InvalidInput(f"{what}: a dimension of {size} points cannot be left out")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...grid import Axis
 from ...units import in_atomic_units
+from ...wording import option
 
 EVENNESS: Final = 1e-6
 """Of a step: how far a coordinate may lie from where even spacing has it."""
@@ -38,11 +39,11 @@ class Coordinate:
         Raises InvalidInput, naming `what`, if the points are not numbers, not evenly spaced, run
         downwards, or are in a unit that is not known.
         """
-        option = "--dt" if time else "--box"
+        way = option("dt" if time else "box")
         if self.values.dtype.kind in "mM":
             raise InvalidInput(
                 f"{what} holds {self.values.dtype}: open it with decode_times=False and decode_timedelta=False to "
-                f"have its numbers, or say where its points lie by {option}"
+                f"have its numbers, or say where its points lie by {way}"
             )
         if self.values.ndim != 1 or self.values.dtype.kind not in "fiu":
             raise InvalidInput(
@@ -52,7 +53,7 @@ class Coordinate:
         if not np.isfinite(points).all():
             raise InvalidInput(f"{what} holds NaN or infinity")
         factor, unit = in_atomic_units(self.unit, time=time, what=what)
-        origin, step = self._line(points, what, option)
+        origin, step = self._line(points, what, way)
         return Axis(
             origin=origin * factor,
             step=None if step is None else step * factor,
@@ -60,7 +61,7 @@ class Coordinate:
             periodic=self.periodic,
         )
 
-    def _line(self, points: NDArray[np.float64], what: str, option: str) -> tuple[float, float | None]:
+    def _line(self, points: NDArray[np.float64], what: str, way: str) -> tuple[float, float | None]:
         """Origin and step; the step of one point is known only if it is stated."""
         if self.stated is not None:
             origin, step = self.stated
@@ -70,7 +71,7 @@ class Coordinate:
             origin, step = float(points[0]), float((points[-1] - points[0]) / (len(points) - 1))
         if not step > 0:
             raise InvalidInput(
-                f"{what} does not run upwards: turn it and ψ, or say where its points lie by {option}"
+                f"{what} does not run upwards: turn it and ψ, or say where its points lie by {way}"
             )
         kept = np.finfo(self.values.dtype if self.values.dtype.kind == "f" else np.float64).eps
         allowed = EVENNESS * step + 8 * kept * np.abs(points).max()
@@ -80,7 +81,7 @@ class Coordinate:
             raise InvalidInput(
                 f"{what} is not evenly spaced: point {worst} is at {points[worst]:.9g}, where a step of {step:.9g} "
                 f"has {origin + worst * step:.9g}; interpolate ψ to an even grid, or say where its points lie by "
-                f"{option}"
+                f"{way}"
             )
         return origin, step
 
