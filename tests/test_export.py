@@ -267,7 +267,7 @@ def test_the_command_line_takes_files_in_and_writes_them(shell: tuple[Shell, Ser
     assert [(ended.status, ended.err) for ended in done if ended.status] == []
     np.testing.assert_array_equal(read_again(f"{run.directory}/psi.nc")[1], psi.transpose(3, 0, 1, 2))
     assert (again.status, again.lines[-1]) == (
-        7, "qwf: psi.zarr is there already: overwrite=True replaces it (exit 7)",
+        7, "qwf: psi.zarr is there already: --overwrite replaces it (exit 7)",
     )  # fmt: skip
 
 

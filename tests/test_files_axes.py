@@ -109,7 +109,7 @@ def test_in_python_a_grid_or_extents_go_before_a_wrong_coordinate() -> None:
         dims=("time", "x"),
         coords={"time": np.array([0, 1, 2], "datetime64[s]"), "x": ("x", np.arange(4.0), {"units": "cubit"})},
     )
-    with pytest.raises(InvalidInput, match=r"decode_times=False.*--dt"):
+    with pytest.raises(InvalidInput, match=r"decode_times=False.*by dt"):
         sources.array(data)
     assert sources.array(data, box=4.0, dt=0.5).grid.axes[:2] == (HALF, LAID)
     numbers = data.assign_coords(

@@ -76,8 +76,8 @@ def test_no_unit_is_no_unit(name: str | None, *, time: bool) -> None:
 
 @pytest.mark.parametrize(
     ("name", "time", "option"),
-    [("fs", False, "--box"), ("cubit", False, "--box"), ("a", False, "--box"), ("Mm", False, "--box"),
-     ("bohr", True, "--dt"), ("months since 2020-01-01", True, "--dt"), ("Ms", True, "--dt")],
+    [("fs", False, "box"), ("cubit", False, "box"), ("a", False, "box"), ("Mm", False, "box"),
+     ("bohr", True, "dt"), ("months since 2020-01-01", True, "dt"), ("Ms", True, "dt")],
 )  # fmt: skip
 def test_other_names_are_refused(name: str, time: bool, option: str) -> None:  # a parameter
     with pytest.raises(InvalidInput, match=f"the axis is in {name!r}, .* by {option}"):
