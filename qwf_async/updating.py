@@ -26,7 +26,7 @@ from .reading import IN_PLACE, in_parallel, read_box
 from .scripts import MARK_STALE
 from .server.pool import Pool, until_available
 from .server.reply import disbelieve, is_number, is_text
-from .source.amplitudes import complex_type
+from .source.amplitudes import complex_type, unmasked
 
 
 def storable(codec: str, values: ArrayLike, shape: tuple[int, ...], *, allow_nonfinite: bool) -> NDArray[Any]:
@@ -36,7 +36,7 @@ def storable(codec: str, values: ArrayLike, shape: tuple[int, ...], *, allow_non
     codec, or are NaN or infinite (unless that is allowed).
     """
     try:
-        given = np.asarray(values)
+        given = unmasked(values)
     except ValueError as error:
         raise InvalidInput(f"the new values are no array of numbers: {error}") from error
     dtype = complex_type(given.dtype, "the update")

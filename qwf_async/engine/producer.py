@@ -19,6 +19,7 @@ from ..grid import AXIS_NAMES, Box
 from ..layout import Layout
 from ..plan import Plan
 from ..source.base import Source
+from ..source.facts import understood_of
 from ..source.foreign import first_line
 from ..wire.batch import Batch
 from ..wording import flag
@@ -78,8 +79,13 @@ class Encoder:
         first = np.unravel_index(int(np.argmin(finite)), finite.shape)
         point = [int(i) + start for i, start in zip(first, box.start, strict=True)]
         where = ", ".join(f"{name} = {i}" for name, i in zip(AXIS_NAMES, point, strict=True))
+        missing = understood_of(self.source).get("missing where")
+        if missing is None:
+            what, stored_as = "NaN or infinity", "it as it is"
+        else:
+            what, stored_as = f"NaN, infinity or what its file says is missing ({missing})", "NaN there"
         raise InvalidInput(
-            f"{self.source.spec} holds NaN or infinity, first at {where}: {flag('allow_nonfinite')} stores it as it is"
+            f"{self.source.spec} holds {what}, first at {where}: {flag('allow_nonfinite')} stores {stored_as}"
         )
 
 

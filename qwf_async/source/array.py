@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from ..grid import Grid
 from ..plan import BoxPlan
+from .amplitudes import unmasked
 from .file.field import Field, field_of
+from .file.hdf5 import packing_in_hdf5
+from .file.packing import Packing, packing_of
 from .file.stamp import Files
 from .file.variable import Coordinate, Slices, Variable, coordinate_of
+from .file.zarr_array import packing_in_zarr
 from .identity import identity
 
 
@@ -60,7 +64,7 @@ def array(
     numbers, which may be re and im or two points, unless `dims` or `grid` says which.
     """
     held = not _is_lazy(psi)
-    values = np.asarray(psi) if held else psi
+    values = unmasked(psi) if held else psi
     found = field_of(
         [_variable(values)],
         spec="",
@@ -95,7 +99,8 @@ def _variable(values: Any) -> Variable:
     if isinstance(names, tuple) and len(names) == len(shape) and hasattr(values, "coords"):
         for place, name in enumerate(names):
             if name in values.coords:
-                coordinates[place] = coordinate_of(values.coords[name].values, values.coords[name].attrs)
+                beside = values.coords[name]
+                coordinates[place] = coordinate_of(beside.values, beside.attrs, _packing(beside))
     else:
         names = (None,) * len(shape)
     return Variable(
@@ -104,6 +109,7 @@ def _variable(values: Any) -> Variable:
         dtype=np.dtype(values.dtype),
         read=lambda slices: _computed(values, slices),
         names=tuple(None if name is None else str(name) for name in names),
+        packing=_packing(values),
         chunk=chunk,
         fortran=isinstance(values, np.ndarray) and values.flags.fnc,
         coordinates=coordinates,
@@ -120,6 +126,18 @@ def _blocks(values: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     )
 
 
-def _computed(values: Any, slices: Slices) -> NDArray[Any]:
-    """A block. Of dask only the tasks that it depends on run, in dask's own scheduler."""
-    return np.asarray(values[slices])
+def _computed(values: Any, slices: Slices) -> Any:
+    """A block, perhaps masked. Of dask only the tasks that it depends on run, in dask's own scheduler."""
+    block = values[slices]
+    return block.compute() if hasattr(block, "compute") else block
+
+
+def _packing(values: Any) -> Packing | None:
+    """How the numbers of an array are packed; xarray has unpacked those whose attributes it names no more."""
+    library = _library(values).strip()
+    if library == "h5py":
+        return packing_in_hdf5(values, "the array")
+    if library == "zarr":
+        return packing_in_zarr(values, "the array")
+    attributes = getattr(values, "attrs", {})
+    return packing_of(np.dtype(values.dtype), attributes, what="the array", netcdf=library == "h5netcdf")

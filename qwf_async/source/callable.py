@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from ..grid import Box, Grid, Order
-from .amplitudes import complex_type
+from .amplitudes import complex_type, unmasked
 from .foreign import first_line
 from .identity import identity
 
@@ -64,7 +64,7 @@ class FunctionSource:
         shape = tuple(len(c) for c in coordinates)
         t, x, y, z = np.ix_(*coordinates)
         try:
-            values = np.asarray(self.function(t, x, y, z))
+            values = unmasked(self.function(t, x, y, z))
         except (Exception, SystemExit) as error:  # the function is the user's: it may raise anything
             raise InvalidInput(f"{self.spec} failed: {type(error).__name__}: {first_line(error)}") from error
         kind = complex_type(values.dtype, self.spec)

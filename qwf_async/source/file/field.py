@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput, QwfError
 from ...grid import Box, Grid, Order, Shape4, shape4
 from ...units import SINCE
-from ..amplitudes import complex_type
+from ..amplitudes import complex_type, unmasked
 from ..analytic.parameters import values_of
 from ..foreign import first_line
 from ..identity import identity
@@ -97,7 +97,8 @@ class Field:
         The values are not read. Raises InvalidInput if a file is gone.
         """
         what = ",".join(part.member for part in self.parts)
-        return identity(*self.files.now(), f"member={what}", f"dims={self.letters}", grid=self.grid)
+        packed = (f"packing={part.packing!r}" for part in self.parts if part.packing is not None)
+        return identity(*self.files.now(), f"member={what}", f"dims={self.letters}", *packed, grid=self.grid)
 
     def understood(self) -> Mapping[str, str]:
         """What was made of the file, in words: its format, which array, and which dimension is which axis."""
@@ -110,11 +111,15 @@ class Field:
         )
         words = {LEFT_OUT: "left out", PART: "re,im"}
         dimensions = ", ".join(words.get(text[0], text[0]) + text[1:] for text in named)
+        packings = [part.packing for part in self.parts if part.packing is not None]
+        missing = " or ".join(str(number) for packing in packings for number in packing.missing)
         chunk = "none" if first.chunk is None else "×".join(map(str, first.chunk))
         return {
             "format": self.format,
             "read from": " and ".join(part.what for part in self.parts),
             "dtype": " and ".join(str(part.dtype) for part in self.parts),
+            **({"unpacked as": " and ".join(map(str, packings))} if packings else {}),
+            **({"missing where": missing} if missing else {}),
             "dimensions": dimensions,
             **dict(self._since()),
             "file's blocks": chunk,
@@ -238,14 +243,14 @@ def _along(letters: str, sizes: Sequence[int], letter: str) -> int:
 
 
 def _type_of(part: Variable) -> np.dtype[Any]:
-    """The complex type of an array's values, which may be of a compound type {r, i}."""
+    """The complex type of an array's values, which may be packed, or of a compound type {r, i}."""
     dtype = part.dtype
     if dtype.names is None:
-        return complex_type(dtype, part.what)
+        return complex_type(dtype if part.packing is None else part.packing.dtype, part.what)
     if tuple(name.lower() for name in dtype.names) in FIELD_PAIRS:
         kinds = {dtype[name] for name in dtype.names}
         if len(kinds) == 1 and (kind := kinds.pop()).kind == "f":
-            return complex_type(kind, part.what)
+            return complex_type(kind if part.packing is None else part.packing.dtype, part.what)
     raise InvalidInput(
         f"{part.what} holds records of {', '.join(dtype.names)}; a complex number has two real fields: "
         "r and i, re and im, or real and imag"
@@ -255,7 +260,7 @@ def _type_of(part: Variable) -> np.dtype[Any]:
 def _read(part: Variable, slices: Slices) -> NDArray[Any]:
     """A block of an array. Raises InvalidInput if the library behind cannot read it, or yields another."""
     try:
-        values = np.asarray(part.read(slices))
+        values = unmasked(part.read(slices))
     except QwfError:
         raise
     except Exception as error:  # the library may raise anything for a damaged file
@@ -265,7 +270,11 @@ def _read(part: Variable, slices: Slices) -> NDArray[Any]:
     wanted = tuple(one.stop - one.start for one in slices)
     if values.shape != wanted or values.dtype.kind not in "cfiuV":
         raise InvalidInput(f"{part.what} gave {values.dtype} of shape {values.shape} for a block of {wanted}")
-    return values
+    if part.packing is None:
+        return values
+    if values.dtype.names is not None:
+        values = _complex(values, _type_of(part))
+    return part.packing.unpack(values)
 
 
 def _complex(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

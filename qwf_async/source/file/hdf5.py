@@ -17,20 +17,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput
 from ..foreign import library
 from .blocks import Place, read_blocks
 from .contiguous import opened, read_lying
 from .field import Field, field_of
 from .members import chosen
 from .opening import opening, spec_of
+from .packing import Packing, packing_of
 from .variable import Slices, Variable, coordinate_of
 
 NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
 """What the name of a NetCDF dimension without coordinates begins with. Source: netcdf-c, `nc4internal.h`."""
 
-PACKED: Final = ("scale_factor", "add_offset")
-"""Attributes by which NetCDF values are integers to be scaled. Source: CF conventions 1.11, section 8.1."""
+NETCDF_FILE: Final = "_NCProperties"
+"""Attribute of the root group by which a file is NetCDF-4, since version 4.4.1. Source: netcdf-c, `nc4internal.h`."""
+
+NETCDF_DIMENSION: Final = "_Netcdf4Dimid"
+"""Attribute of the dimension scales of NetCDF-4 files of any version. Source: as above."""
 
 PLAIN_BYTES: Final = 32 * 1024
 """Bytes of a block from which on it is read beside the library, which is quick with many small ones."""
@@ -90,15 +93,13 @@ def _data_sets(h5py: Any, file: Any) -> dict[str, Any]:
 
 def _variable(h5py: Any, path: str, item: Any, member: str, raw: Any) -> Variable:
     what = f"{path}:/{member}"
-    if any(attribute in item.attrs for attribute in PACKED):
-        raise InvalidInput(f"{what} is packed (scale_factor, add_offset): store its values as they are")
     scales = [_scale(item.dims[place]) for place in range(len(item.shape))]
     names = [
         dimension.label or (scale.name.rpartition("/")[2] if scale is not None else None)
         for dimension, scale in zip(item.dims, scales, strict=True)
     ]
     coordinates = {
-        place: coordinate_of(scale[...], scale.attrs)
+        place: coordinate_of(scale[...], scale.attrs, packing_in_hdf5(scale, f"{path}:{scale.name}"))
         for place, scale in enumerate(scales)
         if scale is not None and not bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
     }
@@ -109,6 +110,7 @@ def _variable(h5py: Any, path: str, item: Any, member: str, raw: Any) -> Variabl
         dtype=item.dtype,
         read=read,
         names=tuple(names),
+        packing=packing_in_hdf5(item, what),
         chunk=item.chunks,
         parted=parted,
         coordinates=coordinates,
@@ -125,10 +127,10 @@ def _reader(h5py: Any, path: str, item: Any, raw: FileIO) -> tuple[Callable[[Sli
     if dtype is not None and chunk is None and item.id.get_offset() is not None and not item.external:
         return partial(read_lying, raw, path, item.id.get_offset(), item.shape, dtype), False
     if dtype is None or chunk is None or math.prod(chunk) * dtype.itemsize < PLAIN_BYTES:
-        return partial(_block, item, item.attrs.get("_FillValue")), False
+        return item.__getitem__, False
     begins = _begins(item, math.prod(chunk) * dtype.itemsize)
     if begins is None:
-        return partial(_block, item, item.attrs.get("_FillValue")), False
+        return item.__getitem__, False
 
     def part(place: Place, within: Slices) -> NDArray[Any]:
         begin = int(begins[place])
@@ -163,17 +165,19 @@ def _begins(item: Any, size: int) -> NDArray[np.int64] | None:
 
 
 def _in_file(h5py: Any, item: Any) -> np.dtype[Any] | None:
-    """The type if the bytes in the file are those of a numpy array of it, with no value that means none."""
+    """The type if the bytes in the file are those of a numpy array of it."""
     dtype: np.dtype[Any] = item.dtype
     same = dtype.kind in "cfiu" and item.id.get_type().equal(h5py.h5t.py_create(dtype, logical=True))
-    return dtype if same and "_FillValue" not in item.attrs else None
+    return dtype if same else None
 
 
-def _block(item: Any, missing: Any, slices: Slices) -> NDArray[Any]:
-    values: NDArray[Any] = item[slices]
-    if missing is not None and values.dtype.kind == "f":
-        values[values == missing] = np.nan
-    return values
+def packing_in_hdf5(item: Any, what: str) -> Packing | None:
+    """The packing of a data set, `what` in messages: by its attributes, and NetCDF's defaults if that wrote it."""
+    scales = (_scale(dimension) for dimension in item.dims)
+    netcdf = NETCDF_FILE in item.file.attrs or any(
+        NETCDF_DIMENSION in one.attrs for one in (item, *scales) if one is not None
+    )
+    return packing_of(item.dtype, item.attrs, what=what, netcdf=netcdf)
 
 
 def _scale(dimension: Any) -> Any:

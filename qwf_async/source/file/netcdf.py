@@ -8,16 +8,15 @@ from functools import partial
 from io import FileIO
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput
 from .classic import Lying, classic_variables
 from .contiguous import opened, read_lying
 from .field import Field, field_of
-from .hdf5 import PACKED, hdf5
+from .hdf5 import hdf5
 from .members import chosen
 from .opening import opening, spec_of
+from .packing import packing_of
 from .stamp import check_readable
 from .variable import Slices, Variable, coordinate_of
 
@@ -66,20 +65,19 @@ def netcdf(
 def _variable(path: str, found: Mapping[str, Lying], member: str, file: FileIO) -> Variable:
     lying = found[member]
     what = f"{path}:{member}"
-    if any(attribute in lying.attributes for attribute in PACKED):
-        raise InvalidInput(f"{what} is packed (scale_factor, add_offset): store its values as they are")
     coordinates = {}
     for place, dimension in enumerate(lying.dimensions):
         beside = found.get(dimension)
         if beside is not None and beside.dimensions == (dimension,):
-            coordinates[place] = coordinate_of(
-                _read(path, beside, file, (slice(0, beside.shape[0]),)), beside.attributes
-            )
+            values = _read(path, beside, file, (slice(0, beside.shape[0]),))
+            packed = packing_of(beside.dtype, beside.attributes, what=f"{path}:{dimension}", netcdf=True)
+            coordinates[place] = coordinate_of(values, beside.attributes, packed)
     return Variable(
         what=what,
         shape=lying.shape,
         dtype=lying.dtype,
-        read=partial(_block, path, lying, file),
+        read=partial(_read, path, lying, file),
+        packing=packing_of(lying.dtype, lying.attributes, what=what, netcdf=True),
         names=lying.dimensions,
         coordinates=coordinates,
         member=member,
@@ -88,11 +86,3 @@ def _variable(path: str, found: Mapping[str, Lying], member: str, file: FileIO) 
 
 def _read(path: str, lying: Lying, file: FileIO, slices: Slices) -> NDArray[Any]:
     return read_lying(file, path, lying.offset, lying.shape, lying.dtype, slices, stride=lying.stride)
-
-
-def _block(path: str, lying: Lying, file: FileIO, slices: Slices) -> NDArray[Any]:
-    values = _read(path, lying, file, slices)
-    missing = lying.attributes.get("_FillValue")
-    if missing is not None and values.dtype.kind == "f":
-        values[values == missing] = np.nan
-    return values

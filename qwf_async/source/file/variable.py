@@ -13,6 +13,7 @@ from ...errors import InvalidInput
 from ...grid import Axis
 from ...units import in_atomic_units
 from ...wording import option
+from .packing import Packing
 
 EVENNESS: Final = 1e-6
 """Of a step: how far a coordinate may lie from where even spacing has it."""
@@ -51,7 +52,9 @@ class Coordinate:
             )
         points = self.values.astype(np.float64)
         if not np.isfinite(points).all():
-            raise InvalidInput(f"{what} holds NaN or infinity")
+            raise InvalidInput(
+                f"{what} holds NaN, infinity or what its file says is missing: say where its points lie by {way}"
+            )
         factor, unit = in_atomic_units(self.unit, time=time, what=what)
         origin, step = self._line(points, what, way)
         return Axis(
@@ -94,6 +97,7 @@ class Variable:
     lies with nothing between, so that any row of its last dimension is cheap, or of its first
     if it is `fortran`. `parted` says that of a block a part can be read alone, `parallel` that
     several threads may read at once. `member` is what tells it from others of the same file.
+    What `read` yields is of `dtype`, and means what `packing` says; None if it means itself.
     """
 
     what: str
@@ -101,6 +105,7 @@ class Variable:
     dtype: np.dtype[Any]
     read: Callable[[Slices], NDArray[Any]] = field(repr=False)
     names: tuple[str | None, ...]
+    packing: Packing | None = None
     chunk: tuple[int, ...] | None = None
     fortran: bool = False
     parted: bool = False
@@ -109,13 +114,16 @@ class Variable:
     member: str = ""
 
 
-def coordinate_of(values: NDArray[Any], attributes: Any) -> Coordinate:
-    """A coordinate by its values and its attributes `units`, and `origin`, `step`, `periodic` where we wrote it."""
+def coordinate_of(values: NDArray[Any], attributes: Any, packing: Packing | None = None) -> Coordinate:
+    """A coordinate by its values and its attributes `units`, and `origin`, `step`, `periodic` where we wrote it.
+
+    The values are stored ones, which mean what `packing` says.
+    """
     stated = None
     if "origin" in attributes and "step" in attributes:
         stated = _number(attributes["origin"]), _number(attributes["step"])
     return Coordinate(
-        values=np.asarray(values),
+        values=np.asarray(values) if packing is None else packing.unpack(np.asarray(values)),
         unit=_text(attributes.get("units")),
         stated=stated,
         periodic=bool(_number(attributes.get("periodic", 1))),

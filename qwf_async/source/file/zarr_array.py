@@ -17,8 +17,10 @@ import numpy as np
 from ...errors import InvalidInput
 from ..foreign import library
 from .field import Field, field_of
+from .hdf5 import NETCDF_FILE
 from .members import chosen
 from .opening import opening, spec_of
+from .packing import Packing, packing_of
 from .stamp import Files
 from .variable import Variable, coordinate_of
 from .zarr_blocks import zarr_blocks
@@ -61,7 +63,8 @@ def zarr(
                 _add_files(found.files, name, one)
                 for beside in _beside(arrays, one).values():
                     _add_files(found.files, name, beside)
-        parts = [_variable(name, arrays, one, None if zipped else found.keep) for one in names]
+        netcdf = NETCDF_FILE in root.attrs
+        parts = [_variable(name, arrays, one, None if zipped else found.keep, netcdf=netcdf) for one in names]
         return field_of(
             parts,
             spec=spec_of(name, member),
@@ -130,12 +133,31 @@ def _add_files(files: Files, directory: str, member: str) -> None:
                 files.add(path)
 
 
-def _variable(path: str, arrays: dict[str, Any], member: str, keep: ExitStack | None) -> Variable:
+def packing_in_zarr(item: Any, what: str, *, netcdf: bool = False) -> Packing | None:
+    """The packing of an array, `what` in messages: by its attributes, and in version 2 by its fill value.
+
+    As xarray has it: of an array of version 2 with its names of dimensions, the fill value
+    means missing; of any other it is a number like others, that of what was never written.
+    `netcdf`: the NetCDF library wrote it, whose default fill values mean missing; in
+    `fill_value` it has them rounded to six digits.
+    """
+    means_missing = item.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in item.attrs
+    fill = item.fill_value if means_missing else None
+    return packing_of(item.dtype, item.attrs, what=what, netcdf=netcdf, fill=fill)
+
+
+def _variable(
+    path: str, arrays: dict[str, Any], member: str, keep: ExitStack | None, *, netcdf: bool
+) -> Variable:
     """One array; its files are kept open in `keep` if it is in a directory."""
     item = arrays[member]
     names = _names(item)
     beside = {
-        place: coordinate_of(np.asarray(arrays[key][...]), arrays[key].attrs)
+        place: coordinate_of(
+            np.asarray(arrays[key][...]),
+            arrays[key].attrs,
+            packing_in_zarr(arrays[key], f"{path}:/{key}", netcdf=netcdf),
+        )
         for place, key in _beside(arrays, member).items()
     }
     blocks = None if keep is None else zarr_blocks(path, item)
@@ -148,6 +170,7 @@ def _variable(path: str, arrays: dict[str, Any], member: str, keep: ExitStack | 
         dtype=item.dtype,
         read=item.__getitem__ if blocks is None else blocks.read,
         names=names,
+        packing=packing_in_zarr(item, f"{path}:/{member}", netcdf=netcdf),
         chunk=tuple(min(a, b) for a, b in zip(stored, item.shape, strict=True)),
         parted=blocks is not None and blocks.unpack is None,
         parallel=blocks is not None and blocks.unpack is not None,
