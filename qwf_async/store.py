@@ -18,6 +18,7 @@ from .load import EVEN_IF_FULL, Situation, look, trash_entry, unreadable
 from .manifest import Keys, Manifest, check_name
 from .scripts import FORGET, REMOVE
 from .server.address import Address
+from .server.durability import sync_log
 from .server.facts import ServerFacts, learn
 from .server.failure import ConnectionLost, ServerBusy, WrongType
 from .server.memory import MemoryProbe, MemorySample
@@ -170,10 +171,14 @@ class Store:
         return await self.probe().sample()
 
     async def secure(self) -> str:
-        """Make what was written last as durable as this server offers, and say how durable that is.
+        """Make all that the server holds as durable as it offers, and say how durable that is.
 
-        The embedded server saves; a server with an append-only file syncs it, where it has
-        WAITAOF. Raises QwfError if saving fails.
+        `rdb (saved to …)`: the embedded server has saved, and its data outlives its process.
+        `aof (synced)`: the server has synced its append-only file since (`server.durability`
+        states what that promises). Else nothing was waited for, and the text repeats the
+        server's settings: `aof (everysec)` and `rdb (save …)` can lose what was written since
+        the server synced or saved last, `memory` loses everything when the server ends, and
+        `unknown` is a server that forbids CONFIG GET. Raises QwfError if saving fails.
         """
         if self.embedded is not None:
             async with self.pool.connection() as connection:
@@ -185,13 +190,11 @@ class Store:
                     ) from error
             return f"rdb (saved to {self.embedded.data_dir})"
         facts = await self.facts()
-        if (facts.settings or {}).get("appendonly") == "yes":
-            async with self.pool.connection() as connection:
-                names = f"{self.settings.prefix}:names"
-                touched = ["HDEL", names, ""]  # WAITAOF waits for what its own connection wrote
-                replies = await connection.pipeline([touched, ["WAITAOF", 1, 0, 10_000]])
-            if isinstance(replies[1], list) and replies[1][:1] == [1]:
-                return "aof (synced)"
+        settings = facts.settings or {}
+        # With appendfsync no the server never syncs, and WAITAOF would wait in vain.
+        syncs = settings.get("appendonly") == "yes" and settings.get("appendfsync") != "no"
+        if syncs and await sync_log(self.pool, f"{self.settings.prefix}:names"):
+            return "aof (synced)"
         return facts.durability
 
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Server, new_server, open_pool
+from conftest import Server, open_pool
 from handmade import HOUR, KEYS, begin, data_key, fields_at, fill, put_data, set_field
 from numpy.typing import NDArray
 
@@ -24,12 +23,6 @@ pytestmark = pytest.mark.anyio
 RNG = np.random.default_rng(7)
 PSI: NDArray[np.complex128] = RNG.standard_normal((2, 12, 3, 2, 2)).view(np.complex128)[..., 0]
 """[t, x, y, z]"""
-
-
-@pytest.fixture
-def logging_server() -> Iterator[Server]:
-    """A server that logs every write, and syncs its log to disk once a second."""
-    yield from new_server("valkey", appendonly="yes", appendfsync="everysec")
 
 
 def generation_of(server: Server, keys: Keys = KEYS) -> str:
@@ -316,13 +309,6 @@ async def test_info_needs_no_permission_to_ask_for_memory(own_server: Server) ->
         with own_server.plain as client:
             client.acl_setuser("default", enabled=True, nopass=True, commands=["-memory"])
         assert (await (await store.open("psi")).info())["bytes_per_point"] is None
-
-
-async def test_what_was_written_is_synced_where_the_server_logs_it(logging_server: Server) -> None:
-    async with qwf_async.connect(logging_server.url) as store:
-        report = await qwf_async.ingest(sources.array(PSI), store, "psi")
-        assert report.durability == "aof (synced)"
-        assert (await store.facts()).durability == "aof (everysec)"
 
 
 async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Any) -> None:

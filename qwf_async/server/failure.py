@@ -91,11 +91,14 @@ _REPLIES: Final[dict[str, Meaning]] = {
         "the server wants a password: set QWF_PASSWORD or {password_file}",
     ),
     "WRONGPASS": (Refused, "the server does not accept this user name and password"),
-    "NOPERM": (Refused, "this user lacks a permission: ask for the one named"),
+    "NOPERM": (Refused, "this user lacks a permission: ask for the one named (qwf server acl prints all of them)"),
     "BUSYKEY": (KeyExists, "there is a key of this name already"),
     "WRONGTYPE": (WrongType, "a key of another type is in the way: rename or delete it"),
 }
 """Error prefix of a reply → leaf and meaning. Source: the servers' sources, `addReplyError`."""
+
+_NO_COMMAND: Final = re.compile(r"unknown command [^\w]?([\w|.-]{1,40})", re.IGNORECASE)
+"""A command that the server does not have: its name. The server goes on with the arguments, which may be a script."""
 
 _WORDS: Final[dict[int, str]] = {
     errno.ECONNREFUSED: "connection refused, nothing listens there",
@@ -156,8 +159,13 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
         return leaf(f"{where}{task}: {meaning}{detail}")
     if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:
         return ServerCrowded(f"{where}{task}: the server has no room for another client")
+    if isinstance(error, redis_errors.ResponseError) and (unknown := _NO_COMMAND.match(text)):
+        return Refused(
+            f"{where}{task}: unknown command {unknown[1].upper()}: it was renamed or disabled on this server, "
+            "or needs a later version of it; ask for the right to use it"
+        )
     if isinstance(error, redis_errors.ResponseError):
-        return Refused(f"{where}{task}: the server refused: {text}")
+        return Refused(f"{where}{task}: the server refused: {text or 'it does not say why'}")
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
         return ServerUnavailable(f"{where}{task}: no answer in time")
     if isinstance(error, redis_errors.ConnectionError | OSError):
