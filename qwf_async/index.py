@@ -15,7 +15,7 @@ So an entry can only be missing if both processes died within those few millisec
 from __future__ import annotations
 
 from .manifest import Keys, is_name
-from .scripts import ENTER, LEAVE
+from .scripts import ANNOUNCE, ENTER, LEAVE
 from .server.pool import Pool
 from .server.reply import is_number, is_text_or_none, is_texts
 
@@ -34,8 +34,14 @@ async def known_names(pool: Pool, prefix: str) -> list[str]:
 
 
 async def announce(pool: Pool, keys: Keys) -> None:
-    """Enter a name that is about to get something. Raises OutOfMemory if the server is full."""
-    await pool.call("HSET", keys.names, keys.name, BEGINNING, expect=is_number, doing=f"writing {keys.names}")
+    """Enter a name that is about to get something.
+
+    Raises OutOfMemory if the server is full, and Refused, with nothing written, if scripts are forbidden.
+    """
+    await pool.call(
+        "EVAL", ANNOUNCE, 1, keys.names, keys.name, BEGINNING,
+        expect=is_number, doing=f"writing {keys.names}",
+    )  # fmt: skip
 
 
 async def enter(pool: Pool, keys: Keys, generation: str | bytes) -> None:

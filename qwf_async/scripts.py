@@ -113,6 +113,12 @@ redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
 return 1
 """
 
+ANNOUNCE: Final = """
+-- KEYS: names. ARGV: name, what the index says of it. By a script, because what follows takes scripts: where they are
+-- forbidden, nothing is written at all. Refused on a full server.
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+"""
+
 ENTER: Final = """#!lua flags=allow-oom
 -- KEYS: names. ARGV: name, what the index says of it. Also on a full server: what is there must be found.
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

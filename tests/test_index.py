@@ -19,7 +19,7 @@ from qwf_async.cleaning import Cleaned, clean
 from qwf_async.index import BEGINNING, known_names, leave
 from qwf_async.load import Load
 from qwf_async.manifest import Keys
-from qwf_async.scripts import LEAVE
+from qwf_async.scripts import ANNOUNCE, LEAVE
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +74,7 @@ async def test_a_name_that_is_taken_out_while_it_is_begun_is_in_the_index(each_s
                 await leave(another, KEYS)
                 seen.append(await known_names(another, "qwf"))
 
-        between(pool, "HSET", taken_out)  # after the name was announced, before there is a load
+        between(pool, ANNOUNCE, taken_out)  # after the name was announced, before there is a load
         load = await begin(pool)
         assert seen == [[]]
         assert fields_at(each_server, KEYS.names) == {"psi": load.manifest.generation}

@@ -91,7 +91,10 @@ _REPLIES: Final[dict[str, Meaning]] = {
         "the server wants a password: set QWF_PASSWORD or {password_file}",
     ),
     "WRONGPASS": (Refused, "the server does not accept this user name and password"),
-    "NOPERM": (Refused, "this user lacks a permission: ask for the one named (qwf server acl prints all of them)"),
+    "NOPERM": (
+        Refused,
+        "this user lacks a permission: ask for the one named (qwf server acl prints all of them)",
+    ),
     "BUSYKEY": (KeyExists, "there is a key of this name already"),
     "WRONGTYPE": (WrongType, "a key of another type is in the way: rename or delete it"),
 }
