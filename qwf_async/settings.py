@@ -10,16 +10,17 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_type_hints
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
 from .errors import UsageError
+from .redis_config import ADDRESS, MEANINGLESS, OLDER, Said, plain_json, take_names, url_of
 from .regular import read_small
 
 _YEAR: Final = 31_536_000
@@ -121,15 +122,7 @@ class Settings:
 
 
 _KINDS: Final[dict[str, Any]] = get_type_hints(Settings, include_extras=True)
-_ADDRESS: Final[dict[str, Any]] = {
-    "host": Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}\Z")],
-    "port": Annotated[int, Meta(ge=1, le=65_535)],
-    "db": Annotated[int, Meta(ge=0, le=2**31 - 1)],
-    "password": str,
-}
-"""Keys by which a JSON file of the older system names its server, instead of by `url`."""
-
-_HIDDEN: Final = ("url", "host", "password")
+_HIDDEN: Final = ("url", "host", "username", "password")
 """Names whose values may hold a password, if only by mistake."""
 
 _SIZES: Final = ("stream_bytes", "memory_limit", "spool_limit")
@@ -138,7 +131,7 @@ _UNITS: Final = {
 }  # fmt: skip # one line is easier to read than eight
 """Suffixes of sizes, as the server's own `maxmemory` takes them. Source: the head of redis.conf."""
 
-_NOUNS: Final = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
+_NOUNS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
 _LIMITS: Final = {
     "ge": "at least",
     "gt": "above",
@@ -151,14 +144,24 @@ _Found = dict[str, tuple[Any, str]]
 """Name → value, checked, and where it came from."""
 
 
-def load(file: Path | None = None, *, environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
+def load(
+    file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    said: Said = warnings.warn,
+    **flags: object,
+) -> Settings:
     """The settings by defaults < file < environment < flags. Arguments and errors as for `trace`."""
-    settings, _ = trace(file, environ=environ, **flags)
+    settings, _ = trace(file, environ=environ, said=said, **flags)
     return settings
 
 
 def trace(
-    file: Path | None = None, *, environ: Mapping[str, str] | None = None, **flags: object
+    file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    said: Said = warnings.warn,
+    **flags: object,
 ) -> tuple[Settings, dict[str, str]]:
     """The settings, and for each field where it came from.
 
@@ -167,8 +170,9 @@ def trace(
     The file is `file`, else `$QWF_CONFIG`, else `config.toml` or `config.json` in the user's
     configuration directory, if there is one. TOML holds its keys at top level or in a table
     `[qwf]`; a file named `*.json` at top level or in one object of any name, and it may name
-    the server by the older keys host, port, db and password. Relative paths in a file start
-    from its directory. A null counts as not given.
+    the server by the older keys host, port, db, username, password and ssl, and have comments;
+    `said` is told in one line which of redis-py's other keys are ignored. Relative paths in a
+    file start from its directory. A null counts as not given.
 
     The environment (`environ`, else that of the process) has QWF_ and the field's name in
     capitals; the URL also as REDIS_URL. An empty variable counts as not set.
@@ -182,7 +186,7 @@ def trace(
     environment = os.environ if environ is None else environ
     defaults = Settings()
     found: _Found = {name: (getattr(defaults, name), "default") for name in _KINDS}
-    for layer in (_from_file(file, environment), _from_environment(environment), _from_flags(flags)):
+    for layer in (_from_file(file, environment, said), _from_environment(environment), _from_flags(flags)):
         if "password_file" in layer:
             found["password"] = (None, "default")
         found |= layer
@@ -195,7 +199,7 @@ def trace(
     return Settings(**values), origins
 
 
-def _from_file(file: Path | None, environ: Mapping[str, str]) -> _Found:
+def _from_file(file: Path | None, environ: Mapping[str, str], said: Said) -> _Found:
     path = file or _usual_file(environ)
     if path is None:
         return {}
@@ -207,11 +211,11 @@ def _from_file(file: Path | None, environ: Mapping[str, str]) -> _Found:
             raise UsageError(
                 f"password ({origin}) must not stand here: name a file that holds it by password_file"
             )
-        if name not in _KINDS and not (older and name in _ADDRESS):
+        if name not in _KINDS and not (older and name in OLDER):
             raise UsageError(f"unknown key {_shown('', name)} ({origin}): the nearest is {_nearest(name)!r}")
     entries = {name: value for name, value in entries.items() if value is not None}
     if older:
-        _take_url(entries, origin)
+        _take_older(entries, origin, said)
     found: _Found = {}
     for name, entry in entries.items():
         value = _checked(name, entry, origin, kind=_KINDS[name], text=False)
@@ -235,7 +239,7 @@ def _parsed(path: Path, *, older: bool) -> object:
         # With or without a byte order mark: editors on Windows write one.
         text = read_small(path).decode("utf-8-sig")
         if older:
-            return msgspec.json.decode(text)
+            return msgspec.json.decode(plain_json(text))
         import tomllib
 
         return tomllib.loads(text)
@@ -250,7 +254,8 @@ def _entries(document: object, origin: str, *, older: bool) -> dict[str, Any]:
     inner = [
         name
         for name, value in document.items()
-        if isinstance(value, dict) and (name == "qwf" or (older and name not in _KINDS))
+        if isinstance(value, dict)
+        and (name == "qwf" or (older and name not in _KINDS and name not in MEANINGLESS))
     ]
     if len(inner) > 1:
         raise UsageError(f"the settings ({origin}) are in {len(inner)} objects: put them into one")
@@ -264,21 +269,18 @@ def _entries(document: object, origin: str, *, older: bool) -> dict[str, Any]:
     return entries
 
 
-def _take_url(entries: dict[str, Any], origin: str) -> None:
-    """Put `url` in the place of host, port, db and password, if any of these is there."""
+def _take_older(entries: dict[str, Any], origin: str, said: Said) -> None:
+    """Put the settings' own names in the place of the older ones, `url` in that of host, port, db and so on."""
+    take_names(entries, origin, said)
     parts = {
         name: _checked(name, entries.pop(name), origin, kind=kind, text=False)
-        for name, kind in _ADDRESS.items()
+        for name, kind in ADDRESS.items()
         if name in entries
     }
-    if not parts:
-        return
-    if "url" in entries:
+    if parts and "url" in entries:
         raise UsageError(f"url ({origin}) and {next(iter(parts))} both name the server: keep the url alone")
-    host = parts.get("host", "localhost")
-    host = f"[{host}]" if ":" in host else host
-    user = f":{quote(parts['password'], safe='')}@" if parts.get("password") else ""
-    entries["url"] = f"redis://{user}{host}:{parts.get('port', 6379)}/{parts.get('db', 0)}"
+    if parts:
+        entries["url"] = url_of(parts)
 
 
 def _from_environment(environ: Mapping[str, str]) -> _Found:

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import UsageError
 from .options import Json, Where, on_server
-from .runner import print_json
+from .runner import print_json, say
 
 config = typer.Typer(name="config", help="Look at the settings.", no_args_is_help=True)
 
@@ -24,7 +24,7 @@ def show(*, where: Where, as_json: Json = False) -> None:
     # Imported here, because msgspec would slow down `qwf --help`.
     from ..settings import trace
 
-    settings, origins = trace(where.config, **where.flags)
+    settings, origins = trace(where.config, said=say, **where.flags)
     rows = {name: (_shown(name, getattr(settings, name), origin), origin) for name, origin in origins.items()}
     if as_json:
         print_json({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()})

@@ -37,7 +37,7 @@ def on_store(job: Callable[[Store], Awaitable[T]], where: Where, *, quiet: bool 
     """
     from ..settings import load
 
-    settings: Settings = load(where.config, **where.flags, **flags)
+    settings: Settings = load(where.config, said=say, **where.flags, **flags)
 
     async def connected() -> T:
         from ..store import connect

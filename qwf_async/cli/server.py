@@ -181,4 +181,4 @@ def acl(config: ConfigFile = None, as_json: Json = False) -> None:
 def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:
     from ..settings import load
 
-    return load(config, data_dir=data_dir, memory_limit=maxmemory)
+    return load(config, said=say, data_dir=data_dir, memory_limit=maxmemory)
