@@ -115,3 +115,74 @@ def test_the_command_line_opens_it_on_the_server_it_writes_to(tmp_path: Path) ->
         assert (odd.status, odd.lines[-1][:25]) == (2, "qwf: --grid cannot be giv")
         with server.plain as client:
             assert len(client.hgetall(KEY)) == psi.size
+
+
+TEMPORARY = {
+    "temp_1": "1",
+    "tmp:x0_y0_z0_t0": "0,0",
+    "TEMP": "",
+    "x0_y0_z0_t0_temp": "1,1",
+    "temporary.7": "a",
+}
+
+
+@pytest.mark.parametrize("size", [(1, 6, 5, 4), (2, 11, 9, 12)])
+async def test_temporary_fields_are_skipped_and_counted(each_server: Server, size: tuple[int, ...]) -> None:
+    psi = wave(*size)
+    async with qwf_async.connect(each_server.url) as store:
+        written(each_server, psi)
+        alone = await qwf_async.open_old_hash(store, KEY)
+        assert alone.warnings() == []
+        written(each_server, psi, odd=TEMPORARY)
+        source = await qwf_async.open_old_hash(store, KEY)
+        assert source.warnings() == [
+            f"{KEY} has 5 temporary fields besides its points ('TEMP', 'temp_1', 'temporary.7', …), which are skipped"
+        ]
+        assert source.fingerprint() == alone.fingerprint()
+        told: list[str] = []
+        await qwf_async.ingest(
+            source, store, "new", hooks=(lambda event: told.append(getattr(event, "text", "")),)
+        )
+        assert source.warnings()[0] in told
+        np.testing.assert_array_equal(await (await store.open("new")).read[...], rounded(psi))
+        written(each_server, psi, odd=TEMPORARY, without=(b"x5_y2_z3_t0",))
+        with pytest.raises(InvalidInput, match=r"missing are x5_y2_z3_t0$"):
+            await qwf_async.open_old_hash(store, KEY)
+
+
+@pytest.mark.parametrize("name", ["temperature", "attempt_1", "x1_y2_z3_t", "norm", "temp\nx0"])
+async def test_only_temporary_names_are_skipped(server: Server, name: str) -> None:
+    async with qwf_async.connect(server.url) as store:
+        written(server, wave(1, 6, 5, 4), odd={name: "1,2"} | TEMPORARY)
+        if name == "temp\nx0":
+            assert len((await qwf_async.open_old_hash(store, KEY)).skipped) == 6
+            return
+        with pytest.raises(InvalidInput, match="is no hash of the old project"):
+            await qwf_async.open_old_hash(store, KEY)
+
+
+async def test_a_hash_of_temporary_fields_alone_has_no_points(server: Server) -> None:
+    async with qwf_async.connect(server.url) as store:
+        ask(server, "HSET", "only", "temp_1", "1", "temp_2", "2")
+        with pytest.raises(InvalidInput, match="only has no points: all its 2 fields are temporary"):
+            await qwf_async.open_old_hash(store, "only")
+
+
+def test_what_is_stored_is_verified_against_it(tmp_path: Path) -> None:
+    psi = wave(2, 6, 5, 4)
+    for server in new_server("valkey"):
+        written(server, psi, odd={"temp_1": "1"})
+        shell = Shell.at(tmp_path, QWF_URL=server.url)
+        assert shell.qwf("ingest", f"redis-hash:{KEY}", "--name", "new").status == 0
+        same = shell.qwf("verify", "new", f"redis-hash:{KEY}")
+        assert same.status == 0, same.err
+        assert same.lines == [
+            f"warning: {KEY} has 1 temporary field besides its points ('temp_1'), which is skipped",
+            f"new: all 1 chunks are as redis-hash:{KEY}",
+        ]
+        assert shell.qwf("estimate", f"redis-hash:{KEY}").status == 0
+        ask(server, "HSET", KEY, "x3_y1_z2_t1", "0.5,0.5")
+        other = shell.qwf("verify", "new", f"redis-hash:{KEY}")
+        assert (other.status, "1 of 1 chunks of new differ" in other.err) == (5, True)
+        assert shell.qwf("verify", "new", f"redis-hash:{KEY}", "--dims", "x,y").status == 2
+        assert shell.qwf("verify", "new", "redis-hash:nothing").status == 7

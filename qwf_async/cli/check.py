@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ..errors import DamagedData
+from .given import given
 from .ingest import tile_of
 from .options import Box, Dims, Frames, Grid, Json, Name, Quiet, Step, Tile, Where, on_server
 from .resume import open_stored
@@ -47,13 +49,14 @@ def verify(
     Examples:
       qwf verify hydrogen
       qwf verify psi psi.npy
+      qwf verify old redis-hash:wave_function
     """
-    from ..source import open_source
-
-    opened = (
-        None if source is None else open_source(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
+    against = (
+        nullcontext()
+        if source is None
+        else given(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
     )
-    try:
+    with against as found:
 
         async def job(store: Store) -> Verification:
             from ..engine.events import Progress
@@ -68,12 +71,10 @@ def verify(
                     read += points
                     hook(Progress(points=read, total=total, bytes_sent=0))
 
-                return await read_back(store, name, opened, done=done)
+                psi = None if found is None else await found.on(store, tell=True)
+                return await read_back(store, name, psi, done=done)
 
         result = on_store(job, where, quiet=quiet)
-    finally:
-        if opened is not None:
-            opened.close()
     if as_json:
         print_json(
             {
@@ -132,20 +133,15 @@ def estimate(
     \b
     Example: qwf estimate hydrogen:n=3,l=2,m=1 --grid 256
     """
-    from ..source import open_source
-
     shape = None if tile is None else tile_of(tile)
-    opened = open_source(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
-    try:
+    with given(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims) as opened:
 
         async def job(store: Store) -> list[Estimate]:
             from ..engine.estimate import estimate as measure
 
-            return await measure(opened, store, tile=shape)
+            return await measure(await opened.on(store, tell=True), store, tile=shape)
 
         found = on_store(job, where)
-    finally:
-        opened.close()
     if as_json:
         print_json([one.to_json() for one in found])
         return

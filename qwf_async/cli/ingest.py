@@ -8,12 +8,12 @@ import typer
 
 from ..errors import UsageError
 from .describe import describe
+from .given import given
 from .options import Box, Dims, Frames, Grid, Json, Quiet, Step, Tile, Where, on_server, one_of
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
     from ..engine.report import Report
-    from ..source import Source
     from ..store import Store
 
 
@@ -96,31 +96,28 @@ def ingest(
       qwf ingest psi.npy --box 20 --url redis://localhost --resume
       qwf ingest psi.h5:/run/psi --dims x,y,z,t --dry-run
     """
-    from ..source import default_name, open_source
-    from ..source.text import old_hash_of
+    from ..source import default_name
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
     tile_shape = None if tile is None else tile_of(tile)
-    key = old_hash_of(source, grid=grid, frames=frames, dims=dims)
-    opened = None if key else open_source(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
-    try:
+    with given(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims) as found:
         wanted = default_name(source) if name is None else name
-        if dry_run and opened is not None:
-            describe(opened, wanted, layout, codec, tile_shape, as_json=as_json)
+        if dry_run and found.here is not None:
+            describe(found.here, wanted, layout, codec, tile_shape, as_json=as_json)
             return
 
         async def job(store: Store) -> Report | None:
             from ..engine.ingest import ingest as load
             from .progress import shown_progress
 
-            found = opened if opened is not None else await _old_hash(store, str(key), box, dt)
+            psi = await found.on(store)
             if dry_run:
-                describe(found, wanted, layout, codec, tile_shape, as_json=as_json)
+                describe(psi, wanted, layout, codec, tile_shape, as_json=as_json)
                 return None
             with shown_progress(quiet=quiet) as hook:
                 return await load(
-                    found,
+                    psi,
                     store,
                     wanted,
                     layout=layout,
@@ -145,9 +142,6 @@ def ingest(
             writers=writers,
             max_rate=max_rate,
         )
-    finally:
-        if opened is not None:
-            opened.close()
     if report is None:
         return
     if as_json:
@@ -183,10 +177,3 @@ def _tell(report: Report) -> None:
         f"lack of room, {seen['failed']} failed, {seen['lost']} lost, {seen['timeouts']} timeouts"
     )
     say(f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0")
-
-
-async def _old_hash(store: Store, key: str, box: str | None, dt: float | None) -> Source:
-    from ..engine.old_hash import open_old_hash
-    from ..source.text import extents_of
-
-    return await open_old_hash(store, key, box=None if box is None else extents_of(box), dt=dt)

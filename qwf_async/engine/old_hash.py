@@ -2,13 +2,14 @@
 
 Format: quantum_wavefunc_redis, which wrote one hash field a grid point, the two numbers
 with 10 decimals. Its values are stored as they are read: what it rounded away is lost.
-It may be on the server that is written to, or on another.
+It kept temporary fields in the same hash, which it cleaned now and then: they are skipped.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,6 +39,9 @@ SPARSE: Final = 16
 """Grid points for each field up to which a hash with gaps is looked through for the first that is missing."""
 
 _WORDS: Final = bytes.maketrans(b"xyzt_\n", b"      ")
+_POINT: Final = re.compile(rb"x[0-9]{1,18}_y[0-9]{1,18}_z[0-9]{1,18}_t[0-9]{1,18}")
+_TEMPORARY: Final = re.compile(rb"(.*[^a-z0-9])?(temp|tmp|temporary)([^a-z].*)?", re.IGNORECASE | re.DOTALL)
+"""Temporary fields have a name with the word temp, tmp or temporary in it, as temp_1, tmp:x0 or x0_y0_temp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,14 @@ class OldFlat(Flat):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldHash:
-    """An old hash; a Source. It is read from a worker thread of the event loop that opened it."""
+    """An old hash; a Source. It is read from a worker thread of the event loop that opened it.
+
+    `skipped` are the names of temporary fields, sorted.
+    """
 
     key: str
     grid: Grid
+    skipped: Sequence[bytes] = field(repr=False)
     sampled: str
     server: str
     pool: Pool = field(repr=False)
@@ -81,6 +89,16 @@ class OldHash:
         """
         return identity(self.server, self.spec, f"samples={self.sampled}", grid=self.grid)
 
+    def warnings(self) -> list[str]:
+        """How many temporary fields are skipped, if there are any."""
+        if not self.skipped:
+            return []
+        several = len(self.skipped) > 1
+        return [
+            f"{self.key} has {len(self.skipped)} temporary field{'s' if several else ''} besides its points "
+            f"({_named(self.skipped)}), which {'are' if several else 'is'} skipped"
+        ]
+
     def close(self) -> None:
         """There is nothing to give back: the connections are the store's."""
 
@@ -90,7 +108,8 @@ async def open_old_hash(
 ) -> OldHash:
     """The hash of the old project under a key of the store's server, as a source.
 
-    Its extent is found by scanning its fields; every point within it must be there. `box`:
+    Its extent is found by scanning its fields; every point within it must be there, and
+    temporary fields are skipped. `box`:
     extent of each axis in bohr, centred on 0, `dt`: time step in ħ/Eh; unknown unless given.
     Raises InvalidInput if there is no such key, a field has another name, or points are
     missing (it says which); Refused if the key is no hash; ServerUnavailable.
@@ -99,10 +118,12 @@ async def open_old_hash(
     fields = await pool.call("HLEN", key, expect=is_number, doing=f"reading {key}")
     if not fields:
         raise InvalidInput(f"there is no hash {key!r} on {pool.address.shown}")
-    shape = await _extent(pool, key)
+    shape, skipped = await _extent(pool, key)
+    if len(skipped) == fields:
+        raise InvalidInput(f"{key} has no points: all its {len(skipped)} fields are temporary")
     grid = Grid(shape=shape)
-    if fields != grid.points:
-        raise InvalidInput(await _gap(pool, key, grid, fields))
+    if fields - len(skipped) != grid.points:
+        raise InvalidInput(await _gap(pool, key, grid, fields - len(skipped)))
     if box is not None:
         grid = grid.with_box(values_of(box))
     if dt is not None:
@@ -111,6 +132,7 @@ async def open_old_hash(
     return OldHash(
         key=key,
         grid=grid,
+        skipped=sorted(skipped),
         sampled=sampled,
         server=pool.address.shown,
         pool=pool,
@@ -130,12 +152,15 @@ def _layout(key: str) -> OldFlat:
     return OldFlat(base=key.encode(), codec="text10")
 
 
-async def _extent(pool: Pool, key: str) -> Shape4:
-    """One more than the largest index along t, x, y, z."""
-    largest = np.zeros(4, np.int64)
+async def _extent(pool: Pool, key: str) -> tuple[Shape4, set[bytes]]:
+    """One more than the largest index along t, x, y, z, and the names of the temporary fields."""
+    largest = np.full(4, -1, np.int64)
+    temporary: set[bytes] = set()
     async for names in _scan(pool, key):
-        largest = np.maximum(largest, (await anyio.to_thread.run_sync(_indices, key, names)).max(axis=0))
-    return shape4(int(n) + 1 for n in largest)
+        points, others = await anyio.to_thread.run_sync(_told_apart, key, names)
+        temporary.update(others)
+        largest = np.maximum(largest, points.max(axis=0, initial=-1))
+    return shape4(int(n) + 1 for n in largest), temporary
 
 
 async def _scan(pool: Pool, key: str) -> AsyncIterator[list[bytes]]:
@@ -151,24 +176,26 @@ async def _scan(pool: Pool, key: str) -> AsyncIterator[list[bytes]]:
             return
 
 
-def _indices(key: str, names: list[bytes]) -> NDArray[np.int64]:
-    """The indices t, x, y, z that field names mean, int64 [n, 4]. Raises InvalidInput for another name."""
+def _told_apart(key: str, names: list[bytes]) -> tuple[NDArray[np.int64], list[bytes]]:
+    """The indices t, x, y, z of the points among some fields, int64 [n, 4], and the names of the temporary ones.
+
+    Raises InvalidInput for a field that is neither.
+    """
     text = b"\n".join(names) + b"\n"
     numbers = text.translate(_WORDS).split()
     plain = text.translate(None, b"0123456789") == b"x_y_z_t\n" * len(names)
     if plain and len(numbers) == 4 * len(names) and max(map(len, numbers)) <= 18:
-        return np.array(numbers, np.bytes_).astype(np.int64).reshape(-1, 4)[:, (3, 0, 1, 2)]
-    odd = next((name for name in names if not _is_point(name)), names[0])
-    raise InvalidInput(
-        f"{key} has the field {odd[:60]!r}, which is no point x…_y…_z…_t…: it is no hash of the old project"
-    )
-
-
-def _is_point(name: bytes) -> bool:
-    words = name.translate(_WORDS).split()
-    return (
-        name.translate(None, b"0123456789") == b"x_y_z_t" and len(words) == 4 and max(map(len, words)) <= 18
-    )
+        return np.array(numbers, np.bytes_).astype(np.int64).reshape(-1, 4)[:, (3, 0, 1, 2)], []
+    others = [name for name in names if not _POINT.fullmatch(name)]
+    odd = next((name for name in others if not _TEMPORARY.fullmatch(name)), None)
+    if odd is not None:
+        raise InvalidInput(
+            f"{key} has the field {odd[:60]!r}, which is no point x…_y…_z…_t…: it is no hash of the old project"
+        )
+    points = [name for name in names if _POINT.fullmatch(name)]
+    if not points:
+        return np.empty((0, 4), np.int64), others
+    return _told_apart(key, points)[0], others
 
 
 async def _gap(pool: Pool, key: str, grid: Grid, fields: int) -> str:
@@ -179,7 +206,8 @@ async def _gap(pool: Pool, key: str, grid: Grid, fields: int) -> str:
         return text
     there = np.zeros(grid.points, np.bool_)
     async for names in _scan(pool, key):
-        there[np.ravel_multi_index(tuple(_indices(key, names).T), grid.shape)] = True
+        points, _ = _told_apart(key, names)
+        there[np.ravel_multi_index(tuple(points.T), grid.shape)] = True
     missing = np.flatnonzero(~there)
     if not len(missing):
         return text
@@ -188,3 +216,8 @@ async def _gap(pool: Pool, key: str, grid: Grid, fields: int) -> str:
         t, x, y, z = (int(i) for i in np.unravel_index(place, grid.shape))
         named.append(f"x{x}_y{y}_z{z}_t{t}")
     return f"{text}: missing are {', '.join(named)}{', …' if len(missing) > 3 else ''}"
+
+
+def _named(names: Sequence[bytes]) -> str:
+    """The first of some fields, for a message."""
+    return ", ".join(repr(name[:40])[1:] for name in names[:3]) + (", …" if len(names) > 3 else "")

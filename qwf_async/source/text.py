@@ -83,7 +83,7 @@ def open_source(
         raise UsageError(f"{option('dims')} cannot be given for {text}: it is for the dimensions of a file")
     if name == OLD_HASH:
         raise InvalidInput(
-            f"{text} is on a server, and is opened with one: qwf ingest, or qwf_async.open_old_hash"
+            f"{text} is on a server, and is opened with one: qwf ingest, verify or estimate, or qwf_async.open_old_hash"
         )
     if name not in STATES and name != EVOLVE and not _CALLABLE.fullmatch(text):
         raise InvalidInput(_unknown(text, name))
