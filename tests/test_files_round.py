@@ -473,7 +473,7 @@ REFUSALS: dict[str, tuple[Callable[[Path], str], str]] = {
     "too much after npy": (lambda p: f"{p}/a.npy:psi", "is one array: nothing can follow it"),
     "half a pair of cubes": (lambda p: f"{p}/re.cube,", "one cube file, or two"),
     "no directory": (lambda p: f"{p}/none.zarr", "none.zarr cannot be opened"),
-    "empty directory": (empty, "cannot be read as Zarr"),
+    "empty directory": (empty, "is a directory, and no Zarr hierarchy"),
 }
 
 

@@ -274,9 +274,9 @@ def test_a_file_is_told_by_its_name_or_by_being_there(
             assert source.grid == Grid.of((2, 3), box=(4, 6), dt=0.5)
             assert source.spec == text
     assert open_source("hydrogen") == hydrogen()
-    with pytest.raises(InvalidInput, match=r"\./hydrogen is not a .npy file"):
+    with pytest.raises(InvalidInput, match=r"\./hydrogen is text, and no Gaussian cube"):
         open_source("./hydrogen")
-    with pytest.raises(InvalidInput, match="is not a regular file"):
+    with pytest.raises(InvalidInput, match="is a directory, and no Zarr hierarchy"):
         open_source(str(tmp_path))
 
 

@@ -11,6 +11,7 @@ from .base import Source
 from .callable import function
 from .evolve import evolve, read_potential
 from .file.cube import cube
+from .file.dispatch import files
 from .file.hdf5 import hdf5
 from .file.netcdf import netcdf
 from .file.npy import npy
@@ -28,6 +29,7 @@ __all__ = [
     "cube",
     "default_name",
     "evolve",
+    "files",
     "function",
     "gaussian",
     "harmonic",

@@ -31,7 +31,8 @@ from .analytic.state import DEFAULT_EDGE
 from .analytic.well import box as well
 from .base import Source
 from .callable import FunctionSource, function
-from .file.dispatch import named, open_file, stem
+from .file.dispatch import files
+from .file.naming import named, stem
 from .foreign import first_line
 
 STATES: Final[Mapping[str, Callable[..., Source]]] = {
@@ -78,8 +79,8 @@ def open_source(
         if grid is not None or frames is not None:
             given = option("grid" if grid is not None else "frames")
             raise UsageError(f"{given} cannot be given for {text}: a file has its own number of points")
-        return open_file(text, dims=dims, box=extents, dt=dt)
-    if dims is not None:
+        return files(text, dims=dims, box=extents, dt=dt)
+    if dims is not None and name != EVOLVE:
         raise UsageError(f"{option('dims')} cannot be given for {text}: it is for the dimensions of a file")
     if name == OLD_HASH:
         raise InvalidInput(
@@ -92,7 +93,7 @@ def open_source(
     if name == EVOLVE:
         from .evolve.text import read_evolution
 
-        return read_evolution(rest, points)
+        return read_evolution(rest, points, dims=dims)
     if name not in STATES:
         return open_function(text, points)
     if colon and not rest:
@@ -197,9 +198,9 @@ def _kind(annotation: Any) -> Kind:
 
 def _is_file(text: str) -> bool:
     name, colon, _ = text.partition(":")
-    if colon and (name in STATES or name in (EVOLVE, OLD_HASH)):
-        return text.endswith(".npy") and name in STATES
-    return named(text) is not None or (name not in STATES and (os.sep in text or os.path.lexists(text)))
+    if name in STATES or (colon and name in (EVOLVE, OLD_HASH)):
+        return bool(colon) and text.endswith(".npy") and name in STATES
+    return named(text) is not None or os.sep in text
 
 
 def _sizes(text: str) -> tuple[int, ...]:

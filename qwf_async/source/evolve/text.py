@@ -16,11 +16,12 @@ from collections.abc import Callable
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import InvalidInput
+from ...errors import InvalidInput, UsageError
 from ...grid import Grid
 from ...wording import option
 from ..base import Source
-from ..file.npy import npy
+from ..file.dispatch import files
+from ..file.naming import named
 from .potentials import POTENTIALS, FunctionPotential, Potential
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ ONLY: Final = "initial."
 """Before a parameter that is for the initial state alone."""
 
 
-def read_evolution(text: str, points: Grid) -> Evolve:
+def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolve:
     """The evolution that the text after `evolve:` stands for, on a grid of these points.
 
-    Raises InvalidInput for a part or parameter that is unknown, or a value that cannot be read.
+    `dims`: which dimension of the initial state's file is which axis. Raises InvalidInput for a
+    part or parameter that is unknown, or a value that cannot be read, UsageError for `dims` if
+    the initial state is no file.
     """
     from ..text import STATES, arguments, open_function
     from .source import evolve
@@ -70,10 +73,13 @@ def read_evolution(text: str, points: Grid) -> Evolve:
     potential = trap(**made[trap]) if trap else read_potential(kind)
     initial: Source
     frames = dt = None  # a state has them from its grid, and its own time step where none is given
+    is_file = packet is None and named(state) is not None
+    if dims is not None and not is_file:
+        raise UsageError(f"{option('dims')} cannot be given for evolve:{text}: its initial state is no file")
     if packet is not None:
         initial = packet(**made[packet], grid=points)
-    elif state.endswith(".npy"):
-        initial = _from_file(state, points)
+    elif is_file:
+        initial = _from_file(state, points, dims)
         frames, dt = points.shape[0], points.axes[0].step
     else:
         initial = open_function(state, points)
@@ -126,11 +132,11 @@ def _takes(make: Callable[..., Any], key: str) -> bool:
     return any(key in keys_of(name) for name in signature(make).parameters if name != "grid")
 
 
-def _from_file(path: str, points: Grid) -> Source:
+def _from_file(path: str, points: Grid, dims: str | None) -> Source:
     """An initial state from a file, laid over the extents of `points`."""
     edges = [n * (a.step or 0.0) for n, a in zip(points.shape[1:], points.axes[1:], strict=True)]
     known = points.axes[1].step is not None
-    source = npy(path, box=edges[: points.dimensions] if known else None)
+    source = files(path, dims=dims, box=edges[: points.dimensions] if known else None)
     if source.grid.shape[1:] != points.shape[1:]:
         found = "x".join(map(str, source.grid.shape[1:]))
         source.close()

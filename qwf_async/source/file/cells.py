@@ -18,17 +18,16 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from io import FileIO
-from tempfile import gettempdir, mkstemp
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput
 from ...grid import Box, Order, Shape4, shape4
 from ...plan import BoxPlan
 from .blocks import Place, read_blocks
 from .contiguous import read_lying
+from .nameless import BOUND, nameless, no_room
 from .variable import Slices
 
 CELL_BYTES: Final = 2 * 1024 * 1024
@@ -37,8 +36,8 @@ CELL_BYTES: Final = 2 * 1024 * 1024
 HELD_BYTES: Final = 2 * 1024 * 1024
 """Bytes of cells that are kept in memory: the engine takes 20 MB, and all of the client 64 MB at most."""
 
-KEPT_BYTES: Final = 4 * 1024 * 1024 * 1024
-"""Bytes of cells that are kept in a temporary file: two panels of 64 planes of 1024×1024 complex128."""
+KEPT_BYTES: Final = BOUND
+"""Bytes of cells that are kept in a temporary file."""
 
 RUN_BYTES: Final = 32 * 1024
 """Bytes next to each other in a block from which on its parts are read as they are wanted."""
@@ -188,9 +187,9 @@ class Cells:
             self._thread = ThreadPoolExecutor(self.threads, "reading")
         if self._files is None and slot is not None:
             try:
-                self._files = _temporary()
+                self._files = nameless()
             except OSError as error:
-                raise self._no_room(error) from error
+                raise no_room("blocks of the file", error) from error
         box = self._box(number)
         part = self._thread.submit(self._stored, load, box, slot, self._files)
         self._kept[number] = Kept(slot=slot, part=part, left=box.points)
@@ -214,14 +213,9 @@ class Cells:
             while done < len(room):
                 done += os.pwrite(writer.fileno(), room[done:], offset + done)
         except OSError as error:
-            raise self._no_room(error) from error
+            raise no_room("blocks of the file", error) from error
         return partial(
             read_lying, reader, "a temporary file", offset, values.shape, values.dtype, fortran=fortran
-        )
-
-    def _no_room(self, error: OSError) -> InvalidInput:
-        return InvalidInput(
-            f"blocks of the file cannot be kept in {gettempdir()}: {error.strerror}; set TMPDIR to another directory"
         )
 
     @property
@@ -257,15 +251,6 @@ class Cells:
             self._files = None
         self._kept.clear()
         self._newest = -1
-
-
-def _temporary() -> tuple[FileIO, FileIO]:
-    """A file without a name, to write and to read: opened twice, so that the reader has a place of its own in it."""
-    number, path = mkstemp(prefix="qwf-")
-    try:
-        return FileIO(number, "w"), FileIO(path)
-    finally:
-        os.unlink(path)
 
 
 def _grown(shape: Shape4, cell: Shape4, order: Order, room: int) -> Shape4:

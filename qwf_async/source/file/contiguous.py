@@ -8,6 +8,8 @@ not count as this process's.
 from __future__ import annotations
 
 import math
+import os
+import stat
 from functools import partial
 from io import FileIO
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from .stamp import not_regular
 from .variable import Slices, Variable
 
 
@@ -111,9 +114,14 @@ def check_length(what: str, size: int, begin: int, shape: tuple[int, ...], dtype
 
 
 def opened(path: str) -> FileIO:
-    """The file, to be closed by the caller. Raises InvalidInput if it cannot be opened."""
+    """The file, to be closed by the caller. Raises InvalidInput if it cannot be opened, or is none; never waits."""
     try:
-        return FileIO(path)
+        file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidInput(f"{path} cannot be opened: {reason}") from error
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode):
+        file.close()
+        raise not_regular(path, mode)
+    return file

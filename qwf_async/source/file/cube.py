@@ -73,8 +73,8 @@ def cube(
     names = [os.fspath(one) for one in (path, imag) if one is not None]
     with opening(*names, format="Gaussian cube") as opened_:
         headers, parts = [], []
-        for name in names:
-            file = opened_.keep.enter_context(opened(name))
+        for name, path_ in zip(names, opened_.paths, strict=True):
+            file = opened_.keep.enter_context(opened(path_))
             header, marks = _placed(file, name)
             headers.append(header)
             parts.append(_variable(name, file, header, marks, orbital))

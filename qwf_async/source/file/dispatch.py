@@ -1,96 +1,78 @@
-"""A file as SOURCE: its format by its suffix, and what comes after the colon.
+"""A file as SOURCE: its format, which its content tells, and what comes after the colon.
 
-psi.npy                             an array
+psi.npy                             an array; - is one on standard input
 psi.npz:psi                         a member
 psi.h5:/path, psi.h5:/re,/im        a data set, or two
-psi.zarr:/path, psi.zarr.zip        an array in a directory, or in a zip file of one
+run.zarr:/path, run.zarr/path       an array in a directory, or in a zip file of one, run.zarr.zip
 psi.nc:psi                          a variable
 density.cube, re.cube,im.cube       one real function, or two; orbitals.cube:mo=5
-psi.raw:shape=64x64x64,dtype=c16    numbers and nothing else; order=F, offset=1024
+psi.dat:shape=64x64x64,dtype=c16    numbers and nothing else; order=F, offset=1024, marks=4
+fr_*.npy, run_*.h5:/psi             several files, each a frame
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from collections.abc import Sequence
+from functools import partial
 
 from ...errors import InvalidInput
-from ..base import Source
 from .cube import cube
+from .field import Field
+from .frames import Frame, frames_of
 from .hdf5 import hdf5
+from .naming import Named, expanded, named
 from .netcdf import netcdf
 from .npy import npy
 from .npz import npz
 from .raw import raw_text
+from .stamp import check_readable
+from .telling import unknown
 from .zarr_array import zarr
 
-FORMATS: Final[Mapping[str, str]] = {
-    ".npy": "npy",
-    ".npz": "npz",
-    ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".he5": "hdf5",
-    ".nc": "netcdf", ".nc4": "netcdf", ".nc3": "netcdf", ".cdf": "netcdf",
-    ".zarr": "zarr", ".zarr.zip": "zarr",
-    ".cube": "cube", ".cub": "cube",
-    ".raw": "raw", ".bin": "raw",
-}  # fmt: skip
-"""Suffix → format."""
+Text = str | os.PathLike[str]
 
-_ENDS: Final = "|".join(re.escape(suffix) for suffix in sorted(FORMATS, key=len, reverse=True))
-_FILE: Final = re.compile(
-    rf"(?P<path>.+?(?P<suffix>{_ENDS}))(?P<slash>/)?(?P<rest>[:,].*)?", re.IGNORECASE | re.DOTALL
-)
+SHOWN = 60
+"""Characters of the names of several files that stand for them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """A SOURCE that names a file of a format: `rest` is what comes after the colon, or None."""
+def files(
+    path: Text | Sequence[Text],
+    *,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> Field:
+    """ψ in a file of any format that is read, told by its content, or in several files, each a frame.
 
-    path: str
-    format: str
-    rest: str | None
-
-
-def named(text: str) -> Named | None:
-    """The file that a SOURCE names, if it has the suffix of a format."""
-    if os.path.lexists(text) and (found := _suffix(text)):
-        return Named(path=text, format=FORMATS[found], rest=None)  # a name may hold a colon or a comma
-    match = _FILE.fullmatch(text)
-    if match is None:
-        return None
-    path, rest = match["path"], match["rest"]
-    kind = FORMATS[match["suffix"].lower()]
-    if rest is not None and rest[0] == "," and kind != "cube":
-        return None
-    return Named(path=path, format=kind, rest=rest if rest is None or rest[0] == "," else rest[1:])
-
-
-def _suffix(text: str) -> str | None:
-    low = text.lower().rstrip("/")
-    return next((s for s in sorted(FORMATS, key=len, reverse=True) if low.endswith(s)), None)
-
-
-def stem(text: str) -> str | None:
-    """The name of the file without its suffix."""
-    found = named(text)
-    if found is None:
-        return None
-    name = Path(found.path).name
-    return name[: len(name) - len(_suffix(name) or "")]
+    `path`: as on the command line, "psi.h5:/path" or "re.cube,im.cube"; a pattern, "fr_*.npy",
+    whose files are taken in natural order (fr_2 before fr_10); or a list of such texts, in its
+    order. "-" is standard input. `dims`: which dimension of a file is which axis; `box` (bohr)
+    and `dt` (ħ/Eh) go before what the files say. Raises InvalidInput if there is no such file,
+    if one cannot be used, or if one is not like the first; UsageError if a library is missing.
+    """
+    texts = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
+    sources = [source for text in texts for source in expanded(text)]
+    if not sources:
+        raise InvalidInput("a list of no files is no wavefunction")
+    if len(sources) == 1:
+        return _one(sources[0], dims=dims, box=box, dt=dt)
+    spec = ", ".join(texts)
+    return frames_of(
+        [Frame(name=one, open=partial(_one, one, dims=dims, box=box, dt=dt)) for one in sources],
+        spec=spec if len(spec) <= SHOWN else f"{sources[0]} to {sources[-1]} ({len(sources)} files)",
+        box=box,
+        dt=dt,
+    )
 
 
-def open_file(
-    text: str, *, dims: str | None = None, box: Sequence[float] | None = None, dt: float | None = None
-) -> Source:
-    """The source in a file. Raises InvalidInput if it cannot be used or found, UsageError if a library is missing."""
-    found = named(text)
-    if found is None:
-        return npy(text, dims=dims, box=box, dt=dt)  # which says that it is none
+def _one(text: str, *, dims: str | None, box: float | Sequence[float] | None, dt: float | None) -> Field:
+    """The source in one file, or in a pair of cube files."""
+    found = named(text) or Named(path=text)
     path, rest = found.path, found.rest
-    match found.format:
+    kind = found.told()
+    match kind.format:
         case "npy":
             if rest is not None:
                 raise InvalidInput(f"{path} is one array: nothing can follow it as in {text}")
@@ -105,19 +87,21 @@ def open_file(
             return hdf5(path, rest, dims=dims, box=box, dt=dt)
         case "netcdf":
             return netcdf(path, rest, dims=dims, box=box, dt=dt)
-        case _:
+        case "zarr":
             return zarr(path, rest, dims=dims, box=box, dt=dt)
+    check_readable(path, directory=True)
+    raise unknown(path, kind)
 
 
-def _cubes(text: str, dims: str | None, box: Sequence[float] | None, dt: float | None) -> Source:
+def _cubes(text: str, dims: str | None, box: float | Sequence[float] | None, dt: float | None) -> Field:
     """One cube file or a pair, each perhaps with `:mo=N`."""
     pieces = [text] if os.path.lexists(text) else text.split(",")
     if len(pieces) > 2 or not all(pieces):
         raise InvalidInput(f"{text}: ψ is one cube file, or two, re.cube,im.cube")
     paths, orbitals = [], set()
     for piece in pieces:
-        one = None if "," in piece and not os.path.lexists(piece) else named(piece)
-        if one is None or one.format != "cube":
+        one = named(piece)
+        if one is None or one.format != "cube" or (one.rest or "").startswith(","):
             raise InvalidInput(f"{text}: {piece!r} is no cube file; a pair is written re.cube,im.cube")
         paths.append(one.path)
         orbitals.add(one.rest)

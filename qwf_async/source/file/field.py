@@ -164,12 +164,14 @@ def field_of(
     dt: float | None = None,
     grid: Grid | None = None,
     held: bool = False,
+    order: Order | None = None,
 ) -> Field:
     """A source of one complex or real array, or of two real ones of the same shape.
 
     `dims`: which dimension is which axis, see `dims.letters_of`. The axes of `grid`, which must
     have the shape of ψ, are used instead of the coordinates of the dimensions; `box` (bohr) and
     `dt` (ħ/Eh) go before both. `held` says that the arrays are in memory.
+    `order` is that of reading; by default it is the one that needs fewer blocks at a time.
     Raises InvalidInput if the arrays cannot be taken as a wavefunction, or their coordinates as axes.
     """
     first = parts[0]
@@ -205,8 +207,8 @@ def field_of(
     if dt is not None:
         laid = laid.with_time_step(dt)
     dtype = np.result_type(*kinds)
-    chunk = shape4(_along(letters, first.chunk or _row(first), letter) for letter in LETTERS)
-    order = order_for(shape, chunk)
+    chunk = shape4(_along(letters, first.chunk or row_of(first), letter) for letter in LETTERS)
+    order = order or order_for(shape, chunk)
     anywhere = all(part.chunk is None or _parted(part, letters, shape, chunk, order) for part in parts)
     threads = THREADS if all(part.parallel for part in parts) else 1
     return Field(
@@ -231,7 +233,7 @@ def _parted(part: Variable, letters: str, shape: Shape4, chunk: Shape4, order: O
     return part.parted and lying and parts_are_cheap(shape, chunk, order, part.dtype.itemsize)
 
 
-def _row(part: Variable) -> tuple[int, ...]:
+def row_of(part: Variable) -> tuple[int, ...]:
     """What is next to each other: a row of the last dimension of more than one point, or of the first."""
     long = [place for place, size in enumerate(part.shape) if size > 1] or [0]
     row = long[0] if part.fortran else long[-1]

@@ -62,8 +62,10 @@ def hdf5(
     h5py = library("h5py", extra="files", what="reading HDF5")
     with opening(name, format="HDF5") as found:
         # Blocks are read whole and once: the library need keep none of them.
-        file = found.keep.enter_context(h5py.File(name, "r", rdcc_nbytes=0))
-        raw = found.keep.enter_context(opened(name))
+        # What has no name the library reads through Python only: it asks for the real path of a path.
+        raw = found.keep.enter_context(opened(found.path))
+        place = name if found.path == name else found.keep.enter_context(opened(found.path))
+        file = found.keep.enter_context(h5py.File(place, "r", rdcc_nbytes=0))
         sets = _data_sets(h5py, file)
         return field_of(
             [_variable(h5py, name, sets[one], one, raw) for one in chosen(list(sets), member, name)],

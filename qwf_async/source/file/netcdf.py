@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from io import FileIO
 from typing import Any, Final
@@ -18,6 +19,7 @@ from .members import chosen
 from .opening import opening, spec_of
 from .packing import packing_of
 from .stamp import check_readable
+from .unpacking import content
 from .variable import Slices, Variable, coordinate_of
 
 CLASSIC: Final = b"CDF"
@@ -39,12 +41,12 @@ def netcdf(
     """
     name = os.fspath(path)
     check_readable(name)
-    with opened(name) as file:
-        begins = file.read(len(CLASSIC))
+    with ExitStack() as keep:
+        begins = content(name, keep).read(len(CLASSIC))
     if begins != CLASSIC:
         return hdf5(path, member, dims=dims, box=box, dt=dt)
     with opening(name, format="NetCDF") as within:
-        file = within.keep.enter_context(opened(name))
+        file = within.keep.enter_context(opened(within.path))
         found = classic_variables(file, name, os.fstat(file.fileno()).st_size)
         axes = {one for lying in found.values() for one in lying.dimensions}
         fields = [

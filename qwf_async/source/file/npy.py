@@ -44,7 +44,7 @@ def npy(
     """
     name = os.fspath(path)
     with opening(name, format="npy") as found:
-        file = found.keep.enter_context(opened(name))
+        file = found.keep.enter_context(opened(found.path))
         shape, fortran, dtype = read_header(file, name)
         begin = file.tell()
         check_length(name, os.fstat(file.fileno()).st_size, begin, shape, dtype)

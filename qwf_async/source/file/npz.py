@@ -51,10 +51,10 @@ def npz(
     """
     name = os.fspath(path)
     with opening(name, format="npz") as found:
-        archive = found.keep.enter_context(zipfile.ZipFile(name))
+        archive = found.keep.enter_context(zipfile.ZipFile(found.path))
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         arrays = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
-        file = found.keep.enter_context(opened(name))
+        file = found.keep.enter_context(opened(found.path))
         return field_of(
             [_variable(name, archive, arrays[one], one, file) for one in chosen(list(arrays), member, name)],
             spec=spec_of(name, member),

@@ -29,6 +29,14 @@ DEPTH: Final = 64
 
 Stamp = tuple[str, ...]
 
+_KINDS: Final = {
+    stat.S_ISDIR: "a directory",
+    stat.S_ISFIFO: "a fifo",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
+
 
 @dataclass(slots=True)
 class Files:
@@ -39,6 +47,7 @@ class Files:
 
     many: bool = False
     _stamps: dict[str, Stamp] = field(default_factory=dict)
+    _told: list[str] = field(default_factory=list)
 
     def add(self, path: str) -> None:
         """Another file, or a directory with all files in it; called before anything is read of it.
@@ -50,9 +59,18 @@ class Files:
             self._stamps[real] = stamp(real)
             self.many = self.many or len(self._stamps) > FEW or os.path.isdir(real)
 
+    def include(self, others: Files) -> None:
+        """The files of another source too, as they were when they were added there."""
+        self._stamps.update(others._stamps)
+        self._told.extend(others._told)
+
+    def tell(self, facts: Stamp) -> None:
+        """Facts of what can be read once only, as standard input, and so cannot change."""
+        self._told.extend(facts)
+
     def now(self) -> tuple[str, ...]:
         """Facts that tell these files, as they are now, from others. Raises InvalidInput if one is gone."""
-        return _facts({path: stamp(path) for path in self._stamps})
+        return (*self._told, *_facts({path: stamp(path) for path in self._stamps}))
 
     def changed(self) -> str | None:
         """The first file that is not as it was when it was added. Raises InvalidInput if one is gone."""
@@ -84,7 +102,10 @@ def _within(directory: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         if not entry.is_dir():
-            yield entry.path, entry.stat()
+            one = entry.stat()
+            if not stat.S_ISREG(one.st_mode):  # to open a fifo is to wait for a writer
+                raise not_regular(entry.path, one.st_mode)
+            yield entry.path, one
         elif depth:
             yield from _within(entry.path, depth - 1)
 
@@ -109,4 +130,11 @@ def check_readable(path: str, *, directory: bool = False) -> None:
     except ValueError as error:  # a NUL in the name
         raise InvalidInput(f"{path} cannot be opened: {error}") from error
     if not (stat.S_ISREG(mode) or (directory and stat.S_ISDIR(mode))):
-        raise InvalidInput(f"{path} is not a regular file")
+        raise not_regular(path, mode)
+
+
+def not_regular(path: str, mode: int) -> InvalidInput:
+    """What a path is that is no file, and what can be done."""
+    kind = next((name for is_one, name in _KINDS.items() if is_one(mode)), "something else")
+    advice = "" if stat.S_ISDIR(mode) else "; what comes through it can be piped in, where - is the source"
+    return InvalidInput(f"{path} is not a regular file but {kind}{advice}")

@@ -8,6 +8,7 @@ Names of dimensions are those of version 3's `dimension_names`, or of xarray's a
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Final
@@ -22,6 +23,7 @@ from .members import chosen
 from .opening import opening, spec_of
 from .packing import Packing, packing_of
 from .stamp import Files
+from .telling import zip_roots
 from .variable import Variable, coordinate_of
 from .zarr_blocks import zarr_blocks
 
@@ -46,12 +48,14 @@ def zarr(
     name = os.fspath(path)
     library_ = library("zarr", extra="zarr", what="reading Zarr")
     with opening(name, format="Zarr", directory=True) as found:
-        zipped = os.path.isfile(name)
+        zipped = os.path.isfile(found.path)
         where: Any = name
+        within = ""
         if zipped:
             storage = library("zarr.storage", extra="zarr", what="reading Zarr")
-            where = found.keep.enter_context(storage.ZipStore(name, mode="r"))
-        root = library_.open(where, mode="r")
+            within = _root_of(found.path, name)
+            where = found.keep.enter_context(storage.ZipStore(found.path, mode="r"))
+        root = library_.open(where, mode="r", path=within)
         arrays = _arrays(library_, root)
         coordinates = _coordinates(arrays)
         candidates = [key for key in arrays if key not in coordinates]
@@ -75,6 +79,18 @@ def zarr(
             box=box,
             dt=dt,
         )
+
+
+def _root_of(path: str, name: str) -> str:
+    """The folder of a zip file that is the hierarchy. Raises InvalidInput unless there is one."""
+    with zipfile.ZipFile(path) as archive:
+        roots = zip_roots(archive)
+    if len(roots) != 1:
+        raise InvalidInput(
+            f"{name} holds {len(roots) or 'no'} Zarr hierarchies{': ' if roots else ''}{', '.join(roots[:5])}: "
+            "one is needed; unpack it, and name one"
+        )
+    return roots[0]
 
 
 def _arrays(zarr_: Any, root: Any) -> dict[str, Any]:

@@ -1,0 +1,29 @@
+"""Temporary files without a name: nothing is left of them, however the process ends."""
+
+from __future__ import annotations
+
+import os
+from io import FileIO
+from tempfile import gettempdir, mkstemp
+from typing import Final
+
+from ...errors import InvalidInput
+
+BOUND: Final = 4 * 1024 * 1024 * 1024
+"""Bytes that a source may keep in one: two panels of 64 planes of 1024×1024 complex128."""
+
+
+def nameless() -> tuple[FileIO, FileIO]:
+    """One file, to write and to read: opened twice, so that the reader has a place of its own in it."""
+    number, path = mkstemp(prefix="qwf-")
+    try:
+        return FileIO(number, "w"), FileIO(path)
+    finally:
+        os.unlink(path)
+
+
+def no_room(what: str, error: OSError) -> InvalidInput:
+    """That `what` cannot be kept, and why."""
+    return InvalidInput(
+        f"{what} cannot be kept in {gettempdir()}: {error.strerror}; set TMPDIR to another directory"
+    )
