@@ -4,6 +4,14 @@ Expendable are: scratch data, generations in the trash, and loads that were aban
 longer than a given time. A journal is deleted before its data, and an abandoned load is
 taken from its owner by a script before anything of it is touched. Nothing blocks the
 server: large hashes are unlinked, scratch fields go by HSCAN and HDEL in batches.
+
+What is guaranteed: nothing of a generation comes back after it was removed, for the connections
+that wrote it are fenced before, be they of this process or of one that died (`writers`,
+`server.fence`). Without the right to CLIENT KILL (or CLIENT ID, INFO) that is not so: requests
+that were under way when a connection broke may be carried out later. They are HSETs of data and
+journal of that load alone. If it was removed meanwhile, they leave keys that nobody knows, which
+`orphans` finds; if it was published, they may undo an update of the same points, which `verify`
+tells if the update is named by a source, and nothing else does.
 """
 
 from __future__ import annotations
@@ -19,12 +27,14 @@ from .errors import DamagedData, UsageError
 from .index import BEGINNING, enter, known_names, leave
 from .layout import Form
 from .layout.size import counted
-from .load import EVEN_IF_FULL, look, trash_entry
+from .load import trash_entry
 from .manifest import MALFORMED, Keys, Manifest, text_fields
-from .scripts import DISCARD, TRASH
+from .scripts import DISCARD, EVEN_IF_FULL, TRASH
 from .server.failure import WrongType
 from .server.pool import Pool
 from .server.reply import is_number, is_page, is_pairs
+from .situation import look
+from .writers import expel
 
 MOST_KEYS: Final = 2**30
 """Keys that a generation may have to be taken for one: with no more than a header each they take 60 GB of memory,
@@ -124,6 +134,8 @@ async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
     trash = text_fields(
         await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}")
     )
+    if trash:
+        await pool.fence_off()  # of ours, what was given up while it wrote would bring keys back
     swept, strange = 0, 0
     for generation, entry in trash.items():
         try:
@@ -159,16 +171,21 @@ async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest) -> None:
 
 async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) -> int:
     """Turn the load of a name into trash if nobody has held it for `keep_interrupted` seconds."""
-    try:
-        seen = await look(pool, keys)
-    except DamagedData:
-        return 0  # not a load of ours, so not ours to remove
-    load = seen.under_way
-    if load is None or load.owner.holds(seen.now):
-        return 0
-    # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
-    if max(0, seen.now - load.owner.deadline) < keep_interrupted * 1000:
-        return 0
+    expelled: set[str] = set()
+    while True:
+        try:
+            seen = await look(pool, keys)
+        except DamagedData:
+            return 0  # not a load of ours, so not ours to remove
+        load = seen.under_way
+        if load is None or load.owner.holds(seen.now):
+            return 0
+        # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
+        if max(0, seen.now - load.owner.deadline) < keep_interrupted * 1000:
+            return 0
+        if not load.writers or load.owner.token in expelled:
+            break
+        expelled.add(await expel(pool, keys, load.owner.token))
     return await pool.call(
         "EVAL", EVEN_IF_FULL + DISCARD, 2, keys.load, keys.trash,
         load.owner.token, load.owner.deadline, load.manifest.generation, trash_entry(load.manifest, seen.now),

@@ -7,104 +7,27 @@ sees, and one script publishes it whole. See `scripts` for what is checked there
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final
 
 import anyio
 
 from .errors import DamagedData, DataLost, QwfError, Refused
 from .index import announce, enter
-from .manifest import JournalEntry, Keys, Manifest, NewerFormat, reason, text_fields
+from .manifest import JournalEntry, Keys, Manifest, text_fields
 from .owner import Owner
-from .scripts import BEGIN, DISCARD, LOOK, PUBLISH, RENEW
+from .scripts import BEGIN, DISCARD, EVEN_IF_FULL, PUBLISH, RENEW
 from .server.connection import Connection
 from .server.pool import Pool, until_available
-from .server.reply import is_number, is_pairs, is_situation, is_text, is_text_or_none
-from .wording import again_with, flag, said
-
-Unfinished = Literal["refuse", "resume", "discard"]
-
-EVEN_IF_FULL: Final = "#!lua flags=allow-oom\n"
-"""Before a script: it may write on a server that is out of memory. The control keys are small, and must be true."""
+from .server.reply import is_number, is_pairs, is_text, is_text_or_none
+from .situation import Beginning, Unfinished, decide, look
+from .wording import again_with, flag
+from .writers import Writers, expel
 
 GIVING_UP: Final = 2.0
 """Seconds that may be spent on giving up a load that was not to begin after all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnderWay:
-    """A load as another process finds it on the server."""
-
-    manifest: Manifest
-    overwrites: str
-    owner: Owner
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, str], where: str) -> UnderWay:
-        try:
-            return cls(
-                manifest=Manifest.from_fields(fields, where),
-                overwrites=fields["overwrites"],
-                owner=Owner.from_fields(fields),
-            )
-        except (KeyError, ValueError) as error:
-            raise DamagedData(f"{where} is not the record of a load: {reason(error)}") from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What there is of a name: what is published, what is under way, and the server's time (ms)."""
-
-    published: Manifest | None
-    under_way: UnderWay | None
-    now: int
-
-
-async def look(pool: Pool, keys: Keys) -> Situation:
-    """Read the situation of a name in one step. Raises DamagedData if a foreign hash is in the way."""
-    meta, load, now = await _records(pool, keys)
-    try:
-        published = Manifest.from_fields(text_fields(meta), keys.meta) if meta else None
-        under_way = UnderWay.from_fields(text_fields(load), keys.load) if load else None
-    except NewerFormat:
-        raise
-    except DamagedData as error:
-        remove = said(
-            command_line=f"qwf rm {keys.name} --damaged", python=f"store.remove_damaged({keys.name!r})"
-        )
-        raise DamagedData(f"{error}; {remove} removes that record") from error
-    return Situation(published=published, under_way=under_way, now=now)
-
-
-async def unreadable(pool: Pool, keys: Keys) -> dict[str, list[bytes]]:
-    """The records of a name that are damaged: key → what it holds, names and values in turn.
-
-    Raises Refused if one is of a later format.
-    """
-    meta, load, _ = await _records(pool, keys)
-    found = {}
-    for key, fields, read in (
-        (keys.meta, meta, Manifest.from_fields),
-        (keys.load, load, UnderWay.from_fields),
-    ):
-        try:
-            if fields:
-                read(text_fields(fields), key)
-        except NewerFormat as error:
-            raise Refused(str(error)) from error
-        except DamagedData:
-            found[key] = fields
-    return found
-
-
-async def _records(pool: Pool, keys: Keys) -> tuple[list[bytes], list[bytes], int]:
-    """What meta and load hold, and the server's time (ms)."""
-    return await pool.call(
-        "EVAL_RO", LOOK, 2, keys.meta, keys.load,
-        expect=is_situation, doing=f"reading {keys.meta} and {keys.load}",
-    )  # fmt: skip
 
 
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
@@ -118,52 +41,6 @@ async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, 
     if any(not 0 <= number < len(manifest.plan) for number in entries):
         raise DamagedData(f"{key} names chunks that the plan does not have")
     return entries
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """What beginning a load means: the manifest it goes by, what it replaces, what becomes trash first."""
-
-    manifest: Manifest
-    overwrites: Manifest | None
-    discards: Manifest | None = None
-    resumed: bool = False
-    finished: bool = False
-
-
-def decide(
-    name: str, seen: Situation, wanted: Manifest, *, unfinished: Unfinished, overwrite: bool
-) -> Beginning:
-    """What to do about a name that may hold something already. Pure.
-
-    Raises Refused, saying what stands in the way and which option gets past it.
-    """
-    published, load = seen.published, seen.under_way
-    if load is None:
-        if published is None:
-            return Beginning(manifest=wanted, overwrites=None)
-        if unfinished == "resume" and not published.differences(wanted):
-            return Beginning(manifest=published, overwrites=None, finished=True)
-        if not overwrite:
-            raise Refused(f"{name} exists already: {flag('overwrite')} replaces it")
-        return Beginning(manifest=wanted, overwrites=published)
-    if load.owner.holds(seen.now):
-        raise Refused(f"{name} is being loaded by {load.owner.describe()}: wait for it, or stop it")
-    if unfinished == "resume":
-        differences = load.manifest.differences(wanted)
-        if differences:
-            raise Refused(
-                f"the unfinished load of {name} cannot be resumed, it differs in {'; '.join(differences)}: "
-                f"{flag('discard')} throws it away"
-            )
-        return Beginning(manifest=load.manifest, overwrites=published, resumed=True)
-    if unfinished == "discard":
-        if published is not None and not (overwrite or load.overwrites):
-            raise Refused(f"{name} exists already: {flag('overwrite')} with {flag('discard')} replaces it")
-        return Beginning(manifest=wanted, overwrites=published, discards=load.manifest)
-    raise Refused(
-        f"there is an unfinished load of {name}: {flag('resume')} goes on with it, {flag('discard')} throws it away"
-    )
 
 
 def trash_entry(manifest: Manifest | None, now: int) -> str:
@@ -186,6 +63,7 @@ class Load:
         self._pool = pool
         self._keys = keys
         self._owner = owner
+        self._writers = Writers(pool=pool, keys=keys, token=owner.token)
         self._began = now
 
     @classmethod
@@ -225,11 +103,16 @@ class Load:
         overwrite: bool,
         ttl: float,
     ) -> Load | Manifest:
+        expelled: set[str] = set()
         while True:
             seen = await look(pool, keys)
             beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
             if beginning.finished:
                 return beginning.manifest
+            before = seen.under_way
+            if before and before.writers and before.owner.token not in expelled:
+                expelled.add(await expel(pool, keys, before.owner.token))
+                continue
             manifest, replaced = beginning.manifest, beginning.overwrites
             fields = manifest.to_fields() | {"overwrites": _generation(replaced)}
             await announce(pool, keys)
@@ -238,7 +121,7 @@ class Load:
                 done = await pool.call(
                     "EVAL", EVEN_IF_FULL + BEGIN, 3, keys.meta, keys.load, keys.trash,
                     _generation(seen.published),
-                    seen.under_way.owner.token if seen.under_way else "",
+                    before.owner.token if before else "",
                     int(ttl * 1000),
                     _generation(beginning.discards),
                     trash_entry(beginning.discards, seen.now),
@@ -264,7 +147,20 @@ class Load:
 
     async def release(self) -> None:
         """Give the name up, with the load left as it is for another process to resume."""
-        await self._hold(0)
+        await self._hold(0, *self._writers.through)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection to write the load's data and journal over; see `writers`.
+
+        Raises ServerUnavailable, and DataLost or LoadTaken if the load is not ours any more.
+        """
+        async with self._pool.writing() as connection:
+            ours = await self._writers.enter(connection)
+            if ours:
+                yield connection
+        if not ours:
+            raise await self._loss()
 
     def end(self) -> None:
         """This process is through with the load: another task of it may take it over, whatever the server was told."""
@@ -288,8 +184,13 @@ class Load:
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""
-        key = self._keys.journal(self.manifest.generation)
-        await self._pool.call("HDEL", key, *numbers, expect=is_number, doing=f"writing {key}")
+        key, chunks = self._keys.journal(self.manifest.generation), list(numbers)
+
+        async def write() -> None:
+            async with self.connection() as connection:
+                await connection.call("HDEL", key, *chunks, expect=is_number, doing=f"writing {key}")
+
+        await until_available(write, self._pool.deadline)
 
     async def publish(self, norm: float | None) -> Manifest:
         """Make the load what readers see, all at once; what it replaces becomes trash.
@@ -297,6 +198,7 @@ class Load:
         Raises DataLost if the load or part of its journal is gone, Refused if it is
         no longer ours or if what it was to replace has changed.
         """
+        await self._pool.fence_off()  # from here on nobody would know of a broken connection
         manifest = self.manifest.published(norm)
         journal = self._keys.journal(manifest.generation)
         replaced = self.overwrites
@@ -344,20 +246,23 @@ class Load:
         generation = await self._pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
         return bool(generation == self.manifest.generation.encode())
 
-    async def _hold(self, ttl: int) -> None:
+    async def _hold(self, ttl: int, *through: str) -> None:
         owner = await self._pool.call_once(
-            "EVAL", EVEN_IF_FULL + RENEW, 1, self._keys.load, self._owner.token, ttl, expect=is_text
+            "EVAL", EVEN_IF_FULL + RENEW, 1, self._keys.load, self._owner.token, ttl, *through, expect=is_text
         )
-        if owner == self._owner.token.encode():
-            return
+        if owner != self._owner.token.encode():
+            raise await self._loss()
+
+    async def _loss(self) -> DataLost | LoadTaken:
+        """Why the load is not ours any more."""
         seen = await look(self._pool, self._keys)
         if seen.under_way is None and _generation(seen.published) in ("", _generation(self.overwrites)):
-            raise DataLost(
+            return DataLost(
                 f"the load of {self._keys.name} is gone from the server, which was flushed or came back "
                 "empty: nothing was published; run the command again"
             )
         who = seen.under_way.owner.describe() if seen.under_way else "another process, which published it,"
-        raise LoadTaken(
+        return LoadTaken(
             f"the load of {self._keys.name} was taken over by {who} while this process did not answer"
         )
 

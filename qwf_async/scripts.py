@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+EVEN_IF_FULL: Final = "#!lua flags=allow-oom\n"
+"""Before a script: it may write on a server that is out of memory. The control keys are small, and must be true."""
+
 _NOW: Final = """
 local function now()
   local t = redis.call('TIME')
@@ -42,14 +45,35 @@ return 1
 RENEW: Final = (
     _NOW
     + """
--- KEYS: load. ARGV: token, ttl (0 gives the load up). Replies whose it is, '' if there is no load.
+-- KEYS: load. ARGV: token, ttl (0 gives the load up), writers that are through…
+-- Replies whose it is, '' if there is no load.
 local owner = redis.call('HGET', KEYS[1], 'owner_token')
 if owner == ARGV[1] then
   redis.call('HSET', KEYS[1], 'owner_deadline', now() + ARGV[2])
+  if #ARGV > 2 then redis.call('HDEL', KEYS[1], unpack(ARGV, 3)) end
 end
 return owner or ''
 """
 )
+
+ENROL: Final = """
+-- KEYS: load. ARGV: token, a writer ('': none), its server's run id, writers that are through…
+-- Replies whose it is, '' if there is no load.
+local owner = redis.call('HGET', KEYS[1], 'owner_token')
+if owner == ARGV[1] then
+  if #ARGV > 3 then redis.call('HDEL', KEYS[1], unpack(ARGV, 4)) end
+  if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end
+end
+return owner or ''
+"""
+
+EXPEL: Final = """
+-- KEYS: load. ARGV: seen token, a token that is nobody's. Its owner, dead or late, can enter no writer any more.
+-- Replies with the record then; with nothing if the token is another.
+if redis.call('HGET', KEYS[1], 'owner_token') ~= ARGV[1] then return {} end
+redis.call('HSET', KEYS[1], 'owner_token', ARGV[2])
+return redis.call('HGETALL', KEYS[1])
+"""
 
 PUBLISH: Final = (
     _NOW
@@ -117,6 +141,22 @@ ANNOUNCE: Final = """
 -- KEYS: names. ARGV: name, what the index says of it. By a script, because what follows takes scripts: where they are
 -- forbidden, nothing is written at all. Refused on a full server.
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+"""
+
+UNKNOWN: Final = """
+-- KEYS: meta, load, trash. ARGV: generations. Those that none of the three knows.
+local known = {}
+for i = 1, 2 do
+  local generation = redis.call('HGET', KEYS[i], 'generation')
+  if generation then known[generation] = true end
+end
+local unknown = {}
+for _, generation in ipairs(ARGV) do
+  if not known[generation] and not redis.call('HGET', KEYS[3], generation) then
+    unknown[#unknown + 1] = generation
+  end
+end
+return unknown
 """
 
 ENTER: Final = """#!lua flags=allow-oom

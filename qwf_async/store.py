@@ -14,9 +14,10 @@ from .cleaning import Cleaned, clean, sweep
 from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
 from .index import known_names, leave
 from .layout.size import counted
-from .load import EVEN_IF_FULL, Situation, look, trash_entry, unreadable
+from .load import trash_entry
 from .manifest import Keys, Manifest, check_name
-from .scripts import FORGET, REMOVE
+from .orphans import Orphan, orphans
+from .scripts import EVEN_IF_FULL, FORGET, REMOVE
 from .server.address import Address
 from .server.durability import sync_log
 from .server.facts import ServerFacts, learn
@@ -26,6 +27,7 @@ from .server.pool import Pool, until_available
 from .server.reply import is_number, is_number_or_none, is_text
 from .server.tls import TLSFiles, check_files
 from .settings import Settings, load
+from .situation import Situation, look, unreadable
 from .wavefunction import Wavefunction
 from .wording import option
 
@@ -143,6 +145,10 @@ class Store:
             batch=self.settings.clean_batch,
             keep_interrupted=self.settings.keep_interrupted,
         )
+
+    async def orphans(self, *, remove: bool = False) -> list[Orphan]:
+        """Generations of which there are keys, and that nobody knows; with `remove` they are deleted. See `orphans`."""
+        return await orphans(self.pool, self.settings.prefix, remove=remove)
 
     async def facts(self) -> ServerFacts:
         return await learn(self.pool)

@@ -19,11 +19,10 @@ from .codec import stored
 from .errors import DamagedData, InvalidInput, Refused
 from .grid import Box, shape4
 from .layout import Layout
-from .load import EVEN_IF_FULL
 from .manifest import Keys, Manifest
 from .plan import BoxPlan, Plan, c_index
 from .reading import IN_PLACE, in_parallel, read_box
-from .scripts import MARK_STALE
+from .scripts import EVEN_IF_FULL, MARK_STALE
 from .server.pool import Pool, until_available
 from .server.reply import disbelieve, is_number, is_text
 from .source.amplitudes import complex_type, unmasked
@@ -104,7 +103,8 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
     names = [part.key.decode() for part in parts for _ in range(part.requests)]
 
     async def send() -> list[Any]:
-        async with pool.connection() as connection:
+        # An update that is sent again must not come once more later, after another.
+        async with pool.writing() as connection:
             replies = await connection.exchange(buffers, requests)
             for key, reply in zip(names, replies, strict=True):
                 if reply != 0 and not is_text(reply):

@@ -11,10 +11,11 @@ from conftest import HELD, Server
 
 from qwf_async.grid import Grid
 from qwf_async.layout import Form
-from qwf_async.load import Load, Unfinished
+from qwf_async.load import Load
 from qwf_async.manifest import JournalEntry, Keys, Manifest, new_generation
 from qwf_async.plan import BoxPlan
 from qwf_async.server.pool import Pool
+from qwf_async.situation import Unfinished
 
 KEYS = Keys(prefix="qwf", name="psi")
 GRID = Grid(shape=(1, 4, 4, 4))

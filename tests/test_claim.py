@@ -105,7 +105,7 @@ async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
         raise AssertionError("nothing was written")
 
     events = Events()
-    sink = ServerSink(Pool(Address.parse("unix:///nowhere")), permit=permit)
+    sink = ServerSink(Pool(Address.parse("unix:///nowhere")).writing, permit=permit)
     writer = Writer(sink=sink, gate=Gate(), ack=ack, deadline=20.0, hook=events)
     stream = BatchStream(1)
     stream.put(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0))

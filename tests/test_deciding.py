@@ -18,9 +18,9 @@ from handmade import (
 
 from qwf_async.errors import Refused
 from qwf_async.grid import Axis, Grid
-from qwf_async.load import Situation, UnderWay, Unfinished, decide
 from qwf_async.owner import Owner
 from qwf_async.plan import BoxPlan
+from qwf_async.situation import Situation, UnderWay, Unfinished, decide
 
 
 def start_of(pid: int) -> str:

@@ -210,7 +210,7 @@ async def test_a_server_holds_the_plain_twin(each_server: Server, codec: str, or
     values = values_of(whole, codec, 8)
     layout = Flat(base=BASE, codec=codec)
     async with open_pool(each_server) as pool:
-        sink = ServerSink(pool)
+        sink = ServerSink(pool.writing)
         for chunk in BoxPlan.cut(whole.shape, order=order, points=2000):
             batch = layout.encode(chunk, values[chunk.box.slices], 0.0)
             await sink.write(batch)
@@ -235,7 +235,7 @@ async def test_an_error_among_the_replies_names_the_key_and_leaves_the_connectio
     assert batch.requests == 4
     async with open_pool(server) as pool:
         with pytest.raises(Refused, match=KEY.decode()):
-            await ServerSink(pool).write(batch)
+            await ServerSink(pool.writing).write(batch)
         assert await pool.call("ECHO", "in step") == b"in step"
         assert pool.counts.opened == 1
 

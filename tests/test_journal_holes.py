@@ -92,8 +92,8 @@ async def resumed(server: Server, events: Events) -> qwf_async.Report:
 
 
 async def unfinished(store: qwf_async.Store) -> Any:
-    from qwf_async.load import look
     from qwf_async.manifest import Keys
+    from qwf_async.situation import look
 
     seen = await look(store.pool, Keys(prefix="qwf", name="psi"))
     assert seen.under_way is not None

@@ -28,9 +28,10 @@ from handmade import (
 )
 
 from qwf_async.errors import DataLost, Refused, ServerUnavailable
-from qwf_async.load import Load, LoadTaken, Unfinished, look
+from qwf_async.load import Load, LoadTaken
 from qwf_async.server.address import Address
 from qwf_async.server.pool import Pool
+from qwf_async.situation import Unfinished, look
 
 
 @pytest.mark.anyio

@@ -17,7 +17,8 @@ from handmade import (
 )
 
 from qwf_async.errors import DataLost, Refused
-from qwf_async.load import Load, LoadTaken, look
+from qwf_async.load import Load, LoadTaken
+from qwf_async.situation import look
 
 
 @pytest.mark.anyio

@@ -15,9 +15,9 @@ from handmade import (
 )
 
 from qwf_async.errors import DamagedData, QwfError, Refused
-from qwf_async.load import look
 from qwf_async.manifest import JournalEntry
 from qwf_async.owner import Owner
+from qwf_async.situation import look
 
 pytestmark = pytest.mark.anyio
 

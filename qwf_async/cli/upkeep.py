@@ -2,32 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from .options import Json, Quiet, Where, on_server
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
     from ..cleaning import Cleaned
+    from ..orphans import Orphan
     from ..store import Store
 
 
 @on_server
-def clean(*, where: Where, as_json: Json = False, quiet: Quiet = False) -> None:
+def clean(
+    orphans: Annotated[
+        bool,
+        typer.Option("--orphans", help="Look at all keys, and remove those whose wavefunction nobody knows."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --orphans: list them, and remove nothing.")
+    ] = False,
+    *,
+    where: Where,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Remove what is expendable: scratch data, superseded generations, loads abandoned for long.
 
+    With --orphans also keys of the prefix that belong to no wavefunction, no load and no trash,
+    as a client can leave that died while its bytes were under way. That takes the right to
+    SCAN, and about a minute for ten million keys.
+
     \b
-    Example: qwf clean --url redis://localhost
+    Examples:
+      qwf clean --url redis://localhost
+      qwf clean --orphans --dry-run
     """
+    if dry_run and not orphans:
+        raise typer.BadParameter("--dry-run goes with --orphans")
 
-    async def job(store: Store) -> Cleaned:
-        return await store.clean()
+    async def job(store: Store) -> tuple[list[Orphan], Cleaned | None]:
+        found = await store.orphans(remove=not dry_run) if orphans else []
+        return found, None if dry_run else await store.clean()
 
-    cleaned = on_store(job, where, quiet=quiet)
+    found, cleaned = on_store(job, where, quiet=quiet)
+    listed = {"orphans": [orphan.to_json() for orphan in found]} if orphans else {}
     if as_json:
-        print_json(cleaned.to_json())
-    elif not quiet:
-        say(f"cleaned {cleaned.describe()}")
+        print_json((cleaned.to_json() if cleaned is not None else {}) | listed)
+        return
+    for orphan in found:
+        size = "" if orphan.bytes is None else f", about {orphan.bytes / 1e6:,.1f} MB"
+        typer.echo(f"{orphan.name} {orphan.generation}: {orphan.keys:,} keys{size}")
+    if not quiet:
+        done = "removed nothing" if cleaned is None else f"cleaned {cleaned.describe()}"
+        say(f"{done}; {len(found)} generations that nobody knows" if orphans else done)
 
 
 @on_server

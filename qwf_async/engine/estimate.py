@@ -229,7 +229,7 @@ async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> 
     encoder = Encoder(
         source=array(psi), plan=form.plan("C"), layout=layout, codec=form.codec, allow_nonfinite=True
     )
-    sink, one_at_a_time = ServerSink(store.pool), anyio.CapacityLimiter(1)
+    sink, one_at_a_time = ServerSink(store.pool.writing), anyio.CapacityLimiter(1)
     encoding = 0.0
 
     def encoded(number: int) -> Batch:

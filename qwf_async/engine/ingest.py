@@ -9,8 +9,9 @@ import anyio.to_thread
 
 from ..errors import UsageError
 from ..layout import Form
-from ..load import Load, Unfinished
+from ..load import Load
 from ..manifest import Keys, Manifest, new_generation
+from ..situation import Unfinished
 from ..source.base import Source
 from ..source.facts import warnings_of
 from ..store import Store

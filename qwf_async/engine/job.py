@@ -151,7 +151,7 @@ class Job:
             self._progress()
 
         writer = Writer(
-            sink=ServerSink(self.store.pool, record, permit, self.hook),
+            sink=ServerSink(self.load.connection, record, permit, self.hook),
             gate=gate,
             ack=ack,
             deadline=settings.deadline,
@@ -243,6 +243,11 @@ class Job:
         await self._sweep_told()
         durability = await until_available(self.store.secure, self.store.settings.deadline)
         report = Report.of(manifest, self.keys.name, durability=durability)
+        if self.store.pool.fence.is_open:
+            text = (
+                "what was under way on a broken connection may be applied late: the server lets nobody end it"
+            )
+            self.hook(Noted(text=text, warning=True))
         per_point = await self.store.bytes_per_point(manifest, self.keys.name)
         if per_point is None:
             self.hook(Noted(text="the server forbids MEMORY: bytes a point are not known", warning=True))

@@ -6,12 +6,12 @@ from ..codec import binary_dtype
 from ..errors import OutOfMemory, Refused
 from ..layout import Form
 from ..layout.size import predicted_bytes
-from ..load import Unfinished, look
 from ..manifest import Keys, Manifest
 from ..server.facts import ServerFacts
 from ..server.policy import Finding, configure, findings, listpack_findings
 from ..server.pool import until_available
 from ..server.reply import is_number
+from ..situation import Unfinished, look
 from ..store import Store
 from ..wire.buckets import BUCKET
 from ..wording import flag

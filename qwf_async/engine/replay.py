@@ -8,8 +8,9 @@ from pathlib import Path
 import anyio.to_thread
 
 from ..errors import DamagedData, DataLost, Refused
-from ..load import Load, look
+from ..load import Load
 from ..manifest import Keys
+from ..situation import look
 from ..spool import FoundSpool, SpoolFile, spools
 from ..store import Store
 from .events import Hook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import anyio.to_thread
@@ -10,7 +11,6 @@ import anyio.to_thread
 from ..errors import QwfError, Refused
 from ..server.connection import Connection
 from ..server.failure import KeyExists
-from ..server.pool import Pool
 from ..server.reply import disbelieve
 from ..wire.batch import Batch, Buffer
 from ..wire.buckets import by_hset, by_restore
@@ -31,11 +31,13 @@ class Sink(Protocol):
 
 Applied = Callable[[Batch, Connection], Awaitable[None]]
 Permit = Callable[[], Awaitable[None]]
+Lend = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 class ServerSink:
     """A server: every batch goes over one connection that is this task's alone meanwhile.
 
+    `lend` gives that connection, with those fenced that broke under a batch (`Pool.writing`).
     `permit` is awaited before each batch, and may hold it up or raise.
     `applied` is awaited with each batch that was applied and the connection that it went
     over. A connection ends with the server's process, so what `applied` writes over it
@@ -49,12 +51,12 @@ class ServerSink:
 
     def __init__(
         self,
-        pool: Pool,
+        lend: Lend,
         applied: Applied | None = None,
         permit: Permit | None = None,
         hook: Hook | None = None,
     ) -> None:
-        self._pool = pool
+        self._lend = lend
         self._applied = applied
         self._permit = permit
         self._hook = hook
@@ -63,41 +65,50 @@ class ServerSink:
     async def write(self, batch: Batch) -> None:
         if self._permit is not None:
             await self._permit()
-        async with self._pool.connection() as connection:
-            await self._apply(batch, connection)
-            if self._applied is not None:
-                await self._applied(batch, connection)
-
-    async def _apply(self, batch: Batch, connection: Connection) -> None:
         restore = by_restore(batch) and self._restores
         if by_restore(batch) and not restore:
             batch = await anyio.to_thread.run_sync(by_hset, batch)
-        error = await self._error(batch, connection)
+        error = await self._error(batch)
         if restore and isinstance(error, Refused):
             refusal, batch = error, await anyio.to_thread.run_sync(by_hset, batch)
-            error = await self._error(batch, connection)
+            error = await self._error(batch)
             if error is None and not isinstance(refusal, KeyExists):
                 self._give_restore_up(refusal)
         if error is not None:
             raise error
 
-    async def _error(self, batch: Batch, connection: Connection) -> QwfError | None:
-        """Send a batch. Returns what the first reply that says of no success means, if there is one.
-
-        HSET replies with the number of new fields, RESTORE with OK.
-        """
+    async def _error(self, batch: Batch) -> QwfError | None:
+        """Send a batch. Returns what the first reply that says of no success means, if there is one."""
         buffers = [buffer for part in batch.parts for buffer in part.buffers]
-        if await _answered_as_expected(batch, buffers, connection):
-            return None
+        if all(part.answer for part in batch.parts):
+            async with self._lend() as connection:
+                if await _answered_as_expected(batch, buffers, connection):
+                    await self._note(batch, connection)
+                    return None
+        # If it was not, that connection is closed, and to be fenced: the batch is sent again, to learn why.
+        async with self._lend() as connection:
+            error = await self._error_of(batch, buffers, connection)
+            if error is None:
+                await self._note(batch, connection)
+            return error
+
+    async def _error_of(
+        self, batch: Batch, buffers: Sequence[Buffer], connection: Connection
+    ) -> QwfError | None:
+        """HSET replies with the number of new fields, RESTORE with OK."""
         replies = await connection.exchange(buffers, batch.requests)
         done = 0
         for part in batch.parts:
             for number, reply in enumerate(replies[done : done + part.requests]):
                 if not isinstance(reply, int) and reply != b"OK":
                     doing = f"writing {part.key_of(number).decode()}"
-                    return disbelieve(connection, reply, where=self._pool.address.shown, doing=doing)
+                    return disbelieve(connection, reply, where=connection.where, doing=doing)
             done += part.requests
         return None
+
+    async def _note(self, batch: Batch, connection: Connection) -> None:
+        if self._applied is not None:
+            await self._applied(batch, connection)
 
     def _give_restore_up(self, refusal: QwfError) -> None:
         if self._restores and self._hook is not None:
@@ -107,12 +118,7 @@ class ServerSink:
 
 
 async def _answered_as_expected(batch: Batch, buffers: Sequence[Buffer], connection: Connection) -> bool:
-    """Whether all replies are known beforehand, and these are they: bytes are compared much faster than parsed.
-
-    If not, the batch is to be sent again, to learn what is the matter.
-    """
-    if not all(part.answer for part in batch.parts):
-        return False
+    """Whether the replies are those known beforehand: bytes are compared much faster than parsed."""
     expected = b"".join(part.answer * part.requests for part in batch.parts)
     got = memoryview(bytearray(len(expected)))
     return await connection.exchange_raw(

@@ -17,6 +17,11 @@ RESTORE: Final = ("restore", "multi", "exec")
 """What makes layout packed fast to write; without one of them qwf says so, and writes by HSET."""
 
 
+FENCING: Final = ("client|id", "client|kill")
+"""What keeps the late bytes of a broken connection from being applied (`fence`); without it qwf goes on
+unfenced. The second lets the user end other clients' connections too: the server knows no narrower right."""
+
+
 def reader(prefix: str) -> list[str]:
     """The rules of a user that may read what is stored under a key prefix, for ACL SETUSER."""
     return _rules(f"%R~{prefix}:*", READING)
@@ -24,7 +29,7 @@ def reader(prefix: str) -> list[str]:
 
 def writer(prefix: str) -> list[str]:
     """The rules of a user that may do everything that qwf does under a key prefix, for ACL SETUSER."""
-    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE))
+    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE, *FENCING))
 
 
 def _rules(keys: str, commands: tuple[str, ...]) -> list[str]:

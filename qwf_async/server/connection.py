@@ -31,6 +31,8 @@ from .reply import UnexpectedReply, disbelieve, is_anything
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
+    from .fence import Client
+
     T = TypeVar("T", default=Any)
 
 SEND_BYTES: Final = 256 * 1024
@@ -51,7 +53,9 @@ Buffer = bytes | bytearray | memoryview
 class Connection:
     """One connection, used by one task at a time. Opens itself when it is first used.
 
-    `used` is when it was last given back, by the clock of the event loop.
+    `where` is the server's masked URL. `used` is when it was last given back, by the clock of the
+    event loop. `client` is what the
+    server calls it while it is open, once that was asked for (`fence.Fence.identify`).
     """
 
     def __init__(
@@ -59,10 +63,11 @@ class Connection:
     ) -> None:
         options = dict(address.options)
         kind: type[AbstractConnection] = options.pop("connection_class", TCPConnection)
-        self._where = address.shown
+        self.where = address.shown
         self._answer_timeout = answer_timeout
         self._counts = counts
         self.used = 0.0
+        self.client: Client | None = None
         self._connect_timeout = connect_timeout
         self._transport: WriteTransport | None = None
         self._connection = kind(
@@ -160,7 +165,7 @@ class Connection:
         """
         (reply,) = await self.pipeline([command], patience=patience)
         if isinstance(reply, ResponseError) or not expect(reply):
-            raise disbelieve(self, reply, where=self._where, doing=doing or str(command[0]))
+            raise disbelieve(self, reply, where=self.where, doing=doing or str(command[0]))
         return reply
 
     async def pipeline(
@@ -177,6 +182,7 @@ class Connection:
         """
         # Aborted, not closed: closing would still send what is buffered, at some later time, and
         # would wait for ever for a peer that does not read.
+        self.client = None
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -194,14 +200,14 @@ class Connection:
         try:
             with anyio.fail_after(self._connect_timeout):
                 # Kept, because the library forgets it when sending fails.
-                self._transport = await reach(self._connection, where=self._where)
-                await greet(self._connection, where=self._where)
+                self._transport = await reach(self._connection, where=self.where)
+                await greet(self._connection, where=self.where)
                 await self._connection.on_connect_check_health(check_health=False)
         except BaseException as error:
             self.close()
             if not isinstance(error, Exception):
                 raise
-            found = translate(error, where=self._where)
+            found = translate(error, where=self.where)
             self._counts.timeouts += isinstance(error, TimeoutError)
             if isinstance(found, ServerCrowded | HungUp):
                 self._counts.turned_away += 1
@@ -235,7 +241,7 @@ class Connection:
     def _check_rest(self) -> None:
         """Raises UnexpectedReply if more came than was asked for: whose reply is whose is not known then."""
         if self._parser.has_rest:
-            raise UnexpectedReply(f"{self._where}: more replies than requests; is it a Redis server?")
+            raise UnexpectedReply(f"{self.where}: more replies than requests; is it a Redis server?")
 
     @property
     def _parser(self) -> Parser:
@@ -245,7 +251,7 @@ class Connection:
         """Close the connection after an error; raise ours for it, unless it is a cancellation."""
         self.close()
         if isinstance(error, Exception):
-            found = translate(error, where=self._where)
+            found = translate(error, where=self.where)
             self._counts.timeouts += isinstance(error, TimeoutError)
             self._counts.lost += isinstance(found, ConnectionLost)
             raise found from error

@@ -6,7 +6,7 @@ import logging
 import math
 from asyncio import TimerHandle, get_running_loop
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
@@ -19,6 +19,7 @@ from .address import Address
 from .connection import Connection, now
 from .counts import ConnectionCounts
 from .failure import HungUp, ServerCrowded, ShutOut
+from .fence import Client, Fence
 from .reply import is_anything, is_text
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Pool:
     ) -> None:
         self.address = address
         self.counts = ConnectionCounts()
+        self.fence = Fence(where=address.shown)
         self.deadline = deadline
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
@@ -107,6 +109,37 @@ class Pool:
                 yield connection
             finally:
                 self._give_back(connection)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Connection]:
+        """As `connection`, for requests that may not be applied late, after they were sent again; see `fence`.
+
+        Connections that broke under such requests are fenced first. Both take the first
+        writing over a connection one round trip more.
+        """
+        async with self.connection() as connection:
+            await self.fence.close(connection)
+            client = await self.fence.identify(connection)
+            try:
+                yield connection
+            finally:
+                if not connection.is_open or connection.client is not client:
+                    self.fence.give_up(client)
+
+    async def fence_off(self, clients: Collection[Client] = ()) -> bool:
+        """See to it that these connections, and those given up here, do nothing any more.
+
+        False if the server does not let us. Raises ServerUnavailable once the deadline is over.
+        """
+        if not clients and not self.fence.loose:
+            return True
+
+        async def kill() -> bool:
+            async with self.connection() as connection:
+                await self.fence.close(connection)
+                return await self.fence.kill(connection, clients)
+
+        return await until_available(kill, self.deadline)
 
     async def call(
         self,
@@ -265,12 +298,14 @@ class Pool:
         return now() > self._silent_since + SILENCE
 
     def _new(self) -> Connection:
-        return Connection(
+        connection = Connection(
             self.address,
             connect_timeout=self._connect_timeout,
             answer_timeout=self._answer_timeout,
             counts=self.counts,
         )
+        self.fence.watch(connection)
+        return connection
 
 
 async def until_available(operation: Callable[[], Awaitable[T]], patience: float) -> T:

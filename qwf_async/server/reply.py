@@ -73,6 +73,11 @@ def is_page(reply: Any) -> TypeGuard[tuple[bytes, list[bytes]]]:
     return isinstance(reply, list) and len(reply) == 2 and is_cursor(reply[0]) and is_pairs(reply[1])
 
 
+def is_scanned(reply: Any) -> TypeGuard[tuple[bytes, list[bytes]]]:
+    """A cursor, then keys, as of SCAN."""
+    return isinstance(reply, list) and len(reply) == 2 and is_cursor(reply[0]) and is_texts(reply[1])
+
+
 def is_cursor(reply: Any) -> TypeGuard[bytes]:
     return is_text(reply) and reply.isdigit()
 
