@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...grid import Box, Grid
 from ...observables.lattice import axes_of, coordinates, spacing
+from ..amplitudes import unmasked
 from ..analytic.parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
 from ..foreign import first_line
 
@@ -250,7 +251,7 @@ def values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -
         Line(x=x.reshape([-1 if axis == own else 1 for axis in range(3)]), step=spacing(grid, own + 1))
         for own, x in enumerate(lines)
     ]
-    found = np.asarray(potential.at(axes, t))
+    found = unmasked(potential.at(axes, t))
     if found.dtype.kind not in "fiub":
         raise InvalidInput(f"potential {potential.spec} is of type {found.dtype}; it must be real")
     shape = held.shape[1:]
