@@ -19,6 +19,7 @@ from ..foreign import first_line
 from .contiguous import check_length, contiguous, opened
 from .field import Field, field_of
 from .opening import opening
+from .unpacking import STANDARD_INPUT
 
 HEADER_BYTES: Final = 10_000
 """Bytes that a header may claim; that of an array of numbers has a hundred or two. The bound is numpy's own."""
@@ -37,21 +38,23 @@ def npy(
     and imag) are complex; float32 is stored as complex64, other reals as complex128. `dims`:
     which dimension is which axis, "x,y,z,t", with "c" for one of re and im. `box`: extent of
     each axis in bohr, centred on 0, and `dt`: time step in ħ/Eh; unknown unless given. The
-    file is open until `close`.
+    file is open until `close`. The path "-" is standard input, which is kept in a nameless
+    file as it may be read more than once.
     Raises InvalidInput if there is no such file, if it is not one array in this format
     and of its full length, if the values have another type, or if a dimension of two may be
     re and im or two points; objects are never unpickled.
     """
     name = os.fspath(path)
+    what = "standard input" if name == STANDARD_INPUT else name
     with opening(name, format="npy") as found:
         file = found.keep.enter_context(opened(found.path))
-        shape, fortran, dtype = read_header(file, name)
+        shape, fortran, dtype = read_header(file, what)
         begin = file.tell()
-        check_length(name, os.fstat(file.fileno()).st_size, begin, shape, dtype)
+        check_length(what, os.fstat(file.fileno()).st_size, begin, shape, dtype)
         file.seek(0)
         part = contiguous(
             name,
-            what=name,
+            what=what,
             shape=shape,
             dtype=dtype,
             offset=begin,
@@ -79,7 +82,8 @@ def read_header(file: IO[bytes] | FileIO, what: str) -> tuple[tuple[int, ...], b
     """
     begins = file.read(npy_format.MAGIC_LEN)
     if begins[:-2] != npy_format.MAGIC_PREFIX:
-        raise InvalidInput(f"{what} is not a .npy file: it begins with {begins[:-2]!r}")
+        fault = f"it begins with {begins[:-2]!r}" if begins else "it is empty"
+        raise InvalidInput(f"{what} is not a .npy file: {fault}")
     version = (begins[-2], begins[-1]) if len(begins) == npy_format.MAGIC_LEN else (0, 0)
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise InvalidInput(
