@@ -19,7 +19,11 @@ LEFT_OUT: Final = "-"
 LETTERS: Final = "txyz"
 
 _BY_NAME: Final[Mapping[str, str]] = {"time": "t"} | dict(zip(LETTERS, LETTERS, strict=True))
-_PARTS: Final = {"c", "ri", "reim", "re_im", "complex", "part", "parts"}
+_PARTS: Final = {
+    "_pfnc_complex", "c", "complex", "part", "parts", "re_im", "real_imag", "realimag", "reim", "ri",
+}  # fmt: skip
+"""Names of a dimension of re and im. Source of `_pfnc_complex`, `complex`, `ri`: nc-complex, as in netCDF4-python."""
+
 _ANONYMOUS: Final = re.compile(r"(phony_)?dim_?[0-9]+")
 _BY_NUMBER: Final = {1: "x", 2: "xy", 3: "xyz", 4: "txyz"}
 
@@ -38,11 +42,11 @@ def letters_of(
     `names` are those of the dimensions, None for one without; `wanted` is what --dims says:
     a letter for each dimension in order, `x,y,z,t`, or by name, `lon=x,time=t`. Without it
     the names t (or time), x, y, z are taken; of dimensions without names 1 to 3 are x, y, z
-    and 4 are t, x, y, z. `real` says that the values are real numbers: only then a
-    dimension can be the parts. Without names a first or last dimension of two may be the parts
-    or two points: the shape of a `grid` [t, x, y, z] decides, else the user is asked. Raises
-    InvalidInput, naming `what`, if it is not clear or not possible, UsageError for a `wanted`
-    that cannot be read.
+    and 4 are t, x, y, z. `real` says that the values are real numbers, and not one of two
+    arrays for re and im: only then a dimension can be the parts. Without names a first or last
+    dimension of two may be the parts or two points: the shape of a `grid` [t, x, y, z] decides,
+    else the user is asked. Raises InvalidInput, naming `what`, if it is not clear or not
+    possible, UsageError for a `wanted` that cannot be read.
     """
     if not shape:
         raise InvalidInput(f"{what} is a single number, no wavefunction")
@@ -115,26 +119,56 @@ def _sizes_of(letters: str, shape: tuple[int, ...]) -> Shape4:
 def _by_name(
     names: Sequence[str | None], shape: tuple[int, ...], real: bool, pairs: Mapping[str, str], what: str
 ) -> str:
-    letters = ""
-    for name, size in zip(names, shape, strict=True):
-        word = (name or "").lower()
-        if name is not None and name in pairs:
-            letters += pairs[name]
-        elif word in _PARTS and size == 2 and real:
-            letters += PART
-        elif word in _BY_NAME:
-            letters += _BY_NAME[word]
-        elif size == 1:
-            letters += LEFT_OUT
-        else:
-            has = ", ".join(n or "one without a name" for n in names)
-            # One without a name can be told by its place only.
-            way = f"{name}=x" if all(names) else ",".join("txyz" if len(names) > 3 else "xyz"[: len(names)])
-            raise InvalidInput(
-                f"{what} has the dimensions {has}: {name or 'that'} is none of t, x, y, z; say by {option('dims')} "
-                f"which is which, as in {option('dims', way)}"
-            )
-    return letters
+    letters = [_letter(name, size, real, pairs) for name, size in zip(names, shape, strict=True)]
+    if None in letters:
+        has = ", ".join(n or "one without a name" for n in names)
+        first, way = names[letters.index(None)] or "that", _way(names, letters, shape, real, pairs)
+        advice = f", as in {option('dims', way)}" if way else ""
+        raise InvalidInput(
+            f"{what} has the dimensions {has}: {first} is none of t, x, y, z; say by {option('dims')} which is "
+            f"which{advice}"
+        )
+    return "".join(filter(None, letters))
+
+
+def is_parts(name: str | None, size: int) -> bool:
+    """Whether a dimension is that of re and im, by its name and length."""
+    return name is not None and name.lower() in _PARTS and size == 2
+
+
+def _letter(name: str | None, size: int, real: bool, pairs: Mapping[str, str]) -> str | None:
+    """What the name of a dimension says, None if nothing; one of a single point can be left out."""
+    word = (name or "").lower()
+    if name is not None and name in pairs:
+        return pairs[name]
+    if real and is_parts(name, size):
+        return PART
+    return _BY_NAME.get(word) or (LEFT_OUT if size == 1 else None)
+
+
+def _way(
+    names: Sequence[str | None],
+    letters: Sequence[str | None],
+    shape: tuple[int, ...],
+    real: bool,
+    pairs: Mapping[str, str],
+) -> str:
+    """An example of what to say of the dimensions that have no letter, which would be taken; empty if there is none."""
+    filled = list(letters)
+    unknown = [place for place, letter in enumerate(letters) if letter is None]
+    ends = [place for place in unknown if real and shape[place] == 2 and place in (0, len(shape) - 1)]
+    if ends and PART not in filled and len(shape) > 1:
+        filled[ends[-1]] = PART
+    wanted = LETTERS if sum(letter not in (PART, LEFT_OUT) for letter in filled) > 3 else "xyzt"
+    left = [letter for letter in wanted if letter not in filled]
+    if len(left) < filled.count(None):
+        return ""
+    for place in unknown:
+        filled[place] = filled[place] or left.pop(0)
+    told = [*pairs, *(names[place] for place in unknown)]
+    if any(name is None or "," in name or names.count(name) > 1 for name in told):
+        return ",".join(filter(None, filled))  # it can be told by its place only
+    return ",".join(f"{name}={filled[names.index(name)]}" for name in told)
 
 
 def _check(letters: str, shape: tuple[int, ...], real: bool, what: str) -> None:
@@ -146,7 +180,8 @@ def _check(letters: str, shape: tuple[int, ...], real: bool, what: str) -> None:
         if letter == LEFT_OUT and size != 1:
             raise InvalidInput(f"{what}: a dimension of {size} points cannot be left out")
         if letter == PART and not (real and size == 2):
-            raise InvalidInput(f"{what}: re and im are a dimension of two real numbers, not of {size} points")
+            found = f"{size} points" if size != 2 else "complex ones, or of one of two arrays for re and im"
+            raise InvalidInput(f"{what}: re and im are a dimension of two real numbers, not of {found}")
     if not set(letters) & set(LETTERS):
         raise InvalidInput(f"{what} has no dimension that is t, x, y or z")
 

@@ -19,11 +19,11 @@ from ..identity import identity
 from .ahead import Ahead
 from .axes import axes_of
 from .cells import Cells, order_for, parts_are_cheap
-from .dims import LEFT_OUT, LETTERS, PART, letters_of
+from .dims import LEFT_OUT, LETTERS, PART, is_parts, letters_of
 from .stamp import Files
 from .variable import Slices, Variable
 
-FIELD_PAIRS: Final = (("r", "i"), ("re", "im"), ("real", "imag"))
+FIELD_PAIRS: Final = (("r", "i"), ("re", "im"), ("real", "imag"), ("real", "imaginary"))
 """Names of the two fields of a compound type. Source of the first: h5py, which has it from HDF5's own examples."""
 
 THREADS: Final = 2
@@ -189,13 +189,11 @@ def field_of(
     letters = letters_of(
         first.names,
         first.shape,
-        real=real,
+        real=real and len(parts) == 1,
         wanted=dims,
         grid=None if grid is None else grid.shape,
         what=first.what,
     )
-    if len(parts) == 2 and PART in letters:
-        raise InvalidInput(f"{spec}: re and im are two arrays, and cannot be a dimension besides")
     shape = shape4(_along(letters, first.shape, letter) for letter in LETTERS)
     if grid is not None and grid.shape != shape:
         raise InvalidInput(f"{first.what} has the shape {shape} as t, x, y, z, but its grid has {grid.shape}")
@@ -242,6 +240,15 @@ def row_of(part: Variable) -> tuple[int, ...]:
 
 def _along(letters: str, sizes: Sequence[int], letter: str) -> int:
     return sizes[letters.index(letter)] if letter in letters else 1
+
+
+def holds_complex(dtype: np.dtype[Any], names: Sequence[str | None], shape: Sequence[int]) -> bool:
+    """Whether an array is one of complex numbers: by its type, or by a dimension named as one of re and im."""
+    if dtype.names is not None:
+        return tuple(name.lower() for name in dtype.names) in FIELD_PAIRS
+    return dtype.kind == "c" or (
+        dtype.kind in "fiu" and any(is_parts(name, size) for name, size in zip(names, shape, strict=True))
+    )
 
 
 def _type_of(part: Variable) -> np.dtype[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from io import FileIO
 from typing import Any, Final
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 from ..foreign import library
 from .blocks import Place, read_blocks
 from .contiguous import opened, read_lying
-from .field import Field, field_of
+from .field import Field, field_of, holds_complex
+from .hdf5_links import Reach, data_sets, follow
+from .hdf5_origin import Origin
+from .hdf5_virtual import VirtualReader
 from .members import chosen
-from .opening import opening, spec_of
+from .opening import Opening, opening, spec_of
 from .packing import Packing, packing_of
 from .variable import Slices, Variable, coordinate_of
 
@@ -63,12 +67,17 @@ def hdf5(
     with opening(name, format="HDF5") as found:
         # Blocks are read whole and once: the library need keep none of them.
         # What has no name the library reads through Python only: it asks for the real path of a path.
-        raw = found.keep.enter_context(opened(found.path))
         place = name if found.path == name else found.keep.enter_context(opened(found.path))
         file = found.keep.enter_context(h5py.File(place, "r", rdcc_nbytes=0))
-        sets = _data_sets(h5py, file)
+        reach = found.keep.enter_context(
+            closing(Reach(h5py=h5py, files=found.files, alone=found.path != name))
+        )
+        sets = data_sets(reach, file, name, member)
+        lost = None in sets.values()  # nobody knows what is behind a link that leads nowhere
+        names = chosen(list(sets), member, name, lambda one: not lost and _is_complex(sets[one]))
+        items = [follow(reach, file, one, name) for one in names]
         return field_of(
-            [_variable(h5py, name, sets[one], one, raw) for one in chosen(list(sets), member, name)],
+            [_variable(h5py, found, name, item, one) for item, one in zip(items, names, strict=True)],
             spec=spec_of(name, member),
             format="HDF5",
             files=found.files,
@@ -79,45 +88,59 @@ def hdf5(
         )
 
 
-def _data_sets(h5py: Any, file: Any) -> dict[str, Any]:
-    """The data sets that can be a wavefunction, by path: those that are no scale of another."""
-    found: dict[str, Any] = {}
-
-    def visit(path: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape and not h5py.h5ds.is_scale(item.id):
-            dtype = item.dtype
-            if dtype.kind in "cfiu" or (dtype.names is not None and len(dtype.names) == 2):
-                found[path] = item
-
-    file.visititems(visit)
-    return found
-
-
-def _variable(h5py: Any, path: str, item: Any, member: str, raw: Any) -> Variable:
+def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> Variable:
     what = f"{path}:/{member}"
-    scales = [_scale(item.dims[place]) for place in range(len(item.shape))]
-    names = [
-        dimension.label or (scale.name.rpartition("/")[2] if scale is not None else None)
-        for dimension, scale in zip(item.dims, scales, strict=True)
-    ]
-    coordinates = {
-        place: coordinate_of(scale[...], scale.attrs, packing_in_hdf5(scale, f"{path}:{scale.name}"))
-        for place, scale in enumerate(scales)
-        if scale is not None and not bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
-    }
-    read, parted = _reader(h5py, path, item, raw)
+    scales = [_scale(dimension) for dimension in item.dims]
+    alone = found.path != path
+    with closing(Reach(h5py=h5py, files=found.files, alone=alone)) as reach:
+        origin = Origin(reach=reach)
+        pieces = origin.look(item, what)
+        coordinates = {
+            place: coordinate_of(
+                _all_of(h5py, origin, scale, f"{path}:{scale.name}"),
+                scale.attrs,
+                packing_in_hdf5(scale, f"{path}:{scale.name}"),
+            )
+            for place, scale in enumerate(scales)
+            if scale is not None and not bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
+        }
+    read: Callable[[Slices], NDArray[Any]]
+    if pieces:
+        read, parted = VirtualReader.of(h5py, what, item, pieces).read, False
+    else:
+        raw = found.keep.enter_context(opened(found.path if alone else item.file.filename))
+        read, parted = _reader(h5py, path, item, raw)
     return Variable(
         what=what,
         shape=item.shape,
         dtype=item.dtype,
         read=read,
-        names=tuple(names),
+        names=_names(item),
         packing=packing_in_hdf5(item, what),
-        chunk=item.chunks,
+        chunk=pieces[0].chunk if pieces else item.chunks,
         parted=parted,
         coordinates=coordinates,
         member=member,
     )
+
+
+def _names(item: Any) -> tuple[str | None, ...]:
+    """The names of its dimensions: their labels, or the names of their scales."""
+    scales = ((dimension.label, _scale(dimension)) for dimension in item.dims)
+    return tuple(
+        label or (scale.name.rpartition("/")[2] if scale is not None else None) for label, scale in scales
+    )
+
+
+def _is_complex(item: Any) -> bool:
+    return holds_complex(item.dtype, _names(item), item.shape)
+
+
+def _all_of(h5py: Any, origin: Origin, item: Any, what: str) -> NDArray[Any]:
+    """All values of a data set that is no ψ."""
+    if not (pieces := origin.look(item, what)):
+        return np.asarray(item[...])
+    return VirtualReader.of(h5py, what, item, pieces).read(tuple(slice(0, n) for n in item.shape))
 
 
 def _reader(h5py: Any, path: str, item: Any, raw: FileIO) -> tuple[Callable[[Slices], NDArray[Any]], bool]:

@@ -1,9 +1,9 @@
-"""Which of the arrays in a file is ψ: the one that is named, the only one, or a pair of real and imaginary part."""
+"""Which of a file's arrays is ψ: the one that is named, the only one, the only complex one, or a pair of re and im."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ...errors import InvalidInput
@@ -16,17 +16,20 @@ _HALF: Final = re.compile(
 )
 
 
-def chosen(names: Sequence[str], wanted: str | None, path: str) -> tuple[str, ...]:
+def chosen(
+    names: Sequence[str], wanted: str | None, path: str, is_complex: Callable[[str], bool]
+) -> tuple[str, ...]:
     """The name of one array, or those of two: real part, imaginary part.
 
     `names` are those of all arrays, as `group/name`; `wanted` is what was given after the
     colon: a name, a group that holds one array or a pair, two names with a comma between,
-    or None. Raises InvalidInput if there is no such array or half, or if it is not clear
-    which is meant; the message says which there are.
+    or None. Of several arrays the only one that `is_complex` is taken. Raises InvalidInput
+    if there is no such array or half, or if it is not clear which is meant; the message says
+    which there are.
     """
     has = _listed(names)
     if not wanted:
-        return _only(names, path, f"name one as {path}:NAME; {has}")
+        return _only(names, path, f"name one as {path}:NAME; {has}", is_complex)
     words = [word.strip("/") for word in wanted.split(",")]
     if len(words) > 2:
         raise InvalidInput(f"{path}:{wanted} names {len(words)} arrays: ψ is one, or two for re and im")
@@ -41,12 +44,15 @@ def chosen(names: Sequence[str], wanted: str | None, path: str) -> tuple[str, ..
     inside = [name for name in names if name.startswith(f"{word}/")] if word else list(names)
     if not inside:
         raise InvalidInput(f"{path} has no array {word!r}: {has}")
-    return _only(inside, path, f"name one of those in {word}; {has}")
+    return _only(inside, path, f"name one of those in {word}; {has}", is_complex)
 
 
-def _only(names: Sequence[str], path: str, advice: str) -> tuple[str, ...]:
+def _only(names: Sequence[str], path: str, advice: str, is_complex: Callable[[str], bool]) -> tuple[str, ...]:
     if not names:
         raise InvalidInput(f"{path} holds no array of numbers")
+    numbers = [name for name in names if is_complex(name)]
+    if len(numbers) == 1:
+        return (numbers[0],)
     halves: dict[tuple[str, str], dict[str, str]] = {}
     for name in names:
         if found := _HALF.fullmatch(name):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .classic import Lying, classic_variables
 from .contiguous import opened, read_lying
-from .field import Field, field_of
+from .field import Field, field_of, holds_complex
 from .hdf5 import hdf5
 from .members import chosen
 from .opening import opening, spec_of
@@ -52,8 +52,14 @@ def netcdf(
         fields = [
             key for key, one in found.items() if key not in axes and one.shape and one.dtype.kind in "fiu"
         ]
+        names = chosen(
+            fields,
+            member,
+            name,
+            lambda one: holds_complex(found[one].dtype, found[one].dimensions, found[one].shape),
+        )
         return field_of(
-            [_variable(name, found, one, file) for one in chosen(fields, member, name)],
+            [_variable(name, found, one, file) for one in names],
             spec=spec_of(name, member),
             format="NetCDF-3",
             files=within.files,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from .contiguous import check_length, contiguous, opened
-from .field import Field, field_of
+from .field import Field, field_of, holds_complex
 from .members import chosen
 from .npy import read_header
 from .opening import opening, spec_of
@@ -55,8 +55,9 @@ def npz(
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         arrays = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
         file = found.keep.enter_context(opened(found.path))
+        names = chosen(list(arrays), member, name, lambda one: _is_complex(archive, arrays[one]))
         return field_of(
-            [_variable(name, archive, arrays[one], one, file) for one in chosen(list(arrays), member, name)],
+            [_variable(name, archive, arrays[one], one, file) for one in names],
             spec=spec_of(name, member),
             format="npz",
             files=found.files,
@@ -65,6 +66,16 @@ def npz(
             box=box,
             dt=dt,
         )
+
+
+def _is_complex(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
+    """Whether a member is an array of complex numbers; one that cannot be read is not."""
+    try:
+        with archive.open(info) as stream:
+            shape, _, dtype = read_header(stream, info.filename)
+    except Exception:  # noqa: BLE001 # as a damaged member can raise; whoever names it is told why
+        return False
+    return bool(shape) and holds_complex(dtype, (None,) * len(shape), shape)
 
 
 def _variable(

@@ -62,6 +62,7 @@ class Files:
     def include(self, others: Files) -> None:
         """The files of another source too, as they were when they were added there."""
         self._stamps.update(others._stamps)
+        self.many = self.many or others.many or len(self._stamps) > FEW
         self._told.extend(others._told)
 
     def tell(self, facts: Stamp) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...errors import InvalidInput
 from ..foreign import library
-from .field import Field, field_of
+from .field import Field, field_of, holds_complex
 from .hdf5 import NETCDF_FILE
 from .members import chosen
 from .opening import opening, spec_of
@@ -59,7 +59,9 @@ def zarr(
         arrays = _arrays(library_, root)
         coordinates = _coordinates(arrays)
         candidates = [key for key in arrays if key not in coordinates]
-        names = ("",) if "" in arrays else chosen(candidates, member, name)
+        names = (
+            ("",) if "" in arrays else chosen(candidates, member, name, lambda one: _is_complex(arrays[one]))
+        )
         if "" in arrays and member and member.strip("/"):
             raise InvalidInput(f"{name} is one array and has no {member!r} in it")
         if not zipped:
@@ -122,6 +124,10 @@ def _names(item: Any) -> tuple[str | None, ...]:
         tuple(names) if isinstance(names, list | tuple) and len(names) == item.ndim else (None,) * item.ndim
     )
     return tuple(None if name is None else str(name) for name in known)
+
+
+def _is_complex(item: Any) -> bool:
+    return holds_complex(item.dtype, _names(item), item.shape)
 
 
 def _beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
