@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +15,9 @@ from .runner import on_store, print_json, say
 if TYPE_CHECKING:
     from ..engine.report import Report
     from ..store import Store
+
+OFF: Final = 1e-3
+"""From 1, from which on a norm is said to be off it."""
 
 
 @on_server
@@ -164,6 +167,8 @@ def _tell(report: Report) -> None:
         return
     shape = "×".join(str(size) for size in report.shape)
     norm = "unknown, for the grid spacing is" if report.norm is None else f"{report.norm:.9g}"
+    if report.norm is not None and abs(report.norm - 1) > OFF:
+        norm += ", not 1: ψ is stored as it is"
     memory = "" if report.bytes_per_point is None else f", {report.bytes_per_point:.1f} bytes a point"
     say(
         f"stored {report.name}: {report.points:,} points (t,x,y,z = {shape}) as {report.layout} {report.codec} in "

@@ -26,7 +26,7 @@ from ..load import Load, LoadTaken
 from ..manifest import JournalEntry, Keys
 from ..server.connection import Connection
 from ..server.pool import until_available
-from ..source.facts import check_unchanged, notes_of
+from ..source.facts import check_unchanged, notes_of, warnings_of
 from ..store import Store
 from ..wire.batch import Batch
 from ..wording import again_with, flag, said
@@ -263,6 +263,7 @@ class Job:
             verified=self.verify,
             connections=self.store.pool.counts.to_json(),
             source_facts={} if self.encoder is None else dict(notes_of(self.encoder.source)),
+            warnings=() if self.encoder is None else tuple(warnings_of(self.encoder.source)),
         )
 
     async def _aftermath(self, error: BaseException) -> BaseException:

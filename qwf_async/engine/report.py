@@ -20,7 +20,8 @@ class Report:
     `connections` are the counts of the store's connections since it was opened (`ConnectionCounts`).
     `already` is true if nothing had to be done, because the same thing was published.
     `source_facts` are numbers that the source has about itself, such as the drift of norm
-    and energy of a time evolution; empty for most.
+    and energy of a time evolution; empty for most. `warnings` are what the source said of itself
+    before it was read, such as that the grid does not hold the state.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Report:
     durability: str
     already: bool = False
     source_facts: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     connections: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...grid import Box, Grid
+from .fit import fitting_edge, normal_tail
 from .parameters import Periods, Scale, Vector, positive, reals, wholes
 from .state import Analytic, extents, product, usable, with_extents, with_frames
 
@@ -39,6 +40,14 @@ class Gaussian(Analytic):
             factors.append(np.exp(exponent, out=exponent) * height)
         return product(factors)
 
+    def outside(self, axis: int, low: float, high: float) -> float:
+        k, sigma, x0 = self.k[axis], self.sigma[axis], self.x0[axis]
+        t = self.ends  # it moves and widens steadily: it is farthest out at one of them
+        return normal_tail(x0 + k * t, sigma * np.hypot(1, t / (2 * sigma**2)), low, high)
+
+    def beyond(self, axis: int, k: float) -> float:
+        return normal_tail(self.k[axis], 0.5 / self.sigma[axis], -k, k)
+
 
 def gaussian(*, k: Vector = 0.0, sigma: Scale = 1.0, x0: Vector = 0.0, grid: Grid | None = None) -> Gaussian:
     """A free Gaussian packet in 1 to 3 dimensions, exact in time, spreading included.
@@ -54,8 +63,9 @@ def gaussian(*, k: Vector = 0.0, sigma: Scale = 1.0, x0: Vector = 0.0, grid: Gri
     and Laloë, Quantum Mechanics, complement G_I. The packet is not periodic: what leaves
     the box is gone.
 
-    Default grid: 64³, wide enough for six widths around the packet at every frame; frames
-    by default over 2σ² ħ/Eh, in which the narrowest axis spreads by √2.
+    Default grid: 64³, wide enough for six widths around the packet at every frame, or fewer
+    where the points are too few for its momentum (`fitting_edge`); frames by default over
+    2σ² ħ/Eh, in which the narrowest axis spreads by √2.
     Raises InvalidInput for parameters that are not finite, σ ≤ 0, or too many values.
     """
     grid = usable(grid)
@@ -63,11 +73,17 @@ def gaussian(*, k: Vector = 0.0, sigma: Scale = 1.0, x0: Vector = 0.0, grid: Gri
     ks, sigmas, starts = reals("k", k, d), positive("sigma", sigma, d), reals("x0", x0, d)
     grid = with_frames(grid, 2 * min(sigmas) ** 2)
     end = (grid.shape[0] - 1) * (grid.axes[0].step or 0.0)
-    reaches = (
-        abs(start) + abs(q) * end + 6 * s * math.hypot(1, end / (2 * s**2))
-        for start, q, s in zip(starts, ks, sigmas, strict=True)
-    )
-    return Gaussian(k=ks, sigma=sigmas, x0=starts, grid=with_extents(grid, [2 * r for r in reaches]))
+    edges = [
+        fitting_edge(
+            size,
+            reach=abs(start) + abs(q) * end,
+            width=s * math.hypot(1, end / (2 * s**2)),
+            momentum=abs(q),
+            spread=0.5 / s,
+        )
+        for size, start, q, s in zip(grid.shape[1:], starts, ks, sigmas, strict=False)
+    ]
+    return Gaussian(k=ks, sigma=sigmas, x0=starts, grid=with_extents(grid, edges))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...grid import Box, Grid
+from .fit import cumulated
 from .parameters import positive
 from .state import Analytic, usable, with_extents, with_frames
 
 HIGHEST: Final = 60
 """The highest n for which the recurrences and the default grid have been checked."""
+
+PLACES: Final = 20_000
+"""Points at which weights in space and momentum are known: 60 or more a wave of n = 60, 80 KB each."""
 
 FAR: Final = 1500.0
 """Distance in units of n/2Z at which e^{−ρ/2} is 0 in float64; beyond, polynomials could overflow."""
@@ -40,7 +45,8 @@ class Hydrogen(Analytic):
         x, y, z = (np.clip(scale * self.along(axis, box), -FAR, FAR) for axis in range(3))
         x, y = x[:, None, None], y[:, None]
         square = x * x + y * y + z * z
-        radial = _radial(n, l, np.sqrt(square))
+        rho = np.sqrt(square)
+        radial = _radial(n, l, rho, np.exp(-0.5 * rho))
         radial *= math.sqrt(scale**3 * math.factorial(n - l - 1) / math.factorial(n + l) / (2 * n))
         real = _polar(l, m, z, square, radial)
         around = (x + 1j * math.copysign(1, self.m) * y) ** m
@@ -51,14 +57,51 @@ class Hydrogen(Analytic):
         psi: NDArray[np.complex128] = real * (phases[:, None, None, None] * around)
         return psi
 
+    def outside(self, axis: int, low: float, high: float) -> float:
+        """A bound: the weight outside the sphere that touches the nearer of the two ends."""
+        radius = max(0.0, min(-low, high))
+        u, weight = _radii(self.n, self.l)
+        return 1.0 - float(np.interp(math.sqrt(radius * self.Z), u, weight))
 
-def _radial(n: int, l: int, rho: NDArray[np.float64]) -> NDArray[np.float64]:
-    """e^{−ρ/2} L_{n−l−1}^{(2l+1)}(ρ), by the recurrence in the degree (DLMF 18.9.1 and table 18.9.1).
+    def beyond(self, axis: int, k: float) -> float:
+        """A bound: the weight of the momentum outside a sphere."""
+        chi, weight = _momenta(self.n, self.l)
+        return float(np.interp(2 * math.atan2(1, k * self.n / self.Z), chi, weight))
 
-    The recurrence starts from the exponential, so that far away all is 0 and not 0·∞.
+
+@functools.lru_cache(maxsize=8)
+def _radii(n: int, l: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """√r of Z = 1, in which the waves are about even, and the weight within each."""
+    u = np.linspace(0, math.sqrt(4 * _half_edge(n, l)), PLACES)
+    rho = 2 * u * u / n
+    # ρ^l alone may be beyond float64, and ρ is 0 at the nucleus.
+    amplitude = _radial(n, l, rho, np.exp(l * np.log(np.maximum(rho, 1e-300)) - 0.5 * rho))
+    return u, cumulated(amplitude**2 * u**5)
+
+
+@functools.lru_cache(maxsize=8)
+def _momenta(n: int, l: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Angles χ, p = Z/n cot(χ/2), from large momenta to small, and the weight of the momenta beyond each.
+
+    Its density is sin^{2l+2}χ (1 − cos χ) C(cos χ)², C being the Gegenbauer polynomial of degree
+    n−l−1 and index l+1. Source: Podolsky and Pauling, Phys. Rev. 34, 109 (1929), in the angle of
+    Fock, Z. Phys. 98, 145 (1935); the recurrence is DLMF 18.9.1 with table 18.9.1.
+    """
+    chi = np.linspace(0, math.pi, PLACES)
+    x, index, degree = np.cos(chi), l + 1, n - l - 1
+    before, here = np.zeros_like(x), np.sin(chi) ** index
+    for j in range(degree):
+        before, here = here, (2 * (j + index) * x * here - (j + 2 * index - 1) * before) / (j + 1)
+    return chi, cumulated(here**2 * (1 - x))
+
+
+def _radial(n: int, l: int, rho: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`start` times L_{n−l−1}^{(2l+1)}(ρ), by the recurrence in the degree (DLMF 18.9.1 and table 18.9.1).
+
+    The recurrence starts from the exponential e^{−ρ/2}, so that far away all is 0 and not 0·∞.
     """
     alpha = 2 * l + 1
-    here = np.exp(-0.5 * rho)
+    here = start
     before = np.zeros(())
     for j in range(n - l - 1):
         step = (2 * j + 1 + alpha) - rho
@@ -95,6 +138,11 @@ def _polar(
             step -= before
         before, here, lower = here, step, upper
     return here
+
+
+def _half_edge(n: int, l: int) -> float:
+    """Half the edge (bohr, Z = 1) of a cube that leaves out less than 1e-6 of the norm; see `hydrogen`."""
+    return n * n + n * math.sqrt(n * n - l * (l + 1)) + n * (6 + 2.2 * math.sqrt(n))
 
 
 def hydrogen(
@@ -134,6 +182,6 @@ def hydrogen(
     grid = usable(grid)
     if grid.dimensions != 3:
         raise InvalidInput("hydrogen has three dimensions: give a grid such as 64x64x64")
-    half = (n * n + n * math.sqrt(n * n - l * (l + 1)) + n * (6 + 2.2 * math.sqrt(n))) / charge
+    half = _half_edge(n, l) / charge
     grid = with_extents(with_frames(grid, 4 * math.pi * (n / charge) ** 2), [2 * half] * 3)
     return Hydrogen(n=n, l=l, m=m, Z=charge, grid=grid)

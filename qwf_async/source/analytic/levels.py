@@ -8,6 +8,7 @@ has the coefficient 0.3+0.4i), or axis by axis `nx=1+2,ny=1`, which is the produ
 from __future__ import annotations
 
 import cmath
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +102,15 @@ class Superposition:
     def highest(self, axis: int) -> int:
         """The highest quantum number along an axis (0 is x)."""
         return max(numbers[axis] for numbers, _ in self.terms)
+
+    def bound(self, axis: int, weight: Callable[[int], float]) -> float:
+        """An upper bound on a weight of ψ at any time, from those of the eigenstates n of one axis.
+
+        By the triangle inequality, √weight ≤ Σ_j |c_j| √weight(n_j); of one eigenstate it is the weight itself.
+        """
+        total = math.sqrt(sum(abs(c) ** 2 for _, c in self.terms))
+        roots = (abs(c) / total * math.sqrt(max(0.0, weight(n[axis]))) for n, c in self.terms)
+        return min(1.0, sum(roots) ** 2)
 
     def at(
         self,

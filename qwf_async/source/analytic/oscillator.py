@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...grid import Box, Grid
+from .fit import WIDTHS, cumulated, fitting_edge, normal_tail
 from .levels import OscillatorLevels, Superposition
 from .parameters import LARGEST, Displacement, Scale, positive, spread, written
 from .state import Analytic, product, usable, with_extents, with_frames
@@ -18,8 +20,8 @@ from .state import Analytic, product, usable, with_extents, with_frames
 HIGHEST: Final = 500
 """Quantum numbers beyond this would need e^{−ξ²/2} below the smallest float64 inside the classical region."""
 
-MARGIN: Final = 6.0
-"""How far the default grid reaches beyond the classical turning points, in units of 1/√ω: e^{−36} at n = 0."""
+MOST_FRAMES: Final = 1000
+"""Frames at which it is asked whether the grid holds a coherent state, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,15 @@ class Harmonic(Analytic):
 
         return self.n.at(self.times(box), energy, wave)
 
+    def outside(self, axis: int, low: float, high: float) -> float:
+        scale = math.sqrt(self.omega[axis])
+        return self.n.bound(axis, lambda n: _outside(n, low * scale, high * scale))
+
+    def beyond(self, axis: int, k: float) -> float:
+        # The momentum space of an oscillator is its space, with 1/ω for ω.
+        scaled = k / math.sqrt(self.omega[axis])
+        return self.n.bound(axis, lambda n: _outside(n, -scaled, scaled))
+
 
 def harmonic(n: OscillatorLevels = 0, *, omega: Scale = 1.0, grid: Grid | None = None) -> Harmonic:
     """Eigenstates of the harmonic oscillator and their superpositions, exact in time.
@@ -49,8 +60,8 @@ def harmonic(n: OscillatorLevels = 0, *, omega: Scale = 1.0, grid: Grid | None =
     number or one an axis. Energies (n + 1/2)ω along each axis; for the eigenfunctions
     see `eigenfunction`.
 
-    Default grid: 64³, centred, six lengths 1/√ω beyond the classical turning points;
-    frames by default over one period 2π/ω of the slowest axis.
+    Default grid: 64³, centred, six lengths 1/√ω beyond the classical turning points, or
+    fewer where the points are too few for its momentum; frames by default over one period 2π/ω of the slowest axis.
     Raises InvalidInput for n below 0 or above 500, ω ≤ 0, too many values, or
     coefficients all 0.
     """
@@ -59,7 +70,8 @@ def harmonic(n: OscillatorLevels = 0, *, omega: Scale = 1.0, grid: Grid | None =
     levels = Superposition.of(n, lowest=0, limits=[HIGHEST] * d)
     omegas = positive("omega", omega, d)
     edges = [
-        2 * (math.sqrt(2 * levels.highest(axis) + 1) + MARGIN) / math.sqrt(w) for axis, w in enumerate(omegas)
+        _edge(size, math.sqrt(2 * levels.highest(axis) + 1), w)
+        for axis, (size, w) in enumerate(zip(grid.shape[1:], omegas, strict=False))
     ]
     grid = with_extents(with_frames(grid, 2 * math.pi / min(omegas)), edges)
     return Harmonic(n=levels, omega=omegas, grid=grid)
@@ -78,6 +90,29 @@ def eigenfunction(n: int, omega: float, x: NDArray[np.float64]) -> NDArray[np.fl
     for j in range(n):
         before, here = here, math.sqrt(2 / (j + 1)) * xi * here - math.sqrt(j / (j + 1)) * before
     return here
+
+
+def _edge(points: int, turning: float, omega: float) -> float:
+    """Extent for a state whose classical turning point is at so many lengths 1/√ω, in position and in momentum."""
+    scale = math.sqrt(omega)
+    return fitting_edge(
+        points, reach=turning / scale, width=1 / scale, momentum=turning * scale, spread=scale
+    )
+
+
+@functools.lru_cache(maxsize=32)
+def _cumulative(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places ξ, and the weight of φ_n² up to each."""
+    far = math.sqrt(2 * n + 1) + WIDTHS
+    xi = np.linspace(-far, far, 40 * (n + 30))  # 20 points or more a period of φ_n²
+    return xi, cumulated(eigenfunction(n, 1.0, xi) ** 2)
+
+
+def _outside(n: int, low: float, high: float) -> float:
+    """Weight of φ_n² outside an interval of ξ."""
+    xi, weight = _cumulative(n)
+    below, up_to = np.interp((low, high), xi, weight)
+    return float(below + (1 - up_to))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +135,21 @@ class Coherent(Analytic):
             factors.append((omega / math.pi) ** 0.25 * np.exp(exponent, out=exponent))
         return product(factors)
 
+    def outside(self, axis: int, low: float, high: float) -> float:
+        omega = self.omega[axis]
+        return normal_tail(math.sqrt(2 / omega) * self._turned(axis).real, math.sqrt(0.5 / omega), low, high)
+
+    def beyond(self, axis: int, k: float) -> float:
+        omega = self.omega[axis]
+        return normal_tail(math.sqrt(2 * omega) * self._turned(axis).imag, math.sqrt(0.5 * omega), -k, k)
+
+    def _turned(self, axis: int) -> NDArray[np.complex128]:
+        """α at the frames, or at MOST_FRAMES of them: more tell nothing new of a circle."""
+        first, last = self.ends
+        t = np.linspace(first, last, min(self.grid.shape[0], MOST_FRAMES))
+        turned: NDArray[np.complex128] = self.alpha[axis] * np.exp(-1j * self.omega[axis] * t)
+        return turned
+
 
 def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None = None) -> Coherent:
     """A coherent state of the harmonic oscillator, exact in time: it swings without spreading.
@@ -112,8 +162,8 @@ def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None
 
     Source: Cohen-Tannoudji, Diu and Laloë, Quantum Mechanics, complement G_V.
 
-    Default grid: 64³, centred, wide enough for the whole swing; frames by default over
-    one period 2π/ω of the slowest axis.
+    Default grid: 64³, centred, wide enough for the whole swing, or less where the points are
+    too few for its momentum; frames by default over one period 2π/ω of the slowest axis.
     Raises InvalidInput for parameters that are not finite, ω ≤ 0, or too many values.
     """
     grid = usable(grid)
@@ -122,6 +172,9 @@ def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None
     if not all(abs(a.real) <= LARGEST and abs(a.imag) <= LARGEST for a in alphas):
         raise InvalidInput(f"alpha={written(alphas)} must be finite and at most {LARGEST:g} in magnitude")
     omegas = positive("omega", omega, d)
-    edges = [2 * (math.sqrt(2) * abs(a) + MARGIN) / math.sqrt(w) for a, w in zip(alphas, omegas, strict=True)]
+    edges = [
+        _edge(size, math.sqrt(2) * abs(a), w)
+        for size, a, w in zip(grid.shape[1:], alphas, omegas, strict=False)
+    ]
     grid = with_extents(with_frames(grid, 2 * math.pi / min(omegas)), edges)
     return Coherent(alpha=alphas, omega=omegas, grid=grid)

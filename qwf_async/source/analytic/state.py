@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import ClassVar, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...grid import Box, Grid, Order
 from ..identity import identity
+from .fit import Fit, warning
 from .parameters import written
 
 DEFAULT_EDGE: Final = 64
@@ -53,12 +55,43 @@ class Analytic(ABC):
         """The parameters, the version of the formula, and the grid, as text."""
         return identity(self.spec, f"formula={self.formula}", grid=self.grid)
 
+    def outside(self, axis: int, low: float, high: float) -> float:
+        """Weight of |ψ|² outside an interval of an axis (bohr), 0 to 1: the largest of all frames, or a bound."""
+        return 0.0
+
+    def beyond(self, axis: int, k: float) -> float:
+        """Weight of the momentum beyond ±k along an axis (1/bohr), 0 to 1: the largest of all frames, or a bound."""
+        return 0.0
+
+    def warnings(self) -> list[str]:
+        """What should be said before it is stored: that the grid does not hold it, and which would."""
+        steps = [axis.step or 0.0 for axis in self.grid.axes[1:]]
+        fits = [
+            Fit.of(
+                axis,
+                start=self.grid.axes[axis + 1].origin,
+                step=steps[axis],
+                points=self.grid.shape[axis + 1],
+                outside=partial(self.outside, axis),
+                beyond=partial(self.beyond, axis),
+            )
+            for axis in range(self.grid.dimensions)
+        ]
+        told = warning(self.spec, fits)
+        return [] if told is None else [told]
+
     def close(self) -> None:  # noqa: B027 # a promise kept by doing nothing, not a gap to fill
         """There is nothing to give back."""
 
     def times(self, box: Box) -> NDArray[np.float64]:
         """Times of the box's frames in ħ/Eh."""
         return self.grid.coordinates(0, box.start[0], box.stop[0])
+
+    @property
+    def ends(self) -> NDArray[np.float64]:
+        """Times of the first and the last frame in ħ/Eh."""
+        last = self.grid.shape[0]
+        return np.concatenate([self.grid.coordinates(0, *at) for at in ((0, 1), (last - 1, last))])
 
     def along(self, axis: int, box: Box) -> NDArray[np.float64]:
         """Positions in bohr of the box's points along a spatial axis (0 is x)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -19,7 +19,9 @@ from ...observables.lattice import volume
 from ...observables.moments import norm
 from ...wording import option
 from ..analytic.parameters import written
+from ..analytic.state import Analytic
 from ..base import Source
+from ..facts import warnings_of
 from ..identity import identity
 from .absorbing import damping
 from .film import Film
@@ -142,10 +144,11 @@ class Evolve:
         }
 
     def warnings(self) -> list[str]:
-        """What should be said before it is stored: a time step that is too large, a potential without effect."""
+        """What should be said before it is stored: a grid too small or too coarse for the initial state, a time step
+        that is too large, a potential without effect."""
+        told = list(self._begin_warnings())
         if self.grid.shape[0] == 1:
-            return []
-        told = []
+            return told
         if not isinstance(self.potential, Free) and not self.potential.moving:
             v = values(self.potential, self.grid, self.grid.axes[0].origin)
             if v.min() == v.max():
@@ -162,6 +165,14 @@ class Evolve:
             f"{math.pi * self.step / self.stable:.3g} rad, more than π; up to {self.stable:.4g} ħ/Eh is stable: "
             f"give steps={steps}",
         ]
+
+    def _begin_warnings(self) -> Sequence[str]:
+        """What the initial state says of its first frame; where its own time would take it, it does not go."""
+        initial = self.initial
+        if isinstance(initial, Analytic):
+            grid = replace(initial.grid, shape=(1, *initial.grid.shape[1:]))
+            initial = replace(initial, grid=grid)
+        return warnings_of(initial)
 
     def close(self) -> None:
         """Stop computing, and give the frames back and what the initial state holds."""
