@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import Interrupted
 from .runner import say
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def given(
     here = None if key else open_source(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims)
     try:
         yield Given(here=here, key=key, box=box, dt=dt)
+    except Interrupted:
+        here = None  # closing it waits for a thread that may read for long, and the process ends now
+        raise
     finally:
         if here is not None:
             here.close()

@@ -81,20 +81,27 @@ class Files:
 def stamp(path: str) -> Stamp:
     """The size of a file and when it was changed; of a directory, a hash of these of all files in it.
 
-    Raises InvalidInput if it is gone.
+    Raises InvalidInput if it is gone, and for a pipe or a device, for reading it could wait for ever.
     """
     try:
         now = os.stat(path)
         if not stat.S_ISDIR(now.st_mode):
+            _check_regular(path, now)
             return (f"size={now.st_size}", f"mtime_ns={now.st_mtime_ns}")
         files, digest = 0, hashlib.sha256()
         for name, one in _within(path, DEPTH):
+            _check_regular(name, one)
             digest.update(f"{name}\0{one.st_size}\0{one.st_mtime_ns}\0".encode(errors="surrogateescape"))
             files += 1
     except OSError as error:
         gone = path if error.filename is None else os.fspath(error.filename)
         raise InvalidInput(f"{gone} is gone: {error.strerror}") from error
     return (f"files={files}", f"sha256={digest.hexdigest()[:32]}")
+
+
+def _check_regular(path: str, now: os.stat_result) -> None:
+    if not stat.S_ISREG(now.st_mode):
+        raise InvalidInput(f"{path} is not a regular file")
 
 
 def _within(directory: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
