@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import permutations
+from types import MappingProxyType
 from typing import Final
 
 from ...errors import InvalidInput, UsageError
@@ -17,6 +19,10 @@ from ...wording import option, quoted
 PART: Final = "c"
 LEFT_OUT: Final = "-"
 LETTERS: Final = "txyz"
+SPATIAL: Final = "xyz"
+
+Lengths = Mapping[str, frozenset[int]]
+"""By the letter of an axis: how many points the arrays beside ψ have that could be it."""
 
 _BY_NAME: Final[Mapping[str, str]] = {"time": "t"} | dict(zip(LETTERS, LETTERS, strict=True))
 _PARTS: Final = {
@@ -35,6 +41,7 @@ def letters_of(
     real: bool,
     wanted: str | None,
     grid: Shape4 | None = None,
+    lengths: Lengths = MappingProxyType({}),
     what: str,
 ) -> str:
     """One letter for each dimension.
@@ -45,8 +52,9 @@ def letters_of(
     and 4 are t, x, y, z. `real` says that the values are real numbers, and not one of two
     arrays for re and im: only then a dimension can be the parts. Without names a first or last
     dimension of two may be the parts or two points: the shape of a `grid` [t, x, y, z] decides,
-    else the user is asked. Raises InvalidInput, naming `what`, if it is not clear or not
-    possible, UsageError for a `wanted` that cannot be read.
+    else the user is asked; and dimensions are first of all those of the arrays beside, by their
+    `lengths`. Raises InvalidInput, naming `what`, if it is not clear or not possible, UsageError
+    for a `wanted` that cannot be read.
     """
     if not shape:
         raise InvalidInput(f"{what} is a single number, no wavefunction")
@@ -54,7 +62,7 @@ def letters_of(
     if wanted is not None and "=" not in wanted:
         letters = _in_order(wanted, shape, what)
     elif wanted is None and not any(known):
-        letters = _by_number(shape, real, grid, what)
+        letters = _by_number(shape, real, grid, lengths, what)
     else:
         letters = _by_name(known, shape, real, _pairs(wanted, names, what), what)
     _check(letters, shape, real, what)
@@ -89,7 +97,7 @@ def _pairs(wanted: str | None, names: Sequence[str | None], what: str) -> dict[s
     return pairs
 
 
-def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, what: str) -> str:
+def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, lengths: Lengths, what: str) -> str:
     fewer = _BY_NUMBER.get(len(shape) - 1)
     possible = []
     if real and fewer is not None:
@@ -97,6 +105,11 @@ def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, what: st
         possible += [PART + fewer] if shape[0] == 2 else []
     if len(shape) in _BY_NUMBER:
         possible.append(_BY_NUMBER[len(shape)])
+    if fitting := _fitting(shape, lengths):
+        usual = [one for one in possible if _agrees(one, shape, fitting)]
+        possible = usual or _arrangements(shape, fitting, real)
+        if not usual and len(possible) != 1:
+            raise InvalidInput(_unclear(shape, fitting, possible, what))
     if len(possible) > 1 and grid is not None:
         possible = [one for one in possible if _sizes_of(one, shape) == grid] or possible
     if not possible or (len(possible) > 1 and len(shape) not in _BY_NUMBER):
@@ -109,6 +122,19 @@ def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, what: st
             f"{option('dims', ','.join(possible[0]))} says parts, {option('dims', ','.join(possible[-1]))} points"
         )
     return possible[0]
+
+
+def _unclear(shape: tuple[int, ...], fitting: Lengths, possible: Sequence[str], what: str) -> str:
+    arrays = ", ".join(f"{letter} of {_alternatives(sizes)}" for letter, sizes in sorted(fitting.items()))
+    ways = [option("dims", ",".join(one)) for one in possible[:3]] or [option("dims")]
+    return (
+        f"{what} has dimensions of {_sizes(shape)} points, and beside it lie {arrays} points: which is which? Say it "
+        f"by {' or '.join(ways)}"
+    )
+
+
+def _alternatives(sizes: frozenset[int]) -> str:
+    return " or ".join(map(str, sorted(sizes)))
 
 
 def _sizes_of(letters: str, shape: tuple[int, ...]) -> Shape4:
@@ -188,3 +214,35 @@ def _check(letters: str, shape: tuple[int, ...], real: bool, what: str) -> None:
 
 def _sizes(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
+
+
+def _agrees(letters: str, shape: tuple[int, ...], fitting: Lengths) -> bool:
+    """Whether each axis whose array fits some dimension of ψ is a dimension that it fits."""
+    sizes = dict(zip(letters, shape, strict=True))
+    return all(sizes.get(letter) in known for letter, known in fitting.items())
+
+
+def _arrangements(shape: tuple[int, ...], fitting: Lengths, real: bool) -> list[str]:
+    """The letters that the dimensions can have by the arrays beside ψ, one for each.
+
+    A dimension that no array fits is t, the next of x, y, z that is left, or, of two real
+    numbers and the first or last, their parts. Alternatives that differ only in what a
+    dimension of one point is called are one.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for letters in permutations(LETTERS + PART, len(shape)):
+        parts = [place for place, letter in enumerate(letters) if letter == PART]
+        if any(not real or shape[place] != 2 or place not in (0, len(shape) - 1) for place in parts):
+            continue
+        free = [letter for letter in letters if letter in SPATIAL and letter not in fitting]
+        in_order = free == [letter for letter in SPATIAL if letter not in fitting][: len(free)]
+        if in_order and _agrees("".join(letters), shape, fitting):
+            key = tuple(one for one, size in zip(letters, shape, strict=True) if size > 1)
+            found.setdefault(key, "".join(letters))
+    return list(found.values())
+
+
+def _fitting(shape: tuple[int, ...], lengths: Lengths) -> Lengths:
+    """The lengths of more than one point that a dimension has."""
+    fits = {letter: frozenset(n for n in known if n > 1 and n in shape) for letter, known in lengths.items()}
+    return {letter: known for letter, known in fits.items() if known}

@@ -17,7 +17,7 @@ from ..analytic.parameters import values_of
 from ..foreign import first_line
 from ..identity import identity
 from .ahead import Ahead
-from .axes import axes_of
+from .axes import axes_of, beside_of, lengths_beside
 from .cells import Cells, order_for, parts_are_cheap
 from .dims import LEFT_OUT, LETTERS, PART, is_parts, letters_of
 from .stamp import Files
@@ -121,26 +121,37 @@ class Field:
             **({"unpacked as": " and ".join(map(str, packings))} if packings else {}),
             **({"missing where": missing} if missing else {}),
             "dimensions": dimensions,
-            **dict(self._since()),
+            **dict(self._stated()),
             "file's blocks": chunk,
             "read in": f"{self.order} order",
         }
 
-    def _since(self) -> Iterator[tuple[str, str]]:
-        """The date from which the file counts its times, if it states one."""
+    def _stated(self) -> Iterator[tuple[str, str]]:
+        """The arrays beside ψ that are its axes, and the date from which times count, if there are any."""
         first = self.parts[0]
+        sizes = zip(LETTERS, self.grid.shape, strict=True)
+        found = [one for letter, size in sizes for one in beside_of(first, self.letters, letter, size)]
+        if found:
+            yield "axes beside", ", ".join(f"{one.letter}={one.what}" for one in found)
         place = self.letters.find("t")
         unit = first.coordinates[place].unit if place in first.coordinates else None
         if unit is not None and SINCE in unit:
             yield "times since", unit.partition(SINCE)[2].strip()
 
     def warnings(self) -> list[str]:
-        """That the file's blocks are so large that they are read more than once, if they are."""
+        """Arrays beside ψ that do not fit it, and that the file's blocks are read more than once, where that is so."""
+        told = [
+            f"{one.what} has {one.length} points and the axis {one.letter} of ψ has {size}: it is not taken for it"
+            for letter, size, axis in zip(LETTERS, self.grid.shape, self.grid.axes, strict=True)
+            for one in self.parts[0].beside
+            if one.letter == letter and 1 < size != one.length and axis.step is None
+        ]
         if self.cells is None or self.cells.times == 1:
-            return []
+            return told
         return [
+            *told,
             f"{self.spec} is stored in blocks of {self.parts[0].chunk}: each is read about {self.cells.times} times; "
-            "flatter blocks are read once"
+            "flatter blocks are read once",
         ]
 
     def close(self) -> None:
@@ -192,6 +203,7 @@ def field_of(
         real=real and len(parts) == 1,
         wanted=dims,
         grid=None if grid is None else grid.shape,
+        lengths=lengths_beside(first),
         what=first.what,
     )
     shape = shape4(_along(letters, first.shape, letter) for letter in LETTERS)

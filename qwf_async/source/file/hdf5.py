@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..foreign import library
+from .beside import SPELLINGS, arrays_beside, axes_among
 from .blocks import Place, read_blocks
 from .contiguous import opened, read_lying
 from .field import Field, field_of, holds_complex
@@ -28,7 +29,7 @@ from .hdf5_virtual import VirtualReader
 from .members import chosen
 from .opening import Opening, opening, spec_of
 from .packing import Packing, packing_of
-from .variable import Slices, Variable, coordinate_of
+from .variable import Beside, Coordinate, Slices, Variable, coordinate_of
 
 NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
 """What the name of a NetCDF dimension without coordinates begins with. Source: netcdf-c, `nc4internal.h`."""
@@ -58,7 +59,8 @@ def hdf5(
     only one. Complex is a compound {r, i}, {re, im} or {real, imag}, or a first or last
     dimension of two. `dims`: which dimension is which axis, by default by the names of the
     dimension scales, or as for `npy`. Axes are those of evenly spaced scales with known
-    units; `box` (bohr) and `dt` (ħ/Eh) go before them. The file is open until `close`.
+    units, or data sets t, x, y, z beside, see `beside`; `box` (bohr) and `dt` (ħ/Eh) go before
+    them. The file is open until `close`.
     Raises InvalidInput if the file, the data set or a scale cannot be used; UsageError if
     h5py is missing.
     """
@@ -74,7 +76,8 @@ def hdf5(
         )
         sets = data_sets(reach, file, name, member)
         lost = None in sets.values()  # nobody knows what is behind a link that leads nowhere
-        names = chosen(list(sets), member, name, lambda one: not lost and _is_complex(sets[one]))
+        axes = axes_among({key: (item.shape, item.dtype) for key, item in sets.items() if item is not None})
+        names = chosen(list(sets), member, name, lambda one: not lost and _is_complex(sets[one]), axes=axes)
         items = [follow(reach, file, one, name) for one in names]
         return field_of(
             [_variable(h5py, found, name, item, one) for item, one in zip(items, names, strict=True)],
@@ -96,13 +99,9 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
         origin = Origin(reach=reach)
         pieces = origin.look(item, what)
         coordinates = {
-            place: coordinate_of(
-                _all_of(h5py, origin, scale, f"{path}:{scale.name}"),
-                scale.attrs,
-                packing_in_hdf5(scale, f"{path}:{scale.name}"),
-            )
+            place: _coordinate(h5py, origin, scale, f"{path}:{scale.name}")
             for place, scale in enumerate(scales)
-            if scale is not None and not bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
+            if scale is not None and not _stands_for_dimension(scale)
         }
     read: Callable[[Slices], NDArray[Any]]
     if pieces:
@@ -120,6 +119,7 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
         chunk=pieces[0].chunk if pieces else item.chunks,
         parted=parted,
         coordinates=coordinates,
+        beside=_beside(h5py, found, path, item),
         member=member,
     )
 
@@ -136,11 +136,45 @@ def _is_complex(item: Any) -> bool:
     return holds_complex(item.dtype, _names(item), item.shape)
 
 
+def _coordinate(h5py: Any, origin: Origin, item: Any, what: str) -> Coordinate:
+    return coordinate_of(_all_of(h5py, origin, item, what), item.attrs, packing_in_hdf5(item, what))
+
+
 def _all_of(h5py: Any, origin: Origin, item: Any, what: str) -> NDArray[Any]:
     """All values of a data set that is no ψ."""
     if not (pieces := origin.look(item, what)):
         return np.asarray(item[...])
     return VirtualReader.of(h5py, what, item, pieces).read(tuple(slice(0, n) for n in item.shape))
+
+
+def _beside(h5py: Any, found: Opening, path: str, item: Any) -> list[Beside]:
+    """The data sets in its group, and in those above, that may be axes of a data set."""
+    sets: dict[str, Any] = {}
+    group = item
+    while group.name != "/":
+        group = group.parent
+        for name in SPELLINGS:
+            if isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
+                one = group.get(name)
+                if isinstance(one, h5py.Dataset) and _can_be_axis(h5py, one):
+                    sets[f"{group.name}/{name}".lstrip("/")] = one
+
+    def read(name: str) -> Coordinate:
+        with closing(Reach(h5py=h5py, files=found.files, alone=found.path != path)) as reach:
+            return _coordinate(h5py, Origin(reach=reach), sets[name], f"{path}:/{name}")
+
+    lengths = {name: one.shape[0] for name, one in sets.items()}
+    return arrays_beside(item.name.lstrip("/"), lengths, root=f"{path}:/", read=read)
+
+
+def _can_be_axis(h5py: Any, item: Any) -> bool:
+    """Whether it holds real numbers along one dimension, and not only stands for a dimension of NetCDF."""
+    real = item.id.get_type().get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
+    return real and item.ndim == 1 and not _stands_for_dimension(item)
+
+
+def _stands_for_dimension(scale: Any) -> bool:
+    return bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
 
 
 def _reader(h5py: Any, path: str, item: Any, raw: FileIO) -> tuple[Callable[[Slices], NDArray[Any]], bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from ...errors import InvalidInput
@@ -17,19 +17,25 @@ _HALF: Final = re.compile(
 
 
 def chosen(
-    names: Sequence[str], wanted: str | None, path: str, is_complex: Callable[[str], bool]
+    names: Sequence[str],
+    wanted: str | None,
+    path: str,
+    is_complex: Callable[[str], bool],
+    *,
+    axes: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The name of one array, or those of two: real part, imaginary part.
 
     `names` are those of all arrays, as `group/name`; `wanted` is what was given after the
     colon: a name, a group that holds one array or a pair, two names with a comma between,
-    or None. Of several arrays the only one that `is_complex` is taken. Raises InvalidInput
-    if there is no such array or half, or if it is not clear which is meant; the message says
-    which there are.
+    or None. `axes` are those that are axes of others: they are ψ only if they are named. Of
+    several arrays the only one that `is_complex` is taken. Raises InvalidInput if there is no
+    such array or half, or if it is not clear which is meant; the message says which there are.
     """
     has = _listed(names)
+    others = [name for name in names if name not in axes]
     if not wanted:
-        return _only(names, path, f"name one as {path}:NAME; {has}", is_complex)
+        return _only(others, path, f"name one as {path}:NAME; {has}", is_complex)
     words = [word.strip("/") for word in wanted.split(",")]
     if len(words) > 2:
         raise InvalidInput(f"{path}:{wanted} names {len(words)} arrays: ψ is one, or two for re and im")
@@ -41,7 +47,7 @@ def chosen(
     (word,) = words
     if word in names:
         return (word,)
-    inside = [name for name in names if name.startswith(f"{word}/")] if word else list(names)
+    inside = [name for name in others if name.startswith(f"{word}/")] if word else others
     if not inside:
         raise InvalidInput(f"{path} has no array {word!r}: {has}")
     return _only(inside, path, f"name one of those in {word}; {has}", is_complex)

@@ -11,8 +11,9 @@ import math
 import os
 import struct
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from io import FileIO
 from typing import Any, Final
 
@@ -20,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from .beside import arrays_beside, axes_among, can_be_axis, letter_of
 from .contiguous import check_length, contiguous, opened
 from .field import Field, field_of, holds_complex
 from .members import chosen
 from .npy import read_header
 from .opening import opening, spec_of
-from .variable import Slices, Variable
+from .variable import Coordinate, Slices, Variable
 
 LOCAL_HEADER: Final = 30
 """Bytes of a local file header before its name. Source: APPNOTE 4.3.7."""
@@ -44,7 +46,8 @@ def npz(
 ) -> Field:
     """ψ in a `.npz` file: the member of that name, the only one, or a pair "re,im".
 
-    `dims`, `box` and `dt` as for `hdf5`. Raises InvalidInput if there is no such file or
+    Members t, x, y, z of one dimension are its axes, see `beside`. `dims`, `box` and `dt` as for
+    `hdf5`. Raises InvalidInput if there is no such file or
     member, or if it is damaged, encrypted or no array of numbers. Objects are never
     unpickled. When read, InvalidInput also for a compressed member that would have to be
     unpacked more than a few times.
@@ -55,9 +58,22 @@ def npz(
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         arrays = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
         file = found.keep.enter_context(opened(found.path))
-        names = chosen(list(arrays), member, name, lambda one: _is_complex(archive, arrays[one]))
+        header = partial(_header, archive, arrays)
+        headers = {key: header(key) for key in arrays} if any(map(letter_of, arrays)) else {}
+        axes = axes_among(headers)
+        names = chosen(list(arrays), member, name, lambda one: _is_complex(*header(one)), axes=axes)
+
+        def coordinate(key: str) -> Coordinate:
+            values = _variable(name, archive, arrays[key], key, file)
+            return Coordinate(values=values.read((slice(0, values.shape[0]),)))
+
+        beside = {key: shape[0] for key, (shape, dtype) in headers.items() if can_be_axis(key, shape, dtype)}
+        parts = [_variable(name, archive, arrays[one], one, file) for one in names]
         return field_of(
-            [_variable(name, archive, arrays[one], one, file) for one in names],
+            [
+                replace(part, beside=arrays_beside(part.member, beside, root=f"{name}:", read=coordinate))
+                for part in parts
+            ],
             spec=spec_of(name, member),
             format="npz",
             files=found.files,
@@ -68,13 +84,19 @@ def npz(
         )
 
 
-def _is_complex(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
-    """Whether a member is an array of complex numbers; one that cannot be read is not."""
+def _header(
+    archive: zipfile.ZipFile, arrays: Mapping[str, zipfile.ZipInfo], key: str
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of a member; one that cannot be read has no dimension."""
     try:
-        with archive.open(info) as stream:
-            shape, _, dtype = read_header(stream, info.filename)
+        with archive.open(arrays[key]) as stream:
+            shape, _, dtype = read_header(stream, key)
     except Exception:  # noqa: BLE001 # as a damaged member can raise; whoever names it is told why
-        return False
+        return (), np.dtype(np.void)
+    return shape, dtype
+
+
+def _is_complex(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     return bool(shape) and holds_complex(dtype, (None,) * len(shape), shape)
 
 

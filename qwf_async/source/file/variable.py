@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -90,6 +90,19 @@ class Coordinate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """An array beside ψ that may be its axis `letter`, see `beside`; `read` is asked only if it is.
+
+    `what` names it in messages, `length` is its number of points.
+    """
+
+    letter: str
+    what: str
+    length: int
+    read: Callable[[], Coordinate] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
     """`read` yields a block of `shape`'s dimensions; `what` names it in messages.
 
@@ -98,6 +111,7 @@ class Variable:
     if it is `fortran`. `parted` says that of a block a part can be read alone, `parallel` that
     several threads may read at once. `member` is what tells it from others of the same file.
     What `read` yields is of `dtype`, and means what `packing` says; None if it means itself.
+    `beside` are arrays that may be axes where a dimension has no name and no coordinate.
     """
 
     what: str
@@ -111,6 +125,7 @@ class Variable:
     parted: bool = False
     parallel: bool = False
     coordinates: Mapping[int, Coordinate] = field(default_factory=dict, repr=False)
+    beside: Sequence[Beside] = field(default=(), repr=False)
     member: str = ""
 
 

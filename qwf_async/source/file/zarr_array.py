@@ -17,6 +17,7 @@ import numpy as np
 
 from ...errors import InvalidInput
 from ..foreign import library
+from .beside import arrays_beside, axes_among, can_be_axis
 from .field import Field, field_of, holds_complex
 from .hdf5 import NETCDF_FILE
 from .members import chosen
@@ -24,7 +25,7 @@ from .opening import opening, spec_of
 from .packing import Packing, packing_of
 from .stamp import Files
 from .telling import zip_roots
-from .variable import Variable, coordinate_of
+from .variable import Coordinate, Variable, coordinate_of
 from .zarr_blocks import zarr_blocks
 
 METADATA: Final = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
@@ -59,15 +60,18 @@ def zarr(
         arrays = _arrays(library_, root)
         coordinates = _coordinates(arrays)
         candidates = [key for key in arrays if key not in coordinates]
+        axes = axes_among({path: (array.shape, array.dtype) for path, array in arrays.items()})
         names = (
-            ("",) if "" in arrays else chosen(candidates, member, name, lambda one: _is_complex(arrays[one]))
+            ("",)
+            if "" in arrays
+            else chosen(candidates, member, name, lambda one: _is_complex(arrays[one]), axes=axes)
         )
         if "" in arrays and member and member.strip("/"):
             raise InvalidInput(f"{name} is one array and has no {member!r} in it")
         if not zipped:
             for one in names:
                 _add_files(found.files, name, one)
-                for beside in _beside(arrays, one).values():
+                for beside in (*_named_beside(arrays, one).values(), *_nameless_beside(arrays, one)):
                     _add_files(found.files, name, beside)
         netcdf = NETCDF_FILE in root.attrs
         parts = [_variable(name, arrays, one, None if zipped else found.keep, netcdf=netcdf) for one in names]
@@ -130,7 +134,7 @@ def _is_complex(item: Any) -> bool:
     return holds_complex(item.dtype, _names(item), item.shape)
 
 
-def _beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
+def _named_beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
     """The paths of the arrays that can be coordinates of one, by the place of the dimension."""
     folder = member.rpartition("/")[0]
     paths = {
@@ -142,6 +146,17 @@ def _beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
         place: path
         for place, path in paths.items()
         if path != member and path in arrays and arrays[path].ndim == 1
+    }
+
+
+def _nameless_beside(arrays: dict[str, Any], member: str) -> dict[str, int]:
+    """The lengths of the arrays that can be axes of one where it names no dimensions, by their paths."""
+    if any(_names(arrays[member])):
+        return {}
+    return {
+        path: item.shape[0]
+        for path, item in arrays.items()
+        if path != member and can_be_axis(path, item.shape, item.dtype)
     }
 
 
@@ -174,14 +189,11 @@ def _variable(
     """One array; its files are kept open in `keep` if it is in a directory."""
     item = arrays[member]
     names = _names(item)
-    beside = {
-        place: coordinate_of(
-            np.asarray(arrays[key][...]),
-            arrays[key].attrs,
-            packing_in_zarr(arrays[key], f"{path}:/{key}", netcdf=netcdf),
-        )
-        for place, key in _beside(arrays, member).items()
-    }
+
+    def coordinate(key: str) -> Coordinate:
+        packing = packing_in_zarr(arrays[key], f"{path}:/{key}", netcdf=netcdf)
+        return coordinate_of(np.asarray(arrays[key][...]), arrays[key].attrs, packing)
+
     blocks = None if keep is None else zarr_blocks(path, item)
     if blocks is not None and keep is not None:
         keep.callback(blocks.close)
@@ -196,6 +208,7 @@ def _variable(
         chunk=tuple(min(a, b) for a, b in zip(stored, item.shape, strict=True)),
         parted=blocks is not None and blocks.unpack is None,
         parallel=blocks is not None and blocks.unpack is not None,
-        coordinates=beside,
+        coordinates={place: coordinate(key) for place, key in _named_beside(arrays, member).items()},
+        beside=arrays_beside(member, _nameless_beside(arrays, member), root=f"{path}:/", read=coordinate),
         member=member,
     )
