@@ -24,7 +24,7 @@ from benchmarks.report import environment
 from benchmarks.servers import Running, running
 from qwf_async.grid import Box, Grid
 from qwf_async.source import Source, array, evolve, gaussian, read_potential
-from qwf_async.source.evolve.propagator import Propagator, cores
+from qwf_async.source.evolve.propagator import Leg, Propagator, cores
 
 Complex = NDArray[np.complex128]
 BARE = "bare FFTs, there and back"
@@ -85,15 +85,14 @@ def _steps(edge: int, steps: int, rounds: int) -> tuple[list[float], dict[str, l
     into = np.empty_like(psi)
     seconds: dict[str, list[float]] = {BARE: [], "FFTs and products of whole arrays": [], "qwf_async": []}
     with ThreadPoolExecutor(cores()) as pool:
-        ours = Propagator(
-            grid=state.grid, potential=read_potential(POTENTIAL), start=0.0, dt=STEP, damping=None, pool=pool
-        )
-        ours.advance(psi, into, 0, 1, lambda: None)
+        ours = Propagator(grid=state.grid, potential=read_potential(POTENTIAL), damping=None, pool=pool)
+        leg = Leg(start=0.0, stop=STEP * steps, dt=STEP, steps=steps)
+        ours.advance(psi, into, leg, lambda: None)
         for _ in range(rounds):
             seconds[BARE].append(timed(bare))
             seconds["FFTs and products of whole arrays"].append(timed(plain))
             begun = time.perf_counter()
-            ours.advance(psi, into, 0, steps, lambda: None)
+            ours.advance(psi, into, leg, lambda: None)
             seconds["qwf_async"].append((time.perf_counter() - begun) / steps)
     return [a / b for a, b in zip(seconds["qwf_async"], seconds[BARE], strict=True)], seconds
 

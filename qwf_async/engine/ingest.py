@@ -13,7 +13,7 @@ from ..load import Load
 from ..manifest import Keys, Manifest, new_generation
 from ..situation import Unfinished
 from ..source.base import Source
-from ..source.facts import warnings_of
+from ..source.facts import remarks_of, warnings_of
 from ..store import Store
 from ..wording import again_with
 from .events import Event, Hook, Noted
@@ -162,7 +162,10 @@ async def ingest(
                 evictable=force,
                 hook=hook,
             )
-            return await job.run(shutdown)
+            report = await job.run(shutdown)
+            for text in remarks_of(source):
+                hook(Noted(text=text, warning=True))
+            return report
     raise AssertionError("unreachable: the job returns or raises")
 
 

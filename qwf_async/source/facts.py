@@ -19,8 +19,14 @@ def warnings_of(source: Source) -> Sequence[str]:
     return warnings
 
 
+def remarks_of(source: Source) -> Sequence[str]:
+    """What the user is to be warned of once the source was read: what its method `remarks()` returns."""
+    remarks: Sequence[str] = getattr(source, "remarks", list)()
+    return remarks
+
+
 def understood_of(source: Source) -> Mapping[str, str]:
-    """What was made of a file, in words by subject: what its method `understood()` returns."""
+    """What was made of a source, in words by subject: what its method `understood()` returns."""
     words: Mapping[str, str] = getattr(source, "understood", dict)()
     return words
 

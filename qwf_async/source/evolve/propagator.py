@@ -42,87 +42,132 @@ class Stopped(Exception):  # not an error: nobody waits for the frame any more
     """The computation of a frame was given up because the source was closed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """A stretch of time: `steps` steps of `dt` (ħ/Eh, of either sign) from `start` to `stop`."""
+
+    start: float
+    stop: float
+    dt: float
+    steps: int
+
+    def time(self, step: int) -> float:
+        """The time after so many steps: after all of them it is `stop` to the last bit, where the next leg starts."""
+        return self.stop if step == self.steps else self.start + step * self.dt
+
+
 @dataclass(slots=True, kw_only=True)
 class Propagator:
-    """Advances ψ[x, y, z] on a grid by steps of `dt` (ħ/Eh), of either sign, from `start` on.
+    """Advances ψ[x, y, z] on a grid.
 
     `damping` is the absorbing potential W in Hartree, of a shape that broadcasts to ψ, or None:
-    V becomes V − iW. `pool` has a thread for each core.
+    V becomes V − iW. `pool` has a thread for each core. `widest` is the largest range of V over
+    the grid in Hartree that was met; whoever wants to know it sets it to 0 before.
     """
 
     grid: Grid
     potential: Potential
-    start: float
-    dt: float
     damping: NDArray[np.float64] | None
     pool: Executor
-    _along_x: Complex = field(init=False)
-    _across: Complex = field(init=False)
-    _half: tuple[int, Complex] | None = field(init=False, default=None)
+    widest: float = field(init=False, default=0.0)
+    _turns: dict[float, tuple[Complex, Complex]] = field(init=False, default_factory=dict)
+    _half: tuple[tuple[float, float], Complex, float] | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        kinetic = [np.exp(-0.5j * self.dt * wave_numbers(self.grid, axis) ** 2) for axis in (1, 2, 3)]
-        x, y, z = (k if self.grid.shape[1 + own] > 1 else np.ones(1) for own, k in enumerate(kinetic))
-        self._along_x = x[:, None, None].astype(np.complex128)
-        self._across = (y[:, None] * z)[None].astype(np.complex128)
+    def advance(
+        self, psi: Complex, into: Complex, leg: Leg, check: Callable[[], None], *, every: int = 1
+    ) -> float:
+        """Fill `into` with ψ at the end of a leg, given ψ at its start; Σ|ψ|² of it.
 
-    def advance(self, psi: Complex, into: Complex, done: int, steps: int, check: Callable[[], None]) -> float:
-        """Fill `into` with ψ after `steps` more steps (at least 1), `done` of them lying behind ψ; Σ|ψ|² of it.
-
-        Both arrays are complex128 in C order; `psi` is left as it is. `check` is called before
-        each pass, and may raise. Raises InvalidInput if the potential fails or is unfit.
+        With `every` = 2ⁿ so many steps of the leg, a whole number of times, are taken as one.
+        Both arrays are complex128 in C order, and may be the same one; else `psi` is left as
+        it is. `check` is called before each pass, and may raise. Raises InvalidInput if the
+        potential fails or is unfit.
         """
-        self._over_x(partial(self._first, psi, into, self._phase(done)))
-        for step in range(1, steps + 1):
+        turns = self._kinetic_turns(every * leg.dt)
+        squares = every.bit_length() - 1
+        self._over_x(partial(self._first, psi, into, self._phase(leg, 0), squares, turns))
+        for step in range(every, leg.steps + 1, every):
             check()
-            self._over_y(partial(self._kinetic, into))
+            self._over_y(partial(self._kinetic, into, turns))
+            half = self._phase(leg, step)
             check()
-            half = self._phase(done + step)
-            if step < steps:
-                self._over_x(partial(self._between, into, half))
-        return math.fsum(self._over_x(partial(self._last, into, half)))
+            if step < leg.steps:
+                self._over_x(partial(self._between, into, half, squares + 1, turns))
+        return math.fsum(self._over_x(partial(self._last, into, half, squares)))
 
-    def _phase(self, step: int) -> Complex:
+    def distance(self, psi: Complex, other: Complex) -> float:
+        """Σ|ψ − other|², the same to the last bit for any number of threads."""
+
+        def apart(part: slice) -> float:
+            return weight(psi[part] - other[part])
+
+        return math.fsum(self._over_x(apart))
+
+    def _kinetic_turns(self, dt: float) -> tuple[Complex, Complex]:
+        """e^{−iTdt}: along x, [x, 1, 1], and across it, [1, y, z]."""
+        if dt not in self._turns:
+            if len(self._turns) > 1:  # of a step and of several as one: no more are in use
+                self._turns.clear()
+            kinetic = [np.exp(-0.5j * dt * wave_numbers(self.grid, axis) ** 2) for axis in (1, 2, 3)]
+            x, y, z = (k if self.grid.shape[1 + own] > 1 else np.ones(1) for own, k in enumerate(kinetic))
+            along, across = x[:, None, None], (y[:, None] * z)[None]
+            self._turns[dt] = along.astype(np.complex128), across.astype(np.complex128)
+        return self._turns[dt]
+
+    def _phase(self, leg: Leg, step: int) -> Complex:
         """e^{−iVdt/2} at the time of a step, the absorption with it; broadcast to ψ without copies."""
-        number = step if self.potential.moving else 0
-        if self._half is None or self._half[0] != number:
-            exponent = -0.5j * self.dt * values(self.potential, self.grid, self.start + number * self.dt)
+        key = leg.dt, leg.time(step) if self.potential.moving else 0.0
+        if self._half is None or self._half[0] != key:
+            self._half = None  # it is given back before the next one is made
+            v = values(self.potential, self.grid, leg.time(step))
+            exponent = -0.5j * leg.dt * v
             if self.damping is not None:
-                exponent = exponent - 0.5 * abs(self.dt) * self.damping
-            self._half = number, np.exp(exponent, out=exponent)
+                exponent = exponent - 0.5 * abs(leg.dt) * self.damping
+            self._half = key, np.exp(exponent, out=exponent), float(v.max() - v.min())
+        self.widest = max(self.widest, self._half[2])
         return np.broadcast_to(self._half[1], self.grid.shape[1:])
 
     @property
     def _inner(self) -> tuple[int, ...]:
         return tuple(axis for axis in (1, 2) if self.grid.shape[1 + axis] > 1)
 
-    def _first(self, psi: Complex, into: Complex, half: Complex, part: slice) -> float:
-        np.multiply(psi[part], half[part], out=into[part])
-        self._transform(into[part])
+    def _first(
+        self,
+        psi: Complex,
+        into: Complex,
+        half: Complex,
+        squares: int,
+        turns: tuple[Complex, Complex],
+        part: slice,
+    ) -> float:
+        np.multiply(psi[part], _squared(half[part], squares), out=into[part])
+        self._transform(into[part], turns[1])
         return 0.0
 
-    def _between(self, psi: Complex, half: Complex, part: slice) -> float:
+    def _between(
+        self, psi: Complex, half: Complex, squares: int, turns: tuple[Complex, Complex], part: slice
+    ) -> float:
         block = psi[part]
         self._back(block)
-        block *= half[part]
-        block *= half[part]  # twice from the cache: its square would be another frame in memory
-        self._transform(block)
+        block *= _squared(
+            half[part], squares
+        )  # from the cache: kept whole it would be another frame in memory
+        self._transform(block, turns[1])
         return 0.0
 
-    def _last(self, psi: Complex, half: Complex, part: slice) -> float:
+    def _last(self, psi: Complex, half: Complex, squares: int, part: slice) -> float:
         block = psi[part]
         self._back(block)
-        block *= half[part]
-        numbers = block.reshape(-1).view(np.float64)
-        return float(np.einsum("i,i->", numbers, numbers))  # not by vdot: see observables.moments
+        block *= _squared(half[part], squares)
+        return weight(block)
 
-    def _transform(self, block: Complex) -> None:
+    def _transform(self, block: Complex, across: Complex) -> None:
         """Along y and z, with their kinetic phase."""
         from scipy import fft
 
         if self._inner:
             _keep(block, fft.fftn(block, axes=self._inner, overwrite_x=True))
-            block *= self._across
+            block *= across
 
     def _back(self, block: Complex) -> None:
         from scipy import fft
@@ -130,12 +175,12 @@ class Propagator:
         if self._inner:
             _keep(block, fft.ifftn(block, axes=self._inner, overwrite_x=True))
 
-    def _kinetic(self, psi: Complex, part: slice) -> float:
+    def _kinetic(self, psi: Complex, turns: tuple[Complex, Complex], part: slice) -> float:
         from scipy import fft
 
         block = psi[:, part]
         waves = fft.fft(block, axis=0, overwrite_x=True)
-        waves *= self._along_x
+        waves *= turns[0]
         _keep(block, fft.ifft(waves, axis=0, overwrite_x=True))
         return 0.0
 
@@ -155,6 +200,19 @@ class Propagator:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def weight(psi: Complex) -> float:
+    """Σ|ψ|² of an array in C order."""
+    numbers = psi.reshape(-1).view(np.float64)
+    return float(np.einsum("i,i->", numbers, numbers))  # not by vdot: see observables.moments
+
+
+def _squared(phase: Complex, times: int) -> Complex:
+    """phase^(2^times)."""
+    for _ in range(times):
+        phase = phase * phase
+    return phase
 
 
 def _keep(block: Complex, result: NDArray[Any]) -> None:

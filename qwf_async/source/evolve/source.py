@@ -25,9 +25,10 @@ from ..facts import warnings_of
 from ..identity import identity
 from .absorbing import damping
 from .film import Film
+from .pace import Pace
 from .potentials import Free, FunctionPotential, Potential, values
 from .propagator import Propagator, cores
-from .stability import stable_step
+from .stability import stable_step, times_of
 from .text import read_potential
 
 METHOD: Final = "strang-2"
@@ -35,6 +36,9 @@ METHOD: Final = "strang-2"
 
 MEASURED: Final = 16
 """Frames after the first at which the energy is measured, at most: it costs as much as two steps."""
+
+ACCURACY: Final = 1e-3
+"""Bound on the error of ψ that time steps make, if none is given."""
 
 STRENGTH: Final = 5.0
 """Absorption at the edge in Hartree, if none is given."""
@@ -47,11 +51,13 @@ class Evolve:
     initial: Source
     potential: Potential
     grid: Grid
-    steps: int
+    given: int
+    accuracy: float
     stable: float
     absorb: float
     strength: float
     _film: Film = field(init=False, repr=False, compare=False)
+    _pace: Pace = field(init=False, repr=False, compare=False)
     _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
     _measured: dict[int, tuple[float, float | None]] = field(
         init=False, repr=False, compare=False, default_factory=dict
@@ -59,22 +65,48 @@ class Evolve:
 
     def __post_init__(self) -> None:
         pool = ThreadPoolExecutor(cores(), "evolve-block")
-        propagator = Propagator(
-            grid=self.grid,
-            potential=self.potential,
-            start=self.grid.axes[0].origin,
-            dt=self.step,
-            damping=damping(self.grid, self.absorb, self.strength),
-            pool=pool,
+        axis, last = self.grid.axes[0], self.grid.shape[0] - 1
+        film = Film(begin=self._begin, advance=self._advance, last=last)
+        pace = Pace(
+            propagator=Propagator(
+                grid=self.grid,
+                potential=self.potential,
+                damping=damping(self.grid, self.absorb, self.strength),
+                pool=pool,
+            ),
+            frames=last + 1,
+            start=axis.origin,
+            between=axis.step or 0.0,
+            least=self._least,
+            chooses=not self.given,
+            accuracy=self.accuracy,
+            watched=not isinstance(self.potential, Free) or self.absorb > 0,
+            check=film.check,
         )
-        film = Film(begin=self._begin, advance=self._advance_by(propagator), last=self.grid.shape[0] - 1)
         object.__setattr__(self, "_film", film)
+        object.__setattr__(self, "_pace", pace)
         object.__setattr__(self, "_pool", pool)
 
     @property
+    def steps(self) -> int:
+        """Steps of the propagation from frame to frame: as given, or the most that were taken so far.
+
+        Before any was taken, as many as are stable: they are the fewest.
+        """
+        return self._pace.most or self._least
+
+    @property
     def step(self) -> float:
-        """The time step of the propagation in ħ/Eh."""
-        return (self.grid.axes[0].step or 0.0) / self.steps
+        """The time step of the propagation in ħ/Eh, the shortest that was taken so far."""
+        return self._pace.shortest if self._pace.most else abs(self._between) / self._least
+
+    @property
+    def _between(self) -> float:
+        return self.grid.axes[0].step or 0.0
+
+    @property
+    def _least(self) -> int:
+        return self.given or max(1, math.ceil(abs(self._between) / self.stable))
 
     @property
     def order(self) -> Order:
@@ -94,7 +126,11 @@ class Evolve:
             for key, value in theirs.items()
             if own.get(key) != value
         ]
-        words += [f"steps={self.steps}", f"absorb={written(self.absorb)}"]
+        if self.given:
+            words += [f"steps={self.given}"]
+        if not self.given or self.accuracy != ACCURACY:
+            words += [f"accuracy={written(self.accuracy)}"]
+        words += [f"absorb={written(self.absorb)}"]
         return "evolve:" + ",".join(words + [f"strength={written(self.strength)}"] * bool(self.absorb))
 
     def read(self, box: Box) -> NDArray[np.complex128]:
@@ -112,7 +148,7 @@ class Evolve:
     def fingerprint(self) -> str:
         """Potential, time step, grid, and the initial state's fingerprint.
 
-        Of a user's potential a hash of its values at the first and last time stands for it.
+        Of a user's potential a hash of its values at the first and last time, and some between, stands for it.
         The values depend on the release of SciPy, which is part of it.
         """
         from importlib.metadata import version
@@ -123,8 +159,11 @@ class Evolve:
         return identity(*facts, f"initial=({self.initial.fingerprint()})", grid=self.grid)
 
     def notes(self) -> dict[str, float]:
-        """For the report: norm and energy at the first and the last frame that were computed, and their drift.
+        """For the report: steps, error, norm and energy of what was computed so far.
 
+        `steps` is the largest number of steps from frame to frame, `time_step` the shortest of them
+        in ħ/Eh. `error_estimate` is the largest estimate of ‖ψ − right ψ‖ / ‖first ψ‖; it is not there
+        if steps were given and no four of them end at a frame, or if the method has no error.
         `norm_drift` is the largest |norm/first norm − 1| over the frames, `energy_drift` the largest
         |energy − first energy| in Hartree over up to 17 of them. Empty before anything was read.
         """
@@ -133,8 +172,11 @@ class Evolve:
         frames = sorted(self._measured)
         norms = [self._measured[number][0] for number in frames]
         energies = [e for number in frames if (e := self._measured[number][1]) is not None]
+        error = self._pace.error
         return {
+            "steps": self.steps,
             "time_step": self.step,
+            **({} if error is None else {"error_estimate": error}),
             "norm_first": norms[0],
             "norm_last": norms[-1],
             "norm_drift": max(abs(n / norms[0] - 1) for n in norms) if norms[0] else 0.0,
@@ -144,26 +186,36 @@ class Evolve:
         }
 
     def warnings(self) -> list[str]:
-        """What should be said before it is stored: a grid too small or too coarse for the initial state, a time step
-        that is too large, a potential without effect."""
+        """What should be said before the run: a grid too small or too coarse for the initial state, steps that were
+        given and are not stable, a potential without effect."""
         told = list(self._begin_warnings())
         if self.grid.shape[0] == 1:
             return told
+        times = times_of(self.grid) if self.potential.moving else [self.grid.axes[0].origin]
         if not isinstance(self.potential, Free) and not self.potential.moving:
-            v = values(self.potential, self.grid, self.grid.axes[0].origin)
+            v = values(self.potential, self.grid, times[0])
             if v.min() == v.max():
                 told.append(
                     f"potential {self.potential.spec} is the same at all points of the grid: "
                     "what it has may lie outside of the grid, or, of a function, between its points"
                 )
-        if self.step <= self.stable:
-            return told
-        steps = math.ceil(self.step * self.steps / self.stable)
+        if self.given and self.step > (stable := stable_step(self.grid, self.potential, times)):
+            told.append(
+                f"the time step of {self.step:.4g} ħ/Eh is too large: in one step the fastest phase turns by "
+                f"{math.pi * self.step / stable:.3g} rad, more than π; up to {stable:.4g} ħ/Eh is stable: "
+                f"give steps={math.ceil(self.step * self.given / stable)}"
+            )
+        return told
+
+    def remarks(self) -> list[str]:
+        """What should be said after the run: that the steps that were given are not as accurate as is wanted."""
+        error = self._pace.error or 0.0
+        if not self.given or error <= self.accuracy:
+            return []
+        wanted = math.ceil(self.given * math.sqrt(error / self.accuracy))
         return [
-            *told,
-            f"the time step of {self.step:.4g} ħ/Eh is too large: in one step the fastest phase turns by "
-            f"{math.pi * self.step / self.stable:.3g} rad, more than π; up to {self.stable:.4g} ħ/Eh is stable: "
-            f"give steps={steps}",
+            f"with steps={self.given} the error of ψ is about {error:.2g}, more than accuracy={self.accuracy:g}: "
+            f"give steps={wanted} or more, or leave steps out"
         ]
 
     def _begin_warnings(self) -> Sequence[str]:
@@ -173,6 +225,15 @@ class Evolve:
             grid = replace(initial.grid, shape=(1, *initial.grid.shape[1:]))
             initial = replace(initial, grid=grid)
         return warnings_of(initial)
+
+    def understood(self) -> dict[str, str]:
+        """For the dry run: how the steps from frame to frame are chosen."""
+        if self.grid.shape[0] == 1:
+            return {}
+        least = f"{self._least:,} from frame to frame, of {abs(self._between) / self._least:.4g} ħ/Eh"
+        if self.given:
+            return {"steps": least}
+        return {"steps": f"at least {least}; more where ψ needs them for an error of {self.accuracy:g}"}
 
     def close(self) -> None:
         """Stop computing, and give the frames back and what the initial state holds."""
@@ -184,31 +245,24 @@ class Evolve:
         box = Box(start=(0, 0, 0, 0), stop=(1, *self.grid.shape[1:]))
         frame = np.array(self.initial.read(box)[0], np.complex128, order="C")
         self._measure(0, frame, float(norm(frame[None], self.grid)[0]))
+        self._pace.begin(frame)
         return frame
 
-    def _advance_by(self, propagator: Propagator) -> Callable[[Any, Any, int], None]:
-        cell = volume(self.grid)
-
-        def advance(psi: NDArray[np.complex128], into: NDArray[np.complex128], number: int) -> None:
-            weight = propagator.advance(psi, into, number * self.steps, self.steps, self._film.check)
-            self._measure(number + 1, into, weight * cell)
-
-        return advance
+    def _advance(self, psi: NDArray[np.complex128], into: NDArray[np.complex128], number: int) -> None:
+        self._measure(number + 1, into, self._pace.advance(psi, into, number) * volume(self.grid))
 
     def _measure(self, number: int, frame: NDArray[np.complex128], weight: float) -> None:
         last = self.grid.shape[0] - 1
         found = None
         if number % math.ceil(max(1, last) / MEASURED) == 0 or number == last:
-            axis = self.grid.axes[0]
-            v = values(self.potential, self.grid, axis.origin + number * (axis.step or 0.0))
+            v = values(self.potential, self.grid, self.grid.axes[0].origin + number * self._between)
             found = float(energy(frame[None], self.grid, v)[0])
         self._measured[number] = weight, found
 
     def _potential_digest(self) -> str:
-        axis = self.grid.axes[0]
         digest = hashlib.sha256()
-        for number in (0, self.grid.shape[0] - 1):
-            v = values(self.potential, self.grid, axis.origin + number * (axis.step or 0.0))
+        for time in times_of(self.grid):
+            v = values(self.potential, self.grid, time)
             digest.update(np.ascontiguousarray(v).data)
         return digest.hexdigest()[:32]
 
@@ -220,6 +274,7 @@ def evolve(
     frames: int | None = None,
     dt: float | None = None,
     steps: int = 0,
+    accuracy: float = ACCURACY,
     absorb: float = 0.0,
     strength: float = STRENGTH,
 ) -> Evolve:
@@ -228,17 +283,22 @@ def evolve(
     `potential`: as text, "barrier:height=2,width=1" or "module:function"; one of the built-in
     ones; or a function V(x, y, z) or V(x, y, z, t) of float64 arrays that broadcast to
     [x, y, z] (bohr, ħ/Eh), which returns V in Hartree, real, of a shape that broadcasts likewise.
-    `frames` and `dt` (ħ/Eh from frame to frame) are those of `initial` unless given; `steps`
-    are steps of the propagation from frame to frame, 0 for as many as are stable: in one
+    `frames` and `dt` (ħ/Eh from frame to frame) are those of `initial` unless given.
+
+    `accuracy` bounds the error that the time steps make, ‖ψ − right ψ‖ / ‖first ψ‖ at every frame
+    (1e-10 to 0.1; that of the grid comes on top): the steps are chosen as the run goes, by an
+    estimate (see `pace`), a quarter of the run's cost. They are at least as many as are stable: in one
     step no wave of the grid turns its phase by more than π, and V varies by no more than π
-    over the grid. For the method and its error see `propagator`.
+    over the grid. `steps` > 0 from frame to frame are taken as they are, and `remarks` says
+    after the run if the error was larger. For the method see `propagator`.
 
     The grid is periodic: what leaves it on one side comes back on the other, unless it is
     absorbed: with `absorb` > 0 the potential has an imaginary part within so many bohr of both
     edges of each axis, which grows to `strength` Hartree at the edge (formula and source: see
     `absorbing`). It takes norm away, as it should.
 
-    Memory: two frames of complex128, e^{−iVdt/2} of up to a frame, and V of half a frame.
+    Memory: four frames of complex128, a fifth where there are more than 256 stable steps from
+    frame to frame, e^{−iVdt/2} of up to a frame, and V of half a frame; a frame less if steps are given.
     Raises InvalidInput for an unknown potential or one that is unfit, a grid of unknown
     spacing, or parameters out of range, and UsageError where SciPy is not installed.
     """
@@ -249,18 +309,20 @@ def evolve(
         name = getattr(chosen, "__qualname__", type(chosen).__qualname__)
         chosen = FunctionPotential(function=chosen, text=f"{getattr(chosen, '__module__', '')}:{name}")
     if steps < 0:
-        raise InvalidInput(f"steps={steps} must be 0 (as many as are stable) or more")
+        raise InvalidInput(f"steps={steps} must be 0 (as many as `accuracy` needs) or more")
+    if not 1e-10 <= accuracy <= 0.1:
+        raise InvalidInput(f"accuracy={accuracy:g} must lie between 1e-10 and 0.1")
     if not (math.isfinite(absorb) and absorb >= 0 and math.isfinite(strength) and strength >= 0):
         raise InvalidInput(f"absorb={absorb:g} and strength={strength:g} must be finite, and not below 0")
     damping(grid, absorb, strength)
-    stable = stable_step(grid, chosen)
-    between = grid.axes[0].step or 0.0
+    times = {grid.axes[0].origin + number * (grid.axes[0].step or 0.0) for number in (0, grid.shape[0] - 1)}
     return Evolve(
         initial=initial,
         potential=chosen,
         grid=grid,
-        steps=steps or max(1, math.ceil(between / stable)),
-        stable=stable,
+        given=steps,
+        accuracy=float(accuracy),
+        stable=stable_step(grid, chosen, sorted(times)),
         absorb=float(absorb),
         strength=float(strength),
     )

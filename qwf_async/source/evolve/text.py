@@ -119,9 +119,11 @@ def _words(text: str) -> dict[str, str]:
 
 def _options() -> Callable[..., Any]:
     """A function with the parameters that the evolution itself has on the command line."""
-    from .source import STRENGTH
+    from .source import ACCURACY, STRENGTH
 
-    def options(*, steps: int = 0, absorb: float = 0.0, strength: float = STRENGTH) -> None: ...
+    def options(
+        *, steps: int = 0, accuracy: float = ACCURACY, absorb: float = 0.0, strength: float = STRENGTH
+    ) -> None: ...
 
     return options
 
