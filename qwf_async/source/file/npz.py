@@ -1,8 +1,8 @@
 """Wavefunctions in `.npz` files: zip archives of `.npy` arrays.
 
 Format: numpy.savez; zip by PKWARE's APPNOTE 6.3. A member that is stored (savez) is read
-as a `.npy` file is; one that is compressed (savez_compressed) is unpacked in order, a row
-of its slowest dimension at a time, and once more from its beginning for each pass.
+as a `.npy` file is; one that is compressed (savez_compressed) is unpacked in order, a piece
+at a time, and once more from its beginning for each pass.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ from .variable import Coordinate, Slices, Variable
 
 LOCAL_HEADER: Final = 30
 """Bytes of a local file header before its name. Source: APPNOTE 4.3.7."""
+
+RUN_BYTES: Final = 1 << 20
+"""Bytes that are unpacked at a time."""
+
+DEFLATE_RATIO: Final = 1032
+"""Bytes that one packed by deflate can become, at most. Source: zlib's technical details."""
 
 PASSES: Final = 8
 """Times that a member is unpacked from its beginning: an ingest, its verification, a few resumptions."""
@@ -108,6 +114,7 @@ def _variable(
         shape, fortran, dtype = read_header(stream, what)
         begin = stream.tell()
     check_length(what, info.file_size, begin, shape, dtype)
+    _check_claim(what, info, os.fstat(file.fileno()).st_size)
     if info.compress_type == zipfile.ZIP_STORED:
         offset = _data_offset(file, info) + begin
         return contiguous(
@@ -122,7 +129,7 @@ def _variable(
         )
     lying = shape[::-1] if fortran else shape
     rows = Unpacked(archive=archive, info=info, what=what, shape=lying, dtype=dtype, begin=begin)
-    chunk = (1, *lying[1:])
+    chunk = _run(lying, dtype.itemsize)
     return Variable(
         what=what,
         shape=shape,
@@ -132,6 +139,28 @@ def _variable(
         chunk=chunk[::-1] if fortran else chunk,
         member=member,
     )
+
+
+def _run(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """A block of an array in C order that lies in one piece, of RUN_BYTES at most."""
+    room, run = max(1, RUN_BYTES // itemsize), [1] * len(shape)
+    for axis in range(len(shape) - 1, -1, -1):
+        run[axis] = min(shape[axis], room)
+        room //= shape[axis]
+        if room < 1:
+            break
+    return tuple(run)
+
+
+def _check_claim(what: str, info: zipfile.ZipInfo, length: int) -> None:
+    """Raises InvalidInput if a member claims more bytes than those that it has in the archive can become."""
+    most = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: DEFLATE_RATIO}.get(info.compress_type)
+    if info.header_offset + info.compress_size > length or (
+        most is not None and info.file_size > most * (info.compress_size + 1)
+    ):
+        raise InvalidInput(
+            f"{what} is damaged: it claims {info.file_size} bytes in {info.compress_size} of an archive of {length}"
+        )
 
 
 def _data_offset(file: FileIO, info: zipfile.ZipInfo) -> int:
@@ -144,7 +173,7 @@ def _data_offset(file: FileIO, info: zipfile.ZipInfo) -> int:
 
 @dataclass(slots=True, kw_only=True)
 class Unpacked:
-    """A compressed member, unpacked row by row of its first dimension as it lies in the file."""
+    """A compressed member of an array in C order, unpacked from its beginning on as far as it is asked for."""
 
     archive: zipfile.ZipFile
     info: zipfile.ZipInfo
@@ -153,19 +182,26 @@ class Unpacked:
     dtype: np.dtype[Any]
     begin: int
     _stream: Any = field(default=None, repr=False)
-    _row: int = 0
+    _place: int = 0
     _passes: int = 0
 
     def read(self, slices: Slices) -> NDArray[Any]:
         """A block. Raises InvalidInput if that means to unpack the member from its beginning too often."""
-        first, *rest = slices
-        if self._stream is None or first.start < self._row:
+        sizes = tuple(one.stop - one.start for one in slices)
+        axis = next((axis for axis, size in enumerate(sizes) if size > 1), len(sizes) - 1)
+        if sizes[axis + 1 :] != self.shape[axis + 1 :]:  # it lies in pieces
+            before, along, after = slices[:axis], slices[axis], slices[axis + 1 :]
+            pieces = [self.read((*before, slice(i, i + 1), *after)) for i in range(along.start, along.stop)]
+            return np.concatenate(pieces, axis)
+        first = 0
+        for one, size in zip(slices, self.shape, strict=True):
+            first = first * size + one.start
+        place = self.begin + first * self.dtype.itemsize
+        if self._stream is None or place < self._place:
             self._rewind()
-        while self._row < first.start:
-            self._take(1)
-        count = first.stop - first.start
-        rows = np.frombuffer(self._take(count), self.dtype).reshape(count, *self.shape[1:])
-        return rows[(slice(None), *rest)]
+        while self._place < place:
+            self._take(min(place - self._place, RUN_BYTES))
+        return np.frombuffer(self._take(math.prod(sizes) * self.dtype.itemsize), self.dtype).reshape(sizes)
 
     def _rewind(self) -> None:
         self._passes += 1
@@ -175,14 +211,11 @@ class Unpacked:
             )
         if self._stream is not None:
             self._stream.close()
-        self._stream = self.archive.open(self.info)
-        self._stream.read(self.begin)
-        self._row = 0
+        self._stream, self._place = self.archive.open(self.info), 0
 
-    def _take(self, rows: int) -> bytes:
-        size = rows * math.prod(self.shape[1:]) * self.dtype.itemsize
+    def _take(self, size: int) -> bytes:
         data: bytes = self._stream.read(size)
         if len(data) != size:
             raise InvalidInput(f"{self.what} is cut short")
-        self._row += rows
+        self._place += size
         return data
