@@ -31,6 +31,7 @@ from .load import trash_entry
 from .manifest import MALFORMED, Keys, Manifest, text_fields
 from .scripts import DISCARD, EVEN_IF_FULL, TRASH
 from .server.failure import WrongType
+from .server.guard import LISTING
 from .server.pool import Pool
 from .server.reply import is_number, is_page, is_pairs
 from .situation import look
@@ -112,7 +113,14 @@ async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
     removed, cursor = 0, b"0"
     while True:
         cursor, pairs = await pool.call(
-            "HSCAN", keys.scratch, cursor, "COUNT", batch, expect=is_page, doing=f"cleaning {keys.scratch}"
+            "HSCAN",
+            keys.scratch,
+            cursor,
+            "COUNT",
+            batch,
+            expect=is_page,
+            doing=f"cleaning {keys.scratch}",
+            limit=LISTING,
         )
         fields = pairs[::2]  # all of a small hash at once, whatever COUNT says
         for start in range(0, len(fields), batch):
@@ -132,7 +140,7 @@ async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
 async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
     """`sweep`, with the number of entries that it left because they are none of ours."""
     trash = text_fields(
-        await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}")
+        await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}", limit=LISTING)
     )
     if trash:
         await pool.fence_off()  # of ours, what was given up while it wrote would bring keys back

@@ -34,6 +34,12 @@ def binary_dtype(codec: str) -> np.dtype[Any] | None:
     return _DTYPES.get(codec)
 
 
+def most_bytes(codec: str) -> int:
+    """The most bytes that a stored value can have."""
+    dtype = _DTYPES.get(codec)
+    return dtype.itemsize if dtype is not None else text10.MOST_BYTES
+
+
 def stored(codec: str, values: NDArray[Any]) -> NDArray[Any]:
     """The values in the codec's dtype (complex128 for text), a view where they are so already.
 

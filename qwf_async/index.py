@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from .manifest import Keys, is_name
 from .scripts import ANNOUNCE, ENTER, LEAVE
+from .server.guard import LISTING
 from .server.pool import Pool
 from .server.reply import is_number, is_text_or_none, is_texts
 
@@ -28,7 +29,7 @@ async def known_names(pool: Pool, prefix: str) -> list[str]:
     key = f"{prefix}:names"
     found = (
         name.decode("utf-8", "replace")
-        for name in await pool.call("HKEYS", key, expect=is_texts, doing=f"reading {key}")
+        for name in await pool.call("HKEYS", key, expect=is_texts, doing=f"reading {key}", limit=LISTING)
     )
     return sorted(name for name in found if is_name(name))
 

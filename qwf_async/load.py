@@ -20,11 +20,15 @@ from .manifest import JournalEntry, Keys, Manifest, text_fields
 from .owner import Owner
 from .scripts import BEGIN, DISCARD, EVEN_IF_FULL, PUBLISH, RENEW
 from .server.connection import Connection
+from .server.guard import limit_of
 from .server.pool import Pool, until_available
 from .server.reply import is_number, is_pairs, is_text, is_text_or_none
 from .situation import Beginning, Unfinished, decide, look
 from .wording import again_with, flag
 from .writers import Writers, expel
+
+ENTRY_BYTES: Final = 64
+"""More than an entry of the journal has: a digest, and a weight of at most 24 digits and signs."""
 
 GIVING_UP: Final = 2.0
 """Seconds that may be spent on giving up a load that was not to begin after all."""
@@ -33,7 +37,8 @@ GIVING_UP: Final = 2.0
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
     """The journal of a generation: chunk number → entry. Raises DamagedData if it is not a journal of ours."""
     key = keys.journal(manifest.generation)
-    reply = text_fields(await pool.call("HGETALL", key, expect=is_pairs, doing=f"reading {key}"))
+    limit = limit_of(2 * len(manifest.plan), ENTRY_BYTES)
+    reply = text_fields(await pool.call("HGETALL", key, expect=is_pairs, doing=f"reading {key}", limit=limit))
     try:
         entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
     except ValueError as error:

@@ -19,6 +19,7 @@ from .layout import Layout
 from .layout.packed import Packed
 from .layout.points import Fetch, fetches
 from .layout.whole import WholeBuckets
+from .server.guard import limit_of
 from .server.pool import Pool, until_available
 from .server.reply import are_values, disbelieve
 
@@ -53,7 +54,9 @@ async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
     Raises as `read_box`.
     """
     (part,) = layout.requests(point)
-    replies = await _exchange(pool, part.buffers, part.fields, lambda request: part.key.decode())
+    replies = await _exchange(
+        pool, part.buffers, part.fields, layout.field_bytes, lambda request: part.key.decode()
+    )
     value: complex = layout.values(point, replies).item()
     return value
 
@@ -93,7 +96,7 @@ async def read_scattered(
     async def read(fetch: Fetch) -> None:
         small = len(fetch.rows) <= IN_PLACE
         buffer = await _run(lambda: fetch.buffer, small=small)
-        replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.key_of)
+        replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.field_bytes, fetch.key_of)
 
         def place() -> None:
             result[fetch.rows] = fetch.values(replies)
@@ -117,7 +120,7 @@ async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Call
     def key_of(request: int) -> str:
         return [part.key for part in parts for _ in range(part.requests)][request].decode()
 
-    replies = await _exchange(pool, buffers, counts, key_of)
+    replies = await _exchange(pool, buffers, counts, layout.field_bytes, key_of)
     return partial(layout.values, box, replies)
 
 
@@ -136,13 +139,21 @@ async def _fetch_whole(pool: Pool, whole: WholeBuckets) -> bool:
 
 
 async def _exchange(
-    pool: Pool, buffers: Sequence[Buffer], counts: Sequence[int], key_of: Callable[[int], str]
+    pool: Pool,
+    buffers: Sequence[Buffer],
+    counts: Sequence[int],
+    field_bytes: int,
+    key_of: Callable[[int], str],
 ) -> list[Any]:
-    """Replies to requests for so many values each; `key_of` names the key of one that was refused."""
+    """Replies to requests for so many fields each, of at most `field_bytes`.
+
+    `key_of` names the key of one that was refused.
+    """
+    limit = limit_of(sum(counts), field_bytes)
 
     async def fetch() -> list[Any]:
         async with pool.connection() as connection:
-            replies = await connection.exchange(buffers, len(counts))
+            replies = await connection.exchange(buffers, len(counts), limit=limit)
             for number, (reply, count) in enumerate(zip(replies, counts, strict=True)):
                 if not are_values(reply, count):
                     doing = f"reading {key_of(number)}"

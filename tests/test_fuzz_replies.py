@@ -65,6 +65,13 @@ FRAGMENTS: list[bytes] = [
     b">1\r\n+a\r\n", b"_\r\n", b"#t\r\n", b",1.5\r\n", b"(99\r\n", b"|1\r\n+a\r\n+b\r\n", b"=5\r\ntxt:x\r\n",
     b"\x16\x03\x01\x02\x00", b"x" * 200_000, b"",
 ]  # fmt: skip
+FRAGMENTS += [
+    b">100000000\r\n", b"~1000000000\r\n", b"%1000000000\r\n", b"|1000000000\r\n", b"*9999999\r\n" * 100,
+    b"*3\r\n*1\r\n>100000000\r\n", b"*27\r\n" + (b"$16\r\n" + bytes(16) + b"\r\n") * 26 + b"*99999999\r\n",
+    b"$400000000000\r\n", b"*3\r\n$400000000000\r\n", b"$16777216\r\n", b"+" + b"a" * 100, b"-ERR ",
+    b"*400\r\n" + b"*0\r\n" * 400, b":" + b"9" * 1000 + b"\r\n", b"-NOPERM " + b"x" * 1_000_000 + b"\r\n",
+]  # fmt: skip
+FLOODS = [b"a" * 65_536, b"$-1\r\n" * 10_000, b":1234567\r\n" * 5000, b"*0\r\n" * 10_000, b"*1\r\n" * 10_000]
 INFO = (
     b"redis_version:7\r\nused_memory:x\r\nmaxmemory:-1\r\nused_memory\r\n:\r\n"
     b"instantaneous_input_kbps:x\r\nuptime_in_seconds:\xb2\r\n"
@@ -79,6 +86,8 @@ FRAGMENTS += [
 @dataclass(slots=True, kw_only=True)
 class Attacker:
     """Listens on a socket; answers what it is asked with the `script`, piece by piece, and then as `ending` says.
+
+    A number means that it floods the client with that of FLOODS.
 
     As long as it is `polite`, requests of an opening connection are answered with OK. Once
     it is `honest`, it answers every request as a server does that knows nothing but ECHO.
@@ -110,6 +119,8 @@ class Attacker:
             while self.ending == "dribble" and not self.honest:
                 connection.sendall(b"*1\r\n")
                 time.sleep(0.01)
+            while self.ending.isdecimal() and not self.honest:
+                connection.sendall(FLOODS[int(self.ending)])
             while self.ending != "close" or self.honest:
                 self._await_request(connection)
 
@@ -239,7 +250,7 @@ def test_whatever_is_answered_ends_with_errors_of_ours_soon_and_in_little_memory
 ) -> None:
     chance = random.Random(seed)
     attacker.script = script_of(chance)
-    attacker.ending = chance.choice(["close", "hang", "dribble"])
+    attacker.ending = chance.choice(["close", "hang", "dribble", *map(str, range(len(FLOODS)))])
     attacker.polite = chance.random() < 0.8
     attacker.honest = False
     anyio.run(ask, attacker, chance, backend="asyncio", backend_options={"use_uvloop": chance.random() < 0.5})

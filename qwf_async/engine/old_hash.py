@@ -18,10 +18,12 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codec import most_bytes
 from ..errors import DamagedData, InvalidInput
 from ..grid import Box, Grid, Order, Shape4, shape4
 from ..layout.flat import Flat
 from ..reading import read_box
+from ..server.guard import LISTING, limit_of
 from ..server.pool import Pool
 from ..server.reply import is_number, is_page, is_texts_or_none
 from ..source.analytic.parameters import values_of
@@ -144,7 +146,10 @@ async def _samples(pool: Pool, key: str, grid: Grid) -> str:
     places = np.unique(np.linspace(0, grid.points - 1, min(SAMPLES, grid.points)).astype(np.int64))
     t, x, y, z = np.unravel_index(places, grid.shape)
     names = [field_name(*map(int, point)) for point in zip(x, y, z, t, strict=True)]
-    found = await pool.call("HMGET", key, *names, expect=is_texts_or_none, doing=f"reading {key}")
+    limit = limit_of(len(names), most_bytes("text10"))
+    found = await pool.call(
+        "HMGET", key, *names, expect=is_texts_or_none, doing=f"reading {key}", limit=limit
+    )
     return hashlib.sha256(b"\n".join(text or b"" for text in found)).hexdigest()[:32]
 
 
@@ -168,7 +173,7 @@ async def _scan(pool: Pool, key: str) -> AsyncIterator[list[bytes]]:
     cursor: Any = b"0"
     while True:
         cursor, found = await pool.call(
-            "HSCAN", key, cursor, "COUNT", SCAN_FIELDS, expect=is_page, doing=f"scanning {key}"
+            "HSCAN", key, cursor, "COUNT", SCAN_FIELDS, expect=is_page, doing=f"scanning {key}", limit=LISTING
         )
         if found:
             yield found[0::2]

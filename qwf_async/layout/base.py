@@ -20,6 +20,11 @@ class Layout(Protocol):
         """What is stored together, [t, x, y, z]: boxes cut at multiples of it are read without waste."""
         ...
 
+    @property
+    def field_bytes(self) -> int:
+        """The most bytes that a field on the server has."""
+        ...
+
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         """The requests that store a chunk.
 

@@ -12,7 +12,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, digest, is_whole
+from ..codec import binary_dtype, digest, is_whole, most_bytes
 from ..errors import DamagedData
 from ..grid import Box, Shape4
 from ..plan import Chunk
@@ -39,6 +39,10 @@ class Flat:
     @property
     def grain(self) -> Shape4:
         return (1, 1, 1, 1)
+
+    @property
+    def field_bytes(self) -> int:
+        return most_bytes(self.codec)
 
     @property
     def key(self) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, digest
+from ..codec import binary_dtype, digest, most_bytes
 from ..errors import DamagedData
 from ..grid import Box, Shape4
 from ..plan import Chunk, c_index, c_indices
@@ -46,6 +46,10 @@ class Packed:
     @property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(binary_dtype(self.codec))
+
+    @property
+    def field_bytes(self) -> int:
+        return most_bytes(self.codec)
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         first = c_index(self.shape, chunk.boxes[0].start) // BUCKET

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, is_whole
+from ..codec import binary_dtype, is_whole, most_bytes
 from ..errors import DamagedData
 from ..wire import text10
 from ..wire.batch import Buffer
@@ -61,6 +61,11 @@ class Fetch:
     def buffer(self) -> Buffer:
         """The requests, encoded."""
         return hmget(self.keys, self.fields, self.counts)
+
+    @property
+    def field_bytes(self) -> int:
+        """The most bytes that a field has."""
+        return self.held * most_bytes(self.codec)
 
     def key_of(self, request: int) -> str:
         return self.keys[request].decode()

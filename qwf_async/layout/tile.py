@@ -78,6 +78,10 @@ class Tile:
         return math.prod(self.tile) * self.dtype.itemsize
 
     @property
+    def field_bytes(self) -> int:
+        return self.nbytes
+
+    @property
     def _line(self) -> np.dtype[Any]:
         """The points of a tile that are neighbours along z, as one item: moved twice as fast as one by one."""
         return np.dtype((np.void, self.tile[2] * self.dtype.itemsize))

@@ -23,10 +23,11 @@ from redis.exceptions import ResponseError
 
 from .address import Address
 from .counts import ConnectionCounts
-from .failure import ConnectionLost, HungUp, ServerCrowded, translate
+from .failure import ConnectionLost, HungUp, ServerCrowded, UnexpectedReply, translate
+from .guard import REPLIES
 from .opening import greet, reach
 from .parser import Parser
-from .reply import UnexpectedReply, disbelieve, is_anything
+from .reply import disbelieve, is_anything
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -84,14 +85,20 @@ class Connection:
         )
 
     async def exchange(
-        self, buffers: Sequence[Buffer], replies: int, *, patience: float | None = None
+        self,
+        buffers: Sequence[Buffer],
+        replies: int,
+        *,
+        patience: float | None = None,
+        limit: int = REPLIES,
     ) -> list[Any]:
         """Send encoded requests and read their replies, an error reply in its place as ResponseError.
 
-        `patience` (seconds) bounds the time without progress, not the whole; infinity is
-        allowed. Raises ServerUnavailable if the connection cannot be made or is lost, and
-        Refused if the server does not let us in; after either, and after cancellation,
-        the connection is closed and the next exchange opens a new one.
+        `limit` (bytes): what the replies may take together, see `guard.limit_of`. `patience`
+        (seconds) bounds the time without progress, not the whole; infinity is allowed. Raises
+        ServerUnavailable if the connection cannot be made or is lost, and Refused if the
+        server does not let us in; after either, and after cancellation, the connection is
+        closed and the next exchange opens a new one.
         """
         wait = self._answer_timeout if patience is None else patience
         await self._make_ready()
@@ -105,7 +112,7 @@ class Connection:
 
                 if not posted:
                     await self._send(buffers, progress)
-                answers = await self._parser.read_replies(replies, progress)
+                answers = await self._parser.read_replies(replies, progress, limit)
             _check_time(scope)
             self._check_rest()
         except BaseException as error:
@@ -157,23 +164,28 @@ class Connection:
         expect: Callable[[Any], TypeGuard[T]] = is_anything,
         patience: float | None = None,
         doing: str = "",
+        limit: int = REPLIES,
     ) -> T:
         """Send one command and return its reply.
 
         Raises the error of ours that an error reply means, and UnexpectedReply, with the
         connection closed, if `expect` is not true of the reply.
         """
-        (reply,) = await self.pipeline([command], patience=patience)
+        (reply,) = await self.pipeline([command], patience=patience, limit=limit)
         if isinstance(reply, ResponseError) or not expect(reply):
             raise disbelieve(self, reply, where=self.where, doing=doing or str(command[0]))
         return reply
 
     async def pipeline(
-        self, commands: Sequence[Sequence[str | bytes | int | float]], *, patience: float | None = None
+        self,
+        commands: Sequence[Sequence[str | bytes | int | float]],
+        *,
+        patience: float | None = None,
+        limit: int = REPLIES,
     ) -> list[Any]:
         """Send commands together and return their replies, error replies in place as ResponseError."""
         packed = self._connection.pack_commands(commands)
-        return await self.exchange(packed, len(commands), patience=patience)
+        return await self.exchange(packed, len(commands), patience=patience, limit=limit)
 
     def close(self) -> None:
         """Close it at once; the next exchange opens a new one.

@@ -51,6 +51,10 @@ class ShutOut(HungUp):
     """
 
 
+class UnexpectedReply(ServerUnavailable):
+    """A reply that the command does not have: it is another command's, or what answers is no server."""
+
+
 LONGEST: Final = 1000
 """Characters that are repeated of what a server says: who answers may be no server."""
 
@@ -162,6 +166,8 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
         return leaf(f"{where}{task}: {meaning}{detail}")
     if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:
         return ServerCrowded(f"{where}{task}: the server has no room for another client")
+    if isinstance(error, redis_errors.InvalidResponse):
+        return UnexpectedReply(f"{where}{task}: {text}; is it a Redis server?")
     if isinstance(error, redis_errors.ResponseError) and (unknown := _NO_COMMAND.match(text)):
         return Refused(
             f"{where}{task}: unknown command {unknown[1].upper()}: it was renamed or disabled on this server, "

@@ -20,6 +20,7 @@ from .connection import Connection, now
 from .counts import ConnectionCounts
 from .failure import HungUp, ServerCrowded, ShutOut
 from .fence import Client, Fence
+from .guard import REPLIES
 from .reply import is_anything, is_text
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class Pool:
         *command: str | bytes | int | float,
         expect: Callable[[Any], TypeGuard[R]] = is_anything,
         doing: str = "",
+        limit: int = REPLIES,
     ) -> R:
         """`call_once`, tried again while the server is unavailable.
 
@@ -153,7 +155,7 @@ class Pool:
         ServerUnavailable once `deadline` seconds have passed without success.
         """
         return await until_available(
-            lambda: self.call_once(*command, expect=expect, doing=doing), self.deadline
+            lambda: self.call_once(*command, expect=expect, doing=doing, limit=limit), self.deadline
         )
 
     async def call_once(
@@ -161,10 +163,11 @@ class Pool:
         *command: str | bytes | int | float,
         expect: Callable[[Any], TypeGuard[R]] = is_anything,
         doing: str = "",
+        limit: int = REPLIES,
     ) -> R:
         """`Connection.call` on any connection."""
         async with self.connection() as connection:
-            return await connection.call(*command, expect=expect, doing=doing)
+            return await connection.call(*command, expect=expect, doing=doing, limit=limit)
 
     async def probe(self) -> None:
         """One PING, not tried again: whether there is a server that lets us in."""

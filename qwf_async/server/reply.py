@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from redis.exceptions import ResponseError
 
-from ..errors import QwfError, ServerUnavailable
-from .failure import translate
+from ..errors import QwfError
+from .failure import UnexpectedReply, translate
 
 if TYPE_CHECKING:
     from .connection import Connection
-
-
-class UnexpectedReply(ServerUnavailable):
-    """A reply that the command does not have: it is another command's, or what answers is no server."""
 
 
 def disbelieve(connection: Connection, reply: Any, *, where: str, doing: str) -> QwfError:

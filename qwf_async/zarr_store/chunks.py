@@ -12,6 +12,7 @@ from ..grid import Box, shape4
 from ..layout import Layout
 from ..manifest import Keys, Manifest
 from ..reading import read_box
+from ..server.guard import limit_of
 from ..server.pool import Pool
 from ..server.reply import is_text_or_none
 from ..wording import flag
@@ -72,7 +73,12 @@ class Chunks:
         (part,) = self.layout.requests(box)
         field = "/".join(("c", *map(str, place)))
         tile = await self.pool.call(
-            "HGET", part.key, field, expect=is_text_or_none, doing=f"reading {part.key.decode()}"
+            "HGET",
+            part.key,
+            field,
+            expect=is_text_or_none,
+            doing=f"reading {part.key.decode()}",
+            limit=limit_of(1, self.array.nbytes),
         )
         if tile is None or len(tile) != self.array.nbytes:
             self.layout.values(box, [[tile]])  # raises DamagedData, naming key and field
