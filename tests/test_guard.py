@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.exceptions import InvalidResponse
 
-from qwf_async.server.guard import DEPTH, ITEM, LINE, REPLIES, Guard, limit_of
+from qwf_async.server.guard import DEPTH, ITEM, LINE, REPLIES, Guard, ReplyRefused, limit_of
 
 BOMB = b"\r\n*99999999\r\n"
 """What would take 800 MB if hiredis read it as a head."""
@@ -80,11 +80,11 @@ def test_what_a_server_says_goes_through_however_it_is_cut_and_not_a_byte_more(
     guard.expect(limit)
     feed(guard, data, sizes)
     guard.expect(limit - 1)
-    with pytest.raises(InvalidResponse):
+    with pytest.raises(ReplyRefused):
         feed(guard, data, sizes)
     guard.expect(limit + 100)
     feed(guard, data, sizes)
-    with pytest.raises(InvalidResponse, match="an array of"):  # it knows where the last reply ended
+    with pytest.raises(ReplyRefused, match="an array of"):  # it knows where the last reply ended
         guard.check(b"*99999999\r\n")
 
 
@@ -110,7 +110,7 @@ def test_what_a_server_says_goes_through_however_it_is_cut_and_not_a_byte_more(
 def test_a_bomb_is_refused_wherever_it_stands(before: list[Any], bomb: bytes, sizes: list[int]) -> None:
     data = b"*%d\r\n" % (len(before) + 100) + b"".join(map(encoded, before)) + bomb
     guard = Guard()
-    with pytest.raises(InvalidResponse):
+    with pytest.raises(ReplyRefused):
         feed(guard, data, sizes)
 
 
@@ -138,7 +138,7 @@ SIGNS = [
 def test_what_goes_through_takes_no_more_than_the_limit_when_hiredis_reads_it(data: bytes) -> None:
     try:
         Guard().check(data)
-    except InvalidResponse:
+    except ReplyRefused:
         return
     reader = hiredis.Reader(protocolError=InvalidResponse)
     tracemalloc.start()
@@ -157,7 +157,7 @@ def test_arrays_may_not_be_nested_deeper_than_the_limit(road: str) -> None:
     head = b"*1\r\n" if road == "last" else b"*2\r\n"
     guard = Guard()
     guard.check(head * DEPTH)
-    with pytest.raises(InvalidResponse, match="nested"):
+    with pytest.raises(ReplyRefused, match="nested"):
         guard.check(head)
 
 
@@ -165,7 +165,7 @@ def test_a_line_has_an_end() -> None:
     guard = Guard()
     guard.check(b"-" + b"x" * (LINE - 3) + b"\r\n")
     guard.check(b"+" + b"x" * (LINE - 2))
-    with pytest.raises(InvalidResponse, match="a line of more than"):
+    with pytest.raises(ReplyRefused, match="a line of more than"):
         guard.check(b"x")
 
 

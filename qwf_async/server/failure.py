@@ -21,6 +21,7 @@ from typing import Final
 from redis import exceptions as redis_errors
 
 from ..errors import OutOfMemory, QwfError, Refused, ServerUnavailable
+from .guard import ReplyRefused
 from ..wording import option
 
 
@@ -166,7 +167,7 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
         return leaf(f"{where}{task}: {meaning}{detail}")
     if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:
         return ServerCrowded(f"{where}{task}: the server has no room for another client")
-    if isinstance(error, redis_errors.InvalidResponse):
+    if isinstance(error, ReplyRefused):
         return UnexpectedReply(f"{where}{task}: {text}; is it a Redis server?")
     if isinstance(error, redis_errors.ResponseError) and (unknown := _NO_COMMAND.match(text)):
         return Refused(

@@ -62,8 +62,12 @@ def limit_of(items: int, size: int) -> int:
     return REPLIES + items * (size + _HEAD + ITEM)
 
 
+class ReplyRefused(InvalidResponse):
+    """A reply that is not parsed, because of what it is or of what it would take."""
+
+
 class Guard:
-    """Follows the bytes of one connection, in pieces as they come; raises InvalidResponse at those not to be parsed.
+    """Follows the bytes of one connection, in pieces as they come; raises ReplyRefused at those not to be parsed.
 
     What is refused is more memory than `expect` was told, arrays nested deeper than DEPTH, longer
     lines than LINE, and what is no RESP2.
@@ -85,7 +89,7 @@ class Guard:
         """Look at the bytes that come next."""
         self._room -= len(data)
         if self._room < 0:
-            raise InvalidResponse(f"replies of more than {self._limit:,} bytes")
+            raise ReplyRefused(f"replies of more than {self._limit:,} bytes")
         if self._skipped >= len(data):
             self._skipped -= len(data)
             return
@@ -103,16 +107,16 @@ class Guard:
                     self._begin(number)
                     place += head
                 elif number > self._room + len(data) - place:
-                    raise InvalidResponse(f"a text of {number:,} bytes, where {self._limit:,} are the limit")
+                    raise ReplyRefused(f"a text of {number:,} bytes, where {self._limit:,} are the limit")
                 else:
                     place = self._after_texts(data, place, head, head + number + 2 if number >= 0 else head)
                 continue
             if sign not in (b"+", b"-", b":"):
-                raise InvalidResponse(f"a reply of the type {sign!r}, which was not asked for")
+                raise ReplyRefused(f"a reply of the type {sign!r}, which was not asked for")
             end = data.find(_END, place, place + LINE)
             if end < 0:
                 if len(data) - place >= LINE:
-                    raise InvalidResponse(f"a line of more than {LINE:,} bytes")
+                    raise ReplyRefused(f"a line of more than {LINE:,} bytes")
                 break
             place = end + len(_END)
             self._came(1)
@@ -141,20 +145,20 @@ class Guard:
             return None
         digits = data[place + 1 : end] if end >= 0 else data[place + 1 : place + _HEAD]
         if end < 0 or not _LENGTH.fullmatch(digits):
-            raise InvalidResponse(f"a length of {digits!r}")
+            raise ReplyRefused(f"a length of {digits!r}")
         return int(digits)
 
     def _begin(self, count: int) -> None:
         """An array of `count` items begins, −1 for none."""
         self._room -= ITEM * (max(count, 0) + 1)
         if self._room < 0:
-            raise InvalidResponse(f"an array of {count} items, where {self._limit:,} bytes are the limit")
+            raise ReplyRefused(f"an array of {count} items, where {self._limit:,} bytes are the limit")
         if count <= 0:
             self._came(1)
             return
         self._owed.append(count)
         if len(self._owed) > DEPTH:
-            raise InvalidResponse(f"arrays nested deeper than {DEPTH}")
+            raise ReplyRefused(f"arrays nested deeper than {DEPTH}")
 
     def _came(self, items: int) -> None:
         """So many items came whole, of the innermost array if there is one."""

@@ -20,7 +20,7 @@ _ONLY: Final = b"*1\r\n$"
 
 
 class Parser(_AsyncHiredisParser):
-    """Raises InvalidResponse at what its guard refuses, before it is parsed."""
+    """Raises ReplyRefused at what its guard refuses, before it is parsed."""
 
     _reader: Any
     _stream: Any
