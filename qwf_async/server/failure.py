@@ -21,8 +21,8 @@ from typing import Final
 from redis import exceptions as redis_errors
 
 from ..errors import OutOfMemory, QwfError, Refused, ServerUnavailable
-from .guard import ReplyRefused
 from ..wording import option
+from .guard import ReplyRefused
 
 
 class ServerBusy(ServerUnavailable):
