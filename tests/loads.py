@@ -265,3 +265,20 @@ def in_a_thread(job: Callable[[], Any]) -> None:
     thread.join()
     if failed:
         raise failed[0]
+
+
+def used(server: Server) -> int:
+    """Bytes of memory that the server uses."""
+    with server.plain as client:
+        return int(client.info("memory")["used_memory"])
+
+
+def when(kind: type[Event], do: Callable[[], object], text: str = "") -> Hook:
+    """A hook that does something once, at the first event of a kind that says so."""
+    waiting = [do]
+
+    def hook(event: Event) -> None:
+        if isinstance(event, kind) and text in str(event) and waiting:
+            waiting.pop()()
+
+    return hook

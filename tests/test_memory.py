@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,18 +17,19 @@ from loads import (
     contents,
     data_key,
     held,
-    leave_unfinished,
     published,
     refusal,
     refused_between_samples,
+    used,
     wave,
+    when,
     when_stored,
 )
 
 import qwf_async
 from qwf_async import sources
 from qwf_async.engine import watchdog as watchdog_module
-from qwf_async.engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Retried
+from qwf_async.engine.events import GateMoved, MemorySampled, Noted, Retried
 from qwf_async.errors import OutOfMemory, Refused
 from qwf_async.source import Source
 
@@ -38,13 +39,7 @@ MB = 2**20
 LIMIT = 24 * MB
 PSI = wave(12, 10, 10, 10)
 SOURCE = sources.array(PSI)
-BIG = sources.array(wave(40, 10, 10, 10))
 QUICK: dict[str, Any] = {"sample_interval": 0.02, "clean_batch": 100}
-
-
-def used(server: Server) -> int:
-    with server.plain as client:
-        return int(client.info("memory")["used_memory"])
 
 
 def fill(server: Server, share: float) -> None:
@@ -64,17 +59,6 @@ async def load(
         server.url, settings=qwf_async.Settings(**QUICK | (settings or {}))
     ) as store:
         return await qwf_async.ingest(source, store, "psi", **options)
-
-
-def when(kind: type[Event], do: Callable[[], object], text: str = "") -> Hook:
-    """A hook that does something once, at the first event of a kind that says so."""
-    waiting = [do]
-
-    def hook(event: Event) -> None:
-        if isinstance(event, kind) and text in str(event) and waiting:
-            waiting.pop()()
-
-    return hook
 
 
 @pytest.fixture
@@ -183,46 +167,6 @@ async def test_a_policy_that_evicts_ends_a_running_ingest_which_can_be_resumed(o
     ask(own_server, "CONFIG", "SET", "maxmemory-policy", "noeviction")
     await load(own_server, resume=True)
     check_points(own_server, PSI)
-
-
-async def stored_bytes(server: Server) -> int:
-    """Bytes that BIG takes."""
-    async with qwf_async.connect(server.url) as store:
-        await qwf_async.ingest(BIG, store, "psi")
-    taken = int(ask(server, "MEMORY", "USAGE", data_key(server), "SAMPLES", 0))
-    ask(server, "FLUSHALL", "SYNC")
-    return taken
-
-
-async def test_what_will_not_fit_is_refused_unless_forced(each_own_server: Server) -> None:
-    taken = await stored_bytes(each_own_server)
-    ask(each_own_server, "CONFIG", "SET", "maxmemory", used(each_own_server) + taken)
-    error = await refusal(BIG, each_own_server)
-    assert isinstance(error, OutOfMemory)
-    assert "40,000 points in layout flat will need" in str(error)
-    assert "force=True" in str(error)
-    assert contents(each_own_server) == {}
-    grow = when(GateMoved, lambda: ask(each_own_server, "CONFIG", "SET", "maxmemory", 0))
-    async with qwf_async.connect(each_own_server.url, settings=qwf_async.Settings(**QUICK)) as store:
-        await qwf_async.ingest(BIG, store, "psi", force=True, hooks=(grow,))
-    check_points(each_own_server, BIG.psi)
-
-
-@pytest.mark.parametrize("way", ["resume", "discard"])
-async def test_what_a_load_left_on_the_server_counts_as_there(each_own_server: Server, way: str) -> None:
-    taken = await stored_bytes(each_own_server)
-    before = used(each_own_server)
-    await leave_unfinished(each_own_server, BIG, 26_000)
-    # Room for all of it once, below the watermark, and not for one and two thirds.
-    ask(each_own_server, "CONFIG", "SET", "maxmemory", int((before + 1.4 * taken) / 0.85))
-    async with qwf_async.connect(each_own_server.url, settings=qwf_async.Settings(**QUICK)) as store:
-        with pytest.raises(OutOfMemory, match="will need"):
-            await qwf_async.ingest(BIG, store, "another")
-        await qwf_async.ingest(BIG, store, "psi", resume=way == "resume", discard=way == "discard")
-        check_points(each_own_server, BIG.psi)
-        check_alone(each_own_server)
-        ask(each_own_server, "CONFIG", "SET", "maxmemory", used(each_own_server))
-        assert (await qwf_async.ingest(BIG, store, "psi", resume=True)).already
 
 
 async def ingest_few(server: Server, **options: Any) -> None:

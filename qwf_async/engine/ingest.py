@@ -117,6 +117,7 @@ async def ingest(
             keys,
             wanted,
             unfinished=unfinished,
+            overwrite=overwrite,
             configure_server=configure_server,
             force=force,
             hook=hook,

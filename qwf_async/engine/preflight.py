@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..codec import binary_dtype
 from ..errors import OutOfMemory, Refused
-from ..layout import Form
+from ..layout import LAYOUTS, Form
 from ..layout.size import predicted_bytes
 from ..manifest import Keys, Manifest
 from ..server.facts import ServerFacts
 from ..server.policy import Finding, configure, findings, listpack_findings
 from ..server.pool import until_available
 from ..server.reply import is_number
-from ..situation import Unfinished, look
+from ..situation import Beginning, Unfinished, decide, look
 from ..store import Store
 from ..wire.buckets import BUCKET
-from ..wording import flag
+from ..wording import flag, option
 from .events import Hook, Noted
 
 
@@ -24,16 +26,19 @@ async def check_server(
     wanted: Manifest,
     *,
     unfinished: Unfinished,
+    overwrite: bool,
     configure_server: bool,
     force: bool,
     hook: Hook,
 ) -> None:
-    """Look at the server, tell the hook what is unfit, and cure it if `configure_server`.
+    """Look at the name and the server, tell the hook what is unfit, and cure it if `configure_server`.
 
-    Raises OutOfMemory if the server evicts stored data or the data is predicted not to fit
-    below the high watermark, unless `force`; Refused if settings were to be changed and may
-    not be.
+    Raises Refused if the name cannot be had as it is, or if settings were to be changed and may
+    not be; after that OutOfMemory if the server evicts stored data, or the data is predicted not
+    to fit below the high watermark, unless `force`.
     """
+    seen = await look(store.pool, keys)
+    beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
     facts = await store.facts()
     if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
         if configure_server:
@@ -42,7 +47,6 @@ async def check_server(
             )
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
     unpacked = _unpacked(wanted.form, facts)
-    listpacks = configure_server or not unpacked
     found = findings(facts) + unpacked
     if configure_server:
         for change in await configure(store.pool, found):
@@ -54,20 +58,54 @@ async def check_server(
         if finding.loses_data and not force:
             raise OutOfMemory(f"{text}; {flag('force')} stores there all the same")
         hook(Noted(text=text, warning=finding.loses_data or finding.wastes_memory))
-    if force:
+    if force or beginning.finished:
         return
     try:
         sample = await until_available(store.memory, store.settings.deadline)
     except Refused:
         return
-    needed = await _growth(store, keys, wanted, unfinished, facts.software, listpacks=listpacks)
     room = sample.room(store.settings.high_watermark)
-    if room is not None and needed > max(0, room):
-        raise OutOfMemory(
-            f"{wanted.points:,} points in layout {wanted.form.layout} will need {needed / 1e6:,.0f} MB more, but only "
-            f"{max(0, room) / 1e6:,.0f} MB are free below "
-            f"the watermark: use a smaller grid or a server with more memory ({flag('force')} tries all the same)"
-        )
+    if room is None:
+        return
+
+    def bytes_of(form: Form) -> float:
+        return predicted_bytes(form, facts.software, listpacks=configure_server or not _unpacked(form, facts))
+
+    needed = bytes_of(wanted.form)
+    if seen.under_way is not None:  # what it left is resumed, or makes room when it is discarded
+        left = seen.under_way.manifest
+        needed -= await _journalled(store, keys, left) * bytes_of(left.form)
+    if needed > max(0, room):
+        raise OutOfMemory(_refusal(wanted, beginning, bytes_of, needed, max(0, room)))
+
+
+def _refusal(
+    wanted: Manifest, beginning: Beginning, bytes_of: Callable[[Form], float], needed: float, room: float
+) -> str:
+    """What is said of data that does not fit: the figures, and what would."""
+    form = wanted.form
+    text = (
+        f"{wanted.points:,} points in layout {form.layout} will need {_amount(needed)} more, and "
+        f"{_amount(room)} are free below the watermark"
+    )
+    cures = []
+    others = LAYOUTS if binary_dtype(form.codec) and not beginning.resumed else ()
+    for layout in others:
+        size = bytes_of(Form(layout=layout, codec=form.codec, shape=form.shape))
+        if layout != form.layout and size <= room:
+            cures.append(f"{option('layout', layout)} needs {_amount(size)} and fits")
+            break
+    if (old := beginning.overwrites) is not None:
+        size = predicted_bytes(old.form, None, peak=False)
+        text += f"; the old ones, {_amount(size)}, stay until the new ones are published, so both must fit together"
+        cures.append("remove the old ones first")
+    cures = cures or ["use a smaller grid or a server with more memory"]
+    return f"{text}: {', or '.join(cures)} ({flag('force')} tries all the same)"
+
+
+def _amount(size: float) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.{0 if size >= 1e7 else 1}f} MB"
 
 
 def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
@@ -78,26 +116,8 @@ def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
     return listpack_findings(facts, fields=BUCKET, value_bytes=dtype.itemsize)
 
 
-async def _growth(
-    store: Store,
-    keys: Keys,
-    wanted: Manifest,
-    unfinished: Unfinished,
-    software: str | None,
-    *,
-    listpacks: bool,
-) -> float:
-    """By how much the data on the server will grow, in bytes, with what a load left there taken into account."""
-    needed = predicted_bytes(wanted.form, software, listpacks=listpacks)
-    if unfinished == "refuse":
-        return needed
-    seen = await look(store.pool, keys)
-    if seen.under_way is None:
-        done = unfinished == "resume" and seen.published and not seen.published.differences(wanted)
-        return 0 if done else needed
-    left = seen.under_way.manifest
-    if unfinished == "resume" and left.differences(wanted):
-        return needed
+async def _journalled(store: Store, keys: Keys, left: Manifest) -> float:
+    """The share of an unfinished load's chunks that its journal has."""
     journal = keys.journal(left.generation)
     chunks: int = await store.pool.call("HLEN", journal, expect=is_number, doing=f"reading {journal}")
-    return needed - chunks / len(left.plan) * predicted_bytes(left.form, software, listpacks=listpacks)
+    return chunks / len(left.plan)
