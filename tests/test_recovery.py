@@ -6,7 +6,8 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -34,7 +35,7 @@ from waiting import wait_until
 import qwf_async
 from qwf_async import sources
 from qwf_async.engine.events import Event, Spooled
-from qwf_async.errors import DataLost, ReplayOwed
+from qwf_async.errors import DataLost, InvalidInput, OutOfMemory, QwfError, Refused, ReplayOwed
 from qwf_async.grid import Box
 from qwf_async.load import Load, LoadTaken
 from qwf_async.manifest import Keys
@@ -71,6 +72,43 @@ async def test_a_flushed_server_is_noticed_and_nothing_is_published(each_server:
     assert contents(each_server) == {}
     await load(each_server)  # the name is free
     check_points(each_server, PSI)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtTheEnd(Watched):
+    """A source that does something when all was read, just before the data is verified."""
+
+    end: Callable[[], None]
+
+    def check_unchanged(self) -> None:
+        self.end()
+
+
+def ending(end: Callable[[], None]) -> AtTheEnd:
+    return AtTheEnd(source=sources.array(PSI), before=lambda box: None, end=end)
+
+
+async def test_a_flush_just_before_the_verification_is_a_loss_and_no_damage(each_server: Server) -> None:
+    flushing = ending(lambda: ask(each_server, "FLUSHALL"))
+    error = await refusal(flushing, each_server, verify=True)
+    assert isinstance(error, DataLost)
+    assert "flushed or came back empty" in str(error)
+    assert contents(each_server) == {}
+
+
+@pytest.mark.parametrize("cause", [InvalidInput, Refused, OutOfMemory])
+async def test_a_load_that_is_gone_leaves_no_keys_whatever_the_ingest_ends_with(
+    each_server: Server, cause: type[QwfError]
+) -> None:
+    def lose() -> None:
+        assert ask(each_server, "DEL", "qwf:{psi}:load") == 1
+        raise cause("something else is the matter")
+
+    error = await refusal(ending(lose), each_server)
+    assert type(error) is cause
+    assert "something else is the matter" in str(error)
+    assert "resume" not in str(error)
+    assert contents(each_server) == {}
 
 
 async def test_a_flush_is_noticed_while_the_source_is_slow(server: Server) -> None:

@@ -227,6 +227,9 @@ class Job:
             readers=self.writers,
         )
         if differing:
+            await until_available(
+                self.load.renew, self.store.settings.deadline
+            )  # a server that was flushed says so
             await self.load.forget(differing)
             raise DamagedData(
                 f"{len(differing)} of {len(self.entries)} chunks of {self.keys.name} differ from what was sent "
@@ -276,17 +279,23 @@ class Job:
                 await self.spool.delete()  # it has no load any more to go into
         if isinstance(cause, InvalidInput):
             with self._tidying():
-                await self.load.discard()
+                if not await self.load.discard():  # gone with what the server lost, perhaps, but not its keys
+                    await remove_generation(self.store.pool, self.keys, self.load.manifest)
                 await self._sweep()
             return cause
         if isinstance(cause, DataLost | LoadTaken):
-            with self._tidying():
-                await remove_generation(self.store.pool, self.keys, self.load.manifest)
             await self._settle()
             return cause
         waiting = self.spool.chunks
         if not isinstance(cause, ServerUnavailable):
-            await self._settle()
+            if not await self._settle():
+                with self._told():
+                    await self.spool.delete()
+                if isinstance(cause, QwfError):
+                    return type(cause)(
+                        f"{cause}; the load is gone from the server, and nothing is left of it"
+                    )
+                return cause
         else:
             with anyio.move_on_after(LAST_TRY, shield=True), suppress(QwfError):
                 await self.load.release()
@@ -302,10 +311,19 @@ class Job:
             return type(cause)(f"{cause}; what was stored can be resumed with {flag('resume')}")
         return cause
 
-    async def _settle(self) -> None:
-        """Give the name up, if it is ours still, so that the load can be resumed at once."""
-        with self._tidying(), suppress(DataLost, LoadTaken):
-            await until_available(self.load.release, SETTLE_TIME)
+    async def _settle(self) -> bool:
+        """Give the name up, so that the load can be resumed at once.
+
+        False if the load is gone from the server, or another's: then what it wrote is removed,
+        unless somebody else goes on with it.
+        """
+        with self._tidying():
+            try:
+                await until_available(self.load.release, SETTLE_TIME)
+            except (DataLost, LoadTaken):
+                await remove_generation(self.store.pool, self.keys, self.load.manifest)
+                return False
+        return True
 
     @contextmanager
     def _tidying(self) -> Iterator[None]:
