@@ -349,3 +349,21 @@ def test_sources_import_numpy_and_nothing_heavier() -> None:
         cwd=Path(__file__).parents[1],
     )
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_initial_state_of_an_evolution_is_read_from_any_file(tmp_path: Path) -> None:
+    values = np.exp(-(np.linspace(-3, 3, 16) ** 2))[:, None] * np.ones(2)
+    np.save(tmp_path / "psi.npy", values)
+    np.savez(tmp_path / "psi.npz", psi=values * 1j, other=1.0)
+    text = f"evolve:initial={tmp_path}/psi.npy"
+    with pytest.raises(InvalidInput, match="re and im, or two points"):
+        open_source(text, grid="16x2", box="6x1", frames=2, dt=0.1)
+    with closing(open_source(text, grid="16x2", box="6x1", frames=2, dt=0.1, dims="x,y")) as source:
+        assert source.grid.shape == (2, 16, 2, 1)
+        np.testing.assert_allclose(source.read(source.grid.whole)[0, :, :, 0], values)
+    with closing(
+        open_source(f"evolve:initial={tmp_path}/psi.npz:psi", grid="16x2", box="6x1", frames=2, dt=0.1)
+    ) as source:
+        np.testing.assert_allclose(source.read(source.grid.whole)[0, :, :, 0], values * 1j)
+    with pytest.raises(UsageError, match="its initial state is no file"):
+        open_source("evolve:k=1", grid="16", box="6", frames=2, dt=0.1, dims="x")
