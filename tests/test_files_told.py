@@ -289,3 +289,12 @@ def test_a_fifo_among_the_blocks_of_a_hierarchy_is_refused(tmp_path: Path) -> No
     os.mkfifo(block)
     with pytest.raises(InvalidInput, match="is not a regular file but a fifo"):
         open_source(f"{tmp_path}/psi.zarr")
+
+
+def test_a_cube_file_whose_header_only_its_reader_knows_is_left_to_it(tmp_path: Path) -> None:
+    (tmp_path / "a.cube").write_text("title\nanother\n  1.0 0 0 0\n(none of a cube)\n")
+    with pytest.raises(InvalidInput, match=r"a\.cube .*cube"):
+        open_source(f"{tmp_path}/a.cube")
+    (tmp_path / "a.cube").rename(tmp_path / "a.txt")
+    with pytest.raises(InvalidInput, match="is text, and no Gaussian cube"):
+        open_source(f"{tmp_path}/a.txt")

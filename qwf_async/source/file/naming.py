@@ -71,8 +71,9 @@ class Named:
             return Told(format="npy")
         found = told(self.path)
         ending = _SUFFIX.search(self.path)
-        if found.format is None and found.what is None and ending is not None:
-            return Told(format=FORMATS[ending["suffix"].lower()])
+        suffix = None if ending is None else FORMATS[ending["suffix"].lower()]
+        if found.format is None and (found.what is None or (found.text and suffix == "cube")):
+            return Told(format=suffix)
         return found
 
 

@@ -58,10 +58,14 @@ _TEXT: Final = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a file is. `format` is None if it is none that is read, and `what` says then what it is, and what to do."""
+    """What a file is. `format` is None if it is none that is read, and `what` says then what it is, and what to do.
+
+    `text`: it is text, which cube files are too, of which some have headers that only their reader knows.
+    """
 
     format: str | None = None
     what: str | None = None
+    text: bool = False
 
 
 def told(path: str) -> Told:
@@ -124,8 +128,9 @@ def _told(file: IO[bytes]) -> Told:
         return Told(format="cube")
     if _TEXT.fullmatch(head):
         return Told(
+            text=True,
             what="text, and no Gaussian cube: make an array of its numbers, as in "
-            "numpy.save('psi.npy', numpy.loadtxt(…))"
+            "numpy.save('psi.npy', numpy.loadtxt(…))",
         )
     if (records := records_of(file)) is not None:
         return Told(what=records.described())
