@@ -16,6 +16,7 @@ specification; `createArrayObject` of hiredis-py.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from redis.exceptions import InvalidResponse
@@ -36,13 +37,22 @@ LINE: Final = 16_384
 """Bytes of a line: a number, a status or an error."""
 
 _HEAD: Final = 20
-"""Bytes of a head: a sign and the digits of a length."""
+"""Bytes around a text: a sign, the digits of its length and two ends of a line."""
+
+_DIGITS: Final = 15
+"""Of a length: any longer one is nonsense."""
+
+_MUCH: Final = 2048
+"""Bytes from which on it is looked whether there are many short replies."""
 
 _FEW: Final = 32
 """Values from which on it is looked whether they are alike."""
 
 _END: Final = b"\r\n"
-_LENGTH: Final = re.compile(rb"-1|0|[1-9][0-9]*")
+_TEXT, _ARRAY, _LINES = b"$"[0], b"*"[0], b"+-:"
+_NUMBER: Final = re.compile(rb"[1-9][0-9]*")
+_SMALL: Final = {b"%d" % number: number for number in range(-1, 1000)}
+_VALUES: Final = re.compile(rb"\*[1-9][0-9]?\r\n\$(8|16)\r\n")
 
 
 def _short_values() -> bytes:
@@ -55,6 +65,15 @@ def _short_values() -> bytes:
 
 
 _MANY: Final = re.compile(_short_values() + b"{%d}" % _FEW)
+
+
+@lru_cache(maxsize=2)
+def _arrays(size: int) -> re.Pattern[bytes]:
+    """A pattern for any number of arrays of at most 32 texts of `size` bytes: points of a few buckets each."""
+    text = b"\\$%d\r\n.{%d}\r\n" % (size, size)
+    return re.compile(
+        b"(?s:\\*(?:" + b"|".join(b"%d\r\n(?:%s){%d}" % (n, text, n) for n in range(1, 33)) + b"))*+"
+    )
 
 
 def limit_of(items: int, size: int) -> int:
@@ -96,79 +115,100 @@ class Guard:
         place, self._skipped = self._skipped, 0
         if self._rest:
             data, self._rest = self._rest + data, b""
-        while place < len(data):
-            sign = data[place : place + 1]
-            if sign in (b"$", b"*"):
-                number = self._number(data, place)
-                if number is None:
-                    break
-                head = len(b"$%d\r\n" % number)
-                if sign == b"*":
-                    self._begin(number)
-                    place += head
-                elif number > self._room + len(data) - place:
-                    raise ReplyRefused(f"a text of {number:,} bytes, where {self._limit:,} are the limit")
-                else:
-                    place = self._after_texts(data, place, head, head + number + 2 if number >= 0 else head)
-                continue
-            if sign not in (b"+", b"-", b":"):
-                raise ReplyRefused(f"a reply of the type {sign!r}, which was not asked for")
-            end = data.find(_END, place, place + LINE)
+        owed, size, find = self._owed, len(data), data.find
+        while place < size:
+            sign = data[place]
+            end = find(_END, place, place + LINE)
             if end < 0:
-                if len(data) - place >= LINE:
+                if size - place >= LINE:
                     raise ReplyRefused(f"a line of more than {LINE:,} bytes")
                 break
-            place = end + len(_END)
-            self._came(1)
+            if sign == _TEXT:
+                number = self._number(data[place + 1 : end])
+                after = end + 2 + (number + 2 if number >= 0 else 0)
+                if after > size and number > self._room + size - place:
+                    raise ReplyRefused(f"a text of {number:,} bytes, where {self._limit:,} are the limit")
+                if owed and owed[-1] >= _FEW and place + _FEW * (after - place) <= size:
+                    place = self._after_texts(data, place, end + 2 - place, after - place)
+                    continue
+                place = after
+            elif sign == _ARRAY:
+                if not owed and size - place > _MUCH and (after := self._after_arrays(data, place)) > place:
+                    place = after
+                    continue
+                number = self._number(data[place + 1 : end])
+                place = end + 2
+                if self._begin(number):
+                    continue
+            elif sign in _LINES:
+                place = end + 2
+            else:
+                raise ReplyRefused(f"a reply of the type {chr(sign)!r}, which was not asked for")
+            if owed:
+                owed[-1] -= 1
+                if not owed[-1]:
+                    self._complete()
         else:
-            self._skipped = place - len(data)
+            self._skipped = place - size
             return
         self._rest = data[place:]
 
     def _after_texts(self, data: bytes, place: int, head: int, stride: int) -> int:
         """Where the text at `place` ends, or the last of several that are all here. Each has `stride` bytes."""
-        several = min(self._owed[-1], (len(data) - place) // stride) if self._owed else 0
-        if several >= _FEW:
-            if _are_alike(data, place, head, stride, several):
-                self._came(several)
-                return place + several * stride
+        several = min(self._owed[-1], (len(data) - place) // stride)
+        end = place + several * stride
+        if not _are_alike(data, place, head, stride, several):
+            several, end = 1, place + stride
             if match := _MANY.match(data, place):
-                self._came(_FEW)
-                return match.end()
-        self._came(1)
-        return place + stride
+                several, end = _FEW, match.end()
+        self._owed[-1] -= several
+        if not self._owed[-1]:
+            self._complete()
+        return end
 
-    def _number(self, data: bytes, place: int) -> int | None:
-        """The number in the head at `place`; None if the head has not come whole."""
-        end = data.find(_END, place, place + _HEAD)
-        if end < 0 and len(data) - place < _HEAD:
-            return None
-        digits = data[place + 1 : end] if end >= 0 else data[place + 1 : place + _HEAD]
-        if end < 0 or not _LENGTH.fullmatch(digits):
-            raise ReplyRefused(f"a length of {digits!r}")
+    def _after_arrays(self, data: bytes, place: int) -> int:
+        """Where the last of the short arrays of values ends that begin at `place` and are all here; `place` if none is."""
+        if not (head := _VALUES.match(data, place)):
+            return place
+        size = int(head[1])
+        match = _arrays(size).match(data, place)
+        end = match.end() if match else place
+        # At most so many values, and no more arrays than values.
+        self._room -= 2 * ITEM * ((end - place) // (size + 7))
+        if self._room < 0:
+            raise ReplyRefused(f"replies that take more than {self._limit:,} bytes")
+        return end
+
+    def _number(self, digits: bytes) -> int:
+        """The number in a head."""
+        number = _SMALL.get(digits)
+        if number is not None:
+            return number
+        if len(digits) > _DIGITS or not _NUMBER.fullmatch(digits):
+            raise ReplyRefused(f"a length of {digits[:_DIGITS]!r}")
         return int(digits)
 
-    def _begin(self, count: int) -> None:
-        """An array of `count` items begins, −1 for none."""
+    def _begin(self, count: int) -> bool:
+        """An array of `count` items begins, −1 for none; whether any are to come."""
         self._room -= ITEM * (max(count, 0) + 1)
         if self._room < 0:
             raise ReplyRefused(f"an array of {count} items, where {self._limit:,} bytes are the limit")
         if count <= 0:
-            self._came(1)
-            return
+            return False
         self._owed.append(count)
         if len(self._owed) > DEPTH:
             raise ReplyRefused(f"arrays nested deeper than {DEPTH}")
+        return True
 
-    def _came(self, items: int) -> None:
-        """So many items came whole, of the innermost array if there is one."""
+    def _complete(self) -> None:
+        """The innermost array has all its items, and so, perhaps, has the one that it is an item of."""
         owed = self._owed
+        owed.pop()
         while owed:
-            owed[-1] -= items
+            owed[-1] -= 1
             if owed[-1]:
                 return
             owed.pop()
-            items = 1  # the array itself
 
 
 def _are_alike(data: bytes, place: int, head: int, stride: int, several: int) -> bool:
