@@ -152,6 +152,27 @@ def test_what_goes_through_takes_no_more_than_the_limit_when_hiredis_reads_it(da
         tracemalloc.stop()
 
 
+@given(
+    st.lists(st.integers(1, 40), min_size=100, max_size=400),
+    st.sampled_from([8, 16]),
+    st.integers(3000, 70_000),
+)
+def test_many_short_replies_go_through_and_a_bomb_behind_them_does_not(
+    counts: list[int], size: int, piece: int
+) -> None:
+    value = BOMB.ljust(size)[:size]
+    data = b"".join(encoded([value] * count) for count in counts)
+    guard = Guard()
+    for ending, said in ((b"*99999999\r\n", "an array of"), (b">1\r\n", "not asked for")):
+        guard.expect(limit_of(sum(counts), size))
+        feed(guard, data, [piece])
+        with pytest.raises(ReplyRefused, match=said):
+            guard.check(ending)
+    guard.expect(len(data))
+    with pytest.raises(ReplyRefused):
+        feed(guard, data, [piece])
+
+
 @pytest.mark.parametrize("road", ["last", "first"])
 def test_arrays_may_not_be_nested_deeper_than_the_limit(road: str) -> None:
     head = b"*1\r\n" if road == "last" else b"*2\r\n"

@@ -167,7 +167,7 @@ class Guard:
         return end
 
     def _after_arrays(self, data: bytes, place: int) -> int:
-        """Where the last of the short arrays of values ends that begin at `place` and are all here; `place` if none is."""
+        """Where the short arrays of values end that begin at `place` and are here whole; `place` if none is."""
         if not (head := _VALUES.match(data, place)):
             return place
         size = int(head[1])
