@@ -143,8 +143,8 @@ def _viewed(stored: np.dtype[Any], attributes: Attributes) -> np.dtype[Any]:
     if says is None or stored.kind not in "iu":
         return stored
     word = np.asarray(says).reshape(-1)[0]
-    text = (word.decode(errors="replace") if isinstance(word, bytes) else str(word)).casefold()
-    kind = {"true": "u", "false": "i"}.get(text, stored.kind)
+    says_so = {"true": "u", "false": "i"}
+    kind = says_so.get(_text(word).casefold(), stored.kind) if isinstance(word, bytes | str) else stored.kind
     return np.dtype(f"{kind}{stored.itemsize}")
 
 
@@ -162,7 +162,7 @@ def _factor(value: Any, what: str, name: str) -> Any:
     if value is None:
         return None
     numbers = np.asarray(value).reshape(-1)
-    if numbers.dtype.kind in "SU" and numbers.size == 1:
+    if numbers.dtype.kind in "SUO" and numbers.size == 1:
         numbers = np.asarray([_number(numbers[0], what, name)])
     if numbers.size != 1 or numbers.dtype.kind not in "fiu":
         raise InvalidInput(f"{what}: its attribute {name} is {_quoted(value)}; it must be one real number")
@@ -177,7 +177,7 @@ def _fills(value: Any, stored: np.dtype[Any], what: str, name: str) -> list[Any]
     each = listed if isinstance(listed, list) else [listed]
     if stored.kind == "c" and len(each) == 2 and all(isinstance(one, str) for one in each):
         each = [tuple(each)]  # as xarray writes a complex fill value into Zarr 3
-    return [_number(one, what, name) for one in each]
+    return [_number(one, what, name) for one in each if not _is_word(one)]
 
 
 def _number(value: Any, what: str, name: str) -> Any:
@@ -189,18 +189,35 @@ def _number(value: Any, what: str, name: str) -> Any:
         return value
     if isinstance(value, tuple) and len(value) == 2:
         return complex(*(_number(one, what, name) for one in value))
+    number = _read(_text(value)) if isinstance(value, bytes | str) else None
+    if number is None:
+        raise InvalidInput(f"{what}: its attribute {name} is {_quoted(value)}; it must be a number")
+    return number
+
+
+def _is_word(value: Any) -> bool:
+    """Whether it is nothing, or a text like "none": no stored number is equal to that."""
     if isinstance(value, bytes | str):
-        text = value.decode(errors="replace") if isinstance(value, bytes) else value
-        for read in (int, float, _from_base64):
-            try:
-                return read(text)
-            except ValueError:
-                continue
-    raise InvalidInput(f"{what}: its attribute {name} is {_quoted(value)}; it must be a number")
+        text = _text(value)
+        return _read(text) is None and not any(letter.isdigit() for letter in text)
+    return getattr(value, "shape", ()) is None  # h5py.Empty
+
+
+def _read(text: str) -> float | None:
+    for read in (int, float, _from_base64):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None
 
 
 def _from_base64(text: str) -> float:
     return float(np.frombuffer(b64decode(text, validate=True), "<f8", count=1)[0])
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _held(number: Any, dtype: np.dtype[Any]) -> Any:
