@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ..foreign import library
@@ -27,6 +28,7 @@ from .stamp import Files
 from .telling import zip_roots
 from .variable import Coordinate, Variable, coordinate_of
 from .zarr_blocks import zarr_blocks
+from .zarr_bounds import bounded
 
 METADATA: Final = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
 """Files in which a group speaks for what is within it. Source: Zarr specifications, as above."""
@@ -183,6 +185,11 @@ def packing_in_zarr(item: Any, what: str, *, netcdf: bool = False) -> Packing | 
     return packing_of(item.dtype, item.attrs, what=what, netcdf=netcdf, fill=fill)
 
 
+def _points(item: Any, size: int) -> NDArray[Any]:
+    """The values of a coordinate; those of one that has another size than its dimension need not be read."""
+    return np.asarray(bounded(item)[...]) if item.shape == (size,) else np.broadcast_to(np.nan, item.shape)
+
+
 def _variable(
     path: str, arrays: dict[str, Any], member: str, keep: ExitStack | None, *, netcdf: bool
 ) -> Variable:
@@ -190,9 +197,10 @@ def _variable(
     item = arrays[member]
     names = _names(item)
 
-    def coordinate(key: str) -> Coordinate:
+    def coordinate(key: str, size: int | None = None) -> Coordinate:
         packing = packing_in_zarr(arrays[key], f"{path}:/{key}", netcdf=netcdf)
-        return coordinate_of(np.asarray(arrays[key][...]), arrays[key].attrs, packing)
+        values = _points(arrays[key], arrays[key].shape[0] if size is None else size)
+        return coordinate_of(values, arrays[key].attrs, packing)
 
     blocks = None if keep is None else zarr_blocks(path, item)
     if blocks is not None and keep is not None:
@@ -202,13 +210,15 @@ def _variable(
         what=f"{path}:/{member}",
         shape=tuple(item.shape),
         dtype=item.dtype,
-        read=item.__getitem__ if blocks is None else blocks.read,
+        read=bounded(item).__getitem__ if blocks is None else blocks.read,
         names=names,
         packing=packing_in_zarr(item, f"{path}:/{member}", netcdf=netcdf),
         chunk=tuple(min(a, b) for a, b in zip(stored, item.shape, strict=True)),
-        parted=blocks is not None and blocks.unpack is None,
-        parallel=blocks is not None and blocks.unpack is not None,
-        coordinates={place: coordinate(key) for place, key in _named_beside(arrays, member).items()},
+        parted=blocks is not None and blocks.codec is None,
+        parallel=blocks is not None and blocks.codec is not None,
+        coordinates={
+            place: coordinate(key, item.shape[place]) for place, key in _named_beside(arrays, member).items()
+        },
         beside=arrays_beside(member, _nameless_beside(arrays, member), root=f"{path}:/", read=coordinate),
         member=member,
     )

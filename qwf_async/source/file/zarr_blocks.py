@@ -1,8 +1,9 @@
 """Blocks of a Zarr array that are files of a directory, read beside the library: it takes five times as long.
 
 Formats: Zarr core specification 3.1, codec `bytes` and after it at most one of `zstd`, `gzip`
-and `blosc`; Zarr storage specification 2, order C, no filters, any compressor of numcodecs.
-Not covered: shards, transposed blocks and other chains of codecs; those the library reads.
+and `blosc`; Zarr storage specification 2, order C, no filters, a compressor of `BOUNDED`. Not
+covered: shards, transposed blocks and other chains of codecs; those the library reads, see
+`zarr_bounds`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from ..foreign import library
+from ..foreign import first_line, library
 from .blocks import Place, read_blocks
 from .contiguous import read_lying
+from .inflate import BOUNDED, inflate
 from .variable import Slices
 
 OPEN: Final = 64
@@ -30,18 +32,16 @@ OPEN: Final = 64
 CODECS: Final = ("zstd", "gzip", "blosc")
 """Codecs of version 3 that numcodecs has under the same name and unpacks without being told more."""
 
-Unpack = Callable[[bytes], Any]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZarrBlocks:
-    """The files of one array; `name` yields that of a block. `unpack` is None if they hold plain numbers."""
+    """The files of one array; `name` yields that of a block. `codec` is None if they hold plain numbers."""
 
     name: Callable[[Place], str]
     chunk: tuple[int, ...]
     dtype: np.dtype[Any]
     fill: Any
-    unpack: Unpack | None
+    codec: Any
     _files: OrderedDict[Place, FileIO] = field(default_factory=OrderedDict, repr=False)
 
     def read(self, slices: Slices) -> NDArray[Any]:
@@ -50,16 +50,22 @@ class ZarrBlocks:
 
     def _part(self, place: Place, within: Slices) -> NDArray[Any]:
         try:
-            if self.unpack is None:
+            if self.codec is None:
                 file = self._file(place)
                 return read_lying(file, str(file.name), 0, self.chunk, self.dtype, within)
             with FileIO(self.name(place)) as one:
                 packed = one.readall()
         except FileNotFoundError:  # a block of nothing but the fill value need not be stored
             return np.full([one.stop - one.start for one in within], self.fill, self.dtype)
-        values = np.frombuffer(self.unpack(packed), np.uint8)
+        values = np.frombuffer(self._unpacked(place, packed), np.uint8)
         self._check(place, values.size)
         return values.view(self.dtype).reshape(self.chunk)[within]
+
+    def _unpacked(self, place: Place, packed: bytes) -> Any:
+        try:
+            return inflate(self.codec, packed, math.prod(self.chunk) * self.dtype.itemsize)
+        except Exception as error:  # a codec may raise anything for a damaged block
+            raise InvalidInput(f"{self.name(place)} cannot be unpacked: {first_line(error)}") from error
 
     def _file(self, place: Place) -> FileIO:
         if place in self._files:
@@ -88,7 +94,7 @@ class ZarrBlocks:
 def zarr_blocks(directory: str, item: Any) -> ZarrBlocks | None:
     """The blocks of an array of the hierarchy in a directory; None if they are none that can be read here."""
     dtype = item.dtype
-    found = _unpack_2(item.metadata) if item.metadata.zarr_format == 2 else _unpack_3(item.metadata)
+    found = _codec_2(item.metadata) if item.metadata.zarr_format == 2 else _codec_3(item.metadata)
     if found is None or dtype.kind not in "cfiu" or not dtype.isnative:
         return None
     place = os.path.join(directory, item.path)
@@ -97,18 +103,20 @@ def zarr_blocks(directory: str, item: Any) -> ZarrBlocks | None:
         chunk=tuple(item.chunks),
         dtype=dtype,
         fill=0 if item.fill_value is None else item.fill_value,
-        unpack=found[0],
+        codec=found[0],
     )
 
 
-def _unpack_2(metadata: Any) -> tuple[Unpack | None] | None:
-    if metadata.order != "C" or metadata.filters:
+def _codec_2(metadata: Any) -> tuple[Any] | None:
+    """The codec of a block, None if it is not packed; nothing at all if it is not to be unpacked here."""
+    codec = metadata.compressor
+    if metadata.order != "C" or metadata.filters or (codec is not None and codec.codec_id not in BOUNDED):
         return None
-    return (None if metadata.compressor is None else metadata.compressor.decode,)
+    return (codec,)
 
 
-def _unpack_3(metadata: Any) -> tuple[Unpack | None] | None:
-    """How to unpack a block, None if it is not packed; nothing at all if that is not known here."""
+def _codec_3(metadata: Any) -> tuple[Any] | None:
+    """The same for version 3."""
     chain = [codec.to_dict() for codec in metadata.codecs]
     grid = metadata.chunk_grid.to_dict()["name"]
     first = chain[0]
@@ -125,4 +133,4 @@ def _unpack_3(metadata: Any) -> tuple[Unpack | None] | None:
     if not names:
         return (None,)
     codecs = library("numcodecs", extra="zarr", what="reading Zarr")
-    return (codecs.get_codec({"id": names[0]}).decode,)
+    return (codecs.get_codec({"id": names[0]}),)

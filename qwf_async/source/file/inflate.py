@@ -1,0 +1,98 @@
+"""Unpacking a block that may not have more bytes than its array says: what is longer is refused before it fills memory.
+
+A megabyte of gzip can hold a gigabyte, a megabyte of zstd thirty. Formats: RFC 1950 and 1952
+(zlib, gzip), RFC 8878 (zstd), bzip2 and lzma as Python has them, and the headers that
+c-blosc 1 and numcodecs' lz4 write. zstd, blosc and lz4 say how long they are, and their
+libraries keep to it; the others are unpacked up to the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+
+from ...errors import InvalidInput
+
+LZMA_MEMORY: Final = 256 * 1024 * 1024
+"""Bytes that the dictionary of lzma may take; its highest level asks for 65 MiB."""
+
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+
+
+def inflate(codec: Any, packed: bytes, most: int) -> Any:
+    """The bytes that a codec of numcodecs has packed, which is one of `BOUNDED`.
+
+    Raises InvalidInput if they are more than `most`, and what the codec raises if they are damaged.
+    """
+    if codec.codec_id in _STREAMS:
+        return _streamed(lambda: _STREAMS[codec.codec_id](codec), packed, most)
+    size = _STATED[codec.codec_id](packed)
+    if size is None:
+        return codec.decode(packed, out=np.empty(most, np.uint8))  # it unpacks to just as many, or raises
+    if size > most:
+        raise InvalidInput(f"it unpacks to {size} bytes, where its array says {most}")
+    return codec.decode(packed)
+
+
+def check_length(codec: Any, packed: bytes, most: int) -> None:
+    """Raises what `inflate` raises, without unpacking what states its length."""
+    stated = _STATED.get(codec.codec_id)
+    size = stated(packed) if stated is not None else None
+    if size is None or size > most:
+        inflate(codec, packed, most)
+
+
+def _streamed(begin: Callable[[], Any], packed: bytes, most: int) -> bytearray:
+    """What one or more streams, one after another, hold."""
+    whole = bytearray()
+    while packed:
+        stream = begin()
+        whole += stream.decompress(packed, most + 1 - len(whole))
+        if len(whole) > most:
+            raise InvalidInput(f"it unpacks to more than the {most} bytes that its array says")
+        if not stream.eof:
+            raise EOFError("it is cut short")
+        packed = stream.unused_data.lstrip(b"\0")  # of gzip zeros may follow
+    return whole
+
+
+def _zlib(bits: int) -> Any:
+    return import_module("zlib").decompressobj(bits)
+
+
+def _lzma(codec: Any) -> Any:
+    lzma = import_module("lzma")
+    memory = None if codec.format == lzma.FORMAT_RAW else LZMA_MEMORY
+    return lzma.LZMADecompressor(format=codec.format, filters=codec.filters, memlimit=memory)
+
+
+def _zstd_size(packed: bytes) -> int | None:
+    """The content size of the first frame, to which the library keeps; None if it is not stated."""
+    if packed[:4] != _ZSTD or len(packed) < 6:
+        return None
+    flags = packed[4]
+    single = flags >> 5 & 1
+    begin = 6 - single + (0, 1, 2, 4)[flags & 3]
+    width = (single, 2, 4, 8)[flags >> 6]
+    if not width:
+        return None
+    return int.from_bytes(packed[begin : begin + width], "little") + (256 if width == 2 else 0)
+
+
+_STREAMS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "gzip": lambda _: _zlib(31),
+    "zlib": lambda _: _zlib(15),
+    "bz2": lambda _: import_module("bz2").BZ2Decompressor(),
+    "lzma": _lzma,
+}
+_STATED: Final[Mapping[str, Callable[[bytes], int | None]]] = {
+    "zstd": _zstd_size,
+    "blosc": lambda packed: int.from_bytes(packed[4:8], "little"),
+    "lz4": lambda packed: int.from_bytes(packed[:4], "little"),
+}
+
+BOUNDED: Final = frozenset((*_STREAMS, *_STATED))
+"""Codecs of numcodecs whose blocks are unpacked here."""

@@ -1,0 +1,191 @@
+"""Blocks and headers that claim, or unpack to, more than their arrays hold are refused before they fill memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numcodecs  # type: ignore[import-untyped] # it has no types
+import numpy as np
+import pytest
+import zarr
+from numcodecs import blosc
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, GzipCodec, TransposeCodec, ZstdCodec
+from zarr.codecs import numcodecs as more
+
+from qwf_async.errors import InvalidInput
+from qwf_async.source import open_source
+
+Array = NDArray[Any]
+SHAPE = (2, 8, 4, 5)
+CHUNKS = (1, 4, 4, 5)
+PSI = np.arange(320.0).reshape(SHAPE) * (1 + 2j)
+HUGE = 3 << 27
+"""Bytes to which a block unpacks."""
+
+BOUND = 200
+"""MiB that reading may take: zarr itself takes 60."""
+
+BOMBS: dict[str, bytes] = {}
+"""What was packed already, by the codec: it takes seconds."""
+
+pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _zarr_runs() -> None:
+    """Its thread, which stays until the process ends, is begun before anything is counted."""
+    zarr.array(np.zeros(1))
+
+
+def rle(size: int) -> bytes:
+    """Zeros in a frame of zstd that does not state its size, each 128 KiB in four bytes."""
+    blocks = [min(1 << 17, size - at) for at in range(0, size, 1 << 17)]
+    last = len(blocks) - 1
+    headers = ((n << 3 | 2 | (i == last)).to_bytes(3, "little") + b"\0" for i, n in enumerate(blocks))
+    return b"\x28\xb5\x2f\xfd\0\x50" + b"".join(headers)
+
+
+def bomb(codec: Any) -> bytes:
+    """Zeros, or what claims to be so many, packed by a codec of numcodecs."""
+    if codec.codec_id in ("blosc", "lz4"):  # they say how long they are
+        honest = bytearray(codec.encode(np.zeros(1000)))
+        place = 4 if codec.codec_id == "blosc" else 0
+        honest[place : place + 4] = HUGE.to_bytes(4, "little")
+        return bytes(honest)
+    if codec.codec_id not in BOMBS:
+        BOMBS[codec.codec_id] = bytes(codec.encode(np.zeros(HUGE // 8)))
+    return BOMBS[codec.codec_id]
+
+
+def create(path: Path, **how: Any) -> Path:
+    zarr.create_array(path / "psi.zarr", data=PSI, chunks=CHUNKS, **how)
+    return path / "psi.zarr"
+
+
+def peak(source: str) -> tuple[str, int]:
+    """What a process that reads all of a source says, and the most memory of its own that it had, in MiB."""
+    script = (
+        "import resource, sys; from qwf_async.source import open_source; from qwf_async.errors import InvalidInput\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: s = open_source(sys.argv[1]); s.read(s.grid.whole)\n"
+        "except InvalidInput as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, source], capture_output=True, text=True, check=True)
+    *said, grown = ran.stdout.splitlines()
+    return "\n".join(said), int(grown)
+
+
+VERSION_2: dict[str, Any] = {
+    "zstd": numcodecs.Zstd(),
+    "gzip": numcodecs.GZip(),
+    "zlib": numcodecs.Zlib(),
+    "bz2": numcodecs.BZ2(),
+    "lzma": numcodecs.LZMA(preset=0),
+    "blosc": numcodecs.Blosc(shuffle=blosc.NOSHUFFLE),
+    "lz4": numcodecs.LZ4(),
+}
+BEYOND: dict[str, dict[str, Any]] = {
+    "by qwf": {},
+    "by zarr, in Fortran order": {"order": "F"},
+    "by zarr, filtered": {"filters": numcodecs.Shuffle(elementsize=8)},
+}
+
+
+@pytest.mark.parametrize("how", BEYOND)
+@pytest.mark.parametrize("name", VERSION_2)
+def test_blocks_of_version_2_are_read_and_refused_where_they_unpack_to_more(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    path = create(tmp_path, zarr_format=2, compressors=VERSION_2[name], **BEYOND[how])
+    with closing(open_source(str(path))) as source:
+        np.testing.assert_array_equal(source.read(source.grid.whole), PSI)
+    (path / "1.1.0.0").write_bytes(bomb(VERSION_2[name]))
+    said, grown = peak(str(path))
+    assert "it unpacks to" in said
+    assert grown < BOUND
+
+
+VERSION_3: dict[str, tuple[Any, Any]] = {
+    "zstd": (ZstdCodec, numcodecs.Zstd()),
+    "gzip": (GzipCodec, numcodecs.GZip()),
+    "blosc": (BloscCodec, numcodecs.Blosc(shuffle=blosc.NOSHUFFLE)),
+    "zlib": (more.Zlib, numcodecs.Zlib()),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", VERSION_3)
+def test_blocks_of_version_3_are_read_and_refused_where_they_unpack_to_more(
+    tmp_path: Path, name: str, turned: bool
+) -> None:
+    how: dict[str, Any] = {"filters": TransposeCodec(order=(3, 1, 0, 2))} if turned else {}
+    path = create(tmp_path, compressors=VERSION_3[name][0](), **how)
+    with closing(open_source(str(path))) as source:
+        np.testing.assert_array_equal(source.read(source.grid.whole), PSI)
+    (path / "c/1/1/0/0").write_bytes(bomb(VERSION_3[name][1]))
+    said, grown = peak(str(path))
+    assert "it unpacks to" in said
+    assert grown < BOUND
+
+
+def test_a_frame_of_zstd_that_does_not_state_its_size_is_unpacked_to_what_is_needed(tmp_path: Path) -> None:
+    path = create(tmp_path)
+    block = path / "c/1/1/0/0"
+    block.write_bytes(rle(1280))
+    with closing(open_source(str(path))) as source:
+        assert not source.read(source.grid.whole)[1, 4:].any()
+    block.write_bytes(rle(HUGE))
+    said, grown = peak(str(path))
+    assert "c/1/1/0/0 cannot be unpacked" in said
+    assert grown < BOUND
+
+
+def test_blocks_in_shards_are_refused_too(tmp_path: Path) -> None:
+    path = create(tmp_path, shards=(2, 8, 4, 5), compressors=GzipCodec())
+    with closing(open_source(str(path))) as source:
+        np.testing.assert_array_equal(source.read(source.grid.whole), PSI)
+    file = path / "c/0/0/0/0"
+    packed = bomb(numcodecs.GZip())
+    index = np.frombuffer(file.read_bytes()[-68:-4], "<u8").reshape(4, 2).copy()
+    index[3] = len(file.read_bytes()) - 68, len(packed)
+    table = index.tobytes()
+    check = bytes(numcodecs.CRC32C(location="end").encode(table))[-4:]
+    file.write_bytes(file.read_bytes()[:-68] + packed + table + check)
+    said, grown = peak(str(path))
+    assert "it unpacks to more than the 1280 bytes" in said
+    assert grown < BOUND
+
+
+def test_several_codecs_one_after_another_are_read(tmp_path: Path) -> None:
+    path = create(tmp_path, compressors=[ZstdCodec(), GzipCodec(), more.CRC32C()])
+    with closing(open_source(str(path))) as source:
+        np.testing.assert_array_equal(source.read(source.grid.whole), PSI)
+
+
+def test_several_members_of_gzip_are_one_block(tmp_path: Path) -> None:
+    path = create(tmp_path, compressors=GzipCodec())
+    block, codec = path / "c/1/1/0/0", numcodecs.GZip()
+    block.write_bytes(codec.encode(bytes(1000)) + codec.encode(bytes(280)) + bytes(7))
+    with closing(open_source(str(path))) as source:
+        assert not source.read(source.grid.whole)[1, 4:].any()
+    block.write_bytes(codec.encode(bytes(1000))[:-9])
+    with (
+        closing(open_source(str(path))) as source,
+        pytest.raises(InvalidInput, match="cannot be unpacked: it is cut"),
+    ):
+        source.read(source.grid.whole)
+
+
+def test_a_coordinate_that_claims_more_than_its_dimension_is_not_read(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "all.zarr", mode="w")
+    group.create_array("psi", data=PSI, dimension_names=("t", "x", "y", "z"))
+    group.create_array("x", shape=(1 << 40,), dtype="f8", chunks=(1 << 20,), dimension_names=("x",))
+    said, grown = peak(f"{tmp_path}/all.zarr:psi")
+    assert "has the shape (1099511627776,)" in said
+    assert grown < BOUND
