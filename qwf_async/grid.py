@@ -7,6 +7,7 @@ pure function of numbers: no connection, no file, no array of points.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -14,9 +15,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import check_fields, checked
 from .errors import InvalidInput
 from .units import in_atomic_units
-from .wording import option
+from .wording import option, quoted
 
 AXIS_NAMES: Final = ("t", "x", "y", "z")
 
@@ -42,6 +44,10 @@ class Axis:
     periodic: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        # NumPy's numbers are taken, and not kept: they cannot be written as JSON.
+        object.__setattr__(self, "origin", float(self.origin))
+        object.__setattr__(self, "step", None if self.step is None else float(self.step))
         if not math.isfinite(self.origin):
             raise InvalidInput(f"axis origin {self.origin!r} is not a finite number")
         if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
@@ -98,8 +104,8 @@ class Grid:
     axes: tuple[Axis, Axis, Axis, Axis] = (UNKNOWN_AXIS,) * 4
 
     def __post_init__(self) -> None:
-        if len(self.shape) != 4 or len(self.axes) != 4:
-            raise InvalidInput(f"a grid has four axes t, x, y, z; got the shape {self.shape}")
+        check_fields(self)
+        object.__setattr__(self, "shape", shape4(map(int, self.shape)))
         for name, size in zip(AXIS_NAMES, self.shape, strict=True):
             if size < 1:
                 raise InvalidInput(f"axis {name} of the grid has {size} points; it needs at least 1")
@@ -107,11 +113,13 @@ class Grid:
             raise InvalidInput("a grid of more than 2**62 points is beyond what can be counted")
 
     @classmethod
+    @checked
     def cube(cls, n: int, *, box: float | None = None, frames: int = 1, dt: float | None = None) -> Grid:
         """A cubic grid of n³ points a frame; `box` is the edge in bohr, `dt` the time step in ħ/Eh."""
         return cls.of((n, n, n), box=None if box is None else (box,) * 3, frames=frames, dt=dt)
 
     @classmethod
+    @checked
     def of(
         cls,
         sizes: Sequence[int],
@@ -171,10 +179,12 @@ class Grid:
         t, x, y, z = (axis.in_atomic_units(name) for name, axis in named)
         return replace(self, axes=(t, x, y, z))
 
+    @checked
     def with_box(self, extents: Sequence[float], *, centred: bool = True) -> Grid:
         """The same points laid over the given extents (bohr): step = extent / size, end left out."""
+        extents = tuple(map(float, extents))
         if len(extents) == 1:
-            extents = tuple(extents) * self.dimensions
+            extents *= self.dimensions
         if not self.dimensions <= len(extents) <= 3:
             raise InvalidInput(f"{len(extents)} extents given for a grid of {self.dimensions} dimensions")
         axes = list(self.axes)
@@ -188,6 +198,7 @@ class Grid:
                 axes[i] = Axis(origin=origin, step=extent / self.shape[i], unit="bohr")
         return replace(self, axes=(axes[0], axes[1], axes[2], axes[3]))
 
+    @checked
     def with_time_step(self, dt: float) -> Grid:
         """The same grid with frames at 0, dt, 2·dt, … (dt in ħ/Eh)."""
         return replace(self, axes=(Axis(step=dt, unit="hbar/Eh"), *self.axes[1:]))
@@ -205,8 +216,11 @@ class Grid:
         return a.origin + np.arange(start, stop, dtype=np.float64) * (a.step or 0.0)
 
     def index(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Shape4:
-        """The array index [t, x, y, z] of a point named x, y, z, t. Raises InvalidInput outside the grid."""
-        point = (t, x, y, z)
+        """The array index [t, x, y, z] of a point named x, y, z, t.
+
+        Raises InvalidInput outside the grid, and for what is no integer.
+        """
+        point = shape4(map(_whole, (t, x, y, z)))
         for name, i, size in zip(AXIS_NAMES, point, self.shape, strict=True):
             if not 0 <= i < size:
                 raise InvalidInput(f"{name} = {i} is outside the grid: {name} runs from 0 to {size - 1}")
@@ -228,6 +242,13 @@ class Grid:
             for a in value["axes"]
         )
         return cls(shape=shape4(int(n) for n in value["shape"]), axes=(t, x, y, z))
+
+
+def _whole(index: int) -> int:
+    try:
+        return operator.index(index)
+    except TypeError as error:
+        raise InvalidInput(f"an index is an integer, not {quoted(repr(index))}") from error
 
 
 def shape4(sizes: Iterable[int]) -> Shape4:

@@ -28,6 +28,7 @@ _YEAR: Final = 31_536_000
 # \Z, because $ would let a line feed at the end pass, and the prefix becomes part of every key.
 Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}\Z")]
 Text = Annotated[str, Meta(min_length=1)]
+Writers = Annotated[int, Meta(ge=1, le=64)]
 Rate = Annotated[float, Meta(gt=0, le=1e12)]
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=_YEAR)]
@@ -83,7 +84,7 @@ class Settings:
     url: Text | None = field(default=None, repr=False)
     data_dir: Path = field(default_factory=_default_data_dir)
     prefix: Prefix = "qwf"
-    writers: Annotated[int, Meta(ge=1, le=64)] = 4
+    writers: Writers = 4
     stream_bytes: Annotated[int, Meta(ge=64 * 1024, le=2**40)] = 8 * 1024 * 1024
     max_rate: Rate | None = None
     high_watermark: Fraction = 0.85

@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .arguments import checked
 from .cleaning import Cleaned, clean, sweep
-from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
+from .errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable, UsageError
 from .index import known_names, leave
 from .layout.size import counted
 from .load import trash_entry
@@ -58,10 +59,24 @@ class Store:
     """Wavefunctions on one server. Made by `connect`."""
 
     def __init__(self, pool: Pool, settings: Settings, embedded: Running | None) -> None:
-        self.pool = pool
+        self._pool = pool
+        self._closed = False
         self.settings = settings
         self.embedded = embedded
 
+    @property
+    def pool(self) -> Pool:
+        """Its connections. Raises UsageError once it is closed."""
+        if self._closed:
+            raise UsageError("the store is closed: work within `async with qwf_async.connect(…) as store`")
+        return self._pool
+
+    async def aclose(self) -> None:
+        """Close the connections; what was opened of the store says then that it is closed. May be called twice."""
+        self._closed = True
+        await self._pool.aclose()
+
+    @checked
     async def open(self, name: str) -> Wavefunction:
         """The wavefunction published under a name. Raises InvalidInput if there is none."""
         seen = await look(self.pool, self._keys(name))
@@ -85,6 +100,7 @@ class Store:
                 found.append(Entry(name=name, manifest=seen.published, note=_loading(seen)))
         return found
 
+    @checked
     async def remove(self, name: str) -> bool:
         """Delete what is published under a name, and its unfinished load if nobody holds it.
 
@@ -119,6 +135,7 @@ class Store:
         await self.secure()
         return True
 
+    @checked
     async def remove_damaged(self, name: str) -> list[str]:
         """Delete those records of a name, published or under way, that cannot be read; their keys.
 
@@ -233,6 +250,7 @@ def pool_to(address: Address, settings: Settings) -> Pool:
     )
 
 
+@checked
 @asynccontextmanager
 async def connect(
     url: str | None = None, *, data_dir: Path | str | None = None, settings: Settings | None = None
@@ -263,6 +281,7 @@ async def connect(
         address = Address.parse(settings.url or "", password=settings.password, tls=tls)
     check_files(address.options)
     pool = pool_to(address, settings)
+    store = Store(pool, settings, embedded)
     try:
         try:
             await pool.probe()
@@ -275,9 +294,9 @@ async def connect(
                 f"{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "
                 f"Without {option('url')}, QWF_URL and REDIS_URL the embedded one is used)"
             ) from error
-        yield Store(pool, settings, embedded)
+        yield store
     finally:
-        await pool.aclose()
+        await store.aclose()
 
 
 def _loading(seen: Situation) -> str | None:

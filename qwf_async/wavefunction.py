@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .codec import binary_dtype
-from .errors import DamagedData, InvalidInput, Refused
+from .errors import DamagedData, InvalidInput, Refused, UsageError
 from .grid import Box, shape4
 from .layout.size import counted
 from .manifest import Keys, Manifest
@@ -60,7 +59,7 @@ class Wavefunction:
         server, and Refused if the wavefunction was replaced or removed since it was opened.
         """
         start = self.manifest.grid.index(x, y, z, t)
-        box = Box(start=start, stop=(t + 1, x + 1, y + 1, z + 1))
+        box = Box(start=start, stop=shape4(i + 1 for i in start))
         try:
             return await read_point(self.store.pool, self._layout, box)
         except DamagedData as error:
@@ -140,7 +139,7 @@ class Wavefunction:
         too large for the codec; DamagedData if the point is missing on the server; Refused if
         the wavefunction was replaced or removed since it was opened.
         """
-        start = self.manifest.grid.index(*map(_whole, (x, y, z, t)))
+        start = self.manifest.grid.index(x, y, z, t)
         box = Box(start=start, stop=shape4(i + 1 for i in start))
         await self._change(box, (), value, allow_nonfinite)
 
@@ -171,6 +170,13 @@ class Wavefunction:
             await update_box(pool, self._keys, self.manifest, self._layout, box, new, writers=writers)
         except DamagedData as error:
             raise await self._explained(error) from error
+
+    def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
+        """Raises UsageError: what lies on a server is not an array, and reading it is awaited."""
+        raise UsageError(
+            f"{self.name} is on a server and has no values here: write `await psi.read[...]` for all of them, "
+            "or `await psi.read[0, 10:20, :, 64]` for a part"
+        )
 
     def __repr__(self) -> str:
         return f"<Wavefunction {'; '.join(f'{fact} {value}' for fact, value in describe(self.name, self.manifest))}>"
@@ -215,11 +221,3 @@ class Wavefunction:
         generation = await self.store.pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
         if generation != self.manifest.generation.encode():
             raise Refused(f"{self.name} was replaced or removed since it was opened: open it again")
-
-
-def _whole(index: int) -> int:
-    """The index, if it is an integer. Raises InvalidInput otherwise."""
-    try:
-        return operator.index(index)
-    except TypeError as error:
-        raise InvalidInput(f"an index is an integer, not {index!r}") from error

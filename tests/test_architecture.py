@@ -13,7 +13,7 @@ ROOT = Path(qwf_async.__file__).parent
 LAYERS = (
     {"wording"},
     {"errors", "regular", "scripts", "signals"},
-    {"redis_config"},
+    {"arguments", "redis_config"},
     {"owner", "settings", "units"},
     {"grid"},
     {"wire"},

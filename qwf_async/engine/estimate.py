@@ -31,6 +31,7 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..cleaning import sweep
 from ..codec import CODECS
 from ..errors import OutOfMemory, QwfError, Refused
@@ -103,6 +104,7 @@ class Estimate:
         return asdict(self)
 
 
+@checked
 async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) -> list[Estimate]:
     """What the source would take in each layout with each codec that goes with it.
 

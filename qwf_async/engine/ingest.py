@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import anyio
 import anyio.to_thread
 
+from ..arguments import checked
 from ..errors import UsageError
 from ..layout import Form
 from ..load import Load
 from ..manifest import Keys, Manifest, new_generation
+from ..settings import Rate, Writers
 from ..situation import Unfinished
 from ..source.base import Source
 from ..source.facts import remarks_of, warnings_of
@@ -27,6 +29,7 @@ from .unwrap import one_error
 from .write_mode import check_write_mode, choose_restore
 
 
+@checked
 async def ingest(
     source: Source,
     store: Store,
@@ -36,8 +39,8 @@ async def ingest(
     codec: str = "c16",
     tile: tuple[int, int, int] | None = None,
     write_mode: str = "auto",
-    writers: int | None = None,
-    max_rate: float | None = None,
+    writers: Writers | None = None,
+    max_rate: Rate | None = None,
     resume: bool = False,
     overwrite: bool = False,
     discard: bool = False,
@@ -83,6 +86,8 @@ async def ingest(
     Except after InvalidInput, what was begun stays on the server and can be resumed; the
     message says so. Cancelling the call leaves it so too.
     """
+    if resume and discard:
+        raise UsageError("to resume a load and to discard it contradict each other: choose one")
     keys = Keys(prefix=store.settings.prefix, name=name)
     source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
     form = Form(layout=layout, codec=codec, shape=source.grid.shape, tile=tile)
@@ -96,8 +101,6 @@ async def ingest(
         source=_in_utf8(source.spec),
         fingerprint=_in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
     )
-    if resume and discard:
-        raise UsageError("to resume a load and to discard it contradict each other: choose one")
 
     def hook(event: Event) -> None:
         for each in hooks:

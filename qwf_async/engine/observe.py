@@ -18,6 +18,7 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..errors import InvalidInput
 from ..grid import AXIS_NAMES, Box, Grid
 from ..observables.energy import potential_sum
@@ -99,6 +100,7 @@ class _Sums:
         )
 
 
+@checked
 async def observe(
     store: Store,
     name: str,
@@ -143,6 +145,7 @@ async def observe(
         done(grid.frame_points)
 
 
+@checked
 async def marginals(store: Store, name: str, frame: int = 0) -> list[NDArray[np.float64]]:
     """Probability density along each axis of the grid at one frame, the others integrated out: [n] in 1/bohr.
 

@@ -18,6 +18,7 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..codec import most_bytes
 from ..errors import DamagedData, InvalidInput
 from ..grid import Box, Grid, Order, Shape4, shape4
@@ -105,6 +106,7 @@ class OldHash:
         """There is nothing to give back: the connections are the store's."""
 
 
+@checked
 async def open_old_hash(
     store: Store, key: str, *, box: float | tuple[float, ...] | None = None, dt: float | None = None
 ) -> OldHash:

@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
+from ..arguments import checked
 from ..codec import digest
 from ..errors import DamagedData, InvalidInput, Refused
 from ..grid import AXIS_NAMES
@@ -70,6 +71,7 @@ class Verification:
         return [one.chunk for one in self.differences]
 
 
+@checked
 async def verify(
     store: Store,
     name: str,

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio.to_thread
 
+from ..arguments import checked
 from ..errors import InvalidInput, QwfError, UsageError
 from ..grid import Axis, Box, Grid
 from ..plan import BoxPlan
 from ..selection import Selection
 from ..source.foreign import first_line
+from ..wavefunction import Wavefunction
 from ..wording import option
 from .cube import check_cube, cube_files
 from .hdf5 import hdf5_file
@@ -24,9 +26,6 @@ from .npy import npy_file, raw_file
 from .place import check_free, replaced
 from .sheet import Sheet, Write, blocks
 from .zarr import zarr_directory
-
-if TYPE_CHECKING:
-    from ..wavefunction import Wavefunction
 
 FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
     "npy": (".npy",),
@@ -76,6 +75,7 @@ def check_out(
     return kind, paths
 
 
+@checked
 async def export(
     psi: Wavefunction,
     out: str | Path,

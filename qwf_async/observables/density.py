@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..grid import Grid
 from .lattice import axes_of, held
 from .momentum import wave_numbers
@@ -14,6 +15,7 @@ from .momentum import wave_numbers
 Real = NDArray[np.float64]
 
 
+@checked
 def density(psi: NDArray[Any]) -> Real:
     """|ψ|² at each point, float64 of ψ's shape, in bohr^(−d). Source: Born's rule."""
     result: Real = np.square(psi.real, dtype=np.float64)
@@ -21,12 +23,14 @@ def density(psi: NDArray[Any]) -> Real:
     return result
 
 
+@checked
 def phase(psi: NDArray[Any]) -> Real:
     """arg ψ at each point, float64 of ψ's shape, in radians from −π to π; 0 where ψ is 0."""
     angle: Real = np.angle(psi).astype(np.float64, copy=False)
     return angle
 
 
+@checked
 def current(psi: NDArray[Any], grid: Grid) -> Real:
     """Probability current j = (ħ/m) Im(ψ*∇ψ) of ψ[t, x, y, z], float64 [d, t, x, y, z], in Eh/ħ · bohr^(1−d).
 
@@ -46,6 +50,7 @@ def current(psi: NDArray[Any], grid: Grid) -> Real:
     return result
 
 
+@checked
 def gradient(frame: NDArray[Any], grid: Grid, axis: int) -> NDArray[np.complex128]:
     """∂/∂x (axis 1), ∂/∂y or ∂/∂z of values [x, y, z] by FFT, complex128, per bohr. See `current`."""
     k = wave_numbers(grid, axis)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import checked
 from ..errors import InvalidInput
 from ..grid import Box, Grid
 from .lattice import held
@@ -24,6 +25,7 @@ def potential_sum(psi: NDArray[Any], potential: NDArray[np.float64]) -> Real:
     return result
 
 
+@checked
 def potential_energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Real:
     """⟨V⟩ = ΣV|ψ|² / Σ|ψ|² of each frame in Hartree, [t].
 
@@ -43,6 +45,7 @@ def potential_energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Rea
     return mean
 
 
+@checked
 def energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Real:
     """⟨H⟩ = ⟨T⟩ + ⟨V⟩ of each frame in Hartree, [t], of the state normalised.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..grid import Box, Grid
 from .lattice import axes_of, coordinates, held, spacing, volume
 
@@ -57,6 +58,7 @@ class Moments:
         return np.maximum(_over(self.second, self.weight) - shift * shift, 0.0)
 
 
+@checked
 def moments(psi: NDArray[Any], grid: Grid, box: Box | None = None) -> Moments:
     """The sums over ψ[t, x, y, z], all points of some frames, or those of `box`.
 
@@ -86,21 +88,25 @@ def moments(psi: NDArray[Any], grid: Grid, box: Box | None = None) -> Moments:
     )
 
 
+@checked
 def norm(psi: NDArray[Any], grid: Grid) -> Real:
     """Σ|ψ|²dV of each frame of ψ[t, x, y, z], [t]; 1 for a normalised state. Raises as `moments`."""
     return moments(psi, grid).norm
 
 
+@checked
 def position(psi: NDArray[Any], grid: Grid) -> Real:
     """⟨x⟩, ⟨y⟩, ⟨z⟩ of each frame in bohr, [t, d]. See `moments`."""
     return moments(psi, grid).mean
 
 
+@checked
 def position_variance(psi: NDArray[Any], grid: Grid) -> Real:
     """σ² of x, y, z of each frame in bohr², [t, d]. See `moments`."""
     return moments(psi, grid).variance
 
 
+@checked
 def marginal(psi: NDArray[Any], grid: Grid, axis: int, box: Box | None = None) -> Real:
     """Probability density along one axis (1, 2, 3 are x, y, z), the others integrated out: [t, n] in 1/bohr.
 

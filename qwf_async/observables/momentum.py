@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..grid import Grid
 from .lattice import axes_of, held, spacing
 
@@ -38,6 +39,7 @@ class Momenta:
         return energy
 
 
+@checked
 def momenta(psi: NDArray[Any], grid: Grid) -> Momenta:
     """Momentum of each frame of ψ[t, x, y, z].
 
@@ -58,21 +60,25 @@ def momenta(psi: NDArray[Any], grid: Grid) -> Momenta:
     return Momenta(mean=np.stack(first, axis=1), square=np.stack(second, axis=1))
 
 
+@checked
 def momentum(psi: NDArray[Any], grid: Grid) -> Real:
     """⟨p⟩ of each frame, [t, d], in ħ/bohr. See `momenta`."""
     return momenta(psi, grid).mean
 
 
+@checked
 def momentum_variance(psi: NDArray[Any], grid: Grid) -> Real:
     """σ² of the momentum of each frame, [t, d], in (ħ/bohr)². See `momenta`."""
     return momenta(psi, grid).variance
 
 
+@checked
 def kinetic_energy(psi: NDArray[Any], grid: Grid) -> Real:
     """⟨T⟩ = ⟨p²⟩/2m of each frame in Hartree, [t], with m = m_e = 1. See `momenta`."""
     return momenta(psi, grid).kinetic
 
 
+@checked
 def spectrum(psi: NDArray[Any], grid: Grid, axis: int) -> tuple[Real, Real]:
     """Wave numbers k [n] in 1/bohr, and Σ|ψ̃(k)|² along one axis (1, 2, 3 are x, y, z), [t, n].
 

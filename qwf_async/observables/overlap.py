@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..errors import InvalidInput
 from ..grid import Grid
 from .lattice import held, volume
@@ -29,6 +30,7 @@ def overlap_sum(bra: NDArray[Any], ket: NDArray[Any]) -> Complex:
     return result
 
 
+@checked
 def overlap(bra: NDArray[Any], ket: NDArray[Any], grid: Grid) -> Complex:
     """⟨φ|ψ⟩ = Σφ*ψ dV of each frame, [t]: antilinear in `bra`, as Dirac has it. No unit.
 
@@ -42,6 +44,7 @@ def overlap(bra: NDArray[Any], ket: NDArray[Any], grid: Grid) -> Complex:
     return overlap_sum(bra, ket) * volume(grid)
 
 
+@checked
 def fidelity(bra: NDArray[Any], ket: NDArray[Any], grid: Grid) -> Real:
     """|⟨φ|ψ⟩|² / ⟨φ|φ⟩⟨ψ|ψ⟩ of each frame, [t], from 0 to 1.
 
@@ -58,6 +61,7 @@ def fidelity_of(product: Complex, bra_norm: Real, ket_norm: Real) -> Real:
     return result
 
 
+@checked
 def autocorrelation(psi: NDArray[Any], grid: Grid) -> Complex:
     """⟨ψ(0)|ψ(t)⟩ of each frame with the first, [t]; its Fourier transform in t is the spectrum.
 

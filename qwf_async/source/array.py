@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..grid import Grid
 from ..plan import BoxPlan
 from .amplitudes import unmasked
@@ -40,6 +41,7 @@ class ArraySource(Field):
         return identity(self.spec, f"dims={self.letters}", f"xxh3={digest.hexdigest()}", grid=self.grid)
 
 
+@checked
 def array(
     psi: Any,
     grid: Grid | None = None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from ..grid import Box, Grid, Order
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where ψ comes from. Sources know arrays only: nothing of keys, servers or tasks."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import checked
 from ..errors import InvalidInput
 from ..grid import Box, Grid, Order
 from .amplitudes import complex_type, unmasked
@@ -76,6 +77,7 @@ class FunctionSource:
             ) from error
 
 
+@checked
 def function(psi: Psi, *, grid: Grid) -> FunctionSource:
     """A wavefunction given as a function, evaluated a chunk at a time in a worker thread.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import checked
 from ..grid import Grid
 from ..states import from_qobj, from_statevector
 from .array import ArraySource, array
 
 
+@checked
 def statevector(state: Any, grid: Grid) -> ArraySource:
     """A `qiskit.quantum_info.Statevector` on a grid of one frame, ψ = amplitudes / √dV; a Source.
 
@@ -18,6 +20,7 @@ def statevector(state: Any, grid: Grid) -> ArraySource:
     return array(from_statevector(state, grid)[None], grid)
 
 
+@checked
 def qobj(ket: Any, grid: Grid) -> ArraySource:
     """A ket `qutip.Qobj` of subsystems x, y, z on a grid of one frame, ψ = amplitudes / √dV; a Source.
 

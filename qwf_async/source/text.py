@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_type_hints
 
+from ..arguments import checked
 from ..errors import InvalidInput, UsageError
 from ..grid import Grid
 from ..wording import option, quoted
@@ -55,6 +56,7 @@ _SIZES: Final = re.compile(r"[+-]?[0-9]{1,18}(x[+-]?[0-9]{1,18})*")
 _CALLABLE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
+@checked
 def open_source(
     text: str,
     *,
@@ -119,6 +121,7 @@ def old_hash_of(text: str, **options: str | int | None) -> str | None:
     return key
 
 
+@checked
 def default_name(text: str) -> str:
     """The name that data of this SOURCE gets if none is given: a file's stem, a hash's key, else the first word.
 

@@ -42,6 +42,8 @@ def from_statevector(state: Any, grid: Grid) -> NDArray[np.complex128]:
     subsystems of the state. Raises InvalidInput if it has another number of amplitudes,
     or the grid an unknown spacing.
     """
+    if not hasattr(state, "data"):
+        raise InvalidInput(f"a Statevector is wanted, not what is of type {type(state).__name__}")
     return field(np.asarray(state.data), grid)
 
 

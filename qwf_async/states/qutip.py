@@ -40,6 +40,8 @@ def from_qobj(ket: Any, grid: Grid) -> NDArray[np.complex128]:
     Raises InvalidInput if it is no ket, has another number of amplitudes, or the grid an
     unknown spacing.
     """
+    if not hasattr(ket, "isket"):
+        raise InvalidInput(f"a Qobj is wanted, not what is of type {type(ket).__name__}")
     if not ket.isket:
         raise InvalidInput(f"a wavefunction is a ket; this Qobj is of type {ket.type}")
     return field(ket.full(), grid)

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from ...grid import Box, Grid
 from .fit import fitting_edge, normal_tail
@@ -49,6 +50,7 @@ class Gaussian(Analytic):
         return normal_tail(self.k[axis], 0.5 / self.sigma[axis], -k, k)
 
 
+@checked
 def gaussian(*, k: Vector = 0.0, sigma: Scale = 1.0, x0: Vector = 0.0, grid: Grid | None = None) -> Gaussian:
     """A free Gaussian packet in 1 to 3 dimensions, exact in time, spreading included.
 
@@ -102,6 +104,7 @@ class Plane(Analytic):
         return product([phase[:, None] * first, *rest])
 
 
+@checked
 def plane(*, k: Periods = 1, grid: Grid | None = None) -> Plane:
     """A plane wave e^{i(q·x − Et)} / √V in a periodic box of volume V, E = q²/2.
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from ...grid import Box, Grid
 from .fit import cumulated
@@ -145,6 +146,7 @@ def _half_edge(n: int, l: int) -> float:
     return n * n + n * math.sqrt(n * n - l * (l + 1)) + n * (6 + 2.2 * math.sqrt(n))
 
 
+@checked
 def hydrogen(
     n: int = 1,
     l: int = 0,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from ...wording import quoted
 from .parameters import AXES, complex_number, values_of, written
 
 Numbers = tuple[int, ...]
@@ -138,4 +139,7 @@ class Superposition:
 
 
 def _numbers(value: Any) -> Numbers:
-    return tuple(operator.index(n) for n in values_of(value))
+    try:
+        return tuple(operator.index(n) for n in values_of(value))
+    except TypeError as error:
+        raise InvalidInput(f"quantum numbers are integers, not {quoted(repr(value))}") from error

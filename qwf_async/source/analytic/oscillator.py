@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from ...grid import Box, Grid
 from .fit import WIDTHS, cumulated, fitting_edge, normal_tail
@@ -51,6 +52,7 @@ class Harmonic(Analytic):
         return self.n.bound(axis, lambda n: _outside(n, -scaled, scaled))
 
 
+@checked
 def harmonic(n: OscillatorLevels = 0, *, omega: Scale = 1.0, grid: Grid | None = None) -> Harmonic:
     """Eigenstates of the harmonic oscillator and their superpositions, exact in time.
 
@@ -151,6 +153,7 @@ class Coherent(Analytic):
         return turned
 
 
+@checked
 def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None = None) -> Coherent:
     """A coherent state of the harmonic oscillator, exact in time: it swings without spreading.
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...grid import Box, Grid
 from .levels import Superposition, WellLevels
 from .state import Analytic, extents, usable, with_extents, with_frames
@@ -37,6 +38,7 @@ class ParticleInBox(Analytic):
         return self.n.at(self.times(box), energy, wave)
 
 
+@checked
 def box(n: WellLevels = 1, *, grid: Grid | None = None) -> ParticleInBox:
     """A particle between infinite walls at 0 and L along each axis, exact in time.
 

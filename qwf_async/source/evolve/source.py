@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...errors import InvalidInput, UsageError
 from ...grid import Axis, Box, Grid, Order
 from ...observables.energy import energy
@@ -267,6 +268,7 @@ class Evolve:
         return digest.hexdigest()[:32]
 
 
+@checked
 def evolve(
     initial: Source,
     potential: Potential | Callable[..., Any] | str = "free",

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
+from ...arguments import checked
 from ...errors import InvalidInput, UsageError
 from ...grid import Grid
 from ...wording import option
@@ -86,6 +87,7 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
     return evolve(initial, potential, frames=frames, dt=dt, **options)
 
 
+@checked
 def read_potential(text: str) -> Potential:
     """A potential written as "barrier:height=2,width=1" or "module:function". Raises InvalidInput."""
     from ..text import arguments, imported

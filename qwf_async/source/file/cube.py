@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from .contiguous import opened
 from .cube_header import NOISE, CubeHeader, read_cube_header, with_letter
@@ -52,6 +53,7 @@ class CubeField(Field):
         return {**Field.understood(self), "atoms": ", ".join(words) + more or "none"}
 
 
+@checked
 def cube(
     path: str | os.PathLike[str],
     imag: str | os.PathLike[str] | None = None,

@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from .cube import cube
 from .field import Field
@@ -37,6 +38,7 @@ SHOWN = 60
 """Characters of the names of several files that stand for them."""
 
 
+@checked
 def files(
     path: Text | Sequence[Text],
     *,

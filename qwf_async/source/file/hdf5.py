@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ..foreign import library
 from .beside import SPELLINGS, arrays_beside, axes_among
 from .blocks import Place, read_blocks
@@ -44,6 +45,7 @@ PLAIN_BYTES: Final = 32 * 1024
 """Bytes of a block from which on it is read beside the library, which is quick with many small ones."""
 
 
+@checked
 def hdf5(
     path: str | os.PathLike[str],
     member: str | None = None,

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from .classic import Lying, classic_variables
 from .contiguous import opened, read_lying
 from .field import Field, field_of, holds_complex
@@ -26,6 +27,7 @@ CLASSIC: Final = b"CDF"
 """What a classic file begins with."""
 
 
+@checked
 def netcdf(
     path: str | os.PathLike[str],
     member: str | None = None,

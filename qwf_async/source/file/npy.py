@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.lib import format as npy_format
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from ..foreign import first_line
 from .contiguous import check_length, contiguous, opened
@@ -25,6 +26,7 @@ HEADER_BYTES: Final = 10_000
 """Bytes that a header may claim; that of an array of numbers has a hundred or two. The bound is numpy's own."""
 
 
+@checked
 def npy(
     path: str | os.PathLike[str],
     *,

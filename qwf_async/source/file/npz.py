@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from .beside import arrays_beside, axes_among, can_be_axis, letter_of
 from .contiguous import check_length, contiguous, opened
@@ -42,6 +43,7 @@ PASSES: Final = 8
 """Times that a member is unpacked from its beginning: an ingest, its verification, a few resumptions."""
 
 
+@checked
 def npz(
     path: str | os.PathLike[str],
     member: str | None = None,

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from .contiguous import contiguous, opened
 from .field import Field, field_of
@@ -22,6 +23,7 @@ DTYPES: Final = ("c16", "c8", "f8", "f4", "i8", "i4", "i2", "i1", "u8", "u4", "u
 """Types of numbers: c complex, f real, i and u integers, and bytes; `>` before them is big-endian, else little."""
 
 
+@checked
 def raw(
     path: str | os.PathLike[str],
     shape: Sequence[int],

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import checked
 from ...errors import InvalidInput
 from ..foreign import library
 from .beside import arrays_beside, axes_among, can_be_axis
@@ -34,6 +35,7 @@ METADATA: Final = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
 """Files in which a group speaks for what is within it. Source: Zarr specifications, as above."""
 
 
+@checked
 def zarr(
     path: str | os.PathLike[str],
     member: str | None = None,

@@ -1,0 +1,196 @@
+"""The arguments of public functions, checked by their annotations before anything is done.
+
+The command line checks what it is given by the types of its options; Python passes anything.
+What `checked` knows are numbers, switches, text, paths, words of a Literal, tuples of a length,
+and classes; bounds are those of `msgspec.Meta` in an Annotated. What it does not know it lets
+pass, for the function to look at: arrays, above all.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache, wraps
+from numbers import Complex, Integral, Real
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+from msgspec import Meta
+
+from .errors import InvalidInput
+from .wording import quoted
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_NUMBERS: Final[dict[type, tuple[type, str]]] = {
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    complex: (Complex, "a complex number"),
+}
+"""NumPy's scalars count as what they stand for (they are registered with these)."""
+
+_NOUNS: Final = {
+    "bool": "True or False",
+    "str": "text",
+    "Callable": "a function",
+    "PathLike": "a path",
+    "Source": "a source (see qwf_async.sources)",
+    "ndarray": "an array",
+}
+"""What classes are called; others by their name."""
+
+_LIMITS: Final = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, with its arguments checked by its annotations when it is called.
+
+    Raises InvalidInput, at the call and not at an await, saying what may be given.
+    """
+
+    @cache
+    def expected() -> tuple[inspect.Signature, dict[str, Any]]:
+        return inspect.signature(function), get_type_hints(function, include_extras=True)
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        signature, kinds = expected()
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            _check(function.__qualname__, name, kinds.get(name, Any), value)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def check_fields(record: Any) -> None:
+    """The fields of a dataclass by their annotations, from its `__post_init__`. Raises InvalidInput."""
+    owner: Any = type(record)
+    for name, kind in _fields(owner).items():
+        _check(owner.__name__, name, kind, getattr(record, name))
+
+
+@cache
+def _fields(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+def _check(owner: str, name: str, kind: Any, value: Any) -> None:
+    if not _accepts(kind, value):
+        raise InvalidInput(f"{owner}: {name} must be {_words(kind)}, not {_shown(value)}")
+
+
+def _accepts(kind: Any, value: Any) -> bool:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _accepts(inner[0], value) and all(
+            _within(meta, value) for meta in inner[1:] if isinstance(meta, Meta)
+        )
+    if origin in (Union, UnionType):
+        return any(_accepts(one, value) for one in inner)
+    if origin is Literal:
+        return value in inner
+    if origin is tuple and inner and inner[-1] is not ...:
+        return (
+            isinstance(value, tuple | list) and len(value) == len(inner) and all(map(_accepts, inner, value))
+        )
+    if kind is Any:
+        return True
+    if kind in (None, NoneType):
+        return value is None
+    if kind in _NUMBERS:
+        return isinstance(value, _NUMBERS[kind][0]) and not isinstance(value, bool)
+    if getattr(origin, "__name__", "") == "ndarray":
+        return hasattr(value, "shape") and hasattr(value, "dtype")
+    if isinstance(origin, type) and issubclass(origin, Iterable):
+        return isinstance(value, Iterable) and not isinstance(value, str | bytes) and _all(inner, value)
+    plain = kind if origin is None else origin
+    if not isinstance(plain, type) or _is_open(plain):
+        return True
+    return isinstance(value, plain)
+
+
+def _all(inner: tuple[Any, ...], value: Any) -> bool:
+    """Whether the items are as said; those of what can be gone through once only are let pass."""
+    if isinstance(value, Mapping):
+        return all(_accepts(inner[-1], item) for item in value.values())
+    return not isinstance(value, Collection) or not inner or all(_accepts(inner[0], item) for item in value)
+
+
+def _is_open(kind: type) -> bool:
+    """Whether a class says nothing of what is an instance of it."""
+    return (
+        is_typeddict(kind)
+        or (getattr(kind, "_is_protocol", False) and not getattr(kind, "_is_runtime_protocol", False))
+        or kind.__module__.partition(".")[0] == "numpy"
+    )
+
+
+def _within(meta: Meta, value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, Real):
+        value = float(value)
+        return (
+            (meta.ge is None or value >= meta.ge)
+            and (meta.gt is None or value > meta.gt)
+            and (meta.le is None or value <= meta.le)
+            and (meta.lt is None or value < meta.lt)
+        )
+    if isinstance(value, str):
+        return len(value) >= (meta.min_length or 0) and (
+            meta.pattern is None or bool(re.search(meta.pattern, value))
+        )
+    return True
+
+
+def _words(kind: Any) -> str:
+    """What may be given, in words."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        bounds = [
+            f"{words} {getattr(meta, limit):g}"
+            for meta in inner[1:]
+            if isinstance(meta, Meta)
+            for limit, words in _LIMITS.items()
+            if getattr(meta, limit) is not None
+        ]
+        accepts = [meta.accepts for meta in inner[1:] if hasattr(meta, "accepts")]
+        return " ".join(accepts) or ", ".join([_words(inner[0]), *bounds])
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(map(_words, inner)))
+    if origin is Literal:
+        return " or ".join(map(repr, inner))
+    if origin is tuple and inner and inner[-1] is not ...:
+        return f"{len(inner)} of {_words(inner[0])}"
+    if kind in (None, NoneType):
+        return "None"
+    if kind in _NUMBERS:
+        return _NUMBERS[kind][1]
+    name = getattr(origin or kind, "__name__", str(kind))
+    if isinstance(origin, type) and issubclass(origin, Iterable) and name not in _NOUNS:
+        item = inner[-1] if issubclass(origin, Mapping) else inner[0] if inner else Any
+        return "several values" if item is Any else f"several, each {_words(item)}"
+    return _NOUNS.get(name, f"a {name}")
+
+
+def _shown(value: Any) -> str:
+    """A short value as it is, and of others the class."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, int | float | complex | tuple | list | dict | NoneType) and len(repr(value)) < 60:
+        return repr(value)
+    return f"what is of type {type(value).__name__}"
