@@ -106,7 +106,7 @@ async def ingest(
         for each in hooks:
             each(event)
 
-    for text in warnings_of(source):
+    for text in await anyio.to_thread.run_sync(warnings_of, source):
         hook(Noted(text=text, warning=True))
 
     unfinished: Unfinished = "resume" if resume else "discard" if discard else "refuse"

@@ -24,7 +24,7 @@ from ..analytic.state import Analytic
 from ..base import Source
 from ..facts import warnings_of
 from ..identity import identity
-from .absorbing import damping
+from .absorbing import damping, unabsorbed
 from .film import Film
 from .pace import Pace
 from .potentials import Free, FunctionPotential, Potential, values
@@ -40,9 +40,6 @@ MEASURED: Final = 16
 
 ACCURACY: Final = 1e-3
 """Bound on the error of ψ that time steps make, if none is given."""
-
-STRENGTH: Final = 5.0
-"""Absorption at the edge in Hartree, if none is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +129,9 @@ class Evolve:
         if not self.given or self.accuracy != ACCURACY:
             words += [f"accuracy={written(self.accuracy)}"]
         words += [f"absorb={written(self.absorb)}"]
-        return "evolve:" + ",".join(words + [f"strength={written(self.strength)}"] * bool(self.absorb))
+        return "evolve:" + ",".join(
+            words + [f"strength={written(self.strength)}"] * bool(self.absorb and self.strength)
+        )
 
     def read(self, box: Box) -> NDArray[np.complex128]:
         """ψ over the box, a copy, in C order; boxes are to be asked for in time order.
@@ -188,10 +187,13 @@ class Evolve:
 
     def warnings(self) -> list[str]:
         """What should be said before the run: a grid too small or too coarse for the initial state, steps that were
-        given and are not stable, a potential without effect."""
+        given and are not stable, a potential without effect, waves that the edges will not absorb."""
         told = list(self._begin_warnings())
         if self.grid.shape[0] == 1:
             return told
+        if self.absorb:
+            whole = abs(self._between) * (self.grid.shape[0] - 1)
+            told += unabsorbed(self._first(), self.grid, self.absorb, self.strength, whole)
         times = times_of(self.grid) if self.potential.moving else [self.grid.axes[0].origin]
         if not isinstance(self.potential, Free) and not self.potential.moving:
             v = values(self.potential, self.grid, times[0])
@@ -242,9 +244,12 @@ class Evolve:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.initial.close()
 
+    def _first(self) -> NDArray[np.complex128]:
+        """The initial state, [1, x, y, z]."""
+        return self.initial.read(Box(start=(0, 0, 0, 0), stop=(1, *self.grid.shape[1:])))
+
     def _begin(self) -> NDArray[np.complex128]:
-        box = Box(start=(0, 0, 0, 0), stop=(1, *self.grid.shape[1:]))
-        frame = np.array(self.initial.read(box)[0], np.complex128, order="C")
+        frame = np.array(self._first()[0], np.complex128, order="C")
         self._measure(0, frame, float(norm(frame[None], self.grid)[0]))
         self._pace.begin(frame)
         return frame
@@ -278,7 +283,7 @@ def evolve(
     steps: int = 0,
     accuracy: float = ACCURACY,
     absorb: float = 0.0,
-    strength: float = STRENGTH,
+    strength: float = 0.0,
 ) -> Evolve:
     """The state of `initial` at its first frame, propagated in a potential in 1 to 3 dimensions.
 
@@ -296,8 +301,9 @@ def evolve(
 
     The grid is periodic: what leaves it on one side comes back on the other, unless it is
     absorbed: with `absorb` > 0 the potential has an imaginary part within so many bohr of both
-    edges of each axis, which grows to `strength` Hartree at the edge (formula and source: see
-    `absorbing`). It takes norm away, as it should.
+    edges of each axis. All but 1e-3 is absorbed of waves from 5.5/absorb to 80/absorb ħ/bohr;
+    `warnings` tells if the initial state has others (see `absorbing`). `strength` is the
+    imaginary part at the edge in Hartree; 0 is what does that. It takes norm away, as it should.
 
     Memory: four frames of complex128, a fifth where there are more than 256 stable steps from
     frame to frame, e^{−iVdt/2} of up to a frame, and V of half a frame; a frame less if steps are given.

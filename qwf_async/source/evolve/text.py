@@ -121,10 +121,10 @@ def _words(text: str) -> dict[str, str]:
 
 def _options() -> Callable[..., Any]:
     """A function with the parameters that the evolution itself has on the command line."""
-    from .source import ACCURACY, STRENGTH
+    from .source import ACCURACY
 
     def options(
-        *, steps: int = 0, accuracy: float = ACCURACY, absorb: float = 0.0, strength: float = STRENGTH
+        *, steps: int = 0, accuracy: float = ACCURACY, absorb: float = 0.0, strength: float = 0.0
     ) -> None: ...
 
     return options
