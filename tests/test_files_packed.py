@@ -18,7 +18,6 @@ import zarr
 from numpy.typing import NDArray
 
 from qwf_async.errors import InvalidInput
-from qwf_async.grid import Axis
 from qwf_async.plan import BoxPlan
 from qwf_async.source import open_source
 from qwf_async.source.file import cells
@@ -263,6 +262,28 @@ def test_points_of_netcdf_that_were_never_written_are_missing_but_in_bytes(
     assert np.isnan(got[4:]).all() == (dtype in FILLED)
 
 
+def test_a_file_of_an_old_netcdf_library_is_known_by_its_dimensions(tmp_path: Path) -> None:
+    with netCDF4.Dataset(tmp_path / "psi.nc", "w") as file:
+        file.createDimension("x", 6)
+        file.createVariable("psi", "i4", ("x",))[:4] = [1, 2, 3, 4]
+    with h5py.File(tmp_path / "psi.nc", "r+") as raw:
+        del raw.attrs["_NCProperties"]
+    np.testing.assert_array_equal(read(tmp_path / "psi.nc")[:, 0, 0], [1, 2, 3, 4, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF4"])
+def test_attributes_are_read_as_texts_and_arrays_too(form: Any, tmp_path: Path) -> None:
+    with netCDF4.Dataset(tmp_path / "psi.nc", "w", format=form) as file:
+        file.createDimension("x", 6)
+        psi = file.createVariable("psi", "i1", ("x",))
+        psi.set_auto_maskandscale(False)
+        psi[:] = [1, 2, -1, -2, -3, 3]
+        (psi.setncattr_string if form == "NETCDF4" else psi.setncattr)("_Unsigned", "true")
+        psi.scale_factor, psi.missing_value = np.array([0.5], "f4"), np.array([-1, -2], "i1")
+        psi.add_offset = "1"
+    np.testing.assert_array_equal(read(tmp_path / "psi.nc")[:, 0, 0], [1.5, 2, np.nan, np.nan, 127.5, 2.5])
+
+
 def test_a_default_of_netcdf_is_a_number_in_other_files(tmp_path: Path) -> None:
     psi = np.full(SHAPE, -32767, "i2")
     np.testing.assert_array_equal(read(hdf5(tmp_path, psi, {})), psi)
@@ -280,48 +301,19 @@ def test_the_fill_value_of_zarr_is_a_number_where_xarray_does_not_take_it_for_mi
     assert np.isnan(read(tmp_path / "named.zarr")).all()
 
 
-def written_axis(form: str, path: Path, x: Array, attributes: Attributes) -> Path:
-    """ψ along an axis whose coordinate is packed."""
-    psi = np.arange(1.0, 1 + len(x))
-    data = xarray.Dataset({"psi": (("x",), psi)}, coords={"x": (("x",), x, attributes)})
-    data["psi"].encoding["_FillValue"] = None
-    if "_FillValue" not in attributes:
-        data["x"].encoding["_FillValue"] = None
-    if form.startswith("Zarr"):
-        data.to_zarr(path / "psi.zarr", zarr_format=int(form[-1]), consolidated=False)
-        return path / "psi.zarr"
-    data.to_netcdf(
-        path / "psi.nc", engine="netcdf4", format="NETCDF4" if form[-1] == "4" else "NETCDF3_64BIT"
-    )
-    return path / "psi.nc"
-
-
-AXES = ["NetCDF 3", "NetCDF 4", "Zarr 2", "Zarr 3"]
-
-
-@pytest.mark.parametrize("form", AXES)
-def test_packed_coordinates_are_unpacked(form: str, tmp_path: Path) -> None:
-    packed = {"scale_factor": 0.5, "add_offset": -1.0, "_FillValue": np.int16(-9), "units": "bohr"}
-    path = written_axis(form, tmp_path, np.arange(6, dtype="i2"), packed)
-    with closing(open_source(str(path))) as source:
-        assert source.grid.axes[1] == Axis(origin=-1.0, step=0.5, unit="bohr")
-    unsigned = np.arange(126, 132, dtype="u1").view("i1")
-    (tmp_path / "u").mkdir()
-    path = written_axis(form, tmp_path / "u", unsigned, {"_Unsigned": "true", "units": "bohr"})
-    with closing(open_source(str(path))) as source:
-        assert source.grid.axes[1] == Axis(origin=126.0, step=1.0, unit="bohr")
-
-
-@pytest.mark.parametrize("fill", [{"_FillValue": np.int16(3)}, {"missing_value": np.int16(3)}])
-@pytest.mark.parametrize("form", AXES)
-def test_coordinates_with_missing_values_are_refused(form: str, fill: Attributes, tmp_path: Path) -> None:
-    path = written_axis(form, tmp_path, np.arange(6, dtype="i2"), fill)
-    with pytest.raises(
-        InvalidInput, match=r"the coordinate x of .*psi holds NaN, infinity or what its file says is m"
-    ):
-        open_source(str(path))
-    with closing(open_source(str(path), box="3")) as source:
-        assert source.grid.axes[1].step == 0.5
+def test_each_of_several_files_has_a_packing_of_its_own(tmp_path: Path) -> None:
+    wanted = []
+    for number, scale in enumerate((0.5, 0.25, 2.0)):
+        (tmp_path / str(number)).mkdir()
+        packing = {"scale_factor": scale, "add_offset": float(number), "_FillValue": np.int16(number)}
+        path = netcdf("NETCDF4")(tmp_path / str(number), NUMBERS.astype("i2"), packing)
+        wanted.append(xarray_reads(path))
+        path.rename(tmp_path / f"frame{number}.nc")
+    with closing(open_source(f"{tmp_path}/frame*.nc")) as source:
+        np.testing.assert_array_equal(source.read(source.grid.whole).real, wanted)
+    netcdf("NETCDF4")(tmp_path, NUMBERS.astype("i2"), {}).rename(tmp_path / "frame1.nc")
+    with pytest.raises(InvalidInput, match="its dtype: float32, not float64"):
+        open_source(f"{tmp_path}/frame*.nc")
 
 
 def test_what_was_understood_of_packed_numbers_is_said(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Field:
         bounds = dict(zip(LETTERS, zip(box.start, box.stop, strict=True), strict=True))
         bounds |= {PART: (0, 2), LEFT_OUT: (0, 1)}
         slices = tuple(slice(*bounds[letter]) for letter in self.letters)
-        values = _read(part, slices)
+        values = read_values(part, slices)
         used = [letter for letter in self.letters if letter != LEFT_OUT]
         kept = values.reshape(
             [n for n, letter in zip(values.shape, self.letters, strict=True) if letter != LEFT_OUT]
@@ -267,19 +267,19 @@ def _type_of(part: Variable) -> np.dtype[Any]:
     """The complex type of an array's values, which may be packed, or of a compound type {r, i}."""
     dtype = part.dtype
     if dtype.names is None:
-        return complex_type(dtype if part.packing is None else part.packing.dtype, part.what)
+        return complex_type(part.meant, part.what)
     if tuple(name.lower() for name in dtype.names) in FIELD_PAIRS:
         kinds = {dtype[name] for name in dtype.names}
         if len(kinds) == 1 and (kind := kinds.pop()).kind == "f":
-            return complex_type(kind if part.packing is None else part.packing.dtype, part.what)
+            return complex_type(kind if part.packing is None else part.meant, part.what)
     raise InvalidInput(
         f"{part.what} holds records of {', '.join(dtype.names)}; a complex number has two real fields: "
         "r and i, re and im, or real and imag"
     )
 
 
-def _read(part: Variable, slices: Slices) -> NDArray[Any]:
-    """A block of an array. Raises InvalidInput if the library behind cannot read it, or yields another."""
+def read_values(part: Variable, slices: Slices) -> NDArray[Any]:
+    """A block of an array, unpacked. Raises InvalidInput if the library behind cannot read it, or yields another."""
     try:
         values = unmasked(part.read(slices))
     except QwfError:

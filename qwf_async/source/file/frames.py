@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from .dims import LEFT_OUT, LETTERS
-from .field import Field, field_of, row_of
+from .field import Field, field_of, read_values, row_of
 from .stamp import Files
 from .variable import Coordinate, Slices, Variable
 
@@ -53,10 +53,11 @@ class Shelf:
         return found
 
     def read(self, which: int, slices: Slices) -> NDArray[Any]:
-        """A block of an array, a frame after the other; `which` of a pair."""
+        """A block of an array, unpacked, a frame after the other; `which` of a pair."""
         time, *rest = slices
-        blocks = [self.at(number).parts[which].read(tuple(rest)) for number in range(time.start, time.stop)]
-        return np.stack(blocks) if len(blocks) > 1 else np.asarray(blocks[0])[None]
+        parts = (self.at(number).parts[which] for number in range(time.start, time.stop))
+        blocks = [read_values(part, tuple(rest)) for part in parts]  # each file has a packing of its own
+        return np.stack(blocks) if len(blocks) > 1 else blocks[0][None]
 
     def close(self) -> None:
         """Close those that are open. May be called twice."""
@@ -133,7 +134,7 @@ def _sizes(one: Field) -> str:
 
 
 def _types(one: Field) -> str:
-    return " and ".join(str(part.dtype) for part in one.parts)
+    return " and ".join(str(part.meant.newbyteorder("=")) for part in one.parts)
 
 
 def _time(one: Field) -> Coordinate | None:
@@ -159,7 +160,7 @@ def _stacked(
     return Variable(
         what=what,
         shape=(len(times), *part.shape),
-        dtype=part.dtype,
+        dtype=part.meant,
         read=read,
         names=("t", *part.names),
         chunk=None if lying else (1, *(part.chunk or row_of(part))),

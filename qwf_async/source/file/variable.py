@@ -128,6 +128,11 @@ class Variable:
     beside: Sequence[Beside] = field(default=(), repr=False)
     member: str = ""
 
+    @property
+    def meant(self) -> np.dtype[Any]:
+        """The type of the numbers that the stored ones mean."""
+        return self.dtype if self.packing is None else self.packing.dtype
+
 
 def coordinate_of(values: NDArray[Any], attributes: Any, packing: Packing | None = None) -> Coordinate:
     """A coordinate by its values and its attributes `units`, and `origin`, `step`, `periodic` where we wrote it.
