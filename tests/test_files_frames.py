@@ -174,9 +174,9 @@ def other_axis(path: Path) -> None:
 
 
 UNLIKE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "shape": (lambda p: np.save(p / "fr_10.npy", PSI[0, :-1]), "fr_10.npy is not like .*: its dimensions: x=5, y=5"),
-    "dtype": (lambda p: np.save(p / "fr_10.npy", PSI[0].astype("c8")), "fr_10.npy .*: its dtype: complex64, not"),
-    "axis": (other_axis, "fr_10.h5 is not like .*: its axis x: "),
+    "shape": (lambda p: np.save(p / "fr_10.npy", PSI[0, :-1]), "fr_10.npy is not like .*: its shape is x=5, y=5"),
+    "dtype": (lambda p: np.save(p / "fr_10.npy", PSI[0].astype("c8")), "fr_10.npy .*: its dtype is complex64, not"),
+    "axis": (other_axis, "fr_10.h5 is not like .*: its axis x is "),
     "more frames": (lambda p: np.save(p / "fr_10.npy", PSI[:2]), "fr_10.npy holds 2 times"),
     "no array": (lambda p: (p / "fr_10.npy").write_text("no"), "fr_10.npy is text"),
 }  # fmt: skip
@@ -229,3 +229,35 @@ def test_frames_are_stored_and_resumed_by_the_command_line(tmp_path: Path, serve
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), PSI)
     os.utime(tmp_path / "fr_3.npy", ns=(1, 1))
     assert shell.qwf("ingest", "fr_*.npy", "--dt", "0.5", "--layout", "tile", "--resume").status == 8
+
+
+def test_each_packed_file_is_unpacked_as_it_says_itself(tmp_path: Path) -> None:
+    stored = np.arange(24, dtype=np.int16).reshape(4, 6)
+    for number in range(3):
+        with h5netcdf.File(tmp_path / f"fr_{number}.nc", "w") as file:
+            file.dimensions = {"x": 4, "y": 6}
+            psi = file.create_variable("psi", ("x", "y"), data=stored)
+            psi.attrs["scale_factor"], psi.attrs["add_offset"] = 0.5 * (number + 1), float(number)
+    with closing(open_source(f"{tmp_path}/fr_*.nc")) as source:
+        for number in range(3):
+            np.testing.assert_array_equal(whole(source)[number, ..., 0], stored * 0.5 * (number + 1) + number)
+
+
+def test_times_beside_the_frames_become_the_axis_if_they_are_one(tmp_path: Path) -> None:
+    for number in range(4):
+        np.savez(tmp_path / f"fr_{number}.npz", psi=PSI[number], t=[0.5 * number], x=np.arange(6.0))
+    text = f"{tmp_path}/fr_*.npz:psi"
+    with closing(open_source(text)) as source:
+        assert source.grid.axes[0] == Axis(origin=0.0, step=0.5)
+        assert source.grid.axes[1].step == 1.0
+        np.testing.assert_array_equal(whole(source), PSI[:4])
+    np.savez(tmp_path / "fr_2.npz", psi=PSI[2], t=[1.25], x=np.arange(6.0))
+    with pytest.raises(
+        InvalidInput, match=r"the time of .*fr_3.npz:psi \(4 files\) is not evenly spaced: point 2"
+    ):
+        open_source(text)
+    with closing(open_source(text, dt=0.25)) as source:
+        assert source.grid.axes[0].step == 0.25
+    np.savez(tmp_path / "fr_2.npz", psi=PSI[2], t=[1.0], x=np.arange(6.0) + 1)
+    with pytest.raises(InvalidInput, match=r"fr_2.npz:psi is not like .*fr_0.npz:psi, .*: its axis x is "):
+        open_source(text)

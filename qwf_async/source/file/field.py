@@ -63,6 +63,15 @@ class Field:
         assert self.cells is not None  # noqa: S101 # as asked above
         return self.cells.read(box, self._load)
 
+    @property
+    def block(self) -> Shape4:
+        """What is stored next to each other, [t, x, y, z]: a block of the file, or a row of what lies in one piece."""
+        return _block(self.parts[0], self.letters)
+
+    def at_once(self, box: Box) -> NDArray[Any]:
+        """As `read`, for one that keeps blocks and reads ahead itself."""
+        return self._load(box)
+
     def _load(self, box: Box) -> NDArray[Any]:
         found = [self._part(part, box) for part in self.parts]
         if not self.files.many or box.stop == self.grid.shape:
@@ -77,7 +86,7 @@ class Field:
         bounds = dict(zip(LETTERS, zip(box.start, box.stop, strict=True), strict=True))
         bounds |= {PART: (0, 2), LEFT_OUT: (0, 1)}
         slices = tuple(slice(*bounds[letter]) for letter in self.letters)
-        values = read_values(part, slices)
+        values = _read(part, slices)
         used = [letter for letter in self.letters if letter != LEFT_OUT]
         kept = values.reshape(
             [n for n, letter in zip(values.shape, self.letters, strict=True) if letter != LEFT_OUT]
@@ -217,7 +226,7 @@ def field_of(
     if dt is not None:
         laid = laid.with_time_step(dt)
     dtype = np.result_type(*kinds)
-    chunk = shape4(_along(letters, first.chunk or row_of(first), letter) for letter in LETTERS)
+    chunk = _block(first, letters)
     order = order or order_for(shape, chunk)
     anywhere = all(part.chunk is None or _parted(part, letters, shape, chunk, order) for part in parts)
     threads = THREADS if all(part.parallel for part in parts) else 1
@@ -243,7 +252,12 @@ def _parted(part: Variable, letters: str, shape: Shape4, chunk: Shape4, order: O
     return part.parted and lying and parts_are_cheap(shape, chunk, order, part.dtype.itemsize)
 
 
-def row_of(part: Variable) -> tuple[int, ...]:
+def _block(part: Variable, letters: str) -> Shape4:
+    sizes = part.chunk or _row(part)
+    return shape4(_along(letters, sizes, letter) for letter in LETTERS)
+
+
+def _row(part: Variable) -> tuple[int, ...]:
     """What is next to each other: a row of the last dimension of more than one point, or of the first."""
     long = [place for place, size in enumerate(part.shape) if size > 1] or [0]
     row = long[0] if part.fortran else long[-1]
@@ -278,7 +292,7 @@ def _type_of(part: Variable) -> np.dtype[Any]:
     )
 
 
-def read_values(part: Variable, slices: Slices) -> NDArray[Any]:
+def _read(part: Variable, slices: Slices) -> NDArray[Any]:
     """A block of an array, unpacked. Raises InvalidInput if the library behind cannot read it, or yields another."""
     try:
         values = unmasked(part.read(slices))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from .dims import LEFT_OUT, LETTERS
-from .field import Field, field_of, read_values, row_of
+from ...grid import UNKNOWN_AXIS, Axis, Box, Grid, shape4
+from ...wording import option
+from .dims import LETTERS
+from .field import Field, field_of
 from .stamp import Files
 from .variable import Coordinate, Slices, Variable
 
@@ -52,17 +53,33 @@ class Shelf:
             raise InvalidInput(f"{self.frames[number].name} was changed while it was read: start again")
         return found
 
-    def read(self, which: int, slices: Slices) -> NDArray[Any]:
-        """A block of an array, unpacked, a frame after the other; `which` of a pair."""
+    def read(self, slices: Slices) -> NDArray[Any]:
+        """A block of ψ, [t, x, y, z], a frame after the other."""
         time, *rest = slices
-        parts = (self.at(number).parts[which] for number in range(time.start, time.stop))
-        blocks = [read_values(part, tuple(rest)) for part in parts]  # each file has a packing of its own
-        return np.stack(blocks) if len(blocks) > 1 else blocks[0][None]
+        box = Box(
+            start=shape4((0, *(one.start for one in rest))), stop=shape4((1, *(one.stop for one in rest)))
+        )
+        blocks = [self.at(number).at_once(box) for number in range(time.start, time.stop)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def close(self) -> None:
         """Close those that are open. May be called twice."""
         while self._open:
             self._open.popitem()[1].close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesField(Field):
+    """A `Field` of several files. `like` is what was understood of the first, `told` what is to be told of it."""
+
+    like: Mapping[str, str] = field(default_factory=dict, repr=False)
+    told: Sequence[str] = field(default=(), repr=False)
+
+    def understood(self) -> Mapping[str, str]:
+        return {**self.like, "read from": self.parts[0].what, "read in": "C order"}
+
+    def warnings(self) -> list[str]:
+        return [*self.told, *Field.warnings(self)]
 
 
 def frames_of(
@@ -71,7 +88,7 @@ def frames_of(
     spec: str,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> FramesField:
     """ψ of files that hold a frame each, of the same shape, type and axes.
 
     Where the files state their times, these become the axis; `box` and `dt` go before what the
@@ -80,35 +97,40 @@ def frames_of(
     """
     shelf, files = Shelf(frames=frames), Files(many=True)
     try:
-        first = shelf.at(0)
-        times = []
-        for number in range(len(frames)):
+        first, times = shelf.at(0), []
+        like, told = first.understood(), first.warnings()
+        for number, frame in enumerate(frames):
             one = shelf.at(number)
-            _check_like(first, one, frames[0].name, frames[number].name)
+            _check_like(first, one, frames[0].name, frame.name)
             files.include(one.files)
             times.append(_time(one))
-        parts = [
-            _stacked(part, first.letters, times, partial(shelf.read, which), _described(frames))
-            for which, part in enumerate(first.parts)
-        ]
-        return field_of(
-            parts,
+        part = Variable(
+            what=f"{frames[0].name} to {frames[-1].name} ({len(frames)} files)",
+            shape=(len(frames), *first.grid.shape[1:]),
+            dtype=first.dtype,
+            read=shelf.read,
+            names=tuple(LETTERS),
+            chunk=None if first.cells is None and first.order == "C" else (1, *first.block[1:]),
+            member=f"{first.letters},{','.join(part.member for part in first.parts)}",
+        )
+        time = UNKNOWN_AXIS if dt is not None else _axis(times, f"the time of {part.what}")
+        found = field_of(
+            [part],
             spec=spec,
-            format=f"{first.format}, a file a frame",
+            format=first.format,
             files=files,
             release=shelf.close,
-            dims=",".join("t" + first.letters.replace("t", LEFT_OUT)),
             box=box,
             dt=dt,
+            grid=Grid(shape=shape4(part.shape), axes=(time, *first.grid.axes[1:])),
             order="C",
         )
     except BaseException:
         shelf.close()
         raise
-
-
-def _described(frames: Sequence[Frame]) -> str:
-    return f"{frames[0].name} to {frames[-1].name} ({len(frames)} files)"
+    return FramesField(
+        **{name: getattr(found, name) for name in Field.__dataclass_fields__}, like=like, told=told
+    )
 
 
 def _check_like(first: Field, one: Field, first_name: str, name: str) -> None:
@@ -116,55 +138,41 @@ def _check_like(first: Field, one: Field, first_name: str, name: str) -> None:
     if one.grid.shape[0] > 1:
         raise InvalidInput(f"{name} holds {one.grid.shape[0]} times: each of several files must be one frame")
     for what, mine, other in (
-        ("dimensions", _sizes(one), _sizes(first)),
+        ("shape", _sizes(one), _sizes(first)),
         ("dtype", _types(one), _types(first)),
         *(
-            (f"axis {letter}", mine, other)
+            (f"axis {letter}", str(mine), str(other))
             for letter, mine, other in zip(LETTERS[1:], one.grid.axes[1:], first.grid.axes[1:], strict=True)
         ),
     ):
         if mine != other:
             raise InvalidInput(
-                f"{name} is not like {first_name}, and so no frame beside it: its {what}: {mine}, not {other}"
+                f"{name} is not like {first_name}, and so no frame beside it: its {what} is {mine}, not {other}"
             )
 
 
 def _sizes(one: Field) -> str:
-    return ", ".join(f"{letter}={size}" for letter, size in zip(one.letters, one.parts[0].shape, strict=True))
+    return ", ".join(f"{letter}={size}" for letter, size in zip(LETTERS[1:], one.grid.shape[1:], strict=True))
 
 
 def _types(one: Field) -> str:
     return " and ".join(str(part.meant.newbyteorder("=")) for part in one.parts)
 
 
-def _time(one: Field) -> Coordinate | None:
-    """When the frame is, if the file states it."""
-    return one.parts[0].coordinates.get(one.letters.find("t"))
+def _time(one: Field) -> tuple[Axis, str | None]:
+    """When a frame is, and the unit in which its file says so, perhaps since a date."""
+    stated = one.parts[0].coordinates.get(one.letters.find("t"))
+    return one.grid.axes[0], None if stated is None else stated.unit
 
 
-def _stacked(
-    part: Variable,
-    letters: str,
-    times: Sequence[Coordinate | None],
-    read: Callable[[Slices], NDArray[Any]],
-    what: str,
-) -> Variable:
-    long = [letter for letter in letters if letter in LETTERS]
-    lying = part.chunk is None and not part.fortran and long == sorted(long, key=LETTERS.index)
-    coordinates = {place + 1: one for place, one in part.coordinates.items() if letters[place] != "t"}
-    stated = [time for time in times if time is not None]
-    if len(stated) == len(times) and len({time.unit for time in stated}) == 1:
-        coordinates[0] = Coordinate(
-            values=np.concatenate([time.values for time in stated]), unit=stated[0].unit
-        )
-    return Variable(
-        what=what,
-        shape=(len(times), *part.shape),
-        dtype=part.meant,
-        read=read,
-        names=("t", *part.names),
-        chunk=None if lying else (1, *(part.chunk or row_of(part))),
-        parted=part.parted,
-        coordinates=coordinates,
-        member=part.member,
+def _axis(times: Sequence[tuple[Axis, str | None]], what: str) -> Axis:
+    """The axis of the times of the frames; unknown if the files state none, or all the same."""
+    if len({axis.origin for axis, _ in times}) == 1:
+        return UNKNOWN_AXIS
+    units = list(dict.fromkeys((axis.unit, unit) for axis, unit in times))
+    if len(units) > 1:
+        said_in = " and ".join(str(unit or own) for own, unit in units[:2])
+        raise InvalidInput(f"{what} is stated in {said_in}: give {option('dt')}")
+    return Coordinate(values=np.array([axis.origin for axis, _ in times]), unit=times[0][0].unit).axis(
+        time=True, what=what
     )
