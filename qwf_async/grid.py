@@ -210,9 +210,8 @@ class Grid:
         """
         a = self.axes[axis]
         if a.step is None and self.shape[axis] > 1:
-            raise InvalidInput(
-                f"the spacing of axis {AXIS_NAMES[axis]} is not known: give {option('box')} or {option('dt')}"
-            )
+            way = option("box" if axis else "dt")
+            raise InvalidInput(f"the spacing of axis {AXIS_NAMES[axis]} is not known: give {way}")
         return a.origin + np.arange(start, stop, dtype=np.float64) * (a.step or 0.0)
 
     def index(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Shape4:

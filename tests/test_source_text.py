@@ -315,7 +315,7 @@ def test_a_module_that_fails_is_bad_input(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_function_without_a_box_is_told_what_to_give() -> None:
-    with pytest.raises(InvalidInput, match="math:hypot: the spacing of axis x is not known: give box or dt"):
+    with pytest.raises(InvalidInput, match="math:hypot: the spacing of axis x is not known: give box"):
         open_source("math:hypot")
 
 

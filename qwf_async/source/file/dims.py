@@ -113,15 +113,35 @@ def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, lengths:
     if len(possible) > 1 and grid is not None:
         possible = [one for one in possible if _sizes_of(one, shape) == grid] or possible
     if not possible or (len(possible) > 1 and len(shape) not in _BY_NUMBER):
-        raise InvalidInput(
-            f"{what} has {len(shape)} dimensions of {_sizes(shape)} points: say by {option('dims')} which is which"
-        )
+        raise InvalidInput(_too_many(shape, possible or _without_ones(shape, real), what))
     if len(possible) > 1:
         raise InvalidInput(
             f"{what} holds real numbers, {_sizes(shape)}, and a dimension of two: re and im, or two points? "
             f"{option('dims', ','.join(possible[0]))} says parts, {option('dims', ','.join(possible[-1]))} points"
         )
     return possible[0]
+
+
+def _without_ones(shape: tuple[int, ...], real: bool) -> list[str]:
+    """The letters of more dimensions than usual, if dimensions of one point are left out."""
+    long = [place for place, size in enumerate(shape) if size > 1]
+    kept = [shape[place] for place in long]
+    usual = [_BY_NUMBER[len(long)]] if len(long) in _BY_NUMBER else []
+    if real and len(long) - 1 in _BY_NUMBER:
+        fewer = _BY_NUMBER[len(long) - 1]
+        usual += [fewer + PART] * (kept[-1] == 2) + [PART + fewer] * (kept[0] == 2)
+    return [
+        "".join(letters[long.index(place)] if place in long else LEFT_OUT for place in range(len(shape)))
+        for letters in usual
+    ]
+
+
+def _too_many(shape: tuple[int, ...], possible: Sequence[str], what: str) -> str:
+    found = f"{what} has {len(shape)} dimensions of {_sizes(shape)} points"
+    if not possible:
+        return f"{found}: ψ has four at most, t, x, y, z; store its parts one by one"
+    ways = " or ".join(option("dims", ",".join(one)) for one in possible)
+    return f"{found}: say by {option('dims')} which is which, as in {ways}"
 
 
 def _unclear(shape: tuple[int, ...], fitting: Lengths, possible: Sequence[str], what: str) -> str:

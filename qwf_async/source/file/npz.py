@@ -12,6 +12,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import FileIO
@@ -72,11 +73,11 @@ def npz(
         names = chosen(list(arrays), member, name, lambda one: _is_complex(*header(one)), axes=axes)
 
         def coordinate(key: str) -> Coordinate:
-            values = _variable(name, archive, arrays[key], key, file)
+            values = _variable(name, archive, arrays[key], key, file, found.keep)
             return Coordinate(values=values.read((slice(0, values.shape[0]),)))
 
         beside = {key: shape[0] for key, (shape, dtype) in headers.items() if can_be_axis(key, shape, dtype)}
-        parts = [_variable(name, archive, arrays[one], one, file) for one in names]
+        parts = [_variable(name, archive, arrays[one], one, file, found.keep) for one in names]
         return field_of(
             [
                 replace(part, beside=arrays_beside(part.member, beside, root=f"{name}:", read=coordinate))
@@ -109,7 +110,7 @@ def _is_complex(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
 
 
 def _variable(
-    path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, member: str, file: FileIO
+    path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, member: str, file: FileIO, keep: ExitStack
 ) -> Variable:
     what = f"{path}:{member}"
     with archive.open(info) as stream:
@@ -131,6 +132,7 @@ def _variable(
         )
     lying = shape[::-1] if fortran else shape
     rows = Unpacked(archive=archive, info=info, what=what, shape=lying, dtype=dtype, begin=begin)
+    keep.callback(rows.close)
     chunk = _run(lying, dtype.itemsize)
     return Variable(
         what=what,
@@ -205,14 +207,19 @@ class Unpacked:
             self._take(min(place - self._place, RUN_BYTES))
         return np.frombuffer(self._take(math.prod(sizes) * self.dtype.itemsize), self.dtype).reshape(sizes)
 
+    def close(self) -> None:
+        """Close what it is unpacked from: the archive stays open as long as that is. May be called twice."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
     def _rewind(self) -> None:
         self._passes += 1
         if self._passes > PASSES:
             raise InvalidInput(
                 f"{self.what} is compressed, and asked for out of its order: unpack it first (numpy.savez)"
             )
-        if self._stream is not None:
-            self._stream.close()
+        self.close()
         self._stream, self._place = self.archive.open(self.info), 0
 
     def _take(self, size: int) -> bytes:
