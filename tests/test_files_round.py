@@ -463,7 +463,7 @@ REFUSALS: dict[str, tuple[Callable[[Path], str], str]] = {
     ),
     "text": (lambda p: h5(p, psi=["a", "b"]), "holds no array of numbers"),
     "a number": (lambda p: h5(p, psi=1.0), "holds no array of numbers"),
-    "five": (lambda p: h5(p, psi=np.ones((3, 3, 3, 3, 3))), "say by dims which is which"),
+    "five": (lambda p: h5(p, psi=np.ones((3, 3, 3, 3, 3))), "four at most"),
     "empty": (lambda p: h5(p, psi=np.ones((3, 0))), "is empty"),
     "no file": (lambda p: f"{p}/none.h5:/psi", "none.h5 cannot be opened: No such file"),
     "no member": (lambda p: npz(p, wave(3)).replace(":psi", ":phi"), "has no array 'phi': it has psi, other"),
