@@ -79,29 +79,29 @@ def unabsorbed(psi: NDArray[Any], grid: Grid, absorb: float, strength: float, ti
     """What is to be said of a first frame ψ[1, x, y, z] whose waves reach the edges, and are too slow or too fast.
 
     A wave of wave number k goes k·`time` (ħ/Eh) in the run. It counts if it so comes to an edge
-    from three standard deviations before the middle of the packet, as if there were no potential.
+    from three standard deviations before the middle of the packet, as if there were no
+    potential. It is said of the axis along which most of them go.
     """
     slowest, fastest = absorbed(absorb, strength)
     place = moments(psi, grid)
-    told = []
+    found = []
     for own, axis in enumerate(axes_of(grid)):
         k, density = spectrum(psi, grid, axis)
         weight = density[0] / (density[0].sum() or 1.0)
         x = coordinates(grid, axis, 0, grid.shape[axis])
         mean, spread = float(place.mean[0, own]), 3 * math.sqrt(float(place.variance[0, own]))
         ahead, behind = x[-1] - absorb - mean - spread, mean - spread - x[0] - absorb
-        comes = (k * time >= ahead) & (k > 0) | (-k * time >= behind) & (k < 0)
-        slow, fast = (float(weight[comes & beyond].sum()) for beyond in (abs(k) < slowest, abs(k) > fastest))
-        if slow <= REST and fast <= REST:
-            continue
-        share, side = (slow, "slower") if slow > fast else (fast, "faster")
+        weight = weight * ((k * time >= ahead) & (k > 0) | (-k * time >= behind) & (k < 0))
+        slow, fast = (float(weight[beyond].sum()) for beyond in (abs(k) < slowest, abs(k) > fastest))
         order = np.argsort(abs(k))
-        least = float(abs(k[order])[np.cumsum((weight * comes)[order]) > REST][0])
-        fits = side == "slower" and least * (x[-1] - x[0]) > 4 * SLOWEST
-        wider = f": absorb={SLOWEST / least * 1.01:.3g} would do" if fits else ""
-        told.append(
-            f"absorb={absorb:g} takes away all but {REST:g} of waves of {slowest:.3g} to {fastest:.3g} ħ/bohr; "
-            f"{100 * share:.3g} % of the initial state may come to the edges along {AXIS_NAMES[axis]} "
-            f"and is {side}{wider}"
-        )
-    return told
+        least = float(abs(k)[order][np.searchsorted(np.cumsum(weight[order]), REST) % len(k)])
+        wide = SLOWEST / least if slow > fast and least * (x[-1] - x[0]) > 4 * SLOWEST else 0.0
+        found.append((max(slow, fast), "slower" if slow > fast else "faster", AXIS_NAMES[axis], wide))
+    share, side, name, wide = max(found)
+    if not share > REST:
+        return []
+    return [
+        f"absorb={absorb:g} takes away all but {REST:g} of waves of {slowest:.3g} to {fastest:.3g} ħ/bohr; "
+        f"{100 * share:.3g} % of the initial state may come to the edges along {name} and is {side}"
+        + (f": absorb={wide * 1.01:.3g} would do" if wide else "")
+    ]

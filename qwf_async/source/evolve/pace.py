@@ -13,7 +13,8 @@ grows evenly from half the accuracy at the first frame to all of it at the last,
 done again in shorter steps, and it stays with them. What is chosen depends on ψ and V
 alone, so a run that is repeated takes the same steps and has the same values, bit for bit.
 A potential in motion is seen at the steps only: a pulse shorter than what is stable, a
-period of the shortest waves of the grid, may fall between them.
+period of the shortest waves of the grid, may fall between them. Where V jumps in time the order
+is 1, and the estimate may be too small by a factor of two or three.
 
 Source: Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, section II.4;
 order at jumps: Jahnke and Lubich, BIT 40, 735 (2000).
@@ -106,18 +107,22 @@ class Pace:
         self.most = max(self.most, total)
         return found
 
+    def forget(self) -> None:
+        """Give the frames back."""
+        self._shadow, self._spares = None, {}
+
     def _obey(self, psi: Complex, into: Complex, number: int) -> float:
         """In the number of steps that was given; the shadow follows where it can."""
         dt = self.between / self.least
         leg = Leg(start=self._time(number), stop=self._time(number + 1), dt=dt, steps=self.least)
         found = self.propagator.advance(psi, into, leg, self.check)
         self.most, self.shortest = self.least, abs(dt)
-        steps = (number + 1 - self._compared) * self.least
-        if self._shadow is not None and steps % EVERY == 0:
+        steps, shadow = (number + 1 - self._compared) * self.least, self._shadow
+        if shadow is not None and steps % EVERY == 0:
             leg = Leg(start=self._time(self._compared), stop=leg.stop, dt=dt, steps=steps)
-            self.propagator.advance(self._shadow, self._shadow, leg, self.check, every=EVERY)
+            self.propagator.advance(shadow, shadow, leg, self.check, every=EVERY)
             self._compared = number + 1
-            self.error = max(self.error or 0.0, self._apart(into, self._shadow))
+            self.error = max(self.error or 0.0, self._apart(into, shadow))
         return found
 
     def _choose(

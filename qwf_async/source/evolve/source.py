@@ -241,6 +241,7 @@ class Evolve:
     def close(self) -> None:
         """Stop computing, and give the frames back and what the initial state holds."""
         self._film.close()
+        self._pace.forget()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.initial.close()
 
