@@ -50,7 +50,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "RUN_BYTES", 1)
     monkeypatch.setattr(cells, "CELL_BYTES", 1)
     monkeypatch.setattr(ahead, "AHEAD_POINTS", 1)
-    monkeypatch.setattr(sys.modules["qwf_async.source.file.hdf5"], "PLAIN_BYTES", 1)
+    monkeypatch.setattr(sys.modules["qwf_async.source.file.hdf5_blocks"], "PLAIN_BYTES", 1)
     monkeypatch.setattr(zarr_blocks, "OPEN", 3)
 
 

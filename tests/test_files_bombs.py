@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numcodecs  # type: ignore[import-untyped] # it has no types
 import numpy as np
 import pytest
@@ -189,3 +191,69 @@ def test_a_coordinate_that_claims_more_than_its_dimension_is_not_read(tmp_path: 
     said, grown = peak(f"{tmp_path}/all.zarr:psi")
     assert "has the shape (1099511627776,)" in said
     assert grown < BOUND
+
+
+def hdf5(path: Path, block: bytes, *, filters: tuple[int, ...] = (2, 1)) -> str:
+    """ψ in two blocks, packed by filters of these numbers, the second of which is this one."""
+    with h5py.File(path / "psi.h5", "w") as file:
+        create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        create.set_chunk((1, *SHAPE[1:]))
+        for number in filters:
+            if number == 2:
+                create.set_shuffle()
+            else:
+                create.set_filter(number, h5py.h5z.FLAG_OPTIONAL, (4,) if number == 1 else ())
+        space, kind = h5py.h5s.create_simple(SHAPE), h5py.h5t.py_create(PSI.dtype, logical=True)
+        data = h5py.h5d.create(file.id, b"psi", kind, space, dcpl=create)
+        data.write_direct_chunk((0, 0, 0, 0), PSI[0].tobytes(), filter_mask=(1 << len(filters)) - 1)
+        data.write_direct_chunk((1, 0, 0, 0), block)
+    return f"{path}/psi.h5"
+
+
+def shuffled(values: Array) -> bytes:
+    """Bytes sorted by their place within a number of sixteen."""
+    return np.frombuffer(values.tobytes(), np.uint8).reshape(-1, 16).T.tobytes()
+
+
+def test_blocks_of_hdf5_that_deflate_has_packed_are_unpacked_as_the_library_does(tmp_path: Path) -> None:
+    source = hdf5(tmp_path, zlib.compress(shuffled(PSI[1])))
+    with h5py.File(source) as file:
+        np.testing.assert_array_equal(file["psi"][...], PSI)
+    with closing(open_source(source)) as opened:
+        np.testing.assert_array_equal(opened.read(opened.grid.whole), PSI)
+
+
+@pytest.mark.parametrize(
+    ("block", "fault"),
+    [
+        (zlib.compress(bytes(2559)), "unpacks to 2559 bytes, where its array says 2560"),
+        (zlib.compress(bytes(2561)), "cannot be unpacked: it unpacks to more than the 2560 bytes"),
+        (zlib.compress(bytes(2560))[:-5], "cannot be unpacked: it is cut short"),
+        (b"no zlib", "cannot be unpacked: Error -3 while decompressing"),
+    ],
+)
+def test_blocks_of_hdf5_of_another_length_are_refused(tmp_path: Path, block: bytes, fault: str) -> None:
+    """Of the library's own reading the first would have ended with what happens to lie in memory."""
+    with closing(open_source(hdf5(tmp_path, block))) as source, pytest.raises(InvalidInput) as caught:
+        source.read(source.grid.whole)
+    assert f"psi.h5:/psi is damaged: its block at (1, 0, 0, 0) {fault}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "codec", [numcodecs.Zlib(), numcodecs.Zstd(), numcodecs.Blosc(shuffle=blosc.NOSHUFFLE)]
+)
+def test_blocks_of_hdf5_that_unpack_to_more_fill_no_memory(tmp_path: Path, codec: Any) -> None:
+    """A few bytes of zstd or blosc can claim anything; of deflate no more of them are taken than a block has."""
+    number = {"zlib": 1, "zstd": 32015, "blosc": 32001}[codec.codec_id]
+    packed = bomb(codec)[:2500] if codec.codec_id == "zlib" else bomb(codec)
+    source = hdf5(tmp_path, packed, filters=(number,))
+    said, grown = peak(source)
+    assert "psi.h5:/psi is damaged: its block at (1, 0, 0, 0) " in said
+    assert grown < BOUND
+
+
+def test_blocks_of_hdf5_that_are_longer_packed_than_unpacked_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"its block at \(1, 0, 0, 0\) has 10000 bytes packed, where its array says 2560"
+    ):
+        open_source(hdf5(tmp_path, bytes(10_000)))

@@ -38,7 +38,7 @@ def _zarr_runs() -> None:
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks are treated as large ones are."""
     monkeypatch.setattr(cells, "RUN_BYTES", 1)
-    monkeypatch.setattr(sys.modules["qwf_async.source.file.hdf5"], "PLAIN_BYTES", 1)
+    monkeypatch.setattr(sys.modules["qwf_async.source.file.hdf5_blocks"], "PLAIN_BYTES", 1)
 
 
 def netcdf(kind: Any, **how: Any) -> Callable[[Path, Array, Attributes], Path]:

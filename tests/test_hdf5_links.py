@@ -137,7 +137,7 @@ WAYS: list[Callable[[Path], str]] = [
 def test_every_link_leads_to_the_array(
     directory: Path, way: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["qwf_async.source.file.hdf5"], "PLAIN_BYTES", 1)
+    monkeypatch.setattr(sys.modules["qwf_async.source.file.hdf5_blocks"], "PLAIN_BYTES", 1)
     np.testing.assert_array_equal(values(way(directory)), PSI)
 
 
@@ -208,12 +208,12 @@ def apart(script: str, *arguments: str) -> bytes:
     return ran.stdout
 
 
-def packed(name: str, path: str, how: str) -> None:
-    """Add a data set of ψ, `psi` or what `path` says, that a filter of hdf5plugin has packed."""
-    np.save("values.npy", PSI)
+def packed(name: str, path: str, how: str, array: Array = PSI) -> None:
+    """Add a data set of one block that a filter of hdf5plugin has packed."""
+    np.save("values.npy", array)
     apart(
         "import h5py, hdf5plugin, numpy; file = h5py.File(sys.argv[1], 'a'); psi = numpy.load('values.npy')\n"
-        f"file.create_dataset(sys.argv[2], data=psi, chunks=(1, 4, 3, 5), **hdf5plugin.{how}); file.close()",
+        f"file.create_dataset(sys.argv[2], data=psi, chunks=psi.shape, **hdf5plugin.{how}); file.close()",
         name,
         path,
     )
@@ -258,7 +258,7 @@ def test_a_filter_of_a_source_or_a_coordinate_is_named_too(directory: Path) -> N
     with h5py.File("virtual.h5", "w") as file:
         file.create_virtual_dataset("psi", layout)
     assert without_plugin("virtual.h5").startswith("f.h5:/psi is packed by the filter lz4 (32004), which")
-    packed("scaled.h5", "x", "LZ4()")
+    packed("scaled.h5", "x", "LZ4()", np.arange(4.0))
     with h5py.File("scaled.h5", "a") as file:
         file["psi"] = PSI[0, :, 0, 0]
         file["x"].make_scale("x")

@@ -7,30 +7,26 @@ User's Guide. A coordinate is a scale of a dimension, with its unit in the attri
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from functools import partial
-from io import FileIO
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...arguments import checked
 from ..foreign import library
 from .beside import SPELLINGS, arrays_beside, axes_among
-from .blocks import Place, read_blocks
-from .contiguous import opened, read_lying
+from .contiguous import opened
 from .field import Field, field_of, holds_complex
+from .hdf5_blocks import Reader, reader_of
 from .hdf5_links import Reach, data_sets, follow
 from .hdf5_origin import Origin
 from .hdf5_virtual import VirtualReader
 from .members import chosen
 from .opening import Opening, opening, spec_of
 from .packing import Packing, packing_of
-from .variable import Beside, Coordinate, Slices, Variable, coordinate_of
+from .variable import Beside, Coordinate, Variable, coordinate_of
 
 NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
 """What the name of a NetCDF dimension without coordinates begins with. Source: netcdf-c, `nc4internal.h`."""
@@ -40,9 +36,6 @@ NETCDF_FILE: Final = "_NCProperties"
 
 NETCDF_DIMENSION: Final = "_Netcdf4Dimid"
 """Attribute of the dimension scales of NetCDF-4 files of any version. Source: as above."""
-
-PLAIN_BYTES: Final = 32 * 1024
-"""Bytes of a block from which on it is read beside the library, which is quick with many small ones."""
 
 
 @checked
@@ -101,25 +94,25 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
         origin = Origin(reach=reach)
         pieces = origin.look(item, what)
         coordinates = {
-            place: _coordinate(h5py, origin, scale, f"{path}:{scale.name}")
+            place: _coordinate(h5py, origin, scale, f"{path}:{scale.name}", item.shape[place])
             for place, scale in enumerate(scales)
             if scale is not None and not _stands_for_dimension(scale)
         }
-    read: Callable[[Slices], NDArray[Any]]
     if pieces:
-        read, parted = VirtualReader.of(h5py, what, item, pieces).read, False
+        reader = Reader(read=VirtualReader.of(h5py, what, item, pieces).read)
     else:
         raw = found.keep.enter_context(opened(found.path if alone else item.file.filename))
-        read, parted = _reader(h5py, path, item, raw)
+        reader = reader_of(h5py, item, what, raw)
     return Variable(
         what=what,
         shape=item.shape,
         dtype=item.dtype,
-        read=read,
+        read=reader.read,
         names=_names(item),
         packing=packing_in_hdf5(item, what),
         chunk=pieces[0].chunk if pieces else item.chunks,
-        parted=parted,
+        parted=reader.parted,
+        parallel=reader.parallel,
         coordinates=coordinates,
         beside=_beside(h5py, found, path, item),
         member=member,
@@ -138,15 +131,14 @@ def _is_complex(item: Any) -> bool:
     return holds_complex(item.dtype, _names(item), item.shape)
 
 
-def _coordinate(h5py: Any, origin: Origin, item: Any, what: str) -> Coordinate:
-    return coordinate_of(_all_of(h5py, origin, item, what), item.attrs, packing_in_hdf5(item, what))
-
-
-def _all_of(h5py: Any, origin: Origin, item: Any, what: str) -> NDArray[Any]:
-    """All values of a data set that is no ψ."""
-    if not (pieces := origin.look(item, what)):
-        return np.asarray(item[...])
-    return VirtualReader.of(h5py, what, item, pieces).read(tuple(slice(0, n) for n in item.shape))
+def _coordinate(h5py: Any, origin: Origin, item: Any, what: str, size: int) -> Coordinate:
+    """A coordinate; the values of one that has another size than its dimension need not be read."""
+    values = np.broadcast_to(np.nan, item.shape)
+    if item.shape == (size,):
+        pieces = origin.look(item, what)
+        read = VirtualReader.of(h5py, what, item, pieces).read if pieces else item.__getitem__
+        values = np.asarray(read((slice(0, size),)))
+    return coordinate_of(values, item.attrs, packing_in_hdf5(item, what))
 
 
 def _beside(h5py: Any, found: Opening, path: str, item: Any) -> list[Beside]:
@@ -163,7 +155,8 @@ def _beside(h5py: Any, found: Opening, path: str, item: Any) -> list[Beside]:
 
     def read(name: str) -> Coordinate:
         with closing(Reach(h5py=h5py, files=found.files, alone=found.path != path)) as reach:
-            return _coordinate(h5py, Origin(reach=reach), sets[name], f"{path}:/{name}")
+            one = sets[name]
+            return _coordinate(h5py, Origin(reach=reach), one, f"{path}:/{name}", one.shape[0])
 
     lengths = {name: one.shape[0] for name, one in sets.items()}
     return arrays_beside(item.name.lstrip("/"), lengths, root=f"{path}:/", read=read)
@@ -177,59 +170,6 @@ def _can_be_axis(h5py: Any, item: Any) -> bool:
 
 def _stands_for_dimension(scale: Any) -> bool:
     return bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
-
-
-def _reader(h5py: Any, path: str, item: Any, raw: FileIO) -> tuple[Callable[[Slices], NDArray[Any]], bool]:
-    """How to read it, and whether parts of its blocks can be read alone.
-
-    What no filter has packed is read beside the library, whose hyperslabs take as long again.
-    """
-    dtype, chunk = _in_file(h5py, item), item.chunks
-    if dtype is not None and chunk is None and item.id.get_offset() is not None and not item.external:
-        return partial(read_lying, raw, path, item.id.get_offset(), item.shape, dtype), False
-    if dtype is None or chunk is None or math.prod(chunk) * dtype.itemsize < PLAIN_BYTES:
-        return item.__getitem__, False
-    begins = _begins(item, math.prod(chunk) * dtype.itemsize)
-    if begins is None:
-        return item.__getitem__, False
-
-    def part(place: Place, within: Slices) -> NDArray[Any]:
-        begin = int(begins[place])
-        if begin < 0:  # never written, or packed without gain: the library knows
-            corner = tuple(n * size for n, size in zip(place, chunk, strict=True))
-            values: NDArray[Any] = item[
-                tuple(slice(n + one.start, n + one.stop) for n, one in zip(corner, within, strict=True))
-            ]
-            return values
-        return read_lying(raw, path, begin, chunk, dtype, within)
-
-    return partial(read_blocks, chunk, part), True
-
-
-def _begins(item: Any, size: int) -> NDArray[np.int64] | None:
-    """The byte at which each block begins, or -1, in a file whose blocks all have the `size` bytes of their numbers.
-
-    lzf leaves as it is what it cannot shrink. None if there are blocks of another size.
-    """
-    if item.id.get_storage_size() != item.id.get_num_chunks() * size:
-        return None
-    skipped = (1 << item.id.get_create_plist().get_nfilters()) - 1
-    begins = np.full([-(-n // c) for n, c in zip(item.shape, item.chunks, strict=True)], -1, np.int64)
-
-    def note(block: Any) -> None:
-        if block.filter_mask == skipped:
-            place = tuple(a // c for a, c in zip(block.chunk_offset, item.chunks, strict=True))
-            begins[place] = block.byte_offset
-
-    item.id.chunk_iter(note)  # to ask for one block takes as long as to ask for all
-    return begins
-
-
-def _in_file(h5py: Any, item: Any) -> np.dtype[Any] | None:
-    """The type if the bytes in the file are those of a numpy array of it."""
-    dtype: np.dtype[Any] = item.dtype
-    same = dtype.kind in "cfiu" and item.id.get_type().equal(h5py.h5t.py_create(dtype, logical=True))
-    return dtype if same else None
 
 
 def packing_in_hdf5(item: Any, what: str) -> Packing | None:

@@ -46,6 +46,8 @@ class Origin:
         """
         key = (os.path.realpath(item.file.filename), item.name)
         self._weights[key] = 1  # a data set may be a source of itself
+        if not self.reach.alone:
+            self.reach.files.add(item.file.filename)
         self._filters(item, what)
         pieces: list[Piece] = []
         if item.is_virtual:

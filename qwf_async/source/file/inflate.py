@@ -45,9 +45,14 @@ def check_length(codec: Any, packed: bytes, most: int) -> None:
         inflate(codec, packed, most)
 
 
-def _streamed(begin: Callable[[], Any], packed: bytes, most: int) -> bytearray:
+def deflated(packed: bytes, most: int) -> Any:
+    """What zlib has packed. Raises InvalidInput if it is more than `most` bytes, EOFError if it is cut short."""
+    return _streamed(lambda: _zlib(15), packed, most)
+
+
+def _streamed(begin: Callable[[], Any], packed: bytes, most: int) -> bytes:
     """What one or more streams, one after another, hold."""
-    whole = bytearray()
+    whole = b""
     while packed:
         stream = begin()
         whole += stream.decompress(packed, most + 1 - len(whole))
@@ -69,7 +74,7 @@ def _lzma(codec: Any) -> Any:
     return lzma.LZMADecompressor(format=codec.format, filters=codec.filters, memlimit=memory)
 
 
-def _zstd_size(packed: bytes) -> int | None:
+def zstd_size(packed: bytes) -> int | None:
     """The content size of the first frame, to which the library keeps; None if it is not stated."""
     if packed[:4] != _ZSTD or len(packed) < 6:
         return None
@@ -89,7 +94,7 @@ _STREAMS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "lzma": _lzma,
 }
 _STATED: Final[Mapping[str, Callable[[bytes], int | None]]] = {
-    "zstd": _zstd_size,
+    "zstd": zstd_size,
     "blosc": lambda packed: int.from_bytes(packed[4:8], "little"),
     "lz4": lambda packed: int.from_bytes(packed[:4], "little"),
 }
