@@ -1,9 +1,10 @@
 """`python -m benchmarks spool`: the spool's file against the disk's own limit.
 
-Real batches of layout flat, four a commit as the engine groups them. In each round, in an
-order shuffled anew, the same bytes go into a spool, and into a plain file with an fsync
+Real chunks of layout flat, four a commit as the engine groups them. In each round, in an
+order shuffled anew, their values go into a spool, and into a plain file with an fsync
 after each group, on the same disk; the ratio is taken within a round. What was put is then
-taken out again (`rows`, decoded and checked, and `remove`), mostly from the system's cache.
+taken out again (`rows`, checked, encoded for the server, and `remove`), mostly from the
+system's cache.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from itertools import chain, cycle, islice
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -24,11 +25,12 @@ from typing import Final
 import numpy as np
 
 from benchmarks.report import environment
+from qwf_async.engine.spooling import encoded
 from qwf_async.grid import Grid
 from qwf_async.layout import Form
 from qwf_async.manifest import Manifest, new_generation
 from qwf_async.spool import SpoolFile, SpoolHead, spool_path
-from qwf_async.wire.batch import Batch
+from qwf_async.wire.batch import Batch, byte_view
 
 GROUP: Final = 4
 """Batches a commit: as many as there are writers."""
@@ -36,7 +38,7 @@ GROUP: Final = 4
 EDGE: Final = 256
 DISTINCT: Final = 16
 WANTED: Final = 150.0
-PLAIN, PUT, TAKEN = "plain file, fsync a group", "spool: put", "spool: rows and remove"
+PLAIN, PUT, TAKEN = "plain file, fsync a group", "spool: put", "spool: rows, encoded, removed"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
 
     head = _head()
     batches = _batches(head.manifest)
-    groups = max(1, round(options.mb * 1e6 / (GROUP * batches[0].nbytes)))
+    groups = max(1, round(options.mb * 1e6 / (GROUP * batches[0].values.nbytes)))
     rates: dict[str, list[float]] = {PLAIN: [], PUT: [], TAKEN: []}
     with tempfile.TemporaryDirectory(prefix="qwf-bench-", dir=options.directory) as place:
         for number in range(-1, options.rounds):  # the first is thrown away: it pays for imports
@@ -60,10 +62,13 @@ def main(arguments: Sequence[str]) -> None:
                 for name, rate in found.items():
                     rates[name].append(rate)
     ratios = [put / plain for put, plain in zip(rates[PUT], rates[PLAIN], strict=True)]
-    size = groups * GROUP * batches[0].nbytes / 1e6
-    print(f"{size:.0f} MB in commits of {GROUP} batches of {batches[0].nbytes / 1e6:.2f} MB")
+    size = groups * GROUP * batches[0].values.nbytes / 1e6
+    print(f"{size:.0f} MB in commits of {GROUP} chunks of {batches[0].values.nbytes / 1e6:.2f} MB")
     for name, some in rates.items():
-        print(f"{name:28} {median(some):6.0f} MB/s  ({min(some):.0f} to {max(some):.0f})")
+        points = median(some) / batches[0].values.itemsize
+        print(
+            f"{name:28} {median(some):6.0f} MB/s  ({min(some):.0f} to {max(some):.0f}), {points:.1f} M points/s"
+        )
     print(f"put / plain file             {median(ratios):6.2f}      (median of the ratios round by round)")
     print(f"put                          {median(rates[PUT]):6.0f} MB/s  wanted: at least {WANTED:.0f}")
     if options.json:
@@ -102,7 +107,7 @@ def _round(
     place: Path, head: SpoolHead, batches: Sequence[Batch], groups: int, chance: random.Random
 ) -> dict[str, float]:
     """MB/s of each."""
-    nbytes = sum(batch.nbytes for group in _groups(batches, groups) for batch in group)
+    nbytes = sum(batch.values.nbytes for group in _groups(batches, groups) for batch in group)
     seconds: dict[str, float] = {}
     for name in chance.sample([PLAIN, PUT], 2):
         if name == PLAIN:
@@ -121,8 +126,8 @@ def _write_plain(path: Path, batches: Sequence[Batch], groups: int) -> float:
     begun = time.perf_counter()
     with path.open("wb", buffering=0) as file:
         for group in _groups(batches, groups):
-            for part in chain.from_iterable(batch.parts for batch in group):
-                file.write(b"".join(part.buffers))
+            for batch in group:
+                file.write(byte_view(batch.values))
             os.fsync(file.fileno())
     seconds = time.perf_counter() - begun
     path.unlink()
@@ -130,14 +135,15 @@ def _write_plain(path: Path, batches: Sequence[Batch], groups: int) -> float:
 
 
 def _spool(path: Path, head: SpoolHead, batches: Sequence[Batch], groups: int) -> dict[str, float]:
+    layout = head.manifest.form.open(b"qwf:psi:" + head.manifest.generation.encode())
     with closing(SpoolFile.create(path, head, limit=1 << 50)) as spool:
         begun = time.perf_counter()
         for group in _groups(batches, groups):
             spool.put(group)
         put = time.perf_counter()
         taken = 0
-        while rows := spool.rows(GROUP * batches[0].nbytes):
-            taken += len(rows)
+        while rows := spool.rows(GROUP * batches[0].values.nbytes):
+            taken += sum(encoded(row, head.manifest, layout).points > 0 for _, row in rows)
             spool.remove(sequence for sequence, _ in rows)
         done = time.perf_counter()
         assert (taken, spool.quarantined) == (GROUP * groups, [])

@@ -40,12 +40,17 @@ def most_bytes(codec: str) -> int:
     return dtype.itemsize if dtype is not None else text10.MOST_BYTES
 
 
+def stored_dtype(codec: str) -> np.dtype[Any]:
+    """The dtype of values that are ready to be encoded: the codec's own, complex128 for text."""
+    return _DTYPES.get(codec, np.dtype("<c16"))
+
+
 def stored(codec: str, values: NDArray[Any]) -> NDArray[Any]:
     """The values in the codec's dtype (complex128 for text), a view where they are so already.
 
     Raises InvalidInput if a finite value is too large for complex64.
     """
-    dtype = _DTYPES.get(codec, np.dtype(np.complex128))
+    dtype = stored_dtype(codec)
     with np.errstate(over="ignore"):
         result: NDArray[Any] = values.astype(dtype, copy=False)
     if dtype.itemsize < values.dtype.itemsize and not np.array_equal(

@@ -25,8 +25,8 @@ from qwf_async.errors import QwfError
 from qwf_async.grid import Grid
 from qwf_async.layout import Form
 from qwf_async.manifest import Manifest
-from qwf_async.spool import SpoolFile, SpoolFull, SpoolHead, spool_path
-from qwf_async.wire.batch import Batch, NumberedPart, Part
+from qwf_async.spool import Row, SpoolFile, SpoolFull, SpoolHead, spool_path
+from qwf_async.wire.batch import Batch
 
 GENERATION = "0123456789abcdef"
 LIMIT = 1 << 40
@@ -45,24 +45,19 @@ HEAD = head_of(Grid.cube(64, box=20.0))
 
 
 def numbered(chunk: int) -> Batch:
-    """The batch of a number: of random size, so that it lies in one page or in several, and random bytes."""
+    """The batch of a number: of random size, so that it lies in one page or in several, and random values."""
     rng = np.random.default_rng(chunk)
     sizes = rng.choice([10, 3_000, 60_000, 200_000], size=3)
-    data = [memoryview(rng.bytes(int(size))) for size in sizes]
-    parts = (
-        Part(key=b"k%d" % chunk, requests=7, buffers=data[:2], answer=b":1\r\n"),
-        NumberedPart(key=b"b%d" % chunk, requests=3, buffers=data[2:], prefix=b"b", first=chunk),
+    values = np.frombuffer(rng.bytes(16 * (int(sum(sizes)) // 16)), np.complex128)
+    return Batch(
+        chunk=chunk, points=values.size, parts=(), digest=2**64 - 1 - chunk, weight=0.1 * chunk, values=values
     )
-    return Batch(chunk=chunk, points=100, parts=parts, digest=2**64 - 1 - chunk, weight=0.1 * chunk)
 
 
-def sent(batch: Batch) -> object:
-    """All that a batch is to the engine, its bytes on the wire among it."""
-    parts = [
-        (type(p), p.key, p.requests, p.answer, p.key_of(p.requests - 1), b"".join(p.buffers))
-        for p in batch.parts
-    ]
-    return batch.chunk, batch.points, batch.digest, batch.weight, parts
+def sent(item: Batch | Row) -> object:
+    """All that a spool keeps of a chunk."""
+    values = item.values if isinstance(item, Row) else np.ascontiguousarray(item.values)
+    return item.chunk, item.digest, item.weight, bytes(values)
 
 
 def kill(directory: Path, seed: int, kills: int) -> None:

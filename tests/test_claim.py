@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import numpy as np
 import pytest
 from conftest import PATIENCE, Server
 from loads import (
@@ -108,7 +109,7 @@ async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
     sink = ServerSink(Pool(Address.parse("unix:///nowhere")).writing, permit=permit)
     writer = Writer(sink=sink, gate=Gate(), ack=ack, deadline=20.0, hook=events)
     stream = BatchStream(1)
-    stream.put(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0))
+    stream.put(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0, values=np.zeros(1, complex)))
     with pytest.raises(LoadTaken):
         await writer.run(stream)
     assert permits == []

@@ -131,6 +131,7 @@ def test_restore_requests_turned_into_hset_are_those_made_so_byte_for_byte(
             parts=list(requests(BASE, first, values, way, Slabs())),
             digest=2,
             weight=3.0,
+            values=values,
         )
         for way in (hset, restore)
     )

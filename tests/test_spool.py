@@ -27,10 +27,11 @@ from loads import wave
 from spooling import GENERATION, HEAD, LIMIT, head_of, numbered, sent
 
 from qwf_async.codec import stored
+from qwf_async.engine.spooling import encoded
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
 from qwf_async.grid import Grid
 from qwf_async.layout import Form
-from qwf_async.spool import SpoolFile, SpoolFull, spool_path, spools
+from qwf_async.spool import Row, SpoolFile, SpoolFull, spool_path, spools
 from qwf_async.wire.batch import Batch
 
 SCRIPT = Path(__file__).with_name("spooling.py")
@@ -63,7 +64,7 @@ def filled(path: Path, chunks: range) -> None:
         spool.put(map(numbered, chunks))
 
 
-def drained(spool: SpoolFile) -> list[Batch]:
+def drained(spool: SpoolFile) -> list[Row]:
     """All that can be replayed, a few batches at a time, each checked."""
     found = []
     while rows := spool.rows(1_000_000):
@@ -84,6 +85,12 @@ def new_seed() -> int:
 
 def chunks_of(spool: SpoolFile) -> list[int]:
     return [batch.chunk for batch in drained(spool)]
+
+
+def on_the_wire(batch: Batch) -> object:
+    """All that a batch is to the engine, its bytes on the wire among it."""
+    parts = [(part.key, part.requests, part.answer, b"".join(part.buffers)) for part in batch.parts]
+    return batch.chunk, batch.points, batch.digest, batch.weight, parts
 
 
 FORMS = [
@@ -118,14 +125,14 @@ def test_batches_of_every_layout_come_back_with_the_bytes_that_would_have_been_s
             for chunk in kind.plan("C"):
                 values = psi.reshape(-1)[: chunk.points] if chunk.flat else psi[chunk.box.slices]
                 batch = layout.encode(chunk, values, weight=0.25)
-                wanted.append(sent(batch))
+                wanted.append(on_the_wire(batch))
                 spool.put([batch])
         with closing(SpoolFile.open(path, limit=LIMIT)) as spool:
             assert spool.head == head
             assert spool.chunks == set(range(len(wanted)))
             found = []
             while rows := spool.rows(most_bytes):
-                found += [sent(batch) for _, batch in rows]
+                found += [on_the_wire(encoded(row, head.manifest, layout)) for _, row in rows]
                 spool.remove(sequence for sequence, _ in rows)
             assert found == wanted
             spool.delete()
@@ -241,7 +248,7 @@ def test_a_damaged_page_of_either_table_loses_no_other_row(path: Path) -> None:
 def test_a_quarantined_row_is_remembered_and_new_batches_go_on_behind_it(path: Path) -> None:
     filled(path, range(10))
     whole = path.read_bytes()
-    place = whole.index(bytes(numbered(4).parts[1].buffers[0])[:64])
+    place = whole.index(numbered(4).values.tobytes()[:64])
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with closing(SpoolFile.open(path, limit=LIMIT)) as spool:
         assert len(spool.rows(LIMIT)) == 9
@@ -254,7 +261,7 @@ def test_a_quarantined_row_is_remembered_and_new_batches_go_on_behind_it(path: P
 
 
 def test_what_does_not_fit_the_limit_is_not_in_the_file(path: Path) -> None:
-    size = numbered(0).nbytes + numbered(1).nbytes + 1000
+    size = numbered(0).values.nbytes + numbered(1).values.nbytes + 1000
     with closing(SpoolFile.create(path, HEAD, limit=size)) as spool:
         spool.put([numbered(0), numbered(1)])
         with pytest.raises(SpoolFull, match=r"is full: .* bring the server back"):
@@ -361,12 +368,17 @@ def foreign(path: Path) -> None:
 
 def newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
-        other.execute("PRAGMA user_version = 2")
+        other.execute("PRAGMA user_version = 3")
 
 
 def newer_head(path: Path) -> None:
     head = path.with_suffix(".json")
-    head.write_text(json.dumps(json.loads(head.read_text()) | {"format": 2}))
+    head.write_text(json.dumps(json.loads(head.read_text()) | {"format": 3}))
+
+
+def older_head(path: Path) -> None:
+    head = path.with_suffix(".json")
+    head.write_text(json.dumps(json.loads(head.read_text()) | {"format": 1}))
 
 
 def flipped_head(path: Path) -> None:
@@ -378,6 +390,7 @@ DAMAGES = {
     "foreign": (foreign, "another program"),
     "newer": (newer, "update it"),
     "newer head": (newer_head, "update it"),
+    "older head": (older_head, "older format version 1.*move it away"),
     "flipped head": (flipped_head, "checksum"),
     "no head": (lambda path: path.with_suffix(".json").unlink(), "missing"),
     "head is a list": (lambda path: path.with_suffix(".json").write_text("[1]"), "no head"),

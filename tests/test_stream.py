@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import anyio
 import anyio.lowlevel
+import numpy as np
 import pytest
 from anyio import EndOfStream
 from conftest import PATIENCE
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 def batch(number: int, nbytes: int = 1) -> Batch:
     part = Part(key=b"k", requests=1, buffers=[bytes(nbytes)])
-    return Batch(chunk=number, points=1, parts=(part,), digest=0, weight=0.0)
+    return Batch(chunk=number, points=1, parts=(part,), digest=0, weight=0.0, values=np.zeros(1, complex))
 
 
 async def send(stream: BatchStream, one: Batch) -> None:

@@ -148,15 +148,16 @@ async def ingest(
             if isinstance(load, Manifest):
                 # Published, but perhaps not saved: that may be why the command is repeated.
                 return Report.of(load, name, durability=await store.secure(), already=True)
+            layout_there = form.open(keys.base(load.manifest.generation), by_restore=by_restore)
             job = Job(
                 store=store,
                 keys=keys,
                 load=load,
-                spool=Spool.of(store, keys, load),
+                spool=Spool.of(store, keys, load, layout_there),
                 encoder=Encoder(
                     source=source,
                     plan=load.manifest.plan,
-                    layout=form.open(keys.base(load.manifest.generation), by_restore=by_restore),
+                    layout=layout_there,
                     codec=codec,
                     allow_nonfinite=allow_nonfinite,
                 ),

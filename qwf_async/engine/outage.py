@@ -68,7 +68,7 @@ class Outage:
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
-        if self.spool.chunks:  # left by a process that ended during an outage
+        if self.spool.has_rows:  # left by a process that ended during an outage
             self._state = State.AWAY
 
     async def write(self, batch: Batch) -> None:

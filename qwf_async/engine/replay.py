@@ -19,6 +19,7 @@ from .report import Report
 from .shutdown import Shutdown
 from .spooling import Spool
 from .unwrap import one_error
+from .write_mode import choose_restore
 
 
 async def owed(store: Store, name: str | None = None) -> list[FoundSpool]:
@@ -67,11 +68,13 @@ async def replay(store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: H
             ttl=store.settings.ownership_ttl,
         )
         if isinstance(load, Load):
+            form, base = load.manifest.form, keys.base(generation)
+            by_restore = await choose_restore(store.pool, base, form, "auto", hook)
             job = Job(
                 store=store,
                 keys=keys,
                 load=load,
-                spool=Spool.of(store, keys, load),
+                spool=Spool.of(store, keys, load, form.open(base, by_restore=by_restore)),
                 encoder=None,
                 writers=store.settings.writers,
                 max_rate=None,

@@ -10,19 +10,22 @@ from typing import Final, Self, TypeVar
 
 import anyio
 import anyio.to_thread
+import numpy as np
 
+from ..codec import stored_dtype
 from ..errors import InvalidInput, QwfError, Refused
+from ..layout import Layout
 from ..load import Load
-from ..manifest import Keys
+from ..manifest import Keys, Manifest
 from ..reading import in_parallel
-from ..spool import Quarantined, SpoolFile, SpoolFull, SpoolHead, spool_path
+from ..spool import Quarantined, Row, SpoolFile, SpoolFull, SpoolHead, spool_path
 from ..store import Store
 from ..wire.batch import Batch
 
 T = TypeVar("T")
 
 REPLAY_BYTES: Final = 16 * 2**20
-"""Encoded data that a replay holds in memory at a time, about."""
+"""Values that a replay holds in memory at a time, about; besides a chunk for each of its tasks, encoded."""
 
 Deliver = Callable[[Batch], Awaitable[None]]
 
@@ -38,7 +41,10 @@ class _Waiting:
 
 @dataclass(slots=True, kw_only=True)
 class Spool:
-    """Batches of one load on disk. The file is made when it is first needed, and gone when nothing waits.
+    """Chunks of one load on disk. The file is made when it is first needed, and gone when nothing waits.
+
+    What is kept is their values; `layout` makes requests of them when they are replayed, so
+    that a file can name no key and no command.
 
     `damaged` are rows that were found so: their chunks are as if never spooled. Errors of
     the directory are Refused here: InvalidInput would be the source's.
@@ -46,6 +52,7 @@ class Spool:
 
     path: Path
     head: SpoolHead
+    layout: Layout
     limit: int
     damaged: list[Quarantined] = field(default_factory=list)
     _file: SpoolFile | None = None
@@ -54,8 +61,8 @@ class Spool:
     _thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     @classmethod
-    def of(cls, store: Store, keys: Keys, load: Load) -> Self:
-        """The spool that a load has, or would have."""
+    def of(cls, store: Store, keys: Keys, load: Load, layout: Layout) -> Self:
+        """The spool that a load has, or would have; `layout` is that of its generation."""
         settings, manifest = store.settings, load.manifest
         head = SpoolHead(
             server=store.pool.address.identity,
@@ -65,12 +72,20 @@ class Spool:
             overwrites=load.overwrites.generation if load.overwrites else "",
         )
         path = spool_path(settings.spool_directory, manifest.generation)
-        return cls(path=path, head=head, limit=settings.spool_limit)
+        return cls(path=path, head=head, layout=layout, limit=settings.spool_limit)
 
     @property
     def chunks(self) -> frozenset[int]:
         """The chunks that wait to be replayed."""
-        return self._file.chunks if self._file else frozenset()
+        if self._file is None:
+            return frozenset()
+        known = len(self.head.manifest.plan)
+        return frozenset(number for number in self._file.chunks if 0 <= number < known)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is something to be replayed, be it damaged."""
+        return self._file is not None and not self._file.is_empty
 
     @property
     def nbytes(self) -> int:
@@ -139,20 +154,25 @@ class Spool:
                     await self.delete()
 
     async def _replay(
-        self, file: SpoolFile, rows: Sequence[tuple[int, Batch]], deliver: Deliver, tasks: int
+        self, file: SpoolFile, rows: Sequence[tuple[int, Row]], deliver: Deliver, tasks: int
     ) -> None:
-        delivered: list[int] = []
+        through: list[int] = []
 
-        async def each(row: tuple[int, Batch]) -> None:
-            sequence, batch = row
+        async def each(item: tuple[int, Row]) -> None:
+            sequence, row = item
+            try:
+                batch = await anyio.to_thread.run_sync(encoded, row, self.head.manifest, self.layout)
+            except ValueError as error:
+                await self._in_thread(partial(file.quarantine, sequence, row.chunk, str(error)))
+                return
             await deliver(batch)
-            delivered.append(sequence)
+            through.append(sequence)
 
         try:
             await in_parallel(each, rows, tasks)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._in_thread(partial(file.remove, delivered))
+                await self._in_thread(partial(file.remove, through))
 
     async def delete(self) -> None:
         """Remove the file with all that is in it."""
@@ -171,3 +191,16 @@ class Spool:
             return await anyio.to_thread.run_sync(job, limiter=self._thread)
         except InvalidInput as error:
             raise Refused(str(error)) from error
+
+
+def encoded(row: Row, manifest: Manifest, layout: Layout) -> Batch:
+    """The batch of a chunk that was spooled. Raises ValueError saying why if it is not one of this load."""
+    if not 0 <= row.chunk < len(manifest.plan):
+        raise ValueError(f"there is no chunk {row.chunk} of {len(manifest.plan)}")
+    chunk, dtype = manifest.plan[row.chunk], stored_dtype(manifest.form.codec)
+    if len(row.values) != chunk.points * dtype.itemsize:
+        raise ValueError(f"its values are {len(row.values)} bytes, not {chunk.points * dtype.itemsize}")
+    batch = layout.encode(chunk, np.frombuffer(row.values, dtype).reshape(chunk.shape), row.weight)
+    if batch.digest != row.digest:
+        raise ValueError("its values do not have the digest that they had")
+    return batch

@@ -52,7 +52,14 @@ class Flat:
         runs, checksum = self._runs(chunk.box, values)
         requests, buffers = _requests(partial(head, b"HSET", self.key), runs, chunk.box.points, strings=2)
         part = Part(key=self.key, requests=requests, buffers=buffers)
-        return Batch(chunk=chunk.number, points=chunk.points, parts=(part,), digest=checksum, weight=weight)
+        return Batch(
+            chunk=chunk.number,
+            points=chunk.points,
+            parts=(part,),
+            digest=checksum,
+            weight=weight,
+            values=values,
+        )
 
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         runs, _ = self._runs(box, values)

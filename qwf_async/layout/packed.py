@@ -60,6 +60,7 @@ class Packed:
             parts=list(requests(self.base, first, values, template, self._slabs)),
             digest=digest(self.codec, values),
             weight=weight,
+            values=values,
         )
 
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:

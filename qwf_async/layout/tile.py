@@ -92,11 +92,10 @@ class Tile:
         sum_of_stored = digest(self.codec, values)
         a, b, c = self.tile
         whole = (nt, ni * a, nj * b, nk * c)
-        if box.shape != whole:
-            values = self._padded(values, whole)
+        padded = values if box.shape == whole else self._padded(values, whole)
         slab = self._slabs.take(math.prod(whole) * self.dtype.itemsize)
         stored = slab.view(self._line).reshape(nt, ni, nj, nk, a, b)
-        stored.transpose(0, 1, 4, 2, 5, 3)[...] = values.view(self._line).reshape(nt, ni, a, nj, b, nk)
+        stored.transpose(0, 1, 4, 2, 5, 3)[...] = padded.view(self._line).reshape(nt, ni, a, nj, b, nk)
         view = slab.data
         parts = []
         for row, (key, fields) in enumerate(self._rows(box)):
@@ -111,6 +110,7 @@ class Tile:
             parts=parts,
             digest=sum_of_stored,
             weight=weight,
+            values=values,
         )
 
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:

@@ -21,6 +21,7 @@ from typing import Final
 
 from ..errors import InvalidInput
 from ..wording import option
+from .private import check_directory
 
 SOCKET_BYTES: Final = 103
 """Longest path of a socket that every system takes: macOS has room for 104 with the final 0, Linux for 108."""
@@ -83,18 +84,9 @@ class Place:
         """
         with _usable(self.data_dir):
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = self.data_dir.stat()
-            # Not for root, who in a container keeps data in directories of its host's users.
-            if os.geteuid() and found.st_uid not in (0, os.geteuid()):
-                raise InvalidInput(
-                    f"the data directory {self.data_dir} belongs to another user (uid {found.st_uid}): "
-                    f"choose another with {option('data_dir')} or QWF_DATA_DIR"
-                )
-            if found.st_mode & stat.S_IWOTH:
-                raise InvalidInput(
-                    f"the data directory {self.data_dir} can be written to by everybody: "
-                    f"choose another with {option('data_dir')} or QWF_DATA_DIR"
-                )
+            check_directory(
+                self.data_dir, "data directory", f"choose another with {option('data_dir')} or QWF_DATA_DIR"
+            )
 
     def prepare(self) -> None:
         """Clear away what a killed server left, keep its log as qwf.log.1, and record the socket.

@@ -4,10 +4,12 @@ from .failure import SpoolFull
 from .file import Quarantined, SpoolFile
 from .head import SpoolHead
 from .place import FoundSpool, spool_path, spools
+from .record import Row
 
 __all__ = [
     "FoundSpool",
     "Quarantined",
+    "Row",
     "SpoolFile",
     "SpoolFull",
     "SpoolHead",

@@ -17,12 +17,13 @@ from typing import Final, Self
 
 from ..errors import DamagedData, InvalidInput, QwfError, Refused
 from ..manifest import NewerFormat
+from ..server.private import check_file
 from ..wire.batch import Batch
 from .database import check, checksum_of, connect, lay_out, scan
 from .failure import FAILURES, SpoolFull, damaged, translate
-from .head import SpoolHead, head_path, read_head, sync_directory, write_head
+from .head import SpoolHead, check_spool_directory, head_path, read_head, sync_directory, write_head
 from .mending import mended
-from .record import decode, encode
+from .record import Row, decode, encode
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite may leave beside a file. They go first: a log without its file could be taken for a later one's."""
@@ -75,7 +76,8 @@ class SpoolFile:
         """
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if path.exists():
+            check_spool_directory(path.parent)
+            if os.path.lexists(path):
                 raise Refused(f"the spool {path} exists already: bring it to the server with qwf resume")
             _unlink(path)
             try:
@@ -105,6 +107,12 @@ class SpoolFile:
         open; SpoolFull if the disk is full, InvalidInput if it may not be read.
         """
         head = read_head(path)
+        try:
+            for file in (path, *(_beside(path, end) for end in _BESIDE)):
+                if os.path.lexists(file):
+                    check_file(file)
+        except OSError as error:
+            raise InvalidInput(f"the spool {path} cannot be used: {error.strerror}") from error
         try:
             return cls._opened(path, head, limit)
         except NewerFormat:
@@ -193,25 +201,24 @@ class SpoolFile:
         self._waiting |= rows
         self._last += len(rows)
 
-    def rows(self, most_bytes: int) -> list[tuple[int, Batch]]:
-        """The oldest batches that wait, of about so many bytes in all: one at least if any waits.
+    def rows(self, most_bytes: int) -> list[tuple[int, Row]]:
+        """The oldest chunks that wait, of about so many bytes in all: one at least if any waits.
 
         Each comes with the number by which it can be removed; numbers grow in order of `put`.
-
-        What each part sends is in one buffer. Rows found damaged on the way are quarantined.
+        Rows found damaged on the way are quarantined.
         """
-        found: list[tuple[int, Batch]] = []
+        found: list[tuple[int, Row]] = []
         room = most_bytes
         for sequence, waiting in list(self._waiting.items()):
             if found and room < waiting.nbytes:
                 break
             try:
-                batch = self._decoded(sequence, self._read(sequence, waiting.nbytes))
+                row = self._decoded(sequence, self._read(sequence, waiting.nbytes))
             except ValueError as error:
-                self._quarantine(sequence, waiting.chunk, str(error))
+                self.quarantine(sequence, waiting.chunk, str(error))
                 continue
             room -= waiting.nbytes
-            found.append((sequence, batch))
+            found.append((sequence, row))
         return found
 
     def remove(self, sequences: Iterable[int]) -> None:
@@ -263,15 +270,15 @@ class SpoolFile:
         size = sum(file.stat().st_size for file in (self.path, _beside(self.path, "-wal")) if file.exists())
         for sequence in sorted(stored - known):
             try:
-                row = self._read(sequence, size)
-                batch = self._decoded(sequence, row)
+                data = self._read(sequence, size)
+                row = self._decoded(sequence, data)
             except ValueError as error:
-                self._quarantine(sequence, None, str(error))
+                self.quarantine(sequence, None, str(error))
             else:
-                self._waiting[sequence] = _Waiting(chunk=batch.chunk, nbytes=len(row))
+                self._waiting[sequence] = _Waiting(chunk=row.chunk, nbytes=len(data))
         self._waiting = dict(sorted(self._waiting.items()))
 
-    def _decoded(self, sequence: int, row: bytes) -> Batch:
+    def _decoded(self, sequence: int, row: bytes) -> Row:
         return decode(row, generation=self.head.manifest.generation, sequence=sequence)
 
     def _read(self, sequence: int, most_bytes: int) -> bytes:
@@ -284,7 +291,7 @@ class SpoolFile:
         except sqlite3.Error as error:
             raise ValueError(f"it cannot be read: {error}") from error
 
-    def _quarantine(self, sequence: int, chunk: int | None, why: str) -> None:
+    def quarantine(self, sequence: int, chunk: int | None, why: str) -> None:
         """Put a row out of the way. Its bytes stay where they are: to free damaged pages spreads the damage."""
         self._waiting.pop(sequence, None)
         self._quarantined[sequence] = Quarantined(sequence=sequence, chunk=chunk, why=why)

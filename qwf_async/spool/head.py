@@ -21,10 +21,11 @@ import xxhash
 
 from ..errors import DamagedData, InvalidInput
 from ..manifest import Manifest, check_name
+from ..server.private import check_directory, read_file
 from .failure import damaged
 
-FORMAT: Final = 1
-"""Version of the head, of the tables and of the rows together."""
+FORMAT: Final = 2
+"""Version of the head, of the tables and of the rows together. Rows of version 1 were requests, ready to be sent."""
 
 _MOST_BYTES: Final = 1 << 20
 
@@ -53,16 +54,22 @@ def head_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def check_spool_directory(directory: Path) -> None:
+    """Raises InvalidInput if others may write there, who could put in what we take for ours; OSError if it is none."""
+    check_directory(directory, "spool directory", "choose another with QWF_SPOOL_DIR")
+
+
 def read_head(path: Path) -> SpoolHead:
     """The head of the spool `path`. Takes no lock and does not open the database.
 
-    Raises DamagedData if it is missing, corrupt, of a newer format or of another generation
-    than the one that names the file; InvalidInput if it may not be read.
+    Raises DamagedData if it is missing, corrupt, of another format or of another generation
+    than the one that names the file; InvalidInput if it may not be read, or others may write
+    to it or to its directory.
     """
     file = head_path(path)
     try:
-        with file.open("rb") as opened:
-            text = opened.read(_MOST_BYTES)
+        check_spool_directory(path.parent)
+        text = read_file(file, _MOST_BYTES)
     except FileNotFoundError as error:
         raise damaged(path, f"its head {file.name} is missing") from error
     except OSError as error:
@@ -74,6 +81,8 @@ def read_head(path: Path) -> SpoolHead:
                 f"the spool {path} has format version {value['format']}; "
                 f"this program reads up to {FORMAT}: update it"
             )
+        if value["format"] < FORMAT:
+            raise damaged(path, f"it has the older format version {value['format']}")
         head = value["head"]
         if value["xxh3"] != _checksum(head):
             raise damaged(path, f"the checksum of {file.name} does not match")

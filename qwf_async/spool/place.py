@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..errors import InvalidInput, QwfError
-from .head import SpoolHead, read_head
+from .head import SpoolHead, check_spool_directory, read_head
 
 _SUFFIX: Final = ".spool"
 _GENERATION: Final = re.compile(r"[0-9a-f]{16}")
@@ -41,9 +42,10 @@ def spools(
 
     Reads heads only: neither a lock is taken nor one disturbed. A spool whose head cannot be
     read is listed whatever was asked for, last: nobody knows whose it is. A directory that
-    is not there has none. Raises InvalidInput if it cannot be listed.
+    is not there has none. Raises InvalidInput if it cannot be listed, or others may write to it.
     """
     try:
+        check_spool_directory(directory)
         paths = sorted(path for path in directory.iterdir() if path.suffix == _SUFFIX)
     except FileNotFoundError:
         return []
@@ -58,7 +60,7 @@ def spools(
         try:
             head = read_head(path)
         except QwfError as error:
-            if path.exists():  # else its owner has just deleted it
+            if os.path.lexists(path):  # else its owner has just deleted it
                 problems.append(FoundSpool(path=path, problem=str(error)))
             continue
         if all(value in (None, getattr(head, field)) for field, value in wanted.items()):

@@ -1,33 +1,36 @@
-"""One batch as the bytes of one row, and back.
+"""A chunk's values as the bytes of one row, and back.
 
 A row is the xxh3-64 of all that follows (8 bytes), the length of the header (4 bytes, both
-little-endian), the header in msgpack, and the buffers of all parts one after the other. It
-names its generation and its place, so that no other row is taken for it.
+little-endian), the header in msgpack, and the values as the codec has them, in C order. It
+names its generation and its place, so that no other row is taken for it. It holds no request:
+which keys are written, and how, is for who replays it to say.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import numpy as np
 import xxhash
 
-from ..wire.batch import Batch, Buffer, NumberedPart, Part
+from ..wire.batch import Batch, Buffer, byte_view
 
 _CHECKSUM: Final = struct.Struct("<Q")
 _LENGTH: Final = struct.Struct("<I")
 
 
-class _PartHeader(msgspec.Struct, frozen=True, array_like=True):
-    """`numbered` holds `prefix` and `first` of a NumberedPart."""
+class _Array(msgspec.Struct, frozen=True, array_like=True):
+    """What the bytes after the header are: `shape` is that of the chunk's values, `dtype` as numpy writes it."""
 
-    key: bytes
-    requests: int
-    answer: bytes
+    dtype: str
+    points: int
+    order: str
     nbytes: int
-    numbered: tuple[bytes, int] | None
+    shape: list[int]
 
 
 class _Header(msgspec.Struct, frozen=True, array_like=True):
@@ -37,11 +40,29 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
     points: int
     digest: int
     weight: float
-    parts: list[_PartHeader]
+    arrays: list[_Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A chunk that waits: `digest` and `weight` as for a Batch, `values` the bytes of its values."""
+
+    chunk: int
+    digest: int
+    weight: float
+    values: memoryview
 
 
 def encode(batch: Batch, *, generation: str, sequence: int) -> Sequence[Buffer]:
-    """The row of a batch as buffers, those of the batch among them: nothing of it is copied."""
+    """The row of a batch as buffers; its values are not copied if they are contiguous."""
+    values = np.ascontiguousarray(batch.values)
+    array = _Array(
+        dtype=values.dtype.str,
+        points=values.size,
+        order="C",
+        nbytes=values.nbytes,
+        shape=list(values.shape),
+    )
     header = msgspec.msgpack.encode(
         _Header(
             generation=generation,
@@ -50,18 +71,18 @@ def encode(batch: Batch, *, generation: str, sequence: int) -> Sequence[Buffer]:
             points=batch.points,
             digest=batch.digest,
             weight=float(batch.weight),
-            parts=[_part_header(part) for part in batch.parts],
+            arrays=[array],
         )
     )
-    buffers = [_LENGTH.pack(len(header)) + header, *(b for part in batch.parts for b in part.buffers)]
+    buffers: list[Buffer] = [_LENGTH.pack(len(header)) + header, byte_view(values)]
     checksum = xxhash.xxh3_64()
     for buffer in buffers:
         checksum.update(buffer)
     return [_CHECKSUM.pack(checksum.intdigest()), *buffers]
 
 
-def decode(row: bytes, *, generation: str, sequence: int) -> Batch:
-    """The batch of a row, each part's bytes in one buffer that is a view of the row.
+def decode(row: bytes, *, generation: str, sequence: int) -> Row:
+    """What a row holds, its values as a view of it.
 
     Raises ValueError saying why if it is not the whole row of this generation and place.
     """
@@ -77,38 +98,7 @@ def decode(row: bytes, *, generation: str, sequence: int) -> Batch:
     except msgspec.MsgspecError as error:
         raise ValueError(f"its header is none: {error}") from error
     if (header.generation, header.sequence) != (generation, sequence):
-        raise ValueError(f"it is row {header.sequence} of generation {header.generation}")
-    start += length
-    if start + sum(part.nbytes for part in header.parts) != len(row):
-        raise ValueError("its length is not that of its parts")
-    parts = []
-    for part in header.parts:
-        parts.append(_part(part, view[start : start + part.nbytes]))
-        start += part.nbytes
-    return Batch(
-        chunk=header.chunk, points=header.points, parts=parts, digest=header.digest, weight=header.weight
-    )
-
-
-def _part_header(part: Part) -> _PartHeader:
-    return _PartHeader(
-        key=part.key,
-        requests=part.requests,
-        answer=part.answer,
-        nbytes=part.nbytes,
-        numbered=(part.prefix, part.first) if isinstance(part, NumberedPart) else None,
-    )
-
-
-def _part(header: _PartHeader, data: memoryview) -> Part:
-    if header.numbered is None:
-        return Part(key=header.key, requests=header.requests, answer=header.answer, buffers=(data,))
-    prefix, first = header.numbered
-    return NumberedPart(
-        key=header.key,
-        requests=header.requests,
-        answer=header.answer,
-        buffers=(data,),
-        prefix=prefix,
-        first=first,
-    )
+        raise ValueError(f"it is row {header.sequence} of generation {header.generation:.20}")
+    if [array.nbytes for array in header.arrays] != [len(row) - start - length]:
+        raise ValueError("its length is not that of its values")
+    return Row(chunk=header.chunk, digest=header.digest, weight=header.weight, values=view[start + length :])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ class NumberedPart(Part):
 class Batch:
     """One chunk, encoded.
 
+    `values` are those that are encoded, as `Layout.encode` was given them.
     `digest` is the xxh3-64 of the chunk's stored values in C order of its box; `weight` is
     Σ|ψ|² over the chunk, without dV. Sending a batch twice gives the same result as once.
     """
@@ -63,6 +64,7 @@ class Batch:
     parts: Sequence[Part]
     digest: int
     weight: float
+    values: NDArray[Any] = field(compare=False, repr=False)
 
     @property
     def nbytes(self) -> int:
