@@ -174,9 +174,9 @@ def other_axis(path: Path) -> None:
 
 
 UNLIKE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "shape": (lambda p: np.save(p / "fr_10.npy", PSI[0, :-1]), "fr_10.npy is not like .*: its shape is x=5, y=5"),
-    "dtype": (lambda p: np.save(p / "fr_10.npy", PSI[0].astype("c8")), "fr_10.npy .*: its dtype is complex64, not"),
-    "axis": (other_axis, "fr_10.h5 is not like .*: its axis x is "),
+    "shape": (lambda p: np.save(p / "fr_10.npy", PSI[0, :-1]), "fr_10.npy is not like .*: its shape: x=5, y=5"),
+    "dtype": (lambda p: np.save(p / "fr_10.npy", PSI[0].astype("c8")), "fr_10.npy .*: its dtype: complex64, not"),
+    "axis": (other_axis, "fr_10.h5 is not like .*: its axis x: "),
     "more frames": (lambda p: np.save(p / "fr_10.npy", PSI[:2]), "fr_10.npy holds 2 times"),
     "no array": (lambda p: (p / "fr_10.npy").write_text("no"), "fr_10.npy is text"),
 }  # fmt: skip
@@ -259,5 +259,5 @@ def test_times_beside_the_frames_become_the_axis_if_they_are_one(tmp_path: Path)
     with closing(open_source(text, dt=0.25)) as source:
         assert source.grid.axes[0].step == 0.25
     np.savez(tmp_path / "fr_2.npz", psi=PSI[2], t=[1.0], x=np.arange(6.0) + 1)
-    with pytest.raises(InvalidInput, match=r"fr_2.npz:psi is not like .*fr_0.npz:psi, .*: its axis x is "):
+    with pytest.raises(InvalidInput, match=r"fr_2.npz:psi is not like .*fr_0.npz:psi, .*: its axis x: "):
         open_source(text)

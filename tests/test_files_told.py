@@ -37,6 +37,7 @@ from test_files_round import (
 )
 
 from qwf_async.errors import InvalidInput
+from qwf_async.plan import BoxPlan
 from qwf_async.source import files, hdf5, npy, open_source
 from qwf_async.source.text import default_name
 
@@ -298,3 +299,20 @@ def test_a_cube_file_whose_header_only_its_reader_knows_is_left_to_it(tmp_path: 
     (tmp_path / "a.cube").rename(tmp_path / "a.txt")
     with pytest.raises(InvalidInput, match="is text, and no Gaussian cube"):
         open_source(f"{tmp_path}/a.txt")
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (2, 3, 2), "compression": 1}])
+def test_an_array_of_matlab_has_the_dimensions_that_it_has_in_matlab(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """It counts the first index fastest, and HDF5 the last: h5py sees what MATLAB calls psi(x,y,z) as [z, y, x]."""
+    psi = wave(1, 3, 4, 5)[0]
+    with h5py.File(tmp_path / "psi.mat", "w", userblock_size=512) as file:
+        one = file.create_dataset("psi", data=psi.T, **options)
+        one.attrs["MATLAB_class"] = np.bytes_(b"double")
+    with (tmp_path / "psi.mat").open("r+b") as block:
+        block.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    with closing(open_source(f"{tmp_path}/psi.mat")) as source:
+        for chunk in BoxPlan.cut(source.grid.shape, order=source.order, points=17):
+            np.testing.assert_array_equal(source.read(chunk.box)[0], psi[chunk.box.slices[1:]])
+    np.testing.assert_array_equal(read(f"{tmp_path}/psi.mat", dims="z,y,x")[0], psi.T)

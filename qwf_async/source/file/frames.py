@@ -147,7 +147,7 @@ def _check_like(first: Field, one: Field, first_name: str, name: str) -> None:
     ):
         if mine != other:
             raise InvalidInput(
-                f"{name} is not like {first_name}, and so no frame beside it: its {what} is {mine}, not {other}"
+                f"{name} is not like {first_name}, and so no frame beside it: its {what}: {mine}, not {other}"
             )
 
 

@@ -26,7 +26,7 @@ from .hdf5_virtual import VirtualReader
 from .members import chosen
 from .opening import Opening, opening, spec_of
 from .packing import Packing, packing_of
-from .variable import Beside, Coordinate, Variable, coordinate_of
+from .variable import Beside, Coordinate, Variable, coordinate_of, transposed
 
 NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
 """What the name of a NetCDF dimension without coordinates begins with. Source: netcdf-c, `nc4internal.h`."""
@@ -36,6 +36,9 @@ NETCDF_FILE: Final = "_NCProperties"
 
 NETCDF_DIMENSION: Final = "_Netcdf4Dimid"
 """Attribute of the dimension scales of NetCDF-4 files of any version. Source: as above."""
+
+MATLAB: Final = "MATLAB_class"
+"""The attribute of arrays of MATLAB, whose dimensions HDF5 has in the other order. Source: hdf5storage's manual."""
 
 
 @checked
@@ -103,7 +106,7 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
     else:
         raw = found.keep.enter_context(opened(found.path if alone else item.file.filename))
         reader = reader_of(h5py, item, what, raw)
-    return Variable(
+    variable = Variable(
         what=what,
         shape=item.shape,
         dtype=item.dtype,
@@ -117,6 +120,7 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
         beside=_beside(h5py, found, path, item),
         member=member,
     )
+    return transposed(variable) if MATLAB in item.attrs else variable
 
 
 def _names(item: Any) -> tuple[str | None, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -132,6 +132,20 @@ class Variable:
     def meant(self) -> np.dtype[Any]:
         """The type of the numbers that the stored ones mean."""
         return self.dtype if self.packing is None else self.packing.dtype
+
+
+def transposed(part: Variable) -> Variable:
+    """The same array with its dimensions in the other order, as a program has it that counts the first one fastest."""
+    last = len(part.shape) - 1
+    return replace(
+        part,
+        shape=part.shape[::-1],
+        read=lambda slices: part.read(slices[::-1]).T,
+        names=part.names[::-1],
+        chunk=None if part.chunk is None else part.chunk[::-1],
+        fortran=not part.fortran,
+        coordinates={last - place: one for place, one in part.coordinates.items()},
+    )
 
 
 def coordinate_of(values: NDArray[Any], attributes: Any, packing: Packing | None = None) -> Coordinate:
