@@ -85,6 +85,20 @@ class Box:
     def slices(self) -> tuple[slice, slice, slice, slice]:
         return self.within(Box(start=(0, 0, 0, 0), stop=self.stop))
 
+    def halves(self, grain: Shape4) -> tuple[Box, Box, int] | None:
+        """Two boxes cut at a multiple of the grain, and the axis; None if all axes lie within one grain."""
+        cells = [
+            range(-(-(start + 1) // step) * step, stop, step)
+            for start, stop, step in zip(self.start, self.stop, grain, strict=True)
+        ]  # where it can be cut
+        axis = max(range(4), key=lambda a: len(cells[a]))
+        if not cells[axis]:
+            return None
+        cut = cells[axis][len(cells[axis]) // 2]
+        stop, start = list(self.stop), list(self.start)
+        stop[axis] = start[axis] = cut
+        return Box(start=self.start, stop=shape4(stop)), Box(start=shape4(start), stop=self.stop), axis
+
     def within(self, outer: Box) -> tuple[slice, slice, slice, slice]:
         """Slices that cut this box out of an array that holds `outer`."""
         ends = zip(self.start, self.stop, outer.start, strict=True)

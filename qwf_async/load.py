@@ -20,7 +20,8 @@ from .manifest import JournalEntry, Keys, Manifest, text_fields
 from .owner import Owner
 from .scripts import BEGIN, DISCARD, EVEN_IF_FULL, PUBLISH, RENEW
 from .server.connection import Connection
-from .server.guard import limit_of
+from .server.guard import HEAD, limit_of
+from .server.output import at_once
 from .server.pool import Pool, until_available
 from .server.reply import is_number, is_pairs, is_text, is_text_or_none
 from .situation import Beginning, Unfinished, decide, look
@@ -37,8 +38,13 @@ GIVING_UP: Final = 2.0
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
     """The journal of a generation: chunk number → entry. Raises DamagedData if it is not a journal of ours."""
     key = keys.journal(manifest.generation)
-    limit = limit_of(2 * len(manifest.plan), ENTRY_BYTES)
-    reply = text_fields(await pool.call("HGETALL", key, expect=is_pairs, doing=f"reading {key}", limit=limit))
+    limit, doing = limit_of(2 * len(manifest.plan), ENTRY_BYTES), f"reading {key}"
+
+    async def fetch() -> list[bytes]:
+        return await pool.call_once("HGETALL", key, expect=is_pairs, doing=doing, limit=limit)
+
+    size = len(manifest.plan) * (ENTRY_BYTES + HEAD)
+    reply = text_fields(await at_once(pool, size, fetch, doing=doing))
     try:
         entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
     except ValueError as error:

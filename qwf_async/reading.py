@@ -5,12 +5,14 @@ Memory is bounded by the result and a few boxes of about 65,536 points under way
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
+import numpy as np
 from numpy.typing import NDArray
 
 from .errors import QwfError
@@ -19,8 +21,9 @@ from .layout import Layout
 from .layout.packed import Packed
 from .layout.points import Fetch, fetches
 from .layout.whole import WholeBuckets
-from .server.guard import limit_of
-from .server.pool import Pool, until_available
+from .server.guard import HEAD, limit_of
+from .server.output import CutOff, at_once
+from .server.pool import Pool
 from .server.reply import are_values, disbelieve
 
 if TYPE_CHECKING:
@@ -93,10 +96,28 @@ async def read_scattered(
 ) -> None:
     """Read points, int64 [N, 4] in the order t, x, y, z, into `result` [N]. Raises as `read_box`."""
 
+    async def in_halves(fetch: Fetch) -> None:
+        for rows in np.array_split(fetch.rows, 2):
+            some = np.empty(len(rows), result.dtype)
+            await read_scattered(pool, layout, points[rows], some, readers=1)
+            result[rows] = some
+
     async def read(fetch: Fetch) -> None:
+        fields = int(fetch.counts.sum())
+        size = fields * (fetch.field_bytes + HEAD)
+        if size > pool.reply_bytes and fields > 1:
+            await in_halves(fetch)
+            return
         small = len(fetch.rows) <= IN_PLACE
         buffer = await _run(lambda: fetch.buffer, small=small)
-        replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.field_bytes, fetch.key_of)
+        try:
+            replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.field_bytes, fetch.key_of)
+        except CutOff:
+            if fields == 1:
+                raise
+            pool.reply_bytes = min(pool.reply_bytes, size // 2)
+            await in_halves(fetch)
+            return
 
         def place() -> None:
             result[fetch.rows] = fetch.values(replies)
@@ -108,7 +129,30 @@ async def read_scattered(
 
 
 async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
-    """Fetch a box; what is returned decodes it."""
+    """Fetch a box, in halves if the server ends the connection because of its size; what is returned decodes it."""
+    size, halves = _reply_bytes(layout, box), None
+    if size <= pool.reply_bytes or (halves := box.halves(layout.grain)) is None:
+        try:
+            return await _fetched_whole(pool, layout, box, small=small)
+        except CutOff:
+            halves = box.halves(layout.grain)
+            if halves is None:
+                raise
+            pool.reply_bytes = min(pool.reply_bytes, size // 2)
+    *boxes, axis = halves
+    decoders = [await _fetched(pool, layout, half, small=small) for half in boxes]
+    return lambda: np.concatenate([decode() for decode in decoders], axis=axis)
+
+
+def _reply_bytes(layout: Layout, box: Box) -> int:
+    """About how many bytes the replies have that hold a box."""
+    ends = zip(box.start, box.stop, layout.grain, strict=True)
+    fields = math.prod(-(-stop // step) - start // step for start, stop, step in ends)
+    return fields * (layout.field_bytes + HEAD)
+
+
+async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
+    """Fetch a box at once."""
     if isinstance(layout, Packed) and box.points >= WHOLE_FROM:
         whole = await _run(partial(WholeBuckets.of, layout, box), small=small)
         if whole is not None and await _fetch_whole(pool, whole):
@@ -135,7 +179,7 @@ async def _fetch_whole(pool: Pool, whole: WholeBuckets) -> bool:
         async with pool.connection() as connection:
             return await connection.exchange_raw([whole.request], whole.data.data, whole.match)
 
-    return await until_available(fetch, pool.deadline)
+    return await at_once(pool, whole.data.nbytes, fetch, doing="reading buckets")
 
 
 async def _exchange(
@@ -160,7 +204,8 @@ async def _exchange(
                     raise disbelieve(connection, reply, where=pool.address.shown, doing=doing)
         return replies
 
-    return await until_available(fetch, pool.deadline)
+    size = sum(counts) * (field_bytes + HEAD)
+    return await at_once(pool, size, fetch, doing=f"reading {key_of(0)}")
 
 
 async def _run(job: Callable[[], T], *, small: bool) -> T:

@@ -36,8 +36,8 @@ DEPTH: Final = 5
 LINE: Final = 16_384
 """Bytes of a line: a number, a status or an error."""
 
-_HEAD: Final = 20
-"""Bytes around a text: a sign, the digits of its length and two ends of a line."""
+HEAD: Final = 20
+"""Bytes around a text, at most: a sign, the digits of its length and two ends of a line."""
 
 _DIGITS: Final = 15
 """Of a length: any longer one is nonsense."""
@@ -78,7 +78,7 @@ def _arrays(size: int) -> re.Pattern[bytes]:
 
 def limit_of(items: int, size: int) -> int:
     """Bytes that replies with so many texts of at most `size` bytes may take, and a little."""
-    return REPLIES + items * (size + _HEAD + ITEM)
+    return REPLIES + items * (size + HEAD + ITEM)
 
 
 class ReplyRefused(InvalidResponse):

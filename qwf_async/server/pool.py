@@ -66,6 +66,8 @@ class Pool:
     A server that has no room for another client is no outage: borrowers then stand in a line.
     The first in it tries to open a connection now and then, and gets the next one that is
     given back. So a job with one connection gets everything done that needs more.
+
+    `reply_bytes`: the most that should be asked for at a time, once the server was found to limit it (`output`).
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Pool:
         self.counts = ConnectionCounts()
         self.fence = Fence(where=address.shown)
         self.deadline = deadline
+        self.reply_bytes = math.inf
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._keep_idle = keep_idle

@@ -13,6 +13,7 @@ from ..layout import Layout
 from ..manifest import Keys, Manifest
 from ..reading import read_box
 from ..server.guard import limit_of
+from ..server.output import at_once
 from ..server.pool import Pool
 from ..server.reply import is_text_or_none
 from ..wording import flag
@@ -72,14 +73,14 @@ class Chunks:
         """A tile as it is stored: its field is named as Zarr names the chunk."""
         (part,) = self.layout.requests(box)
         field = "/".join(("c", *map(str, place)))
-        tile = await self.pool.call(
-            "HGET",
-            part.key,
-            field,
-            expect=is_text_or_none,
-            doing=f"reading {part.key.decode()}",
-            limit=limit_of(1, self.array.nbytes),
-        )
+        doing, size = f"reading {part.key.decode()}", self.array.nbytes
+
+        async def fetch() -> bytes | None:
+            return await self.pool.call_once(
+                "HGET", part.key, field, expect=is_text_or_none, doing=doing, limit=limit_of(1, size)
+            )
+
+        tile = await at_once(self.pool, size, fetch, doing=doing)
         if tile is None or len(tile) != self.array.nbytes:
             self.layout.values(box, [[tile]])  # raises DamagedData, naming key and field
         return bytes(tile or b"")

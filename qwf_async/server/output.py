@@ -1,0 +1,73 @@
+"""Servers that end a connection to which they owe too much: client-output-buffer-limit.
+
+What a server has answered and a client has not taken yet lies in the server's memory. Past a
+limit that its owner has set for normal clients it closes the connection, without a word. That
+is no outage, and trying again is in vain: less is to be asked for at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from ..errors import Refused
+from .facts import parse_info, whole
+from .failure import ConnectionLost
+from .pool import Pool, until_available
+from .reply import is_pairs, is_text
+
+T = TypeVar("T")
+
+UNCOUNTED: Final = 16_384
+"""Bytes of replies that count for nothing: they lie in a buffer that every client has (PROTO_REPLY_CHUNK_BYTES)."""
+
+
+class CutOff(Refused):
+    """The server ends a connection to which it owes so much."""
+
+
+async def at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str) -> T:
+    """`until_available(fetch)`, for replies of about `size` bytes.
+
+    Raises CutOff if the connection was lost because of the server's limit on them: at once
+    if the server tells its limit, else when that has happened twice.
+    """
+    losses = 0
+
+    async def attempt() -> T:
+        nonlocal losses
+        try:
+            return await fetch()
+        except ConnectionLost as error:
+            losses += 1
+            limit = await output_limit(pool) if size > UNCOUNTED else None
+            if limit is None or limit > 2 * size or (limit == 0 and losses == 1):
+                raise
+            told = f"{limit:,}" if limit else "so many"
+            raise CutOff(
+                f"{pool.address.shown} while {doing}: the server ends a connection to which it owes more than "
+                f"{told} bytes (client-output-buffer-limit normal), and {size:,} are to be read in one piece: "
+                "raise that limit, or store the data in smaller tiles"
+            ) from error
+
+    return await until_available(attempt, pool.deadline)
+
+
+async def output_limit(pool: Pool) -> int | None:
+    """Bytes that the server may owe to a client; None without a limit, 0 if that is not known.
+
+    Those that forbid CONFIG may count in INFO what their limit ended (Redis 7.2, Valkey 7.2).
+    """
+    try:
+        reply = await pool.call_once("CONFIG", "GET", "client-output-buffer-limit", expect=is_pairs)
+    except Refused:
+        pass
+    else:
+        words = b" ".join(reply[1:2]).decode(errors="replace").split()
+        classes = dict(zip(words[::4], zip(words[1::4], words[2::4], strict=False), strict=False))
+        return min((number for word in classes.get("normal", ()) if (number := whole(word))), default=None)
+    try:
+        info = parse_info(await pool.call_once("INFO", "stats", expect=is_text))
+    except Refused:
+        return 0
+    return None if whole(info.get("client_output_buffer_limit_disconnections", "")) == 0 else 0
