@@ -1,10 +1,12 @@
 """Numbers stored as others, and stored numbers that mean none: unpacked as xarray's `mask_and_scale` does.
 
 Conventions: CF 1.11, section 2.5.1 (missing data) and 8.1 (packed data); `_Unsigned` by the
-NetCDF User's Guide, "Best practices". xarray differs in one point: it compares after the
-conversion to floating point, where -9999.9 of type float64 is no float32. Here the stored
-numbers are compared, in their own type. Not covered: `valid_min`, `valid_max` and
-`valid_range`, which xarray leaves alone as well.
+NetCDF User's Guide, "Best practices". The one difference: xarray compares numbers with fill
+values after the conversion to floating point, where -9999.9 of type float64 is no float32 and
+the neighbours of a large integer are equal to it. Here the stored numbers are compared, in
+their own type, and `missing_value` beside `_Unsigned` as `_FillValue` is. xarray knows no
+default fill values; netCDF4 does, and takes those of bytes for missing too. Not covered:
+`valid_min`, `valid_max` and `valid_range`, which xarray leaves alone as well.
 """
 
 from __future__ import annotations
