@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -257,3 +258,12 @@ def test_blocks_of_hdf5_that_are_longer_packed_than_unpacked_are_refused(tmp_pat
         InvalidInput, match=r"its block at \(1, 0, 0, 0\) has 10000 bytes packed, where its array says 2560"
     ):
         open_source(hdf5(tmp_path, bytes(10_000)))
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_of_npz_that_cannot_be_unpacked_within_bounds_are_refused(tmp_path: Path, way: int) -> None:
+    with zipfile.ZipFile(tmp_path / "psi.npz", "w", way) as archive, archive.open("psi.npy", "w") as file:
+        np.lib.format.write_array(file, np.zeros(HUGE // 16, complex))
+    said, grown = peak(f"{tmp_path}/psi.npz")
+    assert "psi.npz:psi is packed in another way than by numpy.savez_compressed" in said
+    assert grown < BOUND

@@ -19,7 +19,7 @@ from loads import contents, wave
 from numpy.typing import NDArray
 
 from qwf_async.errors import InvalidInput
-from qwf_async.source import open_source
+from qwf_async.source import array, open_source
 
 Array = NDArray[Any]
 PSI = wave(4, 5, 3, 2)
@@ -120,7 +120,7 @@ def values(source: str, **options: Any) -> Array:
 def read_elsewhere(source: str, limit: int = 1000, dims: str | None = None, **variables: str) -> bytes:
     """The values as bytes, read by a process of its own that may open so many files."""
     script = (
-        "import resource, sys; from qwf_async.source import open_source\n"
+        "import resource, sys; from qwf_async.source import array, open_source\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))\n"
         f"s = open_source(sys.argv[1], dims={dims!r}); sys.stdout.buffer.write(s.read(s.grid.whole).tobytes())"
     )
@@ -336,3 +336,19 @@ def test_a_dry_run_and_an_ingest_refuse_alike_and_nothing_is_written(server: Ser
         assert ran.status == 7
         assert "its source f2.h5 is missing" in ran.err
     assert contents(server) == {}
+
+
+def test_a_data_set_that_is_handed_over_is_looked_through_too(tmp_path: Path) -> None:
+    with h5py.File(frames(tmp_path)) as file, closing(array(file["psi"])) as source:
+        np.testing.assert_array_equal(source.psi, PSI)
+        (tmp_path / "f2.h5").unlink()
+        with pytest.raises(InvalidInput, match=r"f2.h5 is gone"):
+            source.read(source.grid.whole)
+        with pytest.raises(
+            InvalidInput, match=r"the array is a virtual data set, and its source f2.h5 is missing"
+        ):
+            array(file["psi"])
+    with h5py.File("in memory", "w", driver="core", backing_store=False) as file:
+        file["psi"] = PSI
+        with closing(array(file["psi"])) as source:
+            np.testing.assert_array_equal(source.psi, PSI)

@@ -13,7 +13,7 @@ from ..grid import Grid
 from ..plan import BoxPlan
 from .amplitudes import unmasked
 from .file.field import Field, field_of
-from .file.hdf5 import packing_in_hdf5
+from .file.hdf5 import files_of_hdf5, packing_in_hdf5
 from .file.packing import Packing, packing_of
 from .file.stamp import Files
 from .file.variable import Coordinate, Slices, Variable, coordinate_of
@@ -71,7 +71,7 @@ def array(
         [_variable(values)],
         spec="",
         format="array",
-        files=Files(),
+        files=files_of_hdf5(values, "the array") if hasattr(values, "is_virtual") else Files(),
         dims=dims,
         box=box,
         dt=dt,

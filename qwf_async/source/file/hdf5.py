@@ -22,10 +22,11 @@ from .field import Field, field_of, holds_complex
 from .hdf5_blocks import Reader, reader_of
 from .hdf5_links import Reach, data_sets, follow
 from .hdf5_origin import Origin
-from .hdf5_virtual import VirtualReader
+from .hdf5_virtual import VirtualReader, check_limit
 from .members import chosen
 from .opening import Opening, opening, spec_of
 from .packing import Packing, packing_of
+from .stamp import Files
 from .variable import Beside, Coordinate, Variable, coordinate_of, transposed
 
 NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
@@ -121,6 +122,19 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
         member=member,
     )
     return transposed(variable) if MATLAB in item.attrs else variable
+
+
+def files_of_hdf5(item: Any, what: str) -> Files:
+    """The files that an open data set takes values from, if it is virtual or has them in raw files.
+
+    Raises InvalidInput, naming `what`, if one is missing, or if they cannot all be open: the
+    data set is somebody else's, and cannot be opened anew.
+    """
+    h5py, files = library("h5py", extra="files", what="reading HDF5"), Files()
+    if item.is_virtual or item.external:
+        with closing(Reach(h5py=h5py, files=files)) as reach:
+            check_limit(what, sum(piece.files for piece in Origin(reach=reach).look(item, what)))
+    return files
 
 
 def _names(item: Any) -> tuple[str | None, ...]:

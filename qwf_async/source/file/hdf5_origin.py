@@ -46,7 +46,7 @@ class Origin:
         """
         key = (os.path.realpath(item.file.filename), item.name)
         self._weights[key] = 1  # a data set may be a source of itself
-        if not self.reach.alone:
+        if not self.reach.alone and os.path.isfile(item.file.filename):  # h5py has files in memory, too
             self.reach.files.add(item.file.filename)
         self._filters(item, what)
         pieces: list[Piece] = []

@@ -51,7 +51,7 @@ class VirtualReader:
             files=np.array([piece.files for piece in pieces], np.int64),
         )
         for piece in pieces[:1]:
-            made._check_limit(made._asked(tuple(slice(n, n + 1) for n in piece.start)))
+            check_limit(what, made._asked(tuple(slice(n, n + 1) for n in piece.start)))
         return made
 
     def read(self, slices: Slices) -> NDArray[Any]:
@@ -74,7 +74,7 @@ class VirtualReader:
                 for part, target in zip(parts, np.split(values, [half], axis), strict=True):
                     self._fill(target, tuple(part))
                 return
-        self._check_limit(asked)
+        check_limit(self.what, asked)
         if self._touched + asked > OPEN:
             name, file = self.item.name, self.item.file
             self.item.id.close()
@@ -89,14 +89,16 @@ class VirtualReader:
         touched = ((self.start < end) & (first < self.stop)).all(1)
         return int(self.files[touched].sum())
 
-    def _check_limit(self, files: int) -> None:
-        if files <= OPEN or sys.platform == "win32":
-            return
-        import resource
 
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if allowed != resource.RLIM_INFINITY and files + OTHERS > allowed:
-            raise InvalidInput(
-                f"{self.what} is a virtual data set that needs {files} files open at once, and this process may open "
-                f"{allowed}: run `ulimit -n {files + 4 * OTHERS}` first"
-            )
+def check_limit(what: str, files: int) -> None:
+    """Raises InvalidInput, naming `what`, if so many files cannot be open at once."""
+    if files <= OPEN or sys.platform == "win32":
+        return
+    import resource
+
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed != resource.RLIM_INFINITY and files + OTHERS > allowed:
+        raise InvalidInput(
+            f"{what} is a virtual data set that needs {files} files open at once, and this process may open "
+            f"{allowed}: run `ulimit -n {files + 4 * OTHERS}` first"
+        )
