@@ -240,6 +240,16 @@ def test_links_and_labels_are_followed(tmp_path: Path) -> None:
     assert read(f"{tmp_path}/a.h5:psi")[1].axes[1:3] == (LAID, UNKNOWN_AXIS)
 
 
+@pytest.mark.parametrize("write", [hdf5, npz, npz_compressed])
+def test_rows_and_columns_are_axes_as_matlab_stores_them(tmp_path: Path, write: Writer) -> None:
+    values = psi(5, 4)  # what MATLAB has as (x, t) lies in its files as (t, x)
+    found, grid = read(write(tmp_path, {"psi": values, "x": line(4)[None], "t": line(5)[:, None]}))
+    assert np.array_equal(found[..., 0, 0], values)
+    assert grid.axes[:2] == (LAID, LAID)
+    path = write(tmp_path, {"psi": values, "x": np.stack([line(4), line(4)])})
+    assert read(f"{path}:psi")[1].axes == (UNKNOWN_AXIS,) * 4
+
+
 def test_a_dimension_of_netcdf_without_points_is_no_axis(tmp_path: Path) -> None:
     with netCDF4.Dataset(tmp_path / "a.nc", "w") as file:
         file.createDimension("x", 4)

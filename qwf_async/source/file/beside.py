@@ -6,6 +6,7 @@ of dimensions have their axes so. An array counts for ψ in its own group and in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -32,7 +33,12 @@ def letter_of(path: str) -> str | None:
 
 def can_be_axis(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     """Whether an array has the name, the one dimension and the real numbers of an axis."""
-    return letter_of(path) is not None and len(shape) == 1 and dtype.kind in "fiu"
+    return letter_of(path) is not None and is_line(shape) and dtype.kind in "fiu"
+
+
+def is_line(shape: tuple[int, ...]) -> bool:
+    """Whether an array has one dimension, or is a row or a column, which is all that MATLAB has."""
+    return 1 <= len(shape) <= 2 and math.prod(shape) == max(shape)
 
 
 def axes_among(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> frozenset[str]:
@@ -42,7 +48,7 @@ def axes_among(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> f
         path
         for path, (shape, dtype) in arrays.items()
         if can_be_axis(path, shape, dtype)
-        and any(shape[0] in (1, *other) for name, other in others if _counts_for(path, name))
+        and any(math.prod(shape) in (1, *other) for name, other in others if _counts_for(path, name))
     )
 
 

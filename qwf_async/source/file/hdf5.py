@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from ...arguments import checked
 from ..foreign import library
-from .beside import SPELLINGS, arrays_beside, axes_among
+from .beside import SPELLINGS, arrays_beside, axes_among, is_line
 from .contiguous import opened
 from .field import Field, field_of, holds_complex
 from .hdf5_blocks import Reader, reader_of
@@ -152,10 +153,10 @@ def _is_complex(item: Any) -> bool:
 def _coordinate(h5py: Any, origin: Origin, item: Any, what: str, size: int) -> Coordinate:
     """A coordinate; the values of one that has another size than its dimension need not be read."""
     values = np.broadcast_to(np.nan, item.shape)
-    if item.shape == (size,):
+    if item.size == size:
         pieces = origin.look(item, what)
         read = VirtualReader.of(h5py, what, item, pieces).read if pieces else item.__getitem__
-        values = np.asarray(read((slice(0, size),)))
+        values = np.asarray(read(tuple(slice(0, n) for n in item.shape)))
     return coordinate_of(values, item.attrs, packing_in_hdf5(item, what))
 
 
@@ -174,16 +175,17 @@ def _beside(h5py: Any, found: Opening, path: str, item: Any) -> list[Beside]:
     def read(name: str) -> Coordinate:
         with closing(Reach(h5py=h5py, files=found.files, alone=found.path != path)) as reach:
             one = sets[name]
-            return _coordinate(h5py, Origin(reach=reach), one, f"{path}:/{name}", one.shape[0])
+            stated = _coordinate(h5py, Origin(reach=reach), one, f"{path}:/{name}", one.size)
+        return replace(stated, values=stated.values.reshape(-1))
 
-    lengths = {name: one.shape[0] for name, one in sets.items()}
+    lengths = {name: one.size for name, one in sets.items()}
     return arrays_beside(item.name.lstrip("/"), lengths, root=f"{path}:/", read=read)
 
 
 def _can_be_axis(h5py: Any, item: Any) -> bool:
     """Whether it holds real numbers along one dimension, and not only stands for a dimension of NetCDF."""
     real = item.id.get_type().get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
-    return real and item.ndim == 1 and not _stands_for_dimension(item)
+    return real and is_line(item.shape or ()) and not _stands_for_dimension(item)
 
 
 def _stands_for_dimension(scale: Any) -> bool:

@@ -74,9 +74,11 @@ def npz(
 
         def coordinate(key: str) -> Coordinate:
             values = _variable(name, archive, arrays[key], key, file, found.keep)
-            return Coordinate(values=values.read((slice(0, values.shape[0]),)))
+            return Coordinate(values=values.read(tuple(slice(0, n) for n in values.shape)).reshape(-1))
 
-        beside = {key: shape[0] for key, (shape, dtype) in headers.items() if can_be_axis(key, shape, dtype)}
+        beside = {
+            key: math.prod(shape) for key, (shape, dtype) in headers.items() if can_be_axis(key, shape, dtype)
+        }
         parts = [_variable(name, archive, arrays[one], one, file, found.keep) for one in names]
         return field_of(
             [

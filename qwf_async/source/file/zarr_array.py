@@ -160,7 +160,7 @@ def _nameless_beside(arrays: dict[str, Any], member: str) -> dict[str, int]:
     return {
         path: item.shape[0]
         for path, item in arrays.items()
-        if path != member and can_be_axis(path, item.shape, item.dtype)
+        if path != member and item.ndim == 1 and can_be_axis(path, item.shape, item.dtype)
     }
 
 
