@@ -237,6 +237,7 @@ NOT_READ: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda p: p.write_text("x,re,im\n0,1,2\n"), "is text, and no Gaussian cube"),
     "empty": (lambda p: p.write_bytes(b""), "is an empty file"),
     "numbers": (lambda p: p.write_bytes(PSI.tobytes()), "is none of npy, npz.*:shape=64x64x64,dtype=c16"),
+    "packed numbers": (lambda p: p.write_bytes(gzip.compress(PSI.tobytes())), "is none of npy, npz"),
     "directory": (lambda p: p.mkdir(), "is a directory, and no Zarr hierarchy"),
 }  # fmt: skip
 

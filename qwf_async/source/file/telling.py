@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import FileIO
 from typing import IO, Final
 
 from ...errors import InvalidInput, QwfError
@@ -132,7 +133,8 @@ def _told(file: IO[bytes]) -> Told:
             what="text, and no Gaussian cube: make an array of its numbers, as in "
             "numpy.save('psi.npy', numpy.loadtxt(…))",
         )
-    if (records := records_of(file)) is not None:
+    # To look for marks is to seek to the end, for which all that is compressed would be unpacked.
+    if isinstance(file, FileIO) and (records := records_of(file)) is not None:
         return Told(what=records.described())
     return Told()
 
