@@ -83,3 +83,12 @@ def test_the_command_line_is_refused_and_nothing_is_left(bare: Server, tmp_path:
         assert outcome.status == 8, (line, outcome.err)
         check_message(outcome.err)
     assert bare.contents() == held
+
+
+@pytest.mark.anyio
+async def test_a_right_that_a_script_lacks_is_a_permission(each_own_server: Server) -> None:
+    await _stored(each_own_server)
+    ask(each_own_server, "ACL", "SETUSER", "default", "-hset")
+    async with qwf_async.connect(each_own_server.url) as store:
+        with pytest.raises(Refused, match="lacks a permission"):
+            await store.remove("there")

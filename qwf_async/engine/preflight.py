@@ -18,6 +18,7 @@ from ..store import Store
 from ..wire.buckets import BUCKET
 from ..wording import flag, option
 from .events import Hook, Noted
+from .value_size import check_value_size
 
 
 async def check_server(
@@ -33,9 +34,10 @@ async def check_server(
 ) -> None:
     """Look at the name and the server, tell the hook what is unfit, and cure it if `configure_server`.
 
-    Raises Refused if the name cannot be had as it is, or if settings were to be changed and may
-    not be; after that OutOfMemory if the server evicts stored data, or the data is predicted not
-    to fit below the high watermark, unless `force`.
+    Raises Refused if the name cannot be had as it is, if settings were to be changed and may
+    not be, or if the server takes no values of this size; after that OutOfMemory if the server
+    evicts stored data, or the data is predicted not to fit below the high watermark, unless
+    `force`.
     """
     seen = await look(store.pool, keys)
     beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
@@ -46,6 +48,7 @@ async def check_server(
                 f"{store.pool.address.shown} forbids CONFIG: go on without {flag('configure_server')}"
             )
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
+    await check_value_size(store.pool, wanted.form, facts)
     unpacked = _unpacked(wanted.form, facts)
     found = findings(facts) + unpacked
     if configure_server:

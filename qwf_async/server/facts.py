@@ -18,7 +18,7 @@ LONGEST: Final = 20
 
 _SETTINGS: Final = (
     "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
-    "save", "appendonly", "appendfsync",
+    "save", "appendonly", "appendfsync", "proto-max-bulk-len", "client-query-buffer-limit",
 )  # fmt: skip
 
 

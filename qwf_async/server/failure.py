@@ -108,6 +108,9 @@ _REPLIES: Final[dict[str, Meaning]] = {
 _NO_COMMAND: Final = re.compile(r"unknown command [^\w]?([\w|.-]{1,40})", re.IGNORECASE)
 """A command that the server does not have: its name. The server goes on with the arguments, which may be a script."""
 
+_IN_A_SCRIPT: Final = ("The user executing the script can't", "ACL failure in script")
+"""How the lack of a permission is told for what a script does (`script.c` of Redis 7.0 and Valkey 9.1)."""
+
 _WORDS: Final[dict[int, str]] = {
     errno.ECONNREFUSED: "connection refused, nothing listens there",
     errno.ENOENT: "there is no such socket file",
@@ -169,6 +172,9 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
         return ServerCrowded(f"{where}{task}: the server has no room for another client")
     if isinstance(error, ReplyRefused):
         return UnexpectedReply(f"{where}{task}: {text}; is it a Redis server?")
+    if isinstance(error, redis_errors.ResponseError) and text.startswith(_IN_A_SCRIPT):
+        leaf, meaning = _REPLIES["NOPERM"]
+        return leaf(f"{where}{task}: {meaning} ({text})")
     if isinstance(error, redis_errors.ResponseError) and (unknown := _NO_COMMAND.match(text)):
         return Refused(
             f"{where}{task}: unknown command {unknown[1].upper()}: it was renamed or disabled on this server, "
