@@ -71,6 +71,11 @@ class Store:
             raise UsageError("the store is closed: work within `async with qwf_async.connect(…) as store`")
         return self._pool
 
+    @property
+    def address(self) -> Address:
+        """Where the server is, also of a closed store."""
+        return self._pool.address
+
     async def aclose(self) -> None:
         """Close the connections; what was opened of the store says then that it is closed. May be called twice."""
         self._closed = True

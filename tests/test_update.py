@@ -161,7 +161,7 @@ async def test_what_is_damaged_is_named_and_nothing_is_changed(
             else:
                 client.hset(key, field, b"short")
         before = contents(server)
-        named = f"{key.decode()} (lacks|holds 5 bytes .*) the field {field.decode()}: --overwrite"
+        named = f"{key.decode()} (lacks|holds 5 bytes .*) the field {field.decode()}: overwrite=True"
         for attempt in (psi.update(18, 11, 20, 1, value=1), psi.update_region(..., PSI * 2)):
             with pytest.raises(DamagedData, match=named):
                 await attempt

@@ -59,7 +59,7 @@ class ZarrStore(Store):
         if not read_only:
             raise UsageError("a stored wavefunction is read only through Zarr: change it with update")
         super().__init__(read_only=True)
-        self._address = psi.store.pool.address
+        self._address = psi.store.address
         self._settings: Settings = psi.store.settings
         self._manifest = psi.manifest
         self._keys = Keys(prefix=self._settings.prefix, name=psi.name)
