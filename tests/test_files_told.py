@@ -39,6 +39,7 @@ from test_files_round import (
 from qwf_async.errors import InvalidInput
 from qwf_async.plan import BoxPlan
 from qwf_async.source import files, hdf5, npy, open_source
+from qwf_async.source import zarr as read_zarr
 from qwf_async.source.text import default_name
 
 PSI = wave(3, 2, 4, 5)
@@ -284,13 +285,23 @@ def test_what_would_be_waited_for_is_refused_at_once(tmp_path: Path, name: str) 
         hdf5("/dev/zero")
 
 
-def test_a_fifo_among_the_blocks_of_a_hierarchy_is_refused(tmp_path: Path) -> None:
-    zarr.create_array(tmp_path / "psi.zarr", data=PSI, chunks=(1, 3, 4, 5))
-    block = tmp_path / "psi.zarr" / "c" / "1" / "0" / "0" / "0"
+@pytest.mark.parametrize("place", ["psi/c/1/0/0/0", "other/zarr.json", "zarr.json"])
+def test_a_fifo_in_a_hierarchy_is_refused(tmp_path: Path, place: str) -> None:
+    group = zarr.open_group(tmp_path / "run.zarr", mode="w")
+    group.create_array("psi", data=PSI, chunks=(1, *PSI.shape[1:]))
+    group.create_array("other", data=PSI)
+    block = tmp_path / "run.zarr" / place
     block.unlink()
     os.mkfifo(block)
+    with pytest.raises(InvalidInput, match=r"is not a regular file but a fifo|is a directory, and no Zarr"):
+        open_source(f"{tmp_path}/run.zarr:psi")
     with pytest.raises(InvalidInput, match="is not a regular file but a fifo"):
-        open_source(f"{tmp_path}/psi.zarr")
+        read_zarr(tmp_path / "run.zarr", "psi")
+    block.unlink()
+    block.symlink_to("nowhere")
+    with pytest.raises(InvalidInput) as caught:  # and not waited for
+        read_zarr(tmp_path / "run.zarr", "psi")
+    assert str(caught.value).isprintable()
 
 
 def test_a_cube_file_whose_header_only_its_reader_knows_is_left_to_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ...errors import InvalidInput, QwfError
 from ..foreign import first_line
-from .stamp import Files, check_readable
+from .stamp import Files, check_all_regular, check_readable
 from .unpacking import STANDARD_INPUT, piped, unpacked
 
 
@@ -67,6 +67,7 @@ def _readable(path: str, files: Files, keep: ExitStack, *, directory: bool, as_i
         return unpacked(path, keep)
     check_readable(path, directory=directory)
     if os.path.isdir(path):
+        check_all_regular(os.path.realpath(path))
         return path
     files.add(path)
     return path if as_is else unpacked(path, keep)

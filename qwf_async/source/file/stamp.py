@@ -100,9 +100,25 @@ def stamp(path: str) -> Stamp:
     return (f"files={files}", f"sha256={digest.hexdigest()[:32]}")
 
 
+def check_all_regular(directory: str, depth: int = DEPTH) -> None:
+    """Raises InvalidInput if there is a fifo, a socket or a device in a directory, which a library would wait for.
+
+    The kind of an entry is in the directory: a tenth of the time of `stamp`.
+    """
+    with os.scandir(directory) as found:
+        for entry in found:
+            if entry.is_dir():
+                if depth:
+                    check_all_regular(entry.path, depth - 1)
+            elif not entry.is_file() and os.path.exists(
+                entry.path
+            ):  # a link that leads nowhere is waited for by none
+                _check_regular(entry.path, entry.stat())
+
+
 def _check_regular(path: str, now: os.stat_result) -> None:
     if not stat.S_ISREG(now.st_mode):
-        raise InvalidInput(f"{path} is not a regular file")
+        raise not_regular(path, now.st_mode)
 
 
 def _within(directory: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
@@ -111,10 +127,7 @@ def _within(directory: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         if not entry.is_dir():
-            one = entry.stat()
-            if not stat.S_ISREG(one.st_mode):  # to open a fifo is to wait for a writer
-                raise not_regular(entry.path, one.st_mode)
-            yield entry.path, one
+            yield entry.path, entry.stat()
         elif depth:
             yield from _within(entry.path, depth - 1)
 
