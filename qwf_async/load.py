@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import anyio
 
-from .errors import DamagedData, DataLost, QwfError, Refused
+from .errors import DamagedData, DataLost, QwfError, Refused, ServerUnavailable
 from .index import announce, enter
 from .manifest import JournalEntry, Keys, Manifest, text_fields
 from .owner import Owner
@@ -142,10 +142,15 @@ class Load:
                 if done or await _is_ours(pool, keys, owner):
                     await enter(pool, keys, manifest.generation)
                     return load
-            except BaseException:
+            except BaseException as error:
                 # It may have been begun, with the reply lost. This process lives on, and would hold it.
                 with anyio.move_on_after(GIVING_UP, shield=True), suppress(QwfError):
                     await until_available(load.release, GIVING_UP)
+                if isinstance(error, ServerUnavailable):
+                    raise type(error)(
+                        f"{error}; the load of {keys.name} may have been begun all the same: "
+                        f"{again_with('resume')} to go on with it"
+                    ) from error
                 raise
 
     async def renew(self) -> None:
@@ -159,6 +164,11 @@ class Load:
     async def release(self) -> None:
         """Give the name up, with the load left as it is for another process to resume."""
         await self._hold(0, *self._writers.through)
+
+    @property
+    def run(self) -> str:
+        """The run id of the server that the load was last written to; "" if it is not known."""
+        return self._writers.run
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -71,6 +71,11 @@ class Writers:
         return True
 
     @property
+    def run(self) -> str:
+        """The run id of the server that was last written to; "" if it is not known."""
+        return next((client.run for client in reversed(self._entered)), "")
+
+    @property
     def through(self) -> list[str]:
         """The fields of those of which nothing is under way."""
         return [_name(client) for client in self._entered if not self.pool.fence.doubts(client)]

@@ -35,8 +35,9 @@ from weather import Weather, patiently, start
 import qwf_async
 from qwf_async import Settings, Store, sources
 from qwf_async.engine.events import Event, Progress
-from qwf_async.engine.replay import owed, replay
+from qwf_async.engine.replay import replay
 from qwf_async.engine.shutdown import Shutdown
+from qwf_async.engine.standing import owed
 from qwf_async.errors import OutOfMemory, QwfError, Refused, ReplayOwed, ServerUnavailable
 
 TASKS, PROCESSES = 4, 2

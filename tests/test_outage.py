@@ -29,7 +29,6 @@ from loads import (
     ask,
     check_alone,
     check_points,
-    claim_over,
     contents,
     in_a_thread,
     ingested,
@@ -41,9 +40,10 @@ from loads import (
 import qwf_async
 from qwf_async import sources
 from qwf_async.engine.events import Event, GateMoved, Spooled
-from qwf_async.engine.replay import owed, replay
+from qwf_async.engine.replay import replay
 from qwf_async.engine.shutdown import Shutdown
 from qwf_async.engine.spooling import Spool
+from qwf_async.engine.standing import owed
 from qwf_async.errors import DataLost, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.grid import Box
 from qwf_async.server.address import Address
@@ -295,19 +295,6 @@ async def test_a_damaged_row_is_told_and_its_chunk_taken_from_the_source(
     assert report.resumed_chunks == CHUNKS - 1
     check_points(durable, PSI)
     check_alone(durable)
-
-
-async def test_a_spool_whose_load_was_superseded_is_refused(durable: Server, spool_dir: Path) -> None:
-    await owing(durable)
-    durable.start()
-    other = wave(2, 10, 10, 10, seed=1)
-    await claim_over(durable)
-    await ingested(durable, sources.array(other), discard=True)
-    before = contents(durable)
-    with pytest.raises(Refused, match="superseded by another"):
-        await replayed(durable)
-    assert contents(durable) == before
-    assert {path.suffix for path in left(spool_dir)} == {".spool", ".json"}
 
 
 async def test_a_server_that_comes_back_empty_is_told(own_server: Server, spool_dir: Path) -> None:

@@ -17,8 +17,9 @@ from relay import Relay, relaying
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.engine.replay import owed, replay
+from qwf_async.engine.replay import replay
 from qwf_async.engine.shutdown import Shutdown
+from qwf_async.engine.standing import owed
 from qwf_async.errors import Refused, ReplayOwed
 from qwf_async.grid import Box
 from qwf_async.settings import Settings

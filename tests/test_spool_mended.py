@@ -15,8 +15,9 @@ from spooling import GENERATION, HEAD, numbered, sent
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.engine.replay import owed, replay
+from qwf_async.engine.replay import replay
 from qwf_async.engine.shutdown import Shutdown
+from qwf_async.engine.standing import owed
 from qwf_async.errors import DamagedData, ReplayOwed
 from qwf_async.manifest import NewerFormat
 from qwf_async.spool import SpoolFile, spool_path

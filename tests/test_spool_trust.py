@@ -21,8 +21,9 @@ from loads import Events, check_alone, check_points, contents, ingested, refusal
 import qwf_async
 from qwf_async import sources
 from qwf_async.engine.events import Event
-from qwf_async.engine.replay import owed, replay
+from qwf_async.engine.replay import replay
 from qwf_async.engine.shutdown import Shutdown
+from qwf_async.engine.standing import owed
 from qwf_async.errors import DamagedData, QwfError, ReplayOwed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]

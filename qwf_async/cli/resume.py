@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput, QwfError
+from ..errors import DataLost, InvalidInput, QwfError
 from .options import Json, Quiet, Where, on_server
 from .runner import on_store, print_json, raise_first, say
 
@@ -37,8 +37,9 @@ def resume(
     failed: list[QwfError] = []
 
     async def job(store: Store) -> list[Report]:
-        from ..engine.replay import owed, replay
+        from ..engine.replay import replay
         from ..engine.shutdown import shutdown_on_signals
+        from ..engine.standing import owed
         from .progress import shown_progress
 
         done = []
@@ -66,17 +67,22 @@ def resume(
 
 async def open_stored(store: Store, name: str) -> Wavefunction:
     """The wavefunction of this name; if there is none, but one waits in the spool, that is replayed first."""
-    from ..engine.replay import owed, replay
+    from ..engine.replay import replay
     from ..engine.shutdown import Shutdown
+    from ..engine.standing import owed
 
     try:
         return await store.open(name)
-    except InvalidInput:
+    except InvalidInput as error:
+        absent = error
         waiting = [found for found in await owed(store, name) if found.head is not None]
         if not waiting:
             raise
     for found in waiting:
-        await replay(
-            store, found, Shutdown(drain_timeout=store.settings.drain_timeout), hook=lambda event: None
-        )
+        try:
+            await replay(
+                store, found, Shutdown(drain_timeout=store.settings.drain_timeout), hook=lambda event: None
+            )
+        except DataLost as error:
+            raise InvalidInput(f"{absent}; {error}") from error
     return await store.open(name)

@@ -14,6 +14,7 @@ from ..wording import printable
 from .options import Where
 
 if TYPE_CHECKING:
+    from ..engine.events import Event, Hook
     from ..errors import QwfError
     from ..settings import Settings
     from ..store import Store
@@ -53,6 +54,17 @@ def on_store(job: Callable[[Store], Awaitable[T]], where: Where, *, quiet: bool 
 def say(text: str) -> None:
     """A message for the user, a line on standard error; what would move the cursor is escaped."""
     typer.echo(printable(text), err=True)
+
+
+def told(*, quiet: bool) -> Hook:
+    """A hook that says what is noted, unless `quiet`."""
+    from ..engine.events import Noted
+
+    def hook(event: Event) -> None:
+        if isinstance(event, Noted) and not quiet:
+            say(event.text)
+
+    return hook
 
 
 def show(text: str) -> None:

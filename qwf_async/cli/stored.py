@@ -10,7 +10,7 @@ from ..errors import InvalidInput, QwfError, Refused
 from .facts import print_facts
 from .options import Json, Quiet, Where, on_server
 from .resume import open_stored
-from .runner import on_store, print_json, raise_first, say, show
+from .runner import on_store, print_json, raise_first, say, show, told
 
 if TYPE_CHECKING:
     from ..store import Entry, Store
@@ -116,7 +116,7 @@ def rm(
                 if damaged:
                     removed.extend(await store.remove_damaged(name))
                 else:
-                    await store.remove(name)
+                    await _remove(store, name, quiet=quiet)
                     removed.append(name)
             except (InvalidInput, Refused) as error:
                 failed.append(error)
@@ -131,3 +131,17 @@ def rm(
         )
         say(f"removed {', '.join(removed)}{rest if damaged else ''}")
     raise_first(failed)
+
+
+async def _remove(store: Store, name: str, *, quiet: bool) -> None:
+    """Remove a name, and what waits in spools of it; a spool alone is something to remove, too."""
+    from ..engine.standing import drop_expendable
+
+    absent = None
+    try:
+        await store.remove(name)
+    except InvalidInput as error:
+        absent = error
+    dropped = await drop_expendable(store, name, hook=told(quiet=quiet), removed=True)
+    if absent is not None and not dropped:
+        raise absent

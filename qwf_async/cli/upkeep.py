@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Json, Quiet, Where, on_server
-from .runner import on_store, print_json, say
+from .runner import on_store, print_json, say, told
 
 if TYPE_CHECKING:
     from ..cleaning import Cleaned
@@ -31,6 +31,8 @@ def clean(
 ) -> None:
     """Remove what is expendable: scratch data, superseded generations, loads abandoned for long.
 
+    So are spools whose load is published, or lost with a part of what they had.
+
     With --orphans also keys of the prefix that belong to no wavefunction, no load and no trash,
     as a client can leave that died while its bytes were under way. That takes the right to
     SCAN, and about a minute for ten million keys.
@@ -44,8 +46,13 @@ def clean(
         raise typer.BadParameter("--dry-run goes with --orphans")
 
     async def job(store: Store) -> tuple[list[Orphan], Cleaned | None]:
+        from ..engine.standing import drop_expendable
+
         found = await store.orphans(remove=not dry_run) if orphans else []
-        return found, None if dry_run else await store.clean()
+        if dry_run:
+            return found, None
+        await drop_expendable(store, None, hook=told(quiet=quiet))
+        return found, await store.clean()
 
     found, cleaned = on_store(job, where, quiet=quiet)
     listed = {"orphans": [orphan.to_json() for orphan in found]} if orphans else {}

@@ -25,6 +25,7 @@ from .producer import Encoder
 from .report import Report
 from .shutdown import shutdown_on_signals
 from .spooling import Spool
+from .standing import drop_expendable
 from .unwrap import one_error
 from .write_mode import check_write_mode, choose_restore
 
@@ -147,7 +148,9 @@ async def ingest(
                 raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
             if isinstance(load, Manifest):
                 # Published, but perhaps not saved: that may be why the command is repeated.
-                return Report.of(load, name, durability=await store.secure(), already=True)
+                report = Report.of(load, name, durability=await store.secure(), already=True)
+                await drop_expendable(store, name, hook=hook)
+                return report
             layout_there = form.open(keys.base(load.manifest.generation), by_restore=by_restore)
             job = Job(
                 store=store,
@@ -168,6 +171,7 @@ async def ingest(
                 hook=hook,
             )
             report = await job.run(shutdown)
+            await drop_expendable(store, name, hook=hook)  # of an earlier load that the server lost
             for text in remarks_of(source):
                 hook(Noted(text=text, warning=True))
             return report

@@ -13,8 +13,9 @@ from ..errors import QwfError, ServerUnavailable
 from ..store import Store
 from .events import Hook, Noted, ServerSampled
 from .gate import Gate, Watermarks
-from .replay import owed, replay
+from .replay import replay
 from .shutdown import Shutdown, shutdown_on_signals
+from .standing import owed
 from .unwrap import one_error
 from .watchdog import Watchdog
 

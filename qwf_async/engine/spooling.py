@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -46,14 +46,16 @@ class Spool:
     What is kept is their values; `layout` makes requests of them when they are replayed, so
     that a file can name no key and no command.
 
-    `damaged` are rows that were found so: their chunks are as if never spooled. Errors of
-    the directory are Refused here: InvalidInput would be the source's.
+    `run` says which run of the server the load was last written to. `damaged` are rows that
+    were found so: their chunks are as if never spooled. Errors of the directory are Refused
+    here: InvalidInput would be the source's.
     """
 
     path: Path
     head: SpoolHead
     layout: Layout
     limit: int
+    run: Callable[[], str] = str
     damaged: list[Quarantined] = field(default_factory=list)
     _file: SpoolFile | None = None
     _waiting: list[_Waiting] = field(default_factory=list)
@@ -72,7 +74,7 @@ class Spool:
             overwrites=load.overwrites.generation if load.overwrites else "",
         )
         path = spool_path(settings.spool_directory, manifest.generation)
-        return cls(path=path, head=head, layout=layout, limit=settings.spool_limit)
+        return cls(path=path, head=head, layout=layout, limit=settings.spool_limit, run=lambda: load.run)
 
     @property
     def chunks(self) -> frozenset[int]:
@@ -125,7 +127,7 @@ class Spool:
             raise SpoolFull("there is no spool: spool_limit is 0")
         if self._file is None:
             try:
-                self._file = SpoolFile.create(self.path, self.head, limit=self.limit)
+                self._file = SpoolFile.create(self.path, replace(self.head, run=self.run()), limit=self.limit)
             except (InvalidInput, Refused) as error:
                 raise SpoolFull(str(error)) from error
         try:

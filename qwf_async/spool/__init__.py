@@ -2,7 +2,7 @@
 
 from .failure import SpoolFull
 from .file import Quarantined, SpoolFile
-from .head import SpoolHead
+from .head import SpoolHead, head_path
 from .place import FoundSpool, spool_path, spools
 from .record import Row
 
@@ -13,6 +13,7 @@ __all__ = [
     "SpoolFile",
     "SpoolFull",
     "SpoolHead",
+    "head_path",
     "spool_path",
     "spools",
 ]

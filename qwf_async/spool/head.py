@@ -35,7 +35,8 @@ class SpoolHead:
     """The load that the batches of one spool are of.
 
     `server` is which server and database it is (`Address.identity`); `prefix` and `name`
-    make the keys; `overwrites` is the generation that the load replaces, or "".
+    make the keys; `overwrites` is the generation that the load replaces, or "". `run` is the
+    run id of the server that the load was written to, "" if it did not tell.
     """
 
     server: str
@@ -43,6 +44,7 @@ class SpoolHead:
     name: str
     manifest: Manifest
     overwrites: str = ""
+    run: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.prefix, "key prefix")
@@ -102,6 +104,7 @@ def write_head(path: Path, head: SpoolHead) -> None:
         "name": head.name,
         "manifest": head.manifest.to_fields(),
         "overwrites": head.overwrites,
+        "run": head.run,
     }
     text = json.dumps({"format": FORMAT, "xxh3": _checksum(fields), "head": fields}, indent=1)
     file = head_path(path)
