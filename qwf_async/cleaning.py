@@ -23,12 +23,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Final
 
-from .errors import DamagedData, UsageError
+from .errors import DamagedData, InvalidInput, UsageError
 from .index import BEGINNING, enter, known_names, leave
 from .layout import Form
 from .layout.size import counted
 from .load import trash_entry
-from .manifest import MALFORMED, Keys, Manifest, text_fields
+from .manifest import MALFORMED, Keys, Manifest, is_generation, text_fields
 from .scripts import DISCARD, EVEN_IF_FULL, TRASH
 from .server.failure import WrongType
 from .server.guard import LISTING
@@ -148,9 +148,9 @@ async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
     for generation, entry in trash.items():
         try:
             form = Form.from_json(json.loads(entry))
-        except (*MALFORMED, UsageError):
+        except (*MALFORMED, InvalidInput, UsageError):
             form = None
-        if form is None or counted(form).keys > MOST_KEYS:
+        if form is None or counted(form).keys > MOST_KEYS or not is_generation(generation):
             strange += 1  # not an entry of ours, so not ours to act on
             continue
         await pool.call("UNLINK", keys.journal(generation), expect=is_number)

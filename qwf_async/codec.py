@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .errors import DamagedData, InvalidInput, UsageError
 from .wire import text10
 from .wire.replies import is_value
+from .wording import quoted
 
 CODECS: Final = ("c16", "c8", "text10")
 _DTYPES: Final[dict[str, np.dtype[Any]]] = {"c16": np.dtype("<c16"), "c8": np.dtype("<c8")}
@@ -25,7 +26,7 @@ _DTYPES: Final[dict[str, np.dtype[Any]]] = {"c16": np.dtype("<c16"), "c8": np.dt
 def check_codec(name: str) -> str:
     """The name, if it is a codec. Raises UsageError otherwise."""
     if name not in CODECS:
-        raise UsageError(f"unknown codec {name!r}: one of {', '.join(CODECS)}")
+        raise UsageError(f"unknown codec {quoted(name)}: one of {', '.join(CODECS)}")
     return name
 
 

@@ -254,7 +254,7 @@ class Grid:
             Axis(origin=a["origin"], step=a["step"], unit=a["unit"], periodic=a["periodic"])
             for a in value["axes"]
         )
-        return cls(shape=shape4(int(n) for n in value["shape"]), axes=(t, x, y, z))
+        return cls(shape=shape4(map(whole_number, value["shape"])), axes=(t, x, y, z))
 
 
 def _whole(index: int) -> int:
@@ -262,6 +262,13 @@ def _whole(index: int) -> int:
         return operator.index(index)
     except TypeError as error:
         raise InvalidInput(f"an index is an integer, not {quoted(repr(index))}") from error
+
+
+def whole_number(value: Any) -> int:
+    """A number of a JSON text that must be whole. Raises TypeError for any other, and what is no number."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{quoted(value)} is no whole number")
+    return value
 
 
 def shape4(sizes: Iterable[int]) -> Shape4:

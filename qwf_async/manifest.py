@@ -19,9 +19,11 @@ from .errors import DamagedData, InvalidInput, UsageError
 from .grid import Grid
 from .layout import Form
 from .plan import Plan, plan_from_json
+from .wording import quoted, shortened
 
 FORMAT: Final = 1
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_GENERATION: Final = re.compile(r"[0-9a-f]{16}")
 STALE: Final = "stale"
 """In the journal: a chunk whose stored values were changed on purpose, so that its digest says nothing."""
 
@@ -33,6 +35,18 @@ class NewerFormat(DamagedData):
     """What is stored is of a format that a later version of this program made."""
 
 
+MOST_POINTS: Final = 2**40
+"""Points of a wavefunction: 17 TB of values. What says it has more was not written by an ingest."""
+
+MOST_FRAMES: Final = 2**27
+"""Frames of a wavefunction: their times alone are 1 GB."""
+
+MOST_CHUNK_POINTS: Final = 2**26
+"""Points of a chunk, which is read as a whole: 1 GB. A tile of more is beyond what a server stores in a field."""
+
+MOST_CHARACTERS: Final = 2**18
+"""Characters of a field: the source and its fingerprint may name many files."""
+
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
 
 
@@ -41,10 +55,24 @@ def is_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
+def is_generation(text: str) -> bool:
+    """Whether it is the name of a generation, 16 hex digits."""
+    return bool(_GENERATION.fullmatch(text))
+
+
+def generation_of(text: str) -> str:
+    """The text, if it is the name of a generation. Raises ValueError otherwise."""
+    if not is_generation(text):
+        raise ValueError(f"{quoted(text)} is no generation: it is 16 hex digits")
+    return text
+
+
 def check_name(name: str, what: str = "name") -> str:
     """The name, if it may stand in a key. Raises InvalidInput otherwise."""
     if not is_name(name):
-        raise InvalidInput(f"the {what} {name!r} may hold only letters, digits, '.', '_' and '-' (1 to 128)")
+        raise InvalidInput(
+            f"the {what} {quoted(name)} may hold only letters, digits, '.', '_' and '-' (1 to 128)"
+        )
     return name
 
 
@@ -112,6 +140,21 @@ class Manifest:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     norm: float | None = None
 
+    def __post_init__(self) -> None:
+        """Raises InvalidInput for what no server holds."""
+        frames, points = self.grid.shape[0], self.grid.points
+        if points > MOST_POINTS:
+            raise InvalidInput(f"{points:,} points are more than can be stored ({MOST_POINTS:,})")
+        if frames > MOST_FRAMES:
+            raise InvalidInput(f"{frames:,} frames are more than can be stored ({MOST_FRAMES:,})")
+        if self.plan.largest > MOST_CHUNK_POINTS:
+            raise InvalidInput(
+                f"chunks of {self.plan.largest:,} points are more than is read as a whole ({MOST_CHUNK_POINTS:,}): "
+                "give smaller tiles"
+            )
+        if max(len(self.source), len(self.fingerprint)) > MOST_CHARACTERS:
+            raise InvalidInput(f"the source {shortened(self.source)} is named by too many words to be stored")
+
     @property
     def points(self) -> int:
         return self.grid.points
@@ -126,7 +169,7 @@ class Manifest:
         if self.source == other.source:  # named alike, and yet another: a file that was written anew
             source = (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})")
         pairs = {
-            "source": source,
+            "source": tuple(map(shortened, source)),
             "layout": (_shown(self.form), _shown(other.form)),
             "codec": (self.form.codec, other.form.codec),
             "grid": (self.grid.to_json(), other.grid.to_json()),
@@ -159,23 +202,31 @@ class Manifest:
     def from_fields(cls, fields: Mapping[str, str], where: str) -> Manifest:
         """The inverse of `to_fields`; `where` names the key. Raises DamagedData if it is none of ours."""
         try:
-            if int(fields["format"]) > FORMAT:
+            long = [name for name, text in fields.items() if len(text) > MOST_CHARACTERS]
+            if long:
+                raise ValueError(f"its field {quoted(long[0])} has more than {MOST_CHARACTERS:,} characters")
+            version = int(fields["format"])
+            if version > FORMAT:
                 raise NewerFormat(
                     f"{where} has format version {fields['format'][:20]}; "
                     f"this program reads up to {FORMAT}: update it"
                 )
+            if version < 1:
+                raise ValueError(f"there is no format version {version}")
             grid = Grid.from_json({name: json.loads(fields[name]) for name in ("shape", "axes")})
             plan = plan_from_json(grid.shape, json.loads(fields["plan"]))
             if grid.points != int(fields["points"]):
                 raise ValueError(f"{fields['points']} points do not fit the shape {grid.shape}")
             if datetime.fromisoformat(fields["created"]).tzinfo is None:
                 raise ValueError(f"{fields['created']} has no time zone")
+            form = Form.from_json(
+                {"layout": fields["layout"], "codec": fields["codec"], "shape": grid.shape}
+                | json.loads(fields["parameters"])
+            )
+            form.check_plan(plan)
             return cls(
-                generation=fields["generation"],
-                form=Form.from_json(
-                    {"layout": fields["layout"], "codec": fields["codec"], "shape": grid.shape}
-                    | json.loads(fields["parameters"])
-                ),
+                generation=generation_of(fields["generation"]),
+                form=form,
                 grid=grid,
                 plan=plan,
                 source=fields["source"],
@@ -214,7 +265,7 @@ def reason(error: Exception) -> str:
     """Why something is no record of ours, in words that are not too many."""
     if isinstance(error, KeyError):
         return f"it lacks {error.args[0]!r:.100}"
-    return f"{str(error) or type(error).__name__:.300}"
+    return shortened(str(error) or type(error).__name__)
 
 
 def _shown(form: Form) -> str:

@@ -8,6 +8,10 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+MOST_CHARACTERS: Final = 300
+"""Characters of what an owner says of itself: a host name has at most 255 (RFC 1035)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +81,15 @@ class Owner:
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Owner:
         """Raises KeyError or ValueError if it is malformed."""
-        return cls(
-            token=fields["owner_token"],
-            host=fields["owner_host"],
-            boot=fields["owner_boot"],
-            pid=int(fields["owner_pid"]),
-            started=fields["owner_started"],
-            deadline=int(fields["owner_deadline"]),
-        )
+        texts = {name: fields[f"owner_{name}"] for name in ("token", "host", "boot", "started")}
+        long = [name for name, text in texts.items() if len(text) > MOST_CHARACTERS]
+        if long:
+            raise ValueError(f"its field owner_{long[0]} has more than {MOST_CHARACTERS} characters")
+        pid, deadline = int(fields["owner_pid"]), int(fields["owner_deadline"])
+        if not (0 < pid < 2**31 and 0 <= deadline < 2**63):
+            raise ValueError("its owner has a process or a deadline that cannot be")
+        token, host, boot, started = texts.values()
+        return cls(token=token, host=host, boot=boot, pid=pid, started=started, deadline=deadline)
 
 
 class _Sign:

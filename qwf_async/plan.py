@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidInput
-from .grid import Box, Order, Shape4, shape4
+from .grid import Box, Order, Shape4, shape4, whole_number
+from .wording import quoted
 
 CHUNK_POINTS: Final = 65_536
 """Points in a chunk, about: large enough that work per chunk is free, small enough to hold dozens."""
@@ -79,6 +80,11 @@ class BoxPlan:
         return cls(shape=shape, chunk=shape4(chunk), order=order)
 
     @property
+    def largest(self) -> int:
+        """Points of the largest chunk."""
+        return math.prod(self.chunk)
+
+    @property
     def counts(self) -> Shape4:
         """Chunks along each axis."""
         return shape4(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
@@ -128,6 +134,11 @@ class RangePlan:
         """Ranges of at most about `points` points, of whole units."""
         return cls(shape=shape, length=max(1, points // unit) * unit)
 
+    @property
+    def largest(self) -> int:
+        """Points of the largest chunk."""
+        return min(self.length, math.prod(self.shape))
+
     def __len__(self) -> int:
         return -(-math.prod(self.shape) // self.length)
 
@@ -156,13 +167,13 @@ def plan_from_json(shape: Shape4, value: Mapping[str, Any]) -> Plan:
     """The inverse of the plans' `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
     plan: Plan
     if value["kind"] == "range":
-        plan = RangePlan(shape=shape, length=int(value["length"]))
+        plan = RangePlan(shape=shape, length=whole_number(value["length"]))
     elif value["kind"] == "box":
-        plan = BoxPlan(shape=shape, chunk=shape4(int(n) for n in value["chunk"]), order=value["order"])
+        plan = BoxPlan(shape=shape, chunk=shape4(map(whole_number, value["chunk"])), order=value["order"])
     else:
-        raise ValueError(f"a plan of kind {value['kind']!r} is not known")
+        raise ValueError(f"a plan of kind {quoted(value['kind'])} is not known")
     if len(plan) != value["count"]:
-        raise ValueError(f"a plan of {value['count']!r} chunks has {len(plan)}")
+        raise ValueError(f"a plan of {quoted(value['count'])} chunks has {len(plan)}")
     return plan
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import DamagedData, Refused
-from .manifest import Keys, Manifest, NewerFormat, reason, text_fields
+from .manifest import Keys, Manifest, NewerFormat, generation_of, reason, text_fields
 from .owner import Owner
 from .scripts import LOOK
 from .server.fence import Client
@@ -33,7 +33,7 @@ class UnderWay:
         try:
             return cls(
                 manifest=Manifest.from_fields(fields, where),
-                overwrites=fields["overwrites"],
+                overwrites=generation_of(fields["overwrites"]) if fields["overwrites"] else "",
                 owner=Owner.from_fields(fields),
                 writers=writers_of(fields),
             )

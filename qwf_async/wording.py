@@ -65,6 +65,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shortened(text: str) -> str:
+    """A foreign text of which a message says no more than the first 200 characters."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+
+
 def quoted(text: object) -> str:
     """A foreign text as a message quotes it: in quotation marks, printable, and cut at 200 characters.
 

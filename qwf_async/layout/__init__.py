@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..codec import binary_dtype, check_codec
-from ..errors import UsageError
-from ..grid import Order, Shape4
+from ..errors import InvalidInput, UsageError
+from ..grid import Grid, Order, Shape4, shape4, whole_number
 from ..plan import BoxPlan, Plan, RangePlan
-from ..wording import option
+from ..wire.buckets import BUCKET
+from ..wording import option, quoted
 from .base import Layout
 from .flat import Flat
 from .packed import CHUNK_BUCKETS, Packed
@@ -38,7 +39,7 @@ class Form:
     def __post_init__(self) -> None:
         check_codec(self.codec)
         if self.layout not in LAYOUTS:
-            raise UsageError(f"unknown layout {self.layout!r}: one of {', '.join(LAYOUTS)}")
+            raise UsageError(f"unknown layout {quoted(self.layout)}: one of {', '.join(LAYOUTS)}")
         if self.layout != "flat" and binary_dtype(self.codec) is None:
             raise UsageError(f"codec {self.codec} goes with layout flat only, not {self.layout}")
         if self.layout == "tile" and self.tile is None:
@@ -60,6 +61,19 @@ class Form:
             return BoxPlan.cut(self.shape, order=order, points=TILE_CHUNK_POINTS, unit=(1, *self.tile))
         return BoxPlan.cut(self.shape, order=order)
 
+    def check_plan(self, plan: Plan) -> None:
+        """Raises InvalidInput if the chunks of a plan are not what this form is cut into: whole buckets or tiles."""
+        if isinstance(plan, RangePlan):
+            fits = self.layout == "packed" and (plan.length % BUCKET == 0 or len(plan) == 1)
+        else:
+            unit = (1, *(self.tile or (1, 1, 1)))
+            fits = self.layout != "packed" and all(
+                piece % one == 0 or piece == size
+                for piece, one, size in zip(plan.chunk, unit, self.shape, strict=True)
+            )
+        if not fits or plan.shape != self.shape:
+            raise InvalidInput(f"the chunks do not fit layout {self.layout} of {self.shape} points")
+
     def open(self, base: bytes, *, by_restore: bool = False) -> Layout:
         """The layout of the generation whose keys begin with `base`; `by_restore` as for `Packed`."""
         if self.layout == "packed":
@@ -78,10 +92,10 @@ class Form:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Form:
-        """The inverse of `to_json`. Raises KeyError, TypeError, ValueError or UsageError if it is malformed."""
-        t, x, y, z = (int(n) for n in value["shape"])
+        """The inverse of `to_json`. Raises KeyError, TypeError, ValueError, InvalidInput or UsageError."""
+        grid = Grid(shape=shape4(map(whole_number, value["shape"])))
         tile = None
         if value.get("tile") is not None:
-            a, b, c = (int(n) for n in value["tile"])
+            a, b, c = map(whole_number, value["tile"])
             tile = (a, b, c)
-        return cls(layout=value["layout"], codec=value["codec"], shape=(t, x, y, z), tile=tile)
+        return cls(layout=value["layout"], codec=value["codec"], shape=grid.shape, tile=tile)
