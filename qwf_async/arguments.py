@@ -15,11 +15,13 @@ from functools import cache, wraps
 from numbers import Complex, Integral, Real
 from types import NoneType, UnionType
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     Final,
     Literal,
     ParamSpec,
+    TypeGuard,
     TypeVar,
     Union,
     get_args,
@@ -28,10 +30,11 @@ from typing import (
     is_typeddict,
 )
 
-from msgspec import Meta
-
 from .errors import InvalidInput
 from .wording import quoted
+
+if TYPE_CHECKING:
+    from msgspec import Meta
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,7 +100,7 @@ def _accepts(kind: Any, value: Any) -> bool:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _accepts(inner[0], value) and all(
-            _within(meta, value) for meta in inner[1:] if isinstance(meta, Meta)
+            _within(meta, value) for meta in inner[1:] if _is_bound(meta)
         )
     if origin in (Union, UnionType):
         return any(_accepts(one, value) for one in inner)
@@ -139,6 +142,11 @@ def _is_open(kind: type) -> bool:
     )
 
 
+def _is_bound(annotation: Any) -> TypeGuard[Meta]:
+    """Whether it is a `Meta`, told without msgspec: the physics does without that."""
+    return hasattr(annotation, "ge") and hasattr(annotation, "pattern")
+
+
 def _within(meta: Meta, value: Any) -> bool:
     if value is None:
         return True
@@ -164,7 +172,7 @@ def _words(kind: Any) -> str:
         bounds = [
             f"{words} {getattr(meta, limit):g}"
             for meta in inner[1:]
-            if isinstance(meta, Meta)
+            if _is_bound(meta)
             for limit, words in _LIMITS.items()
             if getattr(meta, limit) is not None
         ]

@@ -71,11 +71,11 @@ FILES = {
     "ingest absent.npy": bad(7, "absent.npy cannot be opened: No such file"),
     "ingest truncated.npy": bad(7, "truncated.npy is cut short: 1052 bytes, where its header says 1152"),
     "ingest head.npy": bad(7, "head.npy"),
-    "ingest objects.npy": bad(7, "objects.npy holds values of type object"),
+    "ingest objects.npy": bad(7, "objects.npy holds Python objects"),
     "ingest strings.npy": bad(7, "strings.npy holds values of type <U1"),
     "ingest five.npy": bad(7, "five.npy has 5 dimensions"),
     "ingest empty.npy": bad(7, r"empty.npy is empty: its shape is \(0, 3\)"),
-    "ingest nothing.npy": bad(7, "nothing.npy is not a .npy file"),
+    "ingest nothing.npy": bad(7, "nothing.npy is an empty file"),
     "ingest nan.npy": bad(
         7, "nan.npy holds NaN or infinity, first at t = 0, x = 1, y = 2, z = 3: --allow-nonfinite"
     ),
