@@ -115,7 +115,7 @@ def test_what_is_taken_away_in_mid_run_ends_the_command_at_once_and_it_is_resume
             outcome = begun.end()
         seen = commands(place.server)
         assert outcome.status == 8, outcome.err
-        assert re.search(f"{says}.*resume=True.*exit 8", outcome.lines[-1]), outcome.err
+        assert re.search(f"{says}.*--resume.*exit 8", outcome.lines[-1]), outcome.err
         assert "Traceback" not in outcome.err
         assert SECRET not in outcome.err + outcome.out
         # At most four batches were under way, each sent twice to learn which key is refused; a few calls besides.

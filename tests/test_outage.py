@@ -365,6 +365,9 @@ def place(durable: Server, tmp_path: Path) -> Place:
     return Place(shell=shell, server=durable, fields=lay_out(tmp_path))
 
 
+SPOOLED = (LINES - 1, LINES)
+"""Chunks that `left_alone` leaves to the spool: the first is among them if the server was killed before its reply came."""
+
 SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
@@ -399,7 +402,7 @@ async def test_qwf_resume_finishes_what_ended_with_exit_6(place: Place) -> None:
     (report,) = json.loads(outcome.out)
     assert report["name"] == "psi"
     assert report["points"] == len(place.fields)
-    assert report["spooled_chunks"] == LINES - 1
+    assert report["spooled_chunks"] in SPOOLED
     assert json.loads(place.shell.qwf("resume", "--json").out) == []
     place.check_whole("psi")
 
@@ -431,7 +434,7 @@ async def test_the_next_ingest_with_resume_takes_the_spool_first(place: Place) -
     owing_process(place)
     outcome = place.ingest_held("psi", "--resume", "--json")
     assert outcome.status == 0, outcome
-    assert json.loads(outcome.out)["spooled_chunks"] == LINES - 1
+    assert json.loads(outcome.out)["spooled_chunks"] in SPOOLED
     place.check_whole("psi")
 
 
