@@ -359,7 +359,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "a name with a space": (["psi.npy", "--name", "a b"], "name 'a b' may hold only"),
     "a directory": (["folder.npy"], "folder.npy"),
     "a header that promises too much": (["boastful.npy"], "boastful.npy is cut short"),
-    "values with fields": (["fields.npy"], "fields.npy holds values of type"),
+    "values with fields": (["fields.npy"], "fields.npy holds records of mass, spin"),
     "not a number, late, in buckets": (
         ["late.npy", "--layout", "packed", "--name", "late-in-buckets"],
         "NaN or infinity, first at t = 0, x = 5",
@@ -388,7 +388,7 @@ def test_bad_input_is_one_line_and_exit_code_7_and_leaves_the_server_as_it_was(
         header = {"descr": "<c16", "fortran_order": False, "shape": (10**9,)}
         np.lib.format.write_array_header_1_0(file, header)
         file.write(bytes(160))
-    np.save(tmp_path / "fields.npy", np.zeros(3, [("re", float), ("im", float)]))
+    np.save(tmp_path / "fields.npy", np.zeros(3, [("mass", float), ("spin", int)]))
     ask(own_server, "CONFIG", "SET", "maxmemory", "1gb")  # or ingest would say that there is no limit
     ask(own_server, "SET", "another's", "value")
     shell = Shell.at(tmp_path, QWF_URL=own_server.url)

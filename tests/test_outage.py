@@ -366,7 +366,7 @@ def place(durable: Server, tmp_path: Path) -> Place:
 
 
 SPOOLED = (LINES - 1, LINES)
-"""Chunks that `left_alone` leaves to the spool: the first is among them if the server was killed before its reply came."""
+"""Chunks that `left_alone` leaves to the spool: the first, too, if the server died before its reply was read."""
 
 SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
