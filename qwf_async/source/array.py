@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import checked
+from ..errors import InvalidInput
 from ..grid import Grid
 from ..plan import BoxPlan
+from ..wording import shortened
 from .amplitudes import unmasked
 from .file.field import Field, field_of
-from .file.hdf5 import files_of_hdf5, packing_in_hdf5
+from .file.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
 from .file.packing import Packing, packing_of
 from .file.stamp import Files
 from .file.variable import Coordinate, Slices, Variable, coordinate_of
-from .file.zarr_array import packing_in_zarr
+from .file.zarr_array import names_in_zarr, packing_in_zarr
+from .foreign import first_line
 from .identity import identity
 
 
@@ -55,18 +59,19 @@ def array(
     `psi`: [x], [x, y], [x, y, z] or [t, x, y, z], complex or real, or records of two real
     fields (r and i, re and im, real and imag), any order and byte order; float32 is stored as
     complex64, other reals as complex128. An array that is not numpy's but has a shape, a dtype
-    and blocks by index (of dask, zarr, h5py) is read, and computed, a block at a time; an
-    xarray DataArray with dimensions t (or time), x, y, z is turned to this order, and its
-    evenly spaced coordinates become the axes: their `units` are converted to atomic units.
+    and blocks by index (of dask, zarr, h5py, netCDF4) is read, and computed, a block at a time.
+    One with names of dimensions, t (or time), x, y, z, is turned to this order; of an xarray
+    DataArray the evenly spaced coordinates become the axes: their `units` are converted to
+    atomic units.
     `dims`: which dimension is which axis, "x,y,z,t" in their order or "lon=x" by name. `grid`:
     where its points lie; its shape must be that of the array. `box` (bohr) and `dt` (ħ/Eh) lay
     it over extents. Else the spacing is unknown.
-    Raises InvalidInput for another shape, an empty array, values of another type, dimensions
+    Raises InvalidInput for what is no array, another shape, an empty array, values of another type, dimensions
     of other names, coordinates that cannot be taken, or a first or last dimension of two real
     numbers, which may be re and im or two points, unless `dims` or `grid` says which.
     """
     held = not _is_lazy(psi)
-    values = unmasked(psi) if held else psi
+    values = _in_memory(psi) if held else psi
     found = field_of(
         [_variable(values)],
         spec="",
@@ -89,22 +94,38 @@ def _is_lazy(values: Any) -> bool:
     )
 
 
+def _in_memory(values: Any) -> NDArray[Any]:
+    """An array of numpy of anything that can be one. Raises InvalidInput for what is none, or holds several."""
+    if isinstance(values, str | os.PathLike):
+        raise InvalidInput("a path is no array: sources.files reads what a file holds")
+    if hasattr(values, "keys") and not hasattr(values, "shape"):
+        names = ", ".join(sorted(map(str, values))) or "none"
+        raise InvalidInput(
+            f"a {type(values).__name__} is no array, but holds arrays by their names: choose one, it has "
+            f"{shortened(names)}"
+        )
+    try:
+        return unmasked(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"a {type(values).__name__} is no array of numbers: {first_line(error)}"
+        ) from error
+
+
 def _library(values: Any) -> str:
     return "" if isinstance(values, np.ndarray) else f"{type(values).__module__.partition('.')[0]} "
 
 
 def _variable(values: Any) -> Variable:
     shape = tuple(int(n) for n in values.shape)
-    names = getattr(values, "dims", None)
+    names = _names(values)
     coordinates: dict[int, Coordinate] = {}
     chunk = _blocks(values, shape)
-    if isinstance(names, tuple) and len(names) == len(shape) and hasattr(values, "coords"):
+    if hasattr(values, "coords"):
         for place, name in enumerate(names):
             if name in values.coords:
                 beside = values.coords[name]
                 coordinates[place] = coordinate_of(beside.values, beside.attrs, _packing(beside))
-    else:
-        names = (None,) * len(shape)
     return Variable(
         what="the array",
         shape=shape,
@@ -116,6 +137,23 @@ def _variable(values: Any) -> Variable:
         fortran=isinstance(values, np.ndarray) and values.flags.fnc,
         coordinates=coordinates,
     )
+
+
+def _names(values: Any) -> tuple[Any, ...]:
+    """The names of its dimensions, None for each that has none.
+
+    xarray has them in `dims`, netCDF4 and h5netcdf in `dimensions`.
+    """
+    library = _library(values).strip()
+    if library == "h5py":
+        return names_in_hdf5(values)
+    if library == "zarr":
+        return names_in_zarr(values)
+    for attribute in ("dims", "dimensions"):
+        names = getattr(values, attribute, None)
+        if isinstance(names, tuple) and len(names) == len(values.shape):
+            return names
+    return (None,) * len(values.shape)
 
 
 def _blocks(values: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -141,5 +179,25 @@ def _packing(values: Any) -> Packing | None:
         return packing_in_hdf5(values, "the array")
     if library == "zarr":
         return packing_in_zarr(values, "the array")
+    if library == "netCDF4":
+        return _packing_in_netcdf4(values)
     attributes = getattr(values, "attrs", {})
     return packing_of(np.dtype(values.dtype), attributes, what="the array", netcdf=library == "h5netcdf")
+
+
+def _packing_in_netcdf4(values: Any) -> Packing | None:
+    """How its numbers are packed if netCDF4 was told to leave them as they are; it unpacks them unless it was.
+
+    Raises InvalidInput if it was told to do the half: what is missing cannot be told by
+    numbers that are scaled already.
+    """
+    attributes = {name: values.getncattr(name) for name in values.ncattrs()}
+    packed = not attributes.keys().isdisjoint(("scale_factor", "add_offset", "_Unsigned"))
+    if values.mask and (values.scale or not packed):
+        return None
+    if values.mask != values.scale and packed:
+        raise InvalidInput(
+            "the array is a packed variable that netCDF4 masks or scales, but not both: "
+            "call its set_auto_maskandscale(True)"
+        )
+    return packing_of(np.dtype(values.dtype), attributes, what="the array", netcdf=True)

@@ -287,8 +287,8 @@ def _type_of(part: Variable) -> np.dtype[Any]:
         if len(kinds) == 1 and (kind := kinds.pop()).kind == "f":
             return complex_type(kind if part.packing is None else part.meant, part.what)
     raise InvalidInput(
-        f"{part.what} holds records of {', '.join(dtype.names)}; a complex number has two real fields: "
-        "r and i, re and im, or real and imag"
+        f"{part.what} holds records of {', '.join(dtype.names)}; a complex number has two real fields of one type, "
+        "in this order: r and i, re and im, or real and imag"
     )
 
 

@@ -113,7 +113,7 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
         shape=item.shape,
         dtype=item.dtype,
         read=reader.read,
-        names=_names(item),
+        names=names_in_hdf5(item),
         packing=packing_in_hdf5(item, what),
         chunk=pieces[0].chunk if pieces else item.chunks,
         parted=reader.parted,
@@ -138,7 +138,7 @@ def files_of_hdf5(item: Any, what: str) -> Files:
     return files
 
 
-def _names(item: Any) -> tuple[str | None, ...]:
+def names_in_hdf5(item: Any) -> tuple[str | None, ...]:
     """The names of its dimensions: their labels, or the names of their scales."""
     scales = ((dimension.label, _scale(dimension)) for dimension in item.dims)
     return tuple(
@@ -147,7 +147,7 @@ def _names(item: Any) -> tuple[str | None, ...]:
 
 
 def _is_complex(item: Any) -> bool:
-    return holds_complex(item.dtype, _names(item), item.shape)
+    return holds_complex(item.dtype, names_in_hdf5(item), item.shape)
 
 
 def _coordinate(h5py: Any, origin: Origin, item: Any, what: str, size: int) -> Coordinate:

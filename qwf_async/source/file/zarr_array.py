@@ -120,13 +120,14 @@ def _coordinates(arrays: dict[str, Any]) -> set[str]:
     named = {
         f"{path.rpartition('/')[0]}/{name}".lstrip("/")
         for path, item in arrays.items()
-        for name in _names(item)
+        for name in names_in_zarr(item)
         if name is not None and path.rpartition("/")[2] != name
     }
     return {path for path in arrays if path in named and arrays[path].ndim == 1}
 
 
-def _names(item: Any) -> tuple[str | None, ...]:
+def names_in_zarr(item: Any) -> tuple[str | None, ...]:
+    """The names of its dimensions, None for each that has none."""
     names = getattr(item.metadata, "dimension_names", None) or item.attrs.get("_ARRAY_DIMENSIONS")
     known = (
         tuple(names) if isinstance(names, list | tuple) and len(names) == item.ndim else (None,) * item.ndim
@@ -135,7 +136,7 @@ def _names(item: Any) -> tuple[str | None, ...]:
 
 
 def _is_complex(item: Any) -> bool:
-    return holds_complex(item.dtype, _names(item), item.shape)
+    return holds_complex(item.dtype, names_in_zarr(item), item.shape)
 
 
 def _named_beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
@@ -143,7 +144,7 @@ def _named_beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
     folder = member.rpartition("/")[0]
     paths = {
         place: f"{folder}/{name}".lstrip("/")
-        for place, name in enumerate(_names(arrays[member]))
+        for place, name in enumerate(names_in_zarr(arrays[member]))
         if name is not None
     }
     return {
@@ -155,7 +156,7 @@ def _named_beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
 
 def _nameless_beside(arrays: dict[str, Any], member: str) -> dict[str, int]:
     """The lengths of the arrays that can be axes of one where it names no dimensions, by their paths."""
-    if any(_names(arrays[member])):
+    if any(names_in_zarr(arrays[member])):
         return {}
     return {
         path: item.shape[0]
@@ -197,7 +198,7 @@ def _variable(
 ) -> Variable:
     """One array; its files are kept open in `keep` if it is in a directory."""
     item = arrays[member]
-    names = _names(item)
+    names = names_in_zarr(item)
 
     def coordinate(key: str, size: int | None = None) -> Coordinate:
         packing = packing_in_zarr(arrays[key], f"{path}:/{key}", netcdf=netcdf)
