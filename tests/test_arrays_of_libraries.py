@@ -93,9 +93,11 @@ def test_half_is_enough_where_nothing_is_packed(
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_names_of_dimensions_of_a_zarr_array_say_which_is_which(version: Any) -> None:
-    names = {"attributes": {"_ARRAY_DIMENSIONS": ["z", "y", "x"]}} if version == 2 else {}
-    named = {"dimension_names": ("z", "y", "x")} if version == 3 else {}
-    held = zarr.create_array({}, data=STORED + 1.0, zarr_format=version, **names, **named)
+    named: dict[int, dict[str, Any]] = {
+        2: {"attributes": {"_ARRAY_DIMENSIONS": ["z", "y", "x"]}},
+        3: {"dimension_names": ("z", "y", "x")},
+    }
+    held = zarr.create_array({}, data=STORED + 1.0, zarr_format=version, **named[version])
     np.testing.assert_array_equal(array(held).psi.real[0], STORED.T + 1)
     np.testing.assert_array_equal(array(held, dims="x,y,z").psi.real[0], STORED + 1)
 
