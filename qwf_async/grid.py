@@ -200,7 +200,10 @@ class Grid:
         if len(extents) == 1:
             extents *= self.dimensions
         if not self.dimensions <= len(extents) <= 3:
-            raise InvalidInput(f"{len(extents)} extents given for a grid of {self.dimensions} dimensions")
+            raise InvalidInput(
+                f"{len(extents)} extents given for a grid of {self.dimensions} dimensions, "
+                f"{'×'.join(map(str, self.shape[1:]))} points: {option('box')} takes one for all, or one an axis"
+            )
         axes = list(self.axes)
         for i, extent in enumerate(extents, start=1):
             if not 1 / LARGEST_EXTENT <= extent <= LARGEST_EXTENT:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from .errors import DamagedData, InvalidInput, UsageError
-from .grid import Grid
+from .grid import AXIS_NAMES, Axis, Grid
 from .layout import Form
 from .plan import Plan, plan_from_json
 from .wording import quoted, shortened
@@ -144,7 +144,9 @@ class Manifest:
         """Raises InvalidInput for what no server holds."""
         frames, points = self.grid.shape[0], self.grid.points
         if points > MOST_POINTS:
-            raise InvalidInput(f"{points:,} points are more than can be stored ({MOST_POINTS:,})")
+            raise InvalidInput(
+                f"{points:,} points ({_times(self.grid)}) are more than can be stored ({MOST_POINTS:,})"
+            )
         if frames > MOST_FRAMES:
             raise InvalidInput(f"{frames:,} frames are more than can be stored ({MOST_FRAMES:,})")
         if self.plan.largest > MOST_CHUNK_POINTS:
@@ -166,13 +168,13 @@ class Manifest:
     def differences(self, other: Manifest) -> list[str]:
         """What keeps `other` from being a continuation of this, in words; empty if nothing does."""
         source = (self.source, other.source)
-        if self.source == other.source:  # named alike, and yet another: a file that was written anew
+        if self.source == other.source and self.grid == other.grid:  # as if a file was written anew
             source = (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})")
         pairs = {
             "source": tuple(map(shortened, source)),
             "layout": (_shown(self.form), _shown(other.form)),
             "codec": (self.form.codec, other.form.codec),
-            "grid": (self.grid.to_json(), other.grid.to_json()),
+            "grid": _told_apart(self.grid, other.grid),
         }
         if self.fingerprint == other.fingerprint:
             del pairs["source"]
@@ -270,6 +272,27 @@ def reason(error: Exception) -> str:
 
 def _shown(form: Form) -> str:
     return " ".join([form.layout, *(f"{name} {value}" for name, value in form.parameters.items())])
+
+
+def _times(grid: Grid) -> str:
+    return "×".join(map(str, grid.shape))
+
+
+def _told_apart(a: Grid, b: Grid) -> tuple[str, str]:
+    """Two grids as a message has them: their points if those differ, else the axes that do."""
+    if a.shape != b.shape:
+        return f"{_times(a)} points", f"{_times(b)} points"
+    axes = zip(AXIS_NAMES, a.axes, b.axes, strict=True)
+    pairs = [
+        (f"{name} {_along(one)}", f"{name} {_along(other)}") for name, one, other in axes if one != other
+    ]
+    return ", ".join(one for one, _ in pairs), ", ".join(other for _, other in pairs)
+
+
+def _along(axis: Axis) -> str:
+    step = "of unknown step" if axis.step is None else f"in steps of {axis.step}"
+    end = "" if axis.periodic else ", end included"
+    return f"from {axis.origin} {step} {quoted(axis.unit) if axis.unit else 'without a unit'}{end}"
 
 
 def text_fields(pairs: Any) -> dict[str, str]:

@@ -105,6 +105,14 @@ def test_what_is_decided_about_a_name(
             "layout: stored flat, given tile tile .2, 2, 4.",
         ),
         ({"grid": Grid(shape=(1, 4, 4, 4), axes=(Axis(step=1.0),) * 4)}, "grid: stored"),
+        (
+            {"fingerprint": "two", "grid": Grid(shape=(1, 4, 4, 5), axes=(Axis(),) * 4)},
+            "differs in grid: stored 1×4×4×4 points, given 1×4×4×5 points: discard=True",
+        ),
+        (
+            {"grid": replace(GRID, axes=(*GRID.axes[:3], Axis(step=0.5, unit="bohr")))},
+            "grid: stored z from 0.0 .*, given z from 0.0 in steps of 0.5 'bohr': discard=True",
+        ),
         ({"fingerprint": "two", "form": replace(FLAT, codec="c8")}, "source: .*; codec: "),
     ],
 )

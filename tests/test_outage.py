@@ -388,7 +388,10 @@ def owing_process(place: Place) -> None:
     with left_alone(place) as begun:
         outcome = begun.end()
     assert outcome.status == 6, outcome
-    assert "run 'qwf resume' when the server is back" in outcome.lines[-1]
+    assert (
+        f"run 'qwf resume' when the server is back, with --url or QWF_URL as now: {place.server.url}"
+        in outcome.err
+    )
     assert "Traceback" not in outcome.err
     place.server.start()
 

@@ -96,7 +96,7 @@ def ingest(
     \b
     Examples:
       qwf ingest hydrogen:n=3,l=2,m=1 --grid 96
-      qwf ingest gaussian:k=2,sigma=1 --grid 4096 --frames 50 --dt 0.1 --name packet
+      qwf ingest gaussian:k=2,sigma=1 --grid 4096x1 --frames 50 --dt 0.1 --name packet
       qwf ingest psi.npy --box 20 --url redis://localhost --resume
       qwf ingest psi.h5:/run/psi --dims x,y,z,t --dry-run
     """
@@ -151,7 +151,7 @@ def ingest(
     if as_json:
         print_json(report.to_json())
     elif not quiet:
-        _tell(report)
+        _tell(report, where)
 
 
 def tile_of(text: str) -> tuple[int, int, int]:
@@ -162,12 +162,12 @@ def tile_of(text: str) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _tell(report: Report) -> None:
+def _tell(report: Report, where: Where) -> None:
     if report.already:
         say(f"{report.name} is stored already from this source, in generation {report.generation}")
         return
     shape = "×".join(str(size) for size in report.shape)
-    norm = "unknown, for the grid spacing is" if report.norm is None else f"{report.norm:.9g}"
+    norm = "unknown, as the grid spacing is not known" if report.norm is None else f"{report.norm:.9g}"
     if report.norm is not None and abs(report.norm - 1) > OFF:
         norm += ", not 1: ψ is stored as it is"
     memory = "" if report.bytes_per_point is None else f", {report.bytes_per_point:.1f} bytes a point"
@@ -182,4 +182,4 @@ def _tell(report: Report) -> None:
         f"connections: {seen['opened']} opened, used {seen['borrowed']} times; {seen['turned_away']} turned away for "
         f"lack of room, {seen['failed']} failed, {seen['lost']} lost, {seen['timeouts']} timeouts"
     )
-    say(f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0")
+    say(f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0{where.again}")

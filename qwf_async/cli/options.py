@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -80,6 +81,19 @@ class Where:
     def flags(self) -> dict[str, Any]:
         """The fields that are settings, by name."""
         return {"url": self.url, "data_dir": self.data_dir, "password_file": self.password_file}
+
+    @property
+    def again(self) -> str:
+        """The options as another command needs them, each after a blank; a password in the URL is masked."""
+        url = self.url
+        if url is not None:
+            from ..server.address import Address
+
+            address = Address.parse(url)
+            url = address.shown if "password" in address.options else url
+        given = {"-u": url, "--data-dir": self.data_dir, "--config": self.config}
+        given["--password-file"] = self.password_file
+        return "".join(f" {name} {quote(str(value))}" for name, value in given.items() if value is not None)
 
 
 def on_server(command: Callable[..., None]) -> Callable[..., None]:

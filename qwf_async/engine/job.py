@@ -302,9 +302,11 @@ class Job:
         if isinstance(cause, ServerUnavailable) and waiting:
             if len(self.entries.keys() | waiting) == len(self.load.manifest.plan):
                 replay = said(command_line="run 'qwf resume'", python=again_with("resume"))
+                there = f", with --url or QWF_URL as now: {self.store.pool.address.shown}"
+                there = said(command_line="" if self.store.embedded else there, python="")
                 return ReplayOwed(
                     f"{cause}; all of {self.keys.name} is on the server or in the spool, where {len(waiting)} "
-                    f"chunks wait ({self.spool.path}): {replay} when the server is back"
+                    f"chunks wait ({self.spool.path}): {replay} when the server is back{there}"
                 )
             return ServerUnavailable(f"{cause}; {self._so_far()}: {again_with('resume')}")
         if isinstance(cause, QwfError):
