@@ -19,7 +19,7 @@ from .errors import DamagedData, InvalidInput, UsageError
 from .grid import AXIS_NAMES, Axis, Grid
 from .layout import Form
 from .plan import Plan, plan_from_json
-from .wording import quoted, shortened
+from .wording import quoted, shortened, told_apart
 
 FORMAT: Final = 1
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -171,14 +171,18 @@ class Manifest:
         if self.source == other.source and self.grid == other.grid:  # as if a file was written anew
             source = (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})")
         pairs = {
-            "source": tuple(map(shortened, source)),
+            "source": source,
             "layout": (_shown(self.form), _shown(other.form)),
             "codec": (self.form.codec, other.form.codec),
             "grid": _told_apart(self.grid, other.grid),
         }
         if self.fingerprint == other.fingerprint:
             del pairs["source"]
-        return [f"{what}: stored {a}, given {b}" for what, (a, b) in pairs.items() if a != b]
+        return [
+            "{}: stored {}, given {}".format(what, *told_apart(str(a), str(b)))
+            for what, (a, b) in pairs.items()
+            if a != b
+        ]
 
     def to_fields(self) -> dict[str, str]:
         """The fields of the meta hash (without those that only a load has)."""

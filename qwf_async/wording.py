@@ -8,6 +8,7 @@ everything that is not run by it is Python.
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -68,6 +69,15 @@ def printable(text: str) -> str:
 def shortened(text: str) -> str:
     """A foreign text of which a message says no more than the first 200 characters."""
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+
+
+def told_apart(one: str, other: str) -> tuple[str, str]:
+    """Two foreign texts that differ, each cut to 200 characters in which they do."""
+    common = len(os.path.commonprefix((one, other)))  # noqa: RUF071 # characters are meant
+    if common < LONGEST_QUOTE // 2:
+        return shortened(one), shortened(other)
+    start = common - LONGEST_QUOTE // 4
+    return f"…{shortened(one[start:])}", f"…{shortened(other[start:])}"
 
 
 def quoted(text: object) -> str:

@@ -125,6 +125,20 @@ def test_a_load_that_differs_is_not_resumed_and_the_difference_is_named(
         decide("psi", seen, manifest(**change), unfinished="resume", overwrite=True)
 
 
+def test_a_difference_at_the_end_of_a_long_name_is_seen_and_shown() -> None:
+    long = "/a/long/path" * 100
+    one, other = (
+        manifest(source=long, fingerprint=f"{long};of 1"),
+        manifest(source=long, fingerprint=f"{long};of 2"),
+    )
+    (difference,) = one.differences(other)
+    assert difference.startswith("source: stored …")
+    assert "of 1)" in difference
+    assert "of 2)" in difference
+    assert len(difference) < 300
+    assert len(manifest(source="a" * 999, fingerprint="x").differences(one)[0]) < 500
+
+
 def test_how_the_source_is_called_and_cut_makes_no_difference() -> None:
     other = manifest(source="the same by another name", plan=BoxPlan.cut(GRID.shape, points=7), norm=1.0)
     assert manifest().differences(other) == []

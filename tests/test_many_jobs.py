@@ -169,7 +169,7 @@ def test_thirty_jobs_queue_for_five_places_and_one_bad_input_fails_alone(tmp_pat
         jobs = [(f"psi{i % FILES}.npy", f"job{i}", LAYOUTS[i % 3]) for i in range(29)]
         *good, bad = place.ingests([*jobs, ("spoilt.npy", "spoilt", "flat")])
         assert not [(each.status, each.err) for each in good if each.status]
-        assert (bad.status, bad.err.count("\n")) == (7, 1)
+        assert (bad.status, bad.err.count("\n")) == (7, 1), bad.err
         seen = totals([json.loads(outcome.out) for outcome in good])
         assert (seen["failed"], seen["timeouts"], seen["lost"]) == (0, 0, 0)
         check_all(
@@ -220,11 +220,12 @@ async def test_three_hundred_tasks_of_one_process_share_its_connections() -> Non
                 qwf_async.connect(server.url, settings=settings) as store,
                 anyio.create_task_group() as tasks,
             ):
+                counts = store.pool.counts
                 for i in range(300):
                     tasks.start_soon(job, store, i)
         assert len(took) == 300
-        assert store.pool.counts.lost == store.pool.counts.failed == 0
-        reuse = store.pool.counts.reuse
+        assert counts.lost == counts.failed == 0
+        reuse = counts.reuse
         assert reuse is not None
         assert reuse >= 0.99
         # In a thread: the loop must go on for a moment to close the sockets.

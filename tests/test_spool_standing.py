@@ -67,10 +67,10 @@ async def owing(server: Server, **options: Any) -> None:
     server.go_on()
 
 
-async def replayed(server: Server) -> qwf_async.Report:
+async def replayed(server: Server, *, anew: bool = False) -> qwf_async.Report:
     async with qwf_async.connect(server.url) as store:
         (found,) = await owed(store)
-        return await replay(store, found, Shutdown(drain_timeout=1), hook=Events())
+        return await replay(store, found, Shutdown(drain_timeout=1), hook=Events(), anew=anew)
 
 
 async def test_a_load_that_was_flushed_is_lost_for_certain_and_its_spool_dropped(
@@ -155,7 +155,7 @@ async def whole(server: Server, source: Source, spool_dir: Path, **options: Any)
 
 
 @SINGLE
-async def test_a_load_that_waits_in_the_spool_as_a_whole_is_begun_anew_when_the_server_lost_it(
+async def test_a_load_that_waits_in_the_spool_as_a_whole_is_begun_anew_if_the_user_says_so(
     own_server: Server, spool_dir: Path
 ) -> None:
     await whole(own_server, sources.array(PSI), spool_dir)
@@ -163,7 +163,10 @@ async def test_a_load_that_waits_in_the_spool_as_a_whole_is_begun_anew_when_the_
     own_server.start()  # empty
     async with qwf_async.connect(own_server.url) as store:
         assert await drop_expendable(store, None, hook=Events()) == 0
-    report = await replayed(own_server)
+    with pytest.raises(DataLost, match=r"the file holds the whole of it, and is kept; anew=True begins"):
+        await replayed(own_server)
+    assert contents(own_server) == {}
+    report = await replayed(own_server, anew=True)
     assert report.points == PSI.size
     check_points(own_server, PSI)
     check_alone(own_server)

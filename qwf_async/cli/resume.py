@@ -21,6 +21,13 @@ def resume(
     name: Annotated[
         str | None, typer.Argument(help="Name of a wavefunction; all if none is given.", show_default=False)
     ] = None,
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew",
+            help="Begin a load anew that the server has lost, from a spool that holds the whole of it.",
+        ),
+    ] = False,
     *,
     where: Where,
     as_json: Json = False,
@@ -47,7 +54,7 @@ def resume(
             with shown_progress(quiet=quiet) as hook:
                 for found in await owed(store, name):
                     try:
-                        done.append(await replay(store, found, shutdown, hook=hook))
+                        done.append(await replay(store, found, shutdown, hook=hook, anew=anew))
                     except QwfError as error:
                         failed.append(error)
                     if shutdown.stopping.is_set():

@@ -7,6 +7,7 @@ from ..load import Load
 from ..manifest import Keys
 from ..spool import FoundSpool, head_path
 from ..store import Store
+from ..wording import flag, said
 from .events import Hook
 from .job import Job
 from .report import Report
@@ -17,11 +18,14 @@ from .unwrap import one_error
 from .write_mode import choose_restore
 
 
-async def replay(store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: Hook) -> Report:
+async def replay(
+    store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: Hook, anew: bool = False
+) -> Report:
     """Write what waits in a spool, and publish its load.
 
-    If the server has lost the load, and the spool has all of it, the load is begun anew. Raises
-    DataLost if it was lost otherwise, and Refused if the load was superseded, another process
+    If the server has not got the load any more, and the spool has all of it, `anew` begins it
+    anew: it is for the user to say that this is the server that is meant. Raises DataLost if
+    the load was lost otherwise, and Refused if the load was superseded, another process
     has it, or part of it was never spooled and must come from the source; then what could be
     written is. What nobody can miss is dropped, and the message says so. The rest as `ingest`.
     """
@@ -48,6 +52,12 @@ async def replay(store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: H
             raise DataLost(
                 f"{where}, which lost it, or is another server than the one that had it: the file is kept; "
                 "ingest its source again, or remove the name, and it is dropped"
+            )
+        case Standing.WHOLE if not anew:
+            again = said(command_line=f"'qwf resume {keys.name} --anew'", python=flag("anew"))
+            raise DataLost(
+                f"{where}, which lost it, or is another server than the one that had it: the file holds the whole "
+                f"of it, and is kept; {again} begins the load anew from there"
             )
         case Standing.IN_THE_WAY:
             raise Refused(
@@ -79,4 +89,6 @@ async def replay(store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: H
                 hook=hook,
             )
             return await job.run(shutdown)
-    return await replay(store, found, shutdown, hook=hook)  # published by another process at this moment
+    return await replay(
+        store, found, shutdown, hook=hook, anew=anew
+    )  # published by another process at this moment

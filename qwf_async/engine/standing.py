@@ -5,7 +5,7 @@ is gone for certain and what waits is not the whole of it. That it is gone is ce
 server of the spool's address if the name has another load or wavefunction there, or if it is
 the very run of the server that the load was written to. A server of the same address that
 knows nothing of the name may be another one, or one that came up without its data for the
-moment: then the spool is kept. If all chunks wait in it, the load is begun anew from it.
+moment: then the spool is kept. If all chunks wait in it, the load can be begun anew from it.
 """
 
 from __future__ import annotations
