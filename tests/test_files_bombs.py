@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hdf5plugin
 import numcodecs  # type: ignore[import-untyped] # it has no types
 import numpy as np
 import pytest
@@ -196,6 +197,8 @@ def test_a_coordinate_that_claims_more_than_its_dimension_is_not_read(tmp_path: 
 
 def hdf5(path: Path, block: bytes, *, filters: tuple[int, ...] = (2, 1)) -> str:
     """ψ in two blocks, packed by filters of these numbers, the second of which is this one."""
+    # Once netCDF4 is imported, HDF5 finds another blosc there, which cannot be used for writing by h5py.
+    hdf5plugin.register(("blosc", "zstd"), force=True)
     with h5py.File(path / "psi.h5", "w") as file:
         create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         create.set_chunk((1, *SHAPE[1:]))
