@@ -207,10 +207,10 @@ def test_a_step_that_is_too_large_is_told_with_the_number_that_is_stable() -> No
     assert "0.1 ħ/Eh" in told
     assert "up to 0.03979 ħ/Eh" in told
     assert "steps=26" in told
-    (told,) = evolve(state, "barrier:height=200,width=2", steps=60).warnings()
+    (told,) = evolve(state, "harmonic:omega=2.5", steps=60).warnings()
     assert "up to 0.01571 ħ/Eh" in told
     assert evolve(state, steps=26).warnings() == []
-    by_itself = evolve(state, "barrier:height=200,width=2")
+    by_itself = evolve(state, "harmonic:omega=2.5")
     assert (by_itself.steps, by_itself.warnings()) == (64, [])
 
 
@@ -219,7 +219,8 @@ def test_a_wall_that_no_point_sees_is_told() -> None:
     for unseen in (lambda x, y, z: 1.0 * (abs(x) < 0.4), "barrier:centre=20"):
         (told,) = evolve(gaussian(grid=grid), unseen).warnings()
         assert "the same at all points" in told
-    assert evolve(gaussian(grid=grid), "barrier:width=0.8").warnings() == []
+    seen = evolve(gaussian(grid=grid), "barrier:width=0.8").warnings()
+    assert not any("the same at all points" in told for told in seen)
 
 
 def nan_at_the_origin(x: Any, y: Any, z: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -131,3 +132,36 @@ def test_a_step_lets_through_what_the_textbook_says() -> None:
 
     source = evolve(gaussian(k=1.6, sigma=4, x0=-16, grid=grid), "step:height=1,centre=0.06")
     assert beyond(source, 0.06) == pytest.approx(average(1.6, 4, transmission), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("state", "potential", "shape"),
+    [
+        ({"k": 2.0, "sigma": 2.0, "x0": -15.0}, "barrier:height=2,width=1", (128,)),
+        ({"k": 0.5, "sigma": 2.0, "x0": -15.0}, "barrier:height=-9,width=2", (200,)),
+        ({"k": (3.0, 0.0), "sigma": 2.0, "x0": (-15.0, 0.0)}, "double-slit", (200, 32)),
+    ],
+)
+def test_a_grid_too_coarse_for_waves_at_an_edge_is_told_with_one_that_is_not(
+    state: dict[str, Any], potential: str, shape: tuple[int, ...]
+) -> None:
+    """Below ten points a wave: at 128 points what passes the first of these is 26 % too much."""
+
+    def told(shape: tuple[int, ...]) -> list[str]:
+        grid = Grid.of(shape, box=(80.0, 40.0)[: len(shape)], frames=2, dt=0.1)
+        with closing(evolve(gaussian(grid=grid, **state), potential)) as source:
+            return [text for text in source.warnings() if "the potential jumps" in text]
+
+    (text,) = told(shape)
+    advised = re.search(r"grid='([0-9x]+)' would do", text)
+    assert advised is not None
+    better = tuple(map(int, advised[1].split("x")))[: len(shape)]
+    assert told(better) == []
+    assert told(tuple(size - size // 20 for size in better)) != []
+
+
+def test_smooth_potentials_and_axes_without_an_edge_need_no_such_points() -> None:
+    for potential, shape in (("harmonic:omega=1", (32,)), ("barrier:height=1,width=8", (256, 16))):
+        grid = Grid.of(shape, box=(40.0,) * len(shape), frames=2, dt=0.1)
+        with closing(evolve(gaussian(k=1.0, sigma=2.0, x0=-10.0, grid=grid), potential)) as source:
+            assert not any("jumps" in text for text in source.warnings())

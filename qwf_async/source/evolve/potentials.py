@@ -40,6 +40,8 @@ class Potential(ABC):
     """A real potential in Hartree. Every field is a parameter that can be given on the command line."""
 
     name: ClassVar[str]
+    jumps: ClassVar[bool] = False
+    """Whether V has edges, at which it is not continuous."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -108,6 +110,7 @@ class BoxTrap(Potential):
     """
 
     name: ClassVar[str] = "box"
+    jumps: ClassVar[bool] = True
     width: Scale
     height: float = 10.0
     centre: Vector = 0.0
@@ -128,6 +131,7 @@ class Barrier(Potential):
     """
 
     name: ClassVar[str] = "barrier"
+    jumps: ClassVar[bool] = True
     height: float = 1.0
     width: float = 1.0
     centre: float = 0.0
@@ -144,6 +148,7 @@ class Step(Potential):
     """
 
     name: ClassVar[str] = "step"
+    jumps: ClassVar[bool] = True
     height: float = 1.0
     centre: float = 0.0
 
@@ -160,6 +165,7 @@ class DoubleSlit(Potential):
     """
 
     name: ClassVar[str] = "double-slit"
+    jumps: ClassVar[bool] = True
     height: float = 20.0
     thickness: float = 1.0
     slit: float = 1.0

@@ -25,6 +25,7 @@ from ..base import Source
 from ..facts import warnings_of
 from ..identity import identity
 from .absorbing import damping, unabsorbed
+from .coarse import too_coarse
 from .film import Film
 from .pace import Pace
 from .potentials import Free, FunctionPotential, Potential, values
@@ -186,8 +187,12 @@ class Evolve:
         }
 
     def warnings(self) -> list[str]:
-        """What should be said before the run: a grid too small or too coarse for the initial state, steps that were
-        given and are not stable, a potential without effect, waves that the edges will not absorb."""
+        """What should be said before the run.
+
+        That is: a grid too small or too coarse for the initial state, too few points where the potential
+        jumps, a potential without effect, waves that the edges will not absorb, given steps that
+        are not stable.
+        """
         told = list(self._begin_warnings())
         if self.grid.shape[0] == 1:
             return told
@@ -202,6 +207,8 @@ class Evolve:
                     f"potential {self.potential.spec} is the same at all points of the grid: "
                     "what it has may lie outside of the grid, or, of a function, between its points"
                 )
+        if self.potential.jumps:
+            told += too_coarse(self._first(), values(self.potential, self.grid, times[0]), self.grid)
         if self.given and self.step > (stable := stable_step(self.grid, self.potential, times)):
             told.append(
                 f"the time step of {self.step:.4g} ħ/Eh is too large: in one step the fastest phase turns by "
