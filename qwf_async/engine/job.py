@@ -29,7 +29,7 @@ from ..server.pool import until_available
 from ..source.facts import check_unchanged, notes_of, warnings_of
 from ..store import Store
 from ..wire.batch import Batch
-from ..wording import again_with, flag, said
+from ..wording import again_with, flag, option, said
 from .events import Event, Hook, Noted, Progress, Retried
 from .gate import Gate, Watermarks
 from .lease import Lease
@@ -302,7 +302,7 @@ class Job:
         if isinstance(cause, ServerUnavailable) and waiting:
             if len(self.entries.keys() | waiting) == len(self.load.manifest.plan):
                 replay = said(command_line="run 'qwf resume'", python=again_with("resume"))
-                there = f", with --url or QWF_URL as now: {self.store.pool.address.shown}"
+                there = f", with {option('url')} or QWF_URL as now: {self.store.pool.address.shown}"
                 there = said(command_line="" if self.store.embedded else there, python="")
                 return ReplayOwed(
                     f"{cause}; all of {self.keys.name} is on the server or in the spool, where {len(waiting)} "
