@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -61,6 +64,24 @@ def clients(server: Server) -> int:
         return int(client.info("clients")["connected_clients"]) - 1
 
 
+@contextmanager
+def closed_handlers_forgiven() -> Iterator[None]:
+    """uvloop 0.23 may answer in a TLS handshake after its transport was aborted, in the same turn of the loop."""
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not (isinstance(error, RuntimeError) and "the handler is closed" in str(error)) and before:
+            before(loop, context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
+
+
 @pytest.mark.parametrize("road", ["unix", "tcp", "tls"])
 async def test_a_connection_that_is_cancelled_while_it_opens_is_closed(
     roads: tuple[Server, dict[str, Address]], road: str
@@ -71,24 +92,27 @@ async def test_a_connection_that_is_cancelled_while_it_opens_is_closed(
     rng = random.Random(seed)
     before = sockets()
     opened = 0
-    for _ in range(CANCELLATIONS):
-        pool = Pool(addresses[road])
+    with closed_handlers_forgiven():
+        for _ in range(CANCELLATIONS):
+            pool = Pool(addresses[road])
 
-        async def probe(pool: Pool = pool) -> None:
-            nonlocal opened
-            try:
-                await pool.probe()
-                opened += 1
-            finally:
-                await pool.aclose()
+            async def probe(pool: Pool = pool) -> None:
+                nonlocal opened
+                try:
+                    await pool.probe()
+                    opened += 1
+                finally:
+                    await pool.aclose()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(probe)
-            for _ in range(int(rng.expovariate(1 / 40))):
-                await anyio.lowlevel.checkpoint()
-            tasks.cancel_scope.cancel()
-        del pool, probe
-        gc.collect(0)  # of a connection that is left open redis-py warns, and a warning fails the test
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(probe)
+                for _ in range(int(rng.expovariate(1 / 40))):
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            del pool, probe
+            gc.collect(0)  # of a connection that is left open redis-py warns, and a warning fails the test
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
     assert opened < CANCELLATIONS
     gc.collect()
     await until(lambda: clients(server) == 0)
