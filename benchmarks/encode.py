@@ -12,9 +12,9 @@ from statistics import median
 import numpy as np
 
 from benchmarks.report import environment
-from qwf_async.codec import CODECS, stored
+from qwf_async.lattice.plan import BoxPlan, Chunk
 from qwf_async.layout.flat import Flat
-from qwf_async.plan import BoxPlan, Chunk
+from qwf_async.wire.codec import CODECS, stored
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ import redis
 import qwf_async
 from benchmarks.report import environment
 from benchmarks.servers import Kind, Running, place, started
-from qwf_async.engine.events import Event, Progress, Spooled
+from qwf_async.events import Event, Progress, Spooled
 
 POINTS: Final = 2_000_000
 WANTED: Final = {"kill -9": 1.5, "SIGSTOP": 5.0, "replay": 2.0}

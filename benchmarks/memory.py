@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.report import environment
 from benchmarks.road import travelled
-from qwf_async.grid import Grid
+from qwf_async.lattice.grid import Grid
 from qwf_async.source import gaussian, open_source
 
 

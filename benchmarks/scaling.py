@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import qwf_async
-from qwf_async.grid import Box, Grid, Order
+from qwf_async.lattice.grid import Box, Grid, Order
 
 from .servers import Running
 from .workload import Workload

@@ -25,10 +25,10 @@ from typing import Final
 import numpy as np
 
 from benchmarks.report import environment
-from qwf_async.engine.spooling import encoded
-from qwf_async.grid import Grid
+from qwf_async.catalog.manifest import Manifest, new_generation
+from qwf_async.ingesting.spooling import encoded
+from qwf_async.lattice.grid import Grid
 from qwf_async.layout import Form
-from qwf_async.manifest import Manifest, new_generation
 from qwf_async.spool import SpoolFile, SpoolHead, spool_path
 from qwf_async.wire.batch import Batch, byte_view
 

@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
     from . import observables
     from . import source as sources
-    from .engine.estimate import Estimate, estimate
-    from .engine.ingest import ingest
-    from .engine.observe import Observed, marginals, observe
-    from .engine.old_hash import open_old_hash
-    from .engine.report import Report
-    from .engine.verify import Difference, Verification, verify
+    from .catalog.manifest import Manifest
     from .errors import (
         DamagedData,
         DataLost,
@@ -31,11 +26,16 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .exporting.export import export
-    from .grid import Axis, Box, Grid
-    from .manifest import Manifest
+    from .ingesting.estimate import Estimate, estimate
+    from .ingesting.ingest import ingest
+    from .ingesting.report import Report
+    from .ingesting.verify import Difference, Verification, verify
+    from .lattice.grid import Axis, Box, Grid
     from .settings import Settings
-    from .store import Store, connect
-    from .wavefunction import Wavefunction
+    from .store.observing import Observed, marginals, observe
+    from .store.old_hash import open_old_hash
+    from .store.store import Store, connect
+    from .store.wavefunction import Wavefunction
 
 __version__ = "0.1.0"
 
@@ -44,18 +44,18 @@ _HOMES = {
         "DamagedData", "DataLost", "Interrupted", "InvalidInput", "OutOfMemory", "QwfError", "Refused",
         "ReplayOwed", "ServerUnavailable", "UsageError",
     ),
-    "engine.estimate": ("Estimate", "estimate"),
-    "engine.ingest": ("ingest",),
-    "engine.observe": ("Observed", "marginals", "observe"),
-    "engine.old_hash": ("open_old_hash",),
-    "engine.report": ("Report",),
-    "engine.verify": ("Difference", "Verification", "verify"),
+    "ingesting.estimate": ("Estimate", "estimate"),
+    "ingesting.ingest": ("ingest",),
+    "store.observing": ("Observed", "marginals", "observe"),
+    "store.old_hash": ("open_old_hash",),
+    "ingesting.report": ("Report",),
+    "ingesting.verify": ("Difference", "Verification", "verify"),
     "exporting.export": ("export",),
-    "grid": ("Axis", "Box", "Grid"),
-    "manifest": ("Manifest",),
+    "lattice.grid": ("Axis", "Box", "Grid"),
+    "catalog.manifest": ("Manifest",),
     "settings": ("Settings",),
-    "store": ("Store", "connect"),
-    "wavefunction": ("Wavefunction",),
+    "store.store": ("Store", "connect"),
+    "store.wavefunction": ("Wavefunction",),
 }  # fmt: skip
 
 __all__ = [

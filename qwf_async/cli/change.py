@@ -13,7 +13,7 @@ from .resume import open_stored
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
-    from ..store import Store
+    from ..store.store import Store
 
 
 @on_server

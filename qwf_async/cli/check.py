@@ -15,9 +15,9 @@ from .resume import open_stored
 from .runner import on_store, print_json, say, show
 
 if TYPE_CHECKING:
-    from ..engine.estimate import Estimate
-    from ..engine.verify import Difference, Verification
-    from ..store import Store
+    from ..ingesting.estimate import Estimate
+    from ..ingesting.verify import Difference, Verification
+    from ..store.store import Store
 
 SHOWN: Final = 3
 """Chunks that are described; all of them are in the JSON."""
@@ -59,8 +59,8 @@ def verify(
     with against as found:
 
         async def job(store: Store) -> Verification:
-            from ..engine.events import Progress
-            from ..engine.verify import verify as read_back
+            from ..events import Progress
+            from ..ingesting.verify import verify as read_back
             from .progress import shown_progress
 
             total, read = (await open_stored(store, name)).manifest.points, 0
@@ -137,7 +137,7 @@ def estimate(
     with given(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims) as opened:
 
         async def job(store: Store) -> list[Estimate]:
-            from ..engine.estimate import estimate as measure
+            from ..ingesting.estimate import estimate as measure
 
             return await measure(await opened.on(store, tell=True), store, tile=shape)
 

@@ -40,7 +40,7 @@ def _shown(name: str, value: object, origin: str) -> object:
         return value
     if name == "password":
         return "***"
-    from ..server.address import Address
+    from ..client.address import Address
 
     try:
         return Address.parse(str(value)).shown

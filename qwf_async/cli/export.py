@@ -13,8 +13,8 @@ from .resume import open_stored
 from .runner import on_store, print_json
 
 if TYPE_CHECKING:
-    from ..store import Store
-    from ..wavefunction import Wavefunction
+    from ..store.store import Store
+    from ..store.wavefunction import Wavefunction
 
 
 @on_server
@@ -72,10 +72,10 @@ def export(
 
 async def _to_file(psi: Wavefunction, out: str, *, quiet: bool, **options: Any) -> dict[str, Any]:
     """Write it, shown on the terminal; raises Interrupted at a signal, and then nothing was written."""
-    from ..engine.events import Progress
-    from ..engine.shutdown import shutdown_on_signals
-    from ..engine.unwrap import one_error
+    from ..events import Progress
     from ..exporting.export import export as write
+    from ..ingesting.shutdown import shutdown_on_signals
+    from ..ingesting.unwrap import one_error
     from .progress import shown_progress
 
     shape = psi.manifest.grid.shape if options["frame"] is None else (1, *psi.manifest.grid.shape[1:])

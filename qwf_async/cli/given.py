@@ -12,7 +12,7 @@ from .runner import say
 
 if TYPE_CHECKING:
     from ..source import Source
-    from ..store import Store
+    from ..store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class Given:
         """
         if self.here is not None:
             return self.here
-        from ..engine.old_hash import open_old_hash
         from ..source.text import extents_of
+        from ..store.old_hash import open_old_hash
 
         box = None if self.box is None else extents_of(self.box)
         hash_ = await open_old_hash(store, str(self.key), box=box, dt=self.dt)

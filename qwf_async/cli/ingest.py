@@ -13,8 +13,8 @@ from .options import Box, Dims, Frames, Grid, Json, Quiet, Step, Tile, Where, on
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
-    from ..engine.report import Report
-    from ..store import Store
+    from ..ingesting.report import Report
+    from ..store.store import Store
 
 OFF: Final = 1e-3
 """From 1, from which on a norm is said to be off it."""
@@ -112,7 +112,7 @@ def ingest(
             return
 
         async def job(store: Store) -> Report | None:
-            from ..engine.ingest import ingest as load
+            from ..ingesting.ingest import ingest as load
             from .progress import shown_progress
 
             psi = await found.on(store)

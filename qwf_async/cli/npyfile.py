@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from ..engine.events import Hook, Progress
-from ..engine.shutdown import shutdown_on_signals
-from ..engine.unwrap import one_error
 from ..errors import InvalidInput
+from ..events import Hook, Progress
 from ..exporting.npy import mapped
 from ..exporting.place import replaced
+from ..ingesting.shutdown import shutdown_on_signals
+from ..ingesting.unwrap import one_error
 
 if TYPE_CHECKING:
-    from ..selection import Selection
-    from ..wavefunction import Wavefunction
+    from ..lattice.selection import Selection
+    from ..store.wavefunction import Wavefunction
 
 
 async def write_npy(path: Path, psi: Wavefunction, selection: Selection, hook: Hook) -> None:

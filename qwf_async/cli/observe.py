@@ -15,8 +15,8 @@ from .resume import open_stored
 from .runner import on_store, print_json, say
 
 if TYPE_CHECKING:
-    from ..grid import Grid
-    from ..store import Store
+    from ..lattice.grid import Grid
+    from ..store.store import Store
 
 Row = Mapping[str, float | None]
 
@@ -130,9 +130,9 @@ async def _rows(
     sums: bool,
     quiet: bool,
 ) -> list[Row]:
-    from ..engine.events import Progress
-    from ..engine.observe import observe as stream
+    from ..events import Progress
     from ..source import read_potential
+    from ..store.observing import observe as stream
     from .progress import shown_progress
 
     seen = 0
@@ -157,8 +157,8 @@ async def _rows(
 
 
 async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[Row]:
-    from ..engine.observe import marginals
     from ..observables.lattice import coordinates
+    from ..store.observing import marginals
 
     if axis >= grid.dimensions:
         raise InvalidInput(

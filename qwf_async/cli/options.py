@@ -87,7 +87,7 @@ class Where:
         """The options as another command needs them, each after a blank; a password in the URL is masked."""
         url = self.url
         if url is not None:
-            from ..server.address import Address
+            from ..client.address import Address
 
             address = Address.parse(url)
             url = address.shown if "password" in address.options else url

@@ -19,7 +19,7 @@ from .runner import on_store, print_json, say
 if TYPE_CHECKING:
     from ..plot import Expectations, Marginals, Picture
     from ..plot.request import Asked
-    from ..store import Store
+    from ..store.store import Store
 
 
 @on_server
@@ -110,7 +110,7 @@ def _need_libraries(asked: Asked) -> None:
 
 
 async def _read(store: Store, name: str, asked: Asked, *, quiet: bool) -> Picture | Marginals | Expectations:
-    from ..engine.events import Progress
+    from ..events import Progress
     from ..plot import plan_view, read_expectations, read_marginals, read_picture
     from ..plot.terminal import WIDTH
     from .progress import shown_progress
@@ -234,7 +234,7 @@ def _signals_noted(out: Path) -> Iterator[Callable[[], None]]:
         if len(received) > 1:
             check()
 
-    from ..signals import heeded
+    from ..host.signals import heeded
 
     before = heeded()
     for number in before:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried, Spooled
+from ..events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried, Spooled
 from ..wording import printable
 from .runner import say
 

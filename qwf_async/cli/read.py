@@ -18,8 +18,8 @@ from .resume import open_stored
 from .runner import on_store, print_json, say, show
 
 if TYPE_CHECKING:
-    from ..store import Store
-    from ..wavefunction import Wavefunction
+    from ..store.store import Store
+    from ..store.wavefunction import Wavefunction
 
 PRINTED: Final = 10_000
 """Points that `slice` prints; more go to a file."""
@@ -123,7 +123,7 @@ def cut(
         check_free(out, overwrite=overwrite)
 
     async def job(store: Store) -> dict[str, Any]:
-        from ..selection import Selection
+        from ..lattice.selection import Selection
 
         psi = await open_stored(store, name)
         selection = Selection.of(psi.manifest.grid.shape, parsed)

@@ -11,9 +11,9 @@ from .options import Json, Quiet, Where, on_server
 from .runner import on_store, print_json, raise_first, say
 
 if TYPE_CHECKING:
-    from ..engine.report import Report
-    from ..store import Store
-    from ..wavefunction import Wavefunction
+    from ..ingesting.report import Report
+    from ..store.store import Store
+    from ..store.wavefunction import Wavefunction
 
 
 @on_server
@@ -44,9 +44,9 @@ def resume(
     failed: list[QwfError] = []
 
     async def job(store: Store) -> list[Report]:
-        from ..engine.replay import replay
-        from ..engine.shutdown import shutdown_on_signals
-        from ..engine.standing import owed
+        from ..ingesting.replay import replay
+        from ..ingesting.shutdown import shutdown_on_signals
+        from ..ingesting.standing import owed
         from .progress import shown_progress
 
         done = []
@@ -74,9 +74,9 @@ def resume(
 
 async def open_stored(store: Store, name: str) -> Wavefunction:
     """The wavefunction of this name; if there is none, but one waits in the spool, that is replayed first."""
-    from ..engine.replay import replay
-    from ..engine.shutdown import Shutdown
-    from ..engine.standing import owed
+    from ..ingesting.replay import replay
+    from ..ingesting.shutdown import Shutdown
+    from ..ingesting.standing import owed
 
     try:
         return await store.open(name)

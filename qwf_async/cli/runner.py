@@ -14,10 +14,10 @@ from ..wording import printable
 from .options import Where
 
 if TYPE_CHECKING:
-    from ..engine.events import Event, Hook
     from ..errors import QwfError
+    from ..events import Event, Hook
     from ..settings import Settings
-    from ..store import Store
+    from ..store.store import Store
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def on_store(job: Callable[[Store], Awaitable[T]], where: Where, *, quiet: bool 
     settings: Settings = load(where.config, said=say, **where.flags, **flags)
 
     async def connected() -> T:
-        from ..store import connect
+        from ..store.store import connect
 
         async with connect(settings=settings) as store:
             if store.embedded is not None and store.embedded.started and not quiet:
@@ -58,7 +58,7 @@ def say(text: str) -> None:
 
 def told(*, quiet: bool) -> Hook:
     """A hook that says what is noted, unless `quiet`."""
-    from ..engine.events import Noted
+    from ..events import Noted
 
     def hook(event: Event) -> None:
         if isinstance(event, Noted) and not quiet:

@@ -47,7 +47,7 @@ def start(
     \b
     Example: qwf server start --maxmemory 3gb
     """
-    from ..server.embedded import ensure
+    from ..embedded.lifecycle import ensure
 
     settings = _settings(config, data_dir, maxmemory)
     found = run_job(partial(ensure, settings.data_dir, maxmemory=settings.memory_limit))
@@ -77,7 +77,7 @@ def stop(
     \b
     Example: qwf server stop
     """
-    from ..server.embedded import stop as stop_server
+    from ..embedded.lifecycle import stop as stop_server
 
     settings = _settings(config, data_dir)
     stopped = run_job(partial(stop_server, settings.data_dir))
@@ -94,7 +94,7 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = 
     \b
     Example: qwf server status --json
     """
-    from ..server.embedded import status as ask_server
+    from ..embedded.lifecycle import status as ask_server
 
     settings = _settings(config, data_dir)
     found = run_job(partial(ask_server, settings.data_dir))
@@ -131,7 +131,7 @@ def run(data_dir: DataDir = None, maxmemory: MaxMemory = None, config: ConfigFil
     \b
     Example: qwf server run --data-dir /var/lib/qwf
     """
-    from ..server.foreground import serve
+    from ..embedded.foreground import serve
 
     settings = _settings(config, data_dir, maxmemory)
     serve(settings.data_dir, maxmemory=settings.memory_limit)
@@ -144,8 +144,8 @@ def conf(maxmemory: MaxMemory = None, config: ConfigFile = None, as_json: Json =
     \b
     Example: qwf server conf --maxmemory 3gb > redis.conf
     """
-    from ..server.configuration import default_maxmemory, documented_text, server_configuration
-    from ..server.machine import memory_bytes
+    from ..embedded.configuration import default_maxmemory, documented_text, server_configuration
+    from ..embedded.machine import memory_bytes
 
     limit = _settings(config, None, maxmemory).memory_limit
     if limit is None:

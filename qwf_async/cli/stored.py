@@ -13,7 +13,7 @@ from .resume import open_stored
 from .runner import on_store, print_json, raise_first, say, show, told
 
 if TYPE_CHECKING:
-    from ..store import Entry, Store
+    from ..store.store import Entry, Store
 
 
 @on_server
@@ -135,7 +135,7 @@ def rm(
 
 async def _remove(store: Store, name: str, *, quiet: bool) -> None:
     """Remove a name, and what waits in spools of it; a spool alone is something to remove, too."""
-    from ..engine.standing import drop_expendable
+    from ..ingesting.standing import drop_expendable
 
     absent = None
     try:

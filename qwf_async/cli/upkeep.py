@@ -10,9 +10,9 @@ from .options import Json, Quiet, Where, on_server
 from .runner import on_store, print_json, say, told
 
 if TYPE_CHECKING:
-    from ..cleaning import Cleaned
-    from ..orphans import Orphan
-    from ..store import Store
+    from ..catalog.cleaning import Cleaned
+    from ..catalog.orphans import Orphan
+    from ..store.store import Store
 
 
 @on_server
@@ -46,7 +46,7 @@ def clean(
         raise typer.BadParameter("--dry-run goes with --orphans")
 
     async def job(store: Store) -> tuple[list[Orphan], Cleaned | None]:
-        from ..engine.standing import drop_expendable
+        from ..ingesting.standing import drop_expendable
 
         found = await store.orphans(remove=not dry_run) if orphans else []
         if dry_run:
@@ -78,7 +78,7 @@ def watch(*, where: Where, as_json: Json = False, quiet: Quiet = False) -> None:
     """
 
     async def job(store: Store) -> None:
-        from ..engine.serving import serve
+        from ..ingesting.serving import serve
         from .view import shown_server
 
         with shown_server(as_json=as_json, quiet=quiet) as hook:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
-from ..engine.events import Event, GateMoved, Hook, MemorySampled, Noted, ServerSampled
+from ..events import Event, GateMoved, Hook, MemorySampled, Noted, ServerSampled
 from ..wording import printable
 from .runner import print_json, say
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..grid import Box, Grid
+from ..lattice.grid import Box, Grid
 from ..wording import option
 from .sheet import Sheet, Write
 

@@ -11,13 +11,13 @@ from typing import Final
 
 import anyio.to_thread
 
-from ..arguments import checked
+from ..checked import checked
 from ..errors import InvalidInput, QwfError, UsageError
-from ..grid import Axis, Box, Grid
-from ..plan import BoxPlan
-from ..selection import Selection
-from ..source.foreign import first_line
-from ..wavefunction import Wavefunction
+from ..lattice.grid import Axis, Box, Grid
+from ..lattice.plan import BoxPlan
+from ..lattice.selection import Selection
+from ..optional import first_line
+from ..store.wavefunction import Wavefunction
 from ..wording import option
 from .cube import check_cube, cube_files
 from .hdf5 import hdf5_file

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import AXIS_NAMES, Box
-from ..source.foreign import library
+from ..lattice.grid import AXIS_NAMES, Box
+from ..optional import library
 from .sheet import Sheet, Write, known_axes
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Box
+from ..lattice.grid import Box
 from .sheet import Sheet, Write
 
 

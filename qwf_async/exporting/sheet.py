@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import AXIS_NAMES, Axis, Box, Grid, Shape4
+from ..lattice.grid import AXIS_NAMES, Axis, Box, Grid, Shape4
 
 Write = Callable[[Box, NDArray[Any]], None]
 """Takes the values of the next box, [t, x, y, z]; boxes come in C order of the grid."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..grid import AXIS_NAMES, Box
-from ..source.foreign import library
+from ..lattice.grid import AXIS_NAMES, Box
+from ..optional import library
 from .sheet import Sheet, Write, blocks, known_axes
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..codec import binary_dtype, check_codec
 from ..errors import InvalidInput, UsageError
-from ..grid import Grid, Order, Shape4, shape4, whole_number
-from ..plan import BoxPlan, Plan, RangePlan
+from ..lattice.grid import Grid, Order, Shape4, shape4, whole_number
+from ..lattice.plan import BoxPlan, Plan, RangePlan
 from ..wire.buckets import BUCKET
+from ..wire.codec import binary_dtype, check_codec
 from ..wording import option, quoted
 from .base import Layout
 from .flat import Flat

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..grid import Box, Shape4
-from ..plan import Chunk
+from ..lattice.grid import Box, Shape4
+from ..lattice.plan import Chunk
 from ..wire.batch import Batch, Part
 
 

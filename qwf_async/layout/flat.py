@@ -12,13 +12,13 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, digest, is_whole, most_bytes
 from ..errors import DamagedData
-from ..grid import Box, Shape4
-from ..plan import Chunk
+from ..lattice.grid import Box, Shape4
+from ..lattice.plan import Chunk
 from ..wire import text10
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import set_fields
+from ..wire.codec import binary_dtype, digest, is_whole, most_bytes
 from ..wire.fields import blocks, field_name, records
 from ..wire.replies import fault, is_value, joined
 from ..wire.resp import bulk, head

@@ -11,8 +11,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Box
-from ..plan import Chunk, c_index
+from ..lattice.grid import Box
+from ..lattice.plan import Chunk, c_index
 from ..wire.buckets import BUCKET
 from ..wire.fields import blocks
 from .base import Layout

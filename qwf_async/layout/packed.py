@@ -10,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, digest, most_bytes
 from ..errors import DamagedData
-from ..grid import Box, Shape4
-from ..plan import Chunk, c_index, c_indices
+from ..lattice.grid import Box, Shape4
+from ..lattice.plan import Chunk, c_index, c_indices
 from ..wire.batch import Batch, Part, byte_view
 from ..wire.buckets import BUCKET, hset, requests, restore
 from ..wire.change import pairs, set_fields
+from ..wire.codec import binary_dtype, digest, most_bytes
 from ..wire.replies import fault, is_value, joined
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs

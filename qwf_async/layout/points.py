@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import binary_dtype, is_whole, most_bytes
 from ..errors import DamagedData
 from ..wire import text10
 from ..wire.batch import Buffer
 from ..wire.buckets import BUCKET
+from ..wire.codec import binary_dtype, is_whole, most_bytes
 from ..wire.numbered import Numbered, hmget
 from ..wire.replies import fault, is_value, joined
 from .base import Layout

@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import plan
-from ..codec import binary_dtype, digest
 from ..errors import DamagedData
-from ..grid import Box, Shape4, shape4
-from ..plan import Chunk
+from ..lattice import plan
+from ..lattice.grid import Box, Shape4, shape4
+from ..lattice.plan import Chunk
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import cut_place, set_fields, set_in_tiles
+from ..wire.codec import binary_dtype, digest
 from ..wire.replies import fault, is_value, joined
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Box
-from ..plan import c_indices
+from ..lattice.grid import Box
+from ..lattice.plan import c_indices
 from ..wire.batch import Buffer
 from ..wire.buckets import BUCKET
 from ..wire.numbered import Numbered, hgetall

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import checked
-from ..grid import Grid
+from ..checked import checked
+from ..lattice.grid import Grid
 from .lattice import axes_of, held
 from .momentum import wave_numbers
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import checked
+from ..checked import checked
 from ..errors import InvalidInput
-from ..grid import Box, Grid
+from ..lattice.grid import Box, Grid
 from .lattice import held
 from .moments import Real, moments
 from .momentum import kinetic_energy

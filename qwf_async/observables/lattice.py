@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..grid import AXIS_NAMES, Axis, Box, Grid
+from ..lattice.grid import AXIS_NAMES, Axis, Box, Grid
 
 
 def spacing(grid: Grid, axis: int) -> float:

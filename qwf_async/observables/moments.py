@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import checked
-from ..grid import Box, Grid
+from ..checked import checked
+from ..lattice.grid import Box, Grid
 from .lattice import axes_of, coordinates, held, spacing, volume
 
 Real = NDArray[np.float64]

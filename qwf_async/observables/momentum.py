@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import checked
-from ..grid import Grid
+from ..checked import checked
+from ..lattice.grid import Grid
 from .lattice import axes_of, held, spacing
 
 BLOCK: Final = 65_536

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import checked
+from ..checked import checked
 from ..errors import InvalidInput
-from ..grid import Grid
+from ..lattice.grid import Grid
 from .lattice import held, volume
 from .moments import Real, moments
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import InvalidInput
-from ..grid import AXIS_NAMES
-from ..source.foreign import library
+from ..lattice.grid import AXIS_NAMES
+from ..optional import library
 from .curves import Expectations, Marginals
 from .panels import add_map, add_panel, panels_of
 from .picture import Picture

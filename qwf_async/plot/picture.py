@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import AXIS_NAMES, Grid
+from ..lattice.grid import AXIS_NAMES, Grid
 from ..observables import density
 from .view import View
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from ..engine.observe import marginals, observe
 from ..observables.lattice import coordinates, in_steps
-from ..wavefunction import Wavefunction
+from ..store.observing import marginals, observe
+from ..store.wavefunction import Wavefunction
 from .curves import Expectations, Marginals
 from .picture import Picture, axis_label, moment
 from .view import plan_view

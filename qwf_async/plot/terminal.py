@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import AXIS_NAMES
+from ..lattice.grid import AXIS_NAMES
 from ..wording import printable
 from .colours import density_colours, phase_colours
 from .curves import Expectations, Marginals

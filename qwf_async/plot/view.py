@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import InvalidInput
-from ..grid import AXIS_NAMES, Grid
-from ..selection import Selection
+from ..lattice.grid import AXIS_NAMES, Grid
+from ..lattice.selection import Selection
 
 SIDE: Final = 640
 """Points along an axis of a picture, at most: the pixels that a panel has."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from .pool import Pool
+from ..client.pool import Pool
 
 SYNCING: Final = 10.0
 """Seconds that a sync may take: with appendfsync everysec it takes one or two, on a busy disk more."""

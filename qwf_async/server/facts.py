@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ..client.pool import Pool
+from ..client.reply import is_pairs, is_text
 from ..errors import Refused
-from .pool import Pool
-from .reply import is_pairs, is_text
 
 LONGEST: Final = 20
 """Digits of the largest number that a server counts to: 2**64."""

@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..client.pool import Pool
+from ..client.reply import is_text
 from .facts import parse_info, whole
-from .pool import Pool
-from .reply import is_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from ..client.failure import ConnectionLost
+from ..client.pool import Pool, until_available
+from ..client.reply import is_pairs, is_text
 from ..errors import Refused
 from .facts import parse_info, whole
-from .failure import ConnectionLost
-from .pool import Pool, until_available
-from .reply import is_pairs, is_text
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from ..client.pool import Pool
+from ..client.reply import is_text
 from .facts import ServerFacts
-from .pool import Pool
-from .reply import is_text
 
 LISTPACK_ENTRIES: Final = 512
 """More fields than this in a listpack make every insertion slow: its cost grows with its length."""

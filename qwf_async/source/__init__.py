@@ -10,14 +10,14 @@ from .array import array
 from .base import Source
 from .callable import function
 from .evolve import evolve, read_potential
-from .file.cube import cube
-from .file.dispatch import files
-from .file.hdf5 import hdf5
-from .file.netcdf import netcdf
-from .file.npy import npy
-from .file.npz import npz
-from .file.raw import raw
-from .file.zarr_array import zarr
+from .formats.cube import cube
+from .formats.dispatch import files
+from .formats.hdf5 import hdf5
+from .formats.netcdf import netcdf
+from .formats.npy import npy
+from .formats.npz import npz
+from .formats.raw import raw
+from .formats.zarr_array import zarr
 from .state import qobj, statevector
 from .text import default_name, open_source
 

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import checked
+from ..checked import checked
 from ..errors import InvalidInput
-from ..grid import Grid
-from ..plan import BoxPlan
+from ..lattice.grid import Grid
+from ..lattice.plan import BoxPlan
+from ..optional import first_line
 from ..wording import shortened
 from .amplitudes import unmasked
-from .file.field import Field, field_of
-from .file.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
-from .file.packing import Packing, packing_of
-from .file.stamp import Files
-from .file.variable import Coordinate, Slices, Variable, coordinate_of
-from .file.zarr_array import names_in_zarr, packing_in_zarr
-from .foreign import first_line
+from .formats.field import Field, field_of
+from .formats.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
+from .formats.packing import Packing, packing_of
+from .formats.stamp import Files
+from .formats.variable import Coordinate, Slices, Variable, coordinate_of
+from .formats.zarr_array import names_in_zarr, packing_in_zarr
 from .identity import identity
 
 

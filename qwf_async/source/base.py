@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from ..grid import Box, Grid, Order
+from ..lattice.grid import Box, Grid, Order
 
 
 @runtime_checkable

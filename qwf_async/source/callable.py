@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import checked
+from ..checked import checked
 from ..errors import InvalidInput
-from ..grid import Box, Grid, Order
+from ..lattice.grid import Box, Grid, Order
+from ..optional import first_line
 from .amplitudes import complex_type, unmasked
-from .foreign import first_line
 from .identity import identity
 
 Psi = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], Any]

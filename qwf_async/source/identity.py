@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..grid import Grid
+from ..lattice.grid import Grid
 
 
 def identity(*facts: str, grid: Grid) -> str:

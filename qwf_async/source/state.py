@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments import checked
-from ..grid import Grid
+from ..checked import checked
+from ..lattice.grid import Grid
 from ..states import from_qobj, from_statevector
 from .array import ArraySource, array
 

@@ -20,21 +20,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_type_hints
 
-from ..arguments import checked
+from ..checked import checked
 from ..errors import InvalidInput, UsageError
-from ..grid import Grid
+from ..lattice.grid import Grid
+from ..optional import first_line
 from ..wording import option, quoted
 from .analytic.free import gaussian, plane
 from .analytic.hydrogen import hydrogen
 from .analytic.oscillator import coherent, harmonic
-from .analytic.parameters import AXES, SINGLE, Kind
 from .analytic.state import DEFAULT_EDGE
 from .analytic.well import box as well
 from .base import Source
 from .callable import FunctionSource, function
-from .file.dispatch import files
-from .file.naming import named, stem
-from .foreign import first_line
+from .formats.dispatch import files
+from .formats.naming import named, stem
+from .parameters import AXES, SINGLE, Kind
 
 STATES: Final[Mapping[str, Callable[..., Source]]] = {
     "box": well,

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import xxhash
 
-from ..manifest import NewerFormat
+from ..catalog.manifest import NewerFormat
 from .failure import FAILURES, damaged
 from .head import FORMAT
 

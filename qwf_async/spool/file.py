@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from ..catalog.manifest import NewerFormat
 from ..errors import DamagedData, InvalidInput, QwfError, Refused
-from ..manifest import NewerFormat
-from ..server.private import check_file
+from ..host.private import check_file
 from ..wire.batch import Batch
 from .database import check, checksum_of, connect, lay_out, scan
 from .failure import FAILURES, SpoolFull, damaged, translate

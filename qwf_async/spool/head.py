@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import xxhash
 
+from ..catalog.manifest import Manifest, check_name
 from ..errors import DamagedData, InvalidInput
-from ..manifest import Manifest, check_name
-from ..server.private import check_directory, read_file
+from ..host.private import check_directory, read_file
 from .failure import damaged
 
 FORMAT: Final = 2

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..grid import Grid
+from ..lattice.grid import Grid
 from ..observables.lattice import in_steps, volume
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput, UsageError
-from ..grid import Grid
+from ..lattice.grid import Grid
 from .amplitudes import amplitudes, field, sizes
 
 

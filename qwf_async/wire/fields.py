@@ -13,7 +13,7 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Box
+from ..lattice.grid import Box
 from .resp import bulk
 from .slab import Slabs
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import anyio
 import numpy as np
 
+from ..catalog.manifest import Keys, Manifest
+from ..client.guard import limit_of
+from ..client.pool import Pool
+from ..client.reply import is_text_or_none
 from ..errors import DamagedData, Refused
-from ..grid import Box, shape4
+from ..lattice.grid import Box, shape4
 from ..layout import Layout
-from ..manifest import Keys, Manifest
-from ..reading import read_box
-from ..server.guard import limit_of
 from ..server.output import at_once
-from ..server.pool import Pool
-from ..server.reply import is_text_or_none
+from ..store.reading import read_box
 from ..wording import flag
 from .hierarchy import Array, Place
 

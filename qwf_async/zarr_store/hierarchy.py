@@ -17,11 +17,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..codec import binary_dtype
-from ..grid import AXIS_NAMES, Axis, Grid
+from ..catalog.manifest import CONVENTIONS, Manifest
+from ..lattice.grid import AXIS_NAMES, Axis, Grid
+from ..lattice.plan import CHUNK_POINTS, BoxPlan
 from ..layout import Form
-from ..manifest import CONVENTIONS, Manifest
-from ..plan import CHUNK_POINTS, BoxPlan
+from ..wire.codec import binary_dtype
 
 PSI: Final = "psi"
 METADATA: Final = "zarr.json"

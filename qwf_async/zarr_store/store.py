@@ -19,11 +19,11 @@ from zarr.core.buffer import Buffer, BufferPrototype
 # The loop itself is not offered in public; `sync` alone cannot be awaited from another loop.
 from zarr.core.sync import _get_loop, sync
 
+from ..catalog.manifest import Keys
 from ..errors import Refused, UsageError
-from ..manifest import Keys
 from ..settings import Settings
-from ..store import connect, pool_to
-from ..wavefunction import Wavefunction
+from ..store.store import connect, pool_to
+from ..store.wavefunction import Wavefunction
 from .chunks import Chunks
 from .hierarchy import PSI, Hierarchy, Place, coordinate_chunk
 

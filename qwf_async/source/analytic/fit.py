@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...wording import said
-from .parameters import AXES, LARGEST
+from ..parameters import AXES, LARGEST
 
 TOLERATED: Final = 1e-3
 """Share of the norm that may be lost along an axis before the user is told."""

@@ -9,11 +9,11 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import checked
+from ...checked import checked
 from ...errors import InvalidInput
-from ...grid import Box, Grid
+from ...lattice.grid import Box, Grid
+from ..parameters import Periods, Scale, Vector, positive, reals, wholes
 from .fit import fitting_edge, normal_tail
-from .parameters import Periods, Scale, Vector, positive, reals, wholes
 from .state import Analytic, extents, product, usable, with_extents, with_frames
 
 PLANE_EXTENT: Final = 10.0

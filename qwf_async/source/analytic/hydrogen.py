@@ -13,11 +13,11 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import checked
+from ...checked import checked
 from ...errors import InvalidInput
-from ...grid import Box, Grid
+from ...lattice.grid import Box, Grid
+from ..parameters import positive
 from .fit import cumulated
-from .parameters import positive
 from .state import Analytic, usable, with_extents, with_frames
 
 HIGHEST: Final = 60

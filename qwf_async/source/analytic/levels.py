@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...wording import quoted
-from .parameters import AXES, complex_number, values_of, written
+from ..parameters import AXES, complex_number, values_of, written
 
 Numbers = tuple[int, ...]
 

@@ -10,12 +10,12 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import checked
+from ...checked import checked
 from ...errors import InvalidInput
-from ...grid import Box, Grid
+from ...lattice.grid import Box, Grid
+from ..parameters import LARGEST, Displacement, Scale, positive, spread, written
 from .fit import WIDTHS, cumulated, fitting_edge, normal_tail
 from .levels import OscillatorLevels, Superposition
-from .parameters import LARGEST, Displacement, Scale, positive, spread, written
 from .state import Analytic, product, usable, with_extents, with_frames
 
 HIGHEST: Final = 500

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from ...grid import Box, Grid, Order
+from ...lattice.grid import Box, Grid, Order
 from ..identity import identity
+from ..parameters import written
 from .fit import Fit, warning
-from .parameters import written
 
 DEFAULT_EDGE: Final = 64
 """Points along each axis of the grid that a state gets if none is named: 64³ is stored in a second."""

@@ -9,8 +9,8 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import checked
-from ...grid import Box, Grid
+from ...checked import checked
+from ...lattice.grid import Box, Grid
 from .levels import Superposition, WellLevels
 from .state import Analytic, extents, usable, with_extents, with_frames
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from ...grid import AXIS_NAMES, Grid
+from ...lattice.grid import AXIS_NAMES, Grid
 from ...observables.lattice import axes_of, coordinates, spacing
 from ...observables.moments import moments
 from ...observables.momentum import spectrum

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from ...grid import Box, Grid
+from ...lattice.grid import Box, Grid
 from ...observables.lattice import axes_of, coordinates, spacing
+from ...optional import first_line
 from ..amplitudes import unmasked
-from ..analytic.parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
-from ..foreign import first_line
+from ..parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
 
 Real = NDArray[np.float64]
 

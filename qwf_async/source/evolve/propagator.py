@@ -28,7 +28,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...grid import Grid
+from ...lattice.grid import Grid
 from ...observables.momentum import wave_numbers
 from .potentials import Potential, values
 

@@ -12,18 +12,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import checked
+from ...checked import checked
 from ...errors import InvalidInput, UsageError
-from ...grid import Axis, Box, Grid, Order
+from ...lattice.grid import Axis, Box, Grid, Order
 from ...observables.energy import energy
 from ...observables.lattice import volume
 from ...observables.moments import norm
 from ...wording import option
-from ..analytic.parameters import written
 from ..analytic.state import Analytic
 from ..base import Source
 from ..facts import warnings_of
 from ..identity import identity
+from ..parameters import written
 from .absorbing import damping, unabsorbed
 from .coarse import too_coarse
 from .film import Film

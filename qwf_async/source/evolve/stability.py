@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from ...grid import Grid
+from ...lattice.grid import Grid
 from ...observables.lattice import axes_of, spacing
 from .potentials import Potential, values
 

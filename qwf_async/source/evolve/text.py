@@ -16,13 +16,13 @@ from collections.abc import Callable
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
-from ...arguments import checked
+from ...checked import checked
 from ...errors import InvalidInput, UsageError
-from ...grid import Grid
+from ...lattice.grid import Grid
 from ...wording import option
 from ..base import Source
-from ..file.dispatch import files
-from ..file.naming import named
+from ..formats.dispatch import files
+from ..formats.naming import named
 from .potentials import POTENTIALS, FunctionPotential, Potential
 
 if TYPE_CHECKING:

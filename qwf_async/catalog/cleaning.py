@@ -1,0 +1,201 @@
+"""Removal of what is expendable, and of nothing else.
+
+Expendable are: scratch data, generations in the trash, and loads that were abandoned for
+longer than a given time. A journal is deleted before its data, and an abandoned load is
+taken from its owner by a script before anything of it is touched. Nothing blocks the
+server: large hashes are unlinked, scratch fields go by HSCAN and HDEL in batches.
+
+What is guaranteed: nothing of a generation comes back after it was removed, for the connections
+that wrote it are fenced before, be they of this process or of one that died (`writers`,
+`server.fence`). Without the right to CLIENT KILL (or CLIENT ID, INFO) that is not so: requests
+that were under way when a connection broke may be carried out later. They are HSETs of data and
+journal of that load alone. If it was removed meanwhile, they leave keys that nobody knows, which
+`orphans` finds; if it was published, they may undo an update of the same points, which `verify`
+tells if the update is named by a source, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import Final
+
+from ..client.failure import WrongType
+from ..client.guard import LISTING
+from ..client.pool import Pool
+from ..client.reply import is_number, is_page, is_pairs
+from ..errors import DamagedData, InvalidInput, UsageError
+from ..layout import Form
+from ..layout.memory import counted
+from .index import BEGINNING, enter, known_names, leave
+from .load import trash_entry
+from .manifest import MALFORMED, Keys, Manifest, is_generation, text_fields
+from .scripts import DISCARD, EVEN_IF_FULL, TRASH
+from .situation import look
+from .writers import expel
+
+MOST_KEYS: Final = 2**30
+"""Keys that a generation may have to be taken for one: with no more than a header each they take 60 GB of memory,
+and to unlink as many that are not there takes some 20 minutes. An entry of the trash may name any shape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What was removed: fields of scratch hashes, generations of the trash, abandoned loads.
+
+    `strange_entries` of the trash were left: they are none of ours, or have a shape of more
+    than MOST_KEYS keys.
+    """
+
+    scratch_fields: int = 0
+    generations: int = 0
+    abandoned_loads: int = 0
+    strange_entries: int = 0
+
+    def __add__(self, other: Cleaned) -> Cleaned:
+        return Cleaned(
+            scratch_fields=self.scratch_fields + other.scratch_fields,
+            generations=self.generations + other.generations,
+            abandoned_loads=self.abandoned_loads + other.abandoned_loads,
+            strange_entries=self.strange_entries + other.strange_entries,
+        )
+
+    def __bool__(self) -> bool:
+        """Whether anything was removed."""
+        return replace(self, strange_entries=0) != Cleaned()
+
+    def to_json(self) -> dict[str, int]:
+        return asdict(self)
+
+    def describe(self) -> str:
+        counts = {
+            "scratch fields": self.scratch_fields,
+            "superseded generations": self.generations,
+            "abandoned loads": self.abandoned_loads,
+        }
+        done = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing"
+        entries = "entry" if self.strange_entries == 1 else "entries"
+        left = f"; left {self.strange_entries} {entries} of trash that are of no wavefunction"
+        return done + (left if self.strange_entries else "")
+
+
+async def clean(
+    pool: Pool, prefix: str, *, batch: int, keep_interrupted: float, names: Sequence[str] | None = None
+) -> Cleaned:
+    """Remove all that is expendable: scratch first, then trash, then abandoned loads.
+
+    `batch`: fields a step. `keep_interrupted` (s): how long an interrupted load is kept.
+    `names`: of these only; of all if None.
+    """
+    known = names if names is not None else await known_names(pool, prefix)
+    every = [Keys(prefix=prefix, name=name) for name in known]
+    total = Cleaned()
+    for keys in every:
+        with suppress(WrongType):  # not of ours, so not ours to act on: neither here nor below
+            total += Cleaned(scratch_fields=await clean_scratch(pool, keys, batch=batch))
+    for keys in every:
+        with suppress(WrongType):
+            total += await _swept(pool, keys, batch=batch)
+    for keys in every:
+        with suppress(WrongType):
+            if await _give_up_abandoned(pool, keys, keep_interrupted):
+                await sweep(pool, keys, batch=batch)
+                total += Cleaned(abandoned_loads=1)
+            await leave(pool, keys)
+    return total
+
+
+async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
+    """Delete the scratch fields of a name by HSCAN and HDEL; the number of fields removed."""
+    removed, cursor = 0, b"0"
+    while True:
+        cursor, pairs = await pool.call(
+            "HSCAN",
+            keys.scratch,
+            cursor,
+            "COUNT",
+            batch,
+            expect=is_page,
+            doing=f"cleaning {keys.scratch}",
+            limit=LISTING,
+        )
+        fields = pairs[::2]  # all of a small hash at once, whatever COUNT says
+        for start in range(0, len(fields), batch):
+            removed += await pool.call("HDEL", keys.scratch, *fields[start : start + batch], expect=is_number)
+        if cursor == b"0":
+            return removed
+
+
+async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
+    """Delete the generations in a name's trash, journal before data; the number of generations.
+
+    A name of which nothing is left, published or under way, leaves the index.
+    """
+    return (await _swept(pool, keys, batch=batch)).generations
+
+
+async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
+    """`sweep`, with the number of entries that it left because they are none of ours."""
+    trash = text_fields(
+        await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}", limit=LISTING)
+    )
+    if trash:
+        await pool.fence_off()  # of ours, what was given up while it wrote would bring keys back
+    swept, strange = 0, 0
+    for generation, entry in trash.items():
+        try:
+            form = Form.from_json(json.loads(entry))
+        except (*MALFORMED, InvalidInput, UsageError):
+            form = None
+        if form is None or counted(form).keys > MOST_KEYS or not is_generation(generation):
+            strange += 1  # not an entry of ours, so not ours to act on
+            continue
+        await pool.call("UNLINK", keys.journal(generation), expect=is_number)
+        data = form.open(keys.base(generation)).keys()
+        while some := list(islice(data, batch)):
+            await pool.call("UNLINK", *some, expect=is_number)
+        await pool.call("HDEL", keys.trash, generation, expect=is_number)
+        swept += 1
+    if swept:
+        await leave(pool, keys)
+    return Cleaned(generations=swept, strange_entries=strange)
+
+
+async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest) -> None:
+    """Delete a generation that nothing refers to any more: neither what is published nor what is under way."""
+    now = (await look(pool, keys)).now
+    await enter(pool, keys, BEGINNING)
+    if await pool.call(
+        "EVAL", EVEN_IF_FULL + TRASH, 3, keys.meta, keys.load, keys.trash,
+        manifest.generation, trash_entry(manifest, now),
+        expect=is_number, doing=f"removing what was loaded of {keys.name} ({keys.trash})",
+    ):  # fmt: skip
+        await enter(pool, keys, manifest.generation)
+        await sweep(pool, keys, batch=1000)
+
+
+async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) -> int:
+    """Turn the load of a name into trash if nobody has held it for `keep_interrupted` seconds."""
+    expelled: set[str] = set()
+    while True:
+        try:
+            seen = await look(pool, keys)
+        except DamagedData:
+            return 0  # not a load of ours, so not ours to remove
+        load = seen.under_way
+        if load is None or load.owner.holds(seen.now):
+            return 0
+        # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
+        if max(0, seen.now - load.owner.deadline) < keep_interrupted * 1000:
+            return 0
+        if not load.writers or load.owner.token in expelled:
+            break
+        expelled.add(await expel(pool, keys, load.owner.token))
+    return await pool.call(
+        "EVAL", EVEN_IF_FULL + DISCARD, 2, keys.load, keys.trash,
+        load.owner.token, load.owner.deadline, load.manifest.generation, trash_entry(load.manifest, seen.now),
+        expect=is_number,
+    )  # fmt: skip

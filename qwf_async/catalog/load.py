@@ -1,0 +1,306 @@
+"""The life of a load: begun, journalled, published; or released, resumed, discarded.
+
+A load is an ingest under way. It writes under a generation of its own that no reader
+sees, and one script publishes it whole. See `scripts` for what is checked there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final
+
+import anyio
+
+from ..client.connection import Connection
+from ..client.guard import HEAD, limit_of
+from ..client.pool import Pool, until_available
+from ..client.reply import is_number, is_pairs, is_text, is_text_or_none
+from ..errors import DamagedData, DataLost, QwfError, Refused, ServerUnavailable
+from ..server.output import at_once
+from ..wording import again_with, flag
+from .index import announce, enter
+from .manifest import JournalEntry, Keys, Manifest, text_fields
+from .owner import Owner
+from .scripts import BEGIN, DISCARD, EVEN_IF_FULL, PUBLISH, RENEW
+from .situation import Beginning, Unfinished, decide, look
+from .writers import Writers, expel
+
+ENTRY_BYTES: Final = 64
+"""More than an entry of the journal has: a digest, and a weight of at most 24 digits and signs."""
+
+GIVING_UP: Final = 2.0
+"""Seconds that may be spent on giving up a load that was not to begin after all."""
+
+
+async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
+    """The journal of a generation: chunk number → entry. Raises DamagedData if it is not a journal of ours."""
+    key = keys.journal(manifest.generation)
+    limit, doing = limit_of(2 * len(manifest.plan), ENTRY_BYTES), f"reading {key}"
+
+    async def fetch() -> list[bytes]:
+        return await pool.call_once("HGETALL", key, expect=is_pairs, doing=doing, limit=limit)
+
+    size = len(manifest.plan) * (ENTRY_BYTES + HEAD)
+    reply = text_fields(await at_once(pool, size, fetch, doing=doing))
+    try:
+        entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
+    except ValueError as error:
+        raise DamagedData(f"{key} is not a journal: {error}") from error
+    if any(not 0 <= number < len(manifest.plan) for number in entries):
+        raise DamagedData(f"{key} names chunks that the plan does not have")
+    return entries
+
+
+def trash_entry(manifest: Manifest | None, now: int) -> str:
+    """What is needed to find the keys of a generation later, as JSON. `now` in ms of the server's clock."""
+    if manifest is None:
+        return ""
+    return json.dumps({**manifest.form.to_json(), "since": now})
+
+
+class Load:
+    """A load that this process owns, until it is published, released or discarded."""
+
+    def __init__(
+        self, pool: Pool, keys: Keys, beginning: Beginning, owner: Owner, ttl: float, now: int
+    ) -> None:
+        self.manifest = beginning.manifest
+        self.overwrites = beginning.overwrites
+        self.resumed = beginning.resumed
+        self.ttl = ttl
+        self._pool = pool
+        self._keys = keys
+        self._owner = owner
+        self._writers = Writers(pool=pool, keys=keys, token=owner.token)
+        self._began = now
+
+    @classmethod
+    async def begin(
+        cls,
+        pool: Pool,
+        keys: Keys,
+        wanted: Manifest,
+        *,
+        unfinished: Unfinished,
+        overwrite: bool,
+        ttl: float,
+    ) -> Load | Manifest:
+        """Take the name. Returns the manifest instead if the very same thing is published already.
+
+        `ttl` (s): for how long the name is held without renewal. Raises Refused if the name
+        cannot be had. After an error or a cancellation the name is not held.
+        """
+        owner = Owner.here()
+        try:
+            begun = await cls._begin(pool, keys, wanted, owner, unfinished, overwrite, ttl)
+        except BaseException:
+            owner.end()
+            raise
+        if isinstance(begun, Manifest):
+            owner.end()
+        return begun
+
+    @classmethod
+    async def _begin(
+        cls,
+        pool: Pool,
+        keys: Keys,
+        wanted: Manifest,
+        owner: Owner,
+        unfinished: Unfinished,
+        overwrite: bool,
+        ttl: float,
+    ) -> Load | Manifest:
+        expelled: set[str] = set()
+        while True:
+            seen = await look(pool, keys)
+            beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
+            if beginning.finished:
+                return beginning.manifest
+            before = seen.under_way
+            if before and before.writers and before.owner.token not in expelled:
+                expelled.add(await expel(pool, keys, before.owner.token))
+                continue
+            manifest, replaced = beginning.manifest, beginning.overwrites
+            fields = manifest.to_fields() | {"overwrites": _generation(replaced)}
+            await announce(pool, keys)
+            load = cls(pool, keys, beginning, owner, ttl, seen.now)
+            try:
+                done = await pool.call(
+                    "EVAL", EVEN_IF_FULL + BEGIN, 3, keys.meta, keys.load, keys.trash,
+                    _generation(seen.published),
+                    before.owner.token if before else "",
+                    int(ttl * 1000),
+                    _generation(beginning.discards),
+                    trash_entry(beginning.discards, seen.now),
+                    *_flat(fields | owner.to_fields()),
+                    expect=is_number, doing=f"beginning the load of {keys.name} ({keys.load}, {keys.trash})",
+                )  # fmt: skip
+                if done or await _is_ours(pool, keys, owner):
+                    await enter(pool, keys, manifest.generation)
+                    return load
+            except BaseException as error:
+                # It may have been begun, with the reply lost. This process lives on, and would hold it.
+                with anyio.move_on_after(GIVING_UP, shield=True), suppress(QwfError):
+                    await until_available(load.release, GIVING_UP)
+                if isinstance(error, ServerUnavailable):
+                    raise type(error)(
+                        f"{error}; the load of {keys.name} may have been begun all the same: "
+                        f"{again_with('resume')} to go on with it"
+                    ) from error
+                raise
+
+    async def renew(self) -> None:
+        """Hold the name for another `ttl` seconds. Tried once.
+
+        Raises ServerUnavailable if the server does not answer, DataLost if the load is gone from
+        it (it was flushed, or came back empty), and LoadTaken if another process has the load.
+        """
+        await self._hold(int(self.ttl * 1000))
+
+    async def release(self) -> None:
+        """Give the name up, with the load left as it is for another process to resume."""
+        await self._hold(0, *self._writers.through)
+
+    @property
+    def run(self) -> str:
+        """The run id of the server that the load was last written to; "" if it is not known."""
+        return self._writers.run
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection to write the load's data and journal over; see `writers`.
+
+        Raises ServerUnavailable, and DataLost or LoadTaken if the load is not ours any more.
+        """
+        async with self._pool.writing() as connection:
+            ours = await self._writers.enter(connection)
+            if ours:
+                yield connection
+        if not ours:
+            raise await self._loss()
+
+    def end(self) -> None:
+        """This process is through with the load: another task of it may take it over, whatever the server was told."""
+        self._owner.end()
+
+    async def journal(self) -> dict[int, JournalEntry]:
+        """The chunks that the journal holds. Raises DamagedData if it is not a journal of ours."""
+        try:
+            return await read_journal(self._pool, self._keys, self.manifest)
+        except DamagedData as error:
+            raise DamagedData(f"{error}; {flag('discard')} begins anew") from error
+
+    async def record(self, entries: Mapping[int, JournalEntry], connection: Connection) -> None:
+        """Write down that the server has applied these chunks, over the connection that they went over.
+
+        Not tried again over another: a server restarted meanwhile may lack what it had applied.
+        """
+        key = self._keys.journal(self.manifest.generation)
+        fields = {str(number): entry.to_text() for number, entry in entries.items()}
+        await connection.call("HSET", key, *_flat(fields), expect=is_number, doing=f"writing {key}")
+
+    async def forget(self, numbers: Iterable[int]) -> None:
+        """Take chunks out of the journal, so that they are written again when the load is resumed."""
+        key, chunks = self._keys.journal(self.manifest.generation), list(numbers)
+
+        async def write() -> None:
+            async with self.connection() as connection:
+                await connection.call("HDEL", key, *chunks, expect=is_number, doing=f"writing {key}")
+
+        await until_available(write, self._pool.deadline)
+
+    async def publish(self, norm: float | None) -> Manifest:
+        """Make the load what readers see, all at once; what it replaces becomes trash.
+
+        Raises DataLost if the load or part of its journal is gone, Refused if it is
+        no longer ours or if what it was to replace has changed.
+        """
+        await self._pool.fence_off()  # from here on nobody would know of a broken connection
+        manifest = self.manifest.published(norm)
+        journal = self._keys.journal(manifest.generation)
+        replaced = self.overwrites
+        while True:
+            outcome = await self._pool.call(
+                "EVAL", EVEN_IF_FULL + PUBLISH, 4,
+                self._keys.meta, self._keys.load, journal, self._keys.trash,
+                self._owner.token, manifest.generation, len(manifest.plan),
+                _generation(replaced), trash_entry(replaced, self._began),
+                *_flat(manifest.to_fields()),
+                expect=is_text,
+                doing=f"publishing {self._keys.name} ({self._keys.meta}, {journal}, {self._keys.trash})",
+            )  # fmt: skip
+            if outcome != b"late":
+                break
+            # Slept past the deadline, but nobody took the load: it is ours again. The server may be away
+            # for longer than that between two of these, so it may be late more than once.
+            await until_available(self.renew, self._pool.deadline)
+        if outcome == b"done" or (outcome == b"gone" and await self._is_published()):
+            return manifest
+        if outcome == b"holes":
+            raise DataLost(
+                f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
+                + again_with("resume")
+            )
+        if outcome == b"changed":
+            raise Refused(
+                f"{self._keys.name} was changed by another process while this load ran; not published"
+            )
+        await until_available(self.renew, self._pool.deadline)
+        raise Refused(f"the load of {self._keys.name} is not ours any more; not published")
+
+    async def discard(self) -> bool:
+        """Turn the load into trash. False if it is not ours any more."""
+        return bool(
+            await self._pool.call(
+                "EVAL", EVEN_IF_FULL + DISCARD, 2, self._keys.load, self._keys.trash,
+                self._owner.token, "", self.manifest.generation, trash_entry(self.manifest, self._began),
+                expect=is_number,
+            )
+        )  # fmt: skip
+
+    async def _is_published(self) -> bool:
+        """Whether publishing was done after all, by a request whose reply was lost."""
+        generation = await self._pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
+        return bool(generation == self.manifest.generation.encode())
+
+    async def _hold(self, ttl: int, *through: str) -> None:
+        owner = await self._pool.call_once(
+            "EVAL", EVEN_IF_FULL + RENEW, 1, self._keys.load, self._owner.token, ttl, *through, expect=is_text
+        )
+        if owner != self._owner.token.encode():
+            raise await self._loss()
+
+    async def _loss(self) -> DataLost | LoadTaken:
+        """Why the load is not ours any more."""
+        seen = await look(self._pool, self._keys)
+        if seen.under_way is None and _generation(seen.published) in ("", _generation(self.overwrites)):
+            return DataLost(
+                f"the load of {self._keys.name} is gone from the server, which was flushed or came back "
+                "empty: nothing was published; run the command again"
+            )
+        who = seen.under_way.owner.describe() if seen.under_way else "another process, which published it,"
+        return LoadTaken(
+            f"the load of {self._keys.name} was taken over by {who} while this process did not answer"
+        )
+
+
+class LoadTaken(Refused):
+    """Another process owns the load now."""
+
+
+def _generation(manifest: Manifest | None) -> str:
+    return manifest.generation if manifest else ""
+
+
+async def _is_ours(pool: Pool, keys: Keys, owner: Owner) -> bool:
+    """Whether beginning was done after all, by a request whose reply was lost."""
+    seen = await look(pool, keys)
+    return seen.under_way is not None and replace(seen.under_way.owner, deadline=0) == owner
+
+
+def _flat(fields: Mapping[str, str]) -> list[Any]:
+    return [item for pair in fields.items() for item in pair]

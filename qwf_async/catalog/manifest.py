@@ -1,0 +1,305 @@
+"""What a stored wavefunction says about itself, and the names of its keys.
+
+Pure values: nothing here talks to a server. The fields and keys are a public contract;
+other clients read them. Format version 1.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ..errors import DamagedData, InvalidInput, UsageError
+from ..lattice.grid import AXIS_NAMES, Axis, Grid
+from ..lattice.plan import Plan, plan_from_json
+from ..layout import Form
+from ..wording import quoted, shortened, told_apart
+
+FORMAT: Final = 1
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_GENERATION: Final = re.compile(r"[0-9a-f]{16}")
+STALE: Final = "stale"
+"""In the journal: a chunk whose stored values were changed on purpose, so that its digest says nothing."""
+
+MALFORMED: Final = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+"""What taking JSON for a record of ours can raise: it may be any JSON, or none, nested ten thousand deep."""
+
+
+class NewerFormat(DamagedData):
+    """What is stored is of a format that a later version of this program made."""
+
+
+MOST_POINTS: Final = 2**40
+"""Points of a wavefunction: 17 TB of values. What says it has more was not written by an ingest."""
+
+MOST_FRAMES: Final = 2**27
+"""Frames of a wavefunction: their times alone are 1 GB."""
+
+MOST_CHUNK_POINTS: Final = 2**26
+"""Points of a chunk, which is read as a whole: 1 GB. A tile of more is beyond what a server stores in a field."""
+
+MOST_CHARACTERS: Final = 2**18
+"""Characters of a field: the source and its fingerprint may name many files."""
+
+CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
+
+
+def is_name(name: str) -> bool:
+    """Whether it may stand in a key."""
+    return bool(_NAME.fullmatch(name))
+
+
+def is_generation(text: str) -> bool:
+    """Whether it is the name of a generation, 16 hex digits."""
+    return bool(_GENERATION.fullmatch(text))
+
+
+def generation_of(text: str) -> str:
+    """The text, if it is the name of a generation. Raises ValueError otherwise."""
+    if not is_generation(text):
+        raise ValueError(f"{quoted(text)} is no generation: it is 16 hex digits")
+    return text
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """The name, if it may stand in a key. Raises InvalidInput otherwise."""
+    if not is_name(name):
+        raise InvalidInput(
+            f"the {what} {quoted(name)} may hold only letters, digits, '.', '_' and '-' (1 to 128)"
+        )
+    return name
+
+
+def new_generation() -> str:
+    """16 random hex digits, never used twice."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The keys of one name. Control keys share a hash tag, so that one script may change them together."""
+
+    prefix: str
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.prefix, "key prefix")
+        check_name(self.name)
+
+    def control(self, what: str) -> str:
+        return f"{self.prefix}:{{{self.name}}}:{what}"
+
+    @property
+    def meta(self) -> str:
+        return self.control("meta")
+
+    @property
+    def load(self) -> str:
+        return self.control("load")
+
+    @property
+    def trash(self) -> str:
+        return self.control("trash")
+
+    @property
+    def scratch(self) -> str:
+        return self.control("scratch")
+
+    @property
+    def names(self) -> str:
+        return f"{self.prefix}:names"
+
+    def journal(self, generation: str) -> str:
+        return self.control(f"journal:{generation}")
+
+    def base(self, generation: str) -> bytes:
+        """The beginning of every data key of a generation."""
+        return f"{self.prefix}:{self.name}:{generation}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that is needed to find and understand the points of one generation.
+
+    `source` is the source's text and `fingerprint` its fingerprint. `norm` is Σ|ψ|²dV
+    averaged over the frames, None while loading or if the grid spacing is not known.
+    """
+
+    generation: str
+    form: Form
+    grid: Grid
+    plan: Plan
+    source: str
+    fingerprint: str
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    norm: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidInput for what no server holds."""
+        frames, points = self.grid.shape[0], self.grid.points
+        if points > MOST_POINTS:
+            raise InvalidInput(
+                f"{points:,} points ({_times(self.grid)}) are more than can be stored ({MOST_POINTS:,})"
+            )
+        if frames > MOST_FRAMES:
+            raise InvalidInput(f"{frames:,} frames are more than can be stored ({MOST_FRAMES:,})")
+        if self.plan.largest > MOST_CHUNK_POINTS:
+            raise InvalidInput(
+                f"chunks of {self.plan.largest:,} points are more than is read as a whole ({MOST_CHUNK_POINTS:,}): "
+                "give smaller tiles"
+            )
+        if max(len(self.source), len(self.fingerprint)) > MOST_CHARACTERS:
+            raise InvalidInput(f"the source {shortened(self.source)} is named by too many words to be stored")
+
+    @property
+    def points(self) -> int:
+        return self.grid.points
+
+    def published(self, norm: float | None) -> Manifest:
+        """The same, with its norm and the time of now."""
+        return replace(self, norm=norm, created=datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def differences(self, other: Manifest) -> list[str]:
+        """What keeps `other` from being a continuation of this, in words; empty if nothing does."""
+        source = (self.source, other.source)
+        if self.source == other.source and self.grid == other.grid:  # as if a file was written anew
+            source = (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})")
+        pairs = {
+            "source": source,
+            "layout": (_shown(self.form), _shown(other.form)),
+            "codec": (self.form.codec, other.form.codec),
+            "grid": _told_apart(self.grid, other.grid),
+        }
+        if self.fingerprint == other.fingerprint:
+            del pairs["source"]
+        return [
+            "{}: stored {}, given {}".format(what, *told_apart(str(a), str(b)))
+            for what, (a, b) in pairs.items()
+            if a != b
+        ]
+
+    def to_fields(self) -> dict[str, str]:
+        """The fields of the meta hash (without those that only a load has)."""
+        grid = self.grid.to_json()
+        fields = {
+            "format": str(FORMAT),
+            "generation": self.generation,
+            "layout": self.form.layout,
+            "parameters": json.dumps(self.form.parameters),
+            "codec": self.form.codec,
+            "shape": json.dumps(grid["shape"]),
+            "axes": json.dumps(grid["axes"]),
+            "conventions": json.dumps(CONVENTIONS),
+            "plan": json.dumps(self.plan.to_json()),
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "created": self.created,
+            "points": str(self.points),
+        }
+        return fields if self.norm is None else fields | {"norm": repr(self.norm)}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str], where: str) -> Manifest:
+        """The inverse of `to_fields`; `where` names the key. Raises DamagedData if it is none of ours."""
+        try:
+            long = [name for name, text in fields.items() if len(text) > MOST_CHARACTERS]
+            if long:
+                raise ValueError(f"its field {quoted(long[0])} has more than {MOST_CHARACTERS:,} characters")
+            version = int(fields["format"])
+            if version > FORMAT:
+                raise NewerFormat(
+                    f"{where} has format version {fields['format'][:20]}; "
+                    f"this program reads up to {FORMAT}: update it"
+                )
+            if version < 1:
+                raise ValueError(f"there is no format version {version}")
+            grid = Grid.from_json({name: json.loads(fields[name]) for name in ("shape", "axes")})
+            plan = plan_from_json(grid.shape, json.loads(fields["plan"]))
+            if grid.points != int(fields["points"]):
+                raise ValueError(f"{fields['points']} points do not fit the shape {grid.shape}")
+            if datetime.fromisoformat(fields["created"]).tzinfo is None:
+                raise ValueError(f"{fields['created']} has no time zone")
+            form = Form.from_json(
+                {"layout": fields["layout"], "codec": fields["codec"], "shape": grid.shape}
+                | json.loads(fields["parameters"])
+            )
+            form.check_plan(plan)
+            return cls(
+                generation=generation_of(fields["generation"]),
+                form=form,
+                grid=grid,
+                plan=plan,
+                source=fields["source"],
+                fingerprint=fields["fingerprint"],
+                created=fields["created"],
+                norm=float(fields["norm"]) if "norm" in fields else None,
+            )
+        except (*MALFORMED, InvalidInput, UsageError) as error:
+            raise DamagedData(f"{where} is not the metadata of a wavefunction: {reason(error)}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """What the journal holds of a chunk: xxh3-64 of its stored values, and Σ|ψ|² (without dV).
+
+    Of a published chunk that was changed on purpose since it holds "stale": `digest` is
+    None then, and the weight is not known.
+    """
+
+    digest: int | None
+    weight: float
+
+    def to_text(self) -> str:
+        return STALE if self.digest is None else f"{self.digest:016x} {self.weight!r}"
+
+    @classmethod
+    def from_text(cls, text: str) -> JournalEntry:
+        """Raises ValueError if it is malformed."""
+        if text == STALE:
+            return cls(digest=None, weight=math.nan)
+        digest, weight = text.split(" ")
+        return cls(digest=int(digest, 16), weight=float(weight))
+
+
+def reason(error: Exception) -> str:
+    """Why something is no record of ours, in words that are not too many."""
+    if isinstance(error, KeyError):
+        return f"it lacks {error.args[0]!r:.100}"
+    return shortened(str(error) or type(error).__name__)
+
+
+def _shown(form: Form) -> str:
+    return " ".join([form.layout, *(f"{name} {value}" for name, value in form.parameters.items())])
+
+
+def _times(grid: Grid) -> str:
+    return "×".join(map(str, grid.shape))
+
+
+def _told_apart(a: Grid, b: Grid) -> tuple[str, str]:
+    """Two grids as a message has them: their points if those differ, else the axes that do."""
+    if a.shape != b.shape:
+        return f"{_times(a)} points", f"{_times(b)} points"
+    axes = zip(AXIS_NAMES, a.axes, b.axes, strict=True)
+    pairs = [
+        (f"{name} {_along(one)}", f"{name} {_along(other)}") for name, one, other in axes if one != other
+    ]
+    return ", ".join(one for one, _ in pairs), ", ".join(other for _, other in pairs)
+
+
+def _along(axis: Axis) -> str:
+    step = "of unknown step" if axis.step is None else f"in steps of {axis.step}"
+    end = "" if axis.periodic else ", end included"
+    return f"from {axis.origin} {step} {quoted(axis.unit) if axis.unit else 'without a unit'}{end}"
+
+
+def text_fields(pairs: Any) -> dict[str, str]:
+    """The reply to HGETALL (RESP2: names and values in turn) as text; foreign bytes are escaped."""
+    texts = [item.decode("utf-8", "backslashreplace") for item in pairs]
+    return dict(zip(texts[::2], texts[1::2], strict=True))

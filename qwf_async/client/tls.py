@@ -1,0 +1,95 @@
+"""TLS: the certificates that a connection shows and trusts."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from redis.asyncio.connection import RedisSSLContext, SSLConnection
+
+from ..errors import UsageError
+from ..host.regular import read_small
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSFiles:
+    """Files in PEM form: certificates to trust instead of the system's, our own certificate, and its key.
+
+    `key` None means that the key is in the file of the certificate.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def options(self) -> dict[str, str]:
+        """What is set, as arguments for redis-py's connection class."""
+        files = {"ssl_ca_certs": self.ca, "ssl_certfile": self.cert, "ssl_keyfile": self.key}
+        return {name: str(path) for name, path in files.items() if path is not None}
+
+
+class TLSConnection(SSLConnection):
+    """redis-py's, but a CA that was named is the only one trusted, where the library adds the system's."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether in the handshake that was tried last anything came from the server."""
+        return bool(cast("Any", self.ssl_context.context).steps > 1)
+
+    async def _connect(self) -> None:
+        self._connection_arguments()
+        cast("Any", self.ssl_context.context).steps = 0
+        await super()._connect()  # type: ignore[no-untyped-call] # untyped in redis-py
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        if self.ssl_context.context is None:
+            self.ssl_context.context = _context(self.ssl_context)
+        return super()._connection_arguments()
+
+
+class _Handshake(ssl.SSLObject):
+    """Counts the steps of a handshake in its context: one to begin with, and one whenever something came."""
+
+    def do_handshake(self) -> None:
+        cast("Any", self.context).steps += 1
+        super().do_handshake()
+
+
+def check_files(options: Mapping[str, Any]) -> None:
+    """Raises UsageError, naming the file, if one among a connection's arguments cannot be used."""
+    cert = options.get("ssl_certfile")
+    if options.get("ssl_keyfile") and not cert:
+        raise UsageError("a TLS key was given without its certificate: set QWF_TLS_CERT")
+    names = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+    given = [options[name] for name in names if options.get(name)]
+    if not given:
+        return  # loading the system's certificates to no end takes 25 ms
+    for path in given:
+        try:
+            if not Path(path).is_dir():
+                read_small(Path(path))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"the TLS file {path} cannot be read: {reason}") from error
+    try:
+        _context(TLSConnection(**{n: options[n] for n in options if n.startswith("ssl_")}).ssl_context)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise UsageError(
+            f"the TLS files {', '.join(map(str, given))} cannot be used: PEM files are wanted, "
+            f"a key that fits its certificate and is not encrypted ({error})"
+        ) from error
+
+
+def _context(wanted: RedisSSLContext) -> ssl.SSLContext:
+    # Without a CA of its own this loads the system's.
+    context = ssl.create_default_context(cafile=wanted.ca_certs, capath=wanted.ca_path)
+    context.check_hostname = wanted.check_hostname
+    context.verify_mode = wanted.cert_reqs
+    if wanted.certfile:
+        # An empty passphrase, or OpenSSL would stop and ask the terminal for that of an encrypted key.
+        context.load_cert_chain(wanted.certfile, wanted.keyfile, password="")
+    context.sslobject_class = _Handshake
+    return context

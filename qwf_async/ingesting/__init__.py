@@ -1,0 +1,1 @@
+"""From a source to a published wavefunction: producer, stream, writers, and what goes wrong on the way."""

@@ -1,0 +1,272 @@
+"""What a source would take in each layout and codec: a sample is stored, measured and removed.
+
+A sample is a generation in the trash from before its first key is written, under a name of
+its own: `qwf clean` and the watchdog find what a killed process left. Memory does not grow
+quite linearly (tables double), so what was measured is scaled by the model of
+`layout.size`. The sample is of the first frames: a source that computes each from the one
+before has no others to compute for it. Of the values only the length of text10 depends.
+
+Time is scaled by points, that of layout flat by a measured curve besides (`GROWTH`). It is
+that of a machine as busy as it was for the second that a sample took, and a busy one lets
+short work pass: for the quick layouts it is a lower bound. Measured with 1 to 8 million
+points on Valkey 9 and Redis 7: bytes within 2 %; seconds, on two cores with a load of 20, at
+0.4 to 1.6 of what an ingest then took for flat (in the middle 0.9), at 0.2 to 1.0 for packed
+and tile (0.4). Not covered: the tenth of a second that any ingest takes, the journal (100
+bytes a chunk), the buffers of clients, and a source whose speed differs from place to place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+
+from ..catalog.cleaning import sweep
+from ..catalog.index import announce, enter, leave
+from ..catalog.manifest import Keys, new_generation
+from ..checked import checked
+from ..client.pool import until_available
+from ..client.reply import is_number, is_number_or_none, is_text_or_none
+from ..errors import OutOfMemory, QwfError, Refused
+from ..events import Event
+from ..lattice.grid import Box, Shape4, shape4
+from ..lattice.plan import BoxPlan
+from ..layout import LAYOUTS, Form, Layout
+from ..layout.memory import counted, predicted_bytes
+from ..layout.tile import Shape3, default_tile
+from ..source.array import array
+from ..source.base import Source
+from ..store.reading import in_parallel
+from ..store.store import Store
+from ..wire.batch import Batch
+from ..wire.codec import CODECS
+from .producer import Encoder
+from .sink import ServerSink
+from .write_mode import choose_restore
+
+SAMPLE_POINTS: Final = 262_144
+"""Points of a sample, about: 2 to 30 MB on the server for a second."""
+
+MEASURED_KEYS: Final = 64
+"""Keys of a sample whose memory is asked for; they are alike."""
+
+LOADS: Final = 3
+"""Times that a sample is loaded, where a second time is like the first: the median counts. Layout flat: once."""
+
+GROWTH: Final = {"valkey": 0.23, "redis": 0.12}
+"""What a point of layout flat takes more with each doubling of the hash, in parts of what it takes in the sample.
+
+The table of millions of fields does not fit the processor's cache, as that of the sample
+does. Measured by the servers' own CPU time from 2**18 to 2**24 fields (32 MB of L3 cache):
+in all 1.2, 1.5, 1.7, 2.0, 2.2, 2.4 times as much for a point in Valkey 9.1, and 1.0, 1.3,
+1.3, 1.4, 1.6, 1.7 times in Redis 7.0.
+"""
+
+UNCOUNTED: Final = 8
+"""Bytes of an entry of a hash table that Redis leaves out of MEMORY USAGE.
+
+It adds the size of a dictEntry, 24, for which jemalloc takes 32. Source: `objectComputeSize`
+of `object.c`, Redis 7.
+"""
+
+TIDY_TIME: Final = 5.0
+"""Seconds that the removal of a sample may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """One way to store a source: `bytes` in the end, `peak_bytes` at most on the way.
+
+    `seconds` are about what the ingest will take in layout flat, and at least that in the others.
+
+    `fits` says whether the peak stays below the high watermark; None if the limit is not known.
+    """
+
+    layout: str
+    codec: str
+    bytes: int
+    peak_bytes: int
+    bytes_per_point: float
+    seconds: float
+    fits: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@checked
+async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) -> list[Estimate]:
+    """What the source would take in each layout with each codec that goes with it.
+
+    `tile` is as for an ingest. A codec that cannot hold the sample's values is left out.
+    Raises InvalidInput if the source cannot be read, OutOfMemory if there is no room for a
+    sample, Refused if the server forbids MEMORY, and ServerUnavailable.
+    """
+    shape = source.grid.shape
+    box = _sampled(shape, tile or default_tile(shape))
+    psi, read_seconds = await anyio.to_thread.run_sync(_read, source, box)
+    try:
+        memory = await until_available(store.memory, store.settings.deadline)
+    except Refused:
+        memory = None
+    facts = await store.facts()
+    software = facts.software
+    uncounted = UNCOUNTED if software == "redis" and (facts.allocator or "").startswith("jemalloc") else 0
+    results = []
+    for layout in LAYOUTS:
+        for codec in CODECS:
+            if layout != "flat" and codec == "text10":
+                continue
+            if codec == "c8" and np.abs(psi.view(psi.real.dtype)).max() > np.finfo(np.float32).max:
+                continue
+            shaped = tile if layout == "tile" else None
+            form = Form(layout=layout, codec=codec, shape=shape, tile=shaped)
+            sample = Form(layout=layout, codec=codec, shape=box.shape, tile=form.tile)
+            measured = await _measured(store, sample, psi, uncounted)
+            ratio = measured.bytes / predicted_bytes(sample, software, peak=False)
+            final = int(ratio * predicted_bytes(form, software, peak=False))
+            peak = max(final, int(ratio * predicted_bytes(form, software)))
+            times = source.grid.points / box.points
+            growth = GROWTH.get(software or "", max(GROWTH.values())) if layout == "flat" else 0
+            writing = measured.seconds * times * (1 + growth * math.log2(times))
+            room = None if memory is None else memory.room(store.settings.high_watermark)
+            results.append(
+                Estimate(
+                    layout=layout,
+                    codec=codec,
+                    bytes=final,
+                    peak_bytes=peak,
+                    bytes_per_point=final / source.grid.points,
+                    seconds=max(read_seconds + measured.encoding * times, writing),
+                    fits=None if room is None else peak <= room,
+                )
+            )
+    return results
+
+
+def _sampled(shape: Shape4, tile: Shape3) -> Box:
+    """A box of whole tiles, or of the whole grid along an axis: of the first frames, in the middle of space."""
+    size = BoxPlan.cut(shape, points=SAMPLE_POINTS, unit=(1, *tile)).chunk
+    start = shape4((0, *((n - m) // 2 for n, m in zip(shape[1:], size[1:], strict=True))))
+    return Box(start=start, stop=shape4(a + m for a, m in zip(start, size, strict=True)))
+
+
+def _read(source: Source, box: Box) -> tuple[NDArray[Any], float]:
+    """The values of the box, and the seconds that it will take to read the whole source.
+
+    They are those of the same box in the frames that come next, where there are some: the
+    first frame of a time evolution is no work. Of a box that is a part of its frame, what
+    it takes more than another box of the frame that is read after it is counted once a frame.
+    """
+    shape = source.grid.shape
+    plan, form = BoxPlan(shape=shape, chunk=box.shape), Form(layout="flat", codec="c16", shape=shape)
+    reader = Encoder(source=source, plan=plan, layout=form.open(b""), codec="c16", allow_nonfinite=True)
+
+    def timed(box: Box) -> tuple[NDArray[Any], float]:
+        begun = time.perf_counter()
+        values = np.ascontiguousarray(reader.values(box))
+        return values, time.perf_counter() - begun
+
+    psi, first = timed(box)
+    frames, later = box.shape[0], min(box.shape[0], shape[0] - box.shape[0])
+    if later:
+        box = Box(start=(later, *box.start[1:]), stop=(later + frames, *box.stop[1:]))
+        first = timed(box)[1]
+    times = source.grid.points / box.points
+    if box.points == frames * source.grid.frame_points:
+        return psi, first * times
+    again = timed(Box(start=(box.start[0], 0, 0, 0), stop=(box.stop[0], *box.shape[1:])))[1]
+    return psi, again * times + max(0, first - again) * shape[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """Memory of a sample in bytes; seconds that it took to load, and those of them that went into encoding."""
+
+    bytes: float
+    seconds: float
+    encoding: float
+
+
+async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int) -> _Measured:
+    generation = new_generation()
+    keys = Keys(prefix=store.settings.prefix, name=f"estimate.{generation}")
+    base = keys.base(generation)
+    restore = await choose_restore(store.pool, base, form, "auto", _unheard)
+    layout = form.open(base, by_restore=restore)
+    async with _expendable(store, keys, generation, form):
+        loads = 1 if form.layout == "flat" else LOADS
+        seconds, encoding = sorted([await _load(store, form, layout, psi) for _ in range(loads)])[loads // 2]
+        sampled, used = min(counted(form).keys, MEASURED_KEYS), 0.0
+        for key in islice(layout.keys(), sampled):
+            found = await store.pool.call(
+                "MEMORY", "USAGE", key, "SAMPLES", 0, expect=is_number_or_none, doing="measuring a sample"
+            )
+            if found is None:
+                raise OutOfMemory(
+                    "the sample was evicted or cleaned away as it was measured: there is no room"
+                )
+            used += found
+        first = next(iter(layout.keys()))
+        if (
+            uncounted
+            and await store.pool.call("OBJECT", "ENCODING", first, expect=is_text_or_none) == b"hashtable"
+        ):
+            used += uncounted * counted(form).fields * sampled / counted(form).keys
+    return _Measured(bytes=used * counted(form).keys / sampled, seconds=seconds, encoding=encoding)
+
+
+async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> tuple[float, float]:
+    """Load a sample as an ingest does: one chunk encoded at a time, several written. Seconds, and of the encoding."""
+    encoder = Encoder(
+        source=array(psi), plan=form.plan("C"), layout=layout, codec=form.codec, allow_nonfinite=True
+    )
+    sink, one_at_a_time = ServerSink(store.pool.writing), anyio.CapacityLimiter(1)
+    encoding = 0.0
+
+    def encoded(number: int) -> Batch:
+        nonlocal encoding
+        begun = time.perf_counter()
+        batch = encoder.batch(number)
+        encoding += time.perf_counter() - begun
+        return batch
+
+    async def write(number: int) -> None:
+        await sink.write(await anyio.to_thread.run_sync(encoded, number, limiter=one_at_a_time))
+
+    begun = time.perf_counter()
+    await in_parallel(write, range(len(encoder.plan)), store.settings.writers)
+    return time.perf_counter() - begun, encoding
+
+
+@asynccontextmanager
+async def _expendable(store: Store, keys: Keys, generation: str, form: Form) -> AsyncIterator[None]:
+    """The keys of a generation are in the trash meanwhile, and removed at the end."""
+    pool = store.pool
+    try:
+        await announce(pool, keys)
+        await pool.call(
+            "HSET", keys.trash, generation, json.dumps(form.to_json()),
+            expect=is_number, doing=f"writing {keys.trash}",
+        )  # fmt: skip
+        await enter(pool, keys, generation)
+        yield
+    finally:
+        # If the server is gone: what there was of the sample will be gone too, or found in the trash.
+        with anyio.move_on_after(TIDY_TIME, shield=True), suppress(QwfError):
+            await sweep(pool, keys, batch=store.settings.clean_batch)
+            await leave(pool, keys)
+
+
+def _unheard(event: Event) -> None:
+    """What the probe for RESTORE says is no news here."""

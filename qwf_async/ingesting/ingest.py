@@ -1,0 +1,183 @@
+"""Ingest: from a source to a published wavefunction, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import anyio.to_thread
+
+from ..catalog.load import Load
+from ..catalog.manifest import Keys, Manifest, new_generation
+from ..catalog.situation import Unfinished
+from ..checked import checked
+from ..errors import UsageError
+from ..events import Event, Hook, Noted
+from ..layout import Form
+from ..settings import Rate, Writers
+from ..source.base import Source
+from ..source.facts import remarks_of, warnings_of
+from ..store.store import Store
+from ..wording import again_with
+from .job import Job
+from .preflight import check_server
+from .producer import Encoder
+from .report import Report
+from .shutdown import shutdown_on_signals
+from .spooling import Spool
+from .standing import drop_expendable
+from .unwrap import one_error
+from .write_mode import check_write_mode, choose_restore
+
+
+@checked
+async def ingest(
+    source: Source,
+    store: Store,
+    name: str,
+    *,
+    layout: str = "flat",
+    codec: str = "c16",
+    tile: tuple[int, int, int] | None = None,
+    write_mode: str = "auto",
+    writers: Writers | None = None,
+    max_rate: Rate | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    discard: bool = False,
+    verify: bool = False,
+    allow_nonfinite: bool = False,
+    configure_server: bool = False,
+    force: bool = False,
+    signals: bool = False,
+    hooks: Sequence[Hook] = (),
+) -> Report:
+    """Load ψ from a source into the store under a name, and publish it whole.
+
+    Parameters
+    ----------
+    layout, codec: how it is stored; see `layout` and `codec`.
+    tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
+    write_mode: how layout packed is written: "restore" is faster where the server allows it,
+        "hset" works everywhere, "auto" tries; what is stored is the same. What RESTORE is
+        refused on the way is written by HSET.
+    writers: tasks that write at the same time; the setting `writers` if None.
+    max_rate: points per second at most, for a server that others use too.
+    resume: go on with an unfinished load of the name. With it the call can be repeated
+        until it succeeds: it starts if there is nothing, and is content if all is stored.
+    overwrite: replace what is published under the name; readers see the old until then.
+    discard: throw an unfinished load of the name away, and begin anew.
+    verify: read everything back and compare it, before it is published.
+    allow_nonfinite: store NaN and infinity as they are.
+    configure_server: set what is unfit about the server's settings.
+    force: go on although the server evicts stored data, or the data seems not to fit.
+    signals: let SIGINT, SIGTERM and SIGHUP stop the ingest in two stages (main thread only).
+    hooks: called with each event; see `engine.events`.
+
+    Raises
+    ------
+    InvalidInput: the name or the source's data cannot be used. Nothing is left behind.
+    Refused: the name is held, exists, or has an unfinished load; or the server refuses.
+    OutOfMemory: it will not fit, or the memory gate was shut for too long.
+    ServerUnavailable: the server was away for longer than the setting `deadline`.
+    ReplayOwed: it was, and all that it lacks is safe in the spool; see `replay`.
+    DataLost: the server lost what it had been given.
+    DamagedData: `verify` found a difference.
+    Interrupted: a signal stopped it.
+    Except after InvalidInput, what was begun stays on the server and can be resumed; the
+    message says so. Cancelling the call leaves it so too.
+    """
+    if resume and discard:
+        raise UsageError("to resume a load and to discard it contradict each other: choose one")
+    keys = Keys(prefix=store.settings.prefix, name=name)
+    source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
+    form = Form(layout=layout, codec=codec, shape=source.grid.shape, tile=tile)
+    check_write_mode(write_mode, form)
+    generation = new_generation()
+    wanted = Manifest(
+        generation=generation,
+        form=form,
+        grid=source.grid,
+        plan=form.plan(source.order),
+        source=_in_utf8(source.spec),
+        fingerprint=_in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
+    )
+
+    def hook(event: Event) -> None:
+        for each in hooks:
+            each(event)
+
+    for text in await anyio.to_thread.run_sync(warnings_of, source):
+        hook(Noted(text=text, warning=True))
+
+    unfinished: Unfinished = "resume" if resume else "discard" if discard else "refuse"
+
+    by_restore = False
+
+    async def begin() -> Load | Manifest:
+        nonlocal by_restore
+        await check_server(
+            store,
+            keys,
+            wanted,
+            unfinished=unfinished,
+            overwrite=overwrite,
+            configure_server=configure_server,
+            force=force,
+            hook=hook,
+        )
+        base = keys.base(generation)
+        by_restore = await choose_restore(store.pool, base, form, write_mode, hook)
+        return await Load.begin(
+            store.pool,
+            keys,
+            wanted,
+            unfinished=unfinished,
+            overwrite=overwrite,
+            ttl=store.settings.ownership_ttl,
+        )
+
+    with one_error():
+        async with shutdown_on_signals(
+            store.settings.drain_timeout, enabled=signals, notify=lambda text: hook(Noted(text=text))
+        ) as shutdown:
+            load: Load | Manifest | None = None
+            with shutdown.scope:
+                load = await begin()
+            if load is None:
+                raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
+            if isinstance(load, Manifest):
+                # Published, but perhaps not saved: that may be why the command is repeated.
+                report = Report.of(load, name, durability=await store.secure(), already=True)
+                await drop_expendable(store, name, hook=hook)
+                return report
+            layout_there = form.open(keys.base(load.manifest.generation), by_restore=by_restore)
+            job = Job(
+                store=store,
+                keys=keys,
+                load=load,
+                spool=Spool.of(store, keys, load, layout_there),
+                encoder=Encoder(
+                    source=source,
+                    plan=load.manifest.plan,
+                    layout=layout_there,
+                    codec=codec,
+                    allow_nonfinite=allow_nonfinite,
+                ),
+                writers=writers or store.settings.writers,
+                max_rate=max_rate if max_rate is not None else store.settings.max_rate,
+                verify=verify,
+                evictable=force,
+                hook=hook,
+            )
+            report = await job.run(shutdown)
+            await drop_expendable(store, name, hook=hook)  # of an earlier load that the server lost
+            for text in remarks_of(source):
+                hook(Noted(text=text, warning=True))
+            return report
+    raise AssertionError("unreachable: the job returns or raises")
+
+
+def _in_utf8(text: str) -> str:
+    """As the server takes it: what is not UTF-8 in the name of a file is escaped."""
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,55 @@
+"""Keeps the ownership of a load alive, and keeps writers from writing without it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import anyio
+
+from ..catalog.load import Load
+from ..errors import ServerUnavailable
+
+
+@dataclass(slots=True, kw_only=True)
+class Lease:
+    """Ownership of a load for `load.ttl` seconds at a time, counted on this process's monotonic clock."""
+
+    load: Load
+    _valid_until: float = field(default_factory=anyio.current_time)
+    _renewing: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def run(self) -> None:
+        """Renew three times in a ttl, until cancelled.
+
+        Raises LoadTaken or DataLost if the load is not ours any more. That the server is
+        away is left to the writers, who have the deadline.
+        """
+        while True:
+            pause = min(1.0, self.load.ttl / 3)
+            with suppress(ServerUnavailable):
+                await self._renew()
+                pause = self.load.ttl / 3
+            await anyio.sleep(pause)
+
+    async def assured(self) -> None:
+        """Return at once while the lease is valid; after a sleep past its end, renew it first."""
+        if anyio.current_time() >= self._valid_until:
+            async with self._renewing:
+                if anyio.current_time() >= self._valid_until:
+                    await self._renew()
+
+    def doubt(self) -> None:
+        """A connection was lost: the load and its owner are to be looked at again before the next batch."""
+        self._valid_until = -math.inf
+
+    async def renew(self) -> None:
+        """Raises as `run`, and ServerUnavailable."""
+        async with self._renewing:
+            await self._renew()
+
+    async def _renew(self) -> None:
+        asked = anyio.current_time()
+        await self.load.renew()
+        self._valid_until = asked + self.load.ttl

@@ -1,0 +1,173 @@
+"""The server while it is there, and the spool while it is away: a sink that no outage stops.
+
+When the server has given no answer for a short time, batches are committed to the spool
+instead, and so acknowledged. When it answers again, what waits is replayed, oldest first,
+and new batches follow behind. A server that is busy (loading, in a script, crowded) is
+not away: it is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+import anyio
+
+from ..client.failure import ServerBusy
+from ..errors import ServerUnavailable
+from ..events import Hook, Noted, Spooled
+from ..spool import SpoolFull
+from ..wire.batch import Batch
+from .sink import Sink
+from .spooling import Spool
+
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks for a server that is away."""
+
+LOOK_TIME: Final = 3.0
+"""Seconds that one look may take: a stopped server accepts connections, and says nothing."""
+
+
+class AwayForTooLong(ServerUnavailable):
+    """The deadline of an outage is over, and the spool holds no more. Not to be tried again."""
+
+
+class State(Enum):
+    THERE = "there"
+    AWAY = "away"
+    REPLAYING = "replaying"
+
+
+@dataclass(slots=True, kw_only=True)
+class Outage:
+    """A sink for writers; `run` is to run beside them.
+
+    `back` is awaited to learn whether the server is there and the load still ours: it may
+    raise ServerUnavailable, and what it raises else is final. `lost` is called when the server
+    gave no answer. `redeliver` writes a spooled
+    batch to the server, and raises ServerUnavailable if that is away again. `after` (s) is
+    how long the server may give no answer before the spool is used, `deadline` (s) how long
+    it may be away while batches have no place to go; both count from its last answer.
+    `replayed` counts the batches that went through the spool.
+    """
+
+    server: Sink
+    spool: Spool
+    back: Callable[[], Awaitable[object]]
+    lost: Callable[[], object]
+    redeliver: Callable[[Batch], Awaitable[None]]
+    writers: int
+    after: float
+    deadline: float
+    hook: Hook
+    replayed: int = 0
+    _state: State = State.THERE
+    _answered: float = field(default_factory=anyio.current_time)
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        if self.spool.has_rows:  # left by a process that ended during an outage
+            self._state = State.AWAY
+
+    async def write(self, batch: Batch) -> None:
+        """Return once the batch is applied by the server, or is safe in the spool.
+
+        Raises as the server's sink does, and AwayForTooLong if the batch found no place.
+        """
+        while True:
+            changed = self._changed
+            if self._state is State.THERE:
+                return await self._write_to_server(batch)
+            if self._state is State.AWAY:
+                try:
+                    await self.spool.put(batch)
+                except SpoolFull as error:
+                    await self._wait(changed, f"; {error}")
+                    continue
+                self._tell()
+                if self._changed is not changed:  # the replay may have ended while this was being committed
+                    self._turn(State.AWAY)
+                return None
+            await changed.wait()
+
+    async def run(self) -> None:
+        """Wait for the server whenever it is away, and replay. Until cancelled.
+
+        Raises what is final: the load is gone, or not ours any more, or the server refuses.
+        """
+        while True:
+            changed = self._changed
+            if self._state is State.THERE:
+                await changed.wait()
+                continue
+            try:
+                with anyio.fail_after(LOOK_TIME):
+                    await self.back()
+                self._turn(State.REPLAYING)
+                await self.spool.replay(self._replay, self.writers, self._tell)
+            except (ServerUnavailable, TimeoutError):
+                self._turn(State.AWAY)
+                await anyio.sleep(LOOK_EVERY)
+            else:
+                self._answered = anyio.current_time()
+                self._turn(State.THERE)
+                while self.spool.damaged:
+                    row = self.spool.damaged.pop()
+                    chunk = "a chunk" if row.chunk is None else f"chunk {row.chunk}"
+                    self.hook(Noted(text=f"{chunk} was damaged in the spool ({row.why})", warning=True))
+                self.hook(Noted(text="the server is back, and has all that waited in the spool"))
+
+    async def settled(self) -> None:
+        """Return when nothing waits in the spool. Raises AwayForTooLong if the server stays away."""
+        while self._state is not State.THERE:
+            await self._wait(self._changed)
+
+    async def _replay(self, batch: Batch) -> None:
+        await self.redeliver(batch)
+        self.replayed += 1
+
+    async def _write_to_server(self, batch: Batch) -> None:
+        try:
+            await self.server.write(batch)
+        except ServerBusy:
+            self._answered = anyio.current_time()
+            raise
+        except ServerUnavailable as error:
+            self.lost()
+            if anyio.current_time() - self._answered < self.after:
+                raise  # the writer tries again
+            if self._state is State.THERE:
+                self._turn(State.AWAY)
+                self.hook(Noted(text=f"{error}: going on into the spool {self.spool.path}", warning=True))
+            await self.write(batch)
+        else:
+            self._answered = anyio.current_time()
+
+    async def _wait(self, changed: anyio.Event, why: str = "") -> None:
+        """Wait for another state, until the deadline of the outage. While the spool is replayed there is none."""
+        left = self._answered + self.deadline - anyio.current_time()
+        if self._state is State.REPLAYING:
+            await changed.wait()
+            return
+        with anyio.move_on_after(left):
+            await changed.wait()
+            return
+        raise AwayForTooLong(f"the server was away for {self.deadline:g} s{why}")
+
+    def _turn(self, state: State) -> None:
+        if state is not self._state:
+            self._state = state
+            self._changed.set()
+            self._changed = anyio.Event()
+            self._tell()
+
+    def _tell(self) -> None:
+        self.hook(
+            Spooled(
+                chunks=len(self.spool.chunks),
+                nbytes=self.spool.nbytes,
+                replaying=self._state is State.REPLAYING,
+            )
+        )

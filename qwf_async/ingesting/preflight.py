@@ -1,0 +1,126 @@
+"""Before anything is written: is the server fit for stored data, and will the data fit?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..catalog.manifest import Keys, Manifest
+from ..catalog.situation import Beginning, Unfinished, decide, look
+from ..client.pool import until_available
+from ..client.reply import is_number
+from ..errors import OutOfMemory, Refused
+from ..events import Hook, Noted
+from ..layout import LAYOUTS, Form
+from ..layout.memory import predicted_bytes
+from ..server.facts import ServerFacts
+from ..server.policy import Finding, configure, findings, listpack_findings
+from ..store.store import Store
+from ..wire.buckets import BUCKET
+from ..wire.codec import binary_dtype
+from ..wording import flag, option
+from .value_size import check_value_size
+
+
+async def check_server(
+    store: Store,
+    keys: Keys,
+    wanted: Manifest,
+    *,
+    unfinished: Unfinished,
+    overwrite: bool,
+    configure_server: bool,
+    force: bool,
+    hook: Hook,
+) -> None:
+    """Look at the name and the server, tell the hook what is unfit, and cure it if `configure_server`.
+
+    Raises Refused if the name cannot be had as it is, if settings were to be changed and may
+    not be, or if the server takes no values of this size; after that OutOfMemory if the server
+    evicts stored data, or the data is predicted not to fit below the high watermark, unless
+    `force`.
+    """
+    seen = await look(store.pool, keys)
+    beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
+    facts = await store.facts()
+    if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
+        if configure_server:
+            raise Refused(
+                f"{store.pool.address.shown} forbids CONFIG: go on without {flag('configure_server')}"
+            )
+        hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
+    await check_value_size(store.pool, wanted.form, facts)
+    unpacked = _unpacked(wanted.form, facts)
+    found = findings(facts) + unpacked
+    if configure_server:
+        for change in await configure(store.pool, found):
+            hook(Noted(text=f"set {change}"))
+        found = []
+    for finding in found:
+        cure = "; ".join(f"{setting} {value}" for setting, value in finding.cure)
+        text = f"{finding.text}" + (f" ({flag('configure_server')} sets {cure})" if cure else "")
+        if finding.loses_data and not force:
+            raise OutOfMemory(f"{text}; {flag('force')} stores there all the same")
+        hook(Noted(text=text, warning=finding.loses_data or finding.wastes_memory))
+    if force or beginning.finished:
+        return
+    try:
+        sample = await until_available(store.memory, store.settings.deadline)
+    except Refused:
+        return
+    room = sample.room(store.settings.high_watermark)
+    if room is None:
+        return
+
+    def bytes_of(form: Form) -> float:
+        return predicted_bytes(form, facts.software, listpacks=configure_server or not _unpacked(form, facts))
+
+    needed = bytes_of(wanted.form)
+    if seen.under_way is not None:  # what it left is resumed, or makes room when it is discarded
+        left = seen.under_way.manifest
+        needed -= await _journalled(store, keys, left) * bytes_of(left.form)
+    if needed > max(0, room):
+        raise OutOfMemory(_refusal(wanted, beginning, bytes_of, needed, max(0, room)))
+
+
+def _refusal(
+    wanted: Manifest, beginning: Beginning, bytes_of: Callable[[Form], float], needed: float, room: float
+) -> str:
+    """What is said of data that does not fit: the figures, and what would."""
+    form = wanted.form
+    text = (
+        f"{wanted.points:,} points in layout {form.layout} will need {_amount(needed)} more, and "
+        f"{_amount(room)} are free below the watermark"
+    )
+    cures = []
+    others = LAYOUTS if binary_dtype(form.codec) and not beginning.resumed else ()
+    for layout in others:
+        size = bytes_of(Form(layout=layout, codec=form.codec, shape=form.shape))
+        if layout != form.layout and size <= room:
+            cures.append(f"{option('layout', layout)} needs {_amount(size)} and fits")
+            break
+    if (old := beginning.overwrites) is not None:
+        size = predicted_bytes(old.form, None, peak=False)
+        text += f"; the old ones, {_amount(size)}, stay until the new ones are published, so both must fit together"
+        cures.append("remove the old ones first")
+    cures = cures or ["use a smaller grid or a server with more memory"]
+    return f"{text}: {', or '.join(cures)} ({flag('force')} tries all the same)"
+
+
+def _amount(size: float) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.{0 if size >= 1e7 else 1}f} MB"
+
+
+def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
+    """What on the server would make hash tables of the buckets of layout packed."""
+    dtype = binary_dtype(form.codec)
+    if form.layout != "packed" or dtype is None:
+        return []
+    return listpack_findings(facts, fields=BUCKET, value_bytes=dtype.itemsize)
+
+
+async def _journalled(store: Store, keys: Keys, left: Manifest) -> float:
+    """The share of an unfinished load's chunks that its journal has."""
+    journal = keys.journal(left.generation)
+    chunks: int = await store.pool.call("HLEN", journal, expect=is_number, doing=f"reading {journal}")
+    return chunks / len(left.plan)

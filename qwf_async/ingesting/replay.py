@@ -1,0 +1,94 @@
+"""Replay: what waits in spools that processes left behind, brought to the server without its source."""
+
+from __future__ import annotations
+
+from ..catalog.load import Load
+from ..catalog.manifest import Keys
+from ..errors import DamagedData, DataLost, Refused
+from ..events import Hook
+from ..spool import FoundSpool, head_path
+from ..store.store import Store
+from ..wording import flag, said
+from .job import Job
+from .report import Report
+from .shutdown import Shutdown
+from .spooling import Spool
+from .standing import EXPENDABLE, Standing, drop, standing
+from .unwrap import one_error
+from .write_mode import choose_restore
+
+
+async def replay(
+    store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: Hook, anew: bool = False
+) -> Report:
+    """Write what waits in a spool, and publish its load.
+
+    If the server has not got the load any more, and the spool has all of it, `anew` begins it
+    anew: it is for the user to say that this is the server that is meant. Raises DataLost if
+    the load was lost otherwise, and Refused if the load was superseded, another process
+    has it, or part of it was never spooled and must come from the source; then what could be
+    written is. What nobody can miss is dropped, and the message says so. The rest as `ingest`.
+    """
+    if found.head is None:
+        raise DamagedData(found.problem)
+    head = found.head
+    keys = Keys(prefix=head.prefix, name=head.name)
+    stands = await standing(store, found, head)
+    if stands in EXPENDABLE:
+        durability = await store.secure()
+        await drop(store, found)
+    where = f"the load of {keys.name} that {found.path} belongs to is gone from {store.pool.address.shown}"
+    match stands:
+        case Standing.PUBLISHED:
+            published = (await store.open(keys.name)).manifest
+            return Report.of(published, keys.name, durability=durability, already=True)
+        case Standing.SUPERSEDED:
+            raise Refused(f"{where}, superseded by another: what waited of it was dropped")
+        case Standing.LOST:
+            raise DataLost(
+                f"{where}, which lost it: what waited, a part of it, was dropped; ingest its source again"
+            )
+        case Standing.UNSURE:
+            raise DataLost(
+                f"{where}, which lost it, or is another server than the one that had it: the file is kept; "
+                "ingest its source again, or remove the name, and it is dropped"
+            )
+        case Standing.WHOLE if not anew:
+            again = said(command_line=f"'qwf resume {keys.name} --anew'", python=flag("anew"))
+            raise DataLost(
+                f"{where}, which lost it, or is another server than the one that had it: the file holds the whole "
+                f"of it, and is kept; {again} begins the load anew from there"
+            )
+        case Standing.IN_THE_WAY:
+            raise Refused(
+                f"{where}, and another has its name; the file holds the whole of it, and is kept: move it and "
+                f"{head_path(found.path).name} away before {keys.name} is removed, and back again after"
+            )
+    with one_error():
+        load = await Load.begin(
+            store.pool,
+            keys,
+            head.manifest,
+            unfinished="resume",
+            overwrite=bool(head.overwrites),
+            ttl=store.settings.ownership_ttl,
+        )
+        if isinstance(load, Load):
+            form, base = load.manifest.form, keys.base(load.manifest.generation)
+            by_restore = await choose_restore(store.pool, base, form, "auto", hook)
+            job = Job(
+                store=store,
+                keys=keys,
+                load=load,
+                spool=Spool.of(store, keys, load, form.open(base, by_restore=by_restore)),
+                encoder=None,
+                writers=store.settings.writers,
+                max_rate=None,
+                verify=False,
+                evictable=False,
+                hook=hook,
+            )
+            return await job.run(shutdown)
+    return await replay(
+        store, found, shutdown, hook=hook, anew=anew
+    )  # published by another process at this moment

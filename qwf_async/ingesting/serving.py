@@ -1,0 +1,85 @@
+"""The serving mode: the watchdog kept running beside a server, until a signal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from ..catalog.cleaning import Cleaned
+from ..errors import QwfError, ServerUnavailable
+from ..events import Hook, Noted, ServerSampled
+from ..store.store import Store
+from .gate import Gate, Watermarks
+from .replay import replay
+from .shutdown import Shutdown, shutdown_on_signals
+from .standing import owed
+from .unwrap import one_error
+from .watchdog import Watchdog
+
+VIEW_EVERY: Final = 1.0
+"""Seconds between two looks at the server for the view."""
+
+REPLAY_EVERY: Final = 1.0
+"""Seconds between two looks for spools that are to be replayed."""
+
+
+async def serve(store: Store, *, hook: Hook) -> None:
+    """Sample the server, clean what is expendable above the watermark, replay what waits in spools; until a signal.
+
+    A server that is away is waited for. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
+    comes. Main thread only.
+    """
+    settings = store.settings
+
+    async def clean() -> Cleaned:
+        return await store.clean()
+
+    watchdog = Watchdog(
+        gate=Gate(),
+        probe=store.memory,
+        clean=clean,
+        watermarks=Watermarks(high=settings.high_watermark, low=settings.low_watermark),
+        interval=settings.sample_interval,
+        timeout=math.inf,
+        evictable=True,
+        hook=hook,
+    )
+    with one_error():
+        async with shutdown_on_signals(0) as shutdown:
+            with shutdown.scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(watchdog.run)
+                    tasks.start_soon(_look, store, hook)
+                    tasks.start_soon(_replay, store, hook)
+    raise shutdown.interrupted("not watching any more")
+
+
+async def _look(store: Store, hook: Hook) -> None:
+    away = False
+    while True:
+        try:
+            hook(ServerSampled(facts=await store.facts()))
+            away = False
+        except ServerUnavailable as error:
+            if not away:
+                hook(Noted(text=f"{error}: waiting for it", warning=True))
+            away = True
+        await anyio.sleep(VIEW_EVERY)
+
+
+async def _replay(store: Store, hook: Hook) -> None:
+    told: dict[Path, str] = {}
+    while True:
+        for found in await owed(store):
+            try:
+                report = await replay(store, found, Shutdown(drain_timeout=0), hook=hook)
+            except QwfError as error:  # in use by a living process, or superseded: told once
+                if told.get(found.path) != str(error):
+                    hook(Noted(text=f"cannot replay {found.path}: {error}", warning=True))
+                told[found.path] = str(error)
+            else:
+                hook(Noted(text=f"{report.name} is published: what waited in {found.path} was replayed"))
+        await anyio.sleep(REPLAY_EVERY)

@@ -1,0 +1,117 @@
+"""Two-stage shutdown: the first signal drains, the second ends the process.
+
+Signals belong to the command line and to `ingest(..., signals=True)`; nothing here is
+entered otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+
+from ..errors import Interrupted
+from ..host.signals import heeded
+from ..wording import flag
+
+LAST_GRACE: Final = 0.8
+"""Seconds after the second signal until the process ends, whatever is under way (a thread in a long read)."""
+
+
+def _nobody(text: str) -> None:
+    """Nobody is to be notified."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Shutdown:
+    """What a signal has set going.
+
+    `stopping` is set by the first signal, whose number is `signum`. `scope` is cancelled
+    then too, but while a `drained` body runs, only when its time to drain is over.
+    """
+
+    drain_timeout: float
+    notify: Callable[[str], None] = _nobody
+    stopping: anyio.Event = field(default_factory=anyio.Event)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    signum: int | None = None
+    _drains: bool = False
+
+    @contextmanager
+    def drained(self) -> Iterator[None]:
+        """Run the body in a new `scope`, with time to drain."""
+        self.scope = anyio.CancelScope()
+        self._drains = True
+        if self.stopping.is_set():
+            self.scope.cancel()
+        with self.scope:
+            yield
+
+    def stop(self, signum: int) -> None:
+        """The first signal."""
+        self.signum = signum
+        self.stopping.set()
+        self.scope.deadline = anyio.current_time() + (self.drain_timeout if self._drains else 0)
+        if self._drains:
+            self.notify(
+                f"stopping: finishing what is on its way, {self.drain_timeout:g} s at most; a second signal ends "
+                f"at once; {flag('resume')} goes on later"
+            )
+
+    def interrupted(self, what: str) -> Interrupted:
+        """The error to raise after a stop; `what` says how things were left."""
+        signum = self.signum or 0
+        return Interrupted(
+            f"stopped by {signal.Signals(signum).name if signum else 'request'}; {what}", signum
+        )
+
+
+@asynccontextmanager
+async def shutdown_on_signals(
+    drain_timeout: float, *, enabled: bool = True, notify: Callable[[str], None] = _nobody
+) -> AsyncIterator[Shutdown]:
+    """Run the body so that signals stop it in two stages.
+
+    First signal: `stopping` is set, and the scope in which the body does its work is
+    cancelled, `drain_timeout` seconds later if it drains. Second: the scope is cancelled
+    at once, and the process ends within a second even if a thread would hold it.
+    `notify` is called when draining begins.
+
+    The receiver lies outside the scope: inside, it would be gone when the second comes.
+    """
+    shutdown = Shutdown(drain_timeout=drain_timeout, notify=notify)
+    if not enabled:
+        yield shutdown
+        return
+    async with anyio.create_task_group() as tasks:
+        with _signals() as received:
+
+            async def listen() -> None:
+                shutdown.stop(int(await anext(received)))
+                await anext(received)
+                end = threading.Timer(LAST_GRACE, os._exit, (128 + (shutdown.signum or 0),))
+                end.daemon = True
+                end.start()
+                shutdown.scope.cancel()
+
+            tasks.start_soon(listen)
+            yield shutdown
+            tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _signals() -> Iterator[AsyncIterator[signal.Signals]]:
+    """The signals as they come. At the end the caller's handlers are put back: event loops set the defaults."""
+    before = heeded()
+    try:
+        with anyio.open_signal_receiver(*before) as received:
+            yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

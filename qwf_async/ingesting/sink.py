@@ -1,0 +1,126 @@
+"""Where batches go. The server is one place; the engine needs to know no more than this."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import anyio.to_thread
+
+from ..client.connection import Connection
+from ..client.failure import KeyExists
+from ..client.reply import disbelieve
+from ..errors import QwfError, Refused
+from ..events import Hook, Noted
+from ..wire.batch import Batch, Buffer
+from ..wire.buckets import by_hset, by_restore
+
+
+class Sink(Protocol):
+    """Takes batches, from several tasks at once."""
+
+    async def write(self, batch: Batch) -> None:
+        """Return once the whole batch is applied or in safety, and not before.
+
+        Raises ServerUnavailable or OutOfMemory if the same batch may be tried again, another
+        QwfError if it may not. After an error part of it may have been applied.
+        """
+        ...
+
+
+Applied = Callable[[Batch, Connection], Awaitable[None]]
+Permit = Callable[[], Awaitable[None]]
+Lend = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+class ServerSink:
+    """A server: every batch goes over one connection that is this task's alone meanwhile.
+
+    `lend` gives that connection, with those fenced that broke under a batch (`Pool.writing`).
+    `permit` is awaited before each batch, and may hold it up or raise.
+    `applied` is awaited with each batch that was applied and the connection that it went
+    over. A connection ends with the server's process, so what `applied` writes over it
+    cannot come to stand on a server that was restarted from a copy without the batch.
+
+    RESTORE may be refused, and HSET decides then. If only because a bucket is there
+    already, then for that batch: it is ours, sent before with its reply lost, or something
+    else, which HSET leaves alone if it is no hash. Else HSET it is from then on, and `hook`
+    is told.
+    """
+
+    def __init__(
+        self,
+        lend: Lend,
+        applied: Applied | None = None,
+        permit: Permit | None = None,
+        hook: Hook | None = None,
+    ) -> None:
+        self._lend = lend
+        self._applied = applied
+        self._permit = permit
+        self._hook = hook
+        self._restores = True
+
+    async def write(self, batch: Batch) -> None:
+        if self._permit is not None:
+            await self._permit()
+        restore = by_restore(batch) and self._restores
+        if by_restore(batch) and not restore:
+            batch = await anyio.to_thread.run_sync(by_hset, batch)
+        error = await self._error(batch)
+        if restore and isinstance(error, Refused):
+            refusal, batch = error, await anyio.to_thread.run_sync(by_hset, batch)
+            error = await self._error(batch)
+            if error is None and not isinstance(refusal, KeyExists):
+                self._give_restore_up(refusal)
+        if error is not None:
+            raise error
+
+    async def _error(self, batch: Batch) -> QwfError | None:
+        """Send a batch. Returns what the first reply that says of no success means, if there is one."""
+        buffers = [buffer for part in batch.parts for buffer in part.buffers]
+        if all(part.answer for part in batch.parts):
+            async with self._lend() as connection:
+                if await _answered_as_expected(batch, buffers, connection):
+                    await self._note(batch, connection)
+                    return None
+        # If it was not, that connection is closed, and to be fenced: the batch is sent again, to learn why.
+        async with self._lend() as connection:
+            error = await self._error_of(batch, buffers, connection)
+            if error is None:
+                await self._note(batch, connection)
+            return error
+
+    async def _error_of(
+        self, batch: Batch, buffers: Sequence[Buffer], connection: Connection
+    ) -> QwfError | None:
+        """HSET replies with the number of new fields, RESTORE with OK."""
+        replies = await connection.exchange(buffers, batch.requests)
+        done = 0
+        for part in batch.parts:
+            for number, reply in enumerate(replies[done : done + part.requests]):
+                if not isinstance(reply, int) and reply != b"OK":
+                    doing = f"writing {part.key_of(number).decode()}"
+                    return disbelieve(connection, reply, where=connection.where, doing=doing)
+            done += part.requests
+        return None
+
+    async def _note(self, batch: Batch, connection: Connection) -> None:
+        if self._applied is not None:
+            await self._applied(batch, connection)
+
+    def _give_restore_up(self, refusal: QwfError) -> None:
+        if self._restores and self._hook is not None:
+            text = f"writing by HSET from now on, which is slower than RESTORE: {refusal}"
+            self._hook(Noted(text=text, warning=True))
+        self._restores = False
+
+
+async def _answered_as_expected(batch: Batch, buffers: Sequence[Buffer], connection: Connection) -> bool:
+    """Whether the replies are those known beforehand: bytes are compared much faster than parsed."""
+    expected = b"".join(part.answer * part.requests for part in batch.parts)
+    got = memoryview(bytearray(len(expected)))
+    return await connection.exchange_raw(
+        buffers, got, lambda start, stop: got[start:stop] == expected[start:stop]
+    )

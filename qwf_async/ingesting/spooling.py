@@ -1,0 +1,208 @@
+"""A load's spool from the event loop: one thread at a time, and one commit for all batches that wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import anyio
+import anyio.to_thread
+import numpy as np
+
+from ..catalog.load import Load
+from ..catalog.manifest import Keys, Manifest
+from ..errors import InvalidInput, QwfError, Refused
+from ..layout import Layout
+from ..spool import Quarantined, Row, SpoolFile, SpoolFull, SpoolHead, spool_path
+from ..store.reading import in_parallel
+from ..store.store import Store
+from ..wire.batch import Batch
+from ..wire.codec import stored_dtype
+
+T = TypeVar("T")
+
+REPLAY_BYTES: Final = 16 * 2**20
+"""Values that a replay holds in memory at a time, about; besides a chunk for each of its tasks, encoded."""
+
+Deliver = Callable[[Batch], Awaitable[None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    """A batch on its way into the file."""
+
+    batch: Batch
+    done: bool = False
+    error: QwfError | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Spool:
+    """Chunks of one load on disk. The file is made when it is first needed, and gone when nothing waits.
+
+    What is kept is their values; `layout` makes requests of them when they are replayed, so
+    that a file can name no key and no command.
+
+    `run` says which run of the server the load was last written to. `damaged` are rows that
+    were found so: their chunks are as if never spooled. Errors of the directory are Refused
+    here: InvalidInput would be the source's.
+    """
+
+    path: Path
+    head: SpoolHead
+    layout: Layout
+    limit: int
+    run: Callable[[], str] = str
+    damaged: list[Quarantined] = field(default_factory=list)
+    _file: SpoolFile | None = None
+    _waiting: list[_Waiting] = field(default_factory=list)
+    _committing: anyio.Lock = field(default_factory=anyio.Lock)
+    _thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+
+    @classmethod
+    def of(cls, store: Store, keys: Keys, load: Load, layout: Layout) -> Self:
+        """The spool that a load has, or would have; `layout` is that of its generation."""
+        settings, manifest = store.settings, load.manifest
+        head = SpoolHead(
+            server=store.pool.address.identity,
+            prefix=keys.prefix,
+            name=keys.name,
+            manifest=manifest,
+            overwrites=load.overwrites.generation if load.overwrites else "",
+        )
+        path = spool_path(settings.spool_directory, manifest.generation)
+        return cls(path=path, head=head, layout=layout, limit=settings.spool_limit, run=lambda: load.run)
+
+    @property
+    def chunks(self) -> frozenset[int]:
+        """The chunks that wait to be replayed."""
+        if self._file is None:
+            return frozenset()
+        known = len(self.head.manifest.plan)
+        return frozenset(number for number in self._file.chunks if 0 <= number < known)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is something to be replayed, be it damaged."""
+        return self._file is not None and not self._file.is_empty
+
+    @property
+    def nbytes(self) -> int:
+        return self._file.nbytes if self._file else 0
+
+    async def find(self) -> None:
+        """Take up the file that another process left, if there is one.
+
+        Raises DamagedData if it is no spool, Refused if a process has it open.
+        """
+        if await self._in_thread(self.path.exists):
+            self._file = await self._in_thread(partial(SpoolFile.open, self.path, limit=self.limit))
+
+    async def put(self, batch: Batch) -> None:
+        """Return once the batch is committed. Raises SpoolFull if there is no room; it is not in the file then."""
+        mine = _Waiting(batch=batch)
+        self._waiting.append(mine)
+        async with self._committing:
+            if not mine.done:
+                await self._commit()
+        if mine.error is not None:
+            raise mine.error
+
+    async def _commit(self) -> None:
+        some, self._waiting = self._waiting, []
+        try:
+            await self._in_thread(partial(self._put, some))
+        except QwfError as error:
+            for waiting in some:
+                waiting.error = error
+        for waiting in some:
+            waiting.done = True
+
+    def _put(self, some: Sequence[_Waiting]) -> None:
+        """Commit all at once; if there is no room for all, one after the other those for which there is."""
+        if self.limit == 0:
+            raise SpoolFull("there is no spool: spool_limit is 0")
+        if self._file is None:
+            try:
+                self._file = SpoolFile.create(self.path, replace(self.head, run=self.run()), limit=self.limit)
+            except (InvalidInput, Refused) as error:
+                raise SpoolFull(str(error)) from error
+        try:
+            self._file.put([waiting.batch for waiting in some])
+        except SpoolFull:
+            for waiting in some:
+                try:
+                    self._file.put([waiting.batch])
+                except SpoolFull as error:
+                    waiting.error = error
+
+    async def replay(self, deliver: Deliver, tasks: int, told: Callable[[], object]) -> None:
+        """Deliver what waits, oldest first, by so many tasks, until nothing does; then the file is removed.
+
+        A batch leaves the file after it was delivered. `told` is called after every few of them.
+        """
+        while self._file is not None:
+            rows = await self._in_thread(partial(self._file.rows, REPLAY_BYTES))
+            if rows:
+                await self._replay(self._file, rows, deliver, tasks)
+                told()
+                continue
+            async with self._committing:  # what is put from now on goes into a new file
+                if self._file.is_empty:
+                    self.damaged += self._file.quarantined
+                    await self.delete()
+
+    async def _replay(
+        self, file: SpoolFile, rows: Sequence[tuple[int, Row]], deliver: Deliver, tasks: int
+    ) -> None:
+        through: list[int] = []
+
+        async def each(item: tuple[int, Row]) -> None:
+            sequence, row = item
+            try:
+                batch = await anyio.to_thread.run_sync(encoded, row, self.head.manifest, self.layout)
+            except ValueError as error:
+                await self._in_thread(partial(file.quarantine, sequence, row.chunk, str(error)))
+                return
+            await deliver(batch)
+            through.append(sequence)
+
+        try:
+            await in_parallel(each, rows, tasks)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(partial(file.remove, through))
+
+    async def delete(self) -> None:
+        """Remove the file with all that is in it."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            await self._in_thread(file.delete)
+
+    async def aclose(self) -> None:
+        """Close the file and leave it for another process, if anything waits in it."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            await self._in_thread(file.delete if file.is_empty else file.close)
+
+    async def _in_thread(self, job: Callable[[], T]) -> T:
+        try:
+            return await anyio.to_thread.run_sync(job, limiter=self._thread)
+        except InvalidInput as error:
+            raise Refused(str(error)) from error
+
+
+def encoded(row: Row, manifest: Manifest, layout: Layout) -> Batch:
+    """The batch of a chunk that was spooled. Raises ValueError saying why if it is not one of this load."""
+    if not 0 <= row.chunk < len(manifest.plan):
+        raise ValueError(f"there is no chunk {row.chunk} of {len(manifest.plan)}")
+    chunk, dtype = manifest.plan[row.chunk], stored_dtype(manifest.form.codec)
+    if len(row.values) != chunk.points * dtype.itemsize:
+        raise ValueError(f"its values are {len(row.values)} bytes, not {chunk.points * dtype.itemsize}")
+    batch = layout.encode(chunk, np.frombuffer(row.values, dtype).reshape(chunk.shape), row.weight)
+    if batch.digest != row.digest:
+        raise ValueError("its values do not have the digest that they had")
+    return batch

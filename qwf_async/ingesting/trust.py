@@ -1,0 +1,45 @@
+"""What a resumed load may rely on: its journal, as far as the data is still there."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+import numpy as np
+
+from ..catalog.load import Load
+from ..catalog.manifest import JournalEntry, Keys
+from ..errors import DamagedData
+from ..events import Hook, Noted
+from ..layout.marks import marks
+from ..store.reading import in_parallel, read_scattered
+from ..store.store import Store
+
+
+async def trusted_entries(
+    store: Store, keys: Keys, load: Load, *, readers: int, hook: Hook
+) -> dict[int, JournalEntry]:
+    """The entries of a load's journal whose chunks are stored.
+
+    A server may have evicted data and not its journal, be it under a policy that was set for
+    a moment; and it forgets that it has when it is restarted. So the marks of each chunk are
+    looked for, and the entries of those that lack one are removed. Raises as `Load.journal`
+    and `read_box`.
+    """
+    entries = await load.journal()
+    manifest = load.manifest
+    layout = manifest.form.open(keys.base(manifest.generation))
+    lost: list[int] = []
+
+    async def look(number: int) -> None:
+        points = await anyio.to_thread.run_sync(marks, layout, manifest.plan[number])
+        found = np.empty(len(points), np.complex128)
+        try:
+            await read_scattered(store.pool, layout, points, found, readers=1)
+        except DamagedData:
+            lost.append(number)
+
+    await in_parallel(look, sorted(entries), readers)
+    if lost:
+        await load.forget(lost)
+        text = f"the server has lost {len(lost)} of the {len(entries)} chunks that were stored: written again"
+        hook(Noted(text=text, warning=True))
+    return {number: entry for number, entry in entries.items() if number not in lost}

@@ -1,0 +1,86 @@
+"""How layout packed is written: as HSET, or by RESTORE of ready-made listpacks where the server takes them.
+
+RESTORE is several times faster and leaves the same on the server. It may be refused: its
+ACL category is @dangerous, and a server may not know the version of the payload. So one
+bucket is tried before anything is begun, under a key of the generation's own. What is
+refused later is seen to by the sink.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from redis.exceptions import ResponseError
+
+from ..client.pool import Pool, until_available
+from ..client.reply import disbelieve, is_pairs, is_text_or_none
+from ..errors import OutOfMemory, Refused, UsageError
+from ..events import Hook, Noted
+from ..layout import Form
+from ..layout.packed import Packed
+from ..wire.buckets import BUCKET
+from ..wire.resp import bulk, head
+
+WRITE_MODES: Final = ("auto", "hset", "restore")
+
+
+def check_write_mode(mode: str, form: Form) -> None:
+    """Raises UsageError if there is no such mode, or if it does not go with the layout."""
+    if mode not in WRITE_MODES:
+        raise UsageError(f"unknown write mode {mode!r}: one of {', '.join(WRITE_MODES)}")
+    if mode == "restore" and form.layout != "packed":
+        raise UsageError(f"write mode restore goes with layout packed, not {form.layout}")
+
+
+async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: Hook) -> bool:
+    """Whether a generation whose keys begin with `base` is to be written by RESTORE.
+
+    In mode auto a server on which that does not work is told to the hook; in mode restore
+    it raises Refused, saying why. Raises ServerUnavailable if the server stays away.
+    """
+    if form.layout != "packed" or mode == "hset":
+        return False
+    try:
+        await until_available(lambda: _try_restore(pool, base + b":probe", form.codec), pool.deadline)
+    except (Refused, OutOfMemory) as error:
+        if mode == "restore":
+            raise
+        hook(Noted(text=f"writing by HSET, which is slower than RESTORE: {error}"))
+        return False
+    return True
+
+
+async def _try_restore(pool: Pool, base: bytes, codec: str) -> None:
+    """Write one full bucket by RESTORE, compare what the server then holds, and remove it.
+
+    It is one transaction: whatever becomes of this process or its connection, the bucket is
+    never there without its removal. Raises Refused if RESTORE is refused, or gives anything
+    else than the listpack that was sent.
+    """
+    form = Form(layout="packed", codec=codec, shape=(1, BUCKET, 1, 1))
+    layout = Packed(base=base, codec=codec, shape=form.shape, by_restore=True)
+    values = np.arange(BUCKET).astype(layout.dtype) * (1 - 2j)
+    (part,) = layout.encode(form.plan("C")[0], values, 0.0).parts
+    look = head(b"HGETALL", part.key, 0) + head(b"OBJECT", b"ENCODING", 1) + bulk(part.key)
+    unlink = head(b"UNLINK", part.key, 0)
+    request = b"".join((b"*1\r\n", bulk(b"MULTI"), *part.buffers, look, unlink, b"*1\r\n", bulk(b"EXEC")))
+    async with pool.connection() as connection:
+        *queued, done = await connection.exchange([request], 6)
+        replies = done if isinstance(done, list) else []
+        where, doing = pool.address.shown, f"trying RESTORE with {part.key.decode()}"
+        for reply in (*queued, *replies, done):
+            if isinstance(reply, ResponseError):
+                raise disbelieve(connection, reply, where=where, doing=doing) from reply
+        if len(replies) != 4 or not is_pairs(replies[1]) or not is_text_or_none(replies[2]):
+            raise disbelieve(connection, done, where=where, doing=doing)
+    _, pairs, encoding, _ = replies
+    held = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    if held != {b"%d" % place: value.tobytes() for place, value in enumerate(values)}:
+        raise Refused(f"{where}: a bucket that was written by RESTORE holds other values")
+    if encoding != b"listpack":
+        made = (encoding or b"nothing").decode(errors="replace")
+        raise Refused(
+            f"{where}: the server made a {made} of a listpack of {BUCKET} points: "
+            f"set hash-max-listpack-entries to {BUCKET} or more"
+        )

@@ -1,0 +1,1 @@
+"""Grids, chunk plans, selections and units: numbers only."""

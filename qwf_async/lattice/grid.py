@@ -1,0 +1,280 @@
+"""Grids and boxes: which points there are, and where they lie.
+
+A wavefunction is indexed [t, x, y, z] everywhere in this module. Everything here is a
+pure function of numbers: no connection, no file, no array of points.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checked import check_fields, checked
+from ..errors import InvalidInput
+from ..wording import option, quoted
+from .units import in_atomic_units
+
+AXIS_NAMES: Final = ("t", "x", "y", "z")
+
+LARGEST_EXTENT: Final = 1e50
+"""Bohr. Squares, quotients and products along three axes stay finite."""
+
+Shape4 = tuple[int, int, int, int]
+Order = Literal["C", "F"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """Where the points of one axis lie: point i at `origin + i * step`.
+
+    `step` None means that the spacing is not known (a bare array): nothing is guessed.
+    `unit` is a name that `units` knows; None stands for atomic units (bohr, ħ/Eh).
+    `periodic` says that the end point is left out, because it is the first point again.
+    """
+
+    origin: float = 0.0
+    step: float | None = None
+    unit: str | None = None
+    periodic: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        # NumPy's numbers are taken, and not kept: they cannot be written as JSON.
+        object.__setattr__(self, "origin", float(self.origin))
+        object.__setattr__(self, "step", None if self.step is None else float(self.step))
+        if not math.isfinite(self.origin):
+            raise InvalidInput(f"axis origin {self.origin!r} is not a finite number")
+        if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
+            raise InvalidInput(f"axis step {self.step!r} must be a finite number above 0")
+
+    def in_atomic_units(self, name: str) -> Axis:
+        """The same points in bohr or, of the axis named t, in ħ/Eh. Raises InvalidInput for a unit not known."""
+        factor, unit = in_atomic_units(self.unit, time=name == "t", what=f"axis {name}")
+        if factor == 1:
+            return replace(self, unit=unit)
+        step = None if self.step is None else self.step * factor
+        return replace(self, origin=self.origin * factor, step=step, unit=unit)
+
+
+UNKNOWN_AXIS: Final = Axis()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A block of points, half open: `start[a] <= i < stop[a]` on each of the axes t, x, y, z."""
+
+    start: Shape4
+    stop: Shape4
+
+    @property
+    def shape(self) -> Shape4:
+        (t, x, y, z), (t_stop, x_stop, y_stop, z_stop) = self.start, self.stop
+        return t_stop - t, x_stop - x, y_stop - y, z_stop - z
+
+    @property
+    def points(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice, slice]:
+        return self.within(Box(start=(0, 0, 0, 0), stop=self.stop))
+
+    def halves(self, grain: Shape4) -> tuple[Box, Box, int] | None:
+        """Two boxes cut at a multiple of the grain, and the axis; None if all axes lie within one grain."""
+        cells = [
+            range(-(-(start + 1) // step) * step, stop, step)
+            for start, stop, step in zip(self.start, self.stop, grain, strict=True)
+        ]  # where it can be cut
+        axis = max(range(4), key=lambda a: len(cells[a]))
+        if not cells[axis]:
+            return None
+        cut = cells[axis][len(cells[axis]) // 2]
+        stop, start = list(self.stop), list(self.start)
+        stop[axis] = start[axis] = cut
+        return Box(start=self.start, stop=shape4(stop)), Box(start=shape4(start), stop=self.stop), axis
+
+    def within(self, outer: Box) -> tuple[slice, slice, slice, slice]:
+        """Slices that cut this box out of an array that holds `outer`."""
+        ends = zip(self.start, self.stop, outer.start, strict=True)
+        t, x, y, z = (slice(a - first, b - first) for a, b, first in ends)
+        return t, x, y, z
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Shape and axes of a wavefunction ψ[t, x, y, z].
+
+    A state of fewer dimensions has size-1 axes at the end (1-D: y = z = 1). Units are
+    Hartree atomic units (ħ = m_e = e = 1) unless an axis says otherwise.
+    """
+
+    shape: Shape4
+    axes: tuple[Axis, Axis, Axis, Axis] = (UNKNOWN_AXIS,) * 4
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "shape", shape4(map(int, self.shape)))
+        for name, size in zip(AXIS_NAMES, self.shape, strict=True):
+            if size < 1:
+                raise InvalidInput(f"axis {name} of the grid has {size} points; it needs at least 1")
+        if self.points > 2**62:
+            raise InvalidInput("a grid of more than 2**62 points is beyond what can be counted")
+
+    @classmethod
+    @checked
+    def cube(cls, n: int, *, box: float | None = None, frames: int = 1, dt: float | None = None) -> Grid:
+        """A cubic grid of n³ points a frame; `box` is the edge in bohr, `dt` the time step in ħ/Eh."""
+        return cls.of((n, n, n), box=None if box is None else (box,) * 3, frames=frames, dt=dt)
+
+    @classmethod
+    @checked
+    def of(
+        cls,
+        sizes: Sequence[int],
+        *,
+        box: Sequence[float] | None = None,
+        frames: int = 1,
+        dt: float | None = None,
+    ) -> Grid:
+        """A grid of one to three spatial sizes (x, y, z), periodic and centred on 0.
+
+        `box` gives the extent of each axis in bohr; without it the spacing stays unknown
+        until a source that has a natural extent sets it. Raises InvalidInput for sizes
+        below 1, more than three sizes, or extents that do not match the sizes.
+        """
+        if not 1 <= len(sizes) <= 3:
+            raise InvalidInput(f"a grid has 1 to 3 spatial sizes, got {len(sizes)}")
+        x, y, z = (*sizes, 1, 1)[:3]
+        step = Axis(step=dt, unit="hbar/Eh") if dt is not None else UNKNOWN_AXIS
+        grid = cls(shape=(frames, x, y, z), axes=(step, UNKNOWN_AXIS, UNKNOWN_AXIS, UNKNOWN_AXIS))
+        return grid if box is None else grid.with_box(box)
+
+    @property
+    def dimensions(self) -> int:
+        """Spatial dimensions that have more than one point, at least 1."""
+        return max((i for i in (1, 2, 3) if self.shape[i] > 1), default=1)
+
+    @property
+    def points(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def frame_points(self) -> int:
+        return math.prod(self.shape[1:])
+
+    @property
+    def whole(self) -> Box:
+        return Box(start=(0, 0, 0, 0), stop=self.shape)
+
+    @property
+    def cell_volume(self) -> float | None:
+        """dV in bohr^d over the spatial axes that have more than one point; None if unknown.
+
+        Raises InvalidInput for an axis whose unit is not known.
+        """
+        volume = 1.0
+        for name, size, axis in zip(AXIS_NAMES[1:], self.shape[1:], self.axes[1:], strict=True):
+            if size > 1:
+                step = axis.in_atomic_units(name).step
+                if step is None:
+                    return None
+                volume *= step
+        return volume
+
+    def in_atomic_units(self) -> Grid:
+        """The same points with all axes in bohr and ħ/Eh. Raises InvalidInput for a unit that is not known."""
+        named = zip(AXIS_NAMES, self.axes, strict=True)
+        t, x, y, z = (axis.in_atomic_units(name) for name, axis in named)
+        return replace(self, axes=(t, x, y, z))
+
+    @checked
+    def with_box(self, extents: Sequence[float], *, centred: bool = True) -> Grid:
+        """The same points laid over the given extents (bohr): step = extent / size, end left out."""
+        extents = tuple(map(float, extents))
+        if len(extents) == 1:
+            extents *= self.dimensions
+        if not self.dimensions <= len(extents) <= 3:
+            raise InvalidInput(
+                f"{len(extents)} extents given for a grid of {self.dimensions} dimensions, "
+                f"{'×'.join(map(str, self.shape[1:]))} points: {option('box')} takes one for all, or one an axis"
+            )
+        axes = list(self.axes)
+        for i, extent in enumerate(extents, start=1):
+            if not 1 / LARGEST_EXTENT <= extent <= LARGEST_EXTENT:
+                raise InvalidInput(
+                    f"the extent of axis {AXIS_NAMES[i]} is {extent}; it must be above 0, from 1e-50 to 1e50"
+                )
+            if self.shape[i] > 1:
+                origin = -extent / 2 if centred else 0.0
+                axes[i] = Axis(origin=origin, step=extent / self.shape[i], unit="bohr")
+        return replace(self, axes=(axes[0], axes[1], axes[2], axes[3]))
+
+    @checked
+    def with_time_step(self, dt: float) -> Grid:
+        """The same grid with frames at 0, dt, 2·dt, … (dt in ħ/Eh)."""
+        return replace(self, axes=(Axis(step=dt, unit="hbar/Eh"), *self.axes[1:]))
+
+    def coordinates(self, axis: int, start: int, stop: int) -> NDArray[np.float64]:
+        """Positions of the points start … stop−1 of an axis, float64, in the axis's unit.
+
+        Raises InvalidInput if the axis has more than one point and an unknown spacing.
+        """
+        a = self.axes[axis]
+        if a.step is None and self.shape[axis] > 1:
+            way = option("box" if axis else "dt")
+            raise InvalidInput(f"the spacing of axis {AXIS_NAMES[axis]} is not known: give {way}")
+        return a.origin + np.arange(start, stop, dtype=np.float64) * (a.step or 0.0)
+
+    def index(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Shape4:
+        """The array index [t, x, y, z] of a point named x, y, z, t.
+
+        Raises InvalidInput outside the grid, and for what is no integer.
+        """
+        point = shape4(map(_whole, (t, x, y, z)))
+        for name, i, size in zip(AXIS_NAMES, point, self.shape, strict=True):
+            if not 0 <= i < size:
+                raise InvalidInput(f"{name} = {i} is outside the grid: {name} runs from 0 to {size - 1}")
+        return point
+
+    def to_json(self) -> dict[str, Any]:
+        """Shape and axes as plain values, for the manifest."""
+        axes = [
+            {"name": n, "origin": a.origin, "step": a.step, "unit": a.unit, "periodic": a.periodic}
+            for n, a in zip(AXIS_NAMES, self.axes, strict=True)
+        ]
+        return {"shape": list(self.shape), "axes": axes}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Grid:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
+        t, x, y, z = (
+            Axis(origin=a["origin"], step=a["step"], unit=a["unit"], periodic=a["periodic"])
+            for a in value["axes"]
+        )
+        return cls(shape=shape4(map(whole_number, value["shape"])), axes=(t, x, y, z))
+
+
+def _whole(index: int) -> int:
+    try:
+        return operator.index(index)
+    except TypeError as error:
+        raise InvalidInput(f"an index is an integer, not {quoted(repr(index))}") from error
+
+
+def whole_number(value: Any) -> int:
+    """A number of a JSON text that must be whole. Raises TypeError for any other, and what is no number."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{quoted(value)} is no whole number")
+    return value
+
+
+def shape4(sizes: Iterable[int]) -> Shape4:
+    """Four sizes or indices as a tuple."""
+    t, x, y, z = sizes
+    return t, x, y, z

@@ -1,0 +1,212 @@
+"""Plans: the grid cut into numbered chunks, the pieces in which it travels.
+
+Pure functions of numbers. A plan is stored with the data, so that the numbers mean the
+same for as long as the data is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..wording import quoted
+from .grid import Box, Order, Shape4, shape4, whole_number
+
+CHUNK_POINTS: Final = 65_536
+"""Points in a chunk, about: large enough that work per chunk is free, small enough to hold dozens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One numbered piece of a plan.
+
+    Its values are those of `boxes`, one after the other, each in C order. Their array has
+    the shape of the box if there is one by plan, else it is flat, [points].
+    """
+
+    number: int
+    boxes: tuple[Box, ...]
+    flat: bool = False
+
+    @property
+    def box(self) -> Box:
+        """The box of a chunk that is one box by plan."""
+        (box,) = self.boxes
+        return box
+
+    @property
+    def points(self) -> int:
+        return sum(box.points for box in self.boxes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array of its values."""
+        return (self.points,) if self.flat else self.box.shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxPlan:
+    """The grid cut into boxes of `chunk` points along each axis; the last ones are smaller.
+
+    Numbered in the order of the axes: "C" is time order, "F" the order of a Fortran file.
+    """
+
+    shape: Shape4
+    chunk: Shape4
+    order: Order = "C"
+
+    def __post_init__(self) -> None:
+        if self.order not in ("C", "F"):
+            raise InvalidInput(f"chunk order {self.order!r} is neither C nor F")
+        for size, piece in zip(self.shape, self.chunk, strict=True):
+            if not 1 <= piece <= size:
+                raise InvalidInput(f"chunks of {self.chunk} do not fit a grid of {self.shape}")
+
+    @classmethod
+    def cut(
+        cls, shape: Shape4, *, order: Order = "C", points: int = CHUNK_POINTS, unit: Shape4 = (1, 1, 1, 1)
+    ) -> BoxPlan:
+        """Chunks of at most about `points` points, of whole units, whole along the axes that change fastest."""
+        chunk = [min(size, piece) for size, piece in zip(shape, unit, strict=True)]
+        for axis in (3, 2, 1, 0) if order == "C" else (0, 1, 2, 3):
+            room = points // math.prod(chunk)
+            chunk[axis] = min(shape[axis], chunk[axis] * max(1, room))
+        return cls(shape=shape, chunk=shape4(chunk), order=order)
+
+    @property
+    def largest(self) -> int:
+        """Points of the largest chunk."""
+        return math.prod(self.chunk)
+
+    @property
+    def counts(self) -> Shape4:
+        """Chunks along each axis."""
+        return shape4(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
+
+    def __len__(self) -> int:
+        return math.prod(self.counts)
+
+    def __getitem__(self, number: int) -> Chunk:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        place = [0, 0, 0, 0]
+        rest = number
+        for axis in (3, 2, 1, 0) if self.order == "C" else (0, 1, 2, 3):
+            rest, place[axis] = divmod(rest, self.counts[axis])
+        start = shape4(p * c for p, c in zip(place, self.chunk, strict=True))
+        ends = zip(start, self.chunk, self.shape, strict=True)
+        stop = shape4(min(a + c, n) for a, c, n in ends)
+        return Chunk(number=number, boxes=(Box(start=start, stop=stop),))
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return (self[number] for number in range(len(self)))
+
+    def holding(self, index: Shape4) -> int:
+        """The number of the chunk that holds the point [t, x, y, z]."""
+        number = 0
+        for axis in (0, 1, 2, 3) if self.order == "C" else (3, 2, 1, 0):
+            number = number * self.counts[axis] + index[axis] // self.chunk[axis]
+        return number
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "box", "chunk": list(self.chunk), "order": self.order, "count": len(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangePlan:
+    """The grid cut into ranges of `length` C-order indices; the last one is shorter."""
+
+    shape: Shape4
+    length: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise InvalidInput(f"chunks of {self.length} points cannot be")
+
+    @classmethod
+    def cut(cls, shape: Shape4, *, points: int = CHUNK_POINTS, unit: int = 1) -> RangePlan:
+        """Ranges of at most about `points` points, of whole units."""
+        return cls(shape=shape, length=max(1, points // unit) * unit)
+
+    @property
+    def largest(self) -> int:
+        """Points of the largest chunk."""
+        return min(self.length, math.prod(self.shape))
+
+    def __len__(self) -> int:
+        return -(-math.prod(self.shape) // self.length)
+
+    def __getitem__(self, number: int) -> Chunk:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        start = number * self.length
+        stop = min(start + self.length, math.prod(self.shape))
+        return Chunk(number=number, boxes=tuple(boxes_of_range(self.shape, start, stop)), flat=True)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return (self[number] for number in range(len(self)))
+
+    def holding(self, index: Shape4) -> int:
+        """The number of the chunk that holds the point [t, x, y, z]."""
+        return c_index(self.shape, index) // self.length
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "range", "length": self.length, "count": len(self)}
+
+
+Plan = BoxPlan | RangePlan
+
+
+def plan_from_json(shape: Shape4, value: Mapping[str, Any]) -> Plan:
+    """The inverse of the plans' `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
+    plan: Plan
+    if value["kind"] == "range":
+        plan = RangePlan(shape=shape, length=whole_number(value["length"]))
+    elif value["kind"] == "box":
+        plan = BoxPlan(shape=shape, chunk=shape4(map(whole_number, value["chunk"])), order=value["order"])
+    else:
+        raise ValueError(f"a plan of kind {quoted(value['kind'])} is not known")
+    if len(plan) != value["count"]:
+        raise ValueError(f"a plan of {quoted(value['count'])} chunks has {len(plan)}")
+    return plan
+
+
+def c_index(shape: Shape4, index: Shape4) -> int:
+    """The place of the point [t, x, y, z] in C order."""
+    place = 0
+    for size, i in zip(shape, index, strict=True):
+        place = place * size + i
+    return place
+
+
+def c_indices(shape: Shape4, box: Box) -> NDArray[np.int64]:
+    """The places in C order of the points of a box, int64 [points], in order."""
+    t, x, y, z = (np.arange(a, b, dtype=np.int64) for a, b in zip(box.start, box.stop, strict=True))
+    places = ((t[:, None] * shape[1] + x)[..., None] * shape[2] + y)[..., None] * shape[3] + z
+    return places.reshape(-1)
+
+
+def boxes_of_range(shape: Shape4, start: int, stop: int) -> Iterator[Box]:
+    """Boxes that hold the C-order indices start … stop−1, in order: at most seven.
+
+    Each is as long as can be: from its first point on, whole along the axes that follow
+    the one along which it ends.
+    """
+    while start < stop:
+        point, rest = [0, 0, 0, 0], start
+        for axis in (3, 2, 1, 0):
+            rest, point[axis] = divmod(rest, shape[axis])
+        axis, inner = 3, 1
+        while axis > 0 and point[axis] == 0 and start + inner * shape[axis] <= stop:
+            inner *= shape[axis]
+            axis -= 1
+        count = min(shape[axis] - point[axis], (stop - start) // inner)
+        end = [i + 1 for i in point[:axis]] + [point[axis] + count] + list(shape[axis + 1 :])
+        yield Box(start=shape4(point), stop=shape4(end))
+        start += count * inner

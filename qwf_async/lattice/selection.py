@@ -1,0 +1,225 @@
+"""Selections: NumPy's basic indexing over [t, x, y, z], planned as boxes to read.
+
+Pure functions of numbers, as in `plan`. Basic indexing is that of the NumPy manual,
+"Indexing on ndarrays": integers, slices and one ellipsis.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final, SupportsIndex
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InvalidInput
+from .grid import AXIS_NAMES, Box, Shape4, shape4
+from .plan import CHUNK_POINTS
+
+PIECE_COST: Final = 1000
+"""What a piece costs beside its points, in points: a request and a reply of its own, half a millisecond."""
+
+Slices4 = tuple[slice, slice, slice, slice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A box to read: `result[into] = values[taken]`, both with four axes."""
+
+    box: Box
+    taken: Slices4
+    into: Slices4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The indices of each axis that were asked for, and which axes the result has.
+
+    `steps` may be negative. `kept` are the axes that no integer was given for.
+    """
+
+    axes: tuple[range, range, range, range]
+    kept: tuple[int, ...]
+
+    @classmethod
+    def of(cls, shape: Shape4, index: Any) -> Selection:
+        """The selection `array[index]` of an array of this shape.
+
+        Raises InvalidInput for what is not basic indexing (arrays, booleans, None), for too
+        many indices, and for an integer outside the grid.
+        """
+        items = _expanded(index if isinstance(index, tuple) else (index,))
+        axes, kept = [], []
+        for axis, (size, item) in enumerate(zip(shape, items, strict=True)):
+            axes.append(_indices(axis, size, item))
+            if isinstance(item, slice):
+                kept.append(axis)
+        return cls(axes=(axes[0], axes[1], axes[2], axes[3]), kept=tuple(kept))
+
+    @property
+    def full_shape(self) -> Shape4:
+        """Points along each of t, x, y, z."""
+        return shape4(len(indices) for indices in self.axes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the result, as NumPy has it: without the axes that an integer was given for."""
+        return tuple(len(self.axes[axis]) for axis in self.kept)
+
+    @property
+    def points(self) -> int:
+        return math.prod(self.full_shape)
+
+    def pieces(self, grain: Shape4, points: int = CHUNK_POINTS) -> Iterator[Piece]:
+        """Boxes of at most about `points` points that hold the selection, in C order of [t, x, y, z].
+
+        They meet at multiples of `grain`, so that what is stored together is read once.
+        With a step along an axis it is decided which is cheaper: to read what lies between,
+        or each plane by itself.
+        """
+        if self.points == 0:
+            return
+        apart = _apart(self.axes, grain, points)
+        sizes = _sizes(self.axes, apart, grain, points)
+        cuts = list(map(_cut, self.axes, apart, sizes, grain))
+        for t, x, y, z in product(*cuts):
+            yield Piece(
+                box=Box(start=(t.start, x.start, y.start, z.start), stop=(t.stop, x.stop, y.stop, z.stop)),
+                taken=(t.taken, x.taken, y.taken, z.taken),
+                into=(t.into, x.into, y.into, z.into),
+            )
+
+
+def scattered(shape: Shape4, points: ArrayLike) -> NDArray[np.int64]:
+    """Points [N, 4] in the order x, y, z, t as array indices, int64 [N, 4] in the order t, x, y, z.
+
+    Raises InvalidInput if they are not integers, not four a row, or outside the grid.
+    """
+    try:
+        given = np.asarray(points)
+    except ValueError as error:
+        raise InvalidInput(f"points are rows of four integers x, y, z, t: {error}") from error
+    if given.ndim != 2 or given.shape[1] != 4:
+        raise InvalidInput(
+            f"points are rows of four integers x, y, z, t; got an array of shape {given.shape}"
+        )
+    if given.dtype.kind not in "iu":
+        raise InvalidInput(f"points are rows of integers x, y, z, t; got {given.dtype}")
+    sizes = np.array((*shape[1:], shape[0]))
+    outside = np.flatnonzero(((given < 0) | (given >= sizes)).any(axis=1))
+    if len(outside):
+        rows = ", ".join(str(row) for row in outside[:5].tolist()) + (", …" if len(outside) > 5 else "")
+        x, y, z, t = given[outside[0]].tolist()
+        raise InvalidInput(
+            f"{len(outside)} of {len(given)} points are outside the grid of {sizes.tolist()} points along "
+            f"x, y, z, t: rows {rows}; row {outside[0]} is x = {x}, y = {y}, z = {z}, t = {t}"
+        )
+    return np.ascontiguousarray(given[:, (3, 0, 1, 2)], np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """A piece of one axis: indices start … stop−1 are read; of these `taken` go to `into` of the result."""
+
+    start: int
+    stop: int
+    taken: slice
+    into: slice
+
+
+def _expanded(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One item an axis: the ellipsis, and what is not given, as whole axes."""
+    ellipses = sum(item is Ellipsis for item in items)
+    if ellipses > 1:
+        raise InvalidInput("an index can have one ellipsis only")
+    given = len(items) - ellipses
+    if given > len(AXIS_NAMES):
+        raise InvalidInput(f"too many indices: {given} for the axes {', '.join(AXIS_NAMES)}")
+    rest = (slice(None),) * (len(AXIS_NAMES) - given)
+    if not ellipses:
+        return items + rest
+    place = next(n for n, item in enumerate(items) if item is Ellipsis)
+    return items[:place] + rest + items[place + 1 :]
+
+
+def _indices(axis: int, size: int, item: Any) -> range:
+    """The indices of an axis that one item of an index means."""
+    name = AXIS_NAMES[axis]
+    if isinstance(item, slice):
+        try:
+            return range(*item.indices(size))
+        except (TypeError, ValueError) as error:
+            parts = ":".join("" if part is None else str(part) for part in (item.start, item.stop, item.step))
+            raise InvalidInput(f"the slice {parts} of axis {name} cannot be used: {error}") from error
+    if isinstance(item, bool) or not isinstance(item, SupportsIndex) or hasattr(item, "__len__"):
+        raise InvalidInput(
+            f"axis {name} is indexed with {type(item).__name__}: "
+            "it takes integers, slices and an ellipsis; read_points takes arrays"
+        )
+    number = operator.index(item)
+    if not -size <= number < size:
+        raise InvalidInput(f"{name} = {number} is outside the grid: {name} runs from 0 to {size - 1}")
+    return range(number % size, number % size + 1)
+
+
+def _extent(indices: range) -> tuple[int, int]:
+    """The first and one past the last of the indices, whatever their order."""
+    return min(indices[0], indices[-1]), max(indices[0], indices[-1]) + 1
+
+
+def _apart(axes: Sequence[range], grain: Shape4, points: int) -> tuple[bool, ...]:
+    """Along which axes each plane is read by itself: the cheapest of all ways."""
+
+    def cost(apart: Sequence[bool]) -> float:
+        read, pieces = 1.0, 1.0
+        for indices, alone, unit in zip(axes, apart, grain, strict=True):
+            start, stop = _extent(indices)
+            read *= len(indices) * unit if alone else stop - start
+            pieces *= len(indices) if alone else 1
+        return read + PIECE_COST * max(pieces, read / points)
+
+    ways = product(
+        *((False, True) if abs(r.step) > g else (False,) for r, g in zip(axes, grain, strict=True))
+    )
+    return min(ways, key=cost)
+
+
+def _sizes(axes: Sequence[range], apart: Sequence[bool], grain: Shape4, points: int) -> Shape4:
+    """The size of a piece along each axis: whole grains, whole along the axes that change fastest."""
+    sizes = [1 if alone else unit for alone, unit in zip(apart, grain, strict=True)]
+    for axis in (3, 2, 1, 0):
+        if not apart[axis]:
+            start, stop = _extent(axes[axis])
+            whole = -(-stop // grain[axis]) - start // grain[axis]
+            sizes[axis] *= min(whole, max(1, points // math.prod(sizes)))
+    return shape4(sizes)
+
+
+def _cut(indices: range, alone: bool, size: int, grain: int) -> list[_Cut]:
+    """One axis cut: into its indices, or at every `size` from the multiple of `grain` before its first."""
+    if alone:
+        return [
+            _Cut(start=i, stop=i + 1, taken=slice(0, 1), into=slice(n, n + 1)) for n, i in enumerate(indices)
+        ]
+    ascending = indices if indices.step > 0 else indices[::-1]
+    step, last = ascending.step, len(indices) - 1
+    begin, end = _extent(indices)
+    cuts = []
+    for edge in range(begin // grain * grain, end, size):
+        # Of the ascending indices, those within [edge, edge + size): numbers first … stop−1.
+        first = max(0, -(-(edge - begin) // step))
+        stop = min(last + 1, -(-(edge + size - begin) // step))
+        if first >= stop:
+            continue
+        start = ascending[first]
+        width = ascending[stop - 1] - start + 1
+        if indices.step > 0:
+            into = slice(first, stop)
+        else:  # the same points, counted from the other end
+            into = slice(last - first, last - stop if stop <= last else None, -1)
+        cuts.append(_Cut(start=start, stop=start + width, taken=slice(0, width, step), into=into))
+    return cuts

@@ -1,0 +1,178 @@
+"""Several files as the frames of one wavefunction, each opened when it is read."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InvalidInput
+from ...lattice.grid import UNKNOWN_AXIS, Axis, Box, Grid, shape4
+from ...wording import option
+from .dims import LETTERS
+from .field import Field, field_of
+from .stamp import Files
+from .variable import Coordinate, Slices, Variable
+
+OPEN: Final = 8
+"""Files that are open at a time: a process may have 256, and a chunk of the plan may take a few frames."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One file: how messages call it, and how it is opened."""
+
+    name: str
+    open: Callable[[], Field]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """The files, of which a few are open. `known` tells each from the same file after a change."""
+
+    frames: Sequence[Frame]
+    known: list[tuple[str, ...]] = field(default_factory=list)
+    _open: OrderedDict[int, Field] = field(default_factory=OrderedDict, repr=False)
+
+    def at(self, number: int) -> Field:
+        """One of the files, open. Raises InvalidInput if it cannot be used any more, or was changed."""
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        if len(self._open) == OPEN:
+            self._open.popitem(last=False)[1].close()
+        found = self._open[number] = self.frames[number].open()
+        facts = found.files.now()
+        if number == len(self.known):
+            self.known.append(facts)
+        elif facts != self.known[number]:
+            raise InvalidInput(f"{self.frames[number].name} was changed while it was read: start again")
+        return found
+
+    def read(self, slices: Slices) -> NDArray[Any]:
+        """A block of ψ, [t, x, y, z], a frame after the other."""
+        time, *rest = slices
+        box = Box(
+            start=shape4((0, *(one.start for one in rest))), stop=shape4((1, *(one.stop for one in rest)))
+        )
+        blocks = [self.at(number).at_once(box) for number in range(time.start, time.stop)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def close(self) -> None:
+        """Close those that are open. May be called twice."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesField(Field):
+    """A `Field` of several files. `like` is what was understood of the first, `told` what is to be told of it."""
+
+    like: Mapping[str, str] = field(default_factory=dict, repr=False)
+    told: Sequence[str] = field(default=(), repr=False)
+
+    def understood(self) -> Mapping[str, str]:
+        return {**self.like, "read from": self.parts[0].what, "read in": "C order"}
+
+    def warnings(self) -> list[str]:
+        return [*self.told, *Field.warnings(self)]
+
+
+def frames_of(
+    frames: Sequence[Frame],
+    *,
+    spec: str,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> FramesField:
+    """ψ of files that hold a frame each, of the same shape, type and axes.
+
+    Where the files state their times, these become the axis; `box` and `dt` go before what the
+    files say. Each file is opened once to look at it. Raises InvalidInput if one cannot be
+    used, or is not like the first.
+    """
+    shelf, files = Shelf(frames=frames), Files(many=True)
+    try:
+        first, times = shelf.at(0), []
+        like, told = first.understood(), first.warnings()
+        for number, frame in enumerate(frames):
+            one = shelf.at(number)
+            _check_like(first, one, frames[0].name, frame.name)
+            files.include(one.files)
+            times.append(_time(one))
+        part = Variable(
+            what=f"{frames[0].name} to {frames[-1].name} ({len(frames)} files)",
+            shape=(len(frames), *first.grid.shape[1:]),
+            dtype=first.dtype,
+            read=shelf.read,
+            names=tuple(LETTERS),
+            chunk=None if first.cells is None and first.order == "C" else (1, *first.block[1:]),
+            member=f"{first.letters},{','.join(part.member for part in first.parts)}",
+        )
+        time = UNKNOWN_AXIS if dt is not None else _axis(times, f"the time of {part.what}")
+        found = field_of(
+            [part],
+            spec=spec,
+            format=first.format,
+            files=files,
+            release=shelf.close,
+            box=box,
+            dt=dt,
+            grid=Grid(shape=shape4(part.shape), axes=(time, *first.grid.axes[1:])),
+            order="C",
+        )
+    except BaseException:
+        shelf.close()
+        raise
+    return FramesField(
+        **{name: getattr(found, name) for name in Field.__dataclass_fields__}, like=like, told=told
+    )
+
+
+def _check_like(first: Field, one: Field, first_name: str, name: str) -> None:
+    """Raises InvalidInput unless a file is a frame, and differs from the first in its values and its time alone."""
+    if one.grid.shape[0] > 1:
+        raise InvalidInput(f"{name} holds {one.grid.shape[0]} times: each of several files must be one frame")
+    for what, mine, other in (
+        ("shape", _sizes(one), _sizes(first)),
+        ("dtype", _types(one), _types(first)),
+        *(
+            (f"axis {letter}", str(mine), str(other))
+            for letter, mine, other in zip(LETTERS[1:], one.grid.axes[1:], first.grid.axes[1:], strict=True)
+        ),
+    ):
+        if mine != other:
+            raise InvalidInput(
+                f"{name} is not like {first_name}, and so no frame beside it: its {what}: {mine}, not {other}"
+            )
+
+
+def _sizes(one: Field) -> str:
+    return ", ".join(f"{letter}={size}" for letter, size in zip(LETTERS[1:], one.grid.shape[1:], strict=True))
+
+
+def _types(one: Field) -> str:
+    return " and ".join(str(part.meant.newbyteorder("=")) for part in one.parts)
+
+
+def _time(one: Field) -> tuple[Axis, str | None]:
+    """When a frame is, and the unit in which its file says so, perhaps since a date."""
+    stated = one.parts[0].coordinates.get(one.letters.find("t"))
+    return one.grid.axes[0], None if stated is None else stated.unit
+
+
+def _axis(times: Sequence[tuple[Axis, str | None]], what: str) -> Axis:
+    """The axis of the times of the frames; unknown if the files state none, or all the same."""
+    if len({axis.origin for axis, _ in times}) == 1:
+        return UNKNOWN_AXIS
+    units = list(dict.fromkeys((axis.unit, unit) for axis, unit in times))
+    if len(units) > 1:
+        said_in = " and ".join(str(unit or own) for own, unit in units[:2])
+        raise InvalidInput(f"{what} is stated in {said_in}: give {option('dt')}")
+    return Coordinate(values=np.array([axis.origin for axis, _ in times]), unit=times[0][0].unit).axis(
+        time=True, what=what
+    )

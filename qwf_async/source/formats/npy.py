@@ -1,0 +1,106 @@
+"""Wavefunctions in NumPy's `.npy` files, read a piece at a time.
+
+Format: NumPy Enhancement Proposal 1, versions 1.0 to 3.0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from hashlib import sha256
+from io import BytesIO, FileIO
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from ...checked import checked
+from ...errors import InvalidInput
+from ...optional import first_line
+from .contiguous import check_length, contiguous, opened
+from .field import Field, field_of
+from .opening import opening
+from .unpacking import STANDARD_INPUT
+
+HEADER_BYTES: Final = 10_000
+"""Bytes that a header may claim; that of an array of numbers has a hundred or two. The bound is numpy's own."""
+
+
+@checked
+def npy(
+    path: str | os.PathLike[str],
+    *,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> Field:
+    """A `.npy` file of ψ[x], ψ[x, y], ψ[x, y, z] or ψ[t, x, y, z], complex or real.
+
+    C or Fortran order, any byte order; records of two real fields (r and i, re and im, real
+    and imag) are complex; float32 is stored as complex64, other reals as complex128. `dims`:
+    which dimension is which axis, "x,y,z,t", with "c" for one of re and im. `box`: extent of
+    each axis in bohr, centred on 0, and `dt`: time step in ħ/Eh; unknown unless given. The
+    file is open until `close`. The path "-" is standard input, which is kept in a nameless
+    file as it may be read more than once.
+    Raises InvalidInput if there is no such file, if it is not one array in this format
+    and of its full length, if the values have another type, or if a dimension of two may be
+    re and im or two points; objects are never unpickled.
+    """
+    name = os.fspath(path)
+    what = "standard input" if name == STANDARD_INPUT else name
+    with opening(name, format="npy") as found:
+        file = found.keep.enter_context(opened(found.path))
+        shape, fortran, dtype = read_header(file, what)
+        begin = file.tell()
+        check_length(what, os.fstat(file.fileno()).st_size, begin, shape, dtype)
+        file.seek(0)
+        part = contiguous(
+            name,
+            what=what,
+            shape=shape,
+            dtype=dtype,
+            offset=begin,
+            file=file,
+            fortran=fortran,
+            member=sha256(file.read(begin)).hexdigest()[:16],
+        )
+        return field_of(
+            [part],
+            spec=name,
+            format="npy",
+            files=found.files,
+            release=found.keep.close,
+            dims=dims,
+            box=box,
+            dt=dt,
+        )
+
+
+def read_header(file: IO[bytes] | FileIO, what: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and type, from the place where a `.npy` file begins.
+
+    A length that no header has is refused before so many bytes are read. Raises InvalidInput,
+    naming `what`.
+    """
+    begins = file.read(npy_format.MAGIC_LEN)
+    if begins[:-2] != npy_format.MAGIC_PREFIX:
+        fault = f"it begins with {begins[:-2]!r}" if begins else "it is empty"
+        raise InvalidInput(f"{what} is not a .npy file: {fault}")
+    version = (begins[-2], begins[-1]) if len(begins) == npy_format.MAGIC_LEN else (0, 0)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise InvalidInput(
+            f"{what} is not a .npy file of version 1, 2 or 3: it says version {version[0]}.{version[1]}"
+        )
+    counted = file.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(counted, "little")
+    if length > HEADER_BYTES:
+        raise InvalidInput(
+            f"{what} has a damaged .npy header: it claims {length} bytes, where that of an array of numbers has a "
+            "hundred or two"
+        )
+    # Version 3 differs from 2 only in the names of a structured type, which can be beyond Latin-1.
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    try:
+        return read(BytesIO(counted + file.read(length)))
+    except Exception as error:  # a damaged header can raise nearly anything out of ast
+        raise InvalidInput(f"{what} has a damaged .npy header: {first_line(error)}") from error

@@ -1,0 +1,156 @@
+"""What kinds of parameters the sources take, and how each is written as text.
+
+A source is a plain function; its parameters are annotated with `int`, `float` or one of
+the kinds here, and from that `text.py` knows how to read them. Text never holds a comma,
+which separates parameters, nor a character that a shell would take for its own.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Protocol
+
+from ..errors import InvalidInput
+
+AXES: Final = ("x", "y", "z")
+
+LARGEST: Final = 1e50
+"""Bound on the magnitude of real parameters: their squares and quotients stay finite."""
+
+
+class Kind(Protocol):
+    """How a parameter is read from text. `accepts` says what may be given."""
+
+    @property
+    def accepts(self) -> str: ...
+
+    def parse(self, text: str) -> Any:
+        """The value that `name=text` stands for. Raises ValueError if it stands for none."""
+        ...
+
+    def join(self, texts: Mapping[int, str]) -> Any:
+        """The value given axis by axis, text by number of the axis (0 is x). Raises ValueError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Single:
+    """One number."""
+
+    of: Callable[[str], Any]
+    accepts: str
+
+    def parse(self, text: str) -> Any:
+        return self.of(text)
+
+    def join(self, texts: Mapping[int, str]) -> Any:
+        raise ValueError("one number for all axes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerAxis:
+    """A number for each axis: `k=2`, `k=2x0x1`, or axis by axis `kx=2,kz=1`.
+
+    `rest` is the value on axes that none is given for; None means that one number holds
+    for every axis, and that otherwise each axis needs its own.
+    """
+
+    of: Callable[[str], Any]
+    accepts: str
+    rest: float | None
+
+    def parse(self, text: str) -> tuple[Any, ...]:
+        return tuple(self.of(word) for word in text.split("x"))
+
+    def join(self, texts: Mapping[int, str]) -> tuple[Any, ...]:
+        count = 1 + max(texts)
+        if self.rest is None and len(texts) < count:
+            raise ValueError("an axis is left out")
+        return tuple(self.of(texts[i]) if i in texts else self.rest for i in range(count))
+
+
+def complex_number(text: str) -> complex:
+    """A complex number whose imaginary unit is written i or j. Raises ValueError."""
+    return complex(f"{text[:-1]}j" if text.endswith("i") else text)
+
+
+Vector = Annotated[
+    float | Sequence[float], PerAxis(of=float, rest=0, accepts="a number, or one an axis as in 2x0x1.5")
+]
+"""One number is the component along x; components not given are 0."""
+
+Scale = Annotated[
+    float | Sequence[float], PerAxis(of=float, rest=None, accepts="a number, or one an axis as in 1x1x0.5")
+]
+"""One number holds for every axis."""
+
+Periods = Annotated[
+    int | Sequence[int], PerAxis(of=int, rest=0, accepts="a whole number, or one an axis as in 3x0x-1")
+]
+"""Whole numbers along the axes; those not given are 0."""
+
+Displacement = Annotated[
+    complex | Sequence[complex],
+    PerAxis(of=complex_number, rest=0, accepts="a complex number such as 1-2j, or one an axis as in 2x1jx0"),
+]
+"""Complex numbers along the axes; those not given are 0."""
+
+SINGLE: Final[Mapping[Any, Kind]] = {
+    int: Single(of=int, accepts="a whole number"),
+    float: Single(of=float, accepts="a number"),
+}
+"""What the plain annotations stand for."""
+
+
+def values_of(value: Any) -> tuple[Any, ...]:
+    """One value or several, as a tuple."""
+    return tuple(value) if hasattr(value, "__iter__") else (value,)
+
+
+def spread(name: str, value: Any, dimensions: int, *, rest: float | None = 0) -> tuple[Any, ...]:
+    """One value an axis, for as many axes as the state has.
+
+    Raises InvalidInput if there are more values than axes, or too few and no `rest`.
+    """
+    values = values_of(value)
+    if rest is None and len(values) == 1:
+        values *= dimensions
+    if len(values) > dimensions or (rest is None and len(values) < dimensions):
+        raise InvalidInput(
+            f"{name}={written(values)} has {len(values)} values, but the grid has {dimensions} dimensions"
+        )
+    return values + (rest,) * (dimensions - len(values))
+
+
+def reals(name: str, value: Any, dimensions: int, *, rest: float | None = 0) -> tuple[float, ...]:
+    """`spread` as floats. Raises InvalidInput also for one that is not finite or beyond ±1e50."""
+    values = tuple(float(v) for v in spread(name, value, dimensions, rest=rest))
+    if not all(abs(v) <= LARGEST for v in values):
+        raise InvalidInput(f"{name}={written(values)} must be finite and at most {LARGEST:g} in magnitude")
+    return values
+
+
+def positive(name: str, value: Any, dimensions: int) -> tuple[float, ...]:
+    """A `Scale` as one float an axis. Raises InvalidInput unless all are above 0 (from 1e-50 to 1e50)."""
+    values = reals(name, value, dimensions, rest=None)
+    if min(values) < 1 / LARGEST:
+        raise InvalidInput(f"{name}={written(values)} must be above 0")
+    return values
+
+
+def wholes(name: str, value: Any, dimensions: int) -> tuple[int, ...]:
+    """`Periods` as one int an axis. Raises InvalidInput for too many values."""
+    return tuple(operator.index(v) for v in spread(name, value, dimensions))
+
+
+def written(value: Any) -> str:
+    """A number, or numbers along the axes, as text that is read back to the same value."""
+    if isinstance(value, tuple):
+        return "x".join(written(v) for v in value)
+    if isinstance(value, complex):
+        return written(value.real) if value.imag == 0 else str(value).strip("()")
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,1 @@
+"""What is stored on a server: opened, listed, read, changed, observed."""

@@ -1,0 +1,287 @@
+"""Observables of what is stored, a frame or a chunk at a time.
+
+What is a sum over points (norm, ⟨x⟩, σx, ⟨V⟩, overlaps, marginals) is added up chunk by
+chunk: memory is a few chunks of about 65,536 points. Momentum and kinetic energy need
+whole lines of the grid, and hold one frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checked import checked
+from ..errors import InvalidInput
+from ..lattice.grid import AXIS_NAMES, Box, Grid
+from ..lattice.plan import BoxPlan
+from ..observables.energy import potential_sum
+from ..observables.moments import Moments, marginal, moments
+from ..observables.momentum import Momenta, momenta
+from ..observables.overlap import fidelity_of, overlap_sum
+from ..source.evolve.potentials import Potential, values
+from .reading import in_parallel
+from .store import Store
+from .wavefunction import Wavefunction
+
+Done = Callable[[int], object]
+
+EVENNESS: Final = 1e-6
+"""Of a step: how far the points of two wavefunctions may lie apart that count as the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One frame. Hartree atomic units, of the state normalised; `norm` and the two products are of ψ as stored.
+
+    Vectors have an item for each axis of the grid. `time` is None if the time step is not
+    known. What was not asked for is None; what is not defined, as where ψ is 0, is NaN.
+    """
+
+    frame: int
+    time: float | None
+    norm: float
+    position: tuple[float, ...]
+    position_sigma: tuple[float, ...]
+    momentum: tuple[float, ...] | None
+    momentum_sigma: tuple[float, ...] | None
+    kinetic: float | None
+    potential: float | None
+    overlap: complex | None
+    fidelity: float | None
+    autocorrelation: complex | None
+
+    @property
+    def energy(self) -> float | None:
+        """⟨H⟩ = ⟨T⟩ + ⟨V⟩, if both are there."""
+        return None if self.kinetic is None or self.potential is None else self.kinetic + self.potential
+
+    def to_json(self) -> dict[str, float | None]:
+        """What is there, a number each: x, sigma_x, p_x, sigma_p_x, sigma_x_sigma_p_x, … by the names of the axes."""
+        row: dict[str, float | None] = {"frame": self.frame, "time": self.time, "norm": self.norm}
+        for own, axis in enumerate(AXIS_NAMES[1 : 1 + len(self.position)]):
+            row |= {axis: self.position[own], f"sigma_{axis}": self.position_sigma[own]}
+            if self.momentum is not None and self.momentum_sigma is not None:
+                product = self.position_sigma[own] * self.momentum_sigma[own]
+                row |= {f"p_{axis}": self.momentum[own], f"sigma_p_{axis}": self.momentum_sigma[own]}
+                row |= {f"sigma_{axis}_sigma_p_{axis}": product}
+        energies = {"kinetic": self.kinetic, "potential": self.potential, "energy": self.energy}
+        row |= {name: value for name, value in energies.items() if value is not None}
+        for name, value in (("overlap", self.overlap), ("autocorrelation", self.autocorrelation)):
+            if value is not None:
+                row |= {f"{name}_re": value.real, f"{name}_im": value.imag}
+        return row if self.fidelity is None else row | {"fidelity": self.fidelity}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    """What chunks contribute; each added up as `+` does. What was not asked for stays 0."""
+
+    moments: Moments
+    potential: float = 0.0
+    overlap: complex = 0.0
+    other_weight: float = 0.0
+    autocorrelation: complex = 0.0
+
+    def __add__(self, more: _Sums) -> _Sums:
+        return _Sums(
+            moments=self.moments + more.moments,
+            potential=self.potential + more.potential,
+            overlap=self.overlap + more.overlap,
+            other_weight=self.other_weight + more.other_weight,
+            autocorrelation=self.autocorrelation + more.autocorrelation,
+        )
+
+
+@checked
+async def observe(
+    store: Store,
+    name: str,
+    *,
+    frames: Sequence[int] | None = None,
+    potential: Potential | None = None,
+    other: str | None = None,
+    autocorrelation: bool = False,
+    sums_only: bool = False,
+    done: Done = lambda points: None,
+) -> AsyncIterator[Observed]:
+    """Observables of a stored wavefunction, frame by frame in the order given, or of all frames.
+
+    `potential` adds ⟨V⟩ and ⟨H⟩; `other`, the name of another wavefunction on the same grid,
+    adds ⟨other|ψ⟩ and the fidelity, frame with frame, or each with its only one;
+    `autocorrelation` adds ⟨ψ(0)|ψ(t)⟩ with the first frame. With `sums_only` there is no
+    momentum and no energy, and no frame is held. Where the spacing of an axis is not known it
+    counts in grid steps. `done` is told the points of each frame when it is done.
+
+    Raises InvalidInput if there is no such name or frame, if the two do not lie on the same
+    points, or if the potential is unfit or the spacing that it needs is not known; DamagedData
+    if a value is missing, Refused if it was replaced meanwhile, and ServerUnavailable.
+    """
+    psi = await store.open(name)
+    bra = None if other is None else _paired(psi, await store.open(other))
+    grid = psi.manifest.grid
+    one_at_a_time = anyio.CapacityLimiter(1)  # a user's potential is promised no more
+    for number in _numbers(grid, frames):
+        whole = None if sums_only else await psi.read[number : number + 1]
+        summing = _Summing(
+            psi=psi,
+            number=number,
+            whole=whole,
+            potential=potential,
+            bra=bra,
+            beginning=autocorrelation,
+            one_at_a_time=one_at_a_time,
+        )
+        sums: _Sums = await _added(psi, summing.chunk)
+        moved = None if whole is None else await anyio.to_thread.run_sync(momenta, whole, grid)
+        yield _observed(grid, number, sums, moved, summing)
+        done(grid.frame_points)
+
+
+@checked
+async def marginals(store: Store, name: str, frame: int = 0) -> list[NDArray[np.float64]]:
+    """Probability density along each axis of the grid at one frame, the others integrated out: [n] in 1/bohr.
+
+    Memory is that of a few chunks. Raises as `observe`.
+    """
+    psi = await store.open(name)
+    grid = psi.manifest.grid
+    (number,) = _numbers(grid, [frame])
+    result = [np.zeros(size) for size in grid.shape[1 : 1 + grid.dimensions]]
+
+    async def chunk(box: Box) -> list[tuple[slice, NDArray[np.float64]]]:
+        part = _at(box, number)
+        chunk = await _read(psi, part)
+        return [
+            (part.slices[axis], marginal(chunk, grid, axis, part)[0]) for axis in range(1, 1 + len(result))
+        ]
+
+    for some in await _each(psi, chunk):
+        for line, (where, density) in zip(result, some, strict=True):
+            line[where] += density
+    return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Summing:
+    """What is summed up over the chunks of one frame; `whole` is the frame if it is held, [1, x, y, z]."""
+
+    psi: Wavefunction
+    number: int
+    whole: NDArray[Any] | None
+    potential: Potential | None
+    bra: Wavefunction | None
+    beginning: bool
+    one_at_a_time: anyio.CapacityLimiter
+
+    async def chunk(self, box: Box) -> _Sums:
+        part = _at(box, self.number)
+        ket = await _read(self.psi, part) if self.whole is None else self.whole[box.slices]
+        bra = start = None
+        if self.bra is not None:
+            first = self.bra.manifest.grid.shape[0] == 1
+            bra = await _read(self.bra, box if first else part)
+        if self.beginning:
+            start = ket if self.number == 0 else await _read(self.psi, box)
+        return await anyio.to_thread.run_sync(self._sums, part, ket, bra, start, limiter=self.one_at_a_time)
+
+    def _sums(
+        self, part: Box, ket: NDArray[Any], bra: NDArray[Any] | None, start: NDArray[Any] | None
+    ) -> _Sums:
+        grid = self.psi.manifest.grid
+        v = None if self.potential is None else values(self.potential, grid, _time(grid, self.number), part)
+        return _Sums(
+            moments=moments(ket, grid, part),
+            potential=0.0 if v is None else float(potential_sum(ket, v)[0]),
+            overlap=0.0 if bra is None else complex(overlap_sum(bra, ket)[0]),
+            other_weight=0.0 if bra is None else float(moments(bra, grid, part).weight[0]),
+            autocorrelation=0.0 if start is None else complex(overlap_sum(start, ket)[0]),
+        )
+
+
+def _observed(grid: Grid, number: int, sums: _Sums, moved: Momenta | None, asked: _Summing) -> Observed:
+    found, cell = sums.moments, sums.moments.cell
+    product = sums.overlap * cell
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_potential = float((np.array([sums.potential]) / found.weight)[0])
+    other = np.array([sums.other_weight * cell])
+    return Observed(
+        frame=number,
+        time=None if grid.axes[0].step is None else _time(grid, number),
+        norm=float(found.norm[0]),
+        position=tuple(found.mean[0].tolist()),
+        position_sigma=tuple(np.sqrt(found.variance[0]).tolist()),
+        momentum=None if moved is None else tuple(moved.mean[0].tolist()),
+        momentum_sigma=None if moved is None else tuple(np.sqrt(moved.variance[0]).tolist()),
+        kinetic=None if moved is None else float(moved.kinetic[0]),
+        potential=None if asked.potential is None else mean_potential,
+        overlap=None if asked.bra is None else product,
+        fidelity=None if asked.bra is None else float(fidelity_of(np.array([product]), other, found.norm)[0]),
+        autocorrelation=sums.autocorrelation * cell if asked.beginning else None,
+    )
+
+
+async def _added(psi: Wavefunction, chunk: Callable[[Box], Any]) -> Any:
+    return reduce(add, await _each(psi, chunk))
+
+
+async def _each(psi: Wavefunction, chunk: Callable[[Box], Any]) -> list[Any]:
+    """What `chunk` yields for the boxes of a frame, in their order: so sums do not depend on who came first."""
+    form = psi.manifest.form
+    plan = BoxPlan.cut((1, *psi.manifest.grid.shape[1:]), unit=(1, *(form.tile or (1, 1, 1))))
+    found: list[Any] = [None] * len(plan)
+
+    async def one(number: int) -> None:
+        found[number] = await chunk(plan[number].box)
+
+    await in_parallel(one, range(len(plan)), psi.store.settings.writers)
+    return found
+
+
+async def _read(psi: Wavefunction, box: Box) -> NDArray[Any]:
+    return await psi.read[box.slices]
+
+
+def _at(box: Box, number: int) -> Box:
+    """A box of the frame 0 moved to another frame."""
+    return Box(start=(number, *box.start[1:]), stop=(number + 1, *box.stop[1:]))
+
+
+def _time(grid: Grid, number: int) -> float:
+    """Time of a frame in ħ/Eh; 0 + the number if the time step is not known."""
+    axis = grid.axes[0].in_atomic_units("t")
+    return axis.origin + number * (1.0 if axis.step is None else axis.step)
+
+
+def _numbers(grid: Grid, frames: Sequence[int] | None) -> Sequence[int]:
+    count = grid.shape[0]
+    for number in frames or ():
+        if not 0 <= number < count:
+            raise InvalidInput(f"frame {number} is outside the grid: frames run from 0 to {count - 1}")
+    return range(count) if frames is None else frames
+
+
+def _paired(psi: Wavefunction, other: Wavefunction) -> Wavefunction:
+    """The other one, if its points are those of ψ."""
+    a, b = psi.manifest.grid, other.manifest.grid
+    if a.shape[1:] != b.shape[1:] or b.shape[0] not in (1, a.shape[0]):
+        raise InvalidInput(
+            f"{other.name} has the shape {b.shape} as t, x, y, z, and {psi.name} has {a.shape}: "
+            "their points must be the same, and their frames as many, or one"
+        )
+    laid = zip(a.in_atomic_units().axes[1:], b.in_atomic_units().axes[1:], strict=True)
+    for name, size, (one, two) in zip(AXIS_NAMES[1:], a.shape[1:], laid, strict=True):
+        if size == 1 or one.step is None or two.step is None:
+            continue
+        # What was converted from another unit is off by the rounding of that.
+        off = abs(one.origin - two.origin) + size * abs(one.step - two.step)
+        if off > EVENNESS * one.step:
+            raise InvalidInput(f"{other.name} and {psi.name} lie on different points along {name}")
+    return other

@@ -1,0 +1,234 @@
+"""Stored values read: requests out, replies decoded to where they belong.
+
+Memory is bounded by the result and a few boxes of about 65,536 points under way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+
+from ..client.guard import HEAD, limit_of
+from ..client.pool import Pool
+from ..client.reply import are_values, disbelieve
+from ..errors import QwfError
+from ..lattice.grid import Box
+from ..layout import Layout
+from ..layout.packed import Packed
+from ..layout.points import Fetch, fetches
+from ..layout.whole import WholeBuckets
+from ..server.output import CutOff, at_once
+
+if TYPE_CHECKING:
+    from ..lattice.selection import Piece
+
+T = TypeVar("T")
+Buffer = bytes | memoryview
+
+IN_PLACE: Final = 2048
+"""Points up to which a box is encoded and decoded on the event loop: quicker than a thread is reached."""
+
+WHOLE_FROM: Final = 64
+"""Points from which on it is asked whether a box is better read by whole buckets."""
+
+
+async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
+    """The values of a box, [t, x, y, z] in the dtype of the codec (complex128 for text).
+
+    Memory is a few times that of the box: cut large ones. Tried again while the server is
+    unavailable. Raises DamagedData if a value is missing or malformed, Refused if the
+    server refuses, ServerUnavailable if it stays away.
+    """
+    small = box.points <= IN_PLACE
+    values = await _fetched(pool, layout, box, small=small)
+    return values() if small else await anyio.to_thread.run_sync(values)
+
+
+async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
+    """The value of a box of one point, at two thirds of what `read_box` costs before and after the request.
+
+    Raises as `read_box`.
+    """
+    (part,) = layout.requests(point)
+    replies = await _exchange(
+        pool, part.buffers, part.fields, layout.field_bytes, lambda request: part.key.decode()
+    )
+    value: complex = layout.values(point, replies).item()
+    return value
+
+
+async def read_pieces(
+    pool: Pool,
+    layout: Layout,
+    pieces: Iterable[Piece],
+    result: NDArray[Any],
+    *,
+    readers: int,
+    done: Callable[[int], object] = lambda points: None,
+) -> None:
+    """Read the boxes of a selection into `result`, [t, x, y, z], up to `readers` at a time.
+
+    `done` is called with the points of each box when they are there. Raises as `read_box`.
+    """
+
+    async def read(piece: Piece) -> None:
+        small = piece.box.points <= IN_PLACE
+        values = await _fetched(pool, layout, piece.box, small=small)
+
+        def place() -> None:
+            result[piece.into] = values()[piece.taken]
+
+        await _run(place, small=small)
+        done(result[piece.into].size)
+
+    await in_parallel(read, pieces, readers)
+
+
+async def read_scattered(
+    pool: Pool, layout: Layout, points: NDArray[Any], result: NDArray[Any], *, readers: int
+) -> None:
+    """Read points, int64 [N, 4] in the order t, x, y, z, into `result` [N]. Raises as `read_box`."""
+
+    async def in_halves(fetch: Fetch) -> None:
+        for rows in np.array_split(fetch.rows, 2):
+            some = np.empty(len(rows), result.dtype)
+            await read_scattered(pool, layout, points[rows], some, readers=1)
+            result[rows] = some
+
+    async def read(fetch: Fetch) -> None:
+        fields = int(fetch.counts.sum())
+        size = fields * (fetch.field_bytes + HEAD)
+        if size > pool.reply_bytes and fields > 1:
+            await in_halves(fetch)
+            return
+        small = len(fetch.rows) <= IN_PLACE
+        buffer = await _run(lambda: fetch.buffer, small=small)
+        try:
+            replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.field_bytes, fetch.key_of)
+        except CutOff:
+            if fields == 1:
+                raise
+            pool.reply_bytes = min(pool.reply_bytes, size // 2)
+            await in_halves(fetch)
+            return
+
+        def place() -> None:
+            result[fetch.rows] = fetch.values(replies)
+
+        await _run(place, small=small)
+
+    planned = await _run(lambda: list(fetches(layout, points)), small=len(points) <= IN_PLACE)
+    await in_parallel(read, planned, readers)
+
+
+async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
+    """Fetch a box, in halves if the server ends the connection because of its size; what is returned decodes it."""
+    size, halves = _reply_bytes(layout, box), None
+    if size <= pool.reply_bytes or (halves := box.halves(layout.grain)) is None:
+        try:
+            return await _fetched_whole(pool, layout, box, small=small)
+        except CutOff:
+            halves = box.halves(layout.grain)
+            if halves is None:
+                raise
+            pool.reply_bytes = min(pool.reply_bytes, size // 2)
+    *boxes, axis = halves
+    decoders = [await _fetched(pool, layout, half, small=small) for half in boxes]
+    return lambda: np.concatenate([decode() for decode in decoders], axis=axis)
+
+
+def _reply_bytes(layout: Layout, box: Box) -> int:
+    """About how many bytes the replies have that hold a box."""
+    ends = zip(box.start, box.stop, layout.grain, strict=True)
+    fields = math.prod(-(-stop // step) - start // step for start, stop, step in ends)
+    return fields * (layout.field_bytes + HEAD)
+
+
+async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
+    """Fetch a box at once."""
+    if isinstance(layout, Packed) and box.points >= WHOLE_FROM:
+        whole = await _run(partial(WholeBuckets.of, layout, box), small=small)
+        if whole is not None and await _fetch_whole(pool, whole):
+            return whole.values
+    parts = layout.requests(box) if small else await anyio.to_thread.run_sync(layout.requests, box)
+    buffers = [buffer for part in parts for buffer in part.buffers]
+    counts = [count for part in parts for count in part.fields]
+
+    def key_of(request: int) -> str:
+        return [part.key for part in parts for _ in range(part.requests)][request].decode()
+
+    replies = await _exchange(pool, buffers, counts, layout.field_bytes, key_of)
+    return partial(layout.values, box, replies)
+
+
+async def _fetch_whole(pool: Pool, whole: WholeBuckets) -> bool:
+    """Fetch buckets as bytes; False if what came is not what all of them whole would give.
+
+    It is then read again field by field, which tells what is missing; or gives the values,
+    where it was only the order of the fields, as in a bucket that is no listpack.
+    """
+
+    async def fetch() -> bool:
+        async with pool.connection() as connection:
+            return await connection.exchange_raw([whole.request], whole.data.data, whole.match)
+
+    return await at_once(pool, whole.data.nbytes, fetch, doing="reading buckets")
+
+
+async def _exchange(
+    pool: Pool,
+    buffers: Sequence[Buffer],
+    counts: Sequence[int],
+    field_bytes: int,
+    key_of: Callable[[int], str],
+) -> list[Any]:
+    """Replies to requests for so many fields each, of at most `field_bytes`.
+
+    `key_of` names the key of one that was refused.
+    """
+    limit = limit_of(sum(counts), field_bytes)
+
+    async def fetch() -> list[Any]:
+        async with pool.connection() as connection:
+            replies = await connection.exchange(buffers, len(counts), limit=limit)
+            for number, (reply, count) in enumerate(zip(replies, counts, strict=True)):
+                if not are_values(reply, count):
+                    doing = f"reading {key_of(number)}"
+                    raise disbelieve(connection, reply, where=pool.address.shown, doing=doing)
+        return replies
+
+    size = sum(counts) * (field_bytes + HEAD)
+    return await at_once(pool, size, fetch, doing=f"reading {key_of(0)}")
+
+
+async def _run(job: Callable[[], T], *, small: bool) -> T:
+    """Run a job in place if it is small, else in a thread."""
+    return job() if small else await anyio.to_thread.run_sync(job)
+
+
+async def in_parallel(job: Callable[[T], Awaitable[None]], items: Iterable[T], tasks: int) -> None:
+    """Do a job for each item, up to `tasks` at a time. The first error of ours stops them all, and is raised."""
+    waiting = iter(items)
+    failed: list[QwfError] = []
+
+    async def work() -> None:
+        for item in waiting:  # shared by the tasks: each takes the next one
+            try:
+                await job(item)
+            except QwfError as error:
+                failed.append(error)
+                group.cancel_scope.cancel()
+                return
+
+    async with anyio.create_task_group() as group:
+        for _ in range(tasks):
+            group.start_soon(work)
+    if failed:
+        raise failed[0]

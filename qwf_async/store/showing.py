@@ -1,0 +1,46 @@
+"""How a stored wavefunction shows itself, in a shell and in a notebook. Nothing here asks a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from ..catalog.manifest import Manifest
+from ..lattice.grid import AXIS_NAMES
+from ..layout.memory import predicted_bytes
+from ..wording import printable
+
+Facts = Sequence[tuple[str, str]]
+
+
+def describe(name: str, manifest: Manifest) -> Facts:
+    """Name, axes, layout, codec, points, size and generation, in words.
+
+    The size is the model's (`layout.size`), in MB, and an upper bound.
+    """
+    form = manifest.form
+    tile = "" if form.tile is None else f" {'×'.join(map(str, form.tile))}"
+    axes = []
+    for axis, size, place in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
+        if size == 1 or place.step is None:
+            axes.append((axis, f"{size}"))
+        else:
+            unit = f" {place.unit}" if place.unit else ""
+            axes.append((axis, f"{size} from {place.origin:.6g}{unit}, step {place.step:.6g}{unit}"))
+    facts = (
+        ("name", name),
+        *axes,
+        ("layout", form.layout + tile),
+        ("codec", form.codec),
+        ("points", f"{manifest.points:,}"),
+        ("stored", f"at most {predicted_bytes(form, None) / 1e6:,.1f} MB"),
+        ("source", manifest.source),
+        ("generation", manifest.generation),
+    )
+    return tuple((fact, printable(value)) for fact, value in facts)
+
+
+def as_table(facts: Facts) -> str:
+    """The facts as an HTML table; their text is escaped."""
+    rows = "".join(f"<tr><th>{escape(fact)}</th><td>{escape(value)}</td></tr>" for fact, value in facts)
+    return f"<table>{rows}</table>"

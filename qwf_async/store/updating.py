@@ -1,0 +1,145 @@
+"""Stored values changed in place, chunk by chunk, each point atomically.
+
+Before the data of a chunk changes, its digest in the journal is marked stale: data and
+journal lie in different slots of a cluster, so one script cannot do both. Readers see old
+or new values of each point, and may see a part of a region changed before the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import anyio.to_thread
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..catalog.manifest import Keys, Manifest
+from ..catalog.scripts import EVEN_IF_FULL, MARK_STALE
+from ..client.pool import Pool, until_available
+from ..client.reply import disbelieve, is_number, is_text
+from ..errors import DamagedData, InvalidInput, Refused
+from ..lattice.grid import Box, shape4
+from ..lattice.plan import BoxPlan, Plan, c_index
+from ..layout import Layout
+from ..source.amplitudes import complex_type, unmasked
+from ..wire.codec import stored
+from .reading import IN_PLACE, in_parallel, read_box
+
+
+def storable(codec: str, values: ArrayLike, shape: tuple[int, ...], *, allow_nonfinite: bool) -> NDArray[Any]:
+    """New values in the dtype of the codec, [shape].
+
+    Raises InvalidInput if they have another shape, are no numbers or too large for the
+    codec, or are NaN or infinite (unless that is allowed).
+    """
+    try:
+        given = unmasked(values)
+    except ValueError as error:
+        raise InvalidInput(f"the new values are no array of numbers: {error}") from error
+    dtype = complex_type(given.dtype, "the update")
+    if given.shape != shape:
+        raise InvalidInput(f"the new values have the shape {given.shape}; what is selected has {shape}")
+    if not allow_nonfinite and not np.isfinite(given).all():
+        raise InvalidInput("the new values hold NaN or infinity: allow_nonfinite stores them as they are")
+    return stored(codec, given.astype(dtype, copy=False))
+
+
+async def update_box(
+    pool: Pool,
+    keys: Keys,
+    manifest: Manifest,
+    layout: Layout,
+    box: Box,
+    values: NDArray[Any],
+    *,
+    writers: int,
+) -> None:
+    """Change the values of a box, [t, x, y, z] in the dtype of the codec, up to `writers` chunks at a time.
+
+    The old values are read first, so that what is damaged is found before anything is
+    changed, or a digest given up that tells of it. Tried again while the server is
+    unavailable. Raises Refused if the generation is not the published one any more, and
+    DamagedData naming the first field whose value is missing or malformed.
+    """
+
+    async def check(item: tuple[int, list[Box]]) -> None:
+        for piece in item[1]:
+            await read_box(pool, layout, piece)
+
+    async def change(item: tuple[int, list[Box]]) -> None:
+        number, pieces = item
+        await _mark_stale(pool, keys, manifest.generation, number)
+        for piece in pieces:
+            await _change_piece(pool, layout, piece, values[piece.within(box)])
+
+    chunks = list(_by_chunk(manifest.plan, box))
+    for step in (check, change):
+        if len(chunks) == 1:  # tasks for one chunk, mostly of one point, would take as long as the requests
+            await step(chunks[0])
+        else:
+            await in_parallel(step, chunks, writers)
+
+
+async def _mark_stale(pool: Pool, keys: Keys, generation: str, number: int) -> None:
+    journal = keys.journal(generation)
+    current = await pool.call(
+        "EVAL", EVEN_IF_FULL + MARK_STALE, 2, keys.meta, journal, generation, number,
+        expect=is_number, doing=f"writing {journal}",
+    )  # fmt: skip
+    if not current:
+        raise Refused(f"{keys.name} was replaced or removed since it was opened: open it again")
+
+
+async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[Any]) -> None:
+    small = box.points <= IN_PLACE
+    parts = (
+        layout.changes(box, values) if small else await anyio.to_thread.run_sync(layout.changes, box, values)
+    )
+    buffers = [buffer for part in parts for buffer in part.buffers]
+    requests = sum(part.requests for part in parts)
+
+    names = [part.key.decode() for part in parts for _ in range(part.requests)]
+
+    async def send() -> list[Any]:
+        # An update that is sent again must not come once more later, after another.
+        async with pool.writing() as connection:
+            replies = await connection.exchange(buffers, requests)
+            for key, reply in zip(names, replies, strict=True):
+                if reply != 0 and not is_text(reply):
+                    where, doing = pool.address.shown, f"changing {key}"
+                    raise disbelieve(connection, reply, where=where, doing=doing)
+        return replies
+
+    for key, reply in zip(names, await until_available(send, pool.deadline), strict=True):
+        if reply != 0:
+            raise DamagedData(
+                f"{key} has nothing to change in the field {reply.decode(errors='replace')}: it lacks its value"
+            )
+
+
+def _by_chunk(plan: Plan, box: Box) -> Iterator[tuple[int, list[Box]]]:
+    """The box cut by chunks: the number of each chunk that it touches, and its pieces there."""
+    for number in _numbers(plan, box):
+        pieces = [_common(box, part) for part in plan[number].boxes]
+        if found := [piece for piece in pieces if piece is not None]:
+            yield number, found
+
+
+def _numbers(plan: Plan, box: Box) -> Iterator[int]:
+    """The numbers of the chunks that a box may touch."""
+    if isinstance(plan, BoxPlan):
+        ends = zip(box.start, box.stop, plan.chunk, strict=True)
+        for t, x, y, z in product(*(range(a // n * n, b, n) for a, b, n in ends)):
+            yield plan.holding((t, x, y, z))
+        return
+    last = c_index(plan.shape, shape4(n - 1 for n in box.stop))
+    yield from range(plan.holding(box.start), last // plan.length + 1)
+
+
+def _common(one: Box, other: Box) -> Box | None:
+    """The points of both; None if there are none."""
+    start = shape4(map(max, one.start, other.start))
+    stop = shape4(map(min, one.stop, other.stop))
+    return Box(start=start, stop=stop) if all(a < b for a, b in zip(start, stop, strict=True)) else None

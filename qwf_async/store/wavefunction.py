@@ -1,0 +1,223 @@
+"""One stored wavefunction: its values by index, and facts about it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..catalog.manifest import Keys, Manifest
+from ..client.reply import is_number, is_text_or_none
+from ..errors import DamagedData, InvalidInput, Refused, UsageError
+from ..lattice.grid import Box, shape4
+from ..lattice.selection import Selection, scattered
+from ..layout.memory import counted
+from ..wire.codec import binary_dtype
+from ..wording import flag
+from .reading import read_pieces, read_point, read_scattered
+from .showing import as_table, describe
+from .updating import storable, update_box
+
+if TYPE_CHECKING:
+    from .store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """`await psi.read[0, 10:20, :, 64]`: NumPy's basic indexing of ψ[t, x, y, z]."""
+
+    wavefunction: Wavefunction
+
+    def __getitem__(self, index: Any) -> Coroutine[Any, Any, NDArray[Any]]:
+        """To be awaited: the selected values, in `Wavefunction.dtype`; of one point an array of no axes.
+
+        Raises InvalidInput for an index that is not basic, has too many items or an integer
+        outside the grid; when awaited, as `Wavefunction.point`.
+        """
+        selection = Selection.of(self.wavefunction.manifest.grid.shape, index)
+        return self.wavefunction.read_selection(selection)
+
+
+class Wavefunction:
+    """One published generation. It stays what it was opened as: if it is replaced, reading says so."""
+
+    def __init__(self, store: Store, name: str, manifest: Manifest) -> None:
+        self.store = store
+        self.name = name
+        self.manifest = manifest
+        self._keys = Keys(prefix=store.settings.prefix, name=name)
+        self._layout = manifest.form.open(self._keys.base(manifest.generation))
+
+    async def point(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> complex:
+        """ψ at one grid point, in the order x, y, z, t.
+
+        Raises InvalidInput outside the grid, DamagedData if the point is missing on the
+        server, and Refused if the wavefunction was replaced or removed since it was opened.
+        """
+        start = self.manifest.grid.index(x, y, z, t)
+        box = Box(start=start, stop=shape4(i + 1 for i in start))
+        try:
+            return await read_point(self.store.pool, self._layout, box)
+        except DamagedData as error:
+            raise await self._explained(error) from error
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of what is read: complex64 for codec c8, else complex128."""
+        return np.dtype(binary_dtype(self.manifest.form.codec) or np.complex128)
+
+    @property
+    def read(self) -> Reading:
+        """Read a selection by index: `await psi.read[0, 10:20, :, 64]`."""
+        return Reading(wavefunction=self)
+
+    async def read_points(self, points: ArrayLike) -> NDArray[Any]:
+        """ψ at many points that lie anywhere, [N] in `dtype`.
+
+        `points` are integers [N, 4] in the order x, y, z, t, in any order, some perhaps more
+        than once. Raises InvalidInput for another shape or dtype and, naming the rows, for
+        points outside the grid; else as `point`.
+        """
+        wanted = scattered(self.manifest.grid.shape, points)
+        result = np.empty(len(wanted), self.dtype)
+        readers = self.store.settings.writers
+        try:
+            await read_scattered(self.store.pool, self._layout, wanted, result, readers=readers)
+        except DamagedData as error:
+            raise await self._explained(error) from error
+        return result
+
+    async def frames(self) -> AsyncIterator[tuple[float, NDArray[Any]]]:
+        """The frames in time order: (time, ψ[x, y, z]), one in memory at a time.
+
+        The time is in the unit of the time axis, or the number of the frame if the time
+        step is not known. Raises as `point`.
+        """
+        axis = self.manifest.grid.axes[0]
+        for number in range(self.manifest.grid.shape[0]):
+            time = number if axis.step is None else axis.origin + number * axis.step
+            yield float(time), await self.read[number]
+
+    async def read_selection(
+        self,
+        selection: Selection,
+        into: NDArray[Any] | None = None,
+        *,
+        done: Callable[[int], object] = lambda points: None,
+    ) -> NDArray[Any]:
+        """A selection, into `into` if it is given: an array of the selection's shape, perhaps a file in memory.
+
+        Memory is bounded by the result and a constant. `done` is told the points of each box
+        when they are there. Raises InvalidInput if there is no memory for the result; else
+        as `point`.
+        """
+        try:
+            result = np.empty(selection.shape, self.dtype) if into is None else into
+        except (MemoryError, ValueError) as error:
+            raise InvalidInput(
+                f"there is no memory for {selection.points:,} points: read them in parts, or export to a file"
+            ) from error
+        pieces, whole = selection.pieces(self._layout.grain), result.reshape(selection.full_shape)
+        readers = self.store.settings.writers
+        try:
+            await read_pieces(self.store.pool, self._layout, pieces, whole, readers=readers, done=done)
+        except DamagedData as error:
+            raise await self._explained(error) from error
+        return result
+
+    async def update(
+        self, x: int, y: int = 0, z: int = 0, t: int = 0, *, value: complex, allow_nonfinite: bool = False
+    ) -> None:
+        """Change ψ at one grid point, in the order x, y, z, t. The stored norm stays that of what was ingested.
+
+        The point changes atomically; `verify` then knows that its chunk was changed on purpose.
+        Raises InvalidInput outside the grid, or for a value that is no number, not finite, or
+        too large for the codec; DamagedData if the point is missing on the server; Refused if
+        the wavefunction was replaced or removed since it was opened.
+        """
+        start = self.manifest.grid.index(x, y, z, t)
+        box = Box(start=start, stop=shape4(i + 1 for i in start))
+        await self._change(box, (), value, allow_nonfinite)
+
+    async def update_region(self, index: Any, values: ArrayLike, *, allow_nonfinite: bool = False) -> None:
+        """Change a region: `await psi.update_region((0, slice(10, 20)), values)`, with `index` as for `read`.
+
+        `values` has the shape that `read[index]` has. Each point changes atomically, the
+        region does not: after an error a part of it may be changed, and the same call can be
+        repeated. Raises InvalidInput for an index with a step or of other than basic indexing,
+        and for values of another shape; else as `update`. After InvalidInput nothing is changed.
+        """
+        selection = Selection.of(self.manifest.grid.shape, index)
+        if any(axis.step != 1 for axis in selection.axes):
+            raise InvalidInput("a region that is to be changed cannot have steps")
+        start = shape4(axis.start for axis in selection.axes)
+        box = Box(start=start, stop=shape4(map(max, start, (axis.stop for axis in selection.axes))))
+        await self._change(box, selection.shape, values, allow_nonfinite)
+
+    async def _change(
+        self, box: Box, shape: tuple[int, ...], values: ArrayLike, allow_nonfinite: bool
+    ) -> None:
+        wanted = storable(self.manifest.form.codec, values, shape, allow_nonfinite=allow_nonfinite)
+        if not box.points:
+            return
+        pool, writers = self.store.pool, self.store.settings.writers
+        new = wanted.reshape(box.shape)
+        try:
+            await update_box(pool, self._keys, self.manifest, self._layout, box, new, writers=writers)
+        except DamagedData as error:
+            raise await self._explained(error) from error
+
+    def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
+        """Raises UsageError: what lies on a server is not an array, and reading it is awaited."""
+        raise UsageError(
+            f"{self.name} is on a server and has no values here: write `await psi.read[...]` for all of them, "
+            "or `await psi.read[0, 10:20, :, 64]` for a part"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Wavefunction {'; '.join(f'{fact} {value}' for fact, value in describe(self.name, self.manifest))}>"
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for a notebook."""
+        return as_table(describe(self.name, self.manifest))
+
+    async def info(self) -> dict[str, Any]:
+        """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
+        manifest, counts = self.manifest, counted(self.manifest.form)
+        first_key = next(iter(self._layout.keys()))
+        encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)
+        created = datetime.fromisoformat(manifest.created)
+        return {
+            "name": self.name,
+            "generation": manifest.generation,
+            "layout": manifest.form.layout,
+            **manifest.form.parameters,
+            "codec": manifest.form.codec,
+            **manifest.grid.to_json(),
+            "points": manifest.points,
+            "keys": counts.keys,
+            "fields": counts.fields,
+            "first_key": first_key.decode(),
+            "fields_of_first_key": await self.store.pool.call("HLEN", first_key, expect=is_number),
+            "encoding": encoding.decode(errors="replace") if encoding else None,
+            "bytes_per_point": await self.store.bytes_per_point(manifest, self.name),
+            "chunks": len(manifest.plan),
+            "norm": manifest.norm,
+            "source": manifest.source,
+            "created": manifest.created,
+            "age_seconds": (datetime.now(UTC) - created).total_seconds(),
+        }
+
+    async def _explained(self, error: DamagedData) -> DamagedData:
+        """The same error with how to mend it. Raises Refused if it is because the wavefunction was replaced."""
+        await self._check_current()
+        return DamagedData(f"{error}: {flag('overwrite')} ingests it anew")
+
+    async def _check_current(self) -> None:
+        generation = await self.store.pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
+        if generation != self.manifest.generation.encode():
+            raise Refused(f"{self.name} was replaced or removed since it was opened: open it again")

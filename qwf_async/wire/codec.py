@@ -1,0 +1,97 @@
+"""Complex values ↔ the bytes of a stored value.
+
+- `c16`: complex128, little-endian, 16 bytes: every bit is kept.
+- `c8`: complex64, little-endian, 8 bytes.
+- `text10`: the older text form, exactly Python's `f"{re:.10f},{im:.10f}"`. It does lose
+  digits (1e-12 becomes 0), and is there for compatibility.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ..errors import DamagedData, InvalidInput, UsageError
+from ..wording import quoted
+from . import text10
+from .replies import is_value
+
+CODECS: Final = ("c16", "c8", "text10")
+_DTYPES: Final[dict[str, np.dtype[Any]]] = {"c16": np.dtype("<c16"), "c8": np.dtype("<c8")}
+
+
+def check_codec(name: str) -> str:
+    """The name, if it is a codec. Raises UsageError otherwise."""
+    if name not in CODECS:
+        raise UsageError(f"unknown codec {quoted(name)}: one of {', '.join(CODECS)}")
+    return name
+
+
+def binary_dtype(codec: str) -> np.dtype[Any] | None:
+    """The dtype of a stored value, or None where values are text."""
+    return _DTYPES.get(codec)
+
+
+def most_bytes(codec: str) -> int:
+    """The most bytes that a stored value can have."""
+    dtype = _DTYPES.get(codec)
+    return dtype.itemsize if dtype is not None else text10.MOST_BYTES
+
+
+def stored_dtype(codec: str) -> np.dtype[Any]:
+    """The dtype of values that are ready to be encoded: the codec's own, complex128 for text."""
+    return _DTYPES.get(codec, np.dtype("<c16"))
+
+
+def stored(codec: str, values: NDArray[Any]) -> NDArray[Any]:
+    """The values in the codec's dtype (complex128 for text), a view where they are so already.
+
+    Raises InvalidInput if a finite value is too large for complex64.
+    """
+    dtype = stored_dtype(codec)
+    with np.errstate(over="ignore"):
+        result: NDArray[Any] = values.astype(dtype, copy=False)
+    if dtype.itemsize < values.dtype.itemsize and not np.array_equal(
+        np.isfinite(values), np.isfinite(result)
+    ):
+        raise InvalidInput("a value is too large for complex64 (3.4e38): use codec c16")
+    return result
+
+
+def digest(codec: str, values: NDArray[Any]) -> int:
+    """xxh3-64 of the stored form of the values, in C order: what the journal holds of a chunk.
+
+    `values` are in the dtype of the codec (`stored`).
+    """
+    if codec not in _DTYPES:
+        return xxhash.xxh3_64_intdigest(text10.encode(values).data.data)
+    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+
+def decode(codec: str, value: bytes) -> complex:
+    """One stored value as a complex number. Raises DamagedData if it is not of the codec's form."""
+    dtype = _DTYPES.get(codec)
+    try:
+        if dtype is None:
+            re, im = value.split(b",")
+            return complex(float(re), float(im))
+        (number,) = np.frombuffer(value, dtype)
+    except ValueError as error:
+        raise DamagedData(
+            f"a stored value of {len(value)} bytes is not of codec {codec}: {value[:40]!r}"
+        ) from error
+    return complex(number)
+
+
+def is_whole(codec: str, value: Any) -> bool:
+    """Whether it is a stored value of the codec."""
+    dtype = _DTYPES.get(codec)
+    if dtype is not None:
+        return is_value(value, dtype.itemsize)
+    try:
+        return isinstance(value, bytes) and decode(codec, value) is not None
+    except DamagedData:
+        return False

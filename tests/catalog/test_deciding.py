@@ -1,0 +1,177 @@
+"""What is decided about a name that is to be loaded, and which owners hold what they own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwf_async.catalog.owner import Owner
+from qwf_async.catalog.situation import Situation, UnderWay, Unfinished, decide
+from qwf_async.errors import Refused
+from qwf_async.lattice.grid import Axis, Grid
+from qwf_async.lattice.plan import BoxPlan
+from tests.support.handmade import FLAT, GRID, manifest
+
+
+def start_of(pid: int) -> str:
+    """Field 22 of its stat file (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def ended_process() -> Owner:
+    """An owner whose process is gone, with a deadline that is far away."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        started = start_of(child.pid)
+    return replace(Owner.here(), pid=child.pid, started=started, deadline=10**15)
+
+
+OUTCOMES: list[tuple[str, str, str, bool | str, str]] = [
+    # load, published, unfinished, overwrite: outcome. "*" stands for anything; the first row that fits counts.
+    ("live", "*", "*", "*", "is being loaded by process"),
+    ("none", "none", "*", "*", "begins"),
+    ("none", "same", "resume", "*", "is finished"),
+    ("none", "*", "*", True, "begins"),
+    ("none", "*", "*", False, "exists already: overwrite=True"),
+    (
+        "*",
+        "*",
+        "refuse",
+        "*",
+        "there is an unfinished load of psi: resume=True goes on with it, discard=True",
+    ),
+    ("dead", "*", "resume", "*", "resumes"),
+    ("dead overwriter", "*", "resume", "*", "resumes"),
+    ("dead and different", "*", "resume", "*", "cannot be resumed, it differs in source"),
+    ("*", "none", "discard", "*", "discards"),
+    ("*", "*", "discard", True, "discards"),
+    ("dead overwriter", "*", "discard", False, "discards"),
+    ("*", "*", "discard", False, "exists already: overwrite=True with discard=True"),
+]
+LOADS = ("none", "live", "dead", "dead overwriter", "dead and different")
+CASES = list(product(LOADS, ("none", "same", "other"), ("refuse", "resume", "discard"), (False, True)))
+
+
+@pytest.mark.parametrize(("load", "published", "unfinished", "overwrite"), CASES)
+def test_what_is_decided_about_a_name(
+    load: str, published: str, unfinished: Unfinished, overwrite: bool
+) -> None:
+    case = (load, published, unfinished, overwrite)
+    outcome = next(
+        row[4] for row in OUTCOMES if all(a in ("*", b) for a, b in zip(row[:4], case, strict=True))
+    )
+    wanted = manifest()
+    there = {"none": None, "same": manifest(), "other": manifest(fingerprint="two")}[published]
+    deadline = 2_000 if load == "live" else 1_000
+    under_way = UnderWay(
+        manifest=manifest(fingerprint="two" if load == "dead and different" else "one"),
+        overwrites="0123456789abcdef" if load == "dead overwriter" else "",
+        owner=replace(Owner.here(), deadline=deadline),
+    )
+    seen = Situation(published=there, under_way=None if load == "none" else under_way, now=1_000)
+    if outcome not in ("begins", "is finished", "resumes", "discards"):
+        with pytest.raises(Refused, match=outcome):
+            decide("psi", seen, wanted, unfinished=unfinished, overwrite=overwrite)
+        return
+    beginning = decide("psi", seen, wanted, unfinished=unfinished, overwrite=overwrite)
+    assert beginning.finished is (outcome == "is finished")
+    assert beginning.resumed is (outcome == "resumes")
+    assert beginning.discards is (under_way.manifest if outcome == "discards" else None)
+    if beginning.finished:
+        assert beginning.manifest is there
+    else:
+        assert beginning.manifest is (under_way.manifest if beginning.resumed else wanted)
+        assert beginning.overwrites is there
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fingerprint": "two"}, "source: stored a test .one., given a test .two.: discard=True"),
+        ({"fingerprint": "two", "source": "another"}, "source: stored a test, given another: discard=True"),
+        ({"form": replace(FLAT, codec="c8")}, "codec: stored c16, given c8"),
+        ({"form": replace(FLAT, layout="packed")}, "layout: stored flat, given packed"),
+        (
+            {"form": replace(FLAT, layout="tile", tile=(2, 2, 4))},
+            "layout: stored flat, given tile tile .2, 2, 4.",
+        ),
+        ({"grid": Grid(shape=(1, 4, 4, 4), axes=(Axis(step=1.0),) * 4)}, "grid: stored"),
+        (
+            {"fingerprint": "two", "grid": Grid(shape=(1, 4, 4, 5), axes=(Axis(),) * 4)},
+            "differs in grid: stored 1×4×4×4 points, given 1×4×4×5 points: discard=True",
+        ),
+        (
+            {"grid": replace(GRID, axes=(*GRID.axes[:3], Axis(step=0.5, unit="bohr")))},
+            "grid: stored z from 0.0 .*, given z from 0.0 in steps of 0.5 'bohr': discard=True",
+        ),
+        ({"fingerprint": "two", "form": replace(FLAT, codec="c8")}, "source: .*; codec: "),
+    ],
+)
+def test_a_load_that_differs_is_not_resumed_and_the_difference_is_named(
+    change: dict[str, Any], words: str
+) -> None:
+    under_way = UnderWay(manifest=manifest(), overwrites="", owner=replace(Owner.here(), deadline=0))
+    seen = Situation(published=None, under_way=under_way, now=1)
+    with pytest.raises(Refused, match=words):
+        decide("psi", seen, manifest(**change), unfinished="resume", overwrite=True)
+
+
+def test_a_difference_at_the_end_of_a_long_name_is_seen_and_shown() -> None:
+    long = "/a/long/path" * 100
+    one, other = (
+        manifest(source=long, fingerprint=f"{long};of 1"),
+        manifest(source=long, fingerprint=f"{long};of 2"),
+    )
+    (difference,) = one.differences(other)
+    assert difference.startswith("source: stored …")
+    assert "of 1)" in difference
+    assert "of 2)" in difference
+    assert len(difference) < 300
+    assert len(manifest(source="a" * 999, fingerprint="x").differences(one)[0]) < 500
+
+
+def test_how_the_source_is_called_and_cut_makes_no_difference() -> None:
+    other = manifest(source="the same by another name", plan=BoxPlan.cut(GRID.shape, points=7), norm=1.0)
+    assert manifest().differences(other) == []
+
+
+def test_this_process_holds_until_its_deadline() -> None:
+    owner = replace(Owner.here(), deadline=1000)
+    assert owner.holds(999)
+    assert not owner.holds(1000)
+
+
+def test_a_process_of_this_host_that_is_gone_holds_nothing() -> None:
+    owner = ended_process()
+    assert not owner.holds(0)
+    assert replace(owner, host="elsewhere").holds(0)
+    assert replace(owner, boot="another boot").holds(0)
+    assert not replace(owner, host="elsewhere").holds(10**15)
+
+
+def test_a_process_that_has_the_pid_of_another_holds_nothing_of_it() -> None:
+    assert not replace(Owner.here(), started="1", deadline=10**15).holds(0)
+
+
+def test_a_process_that_was_killed_but_not_waited_for_holds_nothing() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        started = start_of(child.pid)
+        owner = replace(Owner.here(), pid=child.pid, started=started, deadline=10**15)
+        assert owner.holds(0)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not owner.holds(0)
+
+
+def test_an_owner_comes_back_from_its_fields() -> None:
+    owner = replace(Owner.here(), deadline=1234)
+    assert Owner.from_fields(owner.to_fields() | {"owner_deadline": "1234"}) == owner
+
+
+def test_every_load_has_a_token_of_its_own() -> None:
+    assert Owner.here().token != Owner.here().token

@@ -1,0 +1,171 @@
+"""Replies compared as bytes: held against hiredis, against replies that are not as expected, and over a bad network."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import hiredis
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import qwf_async
+from qwf_async.wire.replies import BucketReplies
+from tests.conftest import Server
+from tests.support.loads import wave
+
+DTYPES = [np.dtype("<c16"), np.dtype("<c8")]
+dtypes = st.sampled_from(DTYPES)
+
+
+def bulk(value: bytes) -> bytes:
+    return b"$%d\r\n%s\r\n" % (len(value), value)
+
+
+def reply(values: list[bytes]) -> bytes:
+    """The reply to HGETALL of one bucket, a string at a time."""
+    pairs = [bulk(b"%d" % field) + bulk(value) for field, value in enumerate(values)]
+    return b"*%d\r\n" % (2 * len(values)) + b"".join(pairs)
+
+
+def made(count: int, points: int, dtype: np.dtype[Any], seed: int) -> tuple[NDArray[Any], list[list[bytes]]]:
+    raw = np.random.default_rng(seed).bytes(count * points * dtype.itemsize)
+    values = np.frombuffer(raw, dtype).reshape(count, points)
+    return values, [[value.tobytes() for value in bucket] for bucket in values]
+
+
+def matched(replies: BucketReplies, come: bytes, cuts: list[int]) -> bool:
+    """Whether bytes that come in pieces are taken for what was expected; False at the first piece that is not."""
+    data = np.zeros(replies.nbytes, np.uint8)
+    edges = sorted({0, len(come), *(cut % (len(come) + 1) for cut in cuts)})
+    for start, stop in pairwise(edges):
+        data[start:stop] = np.frombuffer(come[start:stop], np.uint8)
+        if not replies.match(data, start, stop):
+            return False
+    return True
+
+
+cuts = st.lists(st.integers(0, 10**6), max_size=20)
+
+
+@given(st.integers(0, 40), st.integers(1, 128), dtypes, st.integers(0, 99), cuts)
+def test_replies_are_read_as_hiredis_reads_them(
+    count: int, points: int, dtype: np.dtype[Any], seed: int, cuts: list[int]
+) -> None:
+    values, buckets = made(count, points, dtype, seed)
+    come = b"".join(map(reply, buckets))
+    replies = BucketReplies(count=count, points=points, dtype=dtype)
+    assert replies.nbytes == len(come)
+    assert matched(replies, come, cuts)
+    reader = hiredis.Reader()
+    reader.feed(come)
+    parsed = [reader.gets()[1::2] for _ in range(count)]
+    assert parsed == buckets
+    found = replies.values(np.frombuffer(come, np.uint8))
+    assert found.dtype == dtype
+    assert found.tobytes() == values.tobytes()
+
+
+@given(st.data(), st.integers(1, 128), dtypes, cuts)
+def test_every_byte_but_those_of_values_is_compared(
+    data: st.DataObject, points: int, dtype: np.dtype[Any], cuts: list[int]
+) -> None:
+    _, buckets = made(3, points, dtype, 1)
+    come = bytearray(b"".join(map(reply, buckets)))
+    place = data.draw(st.integers(0, len(come) - 1))
+    come[place] ^= data.draw(st.integers(1, 255))
+    blank = b"".join(reply([b"\0" * dtype.itemsize] * points) for _ in range(3))
+    full = b"".join(reply([b"\xff" * dtype.itemsize] * points) for _ in range(3))
+    in_value = blank[place] != full[place]
+    assert matched(BucketReplies(count=3, points=points, dtype=dtype), bytes(come), cuts) == in_value
+
+
+@given(st.data(), st.integers(2, 128), dtypes, cuts)
+def test_what_the_server_may_say_instead_is_seen_before_anything_is_waited_for(
+    data: st.DataObject, points: int, dtype: np.dtype[Any], cuts: list[int]
+) -> None:
+    _, buckets = made(3, points, dtype, 2)
+    spoilt = data.draw(st.integers(0, 2))
+    bucket = buckets[spoilt]
+    place = data.draw(st.integers(0, points - 1))
+    others = {
+        "missing": b"*0\r\n",
+        "error": b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+        "one value short": reply(bucket[:-1]),
+        "one value more": reply([*bucket, bucket[0]]),
+        "a shorter value": reply([*bucket[:place], bucket[place][:-1], *bucket[place + 1 :]]),
+        "a longer value": reply([*bucket[:place], bucket[place] + b"!", *bucket[place + 1 :]]),
+        "nothing there": b"$-1\r\n",
+    }
+    replies = list(map(reply, buckets))
+    replies[spoilt] = others[data.draw(st.sampled_from(sorted(others)))]
+    expected = BucketReplies(count=3, points=points, dtype=dtype)
+    assert not matched(expected, b"".join(replies)[: expected.nbytes], cuts)
+
+
+async def relay(
+    server: Server,
+    path: Path,
+    rng: random.Random,
+    cut_after: list[int],
+    *,
+    task_status: anyio.abc.TaskStatus[None],
+) -> None:
+    """Hand on what passes in pieces of random size; while there are any `cut_after`, hang up after so many bytes."""
+
+    async def serve(client: anyio.abc.SocketStream) -> None:
+        left = cut_after.pop() if cut_after else None
+        async with (
+            client,
+            await anyio.connect_unix(server.socket) as upstream,
+            anyio.create_task_group() as group,
+        ):
+
+            async def requests() -> None:
+                async for data in client:
+                    await upstream.send(data)
+                group.cancel_scope.cancel()
+
+            group.start_soon(requests)
+            sent = 0
+            async for data in upstream:
+                while data:
+                    size = rng.choice((1, 7, 300, 5000, 60_000))
+                    piece, data = data[:size], data[size:]
+                    await client.send(piece)
+                    sent += len(piece)
+                    if left is not None and sent > left:
+                        group.cancel_scope.cancel()
+                        return
+            group.cancel_scope.cancel()
+
+    async with await anyio.create_unix_listener(path) as listener:
+        task_status.started()
+        await listener.serve(serve)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+async def test_reading_survives_replies_in_pieces_and_connections_that_are_cut(
+    server: Server, layout: str
+) -> None:
+    psi = wave(1, 40, 40, 40)
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(qwf_async.sources.array(psi), store, "psi", layout=layout)
+    path = server.directory / "relay"
+    async with anyio.create_task_group() as group:
+        await group.start(relay, server, path, random.Random(1), [300_000, 100_001, 4000])
+        async with qwf_async.connect(f"unix://{path}") as store:
+            held = await store.open("psi")
+            for _ in range(4):
+                assert np.array_equal(await held.read[...], psi)
+            assert store.pool.counts.opened >= 4
+        group.cancel_scope.cancel()
+    path.unlink()

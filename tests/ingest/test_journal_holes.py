@@ -1,0 +1,190 @@
+"""Data that was evicted behind its journal: seen when the load is resumed, whatever became of the server meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hiredis
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import qwf_async
+from qwf_async import sources
+from qwf_async.lattice.grid import Box, Order
+from qwf_async.layout import Form
+from qwf_async.layout.marks import marks
+from qwf_async.wire.batch import Part
+from qwf_async.wire.codec import stored
+from tests.conftest import Server
+from tests.support.loads import (
+    Events,
+    ask,
+    check_alone,
+    check_points,
+    leave_unfinished,
+    plain_fields,
+    wave,
+)
+
+PSI = wave(12, 10, 10, 10)
+LAYOUTS = ("flat", "packed", "tile")
+WRITTEN_AGAIN = "chunks that were stored: written again"
+
+
+def requests(parts: Any) -> list[list[bytes]]:
+    """The requests of parts, as hiredis reads them."""
+    reader = hiredis.Reader()
+    count = 0
+    for part in parts:
+        assert isinstance(part, Part)
+        count += part.requests
+        for buffer in part.buffers:
+            reader.feed(bytes(buffer))
+    return [reader.gets() for _ in range(count)]
+
+
+@st.composite
+def forms(draw: st.DrawFn) -> tuple[Form, Order, int]:
+    layout = draw(st.sampled_from(LAYOUTS))
+    codec = draw(st.sampled_from(["c16", "c8", "text10"] if layout == "flat" else ["c16", "c8"]))
+    t, x, y, z = draw(st.tuples(*(st.integers(1, n) for n in (12, 13, 21, 70))))
+    tile = None
+    if layout == "tile":
+        a, b, c = (draw(st.integers(1, min(8, n))) for n in (x, y, z))
+        tile = (a, b, c)
+    form = Form(layout=layout, codec=codec, shape=(t, x, y, z), tile=tile)
+    return form, draw(st.sampled_from(("C", "F"))), draw(st.integers(0, 2**32))
+
+
+@given(forms())
+def test_a_chunk_has_one_mark_in_each_request_that_stores_it(drawn: tuple[Form, Order, int]) -> None:
+    form, order, seed = drawn
+    layout, plan = form.open(b"qwf:psi:0"), form.plan(order)
+    chunk = plan[seed % len(plan)]
+    psi = stored(form.codec, wave(*form.shape, seed=seed))
+    pieces = [psi[tuple(map(slice, box.start, box.stop))] for box in chunk.boxes]
+    values = np.concatenate([piece.reshape(-1) for piece in pieces]) if chunk.flat else pieces[0]
+    sent = requests(layout.encode(chunk, values, 0.0).parts)
+    asked = []
+    for t, x, y, z in marks(layout, chunk).tolist():
+        ((_, key, field),) = requests(
+            layout.requests(Box(start=(t, x, y, z), stop=(t + 1, x + 1, y + 1, z + 1)))
+        )
+        asked.append((key, field))
+    for command, key, *pairs in sent:
+        assert command == b"HSET"
+        assert len([place for place in asked if place[0] == key and place[1] in pairs[::2]]) == 1
+    assert len(asked) == len(sent)
+
+
+def data_keys(server: Server) -> list[Any]:
+    return sorted(server.plain.keys("qwf:psi:*"))
+
+
+def chunks(server: Server) -> int:
+    """How many the journal of the load has."""
+    (journal,) = server.plain.keys("qwf:{psi}:journal:*")
+    return int(ask(server, "HLEN", journal))
+
+
+async def resumed(server: Server, events: Events) -> qwf_async.Report:
+    async with qwf_async.connect(server.url) as store:
+        layout = (await unfinished(store)).form.layout
+        report = await qwf_async.ingest(
+            sources.array(PSI), store, "psi", layout=layout, resume=True, hooks=(events,)
+        )
+        assert np.array_equal(await (await store.open("psi")).read[...], PSI)
+    return report
+
+
+async def unfinished(store: qwf_async.Store) -> Any:
+    from qwf_async.catalog.manifest import Keys
+    from qwf_async.catalog.situation import look
+
+    seen = await look(store.pool, Keys(prefix="qwf", name="psi"))
+    assert seen.under_way is not None
+    return seen.under_way.manifest
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_what_was_evicted_before_the_server_was_restarted_is_written_again(
+    each_own_server: Server, layout: str
+) -> None:
+    await leave_unfinished(each_own_server, sources.array(PSI), 6000, layout=layout)
+    keys, journalled = data_keys(each_own_server), chunks(each_own_server)
+    evicted = set(keys[: len(keys) // 2 + 1])
+    with each_own_server.plain as client:
+        for key in evicted:
+            client.expire(key, 3600)
+        client.config_set("maxmemory-policy", "volatile-lru")
+        client.config_set("maxmemory", 1)
+        while evicted & set(data_keys(each_own_server)):
+            client.ping()  # it evicts before it answers
+        client.config_set("maxmemory", 0)
+        client.save()
+    each_own_server.kill()
+    each_own_server.start()
+    with each_own_server.plain as client:
+        assert client.info("stats")["evicted_keys"] == 0
+    assert set(data_keys(each_own_server)) == set(keys) - evicted
+    assert chunks(each_own_server) == journalled
+    events = Events()
+    report = await resumed(each_own_server, events)
+    assert len([text for text in events.warnings if WRITTEN_AGAIN in text]) == 1
+    assert report.resumed_chunks < journalled
+    if layout == "flat":
+        check_points(each_own_server, PSI)
+        check_alone(each_own_server)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("small_chunks")
+async def test_a_chunk_of_which_part_was_written_after_the_eviction_is_written_again(server: Server) -> None:
+    await leave_unfinished(server, sources.array(PSI), 3000, writers=1)
+    (key,) = data_keys(server)
+    # Requests are for 512 fields: chunk 0 is gone, chunk 1 from its second request on is there, chunk 2 is whole.
+    gone = list(plain_fields(PSI, "c16"))[: 1000 + 512]
+    assert ask(server, "HDEL", key, *gone) == len(gone)
+    events = Events()
+    report = await resumed(server, events)
+    assert [text for text in events.warnings if WRITTEN_AGAIN in text] == [
+        "the server has lost 2 of the 3 chunks that were stored: written again"
+    ]
+    assert report.resumed_chunks == 1
+    check_points(server, PSI)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_what_is_all_there_is_resumed_without_a_word(each_server: Server, layout: str) -> None:
+    await leave_unfinished(each_server, sources.array(PSI), 6000, layout=layout)
+    journalled = chunks(each_server)
+    events = Events()
+    report = await resumed(each_server, events)
+    assert report.resumed_chunks == journalled > 0
+    assert events.warnings == []
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize(("layout", "chunks_a_key"), [("packed", 1), ("tile", 4)])
+async def test_one_key_that_is_gone_costs_only_the_chunks_that_lie_in_it(
+    each_server: Server, layout: str, chunks_a_key: int
+) -> None:
+    await leave_unfinished(each_server, sources.array(PSI), 6000, layout=layout)
+    with each_server.plain as client:
+        (journal,) = client.keys("qwf:{psi}:journal:*")
+        journalled = [int(number) for number in client.hkeys(journal)]
+        group = max(journalled) // chunks_a_key
+        # Chunks are 7 buckets, or one tile of the four of a slab, of which there are two a time.
+        name = {"packed": f"b{7 * group + 3}", "tile": f"t{group // 2}.{group % 2}"}[layout]
+        generation = client.hget("qwf:{psi}:load", "generation").decode()
+        assert client.unlink(f"qwf:psi:{generation}:{name}") == 1
+    lost = [number for number in journalled if number // chunks_a_key == group]
+    report = await resumed(each_server, Events())
+    assert report.resumed_chunks == len(journalled) - len(lost)

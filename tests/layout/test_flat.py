@@ -1,0 +1,278 @@
+"""Layout flat, held against a plain twin byte for byte, parsed and stored by other programs than ours."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+import numpy as np
+import pytest
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from qwf_async.errors import DamagedData, Refused, UsageError
+from qwf_async.ingesting.sink import ServerSink
+from qwf_async.lattice.grid import Box, Order, Shape4
+from qwf_async.lattice.plan import BoxPlan, Chunk
+from qwf_async.layout import Form
+from qwf_async.layout.flat import FIELDS_A_REQUEST, Flat
+from qwf_async.layout.memory import predicted_bytes
+from qwf_async.wire.batch import Part
+from qwf_async.wire.codec import digest, stored
+from tests.conftest import Server, open_pool
+
+CODECS = ("c16", "c8", "text10")
+BASE = b"qwf:psi:0123456789abcdef"
+KEY = BASE + b":s0"
+codecs = st.sampled_from(CODECS)
+
+
+def plain_value(codec: str, value: complex) -> bytes:
+    if codec == "text10":
+        return f"{value.real:.10f},{value.imag:.10f}".encode()
+    return struct.pack("<dd" if codec == "c16" else "<ff", value.real, value.imag)
+
+
+def plain_twin(box: Box, values: NDArray[Any], codec: str) -> dict[bytes, bytes]:
+    """What the hash should hold, a point at a time, in C order of the box."""
+    t0, x0, y0, z0 = box.start
+    return {
+        b"x%d_y%d_z%d_t%d" % (x0 + x, y0 + y, z0 + z, t0 + t): plain_value(codec, complex(values[t, x, y, z]))
+        for t, x, y, z in np.ndindex(box.shape)
+    }
+
+
+def parsed(part: Part) -> list[list[bytes]]:
+    """The requests of a part as hiredis reads them; not a byte may be left over."""
+    reader = hiredis.Reader()
+    reader.feed(b"".join(part.buffers))
+    requests = [reader.gets() for _ in range(part.requests)]
+    assert not reader.has_data()
+    return requests
+
+
+def as_it_is(psi: NDArray[Any]) -> NDArray[Any]:
+    return psi
+
+
+def with_gaps(psi: NDArray[Any]) -> NDArray[Any]:
+    wide = np.full([2 * n for n in psi.shape], 7 - 7j, psi.dtype)
+    wide[::2, 1::2, ::2, 1::2] = psi
+    return wide[::2, 1::2, ::2, 1::2]
+
+
+def backwards(psi: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(psi[::-1, :, ::-1, ::-1])[::-1, :, ::-1, ::-1]
+
+
+def read_only(psi: NDArray[Any]) -> NDArray[Any]:
+    psi = psi.copy()
+    psi.flags.writeable = False
+    return psi
+
+
+MEMORY: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
+    as_it_is, np.asfortranarray, with_gaps, backwards, read_only
+]  # fmt: skip
+"""Ways in which the same values may lie in memory."""
+
+edges = st.sampled_from([0, 1, 8, 9, 10, 97, 99, 100, 998, 9_999])
+
+
+@st.composite
+def boxes(draw: st.DrawFn, most: Shape4 = (2, 3, 5, 40)) -> Box:
+    t, x, y, z = ((start := draw(edges), start + draw(st.integers(1, n))) for n in most)
+    return Box(start=(t[0], x[0], y[0], z[0]), stop=(t[1], x[1], y[1], z[1]))
+
+
+def values_of(box: Box, codec: str, seed: int) -> NDArray[Any]:
+    """Values of every kind that a codec may meet, in its dtype."""
+    rng = np.random.default_rng(seed)
+    parts = rng.standard_normal((*box.shape, 2)) * 10.0 ** rng.integers(-12, 8, (*box.shape, 2))
+    rare = np.flatnonzero(rng.random(parts.size) < 0.02)
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, -1e-12, 0.5e-10]
+    parts.reshape(-1)[rare] = rng.choice(special, len(rare))
+    values: NDArray[np.complex128] = parts.view(np.complex128)[..., 0]
+    return stored(codec, values)
+
+
+@given(boxes(), codecs, st.sampled_from(MEMORY), st.integers(0, 2**32))
+def test_a_batch_is_the_plain_twin_in_requests_of_512_fields(
+    box: Box, codec: str, lie: Callable[[NDArray[Any]], NDArray[Any]], seed: int
+) -> None:
+    values = values_of(box, codec, seed)
+    batch = Flat(base=BASE, codec=codec).encode(Chunk(number=5, boxes=(box,)), lie(values), 0.25)
+    twin = plain_twin(box, values, codec)
+
+    (part,) = batch.parts
+    requests = parsed(part)
+    assert all(request[:2] == [b"HSET", KEY] for request in requests)
+    pairs = [pair for request in requests for pair in zip(request[2::2], request[3::2], strict=True)]
+    assert len(pairs) == box.points
+    assert dict(pairs) == twin
+    full, rest = divmod(box.points, FIELDS_A_REQUEST)
+    assert [len(request) // 2 - 1 for request in requests] == [512] * full + [rest] * bool(rest)
+    assert batch.digest == xxhash.xxh3_64_intdigest(b"".join(twin.values()))
+    assert (batch.chunk, batch.points, batch.weight) == (5, box.points, 0.25)
+    assert (part.key, batch.requests) == (KEY, len(requests))
+    assert batch.nbytes == part.nbytes == len(b"".join(part.buffers))
+
+
+@given(boxes(), codecs)
+def test_buffers_are_flat_views_of_bytes(box: Box, codec: str) -> None:
+    layout = Flat(base=BASE, codec=codec)
+    batch = layout.encode(Chunk(number=0, boxes=(box,)), values_of(box, codec, 1), 0.0)
+    for buffer in [*batch.parts[0].buffers, *layout.requests(box)[0].buffers]:
+        view = memoryview(buffer)
+        assert (view.ndim, view.format, view.c_contiguous) == (1, "B", True)
+        assert len(buffer) == view.nbytes > 0
+
+
+@given(boxes(), codecs, st.integers(0, 2**32))
+def test_reading_a_box_asks_for_its_fields_and_gives_its_values_and_digest(
+    box: Box, codec: str, seed: int
+) -> None:
+    layout = Flat(base=BASE, codec=codec)
+    values = values_of(box, codec, seed)
+    twin = plain_twin(box, values, codec)
+    (part,) = layout.requests(box)
+    requests = parsed(part)
+    assert all(request[:2] == [b"HMGET", KEY] for request in requests)
+    assert all(len(request) - 2 <= FIELDS_A_REQUEST for request in requests)
+    assert sorted(field for request in requests for field in request[2:]) == sorted(twin)
+
+    found = layout.values(box, [[twin[field] for field in request[2:]] for request in requests])
+    assert digest(codec, found) == xxhash.xxh3_64_intdigest(b"".join(twin.values()))
+    assert found.dtype == values.dtype
+    expected = values
+    if codec == "text10":
+        pairs = [tuple(map(float, text.split(b","))) for text in twin.values()]
+        expected = np.array(pairs).view(np.complex128).reshape(box.shape)
+    assert found.shape == box.shape
+    assert np.array_equal(found, expected, equal_nan=True)
+    assert np.array_equal(np.signbit(found.real), np.signbit(expected.real)) or np.isnan(expected).any()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ({b"x9_y0_z3_t0": None}, "lacks the field x9_y0_z3_t0"),
+        ({b"x10_y0_z0_t0": None, b"x11_y0_z0_t0": None}, "lacks the field x10_y0_z0_t0"),
+        ({b"x11_y0_z4_t0": b"abc"}, "holds 3 bytes that are no .* in the field x11_y0_z4_t0"),
+        ({b"x9_y0_z0_t0": b""}, "holds 0 bytes that are no .* in the field x9_y0_z0_t0"),
+    ],
+)
+def test_a_damaged_value_is_named_by_key_and_field(
+    codec: str, damaged: dict[bytes, bytes | None], message: str
+) -> None:
+    box = Box(start=(0, 9, 0, 0), stop=(1, 12, 1, 5))
+    layout = Flat(base=BASE, codec=codec)
+    twin: dict[bytes, bytes | None] = dict(plain_twin(box, values_of(box, codec, 3), codec))
+    twin |= damaged
+    replies = [[twin[field] for field in request[2:]] for request in parsed(layout.requests(box)[0])]
+    with pytest.raises(DamagedData, match=message) as raised:
+        layout.values(box, replies)
+    assert KEY.decode() in str(raised.value)
+
+
+@pytest.mark.parametrize("codec", ["c16", "c8"])
+def test_a_value_too_short_is_not_made_good_by_one_too_long(codec: str) -> None:
+    box = Box(start=(0, 0, 0, 0), stop=(1, 1, 1, 4))
+    layout = Flat(base=BASE, codec=codec)
+    size = 16 if codec == "c16" else 8
+    replies = [[bytes(size), bytes(size - 1), bytes(size + 1), bytes(size)]]
+    with pytest.raises(DamagedData, match="x0_y0_z1_t0"):
+        layout.values(box, replies)
+
+
+def test_a_point_is_found_where_it_was_put() -> None:
+    layout = Form(layout="flat", codec="c16", shape=(8, 13, 1, 346)).open(BASE)
+    (part,) = layout.requests(Box(start=(7, 12, 0, 345), stop=(8, 13, 1, 346)))
+    assert parsed(part) == [[b"HMGET", KEY, b"x12_y0_z345_t7"]]
+    assert list(layout.keys()) == [KEY]
+
+
+def test_an_unknown_layout_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="unknown layout 'flatt': one of flat"):
+        Form(layout="flatt", codec="c16", shape=(1, 2, 2, 2))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("order", ["C", "F"])
+async def test_a_server_holds_the_plain_twin(each_server: Server, codec: str, order: Order) -> None:
+    whole = Box(start=(0, 0, 0, 0), stop=(2, 12, 3, 101))
+    values = values_of(whole, codec, 8)
+    layout = Flat(base=BASE, codec=codec)
+    async with open_pool(each_server) as pool:
+        sink = ServerSink(pool.writing)
+        for chunk in BoxPlan.cut(whole.shape, order=order, points=2000):
+            batch = layout.encode(chunk, values[chunk.box.slices], 0.0)
+            await sink.write(batch)
+            await sink.write(batch)
+        (part,) = layout.requests(whole)
+        async with pool.connection() as connection:
+            replies = await connection.exchange(part.buffers, part.requests)
+    twin = plain_twin(whole, values, codec)
+    with each_server.plain as client:
+        assert client.hgetall(KEY) == twin
+    assert digest(codec, layout.values(whole, replies)) == xxhash.xxh3_64_intdigest(b"".join(twin.values()))
+
+
+@pytest.mark.anyio
+async def test_an_error_among_the_replies_names_the_key_and_leaves_the_connection_in_step(
+    server: Server,
+) -> None:
+    with server.plain as client:
+        client.set(KEY, "in the way")
+    box = Box(start=(0, 0, 0, 0), stop=(1, 1, 20, 100))
+    batch = Flat(base=BASE, codec="c16").encode(Chunk(number=0, boxes=(box,)), values_of(box, "c16", 1), 0.0)
+    assert batch.requests == 4
+    async with open_pool(server) as pool:
+        with pytest.raises(Refused, match=KEY.decode()):
+            await ServerSink(pool.writing).write(batch)
+        assert await pool.call("ECHO", "in step") == b"in step"
+        assert pool.counts.opened == 1
+
+
+near = st.integers(-3, 3)
+edge_sizes = st.builds(
+    lambda size, shift: max(1, size + shift), st.sampled_from([1, 10, 100, 128, 512, 1024, 8192]), near
+)
+
+
+@given(
+    st.lists(edge_sizes, min_size=4, max_size=4),
+    st.integers(0, 3),
+    codecs,
+    st.sampled_from(["valkey", "redis", None]),
+)
+def test_the_predicted_memory_never_falls_when_the_grid_grows(
+    sizes: list[int], axis: int, codec: str, software: str | None
+) -> None:
+    t, x, y, z = sizes
+    sizes[axis] += 1
+    more = (sizes[0], sizes[1], sizes[2], sizes[3])
+    assert predicted(codec, (t, x, y, z), software) <= predicted(codec, more, software)
+
+
+def predicted(codec: str, shape: Shape4, software: str | None) -> int:
+    return predicted_bytes(Form(layout="flat", codec=codec, shape=shape), software)
+
+
+@pytest.mark.parametrize("software", ["valkey", "redis", None])
+def test_the_predicted_memory_grows_with_the_size_of_a_value(software: str | None) -> None:
+    c8, c16, text10 = (predicted(codec, (1, 64, 64, 64), software) for codec in ("c8", "c16", "text10"))
+    assert c8 <= c16 <= text10  # allocators round up
+    assert c8 < text10
+
+
+def test_the_prediction_for_an_unknown_server_covers_both() -> None:
+    for codec in CODECS:
+        known = [predicted(codec, (1, 100, 90, 80), software) for software in ("valkey", "redis")]
+        assert predicted(codec, (1, 100, 90, 80), "keydb") == max(known)

@@ -1,0 +1,215 @@
+"""Layout tile: the chunks that zarr-python itself writes, each a field of the hash of its slab."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import Any
+
+import hiredis
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from zarr.storage import MemoryStore
+
+import qwf_async
+from qwf_async.errors import DamagedData, UsageError
+from qwf_async.lattice.grid import Box, Order, Shape4
+from qwf_async.layout import Form
+from qwf_async.layout.tile import Shape3, Tile, default_tile
+from qwf_async.wire.codec import stored
+from tests.conftest import Server
+from tests.support.loads import ask, leave_unfinished, wave
+
+Hashes = dict[bytes, dict[bytes, bytes]]
+ORDERS: tuple[Order, ...] = ("C", "F")
+orders = st.sampled_from(ORDERS)
+BASE = b"qwf:psi:0123456789abcdef"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _zarr_is_running() -> None:
+    """zarr-python starts a thread with an event loop for good when it is first used: not within a test."""
+    zarr_twin(BASE, wave(1, 1, 1, 1), (1, 1, 1))
+
+
+def zarr_twin(base: bytes, psi: NDArray[Any], tile: Shape3) -> Hashes:
+    """The chunks that zarr-python writes of ψ, under the keys and fields where they should lie."""
+    chunks: dict[str, Any] = {}
+    array = zarr.create_array(
+        MemoryStore(chunks),
+        shape=psi.shape,
+        chunks=(1, *tile),
+        dtype=psi.dtype,
+        compressors=None,
+        fill_value=0,
+        config={"write_empty_chunks": True},
+    )
+    array[...] = psi
+    hashes: Hashes = {}
+    for name, chunk in chunks.items():
+        if match := re.fullmatch(r"c/(\d+)/(\d+)/\d+/\d+", name):
+            key = b"%s:t%s.%s" % (base, *(number.encode() for number in match.groups()))
+            hashes.setdefault(key, {})[name.encode()] = chunk.to_bytes()
+    return hashes
+
+
+def plain_twin(base: bytes, psi: NDArray[Any], tile: Shape3) -> Hashes:
+    """The same by slices: each tile cut out and padded with zeros."""
+    hashes: Hashes = {}
+    counts = [-(-n // a) for n, a in zip(psi.shape[1:], tile, strict=True)]
+    for t, *place in product(range(psi.shape[0]), *map(range, counts)):
+        padded = np.zeros(tile, psi.dtype)
+        x, y, z = (slice(n * a, (n + 1) * a) for n, a in zip(place, tile, strict=True))
+        some = psi[t, x, y, z]
+        padded[tuple(map(slice, some.shape))] = some
+        field = b"c/%d/%d/%d/%d" % (t, *place)
+        hashes.setdefault(b"%s:t%d.%d" % (base, t, place[0]), {})[field] = padded.tobytes()
+    return hashes
+
+
+def held(server: Server) -> tuple[bytes, Hashes]:
+    """The beginning of the published keys, and all that lies under it, read with plain redis-py."""
+    generation = ask(server, "HGET", "qwf:{psi}:meta", "generation").decode()
+    base = f"qwf:psi:{generation}".encode()
+    with server.plain as client:
+        return base, {key: client.hgetall(key) for key in client.keys(base + b":*")}
+
+
+@st.composite
+def shapes_and_tiles(draw: st.DrawFn) -> tuple[Shape4, Shape3]:
+    t, x, y, z = draw(st.tuples(*(st.integers(1, n) for n in (2, 12, 12, 25))))
+    a, b, c = (draw(st.integers(1, min(9, n))) for n in (x, y, z))
+    return (t, x, y, z), (a, b, c)
+
+
+@given(shapes_and_tiles(), st.sampled_from(["c16", "c8"]), orders, st.data())
+def test_batches_are_the_plain_twin(
+    drawn: tuple[Shape4, Shape3], codec: str, order: Order, data: st.DataObject
+) -> None:
+    shape, tile = drawn
+    psi = stored(codec, np.asarray(wave(*shape), order=order))
+    form = Form(layout="tile", codec=codec, shape=shape, tile=tile)
+    layout = form.open(BASE)
+    found: Hashes = {}
+    for chunk in form.plan(order):
+        for part in layout.encode(chunk, psi[chunk.box.slices], 0.0).parts:
+            reader = hiredis.Reader()
+            reader.feed(b"".join(part.buffers))
+            for _ in range(part.requests):
+                command, key, *pairs = reader.gets()
+                assert (command, key) == (b"HSET", part.key)
+                found.setdefault(key, {}).update(zip(pairs[::2], pairs[1::2], strict=True))
+            assert not reader.has_data()
+    assert found == plain_twin(BASE, psi, tile)
+    assert list(layout.keys()) == list(found)
+
+    starts = [data.draw(st.integers(0, size - 1)) for size in shape]
+    stops = [data.draw(st.integers(a + 1, size)) for a, size in zip(starts, shape, strict=True)]
+    box = Box(start=(*starts,), stop=(*stops,))  # type: ignore[arg-type] # four each
+    replies = []
+    for part in layout.requests(box):
+        reader.feed(b"".join(part.buffers))
+        for _ in range(part.requests):
+            command, key, *fields = reader.gets()
+            assert (command, key) == (b"HMGET", part.key)
+            replies.append([found[key].get(field) for field in fields])
+    assert np.array_equal(layout.values(box, replies), psi[box.slices])
+
+
+@given(shapes_and_tiles(), st.sampled_from(["c16", "c8"]))
+@settings(max_examples=30)
+def test_the_plain_twin_is_what_zarr_writes(drawn: tuple[Shape4, Shape3], codec: str) -> None:
+    shape, tile = drawn
+    psi = stored(codec, wave(*shape))
+    assert plain_twin(BASE, psi, tile) == zarr_twin(BASE, psi, tile)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("shape", "tile"),
+    [
+        ((1, 1000, 1, 1), None),
+        ((3, 33, 21, 1), None),
+        ((2, 17, 9, 23), None),
+        ((2, 9, 10, 11), (4, 3, 5)),
+        ((1, 5, 5, 5), (1, 1, 1)),
+    ],
+)
+@pytest.mark.parametrize("codec", ["c16", "c8"])
+async def test_what_is_stored_is_byte_for_byte_what_zarr_writes(
+    each_server: Server, shape: Shape4, tile: Shape3 | None, codec: str
+) -> None:
+    psi = wave(*shape)
+    for order in ORDERS:
+        async with qwf_async.connect(each_server.url) as store:
+            source = qwf_async.sources.array(np.asarray(psi, order=order))
+            await qwf_async.ingest(
+                source, store, "psi", layout="tile", tile=tile, codec=codec, overwrite=True, verify=True
+            )
+            reader = await store.open("psi")
+            t, x, y, z = (n - 1 for n in shape)
+            assert await reader.point(x, y, z, t) == stored(codec, psi)[t, x, y, z]
+        base, hashes = held(each_server)
+        assert hashes == zarr_twin(base, stored(codec, psi), tile or default_tile(shape))
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("small_chunks", "time_to_settle")
+async def test_a_resumed_load_is_whole(each_server: Server) -> None:
+    psi = wave(2, 20, 20, 20)
+    source = qwf_async.sources.array(psi)
+    await leave_unfinished(each_server, source, 6000, layout="tile")
+    async with qwf_async.connect(each_server.url) as store:
+        report = await qwf_async.ingest(source, store, "psi", layout="tile", resume=True)
+    assert report.resumed_chunks > 0
+    base, hashes = held(each_server)
+    assert hashes == zarr_twin(base, psi, (8, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("shape", "tile"),
+    [
+        ((1, 64, 64, 64), (8, 8, 8)),
+        ((9, 1000, 1, 1), (512, 1, 1)),
+        ((1, 300, 1, 1), (300, 1, 1)),
+        ((1, 64, 64, 1), (32, 16, 1)),
+        ((1, 64, 64, 2), (16, 16, 2)),
+        ((1, 3, 5, 7), (3, 5, 7)),
+        ((1, 1, 1, 1), (1, 1, 1)),
+        ((1, 4, 128, 128), (4, 16, 8)),
+        ((1, 100, 3, 100), (16, 3, 16)),
+    ],
+)
+def test_the_default_tile(shape: Shape4, tile: Shape3) -> None:
+    assert default_tile(shape) == tile
+
+
+@pytest.mark.parametrize("tile", [(0, 8, 8), (9, 8, 8), (8, 8, 17)])
+def test_a_tile_that_does_not_fit_is_refused(tile: Shape3) -> None:
+    with pytest.raises(UsageError, match="do not fit"):
+        Form(layout="tile", codec="c16", shape=(1, 8, 8, 16), tile=tile)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"x" * 8191, b"x" * 8193])
+def test_damage_is_named_with_key_and_field(value: bytes | None) -> None:
+    layout = Tile(base=BASE, codec="c16", shape=(2, 16, 16, 16), tile=(8, 8, 8))
+    box = Box(start=(1, 8, 0, 0), stop=(2, 16, 16, 16))
+    with pytest.raises(DamagedData, match=rf"{BASE.decode()}:t1\.1 .* c/1/1/1/0$"):
+        layout.values(box, [[bytes(8192), bytes(8192), value, bytes(8192)]])
+
+
+@pytest.mark.anyio
+async def test_a_tile_that_is_gone_from_the_server_is_named(each_server: Server) -> None:
+    async with qwf_async.connect(each_server.url) as store:
+        source = qwf_async.sources.array(wave(1, 16, 16, 16))
+        await qwf_async.ingest(source, store, "psi", layout="tile")
+        base, _ = held(each_server)
+        ask(each_server, "HDEL", base + b":t0.1", "c/0/1/0/1")
+        reader = await store.open("psi")
+        with pytest.raises(DamagedData, match=r":t0\.1 lacks the field c/0/1/0/1"):
+            await reader.point(8, 0, 8)
+        assert await reader.point(0, 0, 0) == wave(1, 16, 16, 16)[0, 0, 0, 0]

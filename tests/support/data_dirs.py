@@ -1,0 +1,37 @@
+"""Data directories of embedded servers, and the processes that live in them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import redis
+
+from qwf_async.embedded.data_dir import Place
+from qwf_async.embedded.lifecycle import Running
+
+
+def new_data_dir(parent: Path) -> Iterator[Path]:
+    """For a fixture: a data directory to be; whatever server of it is left at the end is killed."""
+    directory = parent / "data"
+    yield directory
+    for pid in processes(directory):
+        os.kill(pid, signal.SIGKILL)
+    Place.of(directory).socket.unlink(missing_ok=True)
+
+
+def processes(data_dir: Path) -> list[int]:
+    """Server processes of a data directory, by the socket in their titles."""
+    name = Place.of(data_dir).socket.name
+    listing = subprocess.run(
+        ["/bin/ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
+    )
+    rows = (line.split(None, 2) for line in listing.stdout.splitlines())
+    return [int(pid) for pid, state, command in rows if name in command and not state.startswith("Z")]
+
+
+def plain(server: Running) -> redis.Redis:
+    return redis.Redis(unix_socket_path=str(server.socket), protocol=2)

@@ -1,0 +1,284 @@
+"""Loads for the tests of the engine: arrays, sources that do as they are told, and what a server then holds.
+
+What is on a server is read with plain redis-py and compared byte for byte with a plain
+twin of the codec: none of the code under test is on that road.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import qwf_async
+from qwf_async.errors import QwfError
+from qwf_async.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried
+from qwf_async.lattice.grid import Box, Grid, Order
+from qwf_async.server.memory import MemorySample
+from qwf_async.source import Source
+from qwf_async.store.store import Store
+from tests.conftest import PATIENCE, Server
+
+Contents = dict[bytes, Any]
+
+
+def wave(*shape: int, seed: int = 0) -> NDArray[np.complex128]:
+    """Random amplitudes of both signs, [t, x, y, z]."""
+    numbers = np.random.default_rng(seed).normal(size=(2, *shape))
+    result: NDArray[np.complex128] = numbers[0] + 1j * numbers[1]
+    return result
+
+
+def ask(server: Server, *command: Any) -> Any:
+    """The reply to one command, over a connection of its own."""
+    with server.plain as client:
+        return client.execute_command(*command)
+
+
+def plain_fields(psi: NDArray[Any], codec: str) -> dict[bytes, bytes]:
+    """What the hash of ψ[t, x, y, z] should hold, a point at a time."""
+    return {
+        b"x%d_y%d_z%d_t%d" % (x, y, z, t): _plain_value(complex(value), codec)
+        for (t, x, y, z), value in np.ndenumerate(psi)
+    }
+
+
+def _plain_value(value: complex, codec: str) -> bytes:
+    if codec == "text10":
+        return f"{value.real:.10f},{value.imag:.10f}".encode()
+    return struct.pack("<dd" if codec == "c16" else "<ff", value.real, value.imag)
+
+
+def published(server: Server, name: str = "psi") -> str | None:
+    """The generation that readers see."""
+    generation = ask(server, "HGET", f"qwf:{{{name}}}:meta", "generation")
+    return generation.decode() if generation else None
+
+
+def data_key(server: Server, name: str = "psi", *, of: str = "meta") -> str:
+    """The key that holds the points of what is published, or of the load under way (`of="load"`)."""
+    generation = ask(server, "HGET", f"qwf:{{{name}}}:{of}", "generation").decode()
+    return f"qwf:{name}:{generation}:s0"
+
+
+def check_points(server: Server, psi: NDArray[Any], name: str = "psi", *, codec: str = "c16") -> None:
+    """Every point of ψ[t, x, y, z] is stored under the name bit for bit, and nothing besides."""
+    with server.plain as client:
+        held = client.hgetall(data_key(server, name))
+    wanted = plain_fields(psi, codec)
+    assert len(held) == len(wanted)
+    wrong = [point for point, value in wanted.items() if held.get(point) != value]
+    assert not wrong, f"{len(wrong)} of {len(wanted)} points are missing or wrong, first {wrong[0]!r}"
+
+
+def contents(server: Server) -> Contents:
+    """Everything on the server. Of the index only the names: which load of a name it saw last says nothing."""
+    with server.plain as client:
+        found = {
+            key: client.hgetall(key) if client.type(key) == b"hash" else client.get(key)
+            for key in client.keys("*")
+        }
+    if isinstance(found.get(b"qwf:names"), dict):
+        found[b"qwf:names"] = set(found[b"qwf:names"])
+    return found
+
+
+def check_alone(server: Server, name: str = "psi") -> None:
+    """Of a name there are what is published, its journal and the index, and no key of ours besides."""
+    generation = published(server, name)
+    keys = {
+        f"qwf:{{{name}}}:meta",
+        f"qwf:{{{name}}}:journal:{generation}",
+        data_key(server, name),
+        "qwf:names",
+    }
+    assert set(contents(server)) == {key.encode() for key in keys}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A source; before each read `before` is called in the reader's thread, with the box."""
+
+    source: Source
+    before: Callable[[Box], None]
+
+    @property
+    def spec(self) -> str:
+        return self.source.spec
+
+    @property
+    def grid(self) -> Grid:
+        return self.source.grid
+
+    @property
+    def order(self) -> Order:
+        return self.source.order
+
+    def read(self, box: Box) -> NDArray[Any]:
+        self.before(box)
+        return self.source.read(box)
+
+    def fingerprint(self) -> str:
+        return self.source.fingerprint()
+
+    def close(self) -> None:
+        self.source.close()
+
+
+def held(source: Source, time: int, go_on: threading.Event) -> Watched:
+    """The source; before it gives the times from `time` on it waits until it may go on."""
+
+    def wait(box: Box) -> None:
+        if box.start[0] >= time:
+            assert go_on.wait(PATIENCE)
+
+    return Watched(source=source, before=wait)
+
+
+@dataclass(slots=True, kw_only=True)
+class Events:
+    """A hook that keeps what it was told."""
+
+    all: list[Event] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        self.all.append(event)
+
+    @property
+    def progress(self) -> list[Progress]:
+        return [event for event in self.all if isinstance(event, Progress)]
+
+    @property
+    def moves(self) -> list[bool]:
+        """Each time the memory gate moved, whether it shut."""
+        return [event.shut for event in self.all if isinstance(event, GateMoved)]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [event.text for event in self.all if isinstance(event, Noted) and event.warning]
+
+
+def when_stored(points: int, do: Callable[[], object]) -> Hook:
+    """A hook that does something once, when so many points are stored. The event loop waits for it."""
+    waiting = [do]
+
+    def hook(event: Event) -> None:
+        if isinstance(event, Progress) and event.points >= points and waiting:
+            waiting.pop()()
+
+    return hook
+
+
+def refused_between_samples(monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """After its first look at the server's memory the watchdog looks again only when a writer was refused.
+
+    The hook that tells it so is to be given to the ingest.
+    """
+    look = Store.memory
+    sampled, refused = anyio.Event(), anyio.Event()
+
+    async def look_later(self: Store) -> MemorySample:
+        if sampled.is_set():
+            await refused.wait()
+        return await look(self)
+
+    def hook(event: Event) -> None:
+        if isinstance(event, MemorySampled):
+            sampled.set()
+        if isinstance(event, Retried):
+            refused.set()
+
+    monkeypatch.setattr(Store, "memory", look_later)
+    return hook
+
+
+def claim_is_over(server: Server) -> bool:
+    """Whether the claim of the owner of the load of `psi` has run out by the server's clock."""
+    seconds, micros = ask(server, "TIME")
+    deadline = int(ask(server, "HGET", "qwf:{psi}:load", "owner_deadline"))
+    return int(seconds) * 1000 + int(micros) // 1000 > deadline
+
+
+async def claim_over(server: Server) -> None:
+    """Return when the claim on the load of `psi` has run out, of an owner that lives and could not give it up."""
+    with anyio.fail_after(PATIENCE):
+        while not claim_is_over(server):  # noqa: ASYNC110 # the server's clock tells nobody
+            await anyio.sleep(0.01)
+
+
+class Enough(Exception):
+    """Raised by a hook to end an ingest at a known place."""
+
+
+def enough() -> None:
+    raise Enough
+
+
+async def leave_unfinished(
+    server: Server, source: Source, points: int, name: str = "psi", **options: Any
+) -> None:
+    """Begin a load and end it when so many points are stored: what is left can be resumed."""
+    async with qwf_async.connect(server.url) as store:
+        try:
+            await qwf_async.ingest(source, store, name, hooks=(when_stored(points, enough),), **options)
+        except Enough:
+            return
+    raise AssertionError("the ingest was not ended")
+
+
+async def refusal(source: Source, server: Server, **options: Any) -> QwfError:
+    """The error of ours that an ingest into `psi` ends in."""
+    try:
+        report = await ingested(server, source, **options)
+    except QwfError as error:
+        return error
+    raise AssertionError(f"the ingest succeeded: {report}")
+
+
+async def ingested(
+    server: Server, source: Source, *, settings: dict[str, Any] | None = None, **options: Any
+) -> qwf_async.Report:
+    """The report of an ingest into `psi`."""
+    async with qwf_async.connect(server.url, settings=qwf_async.Settings(**settings or {})) as store:
+        return await qwf_async.ingest(source, store, "psi", **options)
+
+
+def in_a_thread(job: Callable[[], Any]) -> None:
+    """Run an asynchronous job in another thread, on an event loop of its own, while this one waits."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            anyio.run(job)
+        except BaseException as error:  # noqa: BLE001 # whatever it is, the test that waits shall see it
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+def used(server: Server) -> int:
+    """Bytes of memory that the server uses."""
+    with server.plain as client:
+        return int(client.info("memory")["used_memory"])
+
+
+def when(kind: type[Event], do: Callable[[], object], text: str = "") -> Hook:
+    """A hook that does something once, at the first event of a kind that says so."""
+    waiting = [do]
+
+    def hook(event: Event) -> None:
+        if isinstance(event, kind) and text in str(event) and waiting:
+            waiting.pop()()
+
+    return hook
