@@ -1,4 +1,4 @@
-"""What an ingest tells those who watch it: frozen records, handed to hooks.
+"""What those who watch an ingest, a long read or a server are told: frozen records, handed to hooks.
 
 The progress bar, the log and the JSON report of the command line are hooks. A hook is
 called on the event loop and must return at once.
@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .server.facts import ServerFacts
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Points that are stored by now, or safe in the spool, of how many; and the bytes that were encoded for them."""
+    """Points that are done by now, of how many in all, and the bytes that they took.
+
+    Points of an ingest are done when the server has them or they are safe in the spool;
+    `bytes_sent` are the requests that were encoded for them. Points of a read are done when
+    they have been read; `bytes_sent` are then the bytes of their values, or 0 if nobody
+    counts them.
+    """
 
     points: int
     total: int
-    bytes_sent: int
+    bytes_sent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spooled:
-    """So many chunks wait in the spool, in so many bytes, and whether they are being replayed."""
+    """Number of chunks that wait in the spool, their size in bytes, and whether they are being replayed."""
 
     chunks: int
     nbytes: int
@@ -41,7 +45,7 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySampled:
-    """The server's memory in bytes, and the limit it is held against."""
+    """The server's memory in bytes, and the limit that it is compared with."""
 
     used: int
     limit: int | None
@@ -64,11 +68,63 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """A server as it was when asked. Memory in bytes; None where the server would not tell.
+
+    `limit` is its maxmemory, None if it has none; `machine` is the memory of its machine;
+    `input_rate` is in kB/s, `uptime` in seconds.
+    """
+
+    software: str | None = None
+    version: str | None = None
+    allocator: str | None = None
+    role: str | None = None
+    used: int | None = None
+    limit: int | None = None
+    machine: int | None = None
+    policy: str | None = None
+    settings: dict[str, str] | None = None
+    loading: bool = False
+    saving: bool = False
+    clients: int | None = None
+    rejected: int | None = None
+    uptime: int | None = None
+    commands_per_second: int | None = None
+    input_rate: float | None = None
+    forbidden: tuple[str, ...] = ()
+
+    @property
+    def durability(self) -> str:
+        """How durable a write is on this server, by its own settings: memory, rdb or aof with its fsync."""
+        settings = self.settings or {}
+        if settings.get("appendonly") == "yes":
+            return f"aof ({settings.get('appendfsync', 'unknown')})"
+        if settings.get("save"):
+            return f"rdb (save {settings['save']})"
+        return "memory" if self.settings is not None else "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSampled:
-    """A look at the whole server."""
+    """What the whole server said of itself."""
 
     facts: ServerFacts
 
 
 Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | ServerSampled
 Hook = Callable[[Event], None]
+
+
+def progress_of(hook: Hook, total: int, *, point_bytes: int = 0) -> Callable[[int], None]:
+    """A function that takes the points of each part as it is done, and tells the hook how many of `total` are done.
+
+    With `point_bytes`, the size of one value, it tells the bytes of the values too.
+    """
+    points = 0
+
+    def done(more: int) -> None:
+        nonlocal points
+        points += more
+        hook(Progress(points=min(points, total), total=total, bytes_sent=points * point_bytes))
+
+    return done

@@ -9,10 +9,9 @@ from ..catalog.situation import Beginning, Unfinished, decide, look
 from ..client.pool import until_available
 from ..client.reply import is_number
 from ..errors import OutOfMemory, Refused
-from ..events import Hook, Noted
+from ..events import Hook, Noted, ServerFacts
 from ..layout import LAYOUTS, Form
 from ..layout.memory import predicted_bytes
-from ..server.facts import ServerFacts
 from ..server.policy import Finding, configure, findings, listpack_findings
 from ..store.store import Store
 from ..wire.buckets import BUCKET

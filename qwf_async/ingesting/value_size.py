@@ -15,8 +15,9 @@ from redis.exceptions import ResponseError
 from ..client.failure import ConnectionLost
 from ..client.pool import Pool, until_available
 from ..errors import Refused
+from ..events import ServerFacts
 from ..layout import Form
-from ..server.facts import ServerFacts, whole
+from ..server.facts import whole
 
 SURE: Final = 1 << 20
 """Bytes of a value, and of the rest of its request, that every server takes."""

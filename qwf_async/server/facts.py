@@ -6,12 +6,12 @@ A server that forbids INFO or CONFIG is no error: what cannot be learnt is None,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from ..client.pool import Pool
 from ..client.reply import is_pairs, is_text
 from ..errors import Refused
+from ..events import ServerFacts
 
 LONGEST: Final = 20
 """Digits of the largest number that a server counts to: 2**64."""
@@ -20,43 +20,6 @@ _SETTINGS: Final = (
     "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
     "save", "appendonly", "appendfsync", "proto-max-bulk-len", "client-query-buffer-limit",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFacts:
-    """A server as it was when asked. Memory in bytes; None where the server would not tell.
-
-    `limit` is its maxmemory, None if it has none; `machine` is the memory of its machine;
-    `input_rate` is in kB/s, `uptime` in seconds.
-    """
-
-    software: str | None = None
-    version: str | None = None
-    allocator: str | None = None
-    role: str | None = None
-    used: int | None = None
-    limit: int | None = None
-    machine: int | None = None
-    policy: str | None = None
-    settings: dict[str, str] | None = None
-    loading: bool = False
-    saving: bool = False
-    clients: int | None = None
-    rejected: int | None = None
-    uptime: int | None = None
-    commands_per_second: int | None = None
-    input_rate: float | None = None
-    forbidden: tuple[str, ...] = ()
-
-    @property
-    def durability(self) -> str:
-        """How durable a write is on this server, by its own settings: memory, rdb or aof with its fsync."""
-        settings = self.settings or {}
-        if settings.get("appendonly") == "yes":
-            return f"aof ({settings.get('appendfsync', 'unknown')})"
-        if settings.get("save"):
-            return f"rdb (save {settings['save']})"
-        return "memory" if self.settings is not None else "unknown"
 
 
 async def learn(pool: Pool) -> ServerFacts:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..client.pool import Pool
 from ..client.reply import is_text
-from .facts import ServerFacts
+from ..events import ServerFacts
 
 LISTPACK_ENTRIES: Final = 512
 """More fields than this in a listpack make every insertion slow: its cost grows with its length."""

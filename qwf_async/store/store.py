@@ -24,9 +24,10 @@ from ..client.pool import Pool, until_available
 from ..client.reply import is_number, is_number_or_none, is_text
 from ..client.tls import TLSFiles, check_files
 from ..errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable, UsageError
+from ..events import ServerFacts
 from ..layout.memory import counted
 from ..server.durability import sync_log
-from ..server.facts import ServerFacts, learn
+from ..server.facts import learn
 from ..server.memory import MemoryProbe, MemorySample
 from ..settings import Settings, load
 from ..wording import option
