@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 
+from qwf_async.client.retry import Retry
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.producer import Encoder, Producer
 from qwf_async.ingesting.pump import pump
@@ -43,7 +44,7 @@ async def _travel(source: Source, layout: str) -> int:
         Producer(
             encoder=Encoder(source=source, plan=plan, layout=opened, codec="c16", allow_nonfinite=False)
         ),
-        Writer(sink=sink, gate=Gate(), ack=nothing, deadline=1.0, hook=lambda event: None),
+        Writer(sink=sink, gate=Gate(), ack=nothing, retry=Retry(deadline=1.0), hook=lambda event: None),
         writers=settings.writers,
         stream_bytes=settings.stream_bytes,
         stopping=anyio.Event(),

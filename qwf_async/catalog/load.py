@@ -16,8 +16,9 @@ import anyio
 
 from ..client.connection import Connection
 from ..client.guard import HEAD, limit_of
-from ..client.pool import Pool, until_available
+from ..client.pool import Pool
 from ..client.reply import is_number, is_pairs, is_text, is_text_or_none
+from ..client.retry import Retry, until_available
 from ..errors import DamagedData, DataLost, QwfError, Refused, ServerUnavailable
 from ..server.output import at_once
 from ..wording import again_with, flag
@@ -145,7 +146,7 @@ class Load:
             except BaseException as error:
                 # It may have been begun, with the reply lost. This process lives on, and would hold it.
                 with anyio.move_on_after(GIVING_UP, shield=True), suppress(QwfError):
-                    await until_available(load.release, GIVING_UP)
+                    await until_available(load.release, Retry(deadline=GIVING_UP))
                 if isinstance(error, ServerUnavailable):
                     raise type(error)(
                         f"{error}; the load of {keys.name} may have been begun all the same: "
@@ -211,7 +212,7 @@ class Load:
             async with self.connection() as connection:
                 await connection.call("HDEL", key, *chunks, expect=is_number, doing=f"writing {key}")
 
-        await until_available(write, self._pool.deadline)
+        await until_available(write, self._pool.retry)
 
     async def publish(self, norm: float | None) -> Manifest:
         """Make the load what readers see, all at once; what it replaces becomes trash.
@@ -237,7 +238,7 @@ class Load:
                 break
             # Slept past the deadline, but nobody took the load: it is ours again. The server may be away
             # for longer than that between two of these, so it may be late more than once.
-            await until_available(self.renew, self._pool.deadline)
+            await until_available(self.renew, self._pool.retry)
         if outcome == b"done" or (outcome == b"gone" and await self._is_published()):
             return manifest
         if outcome == b"holes":
@@ -249,7 +250,7 @@ class Load:
             raise Refused(
                 f"{self._keys.name} was changed by another process while this load ran; not published"
             )
-        await until_available(self.renew, self._pool.deadline)
+        await until_available(self.renew, self._pool.retry)
         raise Refused(f"the load of {self._keys.name} is not ours any more; not published")
 
     async def discard(self) -> bool:

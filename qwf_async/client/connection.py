@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", default=Any)
 
 SEND_BYTES: Final = 256 * 1024
-"""Bytes handed to the kernel at a time; a peer that takes none of them for `patience` seconds is dead."""
+"""Bytes handed to the kernel at a time; a peer that takes none of them for `stall_timeout` seconds is dead."""
 
 BUFFERED: Final = 64 * 1024
 """Bytes that asyncio's transport takes over without a wait (its high-water mark)."""
@@ -89,18 +89,18 @@ class Connection:
         buffers: Sequence[Buffer],
         replies: int,
         *,
-        patience: float | None = None,
+        stall_timeout: float | None = None,
         limit: int = REPLIES,
     ) -> list[Any]:
         """Send encoded requests and read their replies, an error reply in its place as ResponseError.
 
-        `limit` (bytes): what the replies may take together, see `guard.limit_of`. `patience`
+        `limit` (bytes): what the replies may take together, see `guard.limit_of`. `stall_timeout`
         (seconds) bounds the time without progress, not the whole; infinity is allowed. Raises
         ServerUnavailable if the connection cannot be made or is lost, and Refused if the
         server does not let us in; after either, and after cancellation, the connection is
         closed and the next exchange opens a new one.
         """
-        wait = self._answer_timeout if patience is None else patience
+        wait = self._answer_timeout if stall_timeout is None else stall_timeout
         await self._make_ready()
         try:
             posted = self._post(buffers)  # so that the server works while we go on
@@ -162,7 +162,7 @@ class Connection:
         self,
         *command: str | bytes | int | float,
         expect: Callable[[Any], TypeGuard[T]] = is_anything,
-        patience: float | None = None,
+        stall_timeout: float | None = None,
         doing: str = "",
         limit: int = REPLIES,
     ) -> T:
@@ -171,7 +171,7 @@ class Connection:
         Raises the error of ours that an error reply means, and UnexpectedReply, with the
         connection closed, if `expect` is not true of the reply.
         """
-        (reply,) = await self.pipeline([command], patience=patience, limit=limit)
+        (reply,) = await self.pipeline([command], stall_timeout=stall_timeout, limit=limit)
         if isinstance(reply, ResponseError) or not expect(reply):
             raise disbelieve(self, reply, where=self.where, doing=doing or str(command[0]))
         return reply
@@ -180,12 +180,12 @@ class Connection:
         self,
         commands: Sequence[Sequence[str | bytes | int | float]],
         *,
-        patience: float | None = None,
+        stall_timeout: float | None = None,
         limit: int = REPLIES,
     ) -> list[Any]:
         """Send commands together and return their replies, error replies in place as ResponseError."""
         packed = self._connection.pack_commands(commands)
-        return await self.exchange(packed, len(commands), patience=patience, limit=limit)
+        return await self.exchange(packed, len(commands), stall_timeout=stall_timeout, limit=limit)
 
     def close(self) -> None:
         """Close it at once; the next exchange opens a new one.

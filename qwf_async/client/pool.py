@@ -6,13 +6,12 @@ import logging
 import math
 from asyncio import TimerHandle, get_running_loop
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import anyio
-from redis.backoff import ExponentialWithJitterBackoff
 
 from ..errors import ServerUnavailable
 from .address import Address
@@ -22,18 +21,17 @@ from .failure import HungUp, ServerCrowded, ShutOut
 from .fence import Client, Fence
 from .guard import REPLIES
 from .reply import is_anything, is_text
+from .retry import Retry, until_available
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     R = TypeVarWithDefault("R", default=Any)
 
-T = TypeVar("T")
-
 _log: Final = logging.getLogger(__name__)
 
-QUEUEING: Final = 600.0
-"""Seconds that a borrower waits for room on a crowded server. Jobs ahead of it end sooner or later, so it is
+QUEUEING: Final = Retry(deadline=600.0)
+"""How a borrower waits for room on a crowded server: for ten minutes. Jobs ahead of it end sooner or later, so it is
 much longer than an outage is borne; but not for ever, for the places may be held by clients that never end."""
 
 SILENCE: Final = 2.0
@@ -61,7 +59,7 @@ class Pool:
     """At most `size` connections to one server, lent to one task at a time, first come first served.
 
     All times in seconds. One that lay idle for longer than `keep_idle` (0: never) is asked
-    whether it still lives before it is lent. The rest as for `Connection` and `until_available`.
+    whether it still lives before it is lent. `deadline` is that of `retry`; the rest as for `Connection`.
 
     A server that has no room for another client is no outage: borrowers then stand in a line.
     The first in it tries to open a connection now and then, and gets the next one that is
@@ -83,7 +81,7 @@ class Pool:
         self.address = address
         self.counts = ConnectionCounts()
         self.fence = Fence(where=address.shown)
-        self.deadline = deadline
+        self.retry = Retry(deadline=deadline)
         self.reply_bytes = math.inf
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
@@ -102,7 +100,7 @@ class Pool:
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection, waiting for one to come back if all are lent.
 
-        Raises ServerCrowded if the server had no room for QUEUEING seconds, and as `Connection.exchange` does.
+        Raises ServerCrowded if the server had no room for as long as QUEUEING says, and as `Connection.exchange` does.
         """
         async with self._places:
             connection = self._idle.pop() if self._idle else await self._take()
@@ -143,7 +141,7 @@ class Pool:
                 await self.fence.close(connection)
                 return await self.fence.kill(connection, clients)
 
-        return await until_available(kill, self.deadline)
+        return await until_available(kill, self.retry)
 
     async def call(
         self,
@@ -158,7 +156,7 @@ class Pool:
         ServerUnavailable once `deadline` seconds have passed without success.
         """
         return await until_available(
-            lambda: self.call_once(*command, expect=expect, doing=doing, limit=limit), self.deadline
+            lambda: self.call_once(*command, expect=expect, doing=doing, limit=limit), self.retry
         )
 
     async def call_once(
@@ -209,7 +207,7 @@ class Pool:
         try:
             while turn.connection is None:
                 tries += 1
-                with anyio.move_on_after(_pause(tries)):
+                with anyio.move_on_after(QUEUEING.backoff(tries)):
                     await turn.wake.wait()
                 turn.wake = anyio.Event()
                 if turn.connection is not None or turn is not self._line[0]:
@@ -217,7 +215,9 @@ class Pool:
                 try:
                     opened = await self._opened()
                 except (ServerCrowded, HungUp) as error:
-                    if turn.connection is None and (self._is_outage(error) or now() > since + QUEUEING):
+                    if turn.connection is None and (
+                        self._is_outage(error) or now() > since + QUEUEING.deadline
+                    ):
                         raise
                     self._tell(error)
                 else:
@@ -267,7 +267,7 @@ class Pool:
         """This connection if it answers, else another."""
         self.counts.checks += 1
         try:
-            await connection.pipeline([["PING"]], patience=min(CHECKING, self._answer_timeout))
+            await connection.pipeline([["PING"]], stall_timeout=min(CHECKING, self._answer_timeout))
         except ServerUnavailable:
             return await self._take()
         return connection
@@ -287,7 +287,7 @@ class Pool:
         if self._crowded_since is None:
             self._crowded_since = now()
         elif now() > self._crowded_since + TELLING:
-            _log.warning("%s; waiting for room, at most %d minutes", error, QUEUEING // 60)
+            _log.warning("%s; waiting for room, at most %d minutes", error, QUEUEING.deadline // 60)
             self._crowded_since = math.inf
 
     def _is_outage(self, error: ServerUnavailable) -> bool:
@@ -312,28 +312,3 @@ class Pool:
         )
         self.fence.watch(connection)
         return connection
-
-
-async def until_available(operation: Callable[[], Awaitable[T]], patience: float) -> T:
-    """Await `operation()`, again and again while it raises ServerUnavailable, and return its result.
-
-    Jittered exponential back-off (0.05 to 1 s) within one monotonic deadline of `patience`
-    seconds from the first failure on, so that standing in line for a crowded server does not
-    count; after it the last error propagates. `operation` must be idempotent.
-    """
-    deadline: float | None = None
-    failures = 0
-    while True:
-        try:
-            return await operation()
-        except ServerUnavailable:
-            failures += 1
-            pause = _pause(failures)
-            deadline = now() + patience if deadline is None else deadline
-            if now() + pause > deadline:
-                raise
-        await anyio.sleep(pause)
-
-
-def _pause(failures: int) -> float:
-    return ExponentialWithJitterBackoff(cap=1.0, base=0.05).compute(failures)

@@ -17,7 +17,7 @@ from .data_dir import Place
 from .lock import server_lock
 from .machine import memory_bytes
 
-_PATIENCE: Final = 30.0
+_LAUNCH_DEADLINE: Final = 30.0
 """Seconds until a server program has read its configuration and gone to the background: it takes 0.03."""
 
 
@@ -44,7 +44,7 @@ def launch(place: Place, *, maxmemory: int | None) -> bool:
                 pass_fds=(lock,),
                 umask=0o077,
                 start_new_session=True,
-                timeout=_PATIENCE,
+                timeout=_LAUNCH_DEADLINE,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -7,7 +7,7 @@ itself when asked on its socket, never by a process id in a file alone.
 from __future__ import annotations
 
 import sys
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,16 +15,17 @@ from typing import Final
 import anyio
 from anyio.to_thread import run_sync
 
+from ..client.retry import Retry
 from ..errors import ServerUnavailable
 from ..wording import option
 from .data_dir import Place
 from .launch import end_deaf_server, last_words, launch
 from .lock import is_held
-from .status import STOP_PATIENCE, Answer, Running, Status, ask, shutdown
+from .status import STOP_DEADLINE, Answer, Running, Status, ask, shutdown
 
 __all__ = ["Running", "Status", "ensure", "running", "status", "stop"]
 
-_START_PATIENCE: Final = 10.0
+_START_STALL: Final = 10.0
 """Seconds that a server may neither listen nor report that it is loading: it takes 0.05."""
 
 _STARTS: Final = 2
@@ -44,7 +45,7 @@ async def ensure(data_dir: Path, *, maxmemory: int | None = None) -> Running:
     and ServerUnavailable if no server can be started, or one lives but does not answer.
     """
     place = await _place(data_dir)
-    wait = _Wait(place, _START_PATIENCE)
+    wait = _Wait(place, _START_STALL)
     starts = 0
     started = told = False
     while True:
@@ -54,7 +55,7 @@ async def ensure(data_dir: Path, *, maxmemory: int | None = None) -> Running:
             if await run_sync(_is_of, answer, place):
                 if not answer.is_loading:
                     return answer.running(place.data_dir, socket, started=started)
-                wait.renew(_START_PATIENCE)
+                wait.renew(_START_STALL)
             elif answer.directory:
                 raise ServerUnavailable(
                     f"the socket {socket} belongs to the server of {answer.directory}: stop that one first"
@@ -65,10 +66,10 @@ async def ensure(data_dir: Path, *, maxmemory: int | None = None) -> Running:
             started = await run_sync(partial(launch, place, maxmemory=maxmemory))
             if started:
                 starts += 1
-                wait.renew(_START_PATIENCE)
+                wait.renew(_START_STALL)
             elif not told and wait.seconds > _DEAF_AFTER and await run_sync(end_deaf_server, place, socket):
                 told = True
-                wait.renew(STOP_PATIENCE)
+                wait.renew(STOP_DEADLINE)
         elif not await run_sync(is_held, place):
             if starts == _STARTS:
                 words = await run_sync(last_words, place)
@@ -90,14 +91,14 @@ async def status(data_dir: Path) -> Status | None:
     cannot be used, and ServerUnavailable if a server lives but does not answer.
     """
     place = await _place(data_dir)
-    wait = _Wait(place, _START_PATIENCE)
+    wait = _Wait(place, _START_STALL)
     while True:
         socket = await run_sync(_socket_of, place)
         answer = await ask(socket)
         if answer is not None and await run_sync(_is_of, answer, place):
             if not answer.is_loading:
                 return answer.status(place.data_dir, socket)
-            wait.renew(_START_PATIENCE)
+            wait.renew(_START_STALL)
         elif not await run_sync(is_held, place):
             return None
         await wait.turn()
@@ -110,12 +111,12 @@ async def stop(data_dir: Path) -> bool:
     on, with its data), or does not end in time.
     """
     place = await _place(data_dir)
-    wait = _Wait(place, STOP_PATIENCE)
+    wait = _Wait(place, STOP_DEADLINE)
     ended: int | None = None
     told = False
     while True:
         socket = await run_sync(_socket_of, place)
-        answer = await ask(socket, patience=STOP_PATIENCE)
+        answer = await ask(socket, stall_timeout=STOP_DEADLINE)
         ours = answer is not None and await run_sync(_is_of, answer, place)
         if answer is not None and (ours or not answer.directory):
             if ended not in (None, answer.pid):
@@ -133,29 +134,29 @@ async def stop(data_dir: Path) -> bool:
 
 @dataclass(slots=True)
 class _Wait:
-    """Turns of waiting, ever longer ones up to 0.1 s, until a deadline that can be moved."""
+    """Turns of waiting, ever longer ones up to 0.1 s, until nothing has happened for `stall` seconds."""
 
     place: Place
-    patience: InitVar[float]
+    stall: float
     begun: float = field(default_factory=anyio.current_time)
-    deadline: float = field(init=False)
-    pause: float = 0.005
-
-    def __post_init__(self, patience: float) -> None:
-        self.renew(patience)
+    turns: int = 0
+    _renewed: float = field(default_factory=anyio.current_time)
 
     @property
     def seconds(self) -> float:
         return anyio.current_time() - self.begun
 
-    def renew(self, patience: float) -> None:
-        self.deadline = anyio.current_time() + patience
+    def renew(self, stall: float) -> None:
+        """Something happened, and the next may take `stall` seconds."""
+        self.stall, self._renewed = stall, anyio.current_time()
 
     async def turn(self) -> None:
-        if anyio.current_time() > self.deadline:
+        self.turns += 1
+        retry = Retry(deadline=self.stall, base=0.005, cap=0.1)
+        pause = retry.pause(self.turns, anyio.current_time() - self._renewed)
+        if pause is None:
             raise await run_sync(_unheard, self.place)
-        await anyio.sleep(self.pause)
-        self.pause = min(0.1, self.pause * 1.5)
+        await anyio.sleep(pause)
 
 
 def _unheard(place: Place) -> ServerUnavailable:

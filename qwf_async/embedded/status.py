@@ -19,7 +19,7 @@ from ..client.reply import is_pairs, is_text
 from ..errors import ServerUnavailable
 from ..server.facts import parse_info, whole
 
-STOP_PATIENCE: Final = 300.0
+STOP_DEADLINE: Final = 300.0
 """Seconds that a server may take to save its data and end."""
 
 
@@ -94,16 +94,18 @@ class Answer:
         )
 
 
-async def ask(socket: Path, *, patience: float = 60.0) -> Answer | None:
+async def ask(socket: Path, *, stall_timeout: float = 60.0) -> Answer | None:
     """What a server says there; None if none listens.
 
-    Raises ServerUnavailable if one listens but does not answer for `patience` seconds, by
+    Raises ServerUnavailable if one listens but does not answer for `stall_timeout` seconds, by
     default a minute: SAVE keeps it busy for 2 to 5 s a GB; also if what it says is not what
     a server says; and ServerCrowded if it has no room for another client.
     """
     async with _connection(socket) as connection:
         try:
-            replies = await connection.pipeline([("INFO",), ("CONFIG", "GET", "dir")], patience=patience)
+            replies = await connection.pipeline(
+                [("INFO",), ("CONFIG", "GET", "dir")], stall_timeout=stall_timeout
+            )
         except ServerCrowded:
             raise
         except ServerUnavailable as error:
@@ -136,7 +138,7 @@ async def _connection(socket: Path) -> AsyncIterator[Connection]:
     connection = Connection(
         Address.parse(f"unix://{quote(str(socket))}"),
         connect_timeout=5.0,
-        answer_timeout=STOP_PATIENCE,
+        answer_timeout=STOP_DEADLINE,
         counts=ConnectionCounts(),
     )
     try:

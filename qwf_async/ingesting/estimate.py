@@ -35,8 +35,8 @@ from ..catalog.cleaning import sweep
 from ..catalog.index import announce, enter, leave
 from ..catalog.manifest import Keys, new_generation
 from ..checked import checked
-from ..client.pool import until_available
 from ..client.reply import is_number, is_number_or_none, is_text_or_none
+from ..client.retry import until_available
 from ..errors import OutOfMemory, QwfError, Refused
 from ..events import Event
 from ..lattice.grid import Box, Shape4, shape4
@@ -116,7 +116,7 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
     box = _sampled(shape, tile or default_tile(shape))
     psi, read_seconds = await anyio.to_thread.run_sync(_read, source, box)
     try:
-        memory = await until_available(store.memory, store.settings.deadline)
+        memory = await until_available(store.memory, store.pool.retry)
     except Refused:
         memory = None
     facts = await store.facts()

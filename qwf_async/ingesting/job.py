@@ -16,7 +16,7 @@ from ..catalog.cleaning import remove_generation, sweep
 from ..catalog.load import Load, LoadTaken
 from ..catalog.manifest import JournalEntry, Keys
 from ..client.connection import Connection
-from ..client.pool import until_available
+from ..client.retry import Retry, until_available
 from ..errors import (
     DamagedData,
     DataLost,
@@ -154,7 +154,7 @@ class Job:
             sink=ServerSink(self.load.connection, record, permit, self.hook),
             gate=gate,
             ack=ack,
-            deadline=settings.deadline,
+            retry=self.store.pool.retry,
             hook=self._count,
         )
         async with anyio.create_task_group() as background:
@@ -172,7 +172,7 @@ class Job:
                 spool=self.spool,
                 back=lease.renew,
                 lost=lease.doubt,
-                redeliver=replace(writer, deadline=settings.spool_after).deliver,
+                redeliver=replace(writer, retry=Retry(deadline=settings.spool_after)).deliver,
                 writers=self.writers,
                 after=settings.spool_after,
                 deadline=settings.deadline,
@@ -196,7 +196,7 @@ class Job:
                 if stopping.is_set():
                     break
                 await outage.settled()
-                await until_available(self.load.renew, settings.deadline)
+                await until_available(self.load.renew, self.store.pool.retry)
                 self.entries = await self.load.journal()
                 if len(self.entries) == len(plan):
                     break
@@ -227,9 +227,8 @@ class Job:
             readers=self.writers,
         )
         if differing:
-            await until_available(
-                self.load.renew, self.store.settings.deadline
-            )  # a server that was flushed says so
+            # A server that was flushed says so.
+            await until_available(self.load.renew, self.store.pool.retry)
             await self.load.forget(differing)
             raise DamagedData(
                 f"{len(differing)} of {len(self.entries)} chunks of {self.keys.name} differ from what was sent "
@@ -244,7 +243,7 @@ class Job:
         self.published = True
         seconds = time.perf_counter() - self._begun
         await self._sweep_told()
-        durability = await until_available(self.store.secure, self.store.settings.deadline)
+        durability = await until_available(self.store.secure, self.store.pool.retry)
         report = Report.of(manifest, self.keys.name, durability=durability)
         if self.store.pool.fence.is_open:
             text = (
@@ -321,7 +320,7 @@ class Job:
         """
         with self._tidying():
             try:
-                await until_available(self.load.release, SETTLE_TIME)
+                await until_available(self.load.release, Retry(deadline=SETTLE_TIME))
             except (DataLost, LoadTaken):
                 await remove_generation(self.store.pool, self.keys, self.load.manifest)
                 return False

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ..catalog.manifest import Keys, Manifest
 from ..catalog.situation import Beginning, Unfinished, decide, look
-from ..client.pool import until_available
 from ..client.reply import is_number
+from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused
 from ..events import Hook, Noted, ServerFacts
 from ..layout import LAYOUTS, Form
@@ -63,7 +63,7 @@ async def check_server(
     if force or beginning.finished:
         return
     try:
-        sample = await until_available(store.memory, store.settings.deadline)
+        sample = await until_available(store.memory, store.pool.retry)
     except Refused:
         return
     room = sample.room(store.settings.high_watermark)

@@ -13,7 +13,8 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from ..client.failure import ConnectionLost
-from ..client.pool import Pool, until_available
+from ..client.pool import Pool
+from ..client.retry import until_available
 from ..errors import Refused
 from ..events import ServerFacts
 from ..layout import Form
@@ -67,4 +68,4 @@ async def _takes(pool: Pool, size: int) -> bool:
                 return False
         return not (isinstance(reply, ResponseError) and "Protocol error" in str(reply))
 
-    return await until_available(attempt, pool.deadline)
+    return await until_available(attempt, pool.retry)

@@ -74,7 +74,7 @@ class Watchdog:
         late = self.gate.is_shut and self.gate.pressed_for > self.timeout
         if late and not self._confirmed:  # a writer shut it, each time that the samples had it opened
             self._give_up(f"the server refuses writes, {bound}")
-        # At the end of its patience it goes on where it could for want of anything left to clean.
+        # When it has been shut for `timeout` it goes on where it could for want of anything left to clean.
         if not self.watermarks.shut(bound.fill, is_shut=self.gate.is_shut, nothing_left=late):
             self._open(str(bound))
             return

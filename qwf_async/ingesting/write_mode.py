@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 from redis.exceptions import ResponseError
 
-from ..client.pool import Pool, until_available
+from ..client.pool import Pool
 from ..client.reply import disbelieve, is_pairs, is_text_or_none
+from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused, UsageError
 from ..events import Hook, Noted
 from ..layout import Form
@@ -42,7 +43,7 @@ async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: H
     if form.layout != "packed" or mode == "hset":
         return False
     try:
-        await until_available(lambda: _try_restore(pool, base + b":probe", form.codec), pool.deadline)
+        await until_available(lambda: _try_restore(pool, base + b":probe", form.codec), pool.retry)
     except (Refused, OutOfMemory) as error:
         if mode == "restore":
             raise

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
-from redis.backoff import ExponentialWithJitterBackoff
 
 from ..client.failure import ServerBusy
+from ..client.retry import Retry
 from ..errors import OutOfMemory, ServerUnavailable
 from ..events import GateMoved, Hook, Retried
 from ..wire.batch import Batch
@@ -20,7 +20,7 @@ from .stream import BatchStream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """`deadline` (s) bounds how long one batch is tried for while the server is away, on the monotonic clock.
+    """`retry` bounds how long one batch is tried for while the server is away or busy.
 
     `ack` is awaited once for each batch that was written.
     """
@@ -28,7 +28,7 @@ class Writer:
     sink: Sink
     gate: Gate
     ack: Callable[[Batch], Awaitable[None]]
-    deadline: float
+    retry: Retry
     hook: Hook
 
     async def run(self, stream: BatchStream) -> None:
@@ -47,8 +47,6 @@ class Writer:
 
     async def deliver(self, batch: Batch) -> None:
         """Try to write a batch until it is written, or until trying makes no sense. Raises as `run`."""
-        busy = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
-        lost = ExponentialWithJitterBackoff(cap=LOOK_EVERY, base=0.05)
         away_since: float | None = None
         attempt = 0
         while True:
@@ -67,8 +65,10 @@ class Writer:
                 attempt += 1
                 now = anyio.current_time()
                 away_since = now if away_since is None else away_since
-                pause = (busy if isinstance(error, ServerBusy) else lost).compute(attempt)
-                if now + pause > away_since + self.deadline:
+                # A busy server is left alone for longer; one that is away is looked for as often as by the outage.
+                retry = self.retry if isinstance(error, ServerBusy) else replace(self.retry, cap=LOOK_EVERY)
+                pause = retry.pause(attempt, now - away_since)
+                if pause is None:
                     raise
                 self._report(batch, attempt, error)
                 await anyio.sleep(pause)

@@ -27,8 +27,8 @@ return redis.call('HDEL', KEYS[1], '')
 """
 
 
-async def sync_log(pool: Pool, key: str, *, patience: float = SYNCING) -> bool:
-    """Whether all that the server holds is now synced to its append-only file. `patience` in seconds, for the sync.
+async def sync_log(pool: Pool, key: str, *, deadline: float = SYNCING) -> bool:
+    """Whether all that the server holds is now synced to its append-only file. `deadline` in seconds, for the sync.
 
     `key` is a hash of ours, in which a field is made and removed. False also if the server
     forbids what is needed, or has no WAITAOF. Raises ServerUnavailable if it does not answer.
@@ -37,8 +37,8 @@ async def sync_log(pool: Pool, key: str, *, patience: float = SYNCING) -> bool:
         made, synced = await connection.pipeline(
             [
                 ["EVAL", _TOUCH, 1, key, secrets.token_hex(8)],
-                ["WAITAOF", 1, 0, int(patience * 1000)],
+                ["WAITAOF", 1, 0, int(deadline * 1000)],
             ],
-            patience=2 * patience,
+            stall_timeout=2 * deadline,
         )
     return made == 1 and isinstance(synced, list) and synced[:1] == [1]

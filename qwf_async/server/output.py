@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from ..client.failure import ConnectionLost
-from ..client.pool import Pool, until_available
+from ..client.pool import Pool
 from ..client.reply import is_pairs, is_text
+from ..client.retry import until_available
 from ..errors import Refused
 from .facts import parse_info, whole
 
@@ -50,7 +51,7 @@ async def at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]], *, d
                 "raise that limit, or store the data in smaller tiles"
             ) from error
 
-    return await until_available(attempt, pool.deadline)
+    return await until_available(attempt, pool.retry)
 
 
 async def output_limit(pool: Pool) -> int | None:

@@ -20,8 +20,9 @@ from ..catalog.situation import Situation, look, unreadable
 from ..checked import checked
 from ..client.address import Address
 from ..client.failure import ConnectionLost, ServerBusy, WrongType
-from ..client.pool import Pool, until_available
+from ..client.pool import Pool
 from ..client.reply import is_number, is_number_or_none, is_text
+from ..client.retry import Retry, until_available
 from ..client.tls import TLSFiles, check_files
 from ..errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable, UsageError
 from ..events import ServerFacts
@@ -212,7 +213,7 @@ class Store:
         if self.embedded is not None:
             async with self.pool.connection() as connection:
                 try:
-                    await connection.call("SAVE", expect=is_text, patience=math.inf)
+                    await connection.call("SAVE", expect=is_text, stall_timeout=math.inf)
                 except QwfError as error:
                     raise QwfError(
                         f"stored in memory, but not saved to {self.embedded.data_dir}: {error}"
@@ -292,9 +293,9 @@ async def connect(
         try:
             await pool.probe()
         except ServerBusy:
-            await until_available(pool.probe, settings.deadline)
+            await until_available(pool.probe, pool.retry)
         except ConnectionLost:
-            await until_available(pool.probe, SECOND_CHANCE)
+            await until_available(pool.probe, Retry(deadline=SECOND_CHANCE))
         except ServerUnavailable as error:
             raise ServerUnavailable(
                 f"{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "

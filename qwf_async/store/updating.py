@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..catalog.manifest import Keys, Manifest
 from ..catalog.scripts import EVEN_IF_FULL, MARK_STALE
-from ..client.pool import Pool, until_available
+from ..client.pool import Pool
 from ..client.reply import disbelieve, is_number, is_text
+from ..client.retry import until_available
 from ..errors import DamagedData, InvalidInput, Refused
 from ..lattice.grid import Box, shape4
 from ..lattice.plan import BoxPlan, Plan, c_index
@@ -112,7 +113,7 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
                     raise disbelieve(connection, reply, where=where, doing=doing)
         return replies
 
-    for key, reply in zip(names, await until_available(send, pool.deadline), strict=True):
+    for key, reply in zip(names, await until_available(send, pool.retry), strict=True):
         if reply != 0:
             raise DamagedData(
                 f"{key} has nothing to change in the field {reply.decode(errors='replace')}: it lacks its value"

@@ -15,6 +15,7 @@ from qwf_async import sources
 from qwf_async.catalog.load import LoadTaken
 from qwf_async.client.address import Address
 from qwf_async.client.pool import Pool
+from qwf_async.client.retry import Retry
 from qwf_async.errors import Refused
 from qwf_async.events import Retried
 from qwf_async.ingesting.gate import Gate
@@ -107,7 +108,7 @@ async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
 
     events = Events()
     sink = ServerSink(Pool(Address.parse("unix:///nowhere")).writing, permit=permit)
-    writer = Writer(sink=sink, gate=Gate(), ack=ack, deadline=20.0, hook=events)
+    writer = Writer(sink=sink, gate=Gate(), ack=ack, retry=Retry(deadline=20.0), hook=events)
     stream = BatchStream(1)
     stream.put(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0, values=np.zeros(1, complex)))
     with pytest.raises(LoadTaken):

@@ -18,8 +18,9 @@ from redis.exceptions import ResponseError
 import qwf_async
 from qwf_async.client.connection import SEND_BYTES, Connection
 from qwf_async.client.failure import ServerBusy
-from qwf_async.client.pool import Pool, until_available
+from qwf_async.client.pool import Pool
 from qwf_async.client.reply import is_text
+from qwf_async.client.retry import Retry, until_available
 from qwf_async.errors import ServerUnavailable
 from tests.conftest import PATIENCE, Server, open_pool
 from tests.support.waiting import until
@@ -130,7 +131,7 @@ async def test_a_thousand_calls_share_one_connection(server: Server) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # whose clock can be set
-async def test_patience_bounds_the_time_without_progress_and_not_the_whole(
+async def test_stall_timeout_bounds_the_time_without_progress_and_not_the_whole(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -150,17 +151,17 @@ async def test_patience_bounds_the_time_without_progress_and_not_the_whole(
             return await read(len(b"$1\r\nx\r\n"))
 
         monkeypatch.setattr(stream, "read", read_late)
-        assert await connection.pipeline([("ECHO", "x")] * 15, patience=0.7) == [b"x"] * 15
+        assert await connection.pipeline([("ECHO", "x")] * 15, stall_timeout=0.7) == [b"x"] * 15
         with pytest.raises(ServerUnavailable, match="no answer in time"):
-            await connection.pipeline([("ECHO", "x")], patience=0.3)
+            await connection.pipeline([("ECHO", "x")], stall_timeout=0.3)
         assert not connection.is_open
 
 
-async def test_patience_may_be_short_or_without_end(server: Server) -> None:
+async def test_stall_timeout_may_be_short_or_without_end(server: Server) -> None:
     async with open_pool(server) as pool, pool.connection() as connection:
-        assert await connection.call("BLPOP", "nothing", 0.05, patience=math.inf) is None
+        assert await connection.call("BLPOP", "nothing", 0.05, stall_timeout=math.inf) is None
         with pytest.raises(ServerUnavailable, match="no answer in time"):
-            await connection.call("BLPOP", "nothing", 0, patience=0.1)
+            await connection.call("BLPOP", "nothing", 0, stall_timeout=0.1)
         assert not connection.is_open
 
 
@@ -180,7 +181,7 @@ async def test_a_server_that_is_killed_during_a_call_is_found_again(own_server: 
 
     async def wait(connection: Connection) -> None:
         try:
-            await connection.call("BLPOP", "nothing", 0, patience=math.inf)
+            await connection.call("BLPOP", "nothing", 0, stall_timeout=math.inf)
         except ServerUnavailable as error:
             errors.append(error)
 
@@ -219,7 +220,9 @@ def going_on(own_server: Server) -> Iterator[None]:
 
 async def echoed(connection: Connection, text: str) -> bytes:
     """The reply of a server that is there, however long it takes against the timeouts of the connection."""
-    return await until_available(lambda: connection.call("ECHO", text, expect=is_text), PATIENCE)
+    return await until_available(
+        lambda: connection.call("ECHO", text, expect=is_text), Retry(deadline=PATIENCE)
+    )
 
 
 @pytest.mark.usefixtures("going_on")

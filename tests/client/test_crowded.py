@@ -15,6 +15,7 @@ from qwf_async.client.connection import Connection
 from qwf_async.client.counts import ConnectionCounts
 from qwf_async.client.failure import HungUp, ServerCrowded
 from qwf_async.client.pool import Pool
+from qwf_async.client.retry import Retry
 from tests.conftest import PATIENCE, Server, free_port, new_server, open_pool
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +74,7 @@ async def test_borrowers_queue_for_a_crowded_server(crowded: tuple[Server, Addre
 async def test_standing_in_line_can_be_cancelled_and_ends(
     crowded: tuple[Server, Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwf_async.client.pool.QUEUEING", 0.3)
+    monkeypatch.setattr("qwf_async.client.pool.QUEUEING", Retry(deadline=0.3))
     server, address = crowded
     late = Pool(address)
     async with open_pool(server) as pool, pool.connection() as a, pool.connection(), pool.connection():

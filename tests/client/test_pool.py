@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -13,8 +11,8 @@ import pytest
 
 import qwf_async
 from qwf_async.client.address import Address
-from qwf_async.client.pool import Pool, until_available
-from qwf_async.errors import QwfError, Refused, ServerUnavailable
+from qwf_async.client.pool import Pool
+from qwf_async.errors import ServerUnavailable
 from tests.conftest import PATIENCE, Server, free_port, open_pool
 from tests.support.waiting import until
 
@@ -159,27 +157,3 @@ async def test_no_server_at_the_address_is_unavailable_at_once() -> None:
                 await pool.probe()
             assert (pool.counts.opened, pool.counts.failed) == (0, 1)
             await pool.aclose()
-
-
-async def test_until_available_tries_again_only_what_may_be_tried_again() -> None:
-    tries = 0
-
-    def failing_with(error: QwfError, *, times: int) -> Callable[[], Awaitable[Any]]:
-        async def operation() -> Any:
-            nonlocal tries
-            tries += 1
-            if tries <= times:
-                raise error
-            return "done"
-
-        return operation
-
-    with pytest.raises(Refused, match="no"):
-        await until_available(failing_with(Refused("no"), times=1), PATIENCE)
-    assert tries == 1
-    tries = 0
-    assert await until_available(failing_with(ServerUnavailable("away"), times=3), PATIENCE) == "done"
-    assert tries == 4
-    tries = 0
-    with anyio.fail_after(PATIENCE), pytest.raises(ServerUnavailable, match="away"):
-        await until_available(failing_with(ServerUnavailable("away"), times=10**9), 0.3)

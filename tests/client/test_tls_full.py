@@ -26,6 +26,7 @@ from qwf_async.client.connection import Connection
 from qwf_async.client.counts import ConnectionCounts
 from qwf_async.client.failure import HungUp
 from qwf_async.client.pool import Pool
+from qwf_async.client.retry import Retry
 from qwf_async.client.tls import TLSFiles
 from qwf_async.errors import ReplayOwed, ServerUnavailable
 from qwf_async.events import Event, Retried, Spooled
@@ -261,7 +262,7 @@ async def test_a_proxy_that_lost_its_server_is_an_outage(place: Place) -> None:
 async def test_a_proxy_without_a_server_is_told_in_the_end(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwf_async.client.pool.QUEUEING", 3 * MOMENT)
+    monkeypatch.setattr("qwf_async.client.pool.QUEUEING", Retry(deadline=3 * MOMENT))
     with anyio.fail_after(60):
         async with proxy_to(place.port) as proxy:
             proxy.cut()

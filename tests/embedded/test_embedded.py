@@ -264,7 +264,7 @@ async def test_a_server_that_is_loading_is_waited_for(
         answer = await ask(socket, **options)
         if answer is not None and answer.is_loading:
             looks += 1
-            ahead += 0.6 * embedded._START_PATIENCE
+            ahead += 0.6 * embedded._START_STALL
             if looks == 4:
                 with plain(first) as client:
                     client.config_set("key-load-delay", 0)

@@ -30,6 +30,7 @@ import qwf_async.store.store as store_module
 from qwf_async.client.address import Address
 from qwf_async.client.pool import Pool
 from qwf_async.client.reply import is_text, is_text_or_none
+from qwf_async.client.retry import Retry
 from qwf_async.errors import QwfError, ServerUnavailable
 from qwf_async.lattice.grid import Box
 from qwf_async.layout import Form, Layout
@@ -152,7 +153,7 @@ def attacker() -> Iterator[Attacker]:
             try:
                 with pytest.MonkeyPatch.context() as patch:
                     # Who says that there is no room, or hangs up, is waited for: longer than a test can.
-                    patch.setattr(pool_module, "QUEUEING", PATIENCE)
+                    patch.setattr(pool_module, "QUEUEING", Retry(deadline=PATIENCE))
                     patch.setattr(pool_module, "SILENCE", PATIENCE)
                     patch.setattr(store_module, "SECOND_CHANCE", PATIENCE)
                     yield found
@@ -274,7 +275,7 @@ async def ask(attacker: Attacker, chance: random.Random) -> None:
     assert peak() - before < ROOM, attacker.script
     # Whatever came before, a connection that is lent again is in step, or it is another one.
     attacker.script, attacker.honest = [], True
-    pool.deadline = SECONDS
+    pool.retry = Retry(deadline=SECONDS)
     try:
         assert await pool.call("ECHO", TOKEN, expect=is_text) == TOKEN
     finally:

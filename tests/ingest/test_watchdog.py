@@ -95,7 +95,7 @@ async def watch(
     *,
     clean: Callable[[], Cleaned | Awaitable[Cleaned]] = Cleaned,
     gate: Gate | None = None,
-    patience: float = 20.0,
+    gate_timeout: float = 20.0,
     evictable: bool = False,
     limit: int | None = 1000,
 ) -> tuple[Gate, Events]:
@@ -118,7 +118,7 @@ async def watch(
         found = clean()
         return found if isinstance(found, Cleaned) else await found
 
-    dog = watchdog(gate, probe, events, clean=cleaner, patience=patience, evictable=evictable)
+    dog = watchdog(gate, probe, events, clean=cleaner, gate_timeout=gate_timeout, evictable=evictable)
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(dog.run)
@@ -135,7 +135,7 @@ def watchdog(
     events: Events,
     *,
     clean: Callable[[], Awaitable[Cleaned]] = nothing,
-    patience: float = 20.0,
+    gate_timeout: float = 20.0,
     evictable: bool = False,
 ) -> Watchdog:
     return Watchdog(
@@ -144,7 +144,7 @@ def watchdog(
         clean=clean,
         watermarks=Watermarks(),
         interval=0.2,
-        timeout=patience,
+        timeout=gate_timeout,
         evictable=evictable,
         hook=events,
     )
@@ -209,7 +209,7 @@ async def test_the_watchdog_gives_up_when_a_writer_waited_for_too_long() -> None
 
 
 async def test_a_gate_that_keeps_nobody_waiting_ends_nothing() -> None:
-    gate, _ = await watch([0.9] * 200, patience=1.0)
+    gate, _ = await watch([0.9] * 200, gate_timeout=1.0)
     assert gate.is_shut
     assert gate.pressed_for == 0
 
@@ -359,7 +359,7 @@ async def test_where_info_is_forbidden_the_gate_is_tried_again_after_a_pause() -
     async def probe() -> MemorySample:
         raise Refused("no INFO for you")
 
-    dog = watchdog(gate, probe, events, patience=20.0)
+    dog = watchdog(gate, probe, events, gate_timeout=20.0)
 
     async def write() -> None:
         while True:  # every batch is refused

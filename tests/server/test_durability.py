@@ -33,7 +33,7 @@ async def test_no_sync_is_claimed_of_a_log_that_is_never_synced(logging_server: 
     ask(logging_server, "CONFIG", "SET", "appendfsync", "no")
     ask(logging_server, "SET", "another", "client's")
     async with open_pool(logging_server) as pool:
-        assert not await sync_log(pool, NAMES, patience=0.3)
+        assert not await sync_log(pool, NAMES, deadline=0.3)
         ask(logging_server, "CONFIG", "SET", "appendfsync", "everysec")
         assert await sync_log(pool, NAMES)
     async with qwf_async.connect(logging_server.url) as store:

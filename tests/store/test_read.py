@@ -16,7 +16,7 @@ import redis
 from numpy.typing import NDArray
 
 import qwf_async
-from qwf_async.client import pool as pool_module
+from qwf_async.client.retry import Retry
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.lattice.selection import Selection
@@ -288,11 +288,11 @@ async def test_reading_waits_for_a_server_that_is_busy_with_a_script(
     psi = wave(*SHAPE)
     ask(own_server, "CONFIG", "SET", "busy-reply-threshold", "1")
     waiting = anyio.Event()
-    pause = pool_module._pause
+    pause = Retry.pause
 
-    def pause_and_tell(failures: int) -> float:
+    def pause_and_tell(retry: Retry, failures: int, elapsed: float) -> float | None:
         waiting.set()
-        return pause(failures)
+        return pause(retry, failures, elapsed)
 
     def is_busy() -> bool:
         try:
@@ -315,7 +315,7 @@ async def test_reading_waits_for_a_server_that_is_busy_with_a_script(
                 group.start_soon(anyio.to_thread.run_sync, loop_for_ever)
                 await until(is_busy)
                 waiting = anyio.Event()
-                monkeypatch.setattr(pool_module, "_pause", pause_and_tell)
+                monkeypatch.setattr(Retry, "pause", pause_and_tell)
                 group.start_soon(kill_script)
                 found = await read
             wanted = psi[0, :8] if found.ndim == 3 else psi[0, 1:2, 2, 3]
