@@ -5,10 +5,10 @@ from __future__ import annotations
 import anyio
 
 from qwf_async.client.retry import Retry
+from qwf_async.ingesting.delivery import Writer
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.producer import Encoder, Producer
-from qwf_async.ingesting.pump import pump
-from qwf_async.ingesting.writer import Writer
+from qwf_async.ingesting.transfer import pump
 from qwf_async.layout import Form
 from qwf_async.settings import Settings
 from qwf_async.source import Source

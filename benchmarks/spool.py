@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.report import environment
 from qwf_async.catalog.manifest import Manifest, new_generation
-from qwf_async.ingesting.spooling import encoded
+from qwf_async.ingesting.load_spool import encoded
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import Form
 from qwf_async.spool import SpoolFile, SpoolHead, spool_path

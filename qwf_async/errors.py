@@ -84,3 +84,10 @@ class Interrupted(QwfError):
     def status(self) -> int:
         """Exit status by shell convention: 128 + signal number."""
         return 128 + self.signum
+
+
+def first_error(error: BaseException) -> BaseException:
+    """The first error of nested groups: what went wrong before the other tasks were cancelled."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

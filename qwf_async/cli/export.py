@@ -75,13 +75,12 @@ async def _to_file(psi: Wavefunction, out: str, *, quiet: bool, **options: Any) 
     from ..events import Progress
     from ..exporting.export import export as write
     from ..ingesting.shutdown import shutdown_on_signals
-    from ..ingesting.unwrap import one_error
     from .progress import shown_progress
 
     shape = psi.manifest.grid.shape if options["frame"] is None else (1, *psi.manifest.grid.shape[1:])
     total, written = psi.manifest.grid.frame_points * shape[0], 0
     begun = time.monotonic()
-    with shown_progress(quiet=quiet) as hook, one_error():
+    with shown_progress(quiet=quiet) as hook:
 
         def done(points: int) -> None:
             nonlocal written

@@ -12,7 +12,6 @@ from ..events import Hook, Progress
 from ..exporting.npy import mapped
 from ..exporting.place import replaced
 from ..ingesting.shutdown import shutdown_on_signals
-from ..ingesting.unwrap import one_error
 
 if TYPE_CHECKING:
     from ..lattice.selection import Selection
@@ -34,13 +33,12 @@ async def write_npy(path: Path, psi: Wavefunction, selection: Selection, hook: H
         hook(Progress(points=stored, total=selection.points, bytes_sent=stored * psi.dtype.itemsize))
 
     try:
-        with one_error():
-            async with shutdown_on_signals(0) as shutdown:
-                with shutdown.scope, replaced(path) as beside:
-                    array = await anyio.to_thread.run_sync(mapped, beside, selection.shape, psi.dtype)
-                    await psi.read_selection(selection, array, done=done)
-                    await anyio.to_thread.run_sync(array.flush)
-                    return
+        async with shutdown_on_signals(0) as shutdown:
+            with shutdown.scope, replaced(path) as beside:
+                array = await anyio.to_thread.run_sync(mapped, beside, selection.shape, psi.dtype)
+                await psi.read_selection(selection, array, done=done)
+                await anyio.to_thread.run_sync(array.flush)
+                return
     except OSError as error:
         raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
     raise shutdown.interrupted(f"{path} was not written")

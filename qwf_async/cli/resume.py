@@ -44,15 +44,15 @@ def resume(
     failed: list[QwfError] = []
 
     async def job(store: Store) -> list[Report]:
+        from ..ingesting.leftover_spools import waiting_spools
         from ..ingesting.replay import replay
         from ..ingesting.shutdown import shutdown_on_signals
-        from ..ingesting.standing import owed
         from .progress import shown_progress
 
         done = []
         async with shutdown_on_signals(store.settings.drain_timeout) as shutdown:
             with shown_progress(quiet=quiet) as hook:
-                for found in await owed(store, name):
+                for found in await waiting_spools(store, name):
                     try:
                         done.append(await replay(store, found, shutdown, hook=hook, anew=anew))
                     except QwfError as error:
@@ -74,15 +74,15 @@ def resume(
 
 async def open_stored(store: Store, name: str) -> Wavefunction:
     """The wavefunction of this name; if there is none, but one waits in the spool, that is replayed first."""
+    from ..ingesting.leftover_spools import waiting_spools
     from ..ingesting.replay import replay
     from ..ingesting.shutdown import Shutdown
-    from ..ingesting.standing import owed
 
     try:
         return await store.open(name)
     except InvalidInput as error:
         absent = error
-        waiting = [found for found in await owed(store, name) if found.head is not None]
+        waiting = [found for found in await waiting_spools(store, name) if found.head is not None]
         if not waiting:
             raise
     for found in waiting:

@@ -135,7 +135,7 @@ def rm(
 
 async def _remove(store: Store, name: str, *, quiet: bool) -> None:
     """Remove a name, and what waits in spools of it; a spool alone is something to remove, too."""
-    from ..ingesting.standing import drop_expendable
+    from ..ingesting.leftover_spools import drop_expendable
 
     absent = None
     try:

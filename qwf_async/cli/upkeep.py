@@ -46,7 +46,7 @@ def clean(
         raise typer.BadParameter("--dry-run goes with --orphans")
 
     async def job(store: Store) -> tuple[list[Orphan], Cleaned | None]:
-        from ..ingesting.standing import drop_expendable
+        from ..ingesting.leftover_spools import drop_expendable
 
         found = await store.orphans(remove=not dry_run) if orphans else []
         if dry_run:
@@ -78,10 +78,10 @@ def watch(*, where: Where, as_json: Json = False, quiet: Quiet = False) -> None:
     """
 
     async def job(store: Store) -> None:
-        from ..ingesting.serving import serve
+        from ..ingesting.watch_server import watch_server
         from .view import shown_server
 
         with shown_server(as_json=as_json, quiet=quiet) as hook:
-            await serve(store, hook=hook)
+            await watch_server(store, hook=hook)
 
     on_store(job, where, quiet=quiet)

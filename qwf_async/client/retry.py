@@ -5,13 +5,13 @@ Where it is decided, and what:
 - Whether an error is worth another attempt: `client.failure`, by the class that it becomes.
 - One command or script: `Pool.call`. An operation of several: the caller, with `until_available`.
 - Room on a crowded server: `client.pool`, for as long as QUEUEING says.
-- One batch of an ingest: `ingesting.writer`. That it goes into the spool instead: `ingesting.outage`.
-- Requests that the server's own limits cut off: `server.output` and `ingesting.value_size`, which
+- One batch of an ingest: `ingesting.delivery`. That it goes into the spool instead: `ingesting.outage`.
+- Requests that the server's own limits cut off: `server.output` and `ingesting.value_limit`, which
   count the losses and then stop.
 - The embedded server while it starts, loads or ends: `embedded.lifecycle`.
 
 Loops that look again at a fixed interval, whatever happened, are no retries and have no policy:
-`ingesting.lease`, `ingesting.watchdog`, `ingesting.serving` and `Outage.run`.
+`ingesting.lease`, `ingesting.watchdog`, `ingesting.watch_server` and `Outage.run`.
 """
 
 from __future__ import annotations

@@ -20,13 +20,12 @@ from ..source.facts import remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with
 from .job import Job
+from .leftover_spools import drop_expendable
+from .load_spool import LoadSpool
 from .preflight import check_server
 from .producer import Encoder
 from .report import Report
 from .shutdown import shutdown_on_signals
-from .spooling import Spool
-from .standing import drop_expendable
-from .unwrap import one_error
 from .write_mode import check_write_mode, choose_restore
 
 
@@ -137,44 +136,43 @@ async def ingest(
             ttl=store.settings.ownership_ttl,
         )
 
-    with one_error():
-        async with shutdown_on_signals(
-            store.settings.drain_timeout, enabled=signals, notify=lambda text: hook(Noted(text=text))
-        ) as shutdown:
-            load: Load | Manifest | None = None
-            with shutdown.scope:
-                load = await begin()
-            if load is None:
-                raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
-            if isinstance(load, Manifest):
-                # Published, but perhaps not saved: that may be why the command is repeated.
-                report = Report.of(load, name, durability=await store.secure(), already=True)
-                await drop_expendable(store, name, hook=hook)
-                return report
-            layout_there = form.open(keys.base(load.manifest.generation), by_restore=by_restore)
-            job = Job(
-                store=store,
-                keys=keys,
-                load=load,
-                spool=Spool.of(store, keys, load, layout_there),
-                encoder=Encoder(
-                    source=source,
-                    plan=load.manifest.plan,
-                    layout=layout_there,
-                    codec=codec,
-                    allow_nonfinite=allow_nonfinite,
-                ),
-                writers=writers or store.settings.writers,
-                max_rate=max_rate if max_rate is not None else store.settings.max_rate,
-                verify=verify,
-                evictable=force,
-                hook=hook,
-            )
-            report = await job.run(shutdown)
-            await drop_expendable(store, name, hook=hook)  # of an earlier load that the server lost
-            for text in remarks_of(source):
-                hook(Noted(text=text, warning=True))
+    async with shutdown_on_signals(
+        store.settings.drain_timeout, enabled=signals, notify=lambda text: hook(Noted(text=text))
+    ) as shutdown:
+        load: Load | Manifest | None = None
+        with shutdown.scope:
+            load = await begin()
+        if load is None:
+            raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
+        if isinstance(load, Manifest):
+            # Published, but perhaps not saved: that may be why the command is repeated.
+            report = Report.of(load, name, durability=await store.secure(), already=True)
+            await drop_expendable(store, name, hook=hook)
             return report
+        layout_there = form.open(keys.base(load.manifest.generation), by_restore=by_restore)
+        job = Job(
+            store=store,
+            keys=keys,
+            load=load,
+            spool=LoadSpool.of(store, keys, load, layout_there),
+            encoder=Encoder(
+                source=source,
+                plan=load.manifest.plan,
+                layout=layout_there,
+                codec=codec,
+                allow_nonfinite=allow_nonfinite,
+            ),
+            writers=writers or store.settings.writers,
+            max_rate=max_rate if max_rate is not None else store.settings.max_rate,
+            verify=verify,
+            evictable=force,
+            hook=hook,
+        )
+        report = await job.run(shutdown)
+        await drop_expendable(store, name, hook=hook)  # of an earlier load that the server lost
+        for text in remarks_of(source):
+            hook(Noted(text=text, warning=True))
+        return report
     raise AssertionError("unreachable: the job returns or raises")
 
 

@@ -25,26 +25,26 @@ from ..errors import (
     Refused,
     ReplayOwed,
     ServerUnavailable,
+    first_error,
 )
 from ..events import Event, Hook, Noted, Progress, Retried
 from ..source.facts import check_unchanged, notes_of, warnings_of
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wording import again_with, flag, option, said
+from .delivery import Writer
 from .gate import Gate, Watermarks
 from .lease import Lease
+from .load_spool import LoadSpool
 from .outage import Outage
 from .producer import Encoder, Producer
-from .pump import pump
 from .report import Report
 from .shutdown import Shutdown
 from .sink import ServerSink
-from .spooling import Spool
-from .trust import trusted_entries
-from .unwrap import first_error
+from .surviving_chunks import trusted_entries
+from .transfer import pump
 from .verify import differing_chunks
 from .watchdog import Watchdog
-from .writer import Writer
 
 MOST_ROUNDS: Final = 5
 """Times that what the journal lacks is sent: once, and again after each loss that the journal shows."""
@@ -66,7 +66,7 @@ class Job:
     store: Store
     keys: Keys
     load: Load
-    spool: Spool
+    spool: LoadSpool
     encoder: Encoder | None
     writers: int
     max_rate: float | None

@@ -20,8 +20,8 @@ from ..errors import ServerUnavailable
 from ..events import Hook, Noted, Spooled
 from ..spool import SpoolFull
 from ..wire.batch import Batch
+from .load_spool import LoadSpool
 from .sink import Sink
-from .spooling import Spool
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks for a server that is away."""
@@ -54,7 +54,7 @@ class Outage:
     """
 
     server: Sink
-    spool: Spool
+    spool: LoadSpool
     back: Callable[[], Awaitable[object]]
     lost: Callable[[], object]
     redeliver: Callable[[Batch], Awaitable[None]]

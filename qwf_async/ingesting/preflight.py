@@ -17,7 +17,7 @@ from ..store.store import Store
 from ..wire.buckets import BUCKET
 from ..wire.codec import binary_dtype
 from ..wording import flag, option
-from .value_size import check_value_size
+from .value_limit import check_value_limit
 
 
 async def check_server(
@@ -47,7 +47,7 @@ async def check_server(
                 f"{store.pool.address.shown} forbids CONFIG: go on without {flag('configure_server')}"
             )
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
-    await check_value_size(store.pool, wanted.form, facts)
+    await check_value_limit(store.pool, wanted.form, facts)
     unpacked = _unpacked(wanted.form, facts)
     found = findings(facts) + unpacked
     if configure_server:

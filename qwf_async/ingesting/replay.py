@@ -10,11 +10,10 @@ from ..spool import FoundSpool, head_path
 from ..store.store import Store
 from ..wording import flag, said
 from .job import Job
+from .leftover_spools import EXPENDABLE, SpoolState, drop, spool_state
+from .load_spool import LoadSpool
 from .report import Report
 from .shutdown import Shutdown
-from .spooling import Spool
-from .standing import EXPENDABLE, Standing, drop, standing
-from .unwrap import one_error
 from .write_mode import choose_restore
 
 
@@ -33,62 +32,61 @@ async def replay(
         raise DamagedData(found.problem)
     head = found.head
     keys = Keys(prefix=head.prefix, name=head.name)
-    stands = await standing(store, found, head)
+    stands = await spool_state(store, found, head)
     if stands in EXPENDABLE:
         durability = await store.secure()
         await drop(store, found)
     where = f"the load of {keys.name} that {found.path} belongs to is gone from {store.pool.address.shown}"
     match stands:
-        case Standing.PUBLISHED:
+        case SpoolState.PUBLISHED:
             published = (await store.open(keys.name)).manifest
             return Report.of(published, keys.name, durability=durability, already=True)
-        case Standing.SUPERSEDED:
+        case SpoolState.SUPERSEDED:
             raise Refused(f"{where}, superseded by another: what waited of it was dropped")
-        case Standing.LOST:
+        case SpoolState.LOST:
             raise DataLost(
                 f"{where}, which lost it: what waited, a part of it, was dropped; ingest its source again"
             )
-        case Standing.UNSURE:
+        case SpoolState.UNSURE:
             raise DataLost(
                 f"{where}, which lost it, or is another server than the one that had it: the file is kept; "
                 "ingest its source again, or remove the name, and it is dropped"
             )
-        case Standing.WHOLE if not anew:
+        case SpoolState.WHOLE if not anew:
             again = said(command_line=f"'qwf resume {keys.name} --anew'", python=flag("anew"))
             raise DataLost(
                 f"{where}, which lost it, or is another server than the one that had it: the file holds the whole "
                 f"of it, and is kept; {again} begins the load anew from there"
             )
-        case Standing.IN_THE_WAY:
+        case SpoolState.IN_THE_WAY:
             raise Refused(
                 f"{where}, and another has its name; the file holds the whole of it, and is kept: move it and "
                 f"{head_path(found.path).name} away before {keys.name} is removed, and back again after"
             )
-    with one_error():
-        load = await Load.begin(
-            store.pool,
-            keys,
-            head.manifest,
-            unfinished="resume",
-            overwrite=bool(head.overwrites),
-            ttl=store.settings.ownership_ttl,
+    load = await Load.begin(
+        store.pool,
+        keys,
+        head.manifest,
+        unfinished="resume",
+        overwrite=bool(head.overwrites),
+        ttl=store.settings.ownership_ttl,
+    )
+    if isinstance(load, Load):
+        form, base = load.manifest.form, keys.base(load.manifest.generation)
+        by_restore = await choose_restore(store.pool, base, form, "auto", hook)
+        job = Job(
+            store=store,
+            keys=keys,
+            load=load,
+            spool=LoadSpool.of(store, keys, load, form.open(base, by_restore=by_restore)),
+            encoder=None,
+            writers=store.settings.writers,
+            max_rate=None,
+            verify=False,
+            evictable=False,
+            hook=hook,
         )
-        if isinstance(load, Load):
-            form, base = load.manifest.form, keys.base(load.manifest.generation)
-            by_restore = await choose_restore(store.pool, base, form, "auto", hook)
-            job = Job(
-                store=store,
-                keys=keys,
-                load=load,
-                spool=Spool.of(store, keys, load, form.open(base, by_restore=by_restore)),
-                encoder=None,
-                writers=store.settings.writers,
-                max_rate=None,
-                verify=False,
-                evictable=False,
-                hook=hook,
-            )
-            return await job.run(shutdown)
+        return await job.run(shutdown)
     return await replay(
         store, found, shutdown, hook=hook, anew=anew
     )  # published by another process at this moment

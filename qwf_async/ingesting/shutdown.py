@@ -10,13 +10,13 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 
-from ..errors import Interrupted
+from ..errors import Interrupted, first_error
 from ..host.signals import heeded
 from ..wording import flag
 
@@ -81,14 +81,21 @@ async def shutdown_on_signals(
     First signal: `stopping` is set, and the scope in which the body does its work is
     cancelled, `drain_timeout` seconds later if it drains. Second: the scope is cancelled
     at once, and the process ends within a second even if a thread would hold it.
-    `notify` is called when draining begins.
-
-    The receiver lies outside the scope: inside, it would be gone when the second comes.
+    `notify` is called when draining begins. In place of an ExceptionGroup its first error
+    is raised: callers are told what went wrong, not in how many tasks.
     """
     shutdown = Shutdown(drain_timeout=drain_timeout, notify=notify)
-    if not enabled:
-        yield shutdown
-        return
+    try:
+        async with _listening(shutdown) if enabled else nullcontext():
+            yield shutdown
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+@asynccontextmanager
+async def _listening(shutdown: Shutdown) -> AsyncIterator[None]:
+    """Run the body beside a task that receives signals. The task is outside of `shutdown.scope`:
+    inside, it would be cancelled before the second signal comes."""
     async with anyio.create_task_group() as tasks:
         with _signals() as received:
 
@@ -101,7 +108,7 @@ async def shutdown_on_signals(
                 shutdown.scope.cancel()
 
             tasks.start_soon(listen)
-            yield shutdown
+            yield
             tasks.cancel_scope.cancel()
 
 

@@ -1,10 +1,10 @@
 """Batches kept in a file of SQLite while the server is away: storage only, no connection and no task."""
 
-from .failure import SpoolFull
+from .directory import FoundSpool, spool_path, spools
 from .file import Quarantined, SpoolFile
 from .head import SpoolHead, head_path
-from .place import FoundSpool, spool_path, spools
-from .record import Row
+from .row import Row
+from .sqlite_errors import SpoolFull
 
 __all__ = [
     "FoundSpool",

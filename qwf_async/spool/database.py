@@ -28,8 +28,8 @@ from typing import Any, Final
 import xxhash
 
 from ..catalog.manifest import NewerFormat
-from .failure import FAILURES, damaged
 from .head import FORMAT
+from .sqlite_errors import FAILURES, damaged
 
 _APPLICATION: Final = int.from_bytes(b"QWFS", "big")
 PAGE_BYTES: Final = 65_536
@@ -86,7 +86,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def lay_out(connection: sqlite3.Connection) -> None:
+def create_tables(connection: sqlite3.Connection) -> None:
     """Make the tables in an empty file. Raises sqlite3.Error."""
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")  # the file itself remembers it

@@ -19,11 +19,11 @@ from ..catalog.manifest import NewerFormat
 from ..errors import DamagedData, InvalidInput, QwfError, Refused
 from ..host.private import check_file
 from ..wire.batch import Batch
-from .database import check, checksum_of, connect, lay_out, scan
-from .failure import FAILURES, SpoolFull, damaged, translate
+from .database import check, checksum_of, connect, create_tables, scan
+from .first_page import mended
 from .head import SpoolHead, check_spool_directory, head_path, read_head, sync_directory, write_head
-from .mending import mended
-from .record import Row, decode, encode
+from .row import Row, decode, encode
+from .sqlite_errors import FAILURES, SpoolFull, damaged, translate
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite may leave beside a file. They go first: a log without its file could be taken for a later one's."""
@@ -85,7 +85,7 @@ class SpoolFile:
                 new = _new(path)
                 os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
                 with _translated(path), closing(connect(new)) as connection:
-                    lay_out(connection)
+                    create_tables(connection)
                 new.replace(path)
                 sync_directory(path.parent)
             except BaseException:

@@ -22,7 +22,7 @@ import xxhash
 from ..catalog.manifest import Manifest, check_name
 from ..errors import DamagedData, InvalidInput
 from ..host.private import check_directory, read_file
-from .failure import damaged
+from .sqlite_errors import damaged
 
 FORMAT: Final = 2
 """Version of the head, of the tables and of the rows together. Rows of version 1 were requests, ready to be sent."""

@@ -18,11 +18,11 @@ from qwf_async.client.pool import Pool
 from qwf_async.client.retry import Retry
 from qwf_async.errors import Refused
 from qwf_async.events import Retried
+from qwf_async.ingesting.delivery import Writer
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.sink import ServerSink
 from qwf_async.ingesting.stream import BatchStream
 from qwf_async.ingesting.verify import differing_chunks
-from qwf_async.ingesting.writer import Writer
 from qwf_async.lattice.grid import Box
 from qwf_async.wire.batch import Batch
 from tests.conftest import PATIENCE, Server

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qwf_async.ingesting.serving import VIEW_EVERY
+from qwf_async.ingesting.watch_server import VIEW_EVERY
 from tests.conftest import Server, new_server
 from tests.support.command import ROOT, Shell, is_alive
 

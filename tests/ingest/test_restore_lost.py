@@ -15,9 +15,9 @@ import pytest
 import qwf_async
 from qwf_async import sources
 from qwf_async.errors import Refused, ReplayOwed
+from qwf_async.ingesting.leftover_spools import waiting_spools
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
-from qwf_async.ingesting.standing import owed
 from qwf_async.lattice.grid import Box
 from qwf_async.settings import Settings
 from qwf_async.source import Source
@@ -234,7 +234,7 @@ async def test_what_waits_in_a_spool_is_written_by_hset_without_its_source(durab
     durable.start()
     forbid(durable, "restore", name="default")
     async with qwf_async.connect(durable.url) as store:
-        (found,) = await owed(store)
+        (found,) = await waiting_spools(store)
         report = await replay(store, found, Shutdown(drain_timeout=1), hook=Events())
     assert report.spooled_chunks > 0
     check_buckets(durable)

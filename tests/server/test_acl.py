@@ -116,7 +116,7 @@ async def test_everything_goes_with_exactly_the_rights_of_the_writer(
 
 async def watched(store: qwf_async.Store) -> None:
     """Let the serving mode look at the server once."""
-    from qwf_async.ingesting.serving import serve
+    from qwf_async.ingesting.watch_server import watch_server
 
     class Seen(Exception):
         pass
@@ -126,7 +126,7 @@ async def watched(store: qwf_async.Store) -> None:
             raise Seen
 
     with anyio.fail_after(PATIENCE), pytest.raises(Seen):
-        await serve(store, hook=hook)
+        await watch_server(store, hook=hook)
 
 
 async def test_the_reader_changes_nothing_and_neither_user_leaves_the_prefix(each_own_server: Server) -> None:

@@ -25,10 +25,10 @@ from qwf_async import sources
 from qwf_async.client.address import Address
 from qwf_async.errors import DataLost, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.events import Event, GateMoved, Spooled
+from qwf_async.ingesting.leftover_spools import waiting_spools
+from qwf_async.ingesting.load_spool import LoadSpool
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
-from qwf_async.ingesting.spooling import Spool
-from qwf_async.ingesting.standing import owed
 from qwf_async.lattice.grid import Box
 from qwf_async.settings import Settings
 from qwf_async.spool import SpoolFull
@@ -108,7 +108,7 @@ async def replayed(server: Server, *hooks: Any, **settings: Any) -> qwf_async.Re
             each(event)
 
     async with qwf_async.connect(server.url, settings=Settings(**settings)) as store:
-        (found,) = await owed(store)
+        (found,) = await waiting_spools(store)
         return await replay(store, found, Shutdown(drain_timeout=1), hook=hook)
 
 
@@ -188,9 +188,9 @@ async def test_a_spool_is_taken_up_by_the_same_command_with_resume(durable: Serv
 async def test_a_full_spool_holds_the_source_back_until_the_server_is_there(
     durable: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put, refusals = Spool.put, 0
+    put, refusals = LoadSpool.put, 0
 
-    async def start_when_full(spool: Spool, batch: Batch) -> None:
+    async def start_when_full(spool: LoadSpool, batch: Batch) -> None:
         nonlocal refusals
         try:
             await put(spool, batch)
@@ -200,7 +200,7 @@ async def test_a_full_spool_holds_the_source_back_until_the_server_is_there(
                 durable.start()
             raise
 
-    monkeypatch.setattr(Spool, "put", start_when_full)
+    monkeypatch.setattr(LoadSpool, "put", start_when_full)
     events = Events()
     report = await ingested(
         durable,

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
-from qwf_async.ingesting.spooling import encoded
+from qwf_async.ingesting.load_spool import encoded
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import Form
 from qwf_async.spool import Row, SpoolFile, SpoolFull, spool_path, spools

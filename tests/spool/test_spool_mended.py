@@ -14,9 +14,9 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.catalog.manifest import NewerFormat
 from qwf_async.errors import DamagedData, ReplayOwed
+from qwf_async.ingesting.leftover_spools import waiting_spools
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
-from qwf_async.ingesting.standing import owed
 from qwf_async.spool import SpoolFile, spool_path
 from tests.conftest import new_server
 from tests.support.loads import (
@@ -168,7 +168,7 @@ async def test_what_waits_behind_a_damaged_first_page_comes_to_the_server(
             await ingested(server, sources.array(psi), resume=True, hooks=(events,))
         else:
             async with qwf_async.connect(server.url) as store:
-                (found,) = await owed(store)
+                (found,) = await waiting_spools(store)
                 await replay(store, found, Shutdown(drain_timeout=1), hook=events)
         assert not [warning for warning in events.warnings if "damaged" in warning]
         check_points(server, psi)

@@ -17,9 +17,9 @@ from qwf_async.catalog.situation import Situation, UnderWay
 from qwf_async.cli.resume import open_stored
 from qwf_async.errors import DataLost, InvalidInput, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.events import Noted
+from qwf_async.ingesting.leftover_spools import SpoolState, drop_expendable, judge, waiting_spools
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
-from qwf_async.ingesting.standing import Standing, drop_expendable, judged, owed
 from qwf_async.source import Source
 from qwf_async.spool import SpoolHead
 from tests.conftest import Server, new_server
@@ -70,7 +70,7 @@ async def owing(server: Server, **options: Any) -> None:
 
 async def replayed(server: Server, *, anew: bool = False) -> qwf_async.Report:
     async with qwf_async.connect(server.url) as store:
-        (found,) = await owed(store)
+        (found,) = await waiting_spools(store)
         return await replay(store, found, Shutdown(drain_timeout=1), hook=Events(), anew=anew)
 
 
@@ -218,32 +218,32 @@ NOBODY = Owner(token="0" * 16, host="h", boot="b", pid=1, started="1")
 @pytest.mark.parametrize(
     ("published", "under_way", "run", "is_whole", "wanted"),
     [
-        (None, OURS, "", False, Standing.PRESENT),
-        (OLD, OURS, "", True, Standing.PRESENT),
-        (OURS, None, "", True, Standing.PUBLISHED),
-        (SAME, None, "", True, Standing.SUPERSEDED),
-        (LATER, None, "", False, Standing.SUPERSEDED),
-        (None, LATER, "", False, Standing.SUPERSEDED),
-        (LATER, None, "", True, Standing.IN_THE_WAY),
-        (OLD, LATER, "", True, Standing.IN_THE_WAY),
-        (OLD, None, "", True, Standing.WHOLE),
-        (OLD, None, "", False, Standing.LOST),
-        (None, None, "run", False, Standing.LOST),
-        (None, None, "run", True, Standing.WHOLE),
-        (None, None, "other", False, Standing.UNSURE),
-        (None, None, "", False, Standing.UNSURE),
-        (None, None, "other", True, Standing.WHOLE),
+        (None, OURS, "", False, SpoolState.PRESENT),
+        (OLD, OURS, "", True, SpoolState.PRESENT),
+        (OURS, None, "", True, SpoolState.PUBLISHED),
+        (SAME, None, "", True, SpoolState.SUPERSEDED),
+        (LATER, None, "", False, SpoolState.SUPERSEDED),
+        (None, LATER, "", False, SpoolState.SUPERSEDED),
+        (LATER, None, "", True, SpoolState.IN_THE_WAY),
+        (OLD, LATER, "", True, SpoolState.IN_THE_WAY),
+        (OLD, None, "", True, SpoolState.WHOLE),
+        (OLD, None, "", False, SpoolState.LOST),
+        (None, None, "run", False, SpoolState.LOST),
+        (None, None, "run", True, SpoolState.WHOLE),
+        (None, None, "other", False, SpoolState.UNSURE),
+        (None, None, "", False, SpoolState.UNSURE),
+        (None, None, "other", True, SpoolState.WHOLE),
     ],
 )
 def test_a_spool_is_expendable_only_when_its_load_is_gone_for_certain(
-    published: Any, under_way: Any, run: str, is_whole: bool, wanted: Standing
+    published: Any, under_way: Any, run: str, is_whole: bool, wanted: SpoolState
 ) -> None:
     head = SpoolHead(
         server="s", prefix="qwf", name="psi", manifest=OURS, overwrites=OLD.generation, run="run"
     )
     load = under_way and UnderWay(manifest=under_way, overwrites="", owner=NOBODY)
     seen = Situation(published=published, under_way=load, now=0)
-    assert judged(head, seen, run=run, whole=is_whole) == wanted
+    assert judge(head, seen, run=run, whole=is_whole) == wanted
     if run == "":
         unknown = replace(head, run="")
-        assert judged(unknown, seen, run="", whole=is_whole) == wanted
+        assert judge(unknown, seen, run="", whole=is_whole) == wanted

@@ -20,9 +20,9 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.errors import DamagedData, QwfError, ReplayOwed
 from qwf_async.events import Event
+from qwf_async.ingesting.leftover_spools import waiting_spools
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
-from qwf_async.ingesting.standing import owed
 from tests.conftest import Server, new_server
 from tests.support.loads import (
     Events,
@@ -70,7 +70,7 @@ async def resumed(server: Server, *hooks: Any) -> list[QwfError]:
             each(event)
 
     async with qwf_async.connect(server.url) as store:
-        for found in await owed(store):
+        for found in await waiting_spools(store):
             try:
                 await replay(store, found, Shutdown(drain_timeout=1), hook=hook)
             except QwfError as error:
@@ -242,7 +242,7 @@ async def test_a_directory_that_everybody_may_write_to_holds_no_spool(
         with pytest.raises(
             QwfError, match="can be written to by everybody: choose another with QWF_SPOOL_DIR"
         ):
-            await owed(store)
+            await waiting_spools(store)
 
 
 @SINGLE

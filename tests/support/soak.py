@@ -30,9 +30,9 @@ import qwf_async
 from qwf_async import Settings, Store, sources
 from qwf_async.errors import OutOfMemory, QwfError, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.events import Event, Progress
+from qwf_async.ingesting.leftover_spools import waiting_spools
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
-from qwf_async.ingesting.standing import owed
 from tests.conftest import PATIENCE, Server
 from tests.support.command import Outcome, Shell
 from tests.support.oracle import Case, compared, journalled, remove, strays
@@ -179,7 +179,7 @@ class Soak:
         self.tally.problem(case, f"not stored after {attempt} attempts, {in_calm} of them in calm")
 
     async def _attempt(self, case: Case, source: Any, store: Store, hook: Acked, *, replays: bool) -> Any:
-        if replays and (waiting := await owed(store, case.name)):
+        if replays and (waiting := await waiting_spools(store, case.name)):
             return await replay(store, waiting[0], Shutdown(drain_timeout=1), hook=hook)
         return await qwf_async.ingest(
             source,

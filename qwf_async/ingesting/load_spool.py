@@ -40,7 +40,7 @@ class _Waiting:
 
 
 @dataclass(slots=True, kw_only=True)
-class Spool:
+class LoadSpool:
     """Chunks of one load on disk. The file is made when it is first needed, and gone when nothing waits.
 
     What is kept is their values; `layout` makes requests of them when they are replayed, so

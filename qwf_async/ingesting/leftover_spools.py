@@ -24,7 +24,7 @@ from ..spool import FoundSpool, SpoolFile, SpoolHead, spools
 from ..store.store import Store
 
 
-class Standing(Enum):
+class SpoolState(Enum):
     """Of a spool's load: it is there to be gone on with, or published; or it is not there any more.
 
     Then the spool is SUPERSEDED or LOST (and may be dropped), WHOLE (and can be begun anew), IN_THE_WAY
@@ -40,10 +40,10 @@ class Standing(Enum):
     UNSURE = "unsure"
 
 
-EXPENDABLE = (Standing.PUBLISHED, Standing.SUPERSEDED, Standing.LOST)
+EXPENDABLE = (SpoolState.PUBLISHED, SpoolState.SUPERSEDED, SpoolState.LOST)
 
 
-async def owed(store: Store, name: str | None = None) -> list[FoundSpool]:
+async def waiting_spools(store: Store, name: str | None = None) -> list[FoundSpool]:
     """The spools of this server and key prefix, of one name or of all, oldest first; also those that are damaged."""
     find = partial(
         spools,
@@ -55,34 +55,34 @@ async def owed(store: Store, name: str | None = None) -> list[FoundSpool]:
     return await anyio.to_thread.run_sync(find)
 
 
-def judged(head: SpoolHead, seen: Situation, *, run: str, whole: bool) -> Standing:
+def judge(head: SpoolHead, seen: Situation, *, run: str, whole: bool) -> SpoolState:
     """The standing of a spool on a server of this run id, with all chunks in it or not. Pure."""
     manifest, published, load = head.manifest, seen.published, seen.under_way
     if load is not None and load.manifest.generation == manifest.generation:
-        return Standing.PRESENT
+        return SpoolState.PRESENT
     if published is not None and published.generation == manifest.generation:
-        return Standing.PUBLISHED
+        return SpoolState.PUBLISHED
     if published is not None and not published.differences(manifest):
-        return Standing.SUPERSEDED
+        return SpoolState.SUPERSEDED
     there = [one for one in (published, load.manifest if load else None) if one is not None]
     others = [one for one in there if one.generation != head.overwrites]
     if whole:
-        return Standing.IN_THE_WAY if others else Standing.WHOLE
+        return SpoolState.IN_THE_WAY if others else SpoolState.WHOLE
     if others:
-        return Standing.SUPERSEDED
-    return Standing.LOST if there or (run and run == head.run) else Standing.UNSURE
+        return SpoolState.SUPERSEDED
+    return SpoolState.LOST if there or (run and run == head.run) else SpoolState.UNSURE
 
 
-async def standing(store: Store, found: FoundSpool, head: SpoolHead) -> Standing:
+async def spool_state(store: Store, found: FoundSpool, head: SpoolHead) -> SpoolState:
     """What has become of a spool's load. Raises as `look` and `SpoolFile.open` do."""
     seen = await look(store.pool, Keys(prefix=head.prefix, name=head.name))
-    at_first = judged(head, seen, run="", whole=False)
-    if at_first in (Standing.PRESENT, Standing.PUBLISHED):
+    at_first = judge(head, seen, run="", whole=False)
+    if at_first in (SpoolState.PRESENT, SpoolState.PUBLISHED):
         return at_first  # without a look into the file: a living process may have it
     whole = await anyio.to_thread.run_sync(_is_whole, found, head, store.settings.spool_limit)
     async with store.pool.connection() as connection:
         client = await store.pool.fence.identify(connection)
-    return judged(head, seen, run=client.run if client else "", whole=whole)
+    return judge(head, seen, run=client.run if client else "", whole=whole)
 
 
 async def drop(store: Store, found: FoundSpool) -> None:
@@ -101,19 +101,21 @@ async def drop_expendable(store: Store, name: str | None, *, hook: Hook, removed
     hook is told of each, and of those that could not be looked at.
     """
     dropped = 0
-    for found in await owed(store, name):
+    for found in await waiting_spools(store, name):
         if found.head is None:
             continue
         try:
-            stands = await standing(store, found, found.head)
-            if stands not in EXPENDABLE and not (removed and stands is not Standing.PRESENT):
+            stands = await spool_state(store, found, found.head)
+            if stands not in EXPENDABLE and not (removed and stands is not SpoolState.PRESENT):
                 continue
             await drop(store, found)
         except QwfError as error:
             hook(Noted(text=f"cannot drop {found.path}: {error}", warning=True))
             continue
         dropped += 1
-        why = "removed" if removed else "published" if stands is Standing.PUBLISHED else "lost or superseded"
+        why = (
+            "removed" if removed else "published" if stands is SpoolState.PUBLISHED else "lost or superseded"
+        )
         hook(Noted(text=f"dropped {found.path}: the load of {found.head.name} that it is of was {why}"))
     return dropped
 

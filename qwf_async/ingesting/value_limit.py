@@ -29,7 +29,7 @@ BESIDES: Final = 65_536
 _LIMITS: Final = ("proto-max-bulk-len", "client-query-buffer-limit")
 
 
-async def check_value_size(pool: Pool, form: Form, facts: ServerFacts) -> None:
+async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
     """Raises Refused if the server does not take a field of this form; it names the limit where the server tells it."""
     size = form.open(b"").field_bytes
     if size + BESIDES <= SURE:

@@ -13,10 +13,9 @@ from ..errors import QwfError, ServerUnavailable
 from ..events import Hook, Noted, ServerSampled
 from ..store.store import Store
 from .gate import Gate, Watermarks
+from .leftover_spools import waiting_spools
 from .replay import replay
 from .shutdown import Shutdown, shutdown_on_signals
-from .standing import owed
-from .unwrap import one_error
 from .watchdog import Watchdog
 
 VIEW_EVERY: Final = 1.0
@@ -26,7 +25,7 @@ REPLAY_EVERY: Final = 1.0
 """Seconds between two looks for spools that are to be replayed."""
 
 
-async def serve(store: Store, *, hook: Hook) -> None:
+async def watch_server(store: Store, *, hook: Hook) -> None:
     """Sample the server, clean what is expendable above the watermark, replay what waits in spools; until a signal.
 
     A server that is away is waited for. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
@@ -47,13 +46,12 @@ async def serve(store: Store, *, hook: Hook) -> None:
         evictable=True,
         hook=hook,
     )
-    with one_error():
-        async with shutdown_on_signals(0) as shutdown:
-            with shutdown.scope:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(watchdog.run)
-                    tasks.start_soon(_look, store, hook)
-                    tasks.start_soon(_replay, store, hook)
+    async with shutdown_on_signals(0) as shutdown:
+        with shutdown.scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watchdog.run)
+                tasks.start_soon(_look, store, hook)
+                tasks.start_soon(_replay, store, hook)
     raise shutdown.interrupted("not watching any more")
 
 
@@ -73,7 +71,7 @@ async def _look(store: Store, hook: Hook) -> None:
 async def _replay(store: Store, hook: Hook) -> None:
     told: dict[Path, str] = {}
     while True:
-        for found in await owed(store):
+        for found in await waiting_spools(store):
             try:
                 report = await replay(store, found, Shutdown(drain_timeout=0), hook=hook)
             except QwfError as error:  # in use by a living process, or superseded: told once

@@ -1,7 +1,7 @@
 """A spool whose first page is damaged: the page is made anew, for there is nothing of the batches in it.
 
 It holds the header of the file and where each table begins, which are the same in every
-spool: `lay_out` makes the same tables in the same order in an empty file. What differs is the
+spool: `create_tables` makes the same tables in the same order in an empty file. What differs is the
 number of pages, which SQLite takes from the size of the file if it is 0 here, and the list of
 free pages, which are not used again if it is empty here. Rows have checksums of their own:
 should a new page fit badly, no row can be taken for what it is not.
@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from ..errors import DamagedData
-from .database import PAGE_BYTES, connect, lay_out
+from .database import PAGE_BYTES, connect, create_tables
 
 _PAGES: Final = slice(28, 32)
 
@@ -47,7 +47,7 @@ def _first_page() -> bytes:
         path = Path(directory) / "empty"
         path.touch()
         with closing(connect(path)) as connection:
-            lay_out(connection)
+            create_tables(connection)
         page = bytearray(path.read_bytes()[:PAGE_BYTES])
     page[_PAGES] = bytes(4)
     return bytes(page)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import anyio
 
+from .delivery import Writer
 from .producer import Producer
 from .stream import BatchStream
-from .writer import Writer
 
 
 async def pump(
