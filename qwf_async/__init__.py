@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         ServerUnavailable,
         UsageError,
     )
-    from .exporting.export import export
+    from .exporting.export_file import export
     from .ingesting.estimate import Estimate, estimate
     from .ingesting.ingest import ingest
     from .ingesting.report import Report
@@ -50,7 +50,7 @@ _HOMES = {
     "store.old_hash": ("open_old_hash",),
     "ingesting.report": ("Report",),
     "ingesting.verify": ("Difference", "Verification", "verify"),
-    "exporting.export": ("export",),
+    "exporting.export_file": ("export",),
     "lattice.grid": ("Axis", "Box", "Grid"),
     "catalog.manifest": ("Manifest",),
     "settings": ("Settings",),

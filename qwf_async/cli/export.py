@@ -55,7 +55,7 @@ def export(
       qwf export hydrogen psi.npy
       qwf export packet re.cube,im.cube --frame 3
     """
-    from ..exporting.export import check_out
+    from ..exporting.export_file import check_out
 
     check_out(out, file_format, overwrite=overwrite)
 
@@ -73,7 +73,7 @@ def export(
 async def _to_file(psi: Wavefunction, out: str, *, quiet: bool, **options: Any) -> dict[str, Any]:
     """Write it, shown on the terminal; raises Interrupted at a signal, and then nothing was written."""
     from ..events import Progress
-    from ..exporting.export import export as write
+    from ..exporting.export_file import export as write
     from ..ingesting.shutdown import shutdown_on_signals
     from .progress import shown_progress
 

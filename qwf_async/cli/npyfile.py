@@ -9,9 +9,9 @@ import anyio.to_thread
 
 from ..errors import InvalidInput
 from ..events import Hook, Progress
-from ..exporting.npy import mapped
-from ..exporting.place import replaced
+from ..exporting.whole_file import replaced
 from ..ingesting.shutdown import shutdown_on_signals
+from ..source.formats.npy_writer import mapped
 
 if TYPE_CHECKING:
     from ..lattice.selection import Selection

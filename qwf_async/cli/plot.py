@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Interrupted, InvalidInput, UsageError
-from ..exporting.place import check_free, replaced
+from ..exporting.whole_file import check_free, replaced
 from .options import Json, Name, Overwrite, Quiet, Where, on_server, one_of
 from .resume import open_stored
 from .runner import on_store, print_json, say

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ..errors import InvalidInput, UsageError
-from ..exporting.place import check_free
+from ..exporting.whole_file import check_free
 from .options import Json, Name, Overwrite, Quiet, Where, on_server
 from .resume import open_stored
 from .runner import on_store, print_json, say, show

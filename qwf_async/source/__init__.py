@@ -10,14 +10,14 @@ from .array import array
 from .base import Source
 from .callable import function
 from .evolve import evolve, read_potential
-from .formats.cube import cube
-from .formats.dispatch import files
-from .formats.hdf5 import hdf5
-from .formats.netcdf import netcdf
+from .formats.cube.cube import cube
+from .formats.files import files
+from .formats.hdf5.hdf5 import hdf5
+from .formats.netcdf.netcdf import netcdf
 from .formats.npy import npy
-from .formats.npz import npz
-from .formats.raw import raw
-from .formats.zarr_array import zarr
+from .formats.npz.npz import npz
+from .formats.raw.raw import raw
+from .formats.zarr.zarr import zarr
 from .state import qobj, statevector
 from .text import default_name, open_source
 

@@ -16,12 +16,12 @@ from ..lattice.plan import BoxPlan
 from ..optional import first_line
 from ..wording import shortened
 from .amplitudes import unmasked
-from .formats.field import Field, field_of
-from .formats.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
+from .formats.file_stamps import Files
+from .formats.hdf5.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
 from .formats.packing import Packing, packing_of
-from .formats.stamp import Files
 from .formats.variable import Coordinate, Slices, Variable, coordinate_of
-from .formats.zarr_array import names_in_zarr, packing_in_zarr
+from .formats.variable_source import Field, field_of
+from .formats.zarr.zarr import names_in_zarr, packing_in_zarr
 from .identity import identity
 
 

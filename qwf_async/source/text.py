@@ -32,8 +32,8 @@ from .analytic.state import DEFAULT_EDGE
 from .analytic.well import box as well
 from .base import Source
 from .callable import FunctionSource, function
-from .formats.dispatch import files
-from .formats.naming import named, stem
+from .formats.files import files
+from .formats.locator import named, stem
 from .parameters import AXES, SINGLE, Kind
 
 STATES: Final[Mapping[str, Callable[..., Source]]] = {

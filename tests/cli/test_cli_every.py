@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from qwf_async.cli.app import app
 from qwf_async.cli.server import server as server_commands
 from qwf_async.embedded.configuration import server_configuration
-from qwf_async.exporting.export import FORMATS
+from qwf_async.exporting.export_file import FORMATS
 from qwf_async.ingesting.write_mode import WRITE_MODES
 from qwf_async.layout import LAYOUTS
 from qwf_async.plot.request import What

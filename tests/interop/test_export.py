@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 import qwf_async
 from qwf_async.errors import InvalidInput, QwfError, UsageError
-from qwf_async.exporting import export as export_module
-from qwf_async.exporting.export import export
+from qwf_async.exporting import export_file as export_module
+from qwf_async.exporting.export_file import export
 from qwf_async.lattice.grid import Axis, Grid, shape4
 from qwf_async.source import array, open_source
 from tests.conftest import Server, new_server

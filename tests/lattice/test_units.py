@@ -16,7 +16,7 @@ import xarray
 import qwf_async
 from qwf_async import observables, sources
 from qwf_async.errors import InvalidInput
-from qwf_async.exporting.export import export
+from qwf_async.exporting.export_file import export
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.lattice.units import ANGSTROM, TIME_SECONDS, in_atomic_units
 from qwf_async.store.observing import observe

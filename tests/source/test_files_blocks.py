@@ -26,7 +26,9 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Box, Shape4
 from qwf_async.lattice.plan import BoxPlan, Plan, RangePlan
 from qwf_async.source import Source, open_source
-from qwf_async.source.formats import ahead, cells, zarr_blocks
+from qwf_async.source.formats import block_cache as cells
+from qwf_async.source.formats import read_ahead as ahead
+from qwf_async.source.formats.zarr import zarr_blocks
 
 Array = NDArray[Any]
 SHAPE = (2, 13, 9, 10)
@@ -50,7 +52,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "RUN_BYTES", 1)
     monkeypatch.setattr(cells, "CELL_BYTES", 1)
     monkeypatch.setattr(ahead, "AHEAD_POINTS", 1)
-    monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5_blocks"], "PLAIN_BYTES", 1)
+    monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5.hdf5_blocks"], "PLAIN_BYTES", 1)
     monkeypatch.setattr(zarr_blocks, "OPEN", 3)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import open_source
-from qwf_async.source.formats import cells
+from qwf_async.source.formats import block_cache as cells
 
 Array = NDArray[Any]
 Attributes = dict[str, Any]
@@ -38,7 +38,7 @@ def _zarr_runs() -> None:
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks are treated as large ones are."""
     monkeypatch.setattr(cells, "RUN_BYTES", 1)
-    monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5_blocks"], "PLAIN_BYTES", 1)
+    monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5.hdf5_blocks"], "PLAIN_BYTES", 1)
 
 
 def netcdf(kind: Any, **how: Any) -> Callable[[Path, Array, Attributes], Path]:

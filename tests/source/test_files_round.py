@@ -27,7 +27,7 @@ from qwf_async.lattice.grid import Axis, Box, Grid, shape4
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.lattice.units import ANGSTROM, TIME_SECONDS
 from qwf_async.source import Source, array, open_source
-from qwf_async.source.formats import cells
+from qwf_async.source.formats import block_cache as cells
 from qwf_async.source.text import default_name
 from tests.support.loads import wave
 
@@ -403,7 +403,7 @@ def test_an_orbital_is_chosen_by_its_number(tmp_path: Path) -> None:
 
 
 def test_a_large_cube_is_marked_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("qwf_async.source.formats.cube")  # the package has a function of that name
+    module = import_module("qwf_async.source.formats.cube.cube")  # the package has a function of that name
     monkeypatch.setattr(module, "BLOCK", 101)
     monkeypatch.setattr(module, "MARK", 7)
     values = wave(1, 6, 5, 4)[0].real

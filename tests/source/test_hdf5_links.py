@@ -137,7 +137,7 @@ WAYS: list[Callable[[Path], str]] = [
 def test_every_link_leads_to_the_array(
     directory: Path, way: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5_blocks"], "PLAIN_BYTES", 1)
+    monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5.hdf5_blocks"], "PLAIN_BYTES", 1)
     np.testing.assert_array_equal(values(way(directory)), PSI)
 
 

@@ -25,7 +25,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Axis, Box, Grid
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import Source, array, npy
-from qwf_async.source.formats.field import Field
+from qwf_async.source.formats.variable_source import Field
 
 Array = NDArray[Any]
 SHAPES = [(11,), (5, 7), (4, 5, 6), (3, 4, 5, 7)]

@@ -18,7 +18,7 @@ import redis.asyncio
 import typer.rich_utils
 import uvloop
 
-import qwf_async.exporting.export
+import qwf_async.exporting.export_file
 import qwf_async.ingesting.ingest
 import qwf_async.ingesting.verify
 from qwf_async.cli import app, main, progress

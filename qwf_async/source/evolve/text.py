@@ -21,8 +21,8 @@ from ...errors import InvalidInput, UsageError
 from ...lattice.grid import Grid
 from ...wording import option
 from ..base import Source
-from ..formats.dispatch import files
-from ..formats.naming import named
+from ..formats.files import files
+from ..formats.locator import named
 from .potentials import POTENTIALS, FunctionPotential, Potential
 
 if TYPE_CHECKING:

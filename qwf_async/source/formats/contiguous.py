@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from .stamp import not_regular
+from .file_stamps import not_regular
 from .variable import Slices, Variable
 
 

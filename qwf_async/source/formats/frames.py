@@ -14,9 +14,9 @@ from ...errors import InvalidInput
 from ...lattice.grid import UNKNOWN_AXIS, Axis, Box, Grid, shape4
 from ...wording import option
 from .dims import LETTERS
-from .field import Field, field_of
-from .stamp import Files
+from .file_stamps import Files
 from .variable import Coordinate, Slices, Variable
+from .variable_source import Field, field_of
 
 OPEN: Final = 8
 """Files that are open at a time: a process may have 256, and a chunk of the plan may take a few frames."""

@@ -18,9 +18,9 @@ from ...checked import checked
 from ...errors import InvalidInput
 from ...optional import first_line
 from .contiguous import check_length, contiguous, opened
-from .field import Field, field_of
-from .opening import opening
-from .unpacking import STANDARD_INPUT
+from .decompression import STANDARD_INPUT
+from .open_files import opening
+from .variable_source import Field, field_of
 
 HEADER_BYTES: Final = 10_000
 """Bytes that a header may claim; that of an array of numbers has a hundred or two. The bound is numpy's own."""

@@ -1,0 +1,1 @@
+"""Gaussian cube files: read, and written."""

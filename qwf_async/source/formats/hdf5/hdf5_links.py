@@ -1,0 +1,204 @@
+"""The data sets of an HDF5 file, by any path that leads to them: hard, soft and external links, to them or to groups.
+
+Format: HDF5 File Format Specification 3.0, "Link Message". Links are followed here, one by
+one, because the library does not say through which files it came; where it looks for a file
+that another one names is its own rule (`H5F_prefix_open_file` in its source).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ....errors import InvalidInput
+from ..file_stamps import Files
+
+MOST_LINKS: Final = 64
+"""Soft and external links on the way to one data set: they can lead in a circle."""
+
+LINKS: Final = "HDF5_EXT_PREFIX"
+"""The variable with directories in which the library looks for the files of external links."""
+
+
+KEPT: Final = 16
+"""Files that are kept open in case that they are named again, as by the next mapping of a virtual data set."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reach:
+    """HDF5 files that others name: each is added to `files`.
+
+    `alone`: the file that names them was unpacked or piped in, so that nothing is beside it.
+    """
+
+    h5py: Any
+    files: Files
+    alone: bool = False
+    _open: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def open(self, name: str, beside: str, variable: str) -> Any:
+        """The file that the file `beside` names; None if the library would find none.
+
+        It may close once `KEPT` others were opened and nothing of it is in use. Raises
+        InvalidInput if there can be none.
+        """
+        if self.alone:
+            raise InvalidInput(
+                f"the HDF5 file names another, {name}, which is looked for beside it: unpack it where that file is"
+            )
+        if (name, beside) not in self._open:
+            if len(self._open) == KEPT:
+                del self._open[next(iter(self._open))]
+            self._open[name, beside] = self._first(_places(name, beside, os.environ.get(variable, "")))
+        return self._open[name, beside]
+
+    def _first(self, places: Iterable[str]) -> Any:
+        access = self.h5py.h5p.create(self.h5py.h5p.FILE_ACCESS)
+        access.set_cache(0, 0, 0, 0.0)  # blocks are read whole and once
+        for place in filter(os.path.exists, places):
+            self.files.add(place)
+            try:
+                return self.h5py.File(
+                    self.h5py.h5f.open(os.fsencode(place), self.h5py.h5f.ACC_RDONLY, fapl=access)
+                )
+            except OSError:  # the library goes on to the next place, too
+                continue
+        return None
+
+    def close(self) -> None:
+        """Close the files, and whatever of them is in use. May be called twice."""
+        while self._open:
+            _, file = self._open.popitem()
+            if file is not None:
+                file.close()
+
+
+def data_sets(reach: Reach, file: Any, path: str, member: str | None) -> dict[str, Any]:
+    """The data sets that can be ψ by their paths, a link that leads nowhere as None.
+
+    They are those that `member` names, see `members.chosen`, or else all. Raises
+    InvalidInput if a link on the way to what is named leads nowhere.
+    """
+    h5py = reach.h5py
+    words = [word.strip("/") for word in member.split(",")] if member else []
+    named = {word: follow(reach, file, word, path) for word in words if word}
+    if named and all(_can_be_psi(h5py, item) for item in named.values()):
+        return named
+    found = _within(h5py, file["/"], ())
+    for word, item in named.items():
+        if isinstance(item, h5py.Group):
+            pieces = word.split("/")
+            above = [file["/"], *(file["/".join(pieces[:n])] for n in range(1, len(pieces)))]
+            found |= {f"{word}/{name}": one for name, one in _within(h5py, item, above).items()}
+    return found
+
+
+def follow(reach: Reach, file: Any, member: str, path: str) -> Any:
+    """The object of that path in a file, or None.
+
+    Raises InvalidInput if a link leads nowhere, or if there are too many.
+    """
+    h5py = reach.h5py
+    at, words, links, via = file["/"], deque(member.split("/")), 0, ""
+    while words:
+        word = words.popleft()
+        if word in ("", "."):
+            continue
+        link = at.get(word, getlink=True) if isinstance(at, h5py.Group) else None
+        if isinstance(link, h5py.HardLink):
+            at = at[word]
+        elif link is not None:
+            links += 1
+            via = link.path
+            if isinstance(link, h5py.ExternalLink):
+                via = f"{link.filename}:{link.path}"
+                target = reach.open(link.filename, at.file.filename, LINKS)
+                if target is None:
+                    raise InvalidInput(
+                        f"{path}:/{member} is a link to {via}, but the file {link.filename} is missing or is no "
+                        f"HDF5 file; it was looked for beside {at.file.filename}"
+                    )
+                at = target["/"]
+            elif link.path.startswith("/"):
+                at = at.file["/"]
+            if links > MOST_LINKS:
+                raise InvalidInput(f"{path}:/{member} leads through more than {MOST_LINKS} links: a circle")
+            words.extendleft(reversed(link.path.split("/")))
+        elif links:
+            raise InvalidInput(f"{path}:/{member} is a link to {via}, where there is nothing")
+        else:
+            return None
+    return at
+
+
+def _places(name: str, beside: str, prefixes: str) -> Iterator[str]:
+    """Where the library looks for a file that another one names, in its order."""
+    directory = os.path.dirname(os.path.abspath(beside))
+    if os.path.isabs(name):
+        yield name
+        name = os.path.basename(name)
+    for prefix in filter(None, prefixes.split(":")):
+        yield os.path.join(prefix.replace("${ORIGIN}", directory, 1), name)
+    yield os.path.join(directory, name)
+    yield name
+    yield os.path.join(os.path.dirname(os.path.realpath(beside)), name)
+
+
+def _within(h5py: Any, group: Any, above: Sequence[Any]) -> dict[str, Any]:
+    """The data sets in a group that can be ψ, each under one path; None stands for a link that leads nowhere.
+
+    All hard links are followed before others, so that a data set has the name under which it
+    was written. The groups `above` are not entered: a link may lead back up.
+    """
+    found: dict[str, Any] = {}
+    seen = {_identity(h5py, one) for one in (*above, group)}
+    kept, near, far = [group], deque([("", group)]), deque[tuple[str, Any, str]]()
+    while near or far:
+        if near:
+            prefix, item = near.popleft()
+            for name in item:
+                if isinstance(item.get(name, getlink=True), h5py.HardLink):
+                    _note(h5py, f"{prefix}{name}", item[name], found, near, seen)
+                else:
+                    far.append((f"{prefix}{name}", item, name))
+        else:
+            path, item, name = far.popleft()
+            try:
+                target = item[name]
+            except (KeyError, OSError, RuntimeError):
+                found[path] = None
+            else:
+                kept.append(target)  # else its file is closed, and another may come under its number
+                _note(h5py, path, target, found, near, seen)
+    return dict(sorted(found.items()))
+
+
+def _note(h5py: Any, path: str, item: Any, found: dict[str, Any], near: Any, seen: set[Any]) -> None:
+    """Take up an object that was not seen yet: a data set as found, a group as one to be looked through."""
+    key = _identity(h5py, item)
+    if key in seen:
+        return
+    seen.add(key)
+    if isinstance(item, h5py.Group):
+        near.append((f"{path}/", item))
+    elif _can_be_psi(h5py, item):
+        found[path] = item
+
+
+def _identity(h5py: Any, item: Any) -> tuple[int, int]:
+    about = h5py.h5o.get_info(item.id)
+    return about.fileno, about.addr
+
+
+def _can_be_psi(h5py: Any, item: Any) -> bool:
+    """Whether it is an array of numbers, or of records of two, and no scale of another."""
+    if not isinstance(item, h5py.Dataset) or not item.shape or h5py.h5ds.is_scale(item.id):
+        return False
+    try:
+        dtype = item.dtype
+    except TypeError:  # numpy has nothing like it
+        return False
+    return dtype.kind in "cfiu" or (dtype.names is not None and len(dtype.names) == 2)

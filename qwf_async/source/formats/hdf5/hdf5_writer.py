@@ -1,0 +1,35 @@
+"""Writing HDF5 files: the data set `psi`, a compound {r, i}, with a dimension scale for each known axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ....lattice.grid import AXIS_NAMES, Box
+from ....optional import library
+from ..writing import Sheet, Write, known_axes
+
+
+@contextmanager
+def hdf5_file(path: Path, sheet: Sheet) -> Iterator[Write]:
+    """A new file. Its values lie without blocks: they are written, and read again, in order."""
+    h5py = library("h5py", extra="files", what="writing HDF5")
+    with h5py.File(path, "w") as file:
+        psi = file.create_dataset("psi", shape=sheet.grid.shape, dtype=sheet.dtype)
+        psi.attrs["title"] = sheet.title
+        for number, name in enumerate(AXIS_NAMES):
+            psi.dims[number].label = name
+        for axis in known_axes(sheet.grid):
+            scale = file.create_dataset(axis.name, data=axis.points)
+            scale.attrs.update(axis.attributes)
+            scale.make_scale(axis.name)
+            psi.dims[axis.number].attach_scale(scale)
+
+        def write(box: Box, values: NDArray[Any]) -> None:
+            psi[box.slices] = values
+
+        yield write

@@ -1,0 +1,162 @@
+"""The header of a classic NetCDF file, CDF-1, CDF-2 or CDF-5: which variables there are, and where they lie.
+
+Format: NetCDF Classic Format Specification (Unidata, NetCDF User's Guide); CDF-5 by the
+specification of PnetCDF. All is big-endian and padded to four bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import FileIO
+from typing import Any, Final
+
+import numpy as np
+
+from ....errors import InvalidInput
+
+TYPES: Final = {
+    1: ">i1", 2: "S1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8", 7: ">u1", 8: ">u2", 9: ">u4", 10: ">i8", 11: ">u8",
+}  # fmt: skip
+"""Numbers of the external types, and what numpy calls them."""
+
+DIMENSIONS, VARIABLES, ATTRIBUTES = 10, 11, 12
+"""Tags of the lists in the header."""
+
+MOST: Final = 10_000
+"""Entries in a list that are believed in: a damaged count is not a reason to read for ever."""
+
+HEADER_BYTES: Final = 1 << 24
+"""Bytes in which the header must lie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lying:
+    """One variable: its values begin at byte `offset`.
+
+    `stride` is None if they lie without gaps; a variable with an unlimited dimension has its
+    records that many bytes apart.
+    """
+
+    dimensions: tuple[str, ...]
+    shape: tuple[int, ...]
+    attributes: dict[str, Any]
+    dtype: np.dtype[Any]
+    offset: int
+    stride: int | None
+
+
+def classic_variables(file: FileIO, name: str, size: int) -> dict[str, Lying]:
+    """The variables of a classic file of `size` bytes.
+
+    Raises InvalidInput if the header is damaged, or says more than the file holds.
+    """
+    file.seek(0)
+    try:
+        return _variables(_Header(data=file.read(HEADER_BYTES)), size, name)
+    except (
+        struct.error,
+        KeyError,
+        IndexError,
+        ValueError,
+        UnicodeDecodeError,
+        OverflowError,
+        TypeError,
+    ) as error:
+        raise InvalidInput(f"{name} has a damaged NetCDF header") from error
+
+
+@dataclass(slots=True, kw_only=True)
+class _Header:
+    """A place in the header, and how wide its counts and offsets are."""
+
+    data: bytes
+    place: int = 4
+    count: str = ">i"
+    begin: str = ">i"
+    names: list[tuple[str, int]] = field(default_factory=list)
+
+    def number(self, form: str = ">i") -> int:
+        (value,) = struct.unpack_from(form, self.data, self.place)
+        self.place += struct.calcsize(form)
+        return int(value)
+
+    def bytes(self, size: int) -> bytes:
+        if not 0 <= size <= len(self.data) - self.place:
+            raise ValueError(size)
+        found = self.data[self.place : self.place + size]
+        self.place += -(-size // 4) * 4
+        return found
+
+    def name(self) -> str:
+        return self.bytes(self.number(self.count)).decode()
+
+    def entries(self, tag: int, read: Callable[[], Any]) -> list[Any]:
+        """A list: its tag, how many, and what `read` makes of each."""
+        found, many = self.number(), self.number(self.count)
+        if found not in (tag, 0) or not 0 <= many <= MOST or (found == 0 and many):
+            raise ValueError(found)
+        return [read() for _ in range(many)]
+
+    def attribute(self) -> tuple[str, Any]:
+        name, kind, many = self.name(), self.number(), self.number(self.count)
+        dtype = np.dtype(TYPES[kind])
+        data = self.bytes(many * dtype.itemsize)
+        return name, data.decode() if kind == 2 else np.frombuffer(data, dtype)
+
+    def dimension(self) -> tuple[str, int]:
+        return self.name(), self.number(self.count)
+
+
+def _variables(header: _Header, size: int, name: str) -> dict[str, Lying]:
+    version = header.data[3]
+    if version not in (1, 2, 5):
+        raise ValueError(version)
+    header.count = ">q" if version == 5 else ">i"
+    header.begin = ">i" if version == 1 else ">q"
+    records = header.number(header.count)
+    header.names = header.entries(DIMENSIONS, header.dimension)
+    header.entries(ATTRIBUTES, header.attribute)
+
+    def variable() -> tuple[str, list[int], dict[str, Any], np.dtype[Any], int]:
+        name = header.name()
+        places = [header.number(header.count) for _ in range(min(header.number(header.count), MOST))]
+        attributes = dict(header.entries(ATTRIBUTES, header.attribute))
+        dtype = np.dtype(TYPES[header.number()])
+        header.number(header.count)  # vsize: wrong by specification for large variables, and not needed
+        return name, places, attributes, dtype, header.number(header.begin)
+
+    found = header.entries(VARIABLES, variable)
+    varying = [one for one in found if one[1] and header.names[one[1][0]][1] == 0]
+    sizes = [_bytes([header.names[i][1] for i in places[1:]], dtype) for _, places, _, dtype, _ in varying]
+    # One record variable alone is not padded, by the specification's special case.
+    stride = sizes[0] if len(sizes) == 1 else sum(-(-n // 4) * 4 for n in sizes)
+    result = {}
+    for key, places, attributes, dtype, offset in found:
+        dimensions = [header.names[place] for place in places]
+        is_record = bool(dimensions) and dimensions[0][1] == 0
+        shape = tuple(records if n == 0 else n for _, n in dimensions)
+        if min((*shape, offset, 1)) < 0:
+            raise ValueError(shape)
+        end = offset + (
+            max(0, records - 1) * stride + _bytes(shape[1:], dtype) if is_record else _bytes(shape, dtype)
+        )
+        if end > size:
+            raise InvalidInput(f"{name} is cut short: {size} bytes, where its variable {key} ends at {end}")
+        result[key] = Lying(
+            dimensions=tuple(one for one, _ in dimensions),
+            shape=shape,
+            attributes=attributes,
+            dtype=dtype,
+            offset=offset,
+            stride=stride if is_record else None,
+        )
+    return result
+
+
+def _bytes(shape: Any, dtype: np.dtype[Any]) -> int:
+    size = dtype.itemsize
+    for one in shape:
+        size *= one
+    return size

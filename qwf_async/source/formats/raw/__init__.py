@@ -1,0 +1,1 @@
+"""Files of nothing but numbers, and what Fortran puts between them."""

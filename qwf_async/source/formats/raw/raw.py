@@ -1,0 +1,142 @@
+"""Wavefunctions in files of nothing but numbers, whose shape and type are told: `psi.raw:shape=64x64x64,dtype=c16`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from ....checked import checked
+from ....errors import InvalidInput
+from ..contiguous import contiguous, opened
+from ..open_files import opening
+from ..variable_source import Field, field_of
+from .fortran_records import MARKS, WithoutMarks, records_of
+
+PARAMETERS: Final = ("shape", "dtype", "order", "offset", "marks")
+"""What is told of a raw file."""
+
+DTYPES: Final = ("c16", "c8", "f8", "f4", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1")
+"""Types of numbers: c complex, f real, i and u integers, and bytes; `>` before them is big-endian, else little."""
+
+
+@checked
+def raw(
+    path: str | os.PathLike[str],
+    shape: Sequence[int],
+    dtype: str = "c16",
+    *,
+    order: str = "C",
+    offset: int = 0,
+    marks: int | None = None,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> Field:
+    """ψ in a file that holds only its numbers, from byte `offset` on, in C or Fortran order.
+
+    `dtype`: one of DTYPES, with `>` before it if it is big-endian. `marks`: bytes of the
+    marks before and after each record, 4 or 8, of an unformatted file of Fortran, see
+    `records`; the offset is then one without the marks. `dims`, `box` and `dt` as for `hdf5`;
+    without `dims` as for `npy`. Raises InvalidInput if there is no such file, if it is shorter
+    than shape and type say or longer, for another type or order, or if the file has marks of
+    records that were not told of (0 says that it has none).
+    """
+    name = os.fspath(path)
+    sizes = tuple(shape)
+    if order not in ("C", "F"):
+        raise InvalidInput(f"{name}: order={order} is neither C nor F")
+    if dtype.removeprefix(">").removeprefix("<") not in DTYPES:
+        raise InvalidInput(
+            f"{name}: dtype={dtype} is none of {', '.join(DTYPES)}, with > before it if big-endian"
+        )
+    if not sizes or min(sizes) < 1 or offset < 0:
+        raise InvalidInput(f"{name}: sizes must be at least 1, and the offset at least 0")
+    if marks not in (None, 0, *MARKS):
+        raise InvalidInput(
+            f"{name}: marks={marks}: the marks of records have 4 or 8 bytes, or 0 if there are none"
+        )
+    kind = np.dtype(dtype if dtype[0] in "<>" else f"<{dtype}")
+    expected = offset + math.prod(sizes) * kind.itemsize
+    told = f"shape={'x'.join(map(str, sizes))},dtype={dtype},order={order},offset={offset}"
+    told += "" if marks is None else f",marks={marks}"
+    # Numbers may begin as a compressed file does.
+    as_is = os.path.isfile(name) and os.path.getsize(name) == expected
+    with opening(name, format="raw", as_is=as_is) as found:
+        file = found.keep.enter_context(opened(found.path))
+        length = os.fstat(file.fileno()).st_size
+        records = None if marks == 0 else records_of(file, MARKS if marks is None else (marks,))
+        if marks is None and records is not None:
+            raise InvalidInput(f"{name} is {records.described()}")
+        if marks and records is None:
+            raise InvalidInput(
+                f"{name} does not consist of records with marks of {marks} bytes before and after each"
+            )
+        if records is not None:
+            file, length = found.keep.enter_context(WithoutMarks(found.path, records)), records.bytes
+        if length != expected:
+            raise InvalidInput(
+                f"{name} has {length} bytes{' between its marks' if records else ''}, where "
+                f"{'×'.join(map(str, sizes))} numbers of {dtype} from byte {offset} on make {expected}"
+            )
+        part = contiguous(
+            name,
+            what=name,
+            shape=sizes,
+            dtype=kind,
+            offset=offset,
+            file=file,
+            fortran=order == "F",
+            member=told,
+        )
+        return field_of(
+            [part],
+            spec=f"{name}:{told}",
+            format="raw",
+            files=found.files,
+            release=found.keep.close,
+            dims=dims,
+            box=box,
+            dt=dt,
+        )
+
+
+def raw_text(
+    path: str,
+    parameters: str,
+    *,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> Field:
+    """`raw` from "shape=64x64x64,dtype=c16,order=C,offset=0,marks=4". Raises InvalidInput if it cannot be read."""
+    given: dict[str, str] = {}
+    for word in filter(None, parameters.split(",")):
+        key, _, value = word.partition("=")
+        if key not in PARAMETERS or key in given:
+            raise InvalidInput(f"{path}: {word!r}: a raw file has {', '.join(PARAMETERS)}, each at most once")
+        given[key] = value
+    if "shape" not in given:
+        raise InvalidInput(f"{path} is raw: give its shape, as in {path}:shape=64x64x64,dtype=c16")
+    try:
+        shape = [int(word) for word in given["shape"].split("x")]
+        offset = int(given.get("offset", "0"))
+        marks = int(given["marks"]) if "marks" in given else None
+    except ValueError as error:
+        raise InvalidInput(
+            f"{path}:{parameters} cannot be read: shape=64x64x64,offset=0,marks=4 are whole numbers"
+        ) from error
+    return raw(
+        path,
+        shape,
+        given.get("dtype", "c16"),
+        order=given.get("order", "C"),
+        offset=offset,
+        marks=marks,
+        dims=dims,
+        box=box,
+        dt=dt,
+    )

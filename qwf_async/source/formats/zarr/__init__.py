@@ -1,0 +1,1 @@
+"""Zarr hierarchies: read by zarr-python and beside it, and written."""

@@ -1,0 +1,125 @@
+"""Arrays of zarr-python whose blocks do not unpack to more than their array says.
+
+Of the codecs in a chain those that pack bytes are replaced by ones with a bound, also those
+within shards. Not covered: codecs that are not among `inflate.BOUNDED`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, ClassVar, Final
+
+from ....optional import library
+from ..bounded_decoding import BOUNDED, check_length, inflate
+
+SLACK: Final = 64 * 1024
+"""Bytes by which what one codec has packed may be longer than it was, and an eighth of it, before the next packs it."""
+
+FILTERED: Final = 16
+"""Times that filters of version 2 may make numbers longer: from one byte to sixteen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limited2:
+    """Unpacks as a codec of numcodecs does, to `most` bytes; in the protocol that zarr has for such codecs."""
+
+    codec_id: ClassVar[str] = "bounded"
+    inner: Any
+    most: int
+
+    def encode(self, buf: Any) -> Any:
+        return self.inner.encode(buf)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        return inflate(self.inner, bytes(memoryview(buf)), self.most)
+
+    def get_config(self) -> Any:
+        return self.inner.get_config()
+
+    @classmethod
+    def from_config(cls, config: Any) -> Any:
+        raise NotImplementedError
+
+
+def bounded(item: Any) -> Any:
+    """The same array, its blocks read with a bound."""
+    if item.metadata.zarr_format == 2:
+        metadata = _bounded_2(item)
+    else:
+        metadata = replace(item.metadata, codecs=_chain(item.metadata.codecs))
+    return type(item)(replace(item.async_array, metadata=metadata))
+
+
+def _bounded_2(item: Any) -> Any:
+    size = math.prod(item.chunks) * item.dtype.itemsize
+    filters, packed = item.metadata.filters or (), item.metadata.compressor
+    most = FILTERED * size + SLACK if filters else size
+    return replace(
+        item.metadata,
+        filters=[_limited(one, most) for one in filters] or None,
+        compressor=None if packed is None else _limited(packed, most),
+    )
+
+
+def _limited(codec: Any, most: int) -> Any:
+    return Limited2(inner=codec, most=most) if codec.codec_id in BOUNDED else codec
+
+
+def _chain(codecs: Iterable[Any]) -> tuple[Any, ...]:
+    """The codecs of a chain in version 3; the first that packs bytes is given as many as the numbers have."""
+    found, first = [], True
+    for codec in codecs:
+        inner = getattr(codec, "codecs", None)
+        if inner is not None:
+            found.append(replace(codec, codecs=_chain(inner)))
+            continue
+        about = codec.to_dict()
+        name = about["name"].removeprefix("numcodecs.")
+        if name in BOUNDED:
+            settings = about.get("configuration", {}) if name == "lzma" else {}
+            unpacks = library("numcodecs", extra="zarr", what="reading Zarr").get_codec(
+                {"id": name, **settings}
+            )
+            found.append(_limited_3()(codec, unpacks, first))
+            first = False
+        else:
+            found.append(codec)
+    return tuple(found)
+
+
+@cache
+def _limited_3() -> Any:
+    """A codec of version 3 with a bound; made here, because what it is derived from is imported late."""
+    base = library("zarr.abc.codec", extra="zarr", what="reading Zarr").BytesBytesCodec
+
+    @dataclass(frozen=True)
+    class Limited3(base):  # type: ignore[misc, valid-type] # it is Any
+        """Decodes as `inner` does, once `unpacks`, the same of numcodecs, has at most the bytes of the numbers."""
+
+        inner: Any
+        unpacks: Any
+        first: bool
+        is_fixed_size = False
+
+        def compute_encoded_size(self, length: int, spec: Any) -> Any:
+            return self.inner.compute_encoded_size(length, spec)
+
+        def to_dict(self) -> Any:
+            return self.inner.to_dict()
+
+        def evolve_from_array_spec(self, array_spec: Any) -> Any:
+            return replace(self, inner=self.inner.evolve_from_array_spec(array_spec))
+
+        async def decode(self, chunks_and_specs: Any) -> Any:
+            pairs = list(chunks_and_specs)
+            for data, spec in pairs:
+                if data is not None:
+                    size = math.prod(spec.shape) * spec.dtype.item_size
+                    most = size if self.first else size + size // 8 + SLACK
+                    check_length(self.unpacks, data.to_bytes(), most)
+            return await self.inner.decode(pairs)
+
+    return Limited3
