@@ -21,7 +21,7 @@ from ..source.formats.cube.cube_writer import check_cube, cube_files
 from ..source.formats.hdf5.hdf5_writer import hdf5_file
 from ..source.formats.netcdf.netcdf_writer import netcdf_file
 from ..source.formats.npy_writer import npy_file, raw_file
-from ..source.formats.writing import Sheet, Write, blocks
+from ..source.formats.writing import ExportHeader, Write, blocks
 from ..source.formats.zarr.zarr_writer import zarr_directory
 from ..store.wavefunction import Wavefunction
 from ..wording import option
@@ -103,25 +103,25 @@ async def export(
         grid = _at(grid, first)
     if kind == "cube":
         check_cube(grid)
-    sheet = Sheet(grid=grid, dtype=psi.dtype, title=f"{psi.name}, {psi.manifest.source}"[:200])
+    sheet = ExportHeader(grid=grid, dtype=psi.dtype, title=f"{psi.name}, {psi.manifest.source}"[:200])
     unit = blocks(grid.shape) if kind == "zarr" else (1, 1, 1, 1)
     plan = BoxPlan.cut(grid.shape, points=POINTS, unit=unit)
     with _errors(out), ExitStack() as stack:
         beside = [stack.enter_context(replaced(path)) for path in paths]
-        opening = _writer(kind, beside, sheet)
-        write = await anyio.to_thread.run_sync(opening.__enter__)
+        open_files = _writer(kind, beside, sheet)
+        write = await anyio.to_thread.run_sync(open_files.__enter__)
         try:
             for chunk in plan:
                 values = await psi.read_selection(_selection(psi, chunk.box, first))
                 await anyio.to_thread.run_sync(write, chunk.box, values)
                 done(chunk.points)
         except BaseException as error:
-            opening.__exit__(type(error), error, error.__traceback__)
+            open_files.__exit__(type(error), error, error.__traceback__)
             raise
-        await anyio.to_thread.run_sync(opening.__exit__, None, None, None)
+        await anyio.to_thread.run_sync(open_files.__exit__, None, None, None)
 
 
-def _writer(kind: str, paths: Sequence[Path], sheet: Sheet) -> AbstractContextManager[Write]:
+def _writer(kind: str, paths: Sequence[Path], sheet: ExportHeader) -> AbstractContextManager[Write]:
     if kind == "cube":
         return cube_files(paths, sheet)
     writers = {

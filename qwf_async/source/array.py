@@ -16,17 +16,17 @@ from ..lattice.plan import BoxPlan
 from ..optional import first_line
 from ..wording import shortened
 from .amplitudes import unmasked
-from .formats.file_stamps import Files
+from .formats.file_stamps import FileStamps
 from .formats.hdf5.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
 from .formats.packing import Packing, packing_of
 from .formats.variable import Coordinate, Slices, Variable, coordinate_of
-from .formats.variable_source import Field, field_of
+from .formats.variable_source import VariableSource, variable_source
 from .formats.zarr.zarr import names_in_zarr, packing_in_zarr
 from .identity import identity
 
 
-class ArraySource(Field):
-    """A `Field` of an array that somebody handed over: known again by its values."""
+class ArraySource(VariableSource):
+    """A `VariableSource` of an array that somebody handed over: known again by its values."""
 
     __slots__ = ()
 
@@ -72,11 +72,11 @@ def array(
     """
     held = not _is_lazy(psi)
     values = _in_memory(psi) if held else psi
-    found = field_of(
+    found = variable_source(
         [_variable(values)],
         spec="",
         format="array",
-        files=files_of_hdf5(values, "the array") if hasattr(values, "is_virtual") else Files(),
+        files=files_of_hdf5(values, "the array") if hasattr(values, "is_virtual") else FileStamps(),
         dims=dims,
         box=box,
         dt=dt,
@@ -84,7 +84,9 @@ def array(
         held=held,
     )
     spec = f"{_library(values)}array of {values.dtype}, shape {found.grid.shape}"
-    return ArraySource(**{name: getattr(found, name) for name in Field.__dataclass_fields__} | {"spec": spec})
+    return ArraySource(
+        **{name: getattr(found, name) for name in VariableSource.__dataclass_fields__} | {"spec": spec}
+    )
 
 
 def _is_lazy(values: Any) -> bool:

@@ -323,7 +323,7 @@ def test_a_block_of_another_length_is_refused(compressors: Any, tmp_path: Path) 
 def test_the_box_that_follows_is_read_while_the_last_one_is_used() -> None:
     psi, asked, begun = wave((1, 8, 4, 4)), [], Event()
     plan = BoxPlan(shape=(1, 8, 4, 4), chunk=(1, 2, 4, 4))
-    reader = ahead.Ahead(shape=plan.shape, order="C")
+    reader = ahead.ReadAhead(shape=plan.shape, order="C")
 
     def load(box: Box) -> Array:
         asked.append(box)
@@ -347,7 +347,7 @@ def test_the_box_that_follows_is_read_while_the_last_one_is_used() -> None:
 def test_what_was_read_ahead_for_nothing_is_dropped() -> None:
     psi, asked = wave((1, 8, 4, 4)), []
     plan = BoxPlan(shape=(1, 8, 4, 4), chunk=(1, 2, 4, 4))
-    reader = ahead.Ahead(shape=plan.shape, order="C")
+    reader = ahead.ReadAhead(shape=plan.shape, order="C")
 
     def load(box: Box) -> Array:
         asked.append(box)

@@ -188,7 +188,7 @@ def test_a_compressed_file_that_is_damaged_or_too_large_is_refused(
         (tmp_path / f"{name}.npy.gz").write_bytes(content)
         with pytest.raises(InvalidInput, match=r"is compressed, and cannot be unpacked"):
             open_source(f"{tmp_path}/{name}.npy.gz")
-    monkeypatch.setattr("qwf_async.source.formats.decompression.BOUND", 1 << 20)
+    monkeypatch.setattr("qwf_async.source.formats.decompression.MAX_TEMPORARY_BYTES", 1 << 20)
     np.save(tmp_path / "zeros.npy", np.zeros(2**20, complex))
     (tmp_path / "zeros.npy.gz").write_bytes(gzip.compress((tmp_path / "zeros.npy").read_bytes()))
     with pytest.raises(InvalidInput, match=r"unpacks to more than 0 GiB: unpack it yourself"):

@@ -25,7 +25,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Axis, Box, Grid
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import Source, array, npy
-from qwf_async.source.formats.variable_source import Field
+from qwf_async.source.formats.variable_source import VariableSource
 
 Array = NDArray[Any]
 SHAPES = [(11,), (5, 7), (4, 5, 6), (3, 4, 5, 7)]
@@ -45,7 +45,7 @@ def as_4d(values: Array) -> Array:
 
 
 @contextmanager
-def opened(path: Path, **options: Any) -> Iterator[Field]:
+def opened(path: Path, **options: Any) -> Iterator[VariableSource]:
     with closing(npy(path, **options)) as source:
         yield source
 

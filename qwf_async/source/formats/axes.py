@@ -11,7 +11,7 @@ from ...errors import InvalidInput
 from ...lattice.grid import UNKNOWN_AXIS, Axis, Shape4
 from ...wording import option
 from .dims import LETTERS, Lengths
-from .variable import Beside, Coordinate, Variable
+from .variable import AxisArray, Coordinate, Variable
 
 Axes = tuple[Axis, Axis, Axis, Axis]
 
@@ -38,7 +38,7 @@ def axes_of(part: Variable, letters: str, shape: Shape4, *, box: bool, dt: bool)
     return t, x, y, z
 
 
-def lengths_beside(part: Variable) -> Lengths:
+def axis_lengths(part: Variable) -> Lengths:
     """How many points the arrays beside ψ have, by the letters of their axes."""
     lengths: dict[str, frozenset[int]] = {}
     for one in part.beside:
@@ -46,7 +46,7 @@ def lengths_beside(part: Variable) -> Lengths:
     return lengths
 
 
-def beside_of(part: Variable, letters: str, letter: str, size: int) -> Sequence[Beside]:
+def axis_arrays_for(part: Variable, letters: str, letter: str, size: int) -> Sequence[AxisArray]:
     """The arrays beside ψ that are one of its axes: none if the dimension has a coordinate of its own."""
     if letters.find(letter) in part.coordinates:
         return ()
@@ -61,7 +61,7 @@ def _axis(part: Variable, letters: str, letter: str, size: int) -> Axis:
         if coordinate.values.shape != (size,):
             raise InvalidInput(f"{what} has the shape {coordinate.values.shape}, not {size} points")
         return coordinate.axis(time=letter == "t", what=what)
-    found = beside_of(part, letters, letter, size)
+    found = axis_arrays_for(part, letters, letter, size)
     if not found:
         return UNKNOWN_AXIS
     coordinates = [one.read() for one in found]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .variable import Beside, Coordinate
+from .variable import AxisArray, Coordinate
 
 NAMES: Final[Mapping[str, str]] = {
     "t": "t", "time": "t", "times": "t", "ts": "t", "tlist": "t",
@@ -52,15 +52,15 @@ def axes_among(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> f
     )
 
 
-def arrays_beside(
+def nearest_axis_arrays(
     member: str, lengths: Mapping[str, int], *, root: str, read: Callable[[str], Coordinate]
-) -> list[Beside]:
+) -> list[AxisArray]:
     """The arrays that can be axes of the array `member`, of those with the path and the number of points in `lengths`.
 
     Messages name one as `root` and its path; `read` yields what is in it.
     """
     return [
-        Beside(letter=letter, what=f"{root}{path}", length=lengths[path], read=partial(read, path))
+        AxisArray(letter=letter, what=f"{root}{path}", length=lengths[path], read=partial(read, path))
         for path in _nearest(member, lengths)
         if (letter := letter_of(path)) is not None
     ]

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ...lattice.grid import Order
 from .variable import Slices
 
-Place = tuple[int, ...]
+BlockIndex = tuple[int, ...]
 """The number of a block along each dimension."""
 
 
 def read_blocks(
     chunk: tuple[int, ...],
-    part: Callable[[Place, Slices], NDArray[Any]],
+    part: Callable[[BlockIndex, Slices], NDArray[Any]],
     slices: Slices,
     order: Order = "C",
 ) -> NDArray[Any]:

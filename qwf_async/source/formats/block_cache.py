@@ -5,7 +5,7 @@ So cells of whole blocks are read, ahead of their use, and as many are kept as t
 comes back to: a panel of blocks side by side, and the next one. What is too much for memory
 is kept in a temporary file (64 planes of 512×512 complex128 are 268 MB), and parts of it are
 read as those of any file. Not covered: panels that exceed the bound of that file; their
-blocks are read more than once, which `Cells.times` says.
+blocks are read more than once, which `BlockCache.times` says.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from ...lattice.grid import Box, Order, Shape4, shape4
 from ...lattice.plan import BoxPlan
-from .block_assembly import Place, read_blocks
-from .contiguous import read_lying
-from .temporary_file import BOUND, nameless, no_room
+from .block_assembly import BlockIndex, read_blocks
+from .contiguous import read_contiguous
+from .temporary_file import MAX_TEMPORARY_BYTES, no_room_error, temporary_file
 from .variable import Slices
 
 CELL_BYTES: Final = 2 * 1024 * 1024
@@ -36,7 +36,7 @@ CELL_BYTES: Final = 2 * 1024 * 1024
 HELD_BYTES: Final = 2 * 1024 * 1024
 """Bytes of cells that are kept in memory: the engine takes 20 MB, and all of the client 64 MB at most."""
 
-KEPT_BYTES: Final = BOUND
+KEPT_BYTES: Final = MAX_TEMPORARY_BYTES
 """Bytes of cells that are kept in a temporary file."""
 
 RUN_BYTES: Final = 32 * 1024
@@ -81,7 +81,7 @@ def _run(whole: tuple[int, ...], box: tuple[int, ...]) -> int:
 
 
 @dataclass(slots=True, kw_only=True)
-class Kept:
+class CachedCell:
     """A cell that was begun: its place in the file, None for memory, and how many points are yet to be asked for."""
 
     slot: int | None
@@ -90,7 +90,7 @@ class Kept:
 
 
 @dataclass(slots=True, kw_only=True)
-class Cells:
+class BlockCache:
     """The grid cut into cells of `cell` points of `itemsize` bytes; up to `keep` are kept until all was asked for.
 
     `times` says how often a block is read in a pass, about. Cells that follow one in use are
@@ -105,14 +105,14 @@ class Cells:
     keep: int
     times: int
     threads: int = 1
-    _kept: OrderedDict[int, Kept] = field(default_factory=OrderedDict, repr=False)
+    _kept: OrderedDict[int, CachedCell] = field(default_factory=OrderedDict, repr=False)
     _thread: ThreadPoolExecutor | None = field(default=None, repr=False)
     _files: tuple[FileIO, FileIO] | None = field(default=None, repr=False)
     _newest: int = -1
     _fortran: bool | None = None
 
     @classmethod
-    def of(cls, shape: Shape4, chunk: Shape4, order: Order, itemsize: int, *, threads: int = 1) -> Cells:
+    def of(cls, shape: Shape4, chunk: Shape4, order: Order, itemsize: int, *, threads: int = 1) -> BlockCache:
         """Cells of whole blocks; if a panel of them is within the bound, each is read once."""
         chunk = shape4(map(min, chunk, shape))
         side = panel(shape, chunk, order)
@@ -140,7 +140,7 @@ class Cells:
         if self._fortran is None:  # the order that suits the plan, which need not be that of reading
             self._fortran = _run(self.cell[::-1], box.shape[::-1]) > _run(self.cell, box.shape)
 
-        def part(place: Place, within: Slices) -> NDArray[Any]:
+        def part(place: BlockIndex, within: Slices) -> NDArray[Any]:
             number = 0
             for axis in (0, 1, 2, 3) if self.order == "C" else (3, 2, 1, 0):
                 number = number * -(-self.shape[axis] // self.cell[axis]) + place[axis]
@@ -157,7 +157,7 @@ class Cells:
 
         return read_blocks(self.cell, part, box.slices, self.order)
 
-    def _asked(self, number: int, load: Callable[[Box], NDArray[Any]]) -> Kept:
+    def _asked(self, number: int, load: Callable[[Box], NDArray[Any]]) -> CachedCell:
         """A cell; those that follow are begun if cells are asked for in their order."""
         if number not in self._kept:
             self._begin(number, load)
@@ -187,12 +187,12 @@ class Cells:
             self._thread = ThreadPoolExecutor(self.threads, "reading")
         if self._files is None and slot is not None:
             try:
-                self._files = nameless()
+                self._files = temporary_file()
             except OSError as error:
-                raise no_room("blocks of the file", error) from error
+                raise no_room_error("blocks of the file", error) from error
         box = self._box(number)
         part = self._thread.submit(self._stored, load, box, slot, self._files)
-        self._kept[number] = Kept(slot=slot, part=part, left=box.points)
+        self._kept[number] = CachedCell(slot=slot, part=part, left=box.points)
 
     def _stored(
         self,
@@ -213,9 +213,9 @@ class Cells:
             while done < len(room):
                 done += os.pwrite(writer.fileno(), room[done:], offset + done)
         except OSError as error:
-            raise no_room("blocks of the file", error) from error
+            raise no_room_error("blocks of the file", error) from error
         return partial(
-            read_lying, reader, "a temporary file", offset, values.shape, values.dtype, fortran=fortran
+            read_contiguous, reader, "a temporary file", offset, values.shape, values.dtype, fortran=fortran
         )
 
     @property

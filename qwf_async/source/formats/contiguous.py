@@ -22,7 +22,7 @@ from .file_stamps import not_regular
 from .variable import Slices, Variable
 
 
-def read_lying(
+def read_contiguous(
     file: FileIO,
     path: str,
     offset: int,
@@ -40,7 +40,7 @@ def read_lying(
     short, OSError if it cannot be read.
     """
     if fortran:  # it is the transpose of an array in C order
-        return read_lying(file, path, offset, shape[::-1], dtype, slices[::-1]).T
+        return read_contiguous(file, path, offset, shape[::-1], dtype, slices[::-1]).T
     values: NDArray[Any] = np.empty([one.stop - one.start for one in slices], dtype)
     sizes = values.shape
     # A run may be partial along one axis only, and must be whole along all that follow.
@@ -88,7 +88,7 @@ def contiguous(
         what=what,
         shape=shape,
         dtype=dtype,
-        read=partial(read_lying, file, path, offset, shape, dtype, fortran=fortran),
+        read=partial(read_contiguous, file, path, offset, shape, dtype, fortran=fortran),
         names=(None,) * len(shape),
         fortran=fortran,
         member=member,

@@ -15,7 +15,7 @@ from typing import IO, Any, Final, cast
 from ...errors import InvalidInput
 from ...optional import first_line
 from .contiguous import opened
-from .temporary_file import BOUND, nameless, no_room
+from .temporary_file import MAX_TEMPORARY_BYTES, no_room_error, temporary_file
 
 STANDARD_INPUT: Final = "-"
 """The name of standard input as a file."""
@@ -27,7 +27,7 @@ MAGIC: Final[Mapping[bytes, str]] = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\
 """What a compressed file begins with, and the module of Python that reads it."""
 
 
-def packer_of(begins: bytes) -> str | None:
+def compression_of(begins: bytes) -> str | None:
     """The module that unpacks a file with such a beginning, if it is compressed."""
     return next((module for magic, module in MAGIC.items() if begins.startswith(magic)), None)
 
@@ -35,7 +35,7 @@ def packer_of(begins: bytes) -> str | None:
 def content(path: str, keep: ExitStack) -> IO[bytes]:
     """What the file holds, unpacked if it is compressed, as a stream that can be sought in. Raises InvalidInput."""
     file = keep.enter_context(opened(path))
-    module = packer_of(file.read(8))
+    module = compression_of(file.read(8))
     file.seek(0)
     return cast("IO[bytes]", file) if module is None else _stream(module, path, keep)
 
@@ -46,12 +46,12 @@ def unpacked(path: str, keep: ExitStack) -> str:
     Raises InvalidInput if it is damaged, or is more than BOUND.
     """
     with opened(path) as file:
-        module = packer_of(file.read(8))
+        module = compression_of(file.read(8))
     if module is None:
         return path
     with ExitStack() as within:
         try:
-            return _kept(_stream(module, path, within), path, keep, bound=BOUND)
+            return _kept(_stream(module, path, within), path, keep, bound=MAX_TEMPORARY_BYTES)
         except (
             EOFError,
             OSError,
@@ -89,9 +89,9 @@ def _kept(
     stream: IO[bytes], what: str, keep: ExitStack, *, bound: int | None = None, digest: Any = None
 ) -> str:
     try:
-        writer, reader = (keep.enter_context(file) for file in nameless())
+        writer, reader = (keep.enter_context(file) for file in temporary_file())
     except OSError as error:
-        raise no_room(what, error) from error
+        raise no_room_error(what, error) from error
     size = 0
     while piece := stream.read(PIECE):
         size += len(piece)
@@ -107,5 +107,5 @@ def _kept(
             try:
                 room = room[writer.write(room) :]
             except OSError as error:
-                raise no_room(what, error) from error
+                raise no_room_error(what, error) from error
     return f"/dev/fd/{reader.fileno()}"

@@ -58,7 +58,7 @@ _TEXT: Final = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Detection:
     """What a file is. `format` is None if it is none that is read, and `what` says then what it is, and what to do.
 
     `text`: it is text, which cube files are too, of which some have headers that only their reader knows.
@@ -69,17 +69,21 @@ class Told:
     text: bool = False
 
 
-def told(path: str) -> Told:
+def told(path: str) -> Detection:
     """What the content of a file or directory is; nothing if it cannot be looked at."""
     if os.path.isdir(path):
-        return Told(format="zarr") if is_node(path) else Told(what="a directory, and no Zarr hierarchy")
+        return (
+            Detection(format="zarr")
+            if is_node(path)
+            else Detection(what="a directory, and no Zarr hierarchy")
+        )
     try:
         with ExitStack() as keep:
             return _told(content(path, keep))
     except (QwfError, OSError, EOFError, ValueError):
-        return Told()
+        return Detection()
     except Exception:  # noqa: BLE001 # a damaged file, of which its own format will tell what is the matter
-        return Told()
+        return Detection()
 
 
 def is_node(path: str) -> bool:
@@ -97,7 +101,7 @@ def zip_roots(archive: zipfile.ZipFile) -> list[str]:
     return sorted(node for node in nodes if not nodes.intersection(above[node]))
 
 
-def unknown(path: str, found: Told) -> InvalidInput:
+def unknown(path: str, found: Detection) -> InvalidInput:
     """That a file is none that is read, what it is, and what can be done."""
     if found.what is not None:
         return InvalidInput(f"{path} is {found.what}")
@@ -107,47 +111,47 @@ def unknown(path: str, found: Told) -> InvalidInput:
     )
 
 
-def _told(file: IO[bytes]) -> Told:
+def _told(file: IO[bytes]) -> Detection:
     head = file.read(HEAD)
     if not head:
-        return Told(what="an empty file")
+        return Detection(what="an empty file")
     for begins, name in _READ.items():
         if head.startswith(begins):
-            return Told(format=name)
+            return Detection(format=name)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _in_zip(file)
     place = 0
     while place <= USER_BLOCK:
         file.seek(place)
         if file.read(len(HDF5)) == HDF5:
-            return Told(format="hdf5")
+            return Detection(format="hdf5")
         place = 2 * place or 512
     for begin, pattern, what, advice in _NOT_READ:
         if re.compile(pattern, re.DOTALL).match(head, begin):
-            return Told(what=f"{what}, which is not read: {advice}")
+            return Detection(what=f"{what}, which is not read: {advice}")
     if _is_cube(head):
-        return Told(format="cube")
+        return Detection(format="cube")
     if _TEXT.fullmatch(head):
-        return Told(
+        return Detection(
             text=True,
             what="text, and no Gaussian cube: make an array of its numbers, as in "
             "numpy.save('psi.npy', numpy.loadtxt(…))",
         )
     # To look for marks is to seek to the end, for which all that is compressed would be unpacked.
     if isinstance(file, FileIO) and (records := records_of(file)) is not None:
-        return Told(what=records.described())
-    return Told()
+        return Detection(what=records.described())
+    return Detection()
 
 
-def _in_zip(file: IO[bytes]) -> Told:
+def _in_zip(file: IO[bytes]) -> Detection:
     with zipfile.ZipFile(file) as archive:
         if zip_roots(archive):
-            return Told(format="zarr")
+            return Detection(format="zarr")
         names = archive.namelist()
     if any(name.endswith(".npy") for name in names):
-        return Told(format="npz")
+        return Detection(format="npz")
     holds = ", ".join(names[:5]) + (", …" if len(names) > 5 else "") or "nothing"
-    return Told(
+    return Detection(
         what=f"a zip file, neither npz nor Zarr, that holds {holds}: unpack it, and name what it holds"
     )
 

@@ -1,7 +1,7 @@
 """Which files a source's data comes from, and what tells each from the same file after a change: size and time of it.
 
 A format names every file that a value can come from, also those behind links, virtual data
-sets and external storage; `Files` is the one place that looks at them. Of a directory each
+sets and external storage; `FileStamps` is the one place that looks at them. Of a directory each
 file in it is looked at, so that one put back from a copy, older than others, is noticed too.
 That takes 6 µs a file, three times in an ingest, where to open and read one that is empty
 takes 9 µs; a Zarr source therefore names the directories of its arrays, and not the whole
@@ -40,7 +40,7 @@ _KINDS: Final = {
 
 
 @dataclass(slots=True)
-class Files:
+class FileStamps:
     """The files behind one source, by their real paths, each with its stamp from before it was looked into.
 
     `many`: to look at them takes so long that it is not done after each read.
@@ -60,7 +60,7 @@ class Files:
             self._stamps[real] = stamp(real)
             self.many = self.many or len(self._stamps) > FEW or os.path.isdir(real)
 
-    def include(self, others: Files) -> None:
+    def include(self, others: FileStamps) -> None:
         """The files of another source too, as they were when they were added there."""
         self._stamps.update(others._stamps)
         self.many = self.many or others.many or len(self._stamps) > FEW

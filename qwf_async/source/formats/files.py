@@ -24,12 +24,12 @@ from .detection import unknown
 from .file_stamps import check_readable
 from .frames import Frame, frames_of
 from .hdf5.hdf5 import hdf5
-from .locator import Named, expanded, named
+from .locator import FileLocation, expanded, named
 from .netcdf.netcdf import netcdf
 from .npy import npy
 from .npz.npz import npz
 from .raw.raw import raw_text
-from .variable_source import Field
+from .variable_source import VariableSource
 from .zarr.zarr import zarr
 
 Text = str | os.PathLike[str]
@@ -45,7 +45,7 @@ def files(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """ψ in a file of any format that is read, told by its content, or in several files, each a frame.
 
     `path`: as on the command line, "psi.h5:/path" or "re.cube,im.cube"; a pattern, "fr_*.npy",
@@ -69,9 +69,11 @@ def files(
     )
 
 
-def _one(text: str, *, dims: str | None, box: float | Sequence[float] | None, dt: float | None) -> Field:
+def _one(
+    text: str, *, dims: str | None, box: float | Sequence[float] | None, dt: float | None
+) -> VariableSource:
     """The source in one file, or in a pair of cube files."""
-    found = named(text) or Named(path=text)
+    found = named(text) or FileLocation(path=text)
     path, rest = found.path, found.rest
     kind = found.told()
     match kind.format:
@@ -95,7 +97,9 @@ def _one(text: str, *, dims: str | None, box: float | Sequence[float] | None, dt
     raise unknown(path, kind)
 
 
-def _cubes(text: str, dims: str | None, box: float | Sequence[float] | None, dt: float | None) -> Field:
+def _cubes(
+    text: str, dims: str | None, box: float | Sequence[float] | None, dt: float | None
+) -> VariableSource:
     """One cube file or a pair, each perhaps with `:mo=N`."""
     pieces = [text] if os.path.lexists(text) else text.split(",")
     if len(pieces) > 2 or not all(pieces):

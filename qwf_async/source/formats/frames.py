@@ -14,9 +14,9 @@ from ...errors import InvalidInput
 from ...lattice.grid import UNKNOWN_AXIS, Axis, Box, Grid, shape4
 from ...wording import option
 from .dims import LETTERS
-from .file_stamps import Files
+from .file_stamps import FileStamps
 from .variable import Coordinate, Slices, Variable
-from .variable_source import Field, field_of
+from .variable_source import VariableSource, variable_source
 
 OPEN: Final = 8
 """Files that are open at a time: a process may have 256, and a chunk of the plan may take a few frames."""
@@ -27,7 +27,7 @@ class Frame:
     """One file: how messages call it, and how it is opened."""
 
     name: str
-    open: Callable[[], Field]
+    open: Callable[[], VariableSource]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +36,9 @@ class Shelf:
 
     frames: Sequence[Frame]
     known: list[tuple[str, ...]] = field(default_factory=list)
-    _open: OrderedDict[int, Field] = field(default_factory=OrderedDict, repr=False)
+    _open: OrderedDict[int, VariableSource] = field(default_factory=OrderedDict, repr=False)
 
-    def at(self, number: int) -> Field:
+    def at(self, number: int) -> VariableSource:
         """One of the files, open. Raises InvalidInput if it cannot be used any more, or was changed."""
         if number in self._open:
             self._open.move_to_end(number)
@@ -69,8 +69,11 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FramesField(Field):
-    """A `Field` of several files. `like` is what was understood of the first, `told` what is to be told of it."""
+class FramesSource(VariableSource):
+    """A `VariableSource` of several files, each a frame.
+
+    `like` is what was understood of the first file, `told` are its warnings.
+    """
 
     like: Mapping[str, str] = field(default_factory=dict, repr=False)
     told: Sequence[str] = field(default=(), repr=False)
@@ -79,7 +82,7 @@ class FramesField(Field):
         return {**self.like, "read from": self.parts[0].what, "read in": "C order"}
 
     def warnings(self) -> list[str]:
-        return [*self.told, *Field.warnings(self)]
+        return [*self.told, *VariableSource.warnings(self)]
 
 
 def frames_of(
@@ -88,14 +91,14 @@ def frames_of(
     spec: str,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> FramesField:
+) -> FramesSource:
     """ψ of files that hold a frame each, of the same shape, type and axes.
 
     Where the files state their times, these become the axis; `box` and `dt` go before what the
     files say. Each file is opened once to look at it. Raises InvalidInput if one cannot be
     used, or is not like the first.
     """
-    shelf, files = Shelf(frames=frames), Files(many=True)
+    shelf, files = Shelf(frames=frames), FileStamps(many=True)
     try:
         first, times = shelf.at(0), []
         like, told = first.understood(), first.warnings()
@@ -114,7 +117,7 @@ def frames_of(
             member=f"{first.letters},{','.join(part.member for part in first.parts)}",
         )
         time = UNKNOWN_AXIS if dt is not None else _axis(times, f"the time of {part.what}")
-        found = field_of(
+        found = variable_source(
             [part],
             spec=spec,
             format=first.format,
@@ -128,12 +131,12 @@ def frames_of(
     except BaseException:
         shelf.close()
         raise
-    return FramesField(
-        **{name: getattr(found, name) for name in Field.__dataclass_fields__}, like=like, told=told
+    return FramesSource(
+        **{name: getattr(found, name) for name in VariableSource.__dataclass_fields__}, like=like, told=told
     )
 
 
-def _check_like(first: Field, one: Field, first_name: str, name: str) -> None:
+def _check_like(first: VariableSource, one: VariableSource, first_name: str, name: str) -> None:
     """Raises InvalidInput unless a file is a frame, and differs from the first in its values and its time alone."""
     if one.grid.shape[0] > 1:
         raise InvalidInput(f"{name} holds {one.grid.shape[0]} times: each of several files must be one frame")
@@ -151,15 +154,15 @@ def _check_like(first: Field, one: Field, first_name: str, name: str) -> None:
             )
 
 
-def _sizes(one: Field) -> str:
+def _sizes(one: VariableSource) -> str:
     return ", ".join(f"{letter}={size}" for letter, size in zip(LETTERS[1:], one.grid.shape[1:], strict=True))
 
 
-def _types(one: Field) -> str:
+def _types(one: VariableSource) -> str:
     return " and ".join(str(part.meant.newbyteorder("=")) for part in one.parts)
 
 
-def _time(one: Field) -> tuple[Axis, str | None]:
+def _time(one: VariableSource) -> tuple[Axis, str | None]:
     """When a frame is, and the unit in which its file says so, perhaps since a date."""
     stated = one.parts[0].coordinates.get(one.letters.find("t"))
     return one.grid.axes[0], None if stated is None else stated.unit

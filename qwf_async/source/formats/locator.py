@@ -16,7 +16,7 @@ from typing import Final
 
 from ...errors import InvalidInput
 from .decompression import STANDARD_INPUT
-from .detection import Told, is_node, told
+from .detection import Detection, is_node, told
 from .raw.raw import PARAMETERS
 
 FORMATS: Final[Mapping[str, str]] = {
@@ -40,7 +40,7 @@ _RAW: Final = re.compile(rf"(?:{'|'.join(PARAMETERS)})=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class FileLocation:
     """A SOURCE that names a file, or by a pattern several.
 
     `rest` is what comes after the colon, or from the comma of a pair on; None if nothing does.
@@ -63,21 +63,21 @@ class Named:
         """The format of the file: numbers alone if that is told of it, else by its content, else by its suffix."""
         return self.told().format
 
-    def told(self) -> Told:
+    def told(self) -> Detection:
         """What the file is; what it is by its content, if that is none of the formats."""
         if self.is_raw:
-            return Told(format="raw")
+            return Detection(format="raw")
         if self.path == STANDARD_INPUT:
-            return Told(format="npy")
+            return Detection(format="npy")
         found = told(self.path)
         ending = _SUFFIX.search(self.path)
         suffix = None if ending is None else FORMATS[ending["suffix"].lower()]
         if found.format is None and (found.what is None or (found.text and suffix == "cube")):
-            return Told(format=suffix)
+            return Detection(format=suffix)
         return found
 
 
-def named(text: str) -> Named | None:
+def named(text: str) -> FileLocation | None:
     """The file that a SOURCE names; None if it seems to name none."""
     if text == STANDARD_INPUT or os.path.lexists(text):
         return _of(text, None)  # a name may hold a colon or a comma
@@ -86,9 +86,9 @@ def named(text: str) -> Named | None:
             return found
     match = _MISSING.fullmatch(text)
     if match is None:
-        return Named(path=text) if glob.has_magic(text) else None
+        return FileLocation(path=text) if glob.has_magic(text) else None
     path, rest = match["path"], match["rest"]
-    return Named(path=path, rest=rest if rest is None or rest[0] == "," else rest[1:])
+    return FileLocation(path=path, rest=rest if rest is None or rest[0] == "," else rest[1:])
 
 
 def stem(text: str) -> str | None:
@@ -105,32 +105,32 @@ def stem(text: str) -> str | None:
     return name[: ending.start()] if ending else Path(name).stem
 
 
-def _cut(path: str, separator: str, rest: str) -> Named | None:
+def _cut(path: str, separator: str, rest: str) -> FileLocation | None:
     """The text cut at a separator, if what is before it is a file, or a pattern, of which something can be chosen."""
-    found = Named(path=path, rest=rest)
+    found = FileLocation(path=path, rest=rest)
     if found.is_pattern:
         if separator == "/" or not glob.glob(path):
             return None
-        return Named(path=path, rest=f",{rest}") if separator == "," else found
+        return FileLocation(path=path, rest=f",{rest}") if separator == "," else found
     if not os.path.lexists(path) or not (found.is_raw or found.format is not None):
         return None
     if separator == ",":
-        return Named(path=path, rest=f",{rest}") if found.format == "cube" else None
+        return FileLocation(path=path, rest=f",{rest}") if found.format == "cube" else None
     return _of(path, rest if separator == ":" else rest or None)
 
 
-def _of(path: str, rest: str | None) -> Named:
+def _of(path: str, rest: str | None) -> FileLocation:
     """The file; of a node of a Zarr hierarchy the hierarchy that it belongs to, for its coordinates lie beside it."""
     if not is_node(path):
-        return Named(path=path, rest=rest)
+        return FileLocation(path=path, rest=rest)
     root = node = path.rstrip("/") or path
     while is_node(os.path.dirname(root)):
         root = os.path.dirname(root)
     if root == node:
-        return Named(path=node, rest=rest)
+        return FileLocation(path=node, rest=rest)
     inner = os.path.relpath(node, root)
     words = [f"{inner}/{word.lstrip('/')}" for word in (rest or "").split(",")]
-    return Named(path=root, rest=",".join(words).rstrip("/"))
+    return FileLocation(path=root, rest=",".join(words).rstrip("/"))
 
 
 def expanded(text: str) -> list[str]:

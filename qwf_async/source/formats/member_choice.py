@@ -16,7 +16,7 @@ _HALF: Final = re.compile(
 )
 
 
-def chosen(
+def choose_members(
     names: Sequence[str],
     wanted: str | None,
     path: str,

@@ -19,8 +19,8 @@ from ...errors import InvalidInput
 from ...optional import first_line
 from .contiguous import check_length, contiguous, opened
 from .decompression import STANDARD_INPUT
-from .open_files import opening
-from .variable_source import Field, field_of
+from .open_files import open_files
+from .variable_source import VariableSource, variable_source
 
 HEADER_BYTES: Final = 10_000
 """Bytes that a header may claim; that of an array of numbers has a hundred or two. The bound is numpy's own."""
@@ -33,7 +33,7 @@ def npy(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """A `.npy` file of ψ[x], ψ[x, y], ψ[x, y, z] or ψ[t, x, y, z], complex or real.
 
     C or Fortran order, any byte order; records of two real fields (r and i, re and im, real
@@ -48,7 +48,7 @@ def npy(
     """
     name = os.fspath(path)
     what = "standard input" if name == STANDARD_INPUT else name
-    with opening(name, format="npy") as found:
+    with open_files(name, format="npy") as found:
         file = found.keep.enter_context(opened(found.path))
         shape, fortran, dtype = read_header(file, what)
         begin = file.tell()
@@ -64,7 +64,7 @@ def npy(
             fortran=fortran,
             member=sha256(file.read(begin)).hexdigest()[:16],
         )
-        return field_of(
+        return variable_source(
             [part],
             spec=name,
             format="npy",

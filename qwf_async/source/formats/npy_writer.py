@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lattice.grid import Box
-from .writing import Sheet, Write
+from .writing import ExportHeader, Write
 
 
 @contextmanager
-def npy_file(path: Path, sheet: Sheet) -> Iterator[Write]:
+def npy_file(path: Path, sheet: ExportHeader) -> Iterator[Write]:
     """A new file. Raises OSError if there is no room for it."""
     array = mapped(path, sheet.grid.shape, sheet.dtype)
     yield partial(_write, array)
@@ -26,7 +26,7 @@ def npy_file(path: Path, sheet: Sheet) -> Iterator[Write]:
 
 
 @contextmanager
-def raw_file(path: Path, sheet: Sheet) -> Iterator[Write]:
+def raw_file(path: Path, sheet: ExportHeader) -> Iterator[Write]:
     """A new file of the numbers and nothing else, little-endian. Raises OSError if there is no room for it."""
     array = np.memmap(path, sheet.dtype.newbyteorder("<"), "w+", shape=sheet.grid.shape)
     _take_space(path)

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from ...errors import InvalidInput, QwfError
 from ...optional import first_line
 from .decompression import STANDARD_INPUT, piped, unpacked
-from .file_stamps import Files, check_all_regular, check_readable
+from .file_stamps import FileStamps, check_all_regular, check_readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class OpenFiles:
     """`files` are those that the data comes from; a format adds to them. `keep` is closed with the source.
 
     `paths` are where the files can be read: what is compressed, or was piped in, lies elsewhere
     than under its own name.
     """
 
-    files: Files
+    files: FileStamps
     keep: ExitStack
     paths: tuple[str, ...]
 
@@ -32,22 +32,22 @@ class Opening:
 
 
 @contextmanager
-def opening(
+def open_files(
     *paths: str,
     format: str,  # noqa: A002 # the field's own word
     directory: bool = False,
     as_is: bool = False,
-) -> Iterator[Opening]:
+) -> Iterator[OpenFiles]:
     """Open one source of these files, all regular, or where that is allowed a directory; "-" is standard input.
 
     A compressed file is unpacked, unless it is to be taken `as_is`. Raises InvalidInput if one
     cannot be used, or if what is done within fails in any way that a damaged file can make a
     library fail; what was kept is closed then.
     """
-    files, keep = Files(), ExitStack()
+    files, keep = FileStamps(), ExitStack()
     try:
         found = tuple(_readable(path, files, keep, directory=directory, as_is=as_is) for path in paths)
-        yield Opening(files=files, keep=keep, paths=found)
+        yield OpenFiles(files=files, keep=keep, paths=found)
     except QwfError:
         keep.close()
         raise
@@ -59,7 +59,7 @@ def opening(
         raise
 
 
-def _readable(path: str, files: Files, keep: ExitStack, *, directory: bool, as_is: bool) -> str:
+def _readable(path: str, files: FileStamps, keep: ExitStack, *, directory: bool, as_is: bool) -> str:
     """Where the bytes of a file are read; of a directory the format says which parts of it are the source's."""
     if path == STANDARD_INPUT:
         path, facts = piped(keep)

@@ -19,11 +19,11 @@ from ...lattice.plan import BoxPlan
 AHEAD_POINTS: Final = 131_072
 """Points of a box from which on it is read ahead: to hand over less costs more than it gains (a fifth of the rate)."""
 
-Load = Callable[[Box], NDArray[Any]]
+ReadBox = Callable[[Box], NDArray[Any]]
 
 
 @dataclass(slots=True, kw_only=True)
-class Ahead:
+class ReadAhead:
     """Reads the boxes of a grid, one at a time, and one ahead of those that were asked for."""
 
     shape: Shape4
@@ -33,7 +33,7 @@ class Ahead:
     _begun: tuple[Box, Future[NDArray[Any]]] | None = field(default=None, repr=False)
     _thread: ThreadPoolExecutor | None = field(default=None, repr=False)
 
-    def read(self, box: Box, load: Load) -> NDArray[Any]:
+    def read(self, box: Box, load: ReadBox) -> NDArray[Any]:
         """The values of a box as `load` yields them. What it raises is raised when that box is asked for."""
         begun, self._begun = self._begun, None
         follows = box == self._expected

@@ -9,11 +9,11 @@ from typing import Final
 
 from ...errors import InvalidInput
 
-BOUND: Final = 4 * 1024 * 1024 * 1024
+MAX_TEMPORARY_BYTES: Final = 4 * 1024 * 1024 * 1024
 """Bytes that a source may keep in one: two panels of 64 planes of 1024×1024 complex128."""
 
 
-def nameless() -> tuple[FileIO, FileIO]:
+def temporary_file() -> tuple[FileIO, FileIO]:
     """One file, to write and to read: opened twice, so that the reader has a place of its own in it."""
     number, path = mkstemp(prefix="qwf-")
     try:
@@ -22,7 +22,7 @@ def nameless() -> tuple[FileIO, FileIO]:
         os.unlink(path)
 
 
-def no_room(what: str, error: OSError) -> InvalidInput:
+def no_room_error(what: str, error: OSError) -> InvalidInput:
     """That `what` cannot be kept, and why."""
     return InvalidInput(
         f"{what} cannot be kept in {gettempdir()}: {error.strerror}; set TMPDIR to another directory"

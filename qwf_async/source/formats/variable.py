@@ -90,7 +90,7 @@ class Coordinate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
+class AxisArray:
     """An array beside ψ that may be its axis `letter`, see `beside`; `read` is asked only if it is.
 
     `what` names it in messages, `length` is its number of points.
@@ -125,7 +125,7 @@ class Variable:
     parted: bool = False
     parallel: bool = False
     coordinates: Mapping[int, Coordinate] = field(default_factory=dict, repr=False)
-    beside: Sequence[Beside] = field(default=(), repr=False)
+    beside: Sequence[AxisArray] = field(default=(), repr=False)
     member: str = ""
 
     @property

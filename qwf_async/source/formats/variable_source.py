@@ -16,14 +16,14 @@ from ...optional import first_line
 from ..amplitudes import complex_type, unmasked
 from ..identity import identity
 from ..parameters import values_of
-from .axes import axes_of, beside_of, lengths_beside
-from .block_cache import Cells, order_for, parts_are_cheap
+from .axes import axes_of, axis_arrays_for, axis_lengths
+from .block_cache import BlockCache, order_for, parts_are_cheap
 from .dims import LEFT_OUT, LETTERS, PART, is_parts, letters_of
-from .file_stamps import Files
-from .read_ahead import Ahead
+from .file_stamps import FileStamps
+from .read_ahead import ReadAhead
 from .variable import Slices, Variable
 
-FIELD_PAIRS: Final = (("r", "i"), ("re", "im"), ("real", "imag"), ("real", "imaginary"))
+COMPLEX_RECORDS: Final = (("r", "i"), ("re", "im"), ("real", "imag"), ("real", "imaginary"))
 """Names of the two fields of a compound type. Source of the first: h5py, which has it from HDF5's own examples."""
 
 THREADS: Final = 2
@@ -31,7 +31,7 @@ THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class VariableSource:
     """ψ of a file; a Source. `letters` are those of the dimensions of its arrays, see `dims`.
 
     `files` are those that the values come from; if they are many, they are looked at only
@@ -45,10 +45,10 @@ class Field:
     parts: tuple[Variable, ...]
     letters: str
     dtype: np.dtype[Any]
-    cells: Cells | None
-    ahead: Ahead | None
+    cells: BlockCache | None
+    ahead: ReadAhead | None
     format: str
-    files: Files = field(repr=False)
+    files: FileStamps = field(repr=False)
     release: Callable[[], object] = field(repr=False)
 
     def read(self, box: Box) -> NDArray[Any]:
@@ -139,7 +139,7 @@ class Field:
         """The arrays beside ψ that are its axes, and the date from which times count, if there are any."""
         first = self.parts[0]
         sizes = zip(LETTERS, self.grid.shape, strict=True)
-        found = [one for letter, size in sizes for one in beside_of(first, self.letters, letter, size)]
+        found = [one for letter, size in sizes for one in axis_arrays_for(first, self.letters, letter, size)]
         if found:
             yield "axes beside", ", ".join(f"{one.letter}={one.what}" for one in found)
         place = self.letters.find("t")
@@ -172,12 +172,12 @@ class Field:
         self.release()
 
 
-def field_of(
+def variable_source(
     parts: Sequence[Variable],
     *,
     spec: str,
     format: str,  # noqa: A002 # the field's own word for it
-    files: Files,
+    files: FileStamps,
     release: Callable[[], object] = lambda: None,
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
@@ -185,7 +185,7 @@ def field_of(
     grid: Grid | None = None,
     held: bool = False,
     order: Order | None = None,
-) -> Field:
+) -> VariableSource:
     """A source of one complex or real array, or of two real ones of the same shape.
 
     `dims`: which dimension is which axis, see `dims.letters_of`. The axes of `grid`, which must
@@ -212,7 +212,7 @@ def field_of(
         real=real and len(parts) == 1,
         wanted=dims,
         grid=None if grid is None else grid.shape,
-        lengths=lengths_beside(first),
+        lengths=axis_lengths(first),
         what=first.what,
     )
     shape = shape4(_along(letters, first.shape, letter) for letter in LETTERS)
@@ -230,15 +230,15 @@ def field_of(
     order = order or order_for(shape, chunk)
     anywhere = all(part.chunk is None or _parted(part, letters, shape, chunk, order) for part in parts)
     threads = THREADS if all(part.parallel for part in parts) else 1
-    return Field(
+    return VariableSource(
         spec=spec,
         grid=laid,
         order=order,
         parts=tuple(parts),
         letters=letters,
         dtype=dtype,
-        cells=None if anywhere else Cells.of(shape, chunk, order, dtype.itemsize, threads=threads),
-        ahead=None if held else Ahead(shape=shape, order=order),
+        cells=None if anywhere else BlockCache.of(shape, chunk, order, dtype.itemsize, threads=threads),
+        ahead=None if held else ReadAhead(shape=shape, order=order),
         format=format,
         files=files,
         release=release,
@@ -271,7 +271,7 @@ def _along(letters: str, sizes: Sequence[int], letter: str) -> int:
 def holds_complex(dtype: np.dtype[Any], names: Sequence[str | None], shape: Sequence[int]) -> bool:
     """Whether an array is one of complex numbers: by its type, or by a dimension named as one of re and im."""
     if dtype.names is not None:
-        return tuple(name.lower() for name in dtype.names) in FIELD_PAIRS
+        return tuple(name.lower() for name in dtype.names) in COMPLEX_RECORDS
     return dtype.kind == "c" or (
         dtype.kind in "fiu" and any(is_parts(name, size) for name, size in zip(names, shape, strict=True))
     )
@@ -282,7 +282,7 @@ def _type_of(part: Variable) -> np.dtype[Any]:
     dtype = part.dtype
     if dtype.names is None:
         return complex_type(part.meant, part.what)
-    if tuple(name.lower() for name in dtype.names) in FIELD_PAIRS:
+    if tuple(name.lower() for name in dtype.names) in COMPLEX_RECORDS:
         kinds = {dtype[name] for name in dtype.names}
         if len(kinds) == 1 and (kind := kinds.pop()).kind == "f":
             return complex_type(kind if part.packing is None else part.meant, part.what)

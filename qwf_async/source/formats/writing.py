@@ -16,7 +16,7 @@ Write = Callable[[Box, NDArray[Any]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class ExportHeader:
     """A wavefunction to be written: its grid, the dtype of its values, and what is said of it in the file."""
 
     grid: Grid
@@ -25,7 +25,7 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownAxis:
+class StatedAxis:
     """An axis whose points are known: its name, its number, their places, and what is said of them."""
 
     name: str
@@ -34,10 +34,10 @@ class KnownAxis:
     attributes: dict[str, Any]
 
 
-def known_axes(grid: Grid) -> list[KnownAxis]:
+def known_axes(grid: Grid) -> list[StatedAxis]:
     """The axes whose spacing is known, with attributes from which they are read back to the last bit."""
     return [
-        KnownAxis(
+        StatedAxis(
             name=name,
             number=number,
             points=grid.coordinates(number, 0, grid.shape[number]),

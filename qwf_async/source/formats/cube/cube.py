@@ -21,9 +21,9 @@ from ....checked import checked
 from ....errors import InvalidInput
 from ..contiguous import opened
 from ..member_choice import SHOWN
-from ..open_files import opening
+from ..open_files import open_files
 from ..variable import Coordinate, Slices, Variable
-from ..variable_source import Field, field_of
+from ..variable_source import VariableSource, variable_source
 from .cube_header import NOISE, CubeHeader, read_cube_header, with_letter
 
 BLOCK: Final = 1 << 20
@@ -37,8 +37,11 @@ _BLANK[list(b" \t\n\r\v\f")] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CubeField(Field):
-    """A `Field` that knows the atoms of its file: atomic number, charge, and x, y, z in bohr, float64 [atoms, 5]."""
+class CubeSource(VariableSource):
+    """A `VariableSource` that knows the atoms of its file.
+
+    `atoms`: atomic number, charge, and x, y, z in bohr of each, float64 [atoms, 5].
+    """
 
     atoms: NDArray[np.float64] = field(repr=False, default_factory=lambda: np.empty((0, 5)))
 
@@ -50,7 +53,7 @@ class CubeField(Field):
             for z, _, x, y, w in self.atoms[:10].tolist()
         ]
         more = ", …" if len(self.atoms) > 10 else ""
-        return {**Field.understood(self), "atoms": ", ".join(words) + more or "none"}
+        return {**VariableSource.understood(self), "atoms": ", ".join(words) + more or "none"}
 
 
 @checked
@@ -62,7 +65,7 @@ def cube(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> CubeField:
+) -> CubeSource:
     """ψ in a Gaussian cube file, or in two: real part, and imaginary part of the same grid.
 
     `orbital`: which one, by its number, of a file that holds several; of one that holds several
@@ -73,7 +76,7 @@ def cube(
     used, or the two are of other grids.
     """
     names = [os.fspath(one) for one in (path, imag) if one is not None]
-    with opening(*names, format="Gaussian cube") as opened_:
+    with open_files(*names, format="Gaussian cube") as opened_:
         headers, parts = [], []
         for name, path_ in zip(names, opened_.paths, strict=True):
             file = opened_.keep.enter_context(opened(path_))
@@ -82,7 +85,7 @@ def cube(
             parts.append(_variable(name, file, header, marks, orbital))
         _check_alike(headers, names)
         place = "" if orbital is None else f":mo={orbital}"
-        found = field_of(
+        found = variable_source(
             parts,
             spec=",".join(name + place for name in names),
             format="Gaussian cube",
@@ -92,8 +95,9 @@ def cube(
             box=box,
             dt=dt,
         )
-        return CubeField(
-            **{name: getattr(found, name) for name in Field.__dataclass_fields__}, atoms=headers[0].atoms
+        return CubeSource(
+            **{name: getattr(found, name) for name in VariableSource.__dataclass_fields__},
+            atoms=headers[0].atoms,
         )
 
 

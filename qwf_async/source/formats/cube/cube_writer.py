@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from ....errors import InvalidInput
 from ....lattice.grid import Box, Grid
 from ....wording import option
-from ..writing import Sheet, Write
+from ..writing import ExportHeader, Write
 
 NUMBERS_A_LINE: Final = 6
 
 
 @contextmanager
-def cube_files(paths: Sequence[Path], sheet: Sheet) -> Iterator[Write]:
+def cube_files(paths: Sequence[Path], sheet: ExportHeader) -> Iterator[Write]:
     """New files: of one the real part, where the imaginary part must be 0; of two both.
 
     Raises InvalidInput for more than one time, an axis of unknown spacing, or, when
@@ -58,7 +58,7 @@ def check_cube(grid: Grid) -> None:
             )
 
 
-def _header(sheet: Sheet) -> bytes:
+def _header(sheet: ExportHeader) -> bytes:
     lines = []
     laid = sheet.grid.in_atomic_units().axes[1:]
     # No cube can be without a step: an axis of one point that has none gets one of 1.

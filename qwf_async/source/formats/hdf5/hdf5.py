@@ -17,17 +17,17 @@ import numpy as np
 
 from ....checked import checked
 from ....optional import library
-from ..axis_arrays import SPELLINGS, arrays_beside, axes_among, is_line
+from ..axis_arrays import SPELLINGS, axes_among, is_line, nearest_axis_arrays
 from ..contiguous import opened
-from ..file_stamps import Files
-from ..member_choice import chosen
-from ..open_files import Opening, opening, spec_of
+from ..file_stamps import FileStamps
+from ..member_choice import choose_members
+from ..open_files import OpenFiles, open_files, spec_of
 from ..packing import Packing, packing_of
-from ..variable import Beside, Coordinate, Variable, coordinate_of, transposed
-from ..variable_source import Field, field_of, holds_complex
+from ..variable import AxisArray, Coordinate, Variable, coordinate_of, transposed
+from ..variable_source import VariableSource, holds_complex, variable_source
 from .hdf5_blocks import Reader, reader_of
-from .hdf5_links import Reach, data_sets, follow
-from .value_sources import Origin
+from .hdf5_links import LinkedFiles, data_sets, follow
+from .value_sources import ValueSources
 from .virtual_reader import VirtualReader, check_limit
 
 NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
@@ -51,7 +51,7 @@ def hdf5(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """ψ in an HDF5 or NetCDF-4 file: a data set of complex or real numbers, or a pair of them.
 
     `member`: path of the data set within the file; of a group that holds one, or a pair named
@@ -66,20 +66,22 @@ def hdf5(
     """
     name = os.fspath(path)
     h5py = library("h5py", extra="files", what="reading HDF5")
-    with opening(name, format="HDF5") as found:
+    with open_files(name, format="HDF5") as found:
         # Blocks are read whole and once: the library need keep none of them.
         # What has no name the library reads through Python only: it asks for the real path of a path.
         place = name if found.path == name else found.keep.enter_context(opened(found.path))
         file = found.keep.enter_context(h5py.File(place, "r", rdcc_nbytes=0))
         reach = found.keep.enter_context(
-            closing(Reach(h5py=h5py, files=found.files, alone=found.path != name))
+            closing(LinkedFiles(h5py=h5py, files=found.files, alone=found.path != name))
         )
         sets = data_sets(reach, file, name, member)
         lost = None in sets.values()  # nobody knows what is behind a link that leads nowhere
         axes = axes_among({key: (item.shape, item.dtype) for key, item in sets.items() if item is not None})
-        names = chosen(list(sets), member, name, lambda one: not lost and _is_complex(sets[one]), axes=axes)
+        names = choose_members(
+            list(sets), member, name, lambda one: not lost and _is_complex(sets[one]), axes=axes
+        )
         items = [follow(reach, file, one, name) for one in names]
-        return field_of(
+        return variable_source(
             [_variable(h5py, found, name, item, one) for item, one in zip(items, names, strict=True)],
             spec=spec_of(name, member),
             format="HDF5",
@@ -91,12 +93,12 @@ def hdf5(
         )
 
 
-def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> Variable:
+def _variable(h5py: Any, found: OpenFiles, path: str, item: Any, member: str) -> Variable:
     what = f"{path}:/{member}"
     scales = [_scale(dimension) for dimension in item.dims]
     alone = found.path != path
-    with closing(Reach(h5py=h5py, files=found.files, alone=alone)) as reach:
-        origin = Origin(reach=reach)
+    with closing(LinkedFiles(h5py=h5py, files=found.files, alone=alone)) as reach:
+        origin = ValueSources(reach=reach)
         pieces = origin.look(item, what)
         coordinates = {
             place: _coordinate(h5py, origin, scale, f"{path}:{scale.name}", item.shape[place])
@@ -125,16 +127,16 @@ def _variable(h5py: Any, found: Opening, path: str, item: Any, member: str) -> V
     return transposed(variable) if MATLAB in item.attrs else variable
 
 
-def files_of_hdf5(item: Any, what: str) -> Files:
+def files_of_hdf5(item: Any, what: str) -> FileStamps:
     """The files that an open data set takes values from, if it is virtual or has them in raw files.
 
     Raises InvalidInput, naming `what`, if one is missing, or if they cannot all be open: the
     data set is somebody else's, and cannot be opened anew.
     """
-    h5py, files = library("h5py", extra="files", what="reading HDF5"), Files()
+    h5py, files = library("h5py", extra="files", what="reading HDF5"), FileStamps()
     if item.is_virtual or item.external:
-        with closing(Reach(h5py=h5py, files=files)) as reach:
-            check_limit(what, sum(piece.files for piece in Origin(reach=reach).look(item, what)))
+        with closing(LinkedFiles(h5py=h5py, files=files)) as reach:
+            check_limit(what, sum(piece.files for piece in ValueSources(reach=reach).look(item, what)))
     return files
 
 
@@ -150,7 +152,7 @@ def _is_complex(item: Any) -> bool:
     return holds_complex(item.dtype, names_in_hdf5(item), item.shape)
 
 
-def _coordinate(h5py: Any, origin: Origin, item: Any, what: str, size: int) -> Coordinate:
+def _coordinate(h5py: Any, origin: ValueSources, item: Any, what: str, size: int) -> Coordinate:
     """A coordinate; the values of one that has another size than its dimension need not be read."""
     values = np.broadcast_to(np.nan, item.shape)
     if item.size == size:
@@ -160,7 +162,7 @@ def _coordinate(h5py: Any, origin: Origin, item: Any, what: str, size: int) -> C
     return coordinate_of(values, item.attrs, packing_in_hdf5(item, what))
 
 
-def _beside(h5py: Any, found: Opening, path: str, item: Any) -> list[Beside]:
+def _beside(h5py: Any, found: OpenFiles, path: str, item: Any) -> list[AxisArray]:
     """The data sets in its group, and in those above, that may be axes of a data set."""
     sets: dict[str, Any] = {}
     group = item
@@ -173,13 +175,13 @@ def _beside(h5py: Any, found: Opening, path: str, item: Any) -> list[Beside]:
                     sets[f"{group.name}/{name}".lstrip("/")] = one
 
     def read(name: str) -> Coordinate:
-        with closing(Reach(h5py=h5py, files=found.files, alone=found.path != path)) as reach:
+        with closing(LinkedFiles(h5py=h5py, files=found.files, alone=found.path != path)) as reach:
             one = sets[name]
-            stated = _coordinate(h5py, Origin(reach=reach), one, f"{path}:/{name}", one.size)
+            stated = _coordinate(h5py, ValueSources(reach=reach), one, f"{path}:/{name}", one.size)
         return replace(stated, values=stated.values.reshape(-1))
 
     lengths = {name: one.size for name, one in sets.items()}
-    return arrays_beside(item.name.lstrip("/"), lengths, root=f"{path}:/", read=read)
+    return nearest_axis_arrays(item.name.lstrip("/"), lengths, root=f"{path}:/", read=read)
 
 
 def _can_be_axis(h5py: Any, item: Any) -> bool:

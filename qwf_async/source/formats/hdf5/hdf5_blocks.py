@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from ....errors import InvalidInput
 from ....optional import first_line
-from ..block_assembly import Place, read_blocks
+from ..block_assembly import BlockIndex, read_blocks
 from ..bounded_decoding import deflated, zstd_size
-from ..contiguous import read_lying
+from ..contiguous import read_contiguous
 from ..variable import Slices
 
 PLAIN_BYTES: Final = 32 * 1024
@@ -68,7 +68,7 @@ def reader_of(h5py: Any, item: Any, what: str, raw: FileIO) -> Reader:
     if chunk is None:
         if dtype is None or item.id.get_offset() is None or item.external:
             return Reader(read=item.__getitem__)
-        return Reader(read=partial(read_lying, raw, what, item.id.get_offset(), item.shape, dtype))
+        return Reader(read=partial(read_contiguous, raw, what, item.id.get_offset(), item.shape, dtype))
     size = math.prod(chunk) * item.id.get_type().get_size()
     if not filters and (dtype is None or size < PLAIN_BYTES):
         return Reader(read=item.__getitem__)
@@ -141,7 +141,7 @@ class Blocks:
         skipped = self.masks == (1 << len(self.filters)) - 1
         return bool((skipped & (self.lengths == self.size))[written].all())
 
-    def part(self, place: Place, within: Slices) -> NDArray[Any]:
+    def part(self, place: BlockIndex, within: Slices) -> NDArray[Any]:
         """A part of one block. Raises InvalidInput if the block unpacks to another size than it must have."""
         begin, length, mask = int(self.begins[place]), int(self.lengths[place]), int(self.masks[place])
         left = [one for bit, one in enumerate(self.filters) if not mask >> bit & 1]
@@ -150,7 +150,7 @@ class Blocks:
         if not left and length != self.size:
             raise self._fault(place, f"has {length} bytes, where its array says {self.size}")
         if self.dtype is not None and not left:
-            return read_lying(self.raw, self.what, begin, self.item.chunks, self.dtype, within)
+            return read_contiguous(self.raw, self.what, begin, self.item.chunks, self.dtype, within)
         if self.dtype is not None and all(number in (DEFLATE, SHUFFLE) for number, _ in left):
             values = np.frombuffer(self._unpacked(place, left), self.dtype)
             return values.reshape(self.item.chunks)[within]
@@ -160,14 +160,14 @@ class Blocks:
                 raise self._fault(place, f"unpacks to {stated} bytes, where its array says {self.size}")
         return self._by_library(place, within)
 
-    def _by_library(self, place: Place, within: Slices) -> NDArray[Any]:
+    def _by_library(self, place: BlockIndex, within: Slices) -> NDArray[Any]:
         corner = (n * size for n, size in zip(place, self.item.chunks, strict=True))
         values: NDArray[Any] = self.item[
             tuple(slice(n + one.start, n + one.stop) for n, one in zip(corner, within, strict=True))
         ]
         return values
 
-    def _unpacked(self, place: Place, filters: list[tuple[int, int]]) -> Any:
+    def _unpacked(self, place: BlockIndex, filters: list[tuple[int, int]]) -> Any:
         begin, length = int(self.begins[place]), int(self.lengths[place])
         data: Any = os.pread(self.raw.fileno(), length, begin)
         if len(data) != length:
@@ -184,7 +184,7 @@ class Blocks:
             raise self._fault(place, f"unpacks to {len(data)} bytes, where its array says {self.size}")
         return data
 
-    def _fault(self, place: Place, fault: str) -> InvalidInput:
+    def _fault(self, place: BlockIndex, fault: str) -> InvalidInput:
         corner = tuple(n * size for n, size in zip(place, self.item.chunks, strict=True))
         return InvalidInput(f"{self.what} is damaged: its block at {corner} {fault}")
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ....errors import InvalidInput
-from ..file_stamps import Files
+from ..file_stamps import FileStamps
 
-MOST_LINKS: Final = 64
+MAX_LINKS: Final = 64
 """Soft and external links on the way to one data set: they can lead in a circle."""
 
 LINKS: Final = "HDF5_EXT_PREFIX"
@@ -28,14 +28,14 @@ KEPT: Final = 16
 
 
 @dataclass(slots=True, kw_only=True)
-class Reach:
+class LinkedFiles:
     """HDF5 files that others name: each is added to `files`.
 
     `alone`: the file that names them was unpacked or piped in, so that nothing is beside it.
     """
 
     h5py: Any
-    files: Files
+    files: FileStamps
     alone: bool = False
     _open: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -76,7 +76,7 @@ class Reach:
                 file.close()
 
 
-def data_sets(reach: Reach, file: Any, path: str, member: str | None) -> dict[str, Any]:
+def data_sets(reach: LinkedFiles, file: Any, path: str, member: str | None) -> dict[str, Any]:
     """The data sets that can be ψ by their paths, a link that leads nowhere as None.
 
     They are those that `member` names, see `members.chosen`, or else all. Raises
@@ -96,7 +96,7 @@ def data_sets(reach: Reach, file: Any, path: str, member: str | None) -> dict[st
     return found
 
 
-def follow(reach: Reach, file: Any, member: str, path: str) -> Any:
+def follow(reach: LinkedFiles, file: Any, member: str, path: str) -> Any:
     """The object of that path in a file, or None.
 
     Raises InvalidInput if a link leads nowhere, or if there are too many.
@@ -124,8 +124,8 @@ def follow(reach: Reach, file: Any, member: str, path: str) -> Any:
                 at = target["/"]
             elif link.path.startswith("/"):
                 at = at.file["/"]
-            if links > MOST_LINKS:
-                raise InvalidInput(f"{path}:/{member} leads through more than {MOST_LINKS} links: a circle")
+            if links > MAX_LINKS:
+                raise InvalidInput(f"{path}:/{member} leads through more than {MAX_LINKS} links: a circle")
             words.extendleft(reversed(link.path.split("/")))
         elif links:
             raise InvalidInput(f"{path}:/{member} is a link to {via}, where there is nothing")

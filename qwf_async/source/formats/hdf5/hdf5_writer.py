@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
-from ..writing import Sheet, Write, known_axes
+from ..writing import ExportHeader, Write, known_axes
 
 
 @contextmanager
-def hdf5_file(path: Path, sheet: Sheet) -> Iterator[Write]:
+def hdf5_file(path: Path, sheet: ExportHeader) -> Iterator[Write]:
     """A new file. Its values lie without blocks: they are written, and read again, in order."""
     h5py = library("h5py", extra="files", what="writing HDF5")
     with h5py.File(path, "w") as file:

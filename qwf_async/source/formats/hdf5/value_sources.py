@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ....errors import InvalidInput
-from .hdf5_links import Reach, follow
+from .hdf5_links import LinkedFiles, follow
 from .virtual_mapping import Piece, SourceMap
 
 SOURCES: Final = "HDF5_VDS_PREFIX"
@@ -33,10 +33,10 @@ FILTERS: Final[Mapping[int, str]] = {
 
 
 @dataclass(slots=True, kw_only=True)
-class Origin:
+class ValueSources:
     """Looks through data sets, and opens by `reach` the files that their values come from."""
 
-    reach: Reach
+    reach: LinkedFiles
     _weights: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def look(self, item: Any, what: str) -> list[Piece]:

@@ -12,16 +12,16 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from ....checked import checked
-from ..contiguous import opened, read_lying
+from ..contiguous import opened, read_contiguous
 from ..decompression import content
 from ..file_stamps import check_readable
 from ..hdf5.hdf5 import hdf5
-from ..member_choice import chosen
-from ..open_files import opening, spec_of
+from ..member_choice import choose_members
+from ..open_files import open_files, spec_of
 from ..packing import packing_of
 from ..variable import Slices, Variable, coordinate_of
-from ..variable_source import Field, field_of, holds_complex
-from .netcdf_classic import Lying, classic_variables
+from ..variable_source import VariableSource, holds_complex, variable_source
+from .netcdf_classic import ClassicVariable, classic_variables
 
 CLASSIC: Final = b"CDF"
 """What a classic file begins with."""
@@ -35,7 +35,7 @@ def netcdf(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """ψ in a NetCDF file: a variable with a dimension of re and im, or a pair of variables.
 
     NetCDF has no complex numbers: a lone real variable is a real ψ. `member`, `dims`,
@@ -47,20 +47,20 @@ def netcdf(
         begins = content(name, keep).read(len(CLASSIC))
     if begins != CLASSIC:
         return hdf5(path, member, dims=dims, box=box, dt=dt)
-    with opening(name, format="NetCDF") as within:
+    with open_files(name, format="NetCDF") as within:
         file = within.keep.enter_context(opened(within.path))
         found = classic_variables(file, name, os.fstat(file.fileno()).st_size)
         axes = {one for lying in found.values() for one in lying.dimensions}
         fields = [
             key for key, one in found.items() if key not in axes and one.shape and one.dtype.kind in "fiu"
         ]
-        names = chosen(
+        names = choose_members(
             fields,
             member,
             name,
             lambda one: holds_complex(found[one].dtype, found[one].dimensions, found[one].shape),
         )
-        return field_of(
+        return variable_source(
             [_variable(name, found, one, file) for one in names],
             spec=spec_of(name, member),
             format="NetCDF-3",
@@ -72,7 +72,7 @@ def netcdf(
         )
 
 
-def _variable(path: str, found: Mapping[str, Lying], member: str, file: FileIO) -> Variable:
+def _variable(path: str, found: Mapping[str, ClassicVariable], member: str, file: FileIO) -> Variable:
     lying = found[member]
     what = f"{path}:{member}"
     coordinates = {}
@@ -94,5 +94,5 @@ def _variable(path: str, found: Mapping[str, Lying], member: str, file: FileIO) 
     )
 
 
-def _read(path: str, lying: Lying, file: FileIO, slices: Slices) -> NDArray[Any]:
-    return read_lying(file, path, lying.offset, lying.shape, lying.dtype, slices, stride=lying.stride)
+def _read(path: str, lying: ClassicVariable, file: FileIO, slices: Slices) -> NDArray[Any]:
+    return read_contiguous(file, path, lying.offset, lying.shape, lying.dtype, slices, stride=lying.stride)

@@ -32,7 +32,7 @@ HEADER_BYTES: Final = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lying:
+class ClassicVariable:
     """One variable: its values begin at byte `offset`.
 
     `stride` is None if they lie without gaps; a variable with an unlimited dimension has its
@@ -47,7 +47,7 @@ class Lying:
     stride: int | None
 
 
-def classic_variables(file: FileIO, name: str, size: int) -> dict[str, Lying]:
+def classic_variables(file: FileIO, name: str, size: int) -> dict[str, ClassicVariable]:
     """The variables of a classic file of `size` bytes.
 
     Raises InvalidInput if the header is damaged, or says more than the file holds.
@@ -109,7 +109,7 @@ class _Header:
         return self.name(), self.number(self.count)
 
 
-def _variables(header: _Header, size: int, name: str) -> dict[str, Lying]:
+def _variables(header: _Header, size: int, name: str) -> dict[str, ClassicVariable]:
     version = header.data[3]
     if version not in (1, 2, 5):
         raise ValueError(version)
@@ -144,7 +144,7 @@ def _variables(header: _Header, size: int, name: str) -> dict[str, Lying]:
         )
         if end > size:
             raise InvalidInput(f"{name} is cut short: {size} bytes, where its variable {key} ends at {end}")
-        result[key] = Lying(
+        result[key] = ClassicVariable(
             dimensions=tuple(one for one, _ in dimensions),
             shape=shape,
             attributes=attributes,

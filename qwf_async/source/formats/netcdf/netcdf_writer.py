@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
-from ..writing import Sheet, Write, known_axes
+from ..writing import ExportHeader, Write, known_axes
 
 
 @contextmanager
-def netcdf_file(path: Path, sheet: Sheet) -> Iterator[Write]:
+def netcdf_file(path: Path, sheet: ExportHeader) -> Iterator[Write]:
     """A new file, by the CF conventions as far as they go: coordinates have their units."""
     h5netcdf = library("h5netcdf", extra="files", what="writing NetCDF")
     kind = np.dtype(np.float32 if sheet.dtype == np.complex64 else np.float64)

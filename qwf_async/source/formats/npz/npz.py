@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from ....checked import checked
 from ....errors import InvalidInput
-from ..axis_arrays import arrays_beside, axes_among, can_be_axis, letter_of
+from ..axis_arrays import axes_among, can_be_axis, letter_of, nearest_axis_arrays
 from ..contiguous import check_length, contiguous, opened
-from ..member_choice import chosen
+from ..member_choice import choose_members
 from ..npy import read_header
-from ..open_files import opening, spec_of
+from ..open_files import open_files, spec_of
 from ..variable import Coordinate, Slices, Variable
-from ..variable_source import Field, field_of, holds_complex
+from ..variable_source import VariableSource, holds_complex, variable_source
 
 LOCAL_HEADER: Final = 30
 """Bytes of a local file header before its name. Source: APPNOTE 4.3.7."""
@@ -52,7 +52,7 @@ def npz(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """ψ in a `.npz` file: the member of that name, the only one, or a pair "re,im".
 
     Members t, x, y, z of one dimension are its axes, see `beside`. `dims`, `box` and `dt` as for
@@ -62,7 +62,7 @@ def npz(
     unpacked more than a few times.
     """
     name = os.fspath(path)
-    with opening(name, format="npz") as found:
+    with open_files(name, format="npz") as found:
         archive = found.keep.enter_context(zipfile.ZipFile(found.path))
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         arrays = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
@@ -70,7 +70,7 @@ def npz(
         header = partial(_header, archive, arrays)
         headers = {key: header(key) for key in arrays} if any(map(letter_of, arrays)) else {}
         axes = axes_among(headers)
-        names = chosen(list(arrays), member, name, lambda one: _is_complex(*header(one)), axes=axes)
+        names = choose_members(list(arrays), member, name, lambda one: _is_complex(*header(one)), axes=axes)
 
         def coordinate(key: str) -> Coordinate:
             values = _variable(name, archive, arrays[key], key, file, found.keep)
@@ -80,9 +80,11 @@ def npz(
             key: math.prod(shape) for key, (shape, dtype) in headers.items() if can_be_axis(key, shape, dtype)
         }
         parts = [_variable(name, archive, arrays[one], one, file, found.keep) for one in names]
-        return field_of(
+        return variable_source(
             [
-                replace(part, beside=arrays_beside(part.member, beside, root=f"{name}:", read=coordinate))
+                replace(
+                    part, beside=nearest_axis_arrays(part.member, beside, root=f"{name}:", read=coordinate)
+                )
                 for part in parts
             ],
             spec=spec_of(name, member),
@@ -145,7 +147,7 @@ def _variable(
             member=member,
         )
     lying = shape[::-1] if fortran else shape
-    rows = Unpacked(archive=archive, info=info, what=what, shape=lying, dtype=dtype, begin=begin)
+    rows = CompressedMember(archive=archive, info=info, what=what, shape=lying, dtype=dtype, begin=begin)
     keep.callback(rows.close)
     chunk = _run(lying, dtype.itemsize)
     return Variable(
@@ -188,7 +190,7 @@ def _data_offset(file: FileIO, info: zipfile.ZipInfo) -> int:
 
 
 @dataclass(slots=True, kw_only=True)
-class Unpacked:
+class CompressedMember:
     """A compressed member of an array in C order, unpacked from its beginning on as far as it is asked for."""
 
     archive: zipfile.ZipFile

@@ -12,8 +12,8 @@ import numpy as np
 from ....checked import checked
 from ....errors import InvalidInput
 from ..contiguous import contiguous, opened
-from ..open_files import opening
-from ..variable_source import Field, field_of
+from ..open_files import open_files
+from ..variable_source import VariableSource, variable_source
 from .fortran_records import MARKS, WithoutMarks, records_of
 
 PARAMETERS: Final = ("shape", "dtype", "order", "offset", "marks")
@@ -35,7 +35,7 @@ def raw(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """ψ in a file that holds only its numbers, from byte `offset` on, in C or Fortran order.
 
     `dtype`: one of DTYPES, with `>` before it if it is big-endian. `marks`: bytes of the
@@ -65,7 +65,7 @@ def raw(
     told += "" if marks is None else f",marks={marks}"
     # Numbers may begin as a compressed file does.
     as_is = os.path.isfile(name) and os.path.getsize(name) == expected
-    with opening(name, format="raw", as_is=as_is) as found:
+    with open_files(name, format="raw", as_is=as_is) as found:
         file = found.keep.enter_context(opened(found.path))
         length = os.fstat(file.fileno()).st_size
         records = None if marks == 0 else records_of(file, MARKS if marks is None else (marks,))
@@ -92,7 +92,7 @@ def raw(
             fortran=order == "F",
             member=told,
         )
-        return field_of(
+        return variable_source(
             [part],
             spec=f"{name}:{told}",
             format="raw",
@@ -111,7 +111,7 @@ def raw_text(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """`raw` from "shape=64x64x64,dtype=c16,order=C,offset=0,marks=4". Raises InvalidInput if it cannot be read."""
     given: dict[str, str] = {}
     for word in filter(None, parameters.split(",")):

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from ....checked import checked
 from ....errors import InvalidInput
 from ....optional import library
-from ..axis_arrays import arrays_beside, axes_among, can_be_axis
+from ..axis_arrays import axes_among, can_be_axis, nearest_axis_arrays
 from ..detection import zip_roots
-from ..file_stamps import Files
+from ..file_stamps import FileStamps
 from ..hdf5.hdf5 import NETCDF_FILE
-from ..member_choice import chosen
-from ..open_files import opening, spec_of
+from ..member_choice import choose_members
+from ..open_files import open_files, spec_of
 from ..packing import Packing, packing_of
 from ..variable import Coordinate, Variable, coordinate_of
-from ..variable_source import Field, field_of, holds_complex
+from ..variable_source import VariableSource, holds_complex, variable_source
 from .zarr_blocks import zarr_blocks
 from .zarr_bounds import bounded
 
@@ -43,7 +43,7 @@ def zarr(
     dims: str | None = None,
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
-) -> Field:
+) -> VariableSource:
     """ψ in a Zarr array, or in a group: its member of that path, the only one, or a pair "re,im".
 
     Complex or real values, or a first or last dimension of two. `dims`, `box`, `dt` and the
@@ -52,7 +52,7 @@ def zarr(
     """
     name = os.fspath(path)
     library_ = library("zarr", extra="zarr", what="reading Zarr")
-    with opening(name, format="Zarr", directory=True) as found:
+    with open_files(name, format="Zarr", directory=True) as found:
         zipped = os.path.isfile(found.path)
         where: Any = name
         within = ""
@@ -68,7 +68,7 @@ def zarr(
         names = (
             ("",)
             if "" in arrays
-            else chosen(candidates, member, name, lambda one: _is_complex(arrays[one]), axes=axes)
+            else choose_members(candidates, member, name, lambda one: _is_complex(arrays[one]), axes=axes)
         )
         if "" in arrays and member and member.strip("/"):
             raise InvalidInput(f"{name} is one array and has no {member!r} in it")
@@ -79,7 +79,7 @@ def zarr(
                     _add_files(found.files, name, beside)
         netcdf = NETCDF_FILE in root.attrs
         parts = [_variable(name, arrays, one, None if zipped else found.keep, netcdf=netcdf) for one in names]
-        return field_of(
+        return variable_source(
             parts,
             spec=spec_of(name, member),
             format=f"Zarr v{root.metadata.zarr_format}",
@@ -165,7 +165,7 @@ def _nameless_beside(arrays: dict[str, Any], member: str) -> dict[str, int]:
     }
 
 
-def _add_files(files: Files, directory: str, member: str) -> None:
+def _add_files(files: FileStamps, directory: str, member: str) -> None:
     """The files of an array, and what the groups that it is in say of it."""
     files.add(os.path.join(directory, member))
     while member:
@@ -222,6 +222,8 @@ def _variable(
         coordinates={
             place: coordinate(key, item.shape[place]) for place, key in _named_beside(arrays, member).items()
         },
-        beside=arrays_beside(member, _nameless_beside(arrays, member), root=f"{path}:/", read=coordinate),
+        beside=nearest_axis_arrays(
+            member, _nameless_beside(arrays, member), root=f"{path}:/", read=coordinate
+        ),
         member=member,
     )

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from ....errors import InvalidInput
 from ....optional import first_line, library
-from ..block_assembly import Place, read_blocks
+from ..block_assembly import BlockIndex, read_blocks
 from ..bounded_decoding import BOUNDED, inflate
-from ..contiguous import read_lying
+from ..contiguous import read_contiguous
 from ..variable import Slices
 
 OPEN: Final = 64
@@ -37,22 +37,22 @@ CODECS: Final = ("zstd", "gzip", "blosc")
 class ZarrBlocks:
     """The files of one array; `name` yields that of a block. `codec` is None if they hold plain numbers."""
 
-    name: Callable[[Place], str]
+    name: Callable[[BlockIndex], str]
     chunk: tuple[int, ...]
     dtype: np.dtype[Any]
     fill: Any
     codec: Any
-    _files: OrderedDict[Place, FileIO] = field(default_factory=OrderedDict, repr=False)
+    _files: OrderedDict[BlockIndex, FileIO] = field(default_factory=OrderedDict, repr=False)
 
     def read(self, slices: Slices) -> NDArray[Any]:
         """A box. Raises InvalidInput if a block is not as long as its numbers, or cannot be unpacked."""
         return read_blocks(self.chunk, self._part, slices)
 
-    def _part(self, place: Place, within: Slices) -> NDArray[Any]:
+    def _part(self, place: BlockIndex, within: Slices) -> NDArray[Any]:
         try:
             if self.codec is None:
                 file = self._file(place)
-                return read_lying(file, str(file.name), 0, self.chunk, self.dtype, within)
+                return read_contiguous(file, str(file.name), 0, self.chunk, self.dtype, within)
             with FileIO(self.name(place)) as one:
                 packed = one.readall()
         except FileNotFoundError:  # a block of nothing but the fill value need not be stored
@@ -61,13 +61,13 @@ class ZarrBlocks:
         self._check(place, values.size)
         return values.view(self.dtype).reshape(self.chunk)[within]
 
-    def _unpacked(self, place: Place, packed: bytes) -> Any:
+    def _unpacked(self, place: BlockIndex, packed: bytes) -> Any:
         try:
             return inflate(self.codec, packed, math.prod(self.chunk) * self.dtype.itemsize)
         except Exception as error:  # a codec may raise anything for a damaged block
             raise InvalidInput(f"{self.name(place)} cannot be unpacked: {first_line(error)}") from error
 
-    def _file(self, place: Place) -> FileIO:
+    def _file(self, place: BlockIndex) -> FileIO:
         if place in self._files:
             self._files.move_to_end(place)
             return self._files[place]
@@ -78,7 +78,7 @@ class ZarrBlocks:
         self._check(place, os.fstat(file.fileno()).st_size)
         return file
 
-    def _check(self, place: Place, size: int) -> None:
+    def _check(self, place: BlockIndex, size: int) -> None:
         expected = math.prod(self.chunk) * self.dtype.itemsize
         if size != expected:
             raise InvalidInput(

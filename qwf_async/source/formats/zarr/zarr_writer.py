@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
-from ..writing import Sheet, Write, blocks, known_axes
+from ..writing import ExportHeader, Write, blocks, known_axes
 
 
 @contextmanager
-def zarr_directory(path: Path, sheet: Sheet) -> Iterator[Write]:
+def zarr_directory(path: Path, sheet: ExportHeader) -> Iterator[Write]:
     """A new directory. Nothing is compressed: amplitudes hardly can be, and it takes longer than the writing."""
     zarr = library("zarr", extra="zarr", what="writing Zarr")
     group = zarr.open_group(path, mode="w", zarr_format=3, attributes={"title": sheet.title})
