@@ -25,7 +25,8 @@ from typing import Final
 import numpy as np
 
 from benchmarks.report import environment
-from qwf_async.catalog.manifest import Manifest, new_generation
+from qwf_async.catalog.keys import new_generation
+from qwf_async.catalog.manifest import Manifest
 from qwf_async.ingesting.load_spool import encoded
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import Form

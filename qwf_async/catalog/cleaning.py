@@ -16,30 +16,24 @@ tells if the update is named by a source, and nothing else does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import Final
 
 from ..client.failure import WrongType
 from ..client.guard import LISTING
 from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_pairs
-from ..errors import DamagedData, InvalidInput, UsageError
-from ..layout import Form
-from ..layout.memory import counted
-from .index import BEGINNING, enter, known_names, leave
-from .load import trash_entry
-from .manifest import MALFORMED, Keys, Manifest, is_generation, text_fields
-from .scripts import DISCARD, EVEN_IF_FULL, TRASH
+from ..errors import DamagedData
+from .index import known_names, leave
+from .keys import Keys
+from .manifest import Manifest, text_fields
+from .scripts import discard, enter, trash
+from .scripts.index_entries import BEGINNING
 from .situation import look
+from .trash import TrashEntry
 from .writers import expel
-
-MOST_KEYS: Final = 2**30
-"""Keys that a generation may have to be taken for one: with no more than a header each they take 60 GB of memory,
-and to unlink as many that are not there takes some 20 minutes. An entry of the trash may name any shape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +41,7 @@ class Cleaned:
     """What was removed: fields of scratch hashes, generations of the trash, abandoned loads.
 
     `strange_entries` of the trash were left: they are none of ours, or have a shape of more
-    than MOST_KEYS keys.
+    than `trash.MAX_KEYS` keys.
     """
 
     scratch_fields: int = 0
@@ -139,18 +133,15 @@ async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
 
 async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
     """`sweep`, with the number of entries that it left because they are none of ours."""
-    trash = text_fields(
+    entries = text_fields(
         await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}", limit=LISTING)
     )
-    if trash:
+    if entries:
         await pool.fence_off()  # of ours, what was given up while it wrote would bring keys back
     swept, strange = 0, 0
-    for generation, entry in trash.items():
-        try:
-            form = Form.from_json(json.loads(entry))
-        except (*MALFORMED, InvalidInput, UsageError):
-            form = None
-        if form is None or counted(form).keys > MOST_KEYS or not is_generation(generation):
+    for generation, entry in entries.items():
+        form = TrashEntry(generation, entry).form()
+        if form is None:
             strange += 1  # not an entry of ours, so not ours to act on
             continue
         await pool.call("UNLINK", keys.journal(generation), expect=is_number)
@@ -164,38 +155,31 @@ async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
     return Cleaned(generations=swept, strange_entries=strange)
 
 
-async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest) -> None:
+async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest, *, batch: int) -> None:
     """Delete a generation that nothing refers to any more: neither what is published nor what is under way."""
     now = (await look(pool, keys)).now
     await enter(pool, keys, BEGINNING)
-    if await pool.call(
-        "EVAL", EVEN_IF_FULL + TRASH, 3, keys.meta, keys.load, keys.trash,
-        manifest.generation, trash_entry(manifest, now),
-        expect=is_number, doing=f"removing what was loaded of {keys.name} ({keys.trash})",
-    ):  # fmt: skip
+    if await trash(pool, keys, TrashEntry.of(manifest, now)):
         await enter(pool, keys, manifest.generation)
-        await sweep(pool, keys, batch=1000)
+        await sweep(pool, keys, batch=batch)
 
 
-async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) -> int:
+async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) -> bool:
     """Turn the load of a name into trash if nobody has held it for `keep_interrupted` seconds."""
     expelled: set[str] = set()
     while True:
         try:
             seen = await look(pool, keys)
         except DamagedData:
-            return 0  # not a load of ours, so not ours to remove
+            return False  # not a load of ours, so not ours to remove
         load = seen.under_way
         if load is None or load.owner.holds(seen.now):
-            return 0
+            return False
         # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
         if max(0, seen.now - load.owner.deadline) < keep_interrupted * 1000:
-            return 0
+            return False
         if not load.writers or load.owner.token in expelled:
             break
         expelled.add(await expel(pool, keys, load.owner.token))
-    return await pool.call(
-        "EVAL", EVEN_IF_FULL + DISCARD, 2, keys.load, keys.trash,
-        load.owner.token, load.owner.deadline, load.manifest.generation, trash_entry(load.manifest, seen.now),
-        expect=is_number,
-    )  # fmt: skip
+    entry, owner = TrashEntry.of(load.manifest, seen.now), load.owner
+    return await discard(pool, keys, entry, token=owner.token, deadline=owner.deadline)

@@ -17,39 +17,18 @@ from __future__ import annotations
 from ..client.guard import LISTING
 from ..client.pool import Pool
 from ..client.reply import is_number, is_text_or_none, is_texts
-from .manifest import Keys, is_name
-from .scripts import ANNOUNCE, ENTER, LEAVE
-
-BEGINNING = ""
-"""What the index says of a name that is about to get something."""
+from .keys import Keys, is_name, names_key
+from .scripts import enter, withdraw
 
 
 async def known_names(pool: Pool, prefix: str) -> list[str]:
     """The names that the index holds, sorted; some may have nothing published."""
-    key = f"{prefix}:names"
+    key = names_key(prefix)
     found = (
         name.decode("utf-8", "replace")
         for name in await pool.call("HKEYS", key, expect=is_texts, doing=f"reading {key}", limit=LISTING)
     )
     return sorted(name for name in found if is_name(name))
-
-
-async def announce(pool: Pool, keys: Keys) -> None:
-    """Enter a name that is about to get something.
-
-    Raises OutOfMemory if the server is full, and Refused, with nothing written, if scripts are forbidden.
-    """
-    await pool.call(
-        "EVAL", ANNOUNCE, 1, keys.names, keys.name, BEGINNING,
-        expect=is_number, doing=f"writing {keys.names}",
-    )  # fmt: skip
-
-
-async def enter(pool: Pool, keys: Keys, generation: str | bytes) -> None:
-    """Enter a name that has this generation now, even if the server is full."""
-    await pool.call(
-        "EVAL", ENTER, 1, keys.names, keys.name, generation, expect=is_number, doing=f"writing {keys.names}"
-    )
 
 
 async def leave(pool: Pool, keys: Keys) -> None:
@@ -59,8 +38,7 @@ async def leave(pool: Pool, keys: Keys) -> None:
     )
     if said is None or await _has_something(pool, keys):
         return
-    left = await pool.call("EVAL", LEAVE, 1, keys.names, keys.name, said, expect=is_number)
-    if left and await _has_something(pool, keys):
+    if await withdraw(pool, keys, said) and await _has_something(pool, keys):
         await enter(pool, keys, said)
 
 

@@ -6,60 +6,32 @@ sees, and one script publishes it whole. See `scripts` for what is checked there
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
 from ..client.connection import Connection
-from ..client.guard import HEAD, limit_of
 from ..client.pool import Pool
-from ..client.reply import is_number, is_pairs, is_text, is_text_or_none
+from ..client.reply import is_number, is_text_or_none
 from ..client.retry import Retry, until_available
 from ..errors import DamagedData, DataLost, QwfError, Refused, ServerUnavailable
-from ..server.output import at_once
 from ..wording import again_with, flag
-from .index import announce, enter
-from .manifest import JournalEntry, Keys, Manifest, text_fields
+from . import scripts
+from .journal import JournalEntry, read_journal
+from .keys import Keys
+from .manifest import Manifest
 from .owner import Owner
-from .scripts import BEGIN, DISCARD, EVEN_IF_FULL, PUBLISH, RENEW
+from .scripts import Outcome, announce, enter
+from .scripts.evaluate import flattened
 from .situation import Beginning, Unfinished, decide, look
+from .trash import TrashEntry
 from .writers import Writers, expel
-
-ENTRY_BYTES: Final = 64
-"""More than an entry of the journal has: a digest, and a weight of at most 24 digits and signs."""
 
 GIVING_UP: Final = 2.0
 """Seconds that may be spent on giving up a load that was not to begin after all."""
-
-
-async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
-    """The journal of a generation: chunk number → entry. Raises DamagedData if it is not a journal of ours."""
-    key = keys.journal(manifest.generation)
-    limit, doing = limit_of(2 * len(manifest.plan), ENTRY_BYTES), f"reading {key}"
-
-    async def fetch() -> list[bytes]:
-        return await pool.call_once("HGETALL", key, expect=is_pairs, doing=doing, limit=limit)
-
-    size = len(manifest.plan) * (ENTRY_BYTES + HEAD)
-    reply = text_fields(await at_once(pool, size, fetch, doing=doing))
-    try:
-        entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
-    except ValueError as error:
-        raise DamagedData(f"{key} is not a journal: {error}") from error
-    if any(not 0 <= number < len(manifest.plan) for number in entries):
-        raise DamagedData(f"{key} names chunks that the plan does not have")
-    return entries
-
-
-def trash_entry(manifest: Manifest | None, now: int) -> str:
-    """What is needed to find the keys of a generation later, as JSON. `now` in ms of the server's clock."""
-    if manifest is None:
-        return ""
-    return json.dumps({**manifest.form.to_json(), "since": now})
 
 
 class Load:
@@ -126,21 +98,20 @@ class Load:
                 expelled.add(await expel(pool, keys, before.owner.token))
                 continue
             manifest, replaced = beginning.manifest, beginning.overwrites
-            fields = manifest.to_fields() | {"overwrites": _generation(replaced)}
+            fields = manifest.to_fields() | {"overwrites": _generation(replaced)} | owner.to_fields()
             await announce(pool, keys)
             load = cls(pool, keys, beginning, owner, ttl, seen.now)
             try:
-                done = await pool.call(
-                    "EVAL", EVEN_IF_FULL + BEGIN, 3, keys.meta, keys.load, keys.trash,
-                    _generation(seen.published),
-                    before.owner.token if before else "",
-                    int(ttl * 1000),
-                    _generation(beginning.discards),
-                    trash_entry(beginning.discards, seen.now),
-                    *_flat(fields | owner.to_fields()),
-                    expect=is_number, doing=f"beginning the load of {keys.name} ({keys.load}, {keys.trash})",
-                )  # fmt: skip
-                if done or await _is_ours(pool, keys, owner):
+                begun = await scripts.begin(
+                    pool,
+                    keys,
+                    seen_generation=_generation(seen.published),
+                    seen_token=before.owner.token if before else "",
+                    ttl=int(ttl * 1000),
+                    discards=_entry(beginning.discards, seen.now),
+                    fields=fields,
+                )
+                if begun or await _is_ours(pool, keys, owner):
                     await enter(pool, keys, manifest.generation)
                     return load
             except BaseException as error:
@@ -202,7 +173,7 @@ class Load:
         """
         key = self._keys.journal(self.manifest.generation)
         fields = {str(number): entry.to_text() for number, entry in entries.items()}
-        await connection.call("HSET", key, *_flat(fields), expect=is_number, doing=f"writing {key}")
+        await connection.call("HSET", key, *flattened(fields), expect=is_number, doing=f"writing {key}")
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""
@@ -222,31 +193,29 @@ class Load:
         """
         await self._pool.fence_off()  # from here on nobody would know of a broken connection
         manifest = self.manifest.published(norm)
-        journal = self._keys.journal(manifest.generation)
-        replaced = self.overwrites
         while True:
-            outcome = await self._pool.call(
-                "EVAL", EVEN_IF_FULL + PUBLISH, 4,
-                self._keys.meta, self._keys.load, journal, self._keys.trash,
-                self._owner.token, manifest.generation, len(manifest.plan),
-                _generation(replaced), trash_entry(replaced, self._began),
-                *_flat(manifest.to_fields()),
-                expect=is_text,
-                doing=f"publishing {self._keys.name} ({self._keys.meta}, {journal}, {self._keys.trash})",
-            )  # fmt: skip
-            if outcome != b"late":
+            outcome = await scripts.publish(
+                self._pool,
+                self._keys,
+                token=self._owner.token,
+                generation=manifest.generation,
+                chunks=len(manifest.plan),
+                replaces=_entry(self.overwrites, self._began),
+                fields=manifest.to_fields(),
+            )
+            if outcome is not Outcome.LATE:
                 break
             # Slept past the deadline, but nobody took the load: it is ours again. The server may be away
             # for longer than that between two of these, so it may be late more than once.
             await until_available(self.renew, self._pool.retry)
-        if outcome == b"done" or (outcome == b"gone" and await self._is_published()):
+        if outcome is Outcome.DONE or (outcome is Outcome.GONE and await self._is_published()):
             return manifest
-        if outcome == b"holes":
+        if outcome is Outcome.HOLES:
             raise DataLost(
                 f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
                 + again_with("resume")
             )
-        if outcome == b"changed":
+        if outcome is Outcome.CHANGED:
             raise Refused(
                 f"{self._keys.name} was changed by another process while this load ran; not published"
             )
@@ -255,13 +224,8 @@ class Load:
 
     async def discard(self) -> bool:
         """Turn the load into trash. False if it is not ours any more."""
-        return bool(
-            await self._pool.call(
-                "EVAL", EVEN_IF_FULL + DISCARD, 2, self._keys.load, self._keys.trash,
-                self._owner.token, "", self.manifest.generation, trash_entry(self.manifest, self._began),
-                expect=is_number,
-            )
-        )  # fmt: skip
+        entry = TrashEntry.of(self.manifest, self._began)
+        return await scripts.discard(self._pool, self._keys, entry, token=self._owner.token)
 
     async def _is_published(self) -> bool:
         """Whether publishing was done after all, by a request whose reply was lost."""
@@ -269,10 +233,9 @@ class Load:
         return bool(generation == self.manifest.generation.encode())
 
     async def _hold(self, ttl: int, *through: str) -> None:
-        owner = await self._pool.call_once(
-            "EVAL", EVEN_IF_FULL + RENEW, 1, self._keys.load, self._owner.token, ttl, *through, expect=is_text
-        )
-        if owner != self._owner.token.encode():
+        token = self._owner.token
+        owner = await scripts.renew(self._pool, self._keys, token=token, ttl=ttl, settled=through)
+        if owner != token:
             raise await self._loss()
 
     async def _loss(self) -> DataLost | LoadTaken:
@@ -293,6 +256,10 @@ class LoadTaken(Refused):
     """Another process owns the load now."""
 
 
+def _entry(manifest: Manifest | None, now: int) -> TrashEntry | None:
+    return None if manifest is None else TrashEntry.of(manifest, now)
+
+
 def _generation(manifest: Manifest | None) -> str:
     return manifest.generation if manifest else ""
 
@@ -301,7 +268,3 @@ async def _is_ours(pool: Pool, keys: Keys, owner: Owner) -> bool:
     """Whether beginning was done after all, by a request whose reply was lost."""
     seen = await look(pool, keys)
     return seen.under_way is not None and replace(seen.under_way.owner, deadline=0) == owner
-
-
-def _flat(fields: Mapping[str, str]) -> list[Any]:
-    return [item for pair in fields.items() for item in pair]

@@ -7,9 +7,6 @@ other clients read them. Format version 1.
 from __future__ import annotations
 
 import json
-import math
-import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,12 +17,9 @@ from ..lattice.grid import AXIS_NAMES, Axis, Grid
 from ..lattice.plan import Plan, plan_from_json
 from ..layout import Form
 from ..wording import quoted, shortened, told_apart
+from .keys import generation_of
 
 FORMAT: Final = 1
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_GENERATION: Final = re.compile(r"[0-9a-f]{16}")
-STALE: Final = "stale"
-"""In the journal: a chunk whose stored values were changed on purpose, so that its digest says nothing."""
 
 MALFORMED: Final = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 """What taking JSON for a record of ours can raise: it may be any JSON, or none, nested ten thousand deep."""
@@ -48,79 +42,6 @@ MOST_CHARACTERS: Final = 2**18
 """Characters of a field: the source and its fingerprint may name many files."""
 
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
-
-
-def is_name(name: str) -> bool:
-    """Whether it may stand in a key."""
-    return bool(_NAME.fullmatch(name))
-
-
-def is_generation(text: str) -> bool:
-    """Whether it is the name of a generation, 16 hex digits."""
-    return bool(_GENERATION.fullmatch(text))
-
-
-def generation_of(text: str) -> str:
-    """The text, if it is the name of a generation. Raises ValueError otherwise."""
-    if not is_generation(text):
-        raise ValueError(f"{quoted(text)} is no generation: it is 16 hex digits")
-    return text
-
-
-def check_name(name: str, what: str = "name") -> str:
-    """The name, if it may stand in a key. Raises InvalidInput otherwise."""
-    if not is_name(name):
-        raise InvalidInput(
-            f"the {what} {quoted(name)} may hold only letters, digits, '.', '_' and '-' (1 to 128)"
-        )
-    return name
-
-
-def new_generation() -> str:
-    """16 random hex digits, never used twice."""
-    return secrets.token_hex(8)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
-    """The keys of one name. Control keys share a hash tag, so that one script may change them together."""
-
-    prefix: str
-    name: str
-
-    def __post_init__(self) -> None:
-        check_name(self.prefix, "key prefix")
-        check_name(self.name)
-
-    def control(self, what: str) -> str:
-        return f"{self.prefix}:{{{self.name}}}:{what}"
-
-    @property
-    def meta(self) -> str:
-        return self.control("meta")
-
-    @property
-    def load(self) -> str:
-        return self.control("load")
-
-    @property
-    def trash(self) -> str:
-        return self.control("trash")
-
-    @property
-    def scratch(self) -> str:
-        return self.control("scratch")
-
-    @property
-    def names(self) -> str:
-        return f"{self.prefix}:names"
-
-    def journal(self, generation: str) -> str:
-        return self.control(f"journal:{generation}")
-
-    def base(self, generation: str) -> bytes:
-        """The beginning of every data key of a generation."""
-        return f"{self.prefix}:{self.name}:{generation}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,29 +163,6 @@ class Manifest:
             )
         except (*MALFORMED, InvalidInput, UsageError) as error:
             raise DamagedData(f"{where} is not the metadata of a wavefunction: {reason(error)}") from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
-    """What the journal holds of a chunk: xxh3-64 of its stored values, and Σ|ψ|² (without dV).
-
-    Of a published chunk that was changed on purpose since it holds "stale": `digest` is
-    None then, and the weight is not known.
-    """
-
-    digest: int | None
-    weight: float
-
-    def to_text(self) -> str:
-        return STALE if self.digest is None else f"{self.digest:016x} {self.weight!r}"
-
-    @classmethod
-    def from_text(cls, text: str) -> JournalEntry:
-        """Raises ValueError if it is malformed."""
-        if text == STALE:
-            return cls(digest=None, weight=math.nan)
-        digest, weight = text.split(" ")
-        return cls(digest=int(digest, 16), weight=float(weight))
 
 
 def reason(error: Exception) -> str:

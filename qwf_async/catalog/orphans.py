@@ -12,7 +12,6 @@ too: it wants a right that no other command of this package wants, and is done s
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -20,11 +19,12 @@ import anyio
 
 from ..client.failure import WrongType
 from ..client.pool import Pool
-from ..client.reply import is_number, is_number_or_none, is_scanned, is_texts
+from ..client.reply import is_number, is_number_or_none, is_scanned
 from ..errors import DamagedData, Refused
-from .index import BEGINNING, enter, known_names, leave
-from .manifest import Keys
-from .scripts import UNKNOWN
+from .index import known_names, leave
+from .keys import Keys, key_parser
+from .scripts import enter, unknown_generations
+from .scripts.index_entries import BEGINNING
 from .situation import look
 
 PAGE: Final = 1000
@@ -36,11 +36,8 @@ PAUSE: Final = 0.005
 SAMPLED_KEYS: Final = 64
 """Keys of a generation whose memory is asked for; they are alike."""
 
-_NAME: Final = rb"[A-Za-z0-9._-]{1,128}"
-_NUMBER: Final = rb"(?:0|[1-9][0-9]{0,17})"
-_DATA: Final = rb":(%s):([0-9a-f]{16}):(?:s0|b%s|t%s\.%s)" % (_NAME, _NUMBER, _NUMBER, _NUMBER)
-_JOURNAL: Final = rb":\{(%s)\}:journal:([0-9a-f]{16})" % _NAME
-_CONTROL: Final = rb":\{(%s)\}:(?:meta|load|trash|scratch)" % _NAME
+_NUMBER: Final = "(?:0|[1-9][0-9]{0,17})"
+_DATA: Final = rf"s0|b{_NUMBER}|t{_NUMBER}\.{_NUMBER}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +67,7 @@ async def orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list[Orph
     missing in the index are entered in it then, so that `clean` finds them again. Raises
     Refused if the server forbids SCAN, and ServerUnavailable.
     """
-    data, journal, control = (re.compile(prefix.encode() + form) for form in (_DATA, _JOURNAL, _CONTROL))
+    owner_of = key_parser(prefix, _DATA)
     found: dict[tuple[str, str], _Count] = {}
     named: set[str] = set()
     memory, cursor = True, b"0"
@@ -81,11 +78,11 @@ async def orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list[Orph
         )  # fmt: skip
         here: dict[str, dict[str, list[bytes]]] = {}
         for key in page:
-            if match := data.fullmatch(key) or journal.fullmatch(key):
-                name, generation = match[1].decode(), match[2].decode()
-                here.setdefault(name, {}).setdefault(generation, []).append(key)
-            elif match := control.fullmatch(key):
-                named.add(match[1].decode())
+            owner = owner_of(key)
+            if owner and owner.generation:
+                here.setdefault(owner.name, {}).setdefault(owner.generation, []).append(key)
+            elif owner:
+                named.add(owner.name)
         for name, generations in here.items():
             for generation in await _unknown(pool, Keys(prefix=prefix, name=name), list(generations)):
                 some = generations[generation]
@@ -111,13 +108,9 @@ async def _unknown(pool: Pool, keys: Keys, generations: list[str]) -> list[str]:
     """Those of the generations that no record of the name knows; none if one cannot be read."""
     try:
         await look(pool, keys)
-        unknown = await pool.call(
-            "EVAL_RO", UNKNOWN, 3, keys.meta, keys.load, keys.trash, *generations,
-            expect=is_texts, doing=f"reading {keys.trash}",
-        )  # fmt: skip
+        return await unknown_generations(pool, keys, generations)
     except (DamagedData, WrongType):
         return []
-    return [generation.decode() for generation in unknown]
 
 
 async def _sample(pool: Pool, some: list[bytes], count: _Count) -> bool:

@@ -8,12 +8,12 @@ from typing import Literal
 
 from ..client.fence import Client
 from ..client.pool import Pool
-from ..client.reply import is_situation
 from ..errors import DamagedData, Refused
 from ..wording import flag, said
-from .manifest import Keys, Manifest, NewerFormat, generation_of, reason, text_fields
+from .keys import Keys, generation_of
+from .manifest import Manifest, NewerFormat, reason, text_fields
 from .owner import Owner
-from .scripts import LOOK
+from .scripts import read_records
 from .writers import writers_of
 
 Unfinished = Literal["refuse", "resume", "discard"]
@@ -52,7 +52,7 @@ class Situation:
 
 async def look(pool: Pool, keys: Keys) -> Situation:
     """Read the situation of a name in one step. Raises DamagedData if a foreign hash is in the way."""
-    meta, load, now = await _records(pool, keys)
+    meta, load, now = await read_records(pool, keys)
     try:
         published = Manifest.from_fields(text_fields(meta), keys.meta) if meta else None
         under_way = UnderWay.from_fields(text_fields(load), keys.load) if load else None
@@ -71,7 +71,7 @@ async def unreadable(pool: Pool, keys: Keys) -> dict[str, list[bytes]]:
 
     Raises Refused if one is of a later format.
     """
-    meta, load, _ = await _records(pool, keys)
+    meta, load, _ = await read_records(pool, keys)
     found = {}
     for key, fields, read in (
         (keys.meta, meta, Manifest.from_fields),
@@ -85,14 +85,6 @@ async def unreadable(pool: Pool, keys: Keys) -> dict[str, list[bytes]]:
         except DamagedData:
             found[key] = fields
     return found
-
-
-async def _records(pool: Pool, keys: Keys) -> tuple[list[bytes], list[bytes], int]:
-    """What meta and load hold, and the server's time (ms)."""
-    return await pool.call(
-        "EVAL_RO", LOOK, 2, keys.meta, keys.load,
-        expect=is_situation, doing=f"reading {keys.meta} and {keys.load}",
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

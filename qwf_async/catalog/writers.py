@@ -17,10 +17,10 @@ from typing import Final
 from ..client.connection import Connection
 from ..client.fence import Client
 from ..client.pool import Pool
-from ..client.reply import is_pairs, is_text
 from ..errors import Refused
-from .manifest import Keys, text_fields
-from .scripts import ENROL, EVEN_IF_FULL, EXPEL
+from . import scripts
+from .keys import Keys
+from .manifest import text_fields
 
 MOST_WRITERS: Final = 256
 """Writers in a record. Those of a live process are some dozens; they only grow where the server forbids CLIENT KILL."""
@@ -55,15 +55,18 @@ class Writers:
         through = [known for known in through if not self.pool.fence.doubts(known)]
         through += [known for known in self._entered if known not in through][: -MOST_WRITERS + 1]
         try:
-            owner = await connection.call(
-                "EVAL", EVEN_IF_FULL + ENROL, 1, self.keys.load, self.token, _name(client), client.run,
-                *map(_name, through),
-                expect=is_text, doing=f"writing {self.keys.load}",
-            )  # fmt: skip
+            owner = await scripts.register(
+                connection,
+                self.keys,
+                token=self.token,
+                field=_name(client),
+                run=client.run,
+                settled=map(_name, through),
+            )
         except Refused:  # a right was lost in mid-run: what it is that cannot be written, the batch will say
             self.pool.fence.is_open = True
             return True
-        if owner != self.token.encode():
+        if owner != self.token:
             return False
         self._entered[client] = connection
         for known in through:
@@ -88,18 +91,12 @@ async def expel(pool: Pool, keys: Keys, token: str) -> str:
     otherwise, and is held by nobody new. Raises ServerUnavailable.
     """
     new = secrets.token_hex(8)
-    record = await pool.call(
-        "EVAL", EVEN_IF_FULL + EXPEL, 1, keys.load, token, new,
-        expect=is_pairs, doing=f"taking over {keys.load}",
-    )  # fmt: skip
+    record = await scripts.expel(pool, keys, token=token, replacement=new)
     if not record:
         return ""
     writers: Collection[Client] = writers_of(text_fields(record))
     if await pool.fence_off(writers):
-        await pool.call(
-            "EVAL", EVEN_IF_FULL + ENROL, 1, keys.load, new, "", "", *map(_name, writers),
-            expect=is_text, doing=f"writing {keys.load}",
-        )  # fmt: skip
+        await scripts.register(pool, keys, token=new, settled=map(_name, writers))
     return new
 
 

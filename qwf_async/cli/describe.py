@@ -15,7 +15,7 @@ def describe(
     source: Source, name: str, layout: str, codec: str, tile: tuple[int, int, int] | None, *, as_json: bool
 ) -> None:
     """What an ingest would do, without a server."""
-    from ..catalog.manifest import check_name
+    from ..catalog.keys import check_name
     from ..layout import Form
     from ..layout.memory import predicted_bytes
     from ..source.facts import understood_of, warnings_of

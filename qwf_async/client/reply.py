@@ -78,17 +78,6 @@ def is_cursor(reply: Any) -> TypeGuard[bytes]:
     return is_text(reply) and reply.isdigit()
 
 
-def is_situation(reply: Any) -> TypeGuard[tuple[list[bytes], list[bytes], int]]:
-    """Two hashes and the time, as of the script `scripts.LOOK`."""
-    return (
-        isinstance(reply, list)
-        and len(reply) == 3
-        and is_pairs(reply[0])
-        and is_pairs(reply[1])
-        and is_number(reply[2])
-    )
-
-
 def are_values(reply: Any, count: int) -> TypeGuard[list[bytes | None]]:
     """A reply to HMGET of `count` fields, by its length and its first value: there may be many."""
     return isinstance(reply, list) and len(reply) == count > 0 and is_text_or_none(reply[0])

@@ -32,8 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog.cleaning import sweep
-from ..catalog.index import announce, enter, leave
-from ..catalog.manifest import Keys, new_generation
+from ..catalog.index import leave
+from ..catalog.keys import Keys, new_generation
+from ..catalog.scripts import announce, enter
 from ..checked import checked
 from ..client.reply import is_number, is_number_or_none, is_text_or_none
 from ..client.retry import until_available

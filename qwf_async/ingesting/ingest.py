@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import anyio
 import anyio.to_thread
 
+from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
-from ..catalog.manifest import Keys, Manifest, new_generation
+from ..catalog.manifest import Manifest
 from ..catalog.situation import Unfinished
 from ..checked import checked
 from ..errors import UsageError

@@ -13,8 +13,9 @@ import anyio
 import anyio.to_thread
 
 from ..catalog.cleaning import remove_generation, sweep
+from ..catalog.journal import JournalEntry
+from ..catalog.keys import Keys
 from ..catalog.load import Load, LoadTaken
-from ..catalog.manifest import JournalEntry, Keys
 from ..client.connection import Connection
 from ..client.retry import Retry, until_available
 from ..errors import (
@@ -279,7 +280,9 @@ class Job:
         if isinstance(cause, InvalidInput):
             with self._tidying():
                 if not await self.load.discard():  # gone with what the server lost, perhaps, but not its keys
-                    await remove_generation(self.store.pool, self.keys, self.load.manifest)
+                    await remove_generation(
+                        self.store.pool, self.keys, self.load.manifest, batch=self.store.settings.clean_batch
+                    )
                 await self._sweep()
             return cause
         if isinstance(cause, DataLost | LoadTaken):
@@ -322,7 +325,9 @@ class Job:
             try:
                 await until_available(self.load.release, Retry(deadline=SETTLE_TIME))
             except (DataLost, LoadTaken):
-                await remove_generation(self.store.pool, self.keys, self.load.manifest)
+                await remove_generation(
+                    self.store.pool, self.keys, self.load.manifest, batch=self.store.settings.clean_batch
+                )
                 return False
         return True
 

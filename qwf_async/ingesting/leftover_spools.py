@@ -16,7 +16,7 @@ from functools import partial
 
 import anyio.to_thread
 
-from ..catalog.manifest import Keys
+from ..catalog.keys import Keys
 from ..catalog.situation import Situation, look
 from ..errors import QwfError
 from ..events import Hook, Noted

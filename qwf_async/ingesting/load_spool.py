@@ -12,8 +12,9 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
+from ..catalog.keys import Keys
 from ..catalog.load import Load
-from ..catalog.manifest import Keys, Manifest
+from ..catalog.manifest import Manifest
 from ..errors import InvalidInput, QwfError, Refused
 from ..layout import Layout
 from ..spool import Quarantined, Row, SpoolFile, SpoolFull, SpoolHead, spool_path

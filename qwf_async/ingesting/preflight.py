@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..catalog.manifest import Keys, Manifest
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
 from ..catalog.situation import Beginning, Unfinished, decide, look
 from ..client.reply import is_number
 from ..client.retry import until_available

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..catalog.keys import Keys
 from ..catalog.load import Load
-from ..catalog.manifest import Keys
 from ..errors import DamagedData, DataLost, Refused
 from ..events import Hook
 from ..spool import FoundSpool, head_path

@@ -5,8 +5,9 @@ from __future__ import annotations
 import anyio.to_thread
 import numpy as np
 
+from ..catalog.journal import JournalEntry
+from ..catalog.keys import Keys
 from ..catalog.load import Load
-from ..catalog.manifest import JournalEntry, Keys
 from ..errors import DamagedData
 from ..events import Hook, Noted
 from ..layout.marks import marks

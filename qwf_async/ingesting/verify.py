@@ -10,8 +10,9 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
-from ..catalog.load import read_journal
-from ..catalog.manifest import JournalEntry, Keys, Manifest
+from ..catalog.journal import JournalEntry, read_journal
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
 from ..checked import checked
 from ..client.pool import Pool
 from ..errors import DamagedData, InvalidInput, Refused

@@ -19,7 +19,8 @@ from typing import Any, Final
 
 import xxhash
 
-from ..catalog.manifest import Manifest, check_name
+from ..catalog.keys import check_name
+from ..catalog.manifest import Manifest
 from ..errors import DamagedData, InvalidInput
 from ..host.private import check_directory, read_file
 from .sqlite_errors import damaged

@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..catalog import scripts
 from ..catalog.cleaning import Cleaned, clean, sweep
 from ..catalog.index import known_names, leave
-from ..catalog.load import trash_entry
-from ..catalog.manifest import Keys, Manifest, check_name
+from ..catalog.keys import Keys, check_name, names_key
+from ..catalog.manifest import Manifest
 from ..catalog.orphans import Orphan, orphans
-from ..catalog.scripts import EVEN_IF_FULL, FORGET, REMOVE
 from ..catalog.situation import Situation, look, unreadable
+from ..catalog.trash import TrashEntry
 from ..checked import checked
 from ..client.address import Address
 from ..client.failure import ConnectionLost, ServerBusy, WrongType
@@ -121,12 +122,8 @@ class Store:
         if not (seen.published or seen.under_way):
             raise InvalidInput(f"there is no wavefunction {name!r} on {self.pool.address.shown}")
         if seen.published:
-            manifest = seen.published
-            done = await self.pool.call(
-                "EVAL", EVEN_IF_FULL + REMOVE, 2, keys.meta, keys.trash,
-                manifest.generation, trash_entry(manifest, seen.now),
-                expect=is_number, doing=f"removing {name} ({keys.meta}, {keys.trash})",
-            )  # fmt: skip
+            entry = TrashEntry.of(seen.published, seen.now)
+            done = await scripts.remove(self.pool, keys, entry)
             if not done and (await look(self.pool, keys)).published is not None:
                 raise Refused(f"{name} was changed by another process meanwhile; not removed")
         await self.pool.call("UNLINK", keys.scratch, expect=is_number)
@@ -155,7 +152,7 @@ class Store:
         if not damaged:
             raise InvalidInput(f"no record of {name} is damaged")
         for key, fields in damaged.items():
-            if not await self.pool.call("EVAL", FORGET, 1, key, *fields, expect=is_number):
+            if not await scripts.forget(self.pool, key, fields):
                 raise Refused(f"{key} was changed by another process meanwhile; not removed")
         await leave(self.pool, keys)
         await self.secure()
@@ -223,7 +220,7 @@ class Store:
         settings = facts.settings or {}
         # With appendfsync no the server never syncs, and WAITAOF would wait in vain.
         syncs = settings.get("appendonly") == "yes" and settings.get("appendfsync") != "no"
-        if syncs and await sync_log(self.pool, f"{self.settings.prefix}:names"):
+        if syncs and await sync_log(self.pool, names_key(self.settings.prefix)):
             return "aof (synced)"
         return facts.durability
 

@@ -15,10 +15,11 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..catalog.manifest import Keys, Manifest
-from ..catalog.scripts import EVEN_IF_FULL, MARK_STALE
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
+from ..catalog.scripts import mark_stale
 from ..client.pool import Pool
-from ..client.reply import disbelieve, is_number, is_text
+from ..client.reply import disbelieve, is_text
 from ..client.retry import until_available
 from ..errors import DamagedData, InvalidInput, Refused
 from ..lattice.grid import Box, shape4
@@ -71,7 +72,8 @@ async def update_box(
 
     async def change(item: tuple[int, list[Box]]) -> None:
         number, pieces = item
-        await _mark_stale(pool, keys, manifest.generation, number)
+        if not await mark_stale(pool, keys, manifest.generation, number):
+            raise Refused(f"{keys.name} was replaced or removed since it was opened: open it again")
         for piece in pieces:
             await _change_piece(pool, layout, piece, values[piece.within(box)])
 
@@ -81,16 +83,6 @@ async def update_box(
             await step(chunks[0])
         else:
             await in_parallel(step, chunks, writers)
-
-
-async def _mark_stale(pool: Pool, keys: Keys, generation: str, number: int) -> None:
-    journal = keys.journal(generation)
-    current = await pool.call(
-        "EVAL", EVEN_IF_FULL + MARK_STALE, 2, keys.meta, journal, generation, number,
-        expect=is_number, doing=f"writing {journal}",
-    )  # fmt: skip
-    if not current:
-        raise Refused(f"{keys.name} was replaced or removed since it was opened: open it again")
 
 
 async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[Any]) -> None:

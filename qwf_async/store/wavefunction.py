@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..catalog.manifest import Keys, Manifest
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
 from ..client.reply import is_number, is_text_or_none
 from ..errors import DamagedData, InvalidInput, Refused, UsageError
 from ..lattice.grid import Box, shape4

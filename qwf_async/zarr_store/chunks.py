@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import anyio
 import numpy as np
 
-from ..catalog.manifest import Keys, Manifest
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
 from ..client.guard import limit_of
 from ..client.pool import Pool
 from ..client.reply import is_text_or_none

@@ -19,7 +19,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 # The loop itself is not offered in public; `sync` alone cannot be awaited from another loop.
 from zarr.core.sync import _get_loop, sync
 
-from ..catalog.manifest import Keys
+from ..catalog.keys import Keys
 from ..errors import Refused, UsageError
 from ..settings import Settings
 from ..store.store import connect, pool_to

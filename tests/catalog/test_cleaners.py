@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from qwf_async.catalog.cleaning import Cleaned, clean, remove_generation, sweep
-from qwf_async.catalog.manifest import Keys
+from qwf_async.catalog.keys import Keys
 from qwf_async.catalog.scripts import DISCARD
 from tests.conftest import Server, open_pool
 from tests.support.command import ROOT, is_alive
@@ -92,7 +92,7 @@ async def test_a_removal_that_was_stopped_is_found_by_the_next_cleaner(each_serv
         await fill(pool, load)
         between(pool, "UNLINK", stop)
         with pytest.raises(Stopped):
-            await remove_generation(pool, KEYS, load.manifest)
+            await remove_generation(pool, KEYS, load.manifest, batch=100)
         assert await clean(next_one, "qwf", batch=100, keep_interrupted=60) == Cleaned(generations=1)
     assert each_server.contents() == {}
 

@@ -11,9 +11,9 @@ import anyio
 import pytest
 
 from qwf_async.catalog.cleaning import Cleaned, clean, clean_scratch, remove_generation, sweep
-from qwf_async.catalog.load import trash_entry
-from qwf_async.catalog.manifest import Keys, new_generation
-from qwf_async.catalog.scripts import LOOK
+from qwf_async.catalog.keys import Keys, new_generation
+from qwf_async.catalog.scripts import READ_RECORDS
+from qwf_async.catalog.trash import TrashEntry
 from qwf_async.errors import Refused
 from tests.conftest import PATIENCE, Server, open_pool
 from tests.support.handmade import (
@@ -187,7 +187,7 @@ async def test_a_load_that_was_resumed_while_the_cleaner_looked_stays(each_serve
         async def resume() -> None:
             set_field(each_server, KEYS.load, "owner_deadline", server_ms(each_server) + 30_000)
 
-        between(pool, LOOK, resume)
+        between(pool, READ_RECORDS, resume)
         assert not await clean(pool, "qwf", batch=100, keep_interrupted=60)
         after = each_server.contents()
     after[KEYS.load.encode()].pop(b"owner_deadline")
@@ -280,8 +280,8 @@ async def test_a_generation_that_is_referred_to_is_not_removed(each_server: Serv
         published = await publish_one(pool)
         load = await begin(pool, overwrite=True)
         before = each_server.contents()
-        await remove_generation(pool, KEYS, published)
-        await remove_generation(pool, KEYS, load.manifest)
+        await remove_generation(pool, KEYS, published, batch=100)
+        await remove_generation(pool, KEYS, load.manifest, batch=100)
         after = each_server.contents()
     assert after.pop(b"qwf:names").keys() == before.pop(b"qwf:names").keys()
     assert after == before
@@ -296,16 +296,15 @@ async def test_a_generation_that_nothing_refers_to_is_removed_with_all_it_has(ea
         await fill(pool, load)
         with each_server.plain as client:
             client.delete(KEYS.load)
-        await remove_generation(pool, KEYS, load.manifest)
+        await remove_generation(pool, KEYS, load.manifest, batch=100)
     after = each_server.contents()
     assert after.keys() == before.keys()
     assert fields_at(each_server, KEYS.names).keys() == {"psi"}
 
 
 def test_an_entry_of_the_trash_says_how_to_find_the_keys() -> None:
-    entry = json.loads(trash_entry(manifest(form=replace(FLAT, codec="c8")), 1234))
+    entry = json.loads(TrashEntry.of(manifest(form=replace(FLAT, codec="c8")), 1234).text)
     assert entry.items() >= {"layout": "flat", "codec": "c8", "since": 1234}.items()
-    assert trash_entry(None, 1234) == ""
 
 
 def test_what_was_cleaned_adds_up_and_is_described() -> None:
@@ -343,7 +342,7 @@ async def test_cleaning_and_removal_go_through_on_a_full_server(each_own_server:
         put_data(each_own_server, lost.generation)
         with each_own_server.plain as client:
             client.config_set("maxmemory", 1)
-        await remove_generation(pool, KEYS, lost)
+        await remove_generation(pool, KEYS, lost, batch=100)
         found = await clean(pool, "qwf", batch=100, keep_interrupted=60)
     assert found == Cleaned(scratch_fields=700, abandoned_loads=1)  # the old generation went with the lost
     kept = all_of(new.generation) | {KEYS.meta.encode(), KEYS.names.encode()}

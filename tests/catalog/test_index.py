@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from qwf_async.catalog.cleaning import Cleaned, clean
-from qwf_async.catalog.index import BEGINNING, known_names, leave
+from qwf_async.catalog.index import known_names, leave
+from qwf_async.catalog.keys import Keys
 from qwf_async.catalog.load import Load
-from qwf_async.catalog.manifest import Keys
-from qwf_async.catalog.scripts import ANNOUNCE, LEAVE
+from qwf_async.catalog.scripts import ANNOUNCE, WITHDRAW
+from qwf_async.catalog.scripts.index_entries import BEGINNING
 from tests.conftest import Server, open_pool
 from tests.support.handmade import (
     KEYS,
@@ -46,7 +47,7 @@ async def test_what_is_in_the_index_by_accident_is_no_name(each_server: Server) 
         assert found == Cleaned(scratch_fields=5)
 
 
-@pytest.mark.parametrize("after", ["HGET", "EXISTS", LEAVE])
+@pytest.mark.parametrize("after", ["HGET", "EXISTS", WITHDRAW])
 async def test_a_name_that_is_begun_while_a_cleaner_takes_it_out_is_in_the_index(
     each_server: Server, after: str
 ) -> None:

@@ -14,7 +14,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.catalog.cleaning import clean
 from qwf_async.catalog.index import known_names
-from qwf_async.catalog.manifest import Keys
+from qwf_async.catalog.keys import Keys
 from qwf_async.catalog.orphans import Orphan, orphans
 from qwf_async.errors import Refused
 from tests.conftest import Server, open_pool

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qwf_async.catalog.manifest import JournalEntry
+from qwf_async.catalog.journal import JournalEntry
 from qwf_async.catalog.owner import Owner
 from qwf_async.catalog.situation import look
 from qwf_async.errors import DamagedData, QwfError, Refused

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.catalog.manifest import Keys
+from qwf_async.catalog.keys import Keys
 from qwf_async.client.address import Address
 from qwf_async.embedded.data_dir import Place
 from qwf_async.errors import InvalidInput, QwfError, UsageError

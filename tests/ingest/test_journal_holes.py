@@ -100,7 +100,7 @@ async def resumed(server: Server, events: Events) -> qwf_async.Report:
 
 
 async def unfinished(store: qwf_async.Store) -> Any:
-    from qwf_async.catalog.manifest import Keys
+    from qwf_async.catalog.keys import Keys
     from qwf_async.catalog.situation import look
 
     seen = await look(store.pool, Keys(prefix="qwf", name="psi"))

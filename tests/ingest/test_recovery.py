@@ -17,8 +17,8 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
+from qwf_async.catalog.keys import Keys
 from qwf_async.catalog.load import Load, LoadTaken
-from qwf_async.catalog.manifest import Keys
 from qwf_async.client.pool import Pool
 from qwf_async.errors import DataLost, InvalidInput, OutOfMemory, QwfError, Refused, ReplayOwed
 from qwf_async.events import Event, Spooled

@@ -11,8 +11,8 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.catalog import index
 from qwf_async.catalog.owner import Owner
+from qwf_async.catalog.scripts import enter
 from qwf_async.catalog.situation import Situation, UnderWay
 from qwf_async.cli.resume import open_stored
 from qwf_async.errors import DataLost, InvalidInput, Refused, ReplayOwed, ServerUnavailable
@@ -191,7 +191,7 @@ async def test_after_an_answer_to_the_beginning_that_was_lost_the_message_says_h
 ) -> None:
     async def stop_and_enter(*arguments: Any) -> None:
         own_server.stop()
-        await index.enter(*arguments)
+        await enter(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr("qwf_async.catalog.load.enter", stop_and_enter)

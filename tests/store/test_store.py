@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 import qwf_async
 from qwf_async import sources
+from qwf_async.catalog.keys import Keys
 from qwf_async.catalog.load import Load
-from qwf_async.catalog.manifest import Keys
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable
 from qwf_async.settings import Settings
 from tests.conftest import Server, open_pool
