@@ -15,6 +15,7 @@ from .change import change
 from .check import estimate, verify
 from .config import config
 from .export import export
+from .help import help_
 from .ingest import ingest
 from .observe import observe
 from .plot import plot
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (ingest, resume, ls, info, get, observe, plot, export, verify, estimate, rm, clean, watch):
     app.command()(command)
+app.command("help")(help_)
 app.command("slice")(cut)
 app.command("set")(change)
 app.add_typer(server)
