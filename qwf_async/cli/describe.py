@@ -18,7 +18,7 @@ def describe(
     from ..catalog.keys import check_name
     from ..layout import Form
     from ..layout.memory import predicted_bytes
-    from ..source.facts import understood_of, warnings_of
+    from ..source.base import understood_of, warnings_of
 
     check_name(name)
     for text in warnings_of(source):

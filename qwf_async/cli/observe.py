@@ -79,7 +79,7 @@ def observe(
         raise UsageError("--marginal goes with --frame only: it prints a density, not observables")
 
     async def job(store: Store) -> tuple[str, list[Row]]:
-        from ..observables.lattice import in_steps
+        from ..observables.geometry import in_steps
 
         grid = (await open_stored(store, name)).manifest.grid
         if potential is not None and in_steps(grid):
@@ -157,7 +157,7 @@ async def _rows(
 
 
 async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[Row]:
-    from ..observables.lattice import coordinates
+    from ..observables.geometry import coordinates
     from ..store.observing import marginals
 
     if axis >= grid.dimensions:

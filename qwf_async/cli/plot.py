@@ -153,7 +153,7 @@ async def _read(store: Store, name: str, asked: Asked, *, quiet: bool) -> Pictur
 
 def _remark(found: Picture | Marginals | Expectations, *, chosen: bool) -> None:
     """What should be known of a picture and is not to be seen in it."""
-    from ..observables.lattice import in_steps
+    from ..observables.geometry import in_steps
     from ..plot import Picture
 
     unknown = in_steps(found.view.grid) if isinstance(found, Picture) else found.in_steps

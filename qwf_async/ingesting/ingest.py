@@ -16,8 +16,7 @@ from ..errors import UsageError
 from ..events import Event, Hook, Noted
 from ..layout import Form
 from ..settings import Rate, Writers
-from ..source.base import Source
-from ..source.facts import remarks_of, warnings_of
+from ..source.base import Source, remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with
 from .job import Job

@@ -29,7 +29,7 @@ from ..errors import (
     first_error,
 )
 from ..events import Event, Hook, Noted, Progress, Retried
-from ..source.facts import check_unchanged, notes_of, warnings_of
+from ..source.base import check_unchanged, notes_of, warnings_of
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wording import again_with, flag, option, said

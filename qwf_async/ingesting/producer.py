@@ -18,8 +18,7 @@ from ..lattice.grid import AXIS_NAMES, Box
 from ..lattice.plan import Plan
 from ..layout import Layout
 from ..optional import first_line
-from ..source.base import Source
-from ..source.facts import understood_of
+from ..source.base import Source, understood_of
 from ..wire.batch import Batch
 from ..wire.codec import stored
 from ..wording import flag

@@ -2,7 +2,7 @@
 
 All are in Hartree atomic units (ħ = m_e = e = 1): lengths in bohr, momenta in ħ/bohr,
 energies in Eh. The grid gives the positions; an axis of unknown spacing counts in grid
-steps (see `lattice`). Expectation values are of the state normalised. Results have an
+steps (see `geometry`). Expectation values are of the state normalised. Results have an
 item a frame, [t], and where they are vectors one an axis of the grid, [t, d].
 """
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Grid
-from .lattice import axes_of, held
+from .geometry import axes_of, held
 from .momentum import wave_numbers
 
 Real = NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checked import checked
 from ..errors import InvalidInput
 from ..lattice.grid import Box, Grid
-from .lattice import held
+from .geometry import held
 from .moments import Real, moments
 from .momentum import kinetic_energy
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Box, Grid
-from .lattice import axes_of, coordinates, held, spacing, volume
+from .geometry import axes_of, coordinates, held, spacing, volume
 
 Real = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Grid
-from .lattice import axes_of, held, spacing
+from .geometry import axes_of, held, spacing
 
 BLOCK: Final = 65_536
 """Points transformed at a time: 1 MiB, the cache of one core."""

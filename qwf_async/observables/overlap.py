@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..checked import checked
 from ..errors import InvalidInput
 from ..lattice.grid import Grid
-from .lattice import held, volume
+from .geometry import held, volume
 from .moments import Real, moments
 
 Complex = NDArray[np.complex128]

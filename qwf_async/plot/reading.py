@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ..observables.lattice import coordinates, in_steps
+from ..observables.geometry import coordinates, in_steps
 from ..store.observing import marginals, observe
 from ..store.wavefunction import Wavefunction
 from .curves import Expectations, Marginals

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from .analytic.free import gaussian, plane
-from .analytic.hydrogen import hydrogen
-from .analytic.oscillator import coherent, harmonic
-from .analytic.well import box
+from .analytic import box, coherent, gaussian, harmonic, hydrogen, plane
 from .array import array
 from .base import Source
 from .callable import function
@@ -18,7 +15,7 @@ from .formats.npy import npy
 from .formats.npz.npz import npz
 from .formats.raw.raw import raw
 from .formats.zarr.zarr import zarr
-from .state import qobj, statevector
+from .register import qobj, statevector
 from .text import default_name, open_source
 
 __all__ = [

@@ -15,14 +15,14 @@ from ..lattice.grid import Grid
 from ..lattice.plan import BoxPlan
 from ..optional import first_line
 from ..wording import shortened
-from .amplitudes import unmasked
+from .base import identity
+from .elements import unmasked
 from .formats.file_stamps import FileStamps
 from .formats.hdf5.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
 from .formats.packing import Packing, packing_of
 from .formats.variable import Coordinate, Slices, Variable, coordinate_of
 from .formats.variable_source import VariableSource, variable_source
 from .formats.zarr.zarr import names_in_zarr, packing_in_zarr
-from .identity import identity
 
 
 class ArraySource(VariableSource):

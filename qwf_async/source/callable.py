@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from ..checked import checked
 from ..errors import InvalidInput
 from ..lattice.grid import Box, Grid, Order
 from ..optional import first_line
-from .amplitudes import complex_type, unmasked
-from .identity import identity
+from .arguments import imported
+from .base import identity
+from .elements import complex_type, unmasked
+from .words import unknown_source
 
 Psi = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], Any]
 
@@ -92,3 +94,12 @@ def function(psi: Psi, *, grid: Grid) -> FunctionSource:
     grid = grid.in_atomic_units()
     name = getattr(psi, "__qualname__", type(psi).__qualname__)
     return FunctionSource(function=psi, spec=f"{getattr(psi, '__module__', '')}:{name}", grid=grid)
+
+
+def open_function(text: str, points: Grid) -> FunctionSource:
+    """A wavefunction written as module:function. Raises InvalidInput if there is no such function, or it fails."""
+    psi = imported(text, "a function of t, x, y, z", unknown=unknown_source(text))
+    try:
+        return replace(function(psi, grid=points), spec=text)
+    except InvalidInput as error:
+        raise InvalidInput(f"{text}: {error}") from error

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from ..lattice.grid import Grid
-from ..observables.lattice import in_steps, volume
+from ..observables.geometry import in_steps, volume
 
 
 def amplitudes(psi: NDArray[Any], grid: Grid) -> NDArray[np.complex128]:

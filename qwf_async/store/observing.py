@@ -26,7 +26,7 @@ from ..observables.energy import potential_sum
 from ..observables.moments import Moments, marginal, moments
 from ..observables.momentum import Momenta, momenta
 from ..observables.overlap import fidelity_of, overlap_sum
-from ..source.evolve.potentials import Potential, values
+from ..source.evolve.potentials import Potential, potential_values
 from .reading import in_parallel
 from .store import Store
 from .wavefunction import Wavefunction
@@ -196,7 +196,11 @@ class _Summing:
         self, part: Box, ket: NDArray[Any], bra: NDArray[Any] | None, start: NDArray[Any] | None
     ) -> _Sums:
         grid = self.psi.manifest.grid
-        v = None if self.potential is None else values(self.potential, grid, _time(grid, self.number), part)
+        v = (
+            None
+            if self.potential is None
+            else potential_values(self.potential, grid, _time(grid, self.number), part)
+        )
         return _Sums(
             moments=moments(ket, grid, part),
             potential=0.0 if v is None else float(potential_sum(ket, v)[0]),

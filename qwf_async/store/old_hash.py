@@ -25,7 +25,7 @@ from ..client.reply import is_number, is_page, is_texts_or_none
 from ..errors import DamagedData, InvalidInput
 from ..lattice.grid import Box, Grid, Order, Shape4, shape4
 from ..layout.flat import Flat
-from ..source.identity import identity
+from ..source.base import identity
 from ..source.parameters import values_of
 from ..wire.codec import most_bytes
 from ..wire.fields import field_name

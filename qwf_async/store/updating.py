@@ -25,7 +25,7 @@ from ..errors import DamagedData, InvalidInput, Refused
 from ..lattice.grid import Box, shape4
 from ..lattice.plan import BoxPlan, Plan, c_index
 from ..layout import Layout
-from ..source.amplitudes import complex_type, unmasked
+from ..source.elements import complex_type, unmasked
 from ..wire.codec import stored
 from .reading import IN_PLACE, in_parallel, read_box
 

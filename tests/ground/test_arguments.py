@@ -14,7 +14,7 @@ import qwf_async
 from qwf_async import Axis, Grid, observables, sources
 from qwf_async.checked import checked
 from qwf_async.errors import InvalidInput, QwfError, UsageError
-from qwf_async.source.analytic.state import Analytic
+from qwf_async.source.analytic.formula import Analytic
 from tests.conftest import Server
 
 LINE = Grid.of((16,), box=(4,))

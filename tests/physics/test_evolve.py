@@ -29,9 +29,8 @@ from qwf_async.source import (
     open_source,
     read_potential,
 )
-from qwf_async.source.evolve import Evolve
-from qwf_async.source.evolve import source as evolve_source
-from qwf_async.source.evolve.potentials import values
+from qwf_async.source.evolve import Evolve, evolution
+from qwf_async.source.evolve.potentials import potential_values
 
 Complex = NDArray[np.complex128]
 
@@ -98,7 +97,7 @@ def test_the_error_against_the_matrix_exponential_is_of_second_order(
     grid = Grid.of(sizes, box=(10.0,) * len(sizes), frames=2, dt=0.5)
     state = gaussian(k=0.5, sigma=1.2, grid=grid)
     start = np.asarray(state.read(state.grid.whole))[0].ravel()
-    turn = expm(-0.5j * hamiltonian(grid, values(read_potential(potential), grid, 0.0)))
+    turn = expm(-0.5j * hamiltonian(grid, potential_values(read_potential(potential), grid, 0.0)))
     errors = []
     for steps in (16, 32, 64):
         with closing(evolve(state, potential, steps=steps)) as source:
@@ -193,7 +192,7 @@ def test_values_do_not_depend_on_the_number_of_threads(
 ) -> None:
     films = []
     for number in (1, 3):
-        monkeypatch.setattr(evolve_source, "cores", lambda number=number: number)
+        monkeypatch.setattr(evolution, "cores", lambda number=number: number)
         source = wide()
         films.append(source.read(frame_box(source, 3)))
     assert np.array_equal(films[0], films[1])

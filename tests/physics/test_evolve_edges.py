@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from qwf_async.lattice.grid import Grid
 from qwf_async.observables.momentum import wave_numbers
 from qwf_async.source import Source, evolve, gaussian, read_potential
-from qwf_async.source.evolve.potentials import values
+from qwf_async.source.evolve.potentials import potential_values
 
 Real = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ def test_where_it_jumps_a_potential_is_its_mean_over_the_cell(
     fine = np.asarray(point(*np.meshgrid(*parts, indexing="ij", sparse=True)), np.float64)
     fine = np.broadcast_to(fine, [len(part) for part in parts])
     counted = fine.reshape([m for part in parts for m in (max(1, len(part) // FINE), min(FINE, len(part)))])
-    found = np.broadcast_to(values(read_potential(text), grid, 0.0), grid.shape[1:])
+    found = np.broadcast_to(potential_values(read_potential(text), grid, 0.0), grid.shape[1:])
     assert found == pytest.approx(counted.mean(axis=(1, 3, 5)), abs=1e-12)
     assert np.setdiff1d(found, fine).size, "no cell is cut by an edge"
 
@@ -82,7 +82,7 @@ def test_the_ground_state_of_a_well_is_that_of_its_transcendental_equation(
         lambda k: k * math.tan(k * width / 2) - math.sqrt(2 * height - k * k), 1e-6, math.pi / width - 1e-9
     )
     grid = Grid.of((points,), box=(20.0,))
-    v = values(read_potential(f"box:width={width},height={height}"), grid, 0.0)[:, 0, 0]
+    v = potential_values(read_potential(f"box:width={width},height={height}"), grid, 0.0)[:, 0, 0]
     fourier = np.fft.fft(np.eye(points), norm="ortho")
     kinetic = (fourier.conj().T * (wave_numbers(grid, 1) ** 2 / 2)) @ fourier
     (lowest,) = eigh(kinetic.real + np.diag(v), eigvals_only=True, subset_by_index=[0, 0])

@@ -18,8 +18,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Box, Grid
 from qwf_async.observables import momentum, position
 from qwf_async.source import coherent, evolve, gaussian
-from qwf_async.source.evolve import Evolve, pace, propagator
-from qwf_async.source.evolve import source as evolve_source
+from qwf_async.source.evolve import Evolve, evolution, pace, propagator
 from tests.conftest import Server
 
 Complex = NDArray[np.complex128]
@@ -119,7 +118,7 @@ def test_every_run_takes_the_same_steps_wherever_it_is_read_from(monkeypatch: py
         kept = read(source)
         steps, notes = source.steps, source.notes()
     assert steps > math.ceil(0.25 / source.stable), "the steps were never changed"
-    monkeypatch.setattr(evolve_source, "cores", lambda: 3)
+    monkeypatch.setattr(evolution, "cores", lambda: 3)
     with closing(late()) as source:
         for number in (5, 2, 6, 0, 6):
             assert np.array_equal(frame(source, number)[0], kept[number])

@@ -15,7 +15,7 @@ import qwf_async
 from qwf_async import Grid, observables, sources
 from qwf_async.events import Event, Noted
 from qwf_async.source import coherent, gaussian, harmonic, hydrogen
-from qwf_async.source.analytic.state import Analytic
+from qwf_async.source.analytic.formula import Analytic
 from qwf_async.source.evolve import evolve
 from tests.conftest import Server
 from tests.support.command import Shell

@@ -17,7 +17,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Axis, Box, Grid
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.lattice.units import ANGSTROM
-from qwf_async.observables.lattice import in_steps
+from qwf_async.observables.geometry import in_steps
 from qwf_async.source import Source, box, coherent, gaussian, harmonic, hydrogen, plane
 
 

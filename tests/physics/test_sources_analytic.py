@@ -18,7 +18,7 @@ from scipy import special
 from qwf_async.lattice.grid import Axis, Box, Grid
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import box, coherent, gaussian, harmonic, hydrogen, plane
-from qwf_async.source.analytic.state import Analytic
+from qwf_async.source.analytic.formula import Analytic
 
 Array = NDArray[Any]
 

@@ -29,7 +29,8 @@ from qwf_async.source import (
     open_source,
     plane,
 )
-from qwf_async.source.text import STATES, arguments
+from qwf_async.source.analytic import STATES
+from qwf_async.source.arguments import arguments
 
 LINE = Grid.of((64,))
 

@@ -23,7 +23,7 @@ from qwf_async.events import Event, Noted, Progress
 from qwf_async.ingesting.verify import verify
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.source import open_source, read_potential
-from qwf_async.source.evolve.potentials import values
+from qwf_async.source.evolve.potentials import potential_values
 from qwf_async.store.observing import Observed, marginals, observe
 from tests.conftest import Server
 
@@ -57,7 +57,7 @@ async def test_observables_of_what_is_stored_are_those_of_the_array(
         along = await marginals(store, "psi", 2)
     rel = 1e-5 if codec == "c8" else 1e-12
     moments, momenta = observables.moments(PSI, GRID), observables.momenta(PSI, GRID)
-    v = values(trap, GRID, 0.0)
+    v = potential_values(trap, GRID, 0.0)
     bra = np.asarray(other.read(other.grid.whole))
     for t, one in enumerate(whole):
         assert one.time == pytest.approx(0.4 * t)
@@ -146,7 +146,7 @@ async def test_an_evolution_is_stored_and_can_be_resumed_with_the_same_values(se
         second = opened()
         report = await qwf_async.ingest(second, store, "run", resume=True)
         assert report.resumed_chunks > 0
-        assert report.source_facts == second.notes()  # type: ignore[attr-defined] # optional, see source.facts
+        assert report.source_facts == second.notes()  # type: ignore[attr-defined] # optional, see source.base
         assert report.source_facts["norm_drift"] < 1e-12
         assert np.array_equal(await (await store.open("run")).read[...], wanted)
         assert (await verify(store, "run", second)).differing == []  # from the beginning, once more

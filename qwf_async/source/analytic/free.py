@@ -14,7 +14,7 @@ from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
 from ..parameters import Periods, Scale, Vector, positive, reals, wholes
 from .fit import fitting_edge, normal_tail
-from .state import Analytic, extents, product, usable, with_extents, with_frames
+from .formula import Analytic, extents, product, usable, with_extents, with_frames
 
 PLANE_EXTENT: Final = 10.0
 """Edge in bohr of the periodic box of a plane wave, if none is given."""

@@ -18,7 +18,7 @@ from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
 from ..parameters import positive
 from .fit import cumulated
-from .state import Analytic, usable, with_extents, with_frames
+from .formula import Analytic, usable, with_extents, with_frames
 
 HIGHEST: Final = 60
 """The highest n for which the recurrences and the default grid have been checked."""

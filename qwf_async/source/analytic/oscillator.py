@@ -15,13 +15,13 @@ from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
 from ..parameters import LARGEST, Displacement, Scale, positive, spread, written
 from .fit import WIDTHS, cumulated, fitting_edge, normal_tail
+from .formula import Analytic, product, usable, with_extents, with_frames
 from .levels import OscillatorLevels, Superposition
-from .state import Analytic, product, usable, with_extents, with_frames
 
 HIGHEST: Final = 500
 """Quantum numbers beyond this would need e^{−ξ²/2} below the smallest float64 inside the classical region."""
 
-MOST_FRAMES: Final = 1000
+MAX_FRAMES: Final = 1000
 """Frames at which it is asked whether the grid holds a coherent state, at most."""
 
 
@@ -146,9 +146,9 @@ class Coherent(Analytic):
         return normal_tail(math.sqrt(2 * omega) * self._turned(axis).imag, math.sqrt(0.5 * omega), -k, k)
 
     def _turned(self, axis: int) -> NDArray[np.complex128]:
-        """α at the frames, or at MOST_FRAMES of them: more tell nothing new of a circle."""
+        """α at the frames, or at MAX_FRAMES of them: more tell nothing new of a circle."""
         first, last = self.ends
-        t = np.linspace(first, last, min(self.grid.shape[0], MOST_FRAMES))
+        t = np.linspace(first, last, min(self.grid.shape[0], MAX_FRAMES))
         turned: NDArray[np.complex128] = self.alpha[axis] * np.exp(-1j * self.omega[axis] * t)
         return turned
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ...checked import checked
 from ...lattice.grid import Box, Grid
+from .formula import Analytic, extents, usable, with_extents, with_frames
 from .levels import Superposition, WellLevels
-from .state import Analytic, extents, usable, with_extents, with_frames
 
 EXTENT: Final = 10.0
 """Distance of the walls in bohr, if none is given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .evolution import Evolve, evolve
 from .potentials import (
     Barrier,
     BoxTrap,
@@ -12,9 +13,8 @@ from .potentials import (
     Potential,
     SoftCoulomb,
     Step,
+    read_potential,
 )
-from .source import Evolve, evolve
-from .text import read_potential
 
 __all__ = [
     "Barrier",

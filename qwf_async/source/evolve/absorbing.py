@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...lattice.grid import AXIS_NAMES, Grid
-from ...observables.lattice import axes_of, coordinates, spacing
+from ...observables.geometry import axes_of, coordinates, spacing
 from ...observables.moments import moments
 from ...observables.momentum import spectrum
 

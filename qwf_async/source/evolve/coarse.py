@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lattice.grid import AXIS_NAMES, Grid
-from ...observables.lattice import axes_of, spacing
+from ...observables.geometry import axes_of, spacing
 from ...observables.momentum import spectrum
 from ...wording import option
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import math
 from abc import ABC, abstractmethod
@@ -12,11 +13,13 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ...observables.lattice import axes_of, coordinates, spacing
+from ...observables.geometry import axes_of, coordinates, spacing
 from ...optional import first_line
-from ..amplitudes import unmasked
+from ..arguments import arguments, imported
+from ..elements import unmasked
 from ..parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
 
 Real = NDArray[np.float64]
@@ -242,7 +245,23 @@ POTENTIALS: Final[Mapping[str, type[Potential]]] = {
 """Built-in potentials by name. Their parameters are their fields."""
 
 
-def values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -> Real:
+@checked
+def read_potential(text: str) -> Potential:
+    """A potential written as "barrier:height=2,width=1" or "module:function". Raises InvalidInput."""
+    name, _, rest = text.partition(":")
+    kind = POTENTIALS.get(name)
+    if kind is not None:
+        return kind(**arguments(name, kind, rest))
+    near = difflib.get_close_matches(name, POTENTIALS, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    unknown = f"unknown potential {text!r}{hint}: it is one of {', '.join(POTENTIALS)}, or module:function"
+    if not rest or "=" in rest:
+        raise InvalidInput(unknown)
+    function = imported(text, "a function V(x, y, z) or V(x, y, z, t)", unknown=unknown)
+    return FunctionPotential(function=function, text=text)
+
+
+def potential_values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -> Real:
     """V at the points of the grid, or of a box, at time t (ħ/Eh), in Hartree: float64 that broadcasts to [x, y, z].
 
     Where a built-in potential jumps, the mean over the point's cell.

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from ...lattice.grid import Grid
 from ...observables.momentum import wave_numbers
-from .potentials import Potential, values
+from .potentials import Potential, potential_values
 
 BLOCK: Final = 65_536
 """Points of a block: 1 MiB. On two cores of 1 MiB L2 half of it is as quick, a quarter is slower."""
@@ -119,7 +119,7 @@ class Propagator:
         key = leg.dt, leg.time(step) if self.potential.moving else 0.0
         if self._half is None or self._half[0] != key:
             self._half = None  # it is given back before the next one is made
-            v = values(self.potential, self.grid, leg.time(step))
+            v = potential_values(self.potential, self.grid, leg.time(step))
             exponent = -0.5j * leg.dt * v
             if self.damping is not None:
                 exponent = exponent - 0.5 * abs(leg.dt) * self.damping

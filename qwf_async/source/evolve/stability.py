@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...lattice.grid import Grid
-from ...observables.lattice import axes_of, spacing
-from .potentials import Potential, values
+from ...observables.geometry import axes_of, spacing
+from .potentials import Potential, potential_values
 
 INSIDE: Final = 15
 """Times between the first frame and the last at which a potential in motion is looked at before the run."""
@@ -35,6 +35,6 @@ def stable_step(grid: Grid, potential: Potential, times: Sequence[float]) -> flo
     """
     fastest = sum((math.pi / spacing(grid, axis)) ** 2 / 2 for axis in axes_of(grid))
     for time in times:
-        v = values(potential, grid, time)
+        v = potential_values(potential, grid, time)
         fastest = max(fastest, float(v.max() - v.min()))
     return math.pi / fastest

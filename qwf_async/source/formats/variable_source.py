@@ -13,8 +13,8 @@ from ...errors import InvalidInput, QwfError
 from ...lattice.grid import Box, Grid, Order, Shape4, shape4
 from ...lattice.units import SINCE
 from ...optional import first_line
-from ..amplitudes import complex_type, unmasked
-from ..identity import identity
+from ..base import identity
+from ..elements import complex_type, unmasked
 from ..parameters import values_of
 from .axes import axes_of, axis_arrays_for, axis_lengths
 from .block_cache import BlockCache, order_for, parts_are_cheap

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid, Order
-from ..identity import identity
+from ..base import identity
 from ..parameters import written
 from .fit import Fit, warning
 

@@ -11,22 +11,22 @@ potential, and the initial state (a Gaussian packet, if none is named). Written
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ...checked import checked
 from ...errors import InvalidInput, UsageError
 from ...lattice.grid import Grid
 from ...wording import option
+from ..analytic import STATES
+from ..arguments import arguments, keys_of, words_of
 from ..base import Source
+from ..callable import open_function
 from ..formats.files import files
 from ..formats.locator import named
-from .potentials import POTENTIALS, FunctionPotential, Potential
-
-if TYPE_CHECKING:
-    from .source import Evolve
+from ..words import EVOLVE
+from .evolution import ACCURACY, Evolve, evolve
+from .potentials import POTENTIALS, read_potential
 
 Maker = Callable[..., Any]
 
@@ -41,13 +41,10 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
     part or parameter that is unknown, or a value that cannot be read, UsageError for `dims` if
     the initial state is no file.
     """
-    from ..text import STATES, arguments, open_function
-    from .source import evolve
-
-    given = _words(text)
+    given = words_of(EVOLVE, ",".join(filter(None, text.split(","))))
     kind = given.pop("potential", "free")
     state = given.pop("initial", "gaussian")
-    own: Maker = _options()
+    own: Maker = _options
     trap, packet = POTENTIALS.get(kind), STATES.get(state)
     taken = {key for key in given if key.startswith(ONLY)}
     parts: list[tuple[str, Maker, dict[str, str]]] = []
@@ -87,52 +84,13 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
     return evolve(initial, potential, frames=frames, dt=dt, **options)
 
 
-@checked
-def read_potential(text: str) -> Potential:
-    """A potential written as "barrier:height=2,width=1" or "module:function". Raises InvalidInput."""
-    from ..text import arguments, imported
-
-    name, _, rest = text.partition(":")
-    kind = POTENTIALS.get(name)
-    if kind is not None:
-        return kind(**arguments(name, kind, rest))
-    near = difflib.get_close_matches(name, POTENTIALS, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    unknown = f"unknown potential {text!r}{hint}: it is one of {', '.join(POTENTIALS)}, or module:function"
-    if not rest or "=" in rest:
-        raise InvalidInput(unknown)
-    function = imported(text, "a function V(x, y, z) or V(x, y, z, t)", unknown=unknown)
-    return FunctionPotential(function=function, text=text)
-
-
-def _words(text: str) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for word in filter(None, text.split(",")):
-        key, equals, value = word.partition("=")
-        if not equals or key in given:
-            raise InvalidInput(
-                f"evolve: {key} is given twice"
-                if equals
-                else f"evolve: {word!r} must be written as parameter=value"
-            )
-        given[key] = value
-    return given
-
-
-def _options() -> Callable[..., Any]:
-    """A function with the parameters that the evolution itself has on the command line."""
-    from .source import ACCURACY
-
-    def options(
-        *, steps: int = 0, accuracy: float = ACCURACY, absorb: float = 0.0, strength: float = 0.0
-    ) -> None: ...
-
-    return options
+def _options(
+    *, steps: int = 0, accuracy: float = ACCURACY, absorb: float = 0.0, strength: float = 0.0
+) -> None:
+    """The parameters that the evolution itself has on the command line."""
 
 
 def _takes(make: Callable[..., Any], key: str) -> bool:
-    from ..text import keys_of
-
     return any(key in keys_of(name) for name in signature(make).parameters if name != "grid")
 
 

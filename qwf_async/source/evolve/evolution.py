@@ -16,22 +16,19 @@ from ...checked import checked
 from ...errors import InvalidInput, UsageError
 from ...lattice.grid import Axis, Box, Grid, Order
 from ...observables.energy import energy
-from ...observables.lattice import volume
+from ...observables.geometry import volume
 from ...observables.moments import norm
 from ...wording import option
-from ..analytic.state import Analytic
-from ..base import Source
-from ..facts import warnings_of
-from ..identity import identity
+from ..analytic.formula import Analytic
+from ..base import Source, identity, warnings_of
 from ..parameters import written
 from .absorbing import damping, unabsorbed
 from .coarse import too_coarse
-from .film import Film
 from .pace import Pace
-from .potentials import Free, FunctionPotential, Potential, values
+from .potentials import Free, FunctionPotential, Potential, potential_values, read_potential
+from .prefetch import PrefetchedFrames
 from .propagator import Propagator, cores
 from .stability import stable_step, times_of
-from .text import read_potential
 
 METHOD: Final = "strang-2"
 """Raised when the values change for the same parameters, so that no load goes on with values of another method."""
@@ -55,7 +52,7 @@ class Evolve:
     stable: float
     absorb: float
     strength: float
-    _film: Film = field(init=False, repr=False, compare=False)
+    _frames: PrefetchedFrames = field(init=False, repr=False, compare=False)
     _pace: Pace = field(init=False, repr=False, compare=False)
     _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
     _measured: dict[int, tuple[float, float | None]] = field(
@@ -65,7 +62,7 @@ class Evolve:
     def __post_init__(self) -> None:
         pool = ThreadPoolExecutor(cores(), "evolve-block")
         axis, last = self.grid.axes[0], self.grid.shape[0] - 1
-        film = Film(begin=self._begin, advance=self._advance, last=last)
+        frames = PrefetchedFrames(begin=self._begin, advance=self._advance, last=last)
         pace = Pace(
             propagator=Propagator(
                 grid=self.grid,
@@ -80,9 +77,9 @@ class Evolve:
             chooses=not self.given,
             accuracy=self.accuracy,
             watched=not isinstance(self.potential, Free) or self.absorb > 0,
-            check=film.check,
+            check=frames.check,
         )
-        object.__setattr__(self, "_film", film)
+        object.__setattr__(self, "_frames", frames)
         object.__setattr__(self, "_pace", pace)
         object.__setattr__(self, "_pool", pool)
 
@@ -142,7 +139,7 @@ class Evolve:
         """
         result = np.empty(box.shape, np.complex128)
         for number in range(box.start[0], box.stop[0]):
-            frame = self._film.frame(number)
+            frame = self._frames.frame(number)
             result[number - box.start[0]] = frame[box.slices[1:]]
         return result
 
@@ -201,14 +198,16 @@ class Evolve:
             told += unabsorbed(self._first(), self.grid, self.absorb, self.strength, whole)
         times = times_of(self.grid) if self.potential.moving else [self.grid.axes[0].origin]
         if not isinstance(self.potential, Free) and not self.potential.moving:
-            v = values(self.potential, self.grid, times[0])
+            v = potential_values(self.potential, self.grid, times[0])
             if v.min() == v.max():
                 told.append(
                     f"potential {self.potential.spec} is the same at all points of the grid: "
                     "what it has may lie outside of the grid, or, of a function, between its points"
                 )
         if self.potential.jumps:
-            told += too_coarse(self._first(), values(self.potential, self.grid, times[0]), self.grid)
+            told += too_coarse(
+                self._first(), potential_values(self.potential, self.grid, times[0]), self.grid
+            )
         if self.given and self.step > (stable := stable_step(self.grid, self.potential, times)):
             told.append(
                 f"the time step of {self.step:.4g} ħ/Eh is too large: in one step the fastest phase turns by "
@@ -247,7 +246,7 @@ class Evolve:
 
     def close(self) -> None:
         """Stop computing, and give the frames back and what the initial state holds."""
-        self._film.close()
+        self._frames.close()
         self._pace.forget()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.initial.close()
@@ -269,14 +268,14 @@ class Evolve:
         last = self.grid.shape[0] - 1
         found = None
         if number % math.ceil(max(1, last) / MEASURED) == 0 or number == last:
-            v = values(self.potential, self.grid, self.grid.axes[0].origin + number * self._between)
+            v = potential_values(self.potential, self.grid, self.grid.axes[0].origin + number * self._between)
             found = float(energy(frame[None], self.grid, v)[0])
         self._measured[number] = weight, found
 
     def _potential_digest(self) -> str:
         digest = hashlib.sha256()
         for time in times_of(self.grid):
-            v = values(self.potential, self.grid, time)
+            v = potential_values(self.potential, self.grid, time)
             digest.update(np.ascontiguousarray(v).data)
         return digest.hexdigest()[:32]
 

@@ -1,0 +1,111 @@
+"""The arguments of a SOURCE written as text: keys and values read by annotations, and callables imported by name.
+
+A source or a potential is a plain callable. Its parameters, as the signature annotates them, say
+what may be written after its name, as in `hydrogen:n=3,l=2`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast, get_args, get_type_hints
+
+from ..errors import InvalidInput
+from ..optional import first_line
+from ..wording import option
+from .parameters import AXES, SINGLE, Kind
+
+
+def arguments(name: str, make: Callable[..., Any], text: str) -> dict[str, Any]:
+    """Arguments for `make` from "key=value,key=value", by the annotations of its parameters.
+
+    Raises InvalidInput for a parameter that is unknown, missing, given twice, or whose
+    value cannot be read; the message says what is accepted.
+    """
+    texts = words_of(name, text)
+    hints = get_type_hints(make, include_extras=True)
+    result: dict[str, Any] = {}
+    accepted: list[str] = []
+    for parameter in inspect.signature(make).parameters.values():
+        if parameter.name == "grid":
+            continue
+        kind = _kind(hints[parameter.name])
+        accepted.append(f"{parameter.name} ({kind.accepts})")
+        own = {key: texts.pop(key) for key in keys_of(parameter.name) if key in texts}
+        if own:
+            result[parameter.name] = _value(name, parameter.name, kind, own)
+        elif parameter.default is parameter.empty:
+            raise InvalidInput(f"{name}: {parameter.name} is missing: give {kind.accepts}")
+    if texts:
+        raise InvalidInput(
+            f"{name} has no parameter {next(iter(texts))!r}; it takes {', '.join(accepted)}; "
+            f"points and extents are given by {', '.join(map(option, ('grid', 'box', 'frames')))} and {option('dt')}"
+        )
+    return result
+
+
+def words_of(name: str, text: str) -> dict[str, str]:
+    """The texts of "key=value,key=value" by their keys. Raises InvalidInput for another word, or a key given twice."""
+    texts: dict[str, str] = {}
+    for word in text.split(",") if text else ():
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise InvalidInput(f"{name}: {word!r} must be written as parameter=value")
+        if key in texts:
+            raise InvalidInput(f"{name}: {key} is given twice")
+        texts[key] = value
+    return texts
+
+
+def keys_of(parameter: str) -> Sequence[str]:
+    """The keys under which a parameter may be given: for all axes, and axis by axis."""
+    return (parameter, *_by_axis(parameter))
+
+
+def imported(text: str, what: str, *, unknown: str) -> Callable[..., Any]:
+    """What module:attribute names, imported. Raises InvalidInput if that fails, or it is not `what`.
+
+    `unknown` is the message if there is no such module.
+    """
+    module, _, attribute = text.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a console command lacks the current directory; `python -m` has it
+    try:
+        value = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    except ModuleNotFoundError as error:
+        raise InvalidInput(f"{unknown} ({first_line(error)})") from error
+    except (Exception, SystemExit) as error:  # importing runs the user's code: it may raise anything
+        raise InvalidInput(
+            f"{text} cannot be imported: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not callable(value):
+        raise InvalidInput(f"{text} is not {what}")
+    return cast("Callable[..., Any]", value)
+
+
+def _value(name: str, parameter: str, kind: Kind, texts: Mapping[str, str]) -> Any:
+    keys = _by_axis(parameter)
+    try:
+        if tuple(texts) == (parameter,):
+            return kind.parse(texts[parameter])
+        if set(texts) <= set(keys):
+            return kind.join({keys.index(key): value for key, value in texts.items()})
+    except ValueError as error:
+        shown = ",".join(f"{key}={value}" for key, value in texts.items())
+        raise InvalidInput(f"{name}: {shown} cannot be read; {parameter} is {kind.accepts}") from error
+    raise InvalidInput(f"{name}: {parameter} is given both for all axes and axis by axis")
+
+
+def _by_axis(parameter: str) -> Sequence[str]:
+    """How the parameter is called for each axis: kx, ky, kz for k; x0, y0, z0 for x0."""
+    if parameter == "x0":
+        return [f"{axis}0" for axis in AXES]
+    return [parameter + axis for axis in AXES]
+
+
+def _kind(annotation: Any) -> Kind:
+    return next((a for a in get_args(annotation) if hasattr(a, "accepts")), None) or SINGLE[annotation]

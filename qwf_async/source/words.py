@@ -1,0 +1,24 @@
+"""The first words of a SOURCE written as text, and what is said of one that is not known."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Final
+
+from .analytic import STATES
+
+EVOLVE: Final = "evolve"
+"""The word of a time evolution, whose parameters depend on its parts."""
+
+OLD_HASH: Final = "redis-hash"
+"""The word of a hash of the old project, which is on a server."""
+
+
+def unknown_source(text: str) -> str:
+    """The message for a SOURCE that is no file, no known word and no function, with the nearest known word."""
+    near = difflib.get_close_matches(text.partition(":")[0], [*STATES, EVOLVE, OLD_HASH], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return (
+        f"unknown source {text!r}{hint}: a source is a .npy file (or .npz, .h5, .zarr, .nc, .cube, .raw), "
+        f"module:function, {OLD_HASH}:KEY, {EVOLVE}, or one of {', '.join(STATES)}"
+    )
