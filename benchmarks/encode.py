@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _rate(codec: str, chunks: Sequence[Chunk]) -> float:
     """Points per second over a few chunks of the grid, digests included."""
-    layout = Flat(base=b"qwf:psi:0123456789abcdef", codec=codec)
+    layout = Flat(base=b"qwf:psi:0123456789abcdef", codec=codec, shape=chunks[-1].box.stop)
     random = np.random.default_rng(1)
     values = [
         random.standard_normal(chunk.box.shape) + 1j * random.standard_normal(chunk.box.shape)

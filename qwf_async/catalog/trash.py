@@ -8,7 +8,6 @@ from typing import Final
 
 from ..errors import InvalidInput, UsageError
 from ..layout import Form
-from ..layout.memory import counted
 from .keys import is_generation
 from .manifest import MALFORMED, Manifest
 
@@ -38,4 +37,4 @@ class TrashEntry:
             form = Form.from_json(json.loads(self.text))
         except (*MALFORMED, InvalidInput, UsageError):
             return None
-        return form if counted(form).keys <= MAX_KEYS and is_generation(self.generation) else None
+        return form if form.scheme.counts.keys <= MAX_KEYS and is_generation(self.generation) else None

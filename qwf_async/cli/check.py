@@ -145,9 +145,12 @@ def estimate(
     if as_json:
         print_json([one.to_json() for one in found])
         return
+    from ..layout import LAYOUTS
+
     for one in found:
+        label = "about" if LAYOUTS[one.layout].one_hash else "at least"
         fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[one.fits]
         show(
             f"{one.layout:7} {one.codec:7} {one.bytes / 1e6:>12,.1f} MB  {one.bytes_per_point:6.1f} bytes a point  "
-            f"{'about' if one.layout == 'flat' else 'at least':>8} {one.seconds:>8,.1f} s  {fits}"
+            f"{label:>8} {one.seconds:>8,.1f} s  {fits}"
         )

@@ -17,7 +17,6 @@ def describe(
     """What an ingest would do, without a server."""
     from ..catalog.keys import check_name
     from ..layout import Form
-    from ..layout.memory import predicted_bytes
     from ..source.base import understood_of, warnings_of
 
     check_name(name)
@@ -36,7 +35,7 @@ def describe(
         "points": grid.points,
         "chunks": len(form.plan(source.order)),
         "cell_volume": grid.in_atomic_units().cell_volume,
-        "predicted_bytes": predicted_bytes(form, None),
+        "predicted_bytes": form.predicted_bytes(None),
     }
     if as_json:
         print_json(facts)

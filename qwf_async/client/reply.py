@@ -2,7 +2,7 @@
 
 Replies that are out of step, and peers that are no server, show in the kind of a reply or
 in its length. The connection is then closed, and the command may be tried again on another.
-Of values read in bulk only the first is looked at here; `wire.replies.joined` sees them all.
+Of values read in bulk only the first is looked at here; `wire.codec.joined` sees them all.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A sample is a generation in the trash from before its first key is written, under a name of
 its own: `qwf clean` and the watchdog find what a killed process left. Memory does not grow
 quite linearly (tables double), so what was measured is scaled by the model of
-`layout.size`. The sample is of the first frames: a source that computes each from the one
+`layout.memory`. The sample is of the first frames: a source that computes each from the one
 before has no others to compute for it. Of the values only the length of text10 depends.
 
 Time is scaled by points, that of layout flat by a measured curve besides (`GROWTH`). It is
@@ -40,11 +40,9 @@ from ..client.reply import is_number, is_number_or_none, is_text_or_none
 from ..client.retry import until_available
 from ..errors import OutOfMemory, QwfError, Refused
 from ..events import Event
-from ..lattice.grid import Box, Shape4, shape4
+from ..lattice.grid import Box, Shape3, Shape4, shape4
 from ..lattice.plan import BoxPlan
 from ..layout import LAYOUTS, Form, Layout
-from ..layout.memory import counted, predicted_bytes
-from ..layout.tile import Shape3, default_tile
 from ..source.array import array
 from ..source.base import Source
 from ..store.reading import in_parallel
@@ -114,7 +112,7 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
     sample, Refused if the server forbids MEMORY, and ServerUnavailable.
     """
     shape = source.grid.shape
-    box = _sampled(shape, tile or default_tile(shape))
+    box = _sampled(shape, tile)
     psi, read_seconds = await anyio.to_thread.run_sync(_read, source, box)
     try:
         memory = await until_available(store.memory, store.pool.retry)
@@ -124,26 +122,25 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
     software = facts.software
     uncounted = UNCOUNTED if software == "redis" and (facts.allocator or "").startswith("jemalloc") else 0
     results = []
-    for layout in LAYOUTS:
+    for name, layout in LAYOUTS.items():
         for codec in CODECS:
-            if layout != "flat" and codec == "text10":
+            if codec not in layout.codecs:
                 continue
             if codec == "c8" and np.abs(psi.view(psi.real.dtype)).max() > np.finfo(np.float32).max:
                 continue
-            shaped = tile if layout == "tile" else None
-            form = Form(layout=layout, codec=codec, shape=shape, tile=shaped)
-            sample = Form(layout=layout, codec=codec, shape=box.shape, tile=form.tile)
+            form = _form(name, codec, shape, tile)
+            sample = Form(layout=name, codec=codec, shape=box.shape, tile=form.tile)
             measured = await _measured(store, sample, psi, uncounted)
-            ratio = measured.bytes / predicted_bytes(sample, software, peak=False)
-            final = int(ratio * predicted_bytes(form, software, peak=False))
-            peak = max(final, int(ratio * predicted_bytes(form, software)))
+            ratio = measured.bytes / sample.predicted_bytes(software, peak=False)
+            final = int(ratio * form.predicted_bytes(software, peak=False))
+            peak = max(final, int(ratio * form.predicted_bytes(software)))
             times = source.grid.points / box.points
-            growth = GROWTH.get(software or "", max(GROWTH.values())) if layout == "flat" else 0
+            growth = GROWTH.get(software or "", max(GROWTH.values())) if layout.one_hash else 0
             writing = measured.seconds * times * (1 + growth * math.log2(times))
             room = None if memory is None else memory.room(store.settings.high_watermark)
             results.append(
                 Estimate(
-                    layout=layout,
+                    layout=name,
                     codec=codec,
                     bytes=final,
                     peak_bytes=peak,
@@ -155,9 +152,17 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
     return results
 
 
-def _sampled(shape: Shape4, tile: Shape3) -> Box:
+def _form(layout: str, codec: str, shape: Shape4, tile: Shape3 | None) -> Form:
+    """A form of the layout, with these tiles if it has tiles."""
+    has_tiles = LAYOUTS[layout].default_tile(shape) is not None
+    return Form(layout=layout, codec=codec, shape=shape, tile=tile if has_tiles else None)
+
+
+def _sampled(shape: Shape4, tile: Shape3 | None) -> Box:
     """A box of whole tiles, or of the whole grid along an axis: of the first frames, in the middle of space."""
-    size = BoxPlan.cut(shape, points=SAMPLE_POINTS, unit=(1, *tile)).chunk
+    grains = [_form(name, layout.codecs[0], shape, tile).scheme.grain for name, layout in LAYOUTS.items()]
+    unit = shape4(map(max, zip(*grains, strict=True)))
+    size = BoxPlan.cut(shape, points=SAMPLE_POINTS, unit=unit).chunk
     start = shape4((0, *((n - m) // 2 for n, m in zip(shape[1:], size[1:], strict=True))))
     return Box(start=start, stop=shape4(a + m for a, m in zip(start, size, strict=True)))
 
@@ -206,9 +211,9 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
     restore = await choose_restore(store.pool, base, form, "auto", _unheard)
     layout = form.open(base, by_restore=restore)
     async with _expendable(store, keys, generation, form):
-        loads = 1 if form.layout == "flat" else LOADS
+        loads = 1 if layout.one_hash else LOADS
         seconds, encoding = sorted([await _load(store, form, layout, psi) for _ in range(loads)])[loads // 2]
-        sampled, used = min(counted(form).keys, MEASURED_KEYS), 0.0
+        sampled, used = min(layout.counts.keys, MEASURED_KEYS), 0.0
         for key in islice(layout.keys(), sampled):
             found = await store.pool.call(
                 "MEMORY", "USAGE", key, "SAMPLES", 0, expect=is_number_or_none, doing="measuring a sample"
@@ -223,8 +228,8 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
             uncounted
             and await store.pool.call("OBJECT", "ENCODING", first, expect=is_text_or_none) == b"hashtable"
         ):
-            used += uncounted * counted(form).fields * sampled / counted(form).keys
-    return _Measured(bytes=used * counted(form).keys / sampled, seconds=seconds, encoding=encoding)
+            used += uncounted * layout.counts.fields * sampled / layout.counts.keys
+    return _Measured(bytes=used * layout.counts.keys / sampled, seconds=seconds, encoding=encoding)
 
 
 async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> tuple[float, float]:

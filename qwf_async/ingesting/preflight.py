@@ -12,11 +12,8 @@ from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused
 from ..events import Hook, Noted, ServerFacts
 from ..layout import LAYOUTS, Form
-from ..layout.memory import predicted_bytes
 from ..server.policy import Finding, configure, findings, listpack_findings
 from ..store.store import Store
-from ..wire.buckets import BUCKET
-from ..wire.codec import binary_dtype
 from ..wording import flag, option
 from .value_limit import check_value_limit
 
@@ -72,7 +69,7 @@ async def check_server(
         return
 
     def bytes_of(form: Form) -> float:
-        return predicted_bytes(form, facts.software, listpacks=configure_server or not _unpacked(form, facts))
+        return form.predicted_bytes(facts.software, listpacks=configure_server or not _unpacked(form, facts))
 
     needed = bytes_of(wanted.form)
     if seen.under_way is not None:  # what it left is resumed, or makes room when it is discarded
@@ -92,14 +89,14 @@ def _refusal(
         f"{_amount(room)} are free below the watermark"
     )
     cures = []
-    others = LAYOUTS if binary_dtype(form.codec) and not beginning.resumed else ()
+    others = [] if beginning.resumed else [name for name in LAYOUTS if form.codec in LAYOUTS[name].codecs]
     for layout in others:
         size = bytes_of(Form(layout=layout, codec=form.codec, shape=form.shape))
         if layout != form.layout and size <= room:
             cures.append(f"{option('layout', layout)} needs {_amount(size)} and fits")
             break
     if (old := beginning.overwrites) is not None:
-        size = predicted_bytes(old.form, None, peak=False)
+        size = old.form.predicted_bytes(None, peak=False)
         text += f"; the old ones, {_amount(size)}, stay until the new ones are published, so both must fit together"
         cures.append("remove the old ones first")
     cures = cures or ["use a smaller grid or a server with more memory"]
@@ -112,11 +109,11 @@ def _amount(size: float) -> str:
 
 
 def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
-    """What on the server would make hash tables of the buckets of layout packed."""
-    dtype = binary_dtype(form.codec)
-    if form.layout != "packed" or dtype is None:
+    """What on the server would make hash tables of hashes that are to stay listpacks."""
+    scheme = form.scheme
+    if not scheme.listpack_fields:
         return []
-    return listpack_findings(facts, fields=BUCKET, value_bytes=dtype.itemsize)
+    return listpack_findings(facts, fields=scheme.listpack_fields, value_bytes=scheme.field_bytes)
 
 
 async def _journalled(store: Store, keys: Keys, left: Manifest) -> float:

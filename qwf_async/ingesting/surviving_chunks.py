@@ -10,7 +10,6 @@ from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..errors import DamagedData
 from ..events import Hook, Noted
-from ..layout.marks import marks
 from ..store.reading import in_parallel, read_scattered
 from ..store.store import Store
 
@@ -31,7 +30,7 @@ async def trusted_entries(
     lost: list[int] = []
 
     async def look(number: int) -> None:
-        points = await anyio.to_thread.run_sync(marks, layout, manifest.plan[number])
+        points = await anyio.to_thread.run_sync(layout.marks, manifest.plan[number])
         found = np.empty(len(points), np.complex128)
         try:
             await read_scattered(store.pool, layout, points, found, readers=1)

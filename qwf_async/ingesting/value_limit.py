@@ -31,7 +31,7 @@ _LIMITS: Final = ("proto-max-bulk-len", "client-query-buffer-limit")
 
 async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
     """Raises Refused if the server does not take a field of this form; it names the limit where the server tells it."""
-    size = form.open(b"").field_bytes
+    size = form.scheme.field_bytes
     if size + BESIDES <= SURE:
         return
     advice = f"a field of layout {form.layout} has {size:,} bytes: use smaller tiles, or raise the limit"

@@ -1,4 +1,4 @@
-"""How layout packed is written: as HSET, or by RESTORE of ready-made listpacks where the server takes them.
+"""How a load is written: as HSET, or by RESTORE of ready-made listpacks where layout and server take them.
 
 RESTORE is several times faster and leaves the same on the server. It may be refused: its
 ACL category is @dangerous, and a server may not know the version of the payload. So one
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 from redis.exceptions import ResponseError
 
 from ..client.pool import Pool
@@ -18,9 +17,8 @@ from ..client.reply import disbelieve, is_pairs, is_text_or_none
 from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused, UsageError
 from ..events import Hook, Noted
-from ..layout import Form
-from ..layout.packed import Packed
-from ..wire.buckets import BUCKET
+from ..layout import LAYOUTS, Form
+from ..layout.base import Probe
 from ..wire.resp import bulk, head
 
 WRITE_MODES: Final = ("auto", "hset", "restore")
@@ -30,8 +28,9 @@ def check_write_mode(mode: str, form: Form) -> None:
     """Raises UsageError if there is no such mode, or if it does not go with the layout."""
     if mode not in WRITE_MODES:
         raise UsageError(f"unknown write mode {mode!r}: one of {', '.join(WRITE_MODES)}")
-    if mode == "restore" and form.layout != "packed":
-        raise UsageError(f"write mode restore goes with layout packed, not {form.layout}")
+    if mode == "restore" and _probe(form, b"") is None:
+        others = (name for name, layout in LAYOUTS.items() if layout.probe(b"", form.codec))
+        raise UsageError(f"write mode restore goes with layout {' or '.join(others)}, not {form.layout}")
 
 
 async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: Hook) -> bool:
@@ -40,10 +39,11 @@ async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: H
     In mode auto a server on which that does not work is told to the hook; in mode restore
     it raises Refused, saying why. Raises ServerUnavailable if the server stays away.
     """
-    if form.layout != "packed" or mode == "hset":
+    probe = _probe(form, base + b":probe")
+    if probe is None or mode == "hset":
         return False
     try:
-        await until_available(lambda: _try_restore(pool, base + b":probe", form.codec), pool.retry)
+        await until_available(lambda: _try_restore(pool, probe), pool.retry)
     except (Refused, OutOfMemory) as error:
         if mode == "restore":
             raise
@@ -52,17 +52,18 @@ async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: H
     return True
 
 
-async def _try_restore(pool: Pool, base: bytes, codec: str) -> None:
+def _probe(form: Form, base: bytes) -> Probe | None:
+    return LAYOUTS[form.layout].probe(base, form.codec)
+
+
+async def _try_restore(pool: Pool, probe: Probe) -> None:
     """Write one full bucket by RESTORE, compare what the server then holds, and remove it.
 
     It is one transaction: whatever becomes of this process or its connection, the bucket is
     never there without its removal. Raises Refused if RESTORE is refused, or gives anything
     else than the listpack that was sent.
     """
-    form = Form(layout="packed", codec=codec, shape=(1, BUCKET, 1, 1))
-    layout = Packed(base=base, codec=codec, shape=form.shape, by_restore=True)
-    values = np.arange(BUCKET).astype(layout.dtype) * (1 - 2j)
-    (part,) = layout.encode(form.plan("C")[0], values, 0.0).parts
+    part, points = probe.part, len(probe.fields)
     look = head(b"HGETALL", part.key, 0) + head(b"OBJECT", b"ENCODING", 1) + bulk(part.key)
     unlink = head(b"UNLINK", part.key, 0)
     request = b"".join((b"*1\r\n", bulk(b"MULTI"), *part.buffers, look, unlink, b"*1\r\n", bulk(b"EXEC")))
@@ -77,11 +78,11 @@ async def _try_restore(pool: Pool, base: bytes, codec: str) -> None:
             raise disbelieve(connection, done, where=where, doing=doing)
     _, pairs, encoding, _ = replies
     held = dict(zip(pairs[::2], pairs[1::2], strict=True))
-    if held != {b"%d" % place: value.tobytes() for place, value in enumerate(values)}:
+    if held != probe.fields:
         raise Refused(f"{where}: a bucket that was written by RESTORE holds other values")
     if encoding != b"listpack":
         made = (encoding or b"nothing").decode(errors="replace")
         raise Refused(
-            f"{where}: the server made a {made} of a listpack of {BUCKET} points: "
-            f"set hash-max-listpack-entries to {BUCKET} or more"
+            f"{where}: the server made a {made} of a listpack of {points} points: "
+            f"set hash-max-listpack-entries to {points} or more"
         )

@@ -25,6 +25,7 @@ AXIS_NAMES: Final = ("t", "x", "y", "z")
 LARGEST_EXTENT: Final = 1e50
 """Bohr. Squares, quotients and products along three axes stay finite."""
 
+Shape3 = tuple[int, int, int]
 Shape4 = tuple[int, int, int, int]
 Order = Literal["C", "F"]
 

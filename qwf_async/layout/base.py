@@ -1,23 +1,79 @@
-"""The promise that every layout keeps: how a grid lies in hashes."""
+"""What a layout is: how a grid lies in hashes. Pure: layouts know grids and bytes, and no connections.
+
+A layout is one class in one file, which keeps both promises: `Scheme` is what is known
+before there are data, `Layout` adds what makes and reads the requests of one generation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
-from ..lattice.grid import Box, Shape4
-from ..lattice.plan import Chunk
+from ..lattice.grid import Box, Order, Shape3, Shape4
+from ..lattice.plan import Chunk, Plan
 from ..wire.batch import Batch, Part
+from ..wire.fetch import Fetch
+from ..wire.known_replies import KnownReplies
+from .memory import Server
 
 
-class Layout(Protocol):
-    """One generation of one wavefunction in one layout. Pure: knows grids and bytes, no connections."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many keys, and fields in all of them, the data of a wavefunction has."""
+
+    keys: int
+    fields: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One hash written by RESTORE, to try whether a server takes it: `part` sends it, `fields` is what it holds."""
+
+    part: Part
+    fields: dict[bytes, bytes]
+
+
+class Scheme(Protocol):
+    """A layout on a grid, before there are data."""
+
+    codecs: ClassVar[Sequence[str]]
+    """The codecs whose values it can store."""
+
+    one_hash: ClassVar[bool]
+    """Whether all points are fields of one hash. Its table grows, and writing slows down, with their number."""
+
+    listpack_fields: ClassVar[int]
+    """Fields of a hash that must stay a listpack to be small, each of `field_bytes`; 0 if there is none such."""
+
+    zarr_chunks: ClassVar[bool]
+    """Whether a field is a chunk of a Zarr v3 array with chunks of shape `grain`, as the codec `bytes` writes it."""
+
+    @classmethod
+    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Layout:
+        """The layout of the generation whose keys begin with `base`.
+
+        `tile` is None for a layout without tiles. `by_restore` asks for RESTORE where the
+        layout can be written so (`probe`).
+        """
+        ...
+
+    @classmethod
+    def default_tile(cls, shape: Shape4) -> Shape3 | None:
+        """The points along x, y, z of a tile, if nobody says how many; None if the layout has no tiles."""
+        ...
+
+    @classmethod
+    def probe(cls, base: bytes, codec: str) -> Probe | None:
+        """A hash written by RESTORE, under a key that begins with `base`; None if only HSET writes the layout."""
+        ...
 
     @property
     def grain(self) -> Shape4:
-        """What is stored together, [t, x, y, z]: boxes cut at multiples of it are read without waste."""
+        """The points [t, x, y, z] of one field: boxes cut at multiples of it are read without waste."""
         ...
 
     @property
@@ -25,19 +81,52 @@ class Layout(Protocol):
         """The most bytes that a field on the server has."""
         ...
 
+    @property
+    def counts(self) -> Counts:
+        """Keys and fields of all data."""
+        ...
+
+    def plan(self, order: Order) -> Plan:
+        """The chunks of the grid, for a source that is read best in this order."""
+        ...
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether no field is in two chunks of a plan of the grid, and `encode` takes the chunks."""
+        ...
+
+    def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
+        """Bytes that the data will take at most on a server.
+
+        `listpacks` is false if the server's limits make hash tables of what should stay
+        listpacks. With `peak`, the most at any moment while it is written; else in the end.
+        """
+        ...
+
+
+class Layout(Scheme, Protocol):
+    """One generation of one wavefunction in one layout."""
+
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
-        """The requests that store a chunk.
+        """The requests that store a chunk of a plan that `fits`.
 
         `values` has the chunk's shape and the dtype of the codec (`codec.stored`); `weight` is
         handed through. Encoding a chunk twice gives requests with the same effect.
         """
         ...
 
+    def marks(self, chunk: Chunk) -> NDArray[np.int64]:
+        """A point of each request that `encode` makes of a chunk: int64 [N, 4] in the order t, x, y, z.
+
+        A request is applied whole or not at all, and a server evicts whole keys. So if these
+        points are stored, all of the chunk is.
+        """
+        ...
+
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         """The requests that change the values of a box in place, each all or nothing, and atomic a point.
 
-        `values` has the box's shape and the dtype of the codec. The reply to each is 0, or
-        the field that is missing (or no tile), and then it changed nothing.
+        `values` has the box's shape and the dtype of the codec. The reply to each is 0. If a
+        field is missing (or is no tile), the reply is its name, and the request changed nothing.
         """
         ...
 
@@ -54,5 +143,21 @@ class Layout(Protocol):
 
         [t, x, y, z] in the dtype of the codec (complex128 for text). Raises DamagedData
         naming the first key and field that is missing or not of the codec's form.
+        """
+        ...
+
+    def whole(self, box: Box) -> KnownReplies | None:
+        """The hashes that hold a box, to be read whole as bytes; None where `requests` are no slower.
+
+        The bytes may differ from what is expected although the values are there: then
+        `requests` read them.
+        """
+        ...
+
+    def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
+        """What to fetch for points that lie anywhere, int64 [N, 4] in the order t, x, y, z, in pieces of bounded size.
+
+        A field that holds several values is fetched once in a piece, however many of the
+        points it holds.
         """
         ...

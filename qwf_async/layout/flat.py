@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from ..errors import DamagedData
-from ..lattice.grid import Box, Shape4
-from ..lattice.plan import Chunk
+from ..lattice.grid import Box, Order, Shape3, Shape4
+from ..lattice.plan import BoxPlan, Chunk, Plan
 from ..wire import text10
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import set_fields
-from ..wire.codec import binary_dtype, digest, is_whole, most_bytes
-from ..wire.fields import blocks, field_name, records
-from ..wire.replies import fault, is_value, joined
+from ..wire.codec import (
+    CODECS,
+    binary_dtype,
+    damage,
+    digest,
+    is_value,
+    is_whole,
+    joined,
+    max_bytes,
+    mean_bytes,
+)
+from ..wire.fetch import FETCH_POINTS, Fetch
+from ..wire.fields import FIELD, blocks, field_name, records
+from ..wire.known_replies import KnownReplies
+from ..wire.numbered import Numbered
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
+from .base import Counts, Probe
+from .memory import Server, hash_bytes, mean_digits
 
 FIELDS_A_REQUEST: Final = 512
 """Fields in one HSET: from about 500 on a request's own cost no longer shows (24 to 60 KB)."""
@@ -34,7 +49,29 @@ class Flat:
 
     base: bytes
     codec: str
+    shape: Shape4
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
+
+    codecs: ClassVar[Sequence[str]] = CODECS
+    one_hash: ClassVar[bool] = True
+    listpack_fields: ClassVar[int] = 0
+    zarr_chunks: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Flat:
+        return cls(base=base, codec=codec, shape=shape)
+
+    @classmethod
+    def default_tile(cls, shape: Shape4) -> None:
+        return None
+
+    @classmethod
+    def probe(cls, base: bytes, codec: str) -> Probe | None:
+        return None
+
+    @property
+    def key(self) -> bytes:
+        return self.base + b":s0"
 
     @property
     def grain(self) -> Shape4:
@@ -42,11 +79,21 @@ class Flat:
 
     @property
     def field_bytes(self) -> int:
-        return most_bytes(self.codec)
+        return max_bytes(self.codec)
 
     @property
-    def key(self) -> bytes:
-        return self.base + b":s0"
+    def counts(self) -> Counts:
+        return Counts(keys=1, fields=math.prod(self.shape))
+
+    def plan(self, order: Order) -> Plan:
+        return BoxPlan.cut(self.shape, order=order)
+
+    def fits(self, plan: Plan) -> bool:
+        return isinstance(plan, BoxPlan)
+
+    def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
+        name = len(FIELD.replace(b"%d", b"")) + sum(map(mean_digits, self.shape))
+        return hash_bytes(self.counts.fields, name, mean_bytes(self.codec), server=server, peak=peak)
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         runs, checksum = self._runs(chunk.box, values)
@@ -60,6 +107,16 @@ class Flat:
             weight=weight,
             values=values,
         )
+
+    def marks(self, chunk: Chunk) -> NDArray[np.int64]:
+        points, done = [], 0
+        for block in blocks(
+            chunk.box
+        ):  # requests are cut from the records of all blocks, one after the other
+            numbers = np.arange(-done % FIELDS_A_REQUEST, block.points, FIELDS_A_REQUEST)
+            points.append(np.stack(np.unravel_index(numbers, block.shape), axis=1) + block.start)
+            done += block.points
+        return np.concatenate(points)
 
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         runs, _ = self._runs(box, values)
@@ -88,33 +145,51 @@ class Flat:
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
         dtype = binary_dtype(self.codec)
-        found = list(chain.from_iterable(replies))
-        if len(found) == 1 and dtype is not None and is_value(found[0], dtype.itemsize):
-            return np.frombuffer(found[0], dtype).reshape(box.shape)
+        stored = list(chain.from_iterable(replies))
+        if len(stored) == 1 and dtype is not None and is_value(stored[0], dtype.itemsize):
+            return np.frombuffer(stored[0], dtype).reshape(box.shape)
         values = np.empty(box.shape, dtype or np.complex128)
         begin = 0
         for block in blocks(box):
-            some = found[begin : begin + block.points]
+            texts = stored[begin : begin + block.points]
             begin += block.points
             if dtype is not None:
-                data = joined(some, dtype.itemsize)
+                data = joined(texts, dtype.itemsize)
                 if data is None:
-                    raise self._damage(block, some)
+                    raise self._damage(block, texts)
                 values[block.within(box)] = np.frombuffer(data, dtype).reshape(block.shape)
                 continue
             try:
-                values[block.within(box)] = text10.decode(text10.Texts.of(some)).reshape(block.shape)
+                values[block.within(box)] = text10.decode(text10.Texts.of(texts)).reshape(block.shape)
             except ValueError as error:
-                raise self._damage(block, some) from error
+                raise self._damage(block, texts) from error
         return values
+
+    def whole(self, box: Box) -> KnownReplies | None:
+        return None
+
+    def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
+        for start in range(0, len(points), FETCH_POINTS):
+            t, x, y, z = points[start : start + FETCH_POINTS].T
+            full, rest = divmod(len(t), FIELDS_A_REQUEST)
+            counts = np.array([FIELDS_A_REQUEST] * full + [rest] * (rest > 0))
+            yield Fetch(
+                keys=Numbered(parts=(self.key,), count=len(counts)),
+                fields=Numbered.of(FIELD, x, y, z, t),
+                counts=counts,
+                codec=self.codec,
+                held=1,
+                rows=np.arange(start, start + len(t)),
+                among=np.arange(len(t)),
+                inside=0,
+            )
 
     def _damage(self, block: Box, values: Sequence[Any]) -> DamagedData:
         """The error that names the first value of a block that is missing or of the wrong form."""
         number = next(n for n, value in enumerate(values) if not is_whole(self.codec, value))
         place = np.unravel_index(number, block.shape)
         t, x, y, z = (int(p) + start for p, start in zip(place, block.start, strict=True))
-        what = fault(values[number], f"that are no {self.codec}")
-        return DamagedData(f"{self.key.decode()} {what} the field {field_name(x, y, z, t).decode()}")
+        return damage(self.key, field_name(x, y, z, t), values[number], f"that are no {self.codec}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +212,12 @@ def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any], slabs: Sl
     for block in records(box, tail, slabs):
         data = block.data
         size = data.shape[-1]
-        place: NDArray[Any] = np.ndarray(
+        # A view of the values' bytes in the records, before the \r\n at their ends:
+        # uint8 [t, x, y, z, record] → dtype [t, x, y, z] with the strides of the records.
+        room: NDArray[Any] = np.ndarray(
             block.box.shape, dtype, data, size - 2 - dtype.itemsize, data.strides[:4]
         )
-        place[...] = values[block.box.within(box)]
+        room[...] = values[block.box.within(box)]
         runs.append(_run(data))
     return runs
 
@@ -150,7 +227,7 @@ def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run]
     numbers = np.arange(box.points).reshape(box.shape)
     runs = []
     for block in records(box, b"", slabs):
-        fields = block.data.reshape(-1, block.data.shape[-1])
+        fields = block.data.reshape(-1, block.data.shape[-1])  # [t, x, y, z, record] → [points, record]
         data, ends = text10.records(fields, texts, numbers[block.box.within(box)].reshape(-1))
         runs.append(_Run(data=byte_view(data), ends=ends))
     return runs, xxhash.xxh3_64_intdigest(byte_view(texts.data))

@@ -15,24 +15,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-from ..wire.buckets import BUCKET
-from ..wire.codec import binary_dtype
-
-if TYPE_CHECKING:
-    from . import Form
-
-Server = Literal["valkey", "redis", "unknown"]
-
-TEXT_BYTES: Final = 26
-"""Bytes of a text10 value, about: two numbers below 10, half of them negative."""
+Server = Literal["valkey", "redis"]
 
 KEY_BYTES: Final = 160
 """Bytes of a small key: its name, object and entry in the key space."""
-
-FIELD_BYTES: Final = 40
-"""Bytes of a field of a tile beside its value: name, headers and its share of the table."""
 
 HEAD: Final = 400
 """Bytes of the key, its object, its entry in the key space and the head of the table."""
@@ -54,13 +42,8 @@ def hash_bytes(
 
     `server` is "valkey" for Valkey 9 and later on libc malloc, "redis" for Redis 7 on
     the system's jemalloc (Debian); builds with the jemalloc that they bundle take the
-    same or less. "unknown" is the larger of the two, which also covers Valkey 8.
+    same or less. The larger of the two also covers Valkey 8.
     """
-    if server == "unknown":
-        return max(
-            hash_bytes(fields, field_bytes, value_bytes, server="valkey", peak=peak),
-            hash_bytes(fields, field_bytes, value_bytes, server="redis", peak=peak),
-        )
     pair_bytes, table = (_valkey_pair, _valkey_table) if server == "valkey" else (_redis_pair, _redis_table)
     pair = _mean_pair(pair_bytes, field_bytes, value_bytes)
     moments = (fields, table(fields).rehashed) if peak else (fields,)
@@ -176,71 +159,24 @@ def _whole(mean: float) -> Iterator[tuple[int, float]]:
     yield low + 1, mean - low
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How many keys, and fields in all of them, the data of a wavefunction has."""
+def small_table_bytes(fields: int, value_bytes: int, server: Server) -> int:
+    """Bytes of a hash of the fields 0 … fields−1 that the server keeps as a hash table.
 
-    keys: int
-    fields: int
-
-
-def counted(form: Form) -> Counts:
-    """Keys and fields of a wavefunction in this form."""
-    points = math.prod(form.shape)
-    if form.layout == "packed":
-        return Counts(keys=-(-points // BUCKET), fields=points)
-    if form.tile is not None:
-        tiles = [-(-n // a) for n, a in zip(form.shape[1:], form.tile, strict=True)]
-        return Counts(keys=form.shape[0] * tiles[0], fields=form.shape[0] * math.prod(tiles))
-    return Counts(keys=1, fields=points)
-
-
-def predicted_bytes(form: Form, software: str | None, *, listpacks: bool = True, peak: bool = True) -> int:
-    """Memory in bytes that a wavefunction in this form will take at most on a server.
-
-    Without `peak`, what it takes in the end: less for layout flat, whose table doubles.
-
-    `software` is what INFO calls it: the model of another server than Valkey or Redis is
-    the larger of the two. `listpacks` is false if the server's limits make hash tables of
-    the buckets of layout packed.
+    Such a small one is not pre-sized, unlike those of `hash_bytes`.
     """
-    if software not in ("valkey", "redis"):
-        return max(
-            predicted_bytes(form, name, listpacks=listpacks, peak=peak) for name in ("valkey", "redis")
-        )
-    server: Server = "valkey" if software == "valkey" else "redis"
-    dtype = binary_dtype(form.codec)
-    value = TEXT_BYTES if dtype is None else dtype.itemsize
-    points = math.prod(form.shape)
-    if form.layout == "packed":
-        buckets = -(-points // BUCKET)
-        if not listpacks:
-            return buckets * _bucket_table_bytes(value, server)
-        return buckets * (_block(7 + BUCKET * (2 + value + 2), server) + KEY_BYTES)
-    if form.tile is not None:
-        counts = [-(-n // a) for n, a in zip(form.shape[1:], form.tile, strict=True)]
-        block = _block(math.prod(form.tile) * value + FIELD_BYTES, server)
-        hashes = form.shape[0] * counts[0]
-        return hashes * KEY_BYTES + form.shape[0] * math.prod(counts) * (block + FIELD_BYTES)
-    field = len("xyzt___") + sum(_mean_digits(size) for size in form.shape)
-    return hash_bytes(points, field, value, server=server, peak=peak)
-
-
-def _bucket_table_bytes(value: int, server: Server) -> int:
-    """Bytes of a full bucket that the server keeps as a hash table. Such a small one is not pre-sized."""
     pair = _valkey_pair if server == "valkey" else _redis_pair
-    pairs = sum(pair(len(str(field)), value) for field in range(BUCKET))
-    buckets = _power_of_two(-(-BUCKET // 7))
-    table = 64 * buckets + _valkey_children(buckets, BUCKET) if server == "valkey" else 8 * BUCKET
+    pairs = sum(pair(len(str(field)), value_bytes) for field in range(fields))
+    buckets = _power_of_two(-(-fields // 7))
+    table = 64 * buckets + _valkey_children(buckets, fields) if server == "valkey" else 8 * fields
     return HEAD + math.ceil(MARGIN * (pairs + table))
 
 
-def _block(size: int, server: Server) -> int:
+def block_bytes(size: int, server: Server) -> int:
     """Bytes that the server's allocator takes for a block of `size`."""
     return _glibc(size) if server == "valkey" else _jemalloc(size)
 
 
-def _mean_digits(size: int) -> float:
+def mean_digits(size: int) -> float:
     """Decimal digits of the numbers 0 … size−1, on average."""
     longer: float = sum(max(0, size - 10**digits) for digits in range(1, 19))
     return 1 + longer / size

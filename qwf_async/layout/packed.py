@@ -5,24 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DamagedData
-from ..lattice.grid import Box, Shape4
-from ..lattice.plan import Chunk, c_index, c_indices
+from ..lattice.grid import Box, Order, Shape3, Shape4
+from ..lattice.plan import Chunk, Plan, RangePlan, c_index, c_indices
 from ..wire.batch import Batch, Part, byte_view
 from ..wire.buckets import BUCKET, hset, requests, restore
 from ..wire.change import pairs, set_fields
-from ..wire.codec import binary_dtype, digest, most_bytes
-from ..wire.replies import fault, is_value, joined
+from ..wire.codec import binary_dtype, damage, digest, is_value, joined, max_bytes
+from ..wire.fetch import FETCH_POINTS, Fetch, grouped
+from ..wire.known_replies import BucketReplies, KnownReplies
+from ..wire.numbered import Numbered, hgetall
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
+from .base import Counts, Probe
+from .memory import KEY_BYTES, Server, block_bytes, small_table_bytes
 
-CHUNK_BUCKETS: Final = BUCKET
-"""Chunks are whole buckets."""
+KEY: Final = b":b%d"
+"""What the key of a bucket ends in: its number."""
+
+FIELD: Final = b"%d"
+"""The field of a point: its place in the bucket."""
+
+WHOLE_FROM: Final = 64
+"""Points from which on it is asked whether a box is better read by whole buckets."""
+
+_NAMES: Final = tuple(bulk(FIELD % number) for number in range(BUCKET))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,29 +51,71 @@ class Packed:
     by_restore: bool = False
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
-    @property
-    def grain(self) -> Shape4:
-        return (1, 1, 1, 1)
+    codecs: ClassVar[Sequence[str]] = ("c16", "c8")
+    one_hash: ClassVar[bool] = False
+    listpack_fields: ClassVar[int] = BUCKET
+    zarr_chunks: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Packed:
+        return cls(base=base, codec=codec, shape=shape, by_restore=by_restore)
+
+    @classmethod
+    def default_tile(cls, shape: Shape4) -> None:
+        return None
+
+    @classmethod
+    def probe(cls, base: bytes, codec: str) -> Probe | None:
+        layout = cls(base=base, codec=codec, shape=(1, BUCKET, 1, 1), by_restore=True)
+        values = np.arange(BUCKET).astype(layout.dtype) * (1 - 2j)
+        (part,) = layout.encode(layout.plan("C")[0], values, 0.0).parts
+        return Probe(part=part, fields={FIELD % place: value.tobytes() for place, value in enumerate(values)})
 
     @property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(binary_dtype(self.codec))
 
     @property
+    def grain(self) -> Shape4:
+        return (1, 1, 1, 1)
+
+    @property
     def field_bytes(self) -> int:
-        return most_bytes(self.codec)
+        return max_bytes(self.codec)
+
+    @property
+    def counts(self) -> Counts:
+        points = math.prod(self.shape)
+        return Counts(keys=-(-points // BUCKET), fields=points)
+
+    def plan(self, order: Order) -> Plan:
+        return RangePlan.cut(self.shape, unit=BUCKET)
+
+    def fits(self, plan: Plan) -> bool:
+        return isinstance(plan, RangePlan) and (plan.length % BUCKET == 0 or len(plan) == 1)
+
+    def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
+        buckets, value = self.counts.keys, self.field_bytes
+        if not listpacks:
+            return buckets * small_table_bytes(BUCKET, value, server)
+        return buckets * (block_bytes(7 + BUCKET * (2 + value + 2), server) + KEY_BYTES)
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         first = c_index(self.shape, chunk.boxes[0].start) // BUCKET
-        template = restore if self.by_restore else hset
+        prefix, template = self.base + KEY.removesuffix(b"%d"), restore if self.by_restore else hset
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
-            parts=list(requests(self.base, first, values, template, self._slabs)),
+            parts=list(requests(prefix, first, values, template, self._slabs)),
             digest=digest(self.codec, values),
             weight=weight,
             values=values,
         )
+
+    def marks(self, chunk: Chunk) -> NDArray[np.int64]:
+        first = c_index(self.shape, chunk.boxes[0].start)
+        numbers = np.arange(first, first + chunk.points, BUCKET)
+        return np.stack(np.unravel_index(numbers, self.shape), axis=1)
 
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         numbers, begins, fields = self._places(box)
@@ -76,16 +130,14 @@ class Packed:
         return parts
 
     def keys(self) -> Iterator[bytes]:
-        for number in range(-(-math.prod(self.shape) // BUCKET)):
-            yield self._key(number)
+        return map(self._key, range(self.counts.keys))
 
     def requests(self, box: Box) -> Sequence[Part]:
         if box.points == 1:
             number, field = divmod(c_index(self.shape, box.start), BUCKET)
             key = self._key(number)
-            return (
-                Part(key=key, requests=1, buffers=(head(b"HMGET", key, 1) + _NAMES[field],), fields=(1,)),
-            )
+            request = head(b"HMGET", key, 1) + _NAMES[field]
+            return (Part(key=key, requests=1, buffers=(request,), fields=(1,)),)
         numbers, begins, fields = self._places(box)
         parts = []
         for number, begin, end in zip(numbers, begins, [*begins[1:], len(fields)], strict=True):
@@ -96,11 +148,49 @@ class Packed:
         return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
-        found = [value for reply in replies for value in reply]
-        data = joined(found, self.dtype.itemsize)
+        stored = [value for reply in replies for value in reply]
+        data = joined(stored, self.dtype.itemsize)
         if data is None:
-            raise self._damage(box, found)
+            raise self._damage(box, stored)
         return np.frombuffer(data, self.dtype).reshape(box.shape)
+
+    def whole(self, box: Box) -> KnownReplies | None:
+        if box.points < WHOLE_FROM:
+            return None
+        indices = c_indices(self.shape, box)
+        buckets, fields = np.divmod(indices, BUCKET)
+        first = np.diff(buckets, prepend=-1) != 0
+        numbers = buckets[first]
+        if 2 * len(indices) < BUCKET * len(numbers):  # more than half of what came would be thrown away
+            return None
+        points = math.prod(self.shape)
+        rest = points % BUCKET if numbers[-1] == points // BUCKET else 0
+        full = BucketReplies(count=len(numbers) - (rest > 0), points=BUCKET, dtype=self.dtype)
+        partial = BucketReplies(count=int(rest > 0), points=rest or BUCKET, dtype=self.dtype)
+        return KnownReplies(
+            request=hgetall(Numbered.of(KEY, numbers, after=self.base)),
+            full=full,
+            partial=partial,
+            data=np.empty(full.nbytes + partial.nbytes, np.uint8),
+            places=(np.cumsum(first) - 1) * BUCKET + fields,
+            shape=box.shape,
+        )
+
+    def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
+        places = np.ravel_multi_index(tuple(points.T), self.shape)
+        for rows, distinct, among in grouped(places, FETCH_POINTS):
+            buckets, fields = np.divmod(distinct, BUCKET)
+            begins = np.flatnonzero(np.diff(buckets, prepend=-1))
+            yield Fetch(
+                keys=Numbered.of(KEY, buckets[begins], after=self.base),
+                fields=Numbered.of(FIELD, fields),
+                counts=np.diff(begins, append=len(fields)),
+                codec=self.codec,
+                held=1,
+                rows=rows,
+                among=among,
+                inside=0,
+            )
 
     def _places(self, box: Box) -> tuple[list[int], list[int], NDArray[np.int64]]:
         """The buckets that a box touches, where the points of each begin, and the field of each point, in C order."""
@@ -109,14 +199,10 @@ class Packed:
         return buckets[begins].tolist(), begins.tolist(), fields
 
     def _key(self, number: int) -> bytes:
-        return b"%s:b%d" % (self.base, number)
+        return self.base + KEY % number
 
-    def _damage(self, box: Box, found: Sequence[Any]) -> DamagedData:
+    def _damage(self, box: Box, stored: Sequence[Any]) -> DamagedData:
         """The error that names the first value that is missing or of the wrong length."""
-        number = next(n for n, value in enumerate(found) if not is_value(value, self.dtype.itemsize))
+        number = next(n for n, value in enumerate(stored) if not is_value(value, self.dtype.itemsize))
         bucket, field = divmod(int(c_indices(self.shape, box)[number]), BUCKET)
-        what = fault(found[number], f"that are no {self.codec}")
-        return DamagedData(f"{self._key(bucket).decode()} {what} the field {field}")
-
-
-_NAMES: Final = tuple(bulk(b"%d" % number) for number in range(BUCKET))
+        return damage(self._key(bucket), FIELD % field, stored[number], f"that are no {self.codec}")

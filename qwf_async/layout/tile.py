@@ -7,44 +7,43 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, pairwise, product
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DamagedData
 from ..lattice import plan
-from ..lattice.grid import Box, Shape4, shape4
-from ..lattice.plan import Chunk
+from ..lattice.grid import Box, Order, Shape3, Shape4, shape4
+from ..lattice.plan import BoxPlan, Chunk, Plan
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import cut_place, set_fields, set_in_tiles
-from ..wire.codec import binary_dtype, digest
-from ..wire.replies import fault, is_value, joined
+from ..wire.codec import binary_dtype, damage, digest, is_value, joined
+from ..wire.fetch import FETCH_BYTES, Fetch, grouped
+from ..wire.known_replies import KnownReplies
+from ..wire.numbered import Numbered
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
+from .base import Counts, Probe
+from .memory import KEY_BYTES, Server, block_bytes
+
+KEY: Final = b":t%d.%d"
+"""What the key of a hash of tiles ends in: the time, and the place of its tiles along x."""
+
+FIELD: Final = b"c/%d/%d/%d/%d"
+"""The field of a tile: the time, and its place along x, y, z."""
 
 TILE_POINTS: Final = 512
 """Points in a tile: 8 KiB, small enough to fetch for one point, large enough for memory-copy speed."""
 
-CHUNK_POINTS: Final = 4 * plan.CHUNK_POINTS
+TILE_CHUNK_POINTS: Final = 4 * plan.CHUNK_POINTS
 """Points in a chunk, about: with fewer, the work per chunk would show in the rate (measured: −20 %)."""
 
 REQUEST_BYTES: Final = 65_536
 """Bytes of values in one request, about."""
 
-Shape3 = tuple[int, int, int]
-
-
-def default_tile(shape: Shape4) -> Shape3:
-    """8×8×8 points, clipped to the shape, and grown along the other axes where it is thinner."""
-    tile = [min(8, size) for size in shape[1:]]
-    while math.prod(tile) < TILE_POINTS:
-        room = [axis for axis in range(3) if tile[axis] < shape[axis + 1]]
-        if not room:
-            break
-        axis = min(room, key=lambda a: tile[a])
-        tile[axis] = min(2 * tile[axis], shape[axis + 1])
-    return tile[0], tile[1], tile[2]
+FIELD_BYTES: Final = 40
+"""Bytes of a field of a tile beside its value: name, headers and its share of the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +62,30 @@ class Tile:
     tile: Shape3
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
-    @property
-    def grain(self) -> Shape4:
-        """What is stored together: boxes that begin and end at multiples of it are read without waste."""
-        return (1, *self.tile)
+    codecs: ClassVar[Sequence[str]] = ("c16", "c8")
+    one_hash: ClassVar[bool] = False
+    listpack_fields: ClassVar[int] = 0
+    zarr_chunks: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Tile:
+        return cls(base=base, codec=codec, shape=shape, tile=tile or cls.default_tile(shape))
+
+    @classmethod
+    def default_tile(cls, shape: Shape4) -> Shape3:
+        """8×8×8 points, clipped to the shape, and grown along the other axes where it is thinner."""
+        tile = [min(8, size) for size in shape[1:]]
+        while math.prod(tile) < TILE_POINTS:
+            room = [axis for axis in range(3) if tile[axis] < shape[axis + 1]]
+            if not room:
+                break
+            axis = min(room, key=lambda a: tile[a])
+            tile[axis] = min(2 * tile[axis], shape[axis + 1])
+        return tile[0], tile[1], tile[2]
+
+    @classmethod
+    def probe(cls, base: bytes, codec: str) -> Probe | None:
+        return None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -78,8 +97,30 @@ class Tile:
         return math.prod(self.tile) * self.dtype.itemsize
 
     @property
+    def grain(self) -> Shape4:
+        return (1, *self.tile)
+
+    @property
     def field_bytes(self) -> int:
         return self.nbytes
+
+    @property
+    def counts(self) -> Counts:
+        frames, *tiles = self._tile_counts
+        return Counts(keys=frames * tiles[0], fields=frames * math.prod(tiles))
+
+    def plan(self, order: Order) -> Plan:
+        return BoxPlan.cut(self.shape, order=order, points=TILE_CHUNK_POINTS, unit=self.grain)
+
+    def fits(self, plan: Plan) -> bool:
+        return isinstance(plan, BoxPlan) and all(
+            piece % unit == 0 or piece == size
+            for piece, unit, size in zip(plan.chunk, self.grain, self.shape, strict=True)
+        )
+
+    def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
+        tile = block_bytes(self.nbytes + FIELD_BYTES, server) + FIELD_BYTES
+        return self.counts.keys * KEY_BYTES + self.counts.fields * tile
 
     @property
     def _line(self) -> np.dtype[Any]:
@@ -94,6 +135,8 @@ class Tile:
         whole = (nt, ni * a, nj * b, nk * c)
         padded = values if box.shape == whole else self._padded(values, whole)
         slab = self._slabs.take(math.prod(whole) * self.dtype.itemsize)
+        # By lines of c points along z: padded [t, i·a, j·b, k] → [t, i, a, j, b, k], and the slab
+        # [t, i, j, k, a, b], a tile after the other, seen with its axes in the same order.
         stored = slab.view(self._line).reshape(nt, ni, nj, nk, a, b)
         stored.transpose(0, 1, 4, 2, 5, 3)[...] = padded.view(self._line).reshape(nt, ni, a, nj, b, nk)
         view = slab.data
@@ -113,12 +156,20 @@ class Tile:
             values=values,
         )
 
+    def marks(self, chunk: Chunk) -> NDArray[np.int64]:
+        ends = zip(chunk.box.start, chunk.box.stop, self.grain, strict=True)
+        t, i, j, k = (range(start, stop, step) for start, stop, step in ends)
+        # A request is for tiles of one hash, in C order of j and k.
+        places = list(product(j, k))[:: self.tiles_a_request]
+        return np.array([(*row, *place) for row, place in product(product(t, i), places)])
+
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         parts = []
         for block in self._cut_alike(box):
             (nt, ni, nj, nk), itemsize = self._tiles(block).shape, self.dtype.itemsize
             _, x, y, z = block.shape
             a, b, c = x // ni, y // nj, z // nk
+            # [t, i·a, j·b, k·c] → [t, i, a, j, b, k, c] → [t, i, j, k, a, b, c]: a tile's points one after the other
             cut = values[block.within(box)].reshape(nt, ni, a, nj, b, nk, c).transpose(0, 1, 3, 5, 2, 4, 6)
             view, size = byte_view(np.ascontiguousarray(cut)), a * b * c * itemsize
             _, i, j, k = (n % g for n, g in zip(block.start, self.grain, strict=True))
@@ -132,14 +183,15 @@ class Tile:
         return parts
 
     def keys(self) -> Iterator[bytes]:
-        for t, i in product(range(self.shape[0]), range(-(-self.shape[1] // self.tile[0]))):
+        frames, planes, *_ = self._tile_counts
+        for t, i in product(range(frames), range(planes)):
             yield self._key(t, i)
 
     def requests(self, box: Box) -> Sequence[Part]:
         if box.points == 1:  # at a fifth of the cost
             (t, x, y, z), (a, b, c) = box.start, self.tile
             key = self._key(t, x // a)
-            request = head(b"HMGET", key, 1) + bulk(b"c/%d/%d/%d/%d" % (t, x // a, y // b, z // c))
+            request = head(b"HMGET", key, 1) + bulk(FIELD % (t, x // a, y // b, z // c))
             return (Part(key=key, requests=1, buffers=(request,), fields=(1,)),)
         parts = []
         most = self.tiles_a_request
@@ -151,22 +203,53 @@ class Tile:
         return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
-        found = list(chain.from_iterable(replies))
-        if len(found) == 1 and box.points == 1 and is_value(found[0], self.nbytes):
+        fields = list(chain.from_iterable(replies))
+        if len(fields) == 1 and box.points == 1 and is_value(fields[0], self.nbytes):
             (_, x, y, z), (a, b, c) = box.start, self.tile
             place, dtype = (x % a * b + y % b) * c + z % c, self.dtype
-            value: NDArray[Any] = np.frombuffer(found[0], dtype, 1, place * dtype.itemsize)
+            value: NDArray[Any] = np.frombuffer(fields[0], dtype, 1, place * dtype.itemsize)
             return value.reshape(box.shape)
-        data = joined(found, self.nbytes)
+        data = joined(fields, self.nbytes)
         if data is None:
-            raise self._damage(box, found)
+            raise self._damage(box, fields)
         tiles = self._tiles(box)
         (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
+        # As in `encode`, the other way: [t, i, j, k, a, b] → [t, i, a, j, b, k], lines of c points.
         stored = np.frombuffer(data, self._line).reshape(nt, ni, nj, nk, a, b)
         padded = np.empty((nt, ni * a, nj * b, nk * c), self.dtype)
         padded.view(self._line).reshape(nt, ni, a, nj, b, nk)[...] = stored.transpose(0, 1, 4, 2, 5, 3)
         first = shape4(n * g for n, g in zip(tiles.start, self.grain, strict=True))
         return padded[box.within(Box(start=first, stop=self.shape))]
+
+    def whole(self, box: Box) -> KnownReplies | None:
+        return None
+
+    def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
+        tiles, within = np.divmod(points, np.array(self.grain))
+        counts = self._tile_counts
+        places = np.ravel_multi_index(tuple(tiles.T), counts)
+        offsets = np.ravel_multi_index(tuple(within[:, 1:].T), self.tile)
+        for rows, distinct, among in grouped(places, max(1, FETCH_BYTES // self.nbytes)):
+            t, i, j, k = np.unravel_index(distinct, counts)
+            # A request is for tiles of one hash, and for not too many of them.
+            begins = np.flatnonzero(np.diff(distinct // (counts[2] * counts[3]), prepend=-1))
+            nth = np.arange(len(distinct)) - np.repeat(begins, np.diff(begins, append=len(distinct)))
+            begins = np.flatnonzero(nth % self.tiles_a_request == 0)
+            yield Fetch(
+                keys=Numbered.of(KEY, t[begins], i[begins], after=self.base),
+                fields=Numbered.of(FIELD, t, i, j, k),
+                counts=np.diff(begins, append=len(distinct)),
+                codec=self.codec,
+                held=math.prod(self.tile),
+                rows=rows,
+                among=among,
+                inside=offsets[rows],
+            )
+
+    @property
+    def _tile_counts(self) -> Shape4:
+        """Tiles of the grid along t, x, y, z."""
+        return shape4(-(-n // a) for n, a in zip(self.shape, self.grain, strict=True))
 
     def _tiles(self, box: Box) -> Box:
         """The tiles that the box touches, as a box of tiles."""
@@ -187,12 +270,13 @@ class Tile:
 
     def _rows(self, box: Box) -> Iterator[tuple[bytes, list[bytes]]]:
         """For each hash that the box touches, its key and the fields of the tiles, in C order."""
-        ranges = [range(n, m) for n, m in zip(*_ends(self._tiles(box)), strict=True)]
+        tiles = self._tiles(box)
+        ranges = [range(n, m) for n, m in zip(tiles.start, tiles.stop, strict=True)]
         for t, i in product(*ranges[:2]):
-            yield self._key(t, i), [b"c/%d/%d/%d/%d" % (t, i, j, k) for j, k in product(*ranges[2:])]
+            yield self._key(t, i), [FIELD % (t, i, j, k) for j, k in product(*ranges[2:])]
 
     def _key(self, t: int, i: int) -> bytes:
-        return b"%s:t%d.%d" % (self.base, t, i)
+        return self.base + KEY % (t, i)
 
     @property
     def tiles_a_request(self) -> int:
@@ -222,14 +306,8 @@ class Tile:
             buffers.append(b"\r\n")
         return Part(key=key, requests=-(-len(fields) // most), buffers=buffers)
 
-    def _damage(self, box: Box, found: Sequence[Any]) -> DamagedData:
+    def _damage(self, box: Box, values: Sequence[Any]) -> DamagedData:
         """The error that names the first tile that is missing or of the wrong length."""
-        number = next(n for n, value in enumerate(found) if not is_value(value, self.nbytes))
+        number = next(n for n, value in enumerate(values) if not is_value(value, self.nbytes))
         names = [(key, name) for key, fields in self._rows(box) for name in fields]
-        key, name = names[number]
-        what = fault(found[number], f"instead of {self.nbytes}")
-        return DamagedData(f"{key.decode()} {what} the field {name.decode()}")
-
-
-def _ends(box: Box) -> tuple[Shape4, Shape4]:
-    return box.start, box.stop
+        return damage(*names[number], values[number], f"instead of {self.nbytes}")

@@ -238,8 +238,7 @@ async def _added(psi: Wavefunction, chunk: Callable[[Box], Any]) -> Any:
 
 async def _each(psi: Wavefunction, chunk: Callable[[Box], Any]) -> list[Any]:
     """What `chunk` yields for the boxes of a frame, in their order: so sums do not depend on who came first."""
-    form = psi.manifest.form
-    plan = BoxPlan.cut((1, *psi.manifest.grid.shape[1:]), unit=(1, *(form.tile or (1, 1, 1))))
+    plan = BoxPlan.cut((1, *psi.manifest.grid.shape[1:]), unit=psi.manifest.form.scheme.grain)
     found: list[Any] = [None] * len(plan)
 
     async def one(number: int) -> None:

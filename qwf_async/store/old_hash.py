@@ -24,10 +24,11 @@ from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_texts_or_none
 from ..errors import DamagedData, InvalidInput
 from ..lattice.grid import Box, Grid, Order, Shape4, shape4
+from ..layout import Layout
 from ..layout.flat import Flat
 from ..source.base import identity
 from ..source.parameters import values_of
-from ..wire.codec import most_bytes
+from ..wire.codec import max_bytes
 from ..wire.fields import field_name
 from .reading import read_box
 from .store import Store
@@ -78,10 +79,14 @@ class OldHash:
     def order(self) -> Order:
         return "C"
 
+    @property
+    def _layout(self) -> Layout:
+        return OldFlat(base=self.key.encode(), codec="text10", shape=self.grid.shape)
+
     def read(self, box: Box) -> NDArray[Any]:
         """ψ over the box, complex128. Raises InvalidInput if a point is missing or no `re,im`."""
         try:
-            return anyio.from_thread.run(read_box, self.pool, _layout(self.key), box)
+            return anyio.from_thread.run(read_box, self.pool, self._layout, box)
         except DamagedData as error:
             raise InvalidInput(str(error)) from error
 
@@ -148,15 +153,11 @@ async def _samples(pool: Pool, key: str, grid: Grid) -> str:
     places = np.unique(np.linspace(0, grid.points - 1, min(SAMPLES, grid.points)).astype(np.int64))
     t, x, y, z = np.unravel_index(places, grid.shape)
     names = [field_name(*map(int, point)) for point in zip(x, y, z, t, strict=True)]
-    limit = limit_of(len(names), most_bytes("text10"))
+    limit = limit_of(len(names), max_bytes("text10"))
     found = await pool.call(
         "HMGET", key, *names, expect=is_texts_or_none, doing=f"reading {key}", limit=limit
     )
     return hashlib.sha256(b"\n".join(text or b"" for text in found)).hexdigest()[:32]
-
-
-def _layout(key: str) -> OldFlat:
-    return OldFlat(base=key.encode(), codec="text10")
 
 
 async def _extent(pool: Pool, key: str) -> tuple[Shape4, set[bytes]]:

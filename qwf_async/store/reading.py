@@ -21,22 +21,19 @@ from ..client.reply import are_values, disbelieve
 from ..errors import QwfError
 from ..lattice.grid import Box
 from ..layout import Layout
-from ..layout.packed import Packed
-from ..layout.points import Fetch, fetches
-from ..layout.whole import WholeBuckets
 from ..server.output import CutOff, at_once
+from ..wire.batch import Buffer, Part
+from ..wire.codec import is_value
+from ..wire.fetch import Fetch
+from ..wire.known_replies import KnownReplies
 
 if TYPE_CHECKING:
     from ..lattice.selection import Piece
 
 T = TypeVar("T")
-Buffer = bytes | memoryview
 
 IN_PLACE: Final = 2048
 """Points up to which a box is encoded and decoded on the event loop: quicker than a thread is reached."""
-
-WHOLE_FROM: Final = 64
-"""Points from which on it is asked whether a box is better read by whole buckets."""
 
 
 async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
@@ -62,6 +59,17 @@ async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
     )
     value: complex = layout.values(point, replies).item()
     return value
+
+
+async def read_field(pool: Pool, layout: Layout, box: Box) -> bytes:
+    """The bytes of the one field that holds a box, as they are stored. Raises as `read_box`."""
+    (part,) = layout.requests(box)
+    ((value,),) = replies = await _exchange(
+        pool, part.buffers, part.fields, layout.field_bytes, lambda request: part.key.decode()
+    )
+    if not is_value(value, layout.field_bytes):
+        layout.values(box, replies)  # raises DamagedData
+    return bytes(value)
 
 
 async def read_pieces(
@@ -124,7 +132,7 @@ async def read_scattered(
 
         await _run(place, small=small)
 
-    planned = await _run(lambda: list(fetches(layout, points)), small=len(points) <= IN_PLACE)
+    planned = await _run(lambda: list(layout.fetches(points)), small=len(points) <= IN_PLACE)
     await in_parallel(read, planned, readers)
 
 
@@ -153,11 +161,11 @@ def _reply_bytes(layout: Layout, box: Box) -> int:
 
 async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
     """Fetch a box at once."""
-    if isinstance(layout, Packed) and box.points >= WHOLE_FROM:
-        whole = await _run(partial(WholeBuckets.of, layout, box), small=small)
-        if whole is not None and await _fetch_whole(pool, whole):
+    whole, parts = await _run(partial(_planned, layout, box), small=small)
+    if whole is not None:
+        if await _fetch_whole(pool, whole):
             return whole.values
-    parts = layout.requests(box) if small else await anyio.to_thread.run_sync(layout.requests, box)
+        parts = await _run(partial(layout.requests, box), small=small)
     buffers = [buffer for part in parts for buffer in part.buffers]
     counts = [count for part in parts for count in part.fields]
 
@@ -168,7 +176,13 @@ async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -
     return partial(layout.values, box, replies)
 
 
-async def _fetch_whole(pool: Pool, whole: WholeBuckets) -> bool:
+def _planned(layout: Layout, box: Box) -> tuple[KnownReplies | None, Sequence[Part]]:
+    """How to read a box: its hashes whole, or else by requests."""
+    whole = layout.whole(box)
+    return whole, layout.requests(box) if whole is None else ()
+
+
+async def _fetch_whole(pool: Pool, whole: KnownReplies) -> bool:
     """Fetch buckets as bytes; False if what came is not what all of them whole would give.
 
     It is then read again field by field, which tells what is missing; or gives the values,

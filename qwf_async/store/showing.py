@@ -7,7 +7,6 @@ from html import escape
 
 from ..catalog.manifest import Manifest
 from ..lattice.grid import AXIS_NAMES
-from ..layout.memory import predicted_bytes
 from ..wording import printable
 
 Facts = Sequence[tuple[str, str]]
@@ -16,10 +15,10 @@ Facts = Sequence[tuple[str, str]]
 def describe(name: str, manifest: Manifest) -> Facts:
     """Name, axes, layout, codec, points, size and generation, in words.
 
-    The size is the model's (`layout.size`), in MB, and an upper bound.
+    The size is the model's (`layout.memory`), in MB, and an upper bound.
     """
     form = manifest.form
-    tile = "" if form.tile is None else f" {'×'.join(map(str, form.tile))}"
+    parameters = ("×".join(map(str, sizes)) for sizes in form.parameters.values())
     axes = []
     for axis, size, place in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
         if size == 1 or place.step is None:
@@ -30,10 +29,10 @@ def describe(name: str, manifest: Manifest) -> Facts:
     facts = (
         ("name", name),
         *axes,
-        ("layout", form.layout + tile),
+        ("layout", " ".join((form.layout, *parameters))),
         ("codec", form.codec),
         ("points", f"{manifest.points:,}"),
-        ("stored", f"at most {predicted_bytes(form, None) / 1e6:,.1f} MB"),
+        ("stored", f"at most {form.predicted_bytes(None) / 1e6:,.1f} MB"),
         ("source", manifest.source),
         ("generation", manifest.generation),
     )

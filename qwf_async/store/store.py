@@ -27,7 +27,6 @@ from ..client.retry import Retry, until_available
 from ..client.tls import TLSFiles, check_files
 from ..errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable, UsageError
 from ..events import ServerFacts
-from ..layout.memory import counted
 from ..server.durability import sync_log
 from ..server.facts import learn
 from ..server.memory import MemoryProbe, MemorySample
@@ -227,7 +226,7 @@ class Store:
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
         """Memory of the data on the server for each point, sampled; None if the server forbids MEMORY."""
         layout = manifest.form.open(self._keys(name).base(manifest.generation))
-        used, keys = 0, counted(manifest.form).keys
+        used, keys = 0, layout.counts.keys
         for key in islice(layout.keys(), SAMPLED_KEYS):
             try:
                 usage = await self.pool.call(

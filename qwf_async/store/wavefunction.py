@@ -16,7 +16,6 @@ from ..client.reply import is_number, is_text_or_none
 from ..errors import DamagedData, InvalidInput, Refused, UsageError
 from ..lattice.grid import Box, shape4
 from ..lattice.selection import Selection, scattered
-from ..layout.memory import counted
 from ..wire.codec import binary_dtype
 from ..wording import flag
 from .reading import read_pieces, read_point, read_scattered
@@ -188,7 +187,7 @@ class Wavefunction:
 
     async def info(self) -> dict[str, Any]:
         """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
-        manifest, counts = self.manifest, counted(self.manifest.form)
+        manifest, counts = self.manifest, self.manifest.form.scheme.counts
         first_key = next(iter(self._layout.keys()))
         encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)
         created = datetime.fromisoformat(manifest.created)

@@ -74,7 +74,7 @@ def _before_payload(key: bytes) -> bytes:
 
 
 def requests(
-    base: bytes,
+    prefix: bytes,
     first: int,
     values: NDArray[Any],
     template: Callable[[bytes, int, int], Template],
@@ -82,15 +82,15 @@ def requests(
 ) -> Iterator[NumberedPart]:
     """The requests that store `values` [points] in the buckets from number `first` on, one a bucket.
 
-    The keys are `{base}:b{number}`. Values are in the codec's dtype; the last bucket may be
+    The keys are `{prefix}{number}`. Values are in the codec's dtype; the last bucket may be
     a partial one.
     """
     full = len(values) // BUCKET
     for start, stop in digit_spans(first, first + full) if full else ():
         some = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
-        yield _alike(base, start, some, template, slabs)
+        yield _alike(prefix, start, some, template, slabs)
     if rest := len(values) - full * BUCKET:
-        yield _alike(base, first + full, values[-rest:].reshape(1, rest), template, slabs)
+        yield _alike(prefix, first + full, values[-rest:].reshape(1, rest), template, slabs)
 
 
 def by_restore(batch: Batch) -> bool:
@@ -118,11 +118,11 @@ def _as_hset(part: Part) -> Part:
             (part.requests, stop - start), values.dtype, data, int(offsets[start]), (data.shape[1], step)
         )
         values[:, start:stop] = place
-    return _alike(part.prefix.removesuffix(b":b"), part.first, values, hset, Slabs())
+    return _alike(part.prefix, part.first, values, hset, Slabs())
 
 
 def _alike(
-    base: bytes,
+    prefix: bytes,
     first: int,
     values: NDArray[Any],
     template: Callable[[bytes, int, int], Template],
@@ -130,7 +130,6 @@ def _alike(
 ) -> NumberedPart:
     """Requests of one length. `values` is [buckets, points]."""
     count, points = values.shape
-    prefix = base + b":b"
     key = b"%s%d" % (prefix, first)
     made = template(key, points, values.dtype.itemsize)
     length = len(made.request)

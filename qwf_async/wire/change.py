@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lattice.grid import Shape3
 from .buckets import BUCKET
 from .resp import bulk
 
@@ -50,8 +51,6 @@ end
 return 0
 """
 
-Triple = tuple[int, int, int]
-
 
 def script(text: bytes, key: bytes, before: bytes, places: int, arguments: int) -> bytes:
     """The beginning of EVAL with one key: `before` holds `places` arguments, and `arguments` more will follow."""
@@ -69,7 +68,7 @@ def set_in_tiles(key: bytes, arguments: int, *, place: bytes) -> bytes:
     return script(SET_IN_TILES, key, place, 9, arguments)
 
 
-def cut_place(tile: Triple, first: Triple, sizes: Triple, itemsize: int) -> bytes:
+def cut_place(tile: Shape3, first: Shape3, sizes: Shape3, itemsize: int) -> bytes:
     """Where in a tile a block of `sizes` points from point `first` on lies, as arguments of SET_IN_TILES.
 
     What is whole along the last axes is one run of bytes: a whole tile is one run.

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from ..errors import DamagedData, InvalidInput, UsageError
 from ..wording import quoted
 from . import text10
-from .replies import is_value
 
 CODECS: Final = ("c16", "c8", "text10")
 _DTYPES: Final[dict[str, np.dtype[Any]]] = {"c16": np.dtype("<c16"), "c8": np.dtype("<c8")}
@@ -35,10 +35,16 @@ def binary_dtype(codec: str) -> np.dtype[Any] | None:
     return _DTYPES.get(codec)
 
 
-def most_bytes(codec: str) -> int:
+def max_bytes(codec: str) -> int:
     """The most bytes that a stored value can have."""
     dtype = _DTYPES.get(codec)
-    return dtype.itemsize if dtype is not None else text10.MOST_BYTES
+    return dtype.itemsize if dtype is not None else text10.MAX_BYTES
+
+
+def mean_bytes(codec: str) -> int:
+    """Bytes of a stored value, on average: of text, two numbers below 10, half of them negative."""
+    dtype = _DTYPES.get(codec)
+    return dtype.itemsize if dtype is not None else 26
 
 
 def stored_dtype(codec: str) -> np.dtype[Any]:
@@ -95,3 +101,30 @@ def is_whole(codec: str, value: Any) -> bool:
         return isinstance(value, bytes) and decode(codec, value) is not None
     except DamagedData:
         return False
+
+
+def joined(values: Sequence[Any], size: int) -> bytes | None:
+    """The values one after the other; None if one of them is missing or has not `size` bytes."""
+    try:
+        return b"".join(values) if set(map(len, values)) == {size} else None
+    except TypeError:  # one is no bytes: it has no length, or cannot be joined
+        return None
+
+
+def is_value(value: Any, size: int) -> bool:
+    """Whether it is what `joined` takes."""
+    return isinstance(value, bytes) and len(value) == size
+
+
+def damage(key: bytes, field: bytes, value: Any, wrong: str) -> DamagedData:
+    """The error for a field that holds no value: it names key and field, and says what came instead.
+
+    `wrong` says what is wrong with the length or the form of bytes, as in "instead of 8192".
+    """
+    if value is None:
+        text = "lacks"
+    elif isinstance(value, bytes):
+        text = f"holds {len(value)} bytes {wrong} in"
+    else:
+        text = f"was answered with {value!r:.40} for"
+    return DamagedData(f"{key.decode()} {text} the field {field.decode()}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from ..lattice.grid import Box
 from .resp import bulk
 from .slab import Slabs
+
+FIELD: Final = b"x%d_y%d_z%d_t%d"
+"""The name of a point's field, made of its indices x, y, z, t."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class Records:
 
 def field_name(x: int, y: int, z: int, t: int) -> bytes:
     """The field of one point."""
-    return b"x%d_y%d_z%d_t%d" % (x, y, z, t)
+    return FIELD % (x, y, z, t)
 
 
 def records(box: Box, tail: bytes, slabs: Slabs) -> list[Records]:

@@ -24,13 +24,24 @@ _POWERS: Final = 10 ** np.arange(1, 19, dtype=np.int64)
 class Numbered:
     """Texts made of the same parts one after the other: a part is constant, or a number of 0 or more for each text.
 
-    Numbers are int64 [texts], written in decimal. At least one part is numbers.
+    Numbers are int64 [texts], written in decimal. `count` is how many texts there are if no
+    part is numbers.
     """
 
     parts: Sequence[bytes | NDArray[np.int64]]
+    count: int = 1
+
+    @classmethod
+    def of(cls, pattern: bytes, *numbers: NDArray[np.int64], after: bytes = b"") -> Numbered:
+        """`after` and then `pattern`, as `%` formats it, with numbers for each %d in it."""
+        constants = pattern.split(b"%d")
+        parts: list[bytes | NDArray[np.int64]] = [after + constants[0]]
+        for part, constant in zip(numbers, constants[1:], strict=True):
+            parts += [part, constant]
+        return cls(parts=[part for part in parts if len(part)])
 
     def __len__(self) -> int:
-        return len(self._numbers[0])
+        return len(self._numbers[0]) if self._numbers else self.count
 
     def __getitem__(self, i: int) -> bytes:
         """One of the texts."""
@@ -52,7 +63,8 @@ class Numbered:
 
     def taken(self, some: NDArray[np.int64]) -> Numbered:
         """Some of the texts."""
-        return Numbered(parts=[part if isinstance(part, bytes) else part[some] for part in self.parts])
+        parts = [part if isinstance(part, bytes) else part[some] for part in self.parts]
+        return Numbered(parts=parts, count=len(some))
 
     def write(self, out: NDArray[np.uint8], starts: NDArray[np.int64]) -> None:
         """Write each text into `out`, from its own start on."""

@@ -24,7 +24,7 @@ BORDER: Final = 9e5
 BODY: Final = 12
 """Bytes of the part that every ordinary number ends with: one digit, the point, ten digits."""
 
-MOST_BYTES: Final = 643
+MAX_BYTES: Final = 643
 """Bytes of the longest text: two numbers with a sign, 309 digits, the point and ten digits, and the comma."""
 
 WIDEST: Final = 18

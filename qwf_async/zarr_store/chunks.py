@@ -9,14 +9,12 @@ import numpy as np
 
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
-from ..client.guard import limit_of
 from ..client.pool import Pool
 from ..client.reply import is_text_or_none
 from ..errors import DamagedData, Refused
 from ..lattice.grid import Box, shape4
 from ..layout import Layout
-from ..server.output import at_once
-from ..store.reading import read_box
+from ..store.reading import read_box, read_field
 from ..wording import flag
 from .hierarchy import Array, Place
 
@@ -61,7 +59,9 @@ class Chunks:
     async def _read(self, place: Place) -> bytes:
         box = Box(start=shape4(self.array.start(place)), stop=shape4(self.array.stop(place)))
         try:
-            return await (self._box(box) if self.manifest.form.tile is None else self._tile(box, place))
+            if self.layout.zarr_chunks:
+                return await read_field(self.pool, self.layout, box)
+            return await self._box(box)
         except DamagedData as error:
             generation = await self.pool.call("HGET", self.keys.meta, "generation", expect=is_text_or_none)
             if generation != self.manifest.generation.encode():
@@ -69,22 +69,6 @@ class Chunks:
                     f"{self.keys.name} was replaced or removed since it was opened: open it again"
                 ) from error
             raise DamagedData(f"{error}: {flag('overwrite')} ingests it anew") from error
-
-    async def _tile(self, box: Box, place: Place) -> bytes:
-        """A tile as it is stored: its field is named as Zarr names the chunk."""
-        (part,) = self.layout.requests(box)
-        field = "/".join(("c", *map(str, place)))
-        doing, size = f"reading {part.key.decode()}", self.array.nbytes
-
-        async def fetch() -> bytes | None:
-            return await self.pool.call_once(
-                "HGET", part.key, field, expect=is_text_or_none, doing=doing, limit=limit_of(1, size)
-            )
-
-        tile = await at_once(self.pool, size, fetch, doing=doing)
-        if tile is None or len(tile) != self.array.nbytes:
-            self.layout.values(box, [[tile]])  # raises DamagedData, naming key and field
-        return bytes(tile or b"")
 
     async def _box(self, box: Box) -> bytes:
         values = await read_box(self.pool, self.layout, box)

@@ -189,8 +189,8 @@ def coordinate_chunk(grid: Grid, name: str, array: Array, place: Place) -> bytes
 
 
 def _chunk(form: Form) -> tuple[int, ...]:
-    if form.tile:
-        return (1, *form.tile)
+    if form.scheme.zarr_chunks:
+        return form.scheme.grain
     plan = BoxPlan.cut(form.shape)
     # The same number of chunks, but alike: Zarr pads the last ones.
     return tuple(-(-n // count) for n, count in zip(form.shape, plan.counts, strict=True))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import qwf_async
-from qwf_async.wire.replies import BucketReplies
+from qwf_async.wire.known_replies import BucketReplies
 from tests.conftest import Server
 from tests.support.loads import wave
 

@@ -14,7 +14,6 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.lattice.grid import Box, Order
 from qwf_async.layout import Form
-from qwf_async.layout.marks import marks
 from qwf_async.wire.batch import Part
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
@@ -68,7 +67,7 @@ def test_a_chunk_has_one_mark_in_each_request_that_stores_it(drawn: tuple[Form, 
     values = np.concatenate([piece.reshape(-1) for piece in pieces]) if chunk.flat else pieces[0]
     sent = requests(layout.encode(chunk, values, 0.0).parts)
     asked = []
-    for t, x, y, z in marks(layout, chunk).tolist():
+    for t, x, y, z in layout.marks(chunk).tolist():
         ((_, key, field),) = requests(
             layout.requests(Box(start=(t, x, y, z), stop=(t + 1, x + 1, y + 1, z + 1)))
         )

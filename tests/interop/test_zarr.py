@@ -165,11 +165,11 @@ def test_only_what_is_needed_is_fetched(server: Server) -> None:
         np.testing.assert_array_equal(data.z, np.arange(40))
         assert reads(server) == {}
         array[2, 6:10, 6:10, 3]
-        assert reads(server) == {"hget": 4}
+        assert reads(server) == {"hmget": 4}
         data.psi.isel(t=0, x=32, y=slice(0, 16)).compute()
-        assert reads(server) == {"hget": 4 + 2 * 5}
+        assert reads(server) == {"hmget": 4 + 2 * 5}
         lazy.compute()
-        assert reads(server) == {"hget": 14 + 5}
+        assert reads(server) == {"hmget": 14 + 5}
 
 
 @pytest.mark.usefixtures("small_chunks")

@@ -20,7 +20,6 @@ from qwf_async.lattice.grid import Box, Order, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk
 from qwf_async.layout import Form
 from qwf_async.layout.flat import FIELDS_A_REQUEST, Flat
-from qwf_async.layout.memory import predicted_bytes
 from qwf_async.wire.batch import Part
 from qwf_async.wire.codec import digest, stored
 from tests.conftest import Server, open_pool
@@ -105,7 +104,9 @@ def test_a_batch_is_the_plain_twin_in_requests_of_512_fields(
     box: Box, codec: str, lie: Callable[[NDArray[Any]], NDArray[Any]], seed: int
 ) -> None:
     values = values_of(box, codec, seed)
-    batch = Flat(base=BASE, codec=codec).encode(Chunk(number=5, boxes=(box,)), lie(values), 0.25)
+    batch = Flat(base=BASE, codec=codec, shape=box.stop).encode(
+        Chunk(number=5, boxes=(box,)), lie(values), 0.25
+    )
     twin = plain_twin(box, values, codec)
 
     (part,) = batch.parts
@@ -124,7 +125,7 @@ def test_a_batch_is_the_plain_twin_in_requests_of_512_fields(
 
 @given(boxes(), codecs)
 def test_buffers_are_flat_views_of_bytes(box: Box, codec: str) -> None:
-    layout = Flat(base=BASE, codec=codec)
+    layout = Flat(base=BASE, codec=codec, shape=box.stop)
     batch = layout.encode(Chunk(number=0, boxes=(box,)), values_of(box, codec, 1), 0.0)
     for buffer in [*batch.parts[0].buffers, *layout.requests(box)[0].buffers]:
         view = memoryview(buffer)
@@ -136,7 +137,7 @@ def test_buffers_are_flat_views_of_bytes(box: Box, codec: str) -> None:
 def test_reading_a_box_asks_for_its_fields_and_gives_its_values_and_digest(
     box: Box, codec: str, seed: int
 ) -> None:
-    layout = Flat(base=BASE, codec=codec)
+    layout = Flat(base=BASE, codec=codec, shape=box.stop)
     values = values_of(box, codec, seed)
     twin = plain_twin(box, values, codec)
     (part,) = layout.requests(box)
@@ -171,7 +172,7 @@ def test_a_damaged_value_is_named_by_key_and_field(
     codec: str, damaged: dict[bytes, bytes | None], message: str
 ) -> None:
     box = Box(start=(0, 9, 0, 0), stop=(1, 12, 1, 5))
-    layout = Flat(base=BASE, codec=codec)
+    layout = Flat(base=BASE, codec=codec, shape=box.stop)
     twin: dict[bytes, bytes | None] = dict(plain_twin(box, values_of(box, codec, 3), codec))
     twin |= damaged
     replies = [[twin[field] for field in request[2:]] for request in parsed(layout.requests(box)[0])]
@@ -183,7 +184,7 @@ def test_a_damaged_value_is_named_by_key_and_field(
 @pytest.mark.parametrize("codec", ["c16", "c8"])
 def test_a_value_too_short_is_not_made_good_by_one_too_long(codec: str) -> None:
     box = Box(start=(0, 0, 0, 0), stop=(1, 1, 1, 4))
-    layout = Flat(base=BASE, codec=codec)
+    layout = Flat(base=BASE, codec=codec, shape=box.stop)
     size = 16 if codec == "c16" else 8
     replies = [[bytes(size), bytes(size - 1), bytes(size + 1), bytes(size)]]
     with pytest.raises(DamagedData, match="x0_y0_z1_t0"):
@@ -208,7 +209,7 @@ def test_an_unknown_layout_is_a_usage_error() -> None:
 async def test_a_server_holds_the_plain_twin(each_server: Server, codec: str, order: Order) -> None:
     whole = Box(start=(0, 0, 0, 0), stop=(2, 12, 3, 101))
     values = values_of(whole, codec, 8)
-    layout = Flat(base=BASE, codec=codec)
+    layout = Flat(base=BASE, codec=codec, shape=whole.shape)
     async with open_pool(each_server) as pool:
         sink = ServerSink(pool.writing)
         for chunk in BoxPlan.cut(whole.shape, order=order, points=2000):
@@ -231,7 +232,9 @@ async def test_an_error_among_the_replies_names_the_key_and_leaves_the_connectio
     with server.plain as client:
         client.set(KEY, "in the way")
     box = Box(start=(0, 0, 0, 0), stop=(1, 1, 20, 100))
-    batch = Flat(base=BASE, codec="c16").encode(Chunk(number=0, boxes=(box,)), values_of(box, "c16", 1), 0.0)
+    batch = Flat(base=BASE, codec="c16", shape=box.stop).encode(
+        Chunk(number=0, boxes=(box,)), values_of(box, "c16", 1), 0.0
+    )
     assert batch.requests == 4
     async with open_pool(server) as pool:
         with pytest.raises(Refused, match=KEY.decode()):
@@ -262,7 +265,7 @@ def test_the_predicted_memory_never_falls_when_the_grid_grows(
 
 
 def predicted(codec: str, shape: Shape4, software: str | None) -> int:
-    return predicted_bytes(Form(layout="flat", codec=codec, shape=shape), software)
+    return Form(layout="flat", codec=codec, shape=shape).predicted_bytes(software)
 
 
 @pytest.mark.parametrize("software", ["valkey", "redis", None])

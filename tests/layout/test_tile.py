@@ -17,9 +17,9 @@ from zarr.storage import MemoryStore
 
 import qwf_async
 from qwf_async.errors import DamagedData, UsageError
-from qwf_async.lattice.grid import Box, Order, Shape4
+from qwf_async.lattice.grid import Box, Order, Shape3, Shape4
 from qwf_async.layout import Form
-from qwf_async.layout.tile import Shape3, Tile, default_tile
+from qwf_async.layout.tile import Tile
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
 from tests.support.loads import ask, leave_unfinished, wave
@@ -154,7 +154,7 @@ async def test_what_is_stored_is_byte_for_byte_what_zarr_writes(
             t, x, y, z = (n - 1 for n in shape)
             assert await reader.point(x, y, z, t) == stored(codec, psi)[t, x, y, z]
         base, hashes = held(each_server)
-        assert hashes == zarr_twin(base, stored(codec, psi), tile or default_tile(shape))
+        assert hashes == zarr_twin(base, stored(codec, psi), tile or Tile.default_tile(shape))
 
 
 @pytest.mark.anyio
@@ -185,7 +185,7 @@ async def test_a_resumed_load_is_whole(each_server: Server) -> None:
     ],
 )
 def test_the_default_tile(shape: Shape4, tile: Shape3) -> None:
-    assert default_tile(shape) == tile
+    assert Tile.default_tile(shape) == tile
 
 
 @pytest.mark.parametrize("tile", [(0, 8, 8), (9, 8, 8), (8, 8, 17)])

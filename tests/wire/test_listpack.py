@@ -96,7 +96,7 @@ def test_the_crc_is_the_one_that_servers_check() -> None:
 def test_hset_requests_are_the_plain_twin(first: int, count: int, dtype: str, seed: int) -> None:
     values = random_values(count, dtype, seed)
     found = {}
-    for part in requests(BASE, first, values, hset, Slabs()):
+    for part in requests(BASE + b":b", first, values, hset, Slabs()):
         for number, (command, key, *pairs) in enumerate(parsed(part)):
             assert command == b"HSET"
             assert key == part.key_of(number)
@@ -111,7 +111,7 @@ def test_restore_requests_are_the_plain_twin_byte_for_byte(
 ) -> None:
     values = random_values(count, dtype, seed)
     found = {}
-    for part in requests(BASE, first, values, restore, Slabs()):
+    for part in requests(BASE + b":b", first, values, restore, Slabs()):
         for number, (command, key, ttl, dump) in enumerate(parsed(part)):
             assert (command, ttl) == (b"RESTORE", b"0")
             assert key == part.key_of(number)
@@ -128,7 +128,7 @@ def test_restore_requests_turned_into_hset_are_those_made_so_byte_for_byte(
         Batch(
             chunk=1,
             points=count,
-            parts=list(requests(BASE, first, values, way, Slabs())),
+            parts=list(requests(BASE + b":b", first, values, way, Slabs())),
             digest=2,
             weight=3.0,
             values=values,
@@ -148,7 +148,7 @@ def test_both_ways_leave_the_same_on_the_server(each_server: Server, points: int
     held = []
     with each_server.plain as client:
         for template in (hset, restore):
-            (part,) = requests(BASE, 99, values, template, Slabs())
+            (part,) = requests(BASE + b":b", 99, values, template, Slabs())
             ((command, *arguments),) = parsed(part)
             client.delete(BASE + b":b99")
             client.execute_command(command.decode(), *arguments)

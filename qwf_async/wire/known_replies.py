@@ -1,15 +1,14 @@
 """Replies whose every byte but the values is known beforehand: buckets read whole by HGETALL.
 
-The library makes two Python objects a point of them (2.0–2.6 M points/s); compared with
-what they must be and copied as bytes, they are read at three times that speed. HGETALL
-replies with the fields of a listpack in the order in which they were set, in RESP2 as an
-array of field, value, field, value, … Source: the Redis serialization protocol
+The library makes two Python objects a point of them (2.0 to 2.6 M points/s). Here their bytes
+are compared with what they must be, and the values are copied out: three times that speed.
+HGETALL replies with the fields of a listpack in the order in which they were set, in RESP2
+as an array of field, value, field, value, … Source: the Redis serialization protocol
 specification, and `hgetallCommand` of `t_hash.c`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -17,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .batch import Buffer
 from .buckets import runs
 from .resp import bulk
 
@@ -24,36 +24,13 @@ COMPARED: Final = 65_536
 """Bytes compared at a time, about: they stay in the cache of the processor."""
 
 
-def joined(values: Sequence[Any], size: int) -> bytes | None:
-    """The values one after the other; None if one of them is missing or has not `size` bytes."""
-    try:
-        return b"".join(values) if set(map(len, values)) == {size} else None
-    except TypeError:  # one is no bytes: it has no length, or cannot be joined
-        return None
-
-
-def is_value(value: Any, size: int) -> bool:
-    """Whether it is what `joined` takes."""
-    return isinstance(value, bytes) and len(value) == size
-
-
-def fault(value: Any, wanted: str) -> str:
-    """What is the matter with a value, to be said between its key and its field; `wanted` follows its length."""
-    if value is None:
-        return "lacks"
-    if isinstance(value, bytes):
-        return f"holds {len(value)} bytes {wanted} in"
-    return f"was answered with {value!r:.40} for"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketReplies:
     """The replies to HGETALL of `count` buckets of the fields 0 … points−1, whose values have the dtype `dtype`.
 
     A value's length is fixed by the bytes before it, and no reply in RESP is the beginning
-    of another: so replies that are as they must be up to some byte are not over there,
-    unless it is the last. Whoever compares the bytes as they come never waits for some that
-    do not come.
+    of another. So as long as the bytes are as expected, more of them will come until the last
+    one: a reader that compares the bytes as they arrive never waits in vain.
     """
 
     count: int
@@ -93,6 +70,38 @@ class BucketReplies:
     @property
     def _template(self) -> _Template:
         return _template(self.points, self.dtype.itemsize)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownReplies:
+    """A box of points read by the whole buckets that hold it.
+
+    `data` is for the bytes of the replies to `request`: those to `full` buckets, then that to
+    the last one of the grid if it is there, which may be `partial`. `places`, int64 [points of
+    the box], are those of its points in the values of all buckets one after the other.
+    """
+
+    request: Buffer
+    full: BucketReplies
+    partial: BucketReplies
+    data: NDArray[np.uint8]
+    places: NDArray[np.int64]
+    shape: tuple[int, ...]
+
+    def match(self, start: int, stop: int) -> bool:
+        """Whether the bytes start … stop−1 of `data` are as expected, whatever the values are."""
+        edge = self.full.nbytes
+        return self.full.match(self.data, start, min(stop, edge)) and self.partial.match(
+            self.data[edge:], max(start, edge) - edge, stop - edge
+        )
+
+    def values(self) -> NDArray[Any]:
+        """The values of the box, [t, x, y, z]."""
+        edge = self.full.nbytes
+        values = self.full.values(self.data[:edge]).reshape(-1)  # [buckets, points of one] → [points]
+        if self.partial.count:
+            values = np.concatenate((values, self.partial.values(self.data[edge:]).reshape(-1)))
+        return values[self.places].reshape(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
