@@ -20,6 +20,7 @@ from qwf_async.ingesting import estimate as module
 from qwf_async.ingesting.estimate import estimate
 from qwf_async.ingesting.sink import ServerSink
 from qwf_async.lattice.grid import Box, Shape4
+from qwf_async.layout import LAYOUTS
 from qwf_async.wire.batch import Batch
 from tests.conftest import PATIENCE, Server
 from tests.support.loads import contents, wave
@@ -74,7 +75,7 @@ async def test_an_ingest_takes_what_was_estimated(
 async def test_a_sample_is_removed_after_an_error_and_found_by_clean_after_a_crash(
     server: Server, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
-    monkeypatch.setattr(module, "LAYOUTS", (layout,))
+    monkeypatch.setattr(module, "LAYOUTS", {layout: LAYOUTS[layout]})
     monkeypatch.setattr(module, "TIDY_TIME", PATIENCE)
     samples: list[dict[bytes, bytes | None]] = []
 
