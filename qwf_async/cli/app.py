@@ -11,20 +11,25 @@ import typer
 
 from ..errors import Interrupted, QwfError
 from ..wording import spoken_to_the_command_line
-from .change import change
-from .check import estimate, verify
+from .clean import clean
 from .config import config
+from .estimate import estimate
 from .export import export
+from .get import get
 from .help import help_
+from .info import info
 from .ingest import ingest
+from .ls import ls
 from .observe import observe
+from .output import say
 from .plot import plot
-from .read import cut, get
 from .resume import resume
-from .runner import say
+from .rm import rm
 from .server import server
-from .stored import info, ls, rm
-from .upkeep import clean, watch
+from .set import set_
+from .slice import slice_
+from .verify import verify
+from .watch import watch
 
 app = typer.Typer(
     name="qwf",
@@ -36,8 +41,8 @@ app = typer.Typer(
 for command in (ingest, resume, ls, info, get, observe, plot, export, verify, estimate, rm, clean, watch):
     app.command()(command)
 app.command("help")(help_)
-app.command("slice")(cut)
-app.command("set")(change)
+app.command("slice")(slice_)
+app.command("set")(set_)
 app.add_typer(server)
 app.add_typer(config)
 

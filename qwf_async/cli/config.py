@@ -7,15 +7,15 @@ from pathlib import Path
 import typer
 
 from ..errors import UsageError
-from .options import Json, Where, on_server
-from .runner import print_json, say
+from .options import JsonOption, ServerOptions, with_option_groups
+from .output import print_json, say
 
 config = typer.Typer(name="config", help="Look at the settings.", no_args_is_help=True)
 
 
 @config.command()
-@on_server
-def show(*, where: Where, as_json: Json = False) -> None:
+@with_option_groups
+def show(*, server_options: ServerOptions, as_json: JsonOption = False) -> None:
     """Print each setting, its value and where it came from. Passwords are masked.
 
     \b
@@ -24,7 +24,7 @@ def show(*, where: Where, as_json: Json = False) -> None:
     # Imported here, because msgspec would slow down `qwf --help`.
     from ..settings import trace
 
-    settings, origins = trace(where.config, said=say, **where.flags)
+    settings, origins = trace(server_options.config, said=say, **server_options.settings)
     rows = {name: (_shown(name, getattr(settings, name), origin), origin) for name, origin in origins.items()}
     if as_json:
         print_json({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()})

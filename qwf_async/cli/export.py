@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Json, Name, Overwrite, Quiet, Where, on_server, one_of
-from .read import tell
-from .resume import open_stored
-from .runner import on_store, print_json
+from .jobs import run_on_store
+from .options import (
+    JsonOption,
+    NameArgument,
+    OverwriteOption,
+    QuietOption,
+    ServerOptions,
+    one_of,
+    with_option_groups,
+)
+from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
     from ..store.store import Store
-    from ..store.wavefunction import Wavefunction
+    from .written_file import WrittenFile
 
 
-@on_server
+@with_option_groups
 def export(
-    name: Name,
+    name: NameArgument,
     out: Annotated[
         str,
         typer.Argument(
@@ -39,11 +46,11 @@ def export(
     frame: Annotated[
         int | None, typer.Option(help="Only this one of the times; 0 is the first.", show_default=False)
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: OverwriteOption = False,
     *,
-    where: Where,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write a whole wavefunction to a file, which may be larger than memory; ψ is indexed t, x, y, z.
 
@@ -59,44 +66,20 @@ def export(
 
     check_out(out, file_format, overwrite=overwrite)
 
-    async def job(store: Store) -> dict[str, Any]:
+    async def job(store: Store) -> WrittenFile:
+        from ..exporting.export_file import export as write
+        from .written_file import write_values
+
         psi = await open_stored(store, name)
-        return await _to_file(psi, out, quiet=quiet, format=file_format, frame=frame, overwrite=overwrite)
+        grid = psi.manifest.grid
+        shape = grid.shape if frame is None else (1, *grid.shape[1:])
+        return await write_values(
+            partial(write, psi, out, format=file_format, frame=frame, overwrite=overwrite),
+            out,
+            shape=shape,
+            points=shape[0] * grid.frame_points,
+            dtype=psi.dtype,
+            quiet=quiet,
+        )
 
-    facts = on_store(job, where, quiet=quiet)
-    if as_json:
-        print_json(facts)
-    else:
-        tell(facts, quiet=quiet)
-
-
-async def _to_file(psi: Wavefunction, out: str, *, quiet: bool, **options: Any) -> dict[str, Any]:
-    """Write it, shown on the terminal; raises Interrupted at a signal, and then nothing was written."""
-    from ..events import Progress
-    from ..exporting.export_file import export as write
-    from ..ingesting.shutdown import shutdown_on_signals
-    from .progress import shown_progress
-
-    shape = psi.manifest.grid.shape if options["frame"] is None else (1, *psi.manifest.grid.shape[1:])
-    total, written = psi.manifest.grid.frame_points * shape[0], 0
-    begun = time.monotonic()
-    with shown_progress(quiet=quiet) as hook:
-
-        def done(points: int) -> None:
-            nonlocal written
-            written += points
-            hook(Progress(points=written, total=total, bytes_sent=written * psi.dtype.itemsize))
-
-        async with shutdown_on_signals(0) as shutdown:
-            with shutdown.scope:
-                await write(psi, out, done=done, **options)
-                seconds = time.monotonic() - begun
-                return {
-                    "file": out,
-                    "shape": list(shape),
-                    "dtype": psi.dtype.name,
-                    "points": total,
-                    "seconds": seconds,
-                    "points_per_s": total / seconds,
-                }
-    raise shutdown.interrupted(f"{out} was not written")
+    run_on_store(job, server_options, quiet=quiet).print(as_json=as_json, quiet=quiet)

@@ -10,8 +10,8 @@ import typer
 
 from ..errors import UsageError
 from ..wording import quoted
-from .options import Json
-from .runner import print_json, show
+from .options import JsonOption
+from .output import print_json, show
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -30,7 +30,7 @@ def help_(
     ] = None,
     *,
     raw: Annotated[bool, typer.Option("--raw", help="Print a topic as the Markdown that it is.")] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a topic of the guide, or the options of a command.
 

@@ -7,20 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ..errors import UsageError
-from .describe import describe
-from .given import given
-from .options import Box, Dims, Frames, Grid, Json, Quiet, Step, Tile, Where, on_server, one_of
-from .runner import on_store, print_json, say
+from .dry_run import print_dry_run
+from .jobs import run_on_store
+from .options import (
+    JsonOption,
+    QuietOption,
+    ServerOptions,
+    SourceOptions,
+    TileOption,
+    one_of,
+    tile_shape,
+    with_option_groups,
+)
+from .output import print_json, say
+from .source_argument import opened_source
 
 if TYPE_CHECKING:
     from ..ingesting.report import Report
     from ..store.store import Store
 
-OFF: Final = 1e-3
-"""From 1, from which on a norm is said to be off it."""
+NORM_TOLERANCE: Final = 1e-3
+"""Distance from 1 up to which a norm is not remarked on."""
 
 
-@on_server
+@with_option_groups
 def ingest(
     source: Annotated[
         str,
@@ -34,11 +44,8 @@ def ingest(
     name: Annotated[
         str | None, typer.Option(help="Name to store it under.", show_default="the source's first word")
     ] = None,
-    grid: Grid = None,
-    box: Box = None,
-    frames: Frames = None,
-    dt: Step = None,
-    dims: Dims = None,
+    *,
+    source_options: SourceOptions,
     layout: Annotated[
         str,
         typer.Option(
@@ -53,7 +60,7 @@ def ingest(
             autocompletion=one_of("c16", "c8", "text10"),
         ),
     ] = "c16",
-    tile: Tile = None,
+    tile: TileOption = None,
     write_mode: Annotated[
         str,
         typer.Option(
@@ -86,10 +93,9 @@ def ingest(
     configure_server: Annotated[
         bool, typer.Option("--configure-server", help="Set what is unfit about the server's settings.")
     ] = False,
-    *,
-    where: Where,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Load a wavefunction and publish it whole.
 
@@ -104,29 +110,29 @@ def ingest(
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
-    tile_shape = None if tile is None else tile_of(tile)
-    with given(source, grid=grid, box=box, frames=frames, dt=dt, dims=dims) as found:
-        wanted = default_name(source) if name is None else name
-        if dry_run and found.here is not None:
-            describe(found.here, wanted, layout, codec, tile_shape, as_json=as_json)
+    tile_points = tile_shape(tile)
+    with opened_source(source, source_options) as argument:
+        stored_name = default_name(source) if name is None else name
+        if dry_run and argument.local is not None:
+            print_dry_run(argument.local, stored_name, layout, codec, tile_points, as_json=as_json)
             return
 
         async def job(store: Store) -> Report | None:
             from ..ingesting.ingest import ingest as load
             from .progress import shown_progress
 
-            psi = await found.on(store)
+            psi = await argument.on(store)
             if dry_run:
-                describe(psi, wanted, layout, codec, tile_shape, as_json=as_json)
+                print_dry_run(psi, stored_name, layout, codec, tile_points, as_json=as_json)
                 return None
             with shown_progress(quiet=quiet) as hook:
                 return await load(
                     psi,
                     store,
-                    wanted,
+                    stored_name,
                     layout=layout,
                     codec=codec,
-                    tile=tile_shape,
+                    tile=tile_points,
                     write_mode=write_mode,
                     resume=resume,
                     overwrite=overwrite,
@@ -139,36 +145,22 @@ def ingest(
                     hooks=(hook,),
                 )
 
-        report = on_store(
-            job,
-            where,
-            quiet=quiet,
-            writers=writers,
-            max_rate=max_rate,
-        )
+        report = run_on_store(job, server_options, quiet=quiet, writers=writers, max_rate=max_rate)
     if report is None:
         return
     if as_json:
         print_json(report.to_json())
     elif not quiet:
-        _tell(report, where)
+        _say(report, server_options)
 
 
-def tile_of(text: str) -> tuple[int, int, int]:
-    sizes = [int(size) if size.isdecimal() else 0 for size in text.split("x")]
-    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
-        raise UsageError(f"--tile {text!r} is no tile: write 16x16x16, points along x, y and z")
-    x, y, z = (*sizes, 1, 1)[:3]
-    return x, y, z
-
-
-def _tell(report: Report, where: Where) -> None:
+def _say(report: Report, server_options: ServerOptions) -> None:
     if report.already:
         say(f"{report.name} is stored already from this source, in generation {report.generation}")
         return
     shape = "×".join(str(size) for size in report.shape)
     norm = "unknown, as the grid spacing is not known" if report.norm is None else f"{report.norm:.9g}"
-    if report.norm is not None and abs(report.norm - 1) > OFF:
+    if report.norm is not None and abs(report.norm - 1) > NORM_TOLERANCE:
         norm += ", not 1: ψ is stored as it is"
     memory = "" if report.bytes_per_point is None else f", {report.bytes_per_point:.1f} bytes a point"
     say(
@@ -177,9 +169,12 @@ def _tell(report: Report, where: Where) -> None:
     )
     if report.source_facts:
         say("; ".join(f"{fact.replace('_', ' ')} {value:.6g}" for fact, value in report.source_facts.items()))
-    seen = report.connections
+    counts = report.connections
     say(
-        f"connections: {seen['opened']} opened, used {seen['borrowed']} times; {seen['turned_away']} turned away for "
-        f"lack of room, {seen['failed']} failed, {seen['lost']} lost, {seen['timeouts']} timeouts"
+        f"connections: {counts['opened']} opened, used {counts['borrowed']} times; "
+        f"{counts['turned_away']} turned away for lack of room, "
+        f"{counts['failed']} failed, {counts['lost']} lost, {counts['timeouts']} timeouts"
     )
-    say(f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0{where.again}")
+    say(
+        f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0{server_options.command_line}"
+    )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from ..errors import InvalidInput
-from ..events import Hook, Progress
 from ..exporting.whole_file import replaced
-from ..ingesting.shutdown import shutdown_on_signals
 from ..source.formats.npy_writer import mapped
 
 if TYPE_CHECKING:
@@ -18,27 +17,18 @@ if TYPE_CHECKING:
     from ..store.wavefunction import Wavefunction
 
 
-async def write_npy(path: Path, psi: Wavefunction, selection: Selection, hook: Hook) -> None:
+async def write_npy(
+    path: Path, psi: Wavefunction, selection: Selection, done: Callable[[int], object]
+) -> None:
     """Write a selection of ψ to a file: as it comes into one beside it, which takes its name at the end.
 
-    A symbolic link is replaced itself. `hook` is told the progress. Raises InvalidInput if the
-    file cannot be written, and Interrupted at a signal; after any error the file is as it
-    was before.
+    A symbolic link is replaced itself. `done` is told the points that were written. Raises
+    InvalidInput if the file cannot be written; after any error it is as it was before.
     """
-    stored = 0
-
-    def done(points: int) -> None:
-        nonlocal stored
-        stored += points
-        hook(Progress(points=stored, total=selection.points, bytes_sent=stored * psi.dtype.itemsize))
-
     try:
-        async with shutdown_on_signals(0) as shutdown:
-            with shutdown.scope, replaced(path) as beside:
-                array = await anyio.to_thread.run_sync(mapped, beside, selection.shape, psi.dtype)
-                await psi.read_selection(selection, array, done=done)
-                await anyio.to_thread.run_sync(array.flush)
-                return
+        with replaced(path) as beside:
+            array = await anyio.to_thread.run_sync(mapped, beside, selection.shape, psi.dtype)
+            await psi.read_selection(selection, array, done=done)
+            await anyio.to_thread.run_sync(array.flush)
     except OSError as error:
         raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
-    raise shutdown.interrupted(f"{path} was not written")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput, UsageError
-from .options import Json, Name, Quiet, Where, on_server
-from .resume import open_stored
-from .runner import on_store, print_json, say
+from .jobs import run_on_store
+from .options import JsonOption, NameArgument, QuietOption, ServerOptions, with_option_groups
+from .output import print_json, say
+from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
     from ..lattice.grid import Grid
@@ -30,9 +31,9 @@ HEADS = {
 """What stands over a column of the table, where it is not the name that JSON and CSV have for it."""
 
 
-@on_server
+@with_option_groups
 def observe(
-    name: Name,
+    name: NameArgument,
     frame: Annotated[
         int | None, typer.Option("--frame", help="One frame only, by its number.", show_default="all")
     ] = None,
@@ -59,9 +60,9 @@ def observe(
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on standard output.")] = False,
     *,
-    where: Where,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Norm, ⟨x⟩, ⟨p⟩, their standard deviations σ and energies of each frame, in Hartree atomic units.
 
@@ -104,7 +105,7 @@ def observe(
         )
         return in_steps(grid), rows
 
-    unknown, rows = on_store(job, where, quiet=quiet)
+    unknown, rows = run_on_store(job, server_options, quiet=quiet)
     if as_json:
         print_json({"name": name, "units": "hartree", "axes_in_grid_steps": list(unknown), "rows": rows})
         return
@@ -130,20 +131,13 @@ async def _rows(
     sums: bool,
     quiet: bool,
 ) -> list[Row]:
-    from ..events import Progress
+    from ..events import progress_of
     from ..source import read_potential
     from ..store.observing import observe as stream
     from .progress import shown_progress
 
-    seen = 0
     with shown_progress(quiet=quiet or frame is not None) as hook:
-
-        def done(points: int) -> None:
-            nonlocal seen
-            seen += points
-            hook(Progress(points=seen, total=total, bytes_sent=0))
-
-        found = stream(
+        observed = stream(
             store,
             name,
             frames=None if frame is None else [frame],
@@ -151,9 +145,9 @@ async def _rows(
             other=other,
             autocorrelation=autocorrelation,
             sums_only=sums,
-            done=done,
+            done=progress_of(hook, total),
         )
-        return [one.to_json() async for one in found]
+        return [row.to_json() async for row in observed]
 
 
 async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[Row]:

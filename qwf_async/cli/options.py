@@ -12,51 +12,75 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import UsageError
+
 
 def one_of(*words: str) -> Callable[[str], list[str]]:
-    """What a shell offers for a value that is one of a few words."""
+    """A completion for typer: a shell offers those of the words that begin as the user has typed."""
 
-    def begun(incomplete: str) -> list[str]:  # typer knows the parameter by its name
+    def beginning_with(incomplete: str) -> list[str]:  # typer knows the parameter by its name
         return [word for word in words if word.startswith(incomplete)]
 
-    return begun
+    return beginning_with
 
 
-Name = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
-DataDir = Annotated[
+NameArgument = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
+TileOption = Annotated[
+    str | None, typer.Option(help="Points of a tile, as in 16x16x16.", show_default="about 8x8x8")
+]
+
+
+def tile_shape(tile: str | None) -> tuple[int, int, int] | None:
+    """Points of a tile along x, y and z, as --tile has them. Raises UsageError for text that is no tile."""
+    if tile is None:
+        return None
+    sizes = [int(size) if size.isdecimal() else 0 for size in tile.split("x")]
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise UsageError(f"--tile {tile!r} is no tile: write 16x16x16, points along x, y and z")
+    x, y, z = (*sizes, 1, 1)[:3]
+    return x, y, z
+
+
+DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir", help="Where the embedded server keeps its data. Else $QWF_DATA_DIR.", show_default=False
     ),
 ]
-ConfigFile = Annotated[
+ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Settings file, TOML or JSON. Else $QWF_CONFIG.", show_default=False),
 ]
 
-Grid = Annotated[str | None, typer.Option(help="Points: 128 (a cube), or 128x128x64.", show_default=False)]
-Box = Annotated[str | None, typer.Option(help="Extents in bohr: 20, or 20x20x10.", show_default=False)]
-Frames = Annotated[int | None, typer.Option(help="Points along t.", show_default=False)]
-Step = Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)]
-Dims = Annotated[
-    str | None,
-    typer.Option(
-        help="Which dimension of a file is which axis: x,y,z,t in their order (c: re and im, -: left out), "
-        "or by name, lon=x,time=t.",
-        show_default="by their names, else x,y,z or t,x,y,z",
-    ),
-]
-Tile = Annotated[
-    str | None, typer.Option(help="Points of a tile, as in 16x16x16.", show_default="about 8x8x8")
-]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """How a SOURCE is to be read; each field is an option. None leaves it to the source."""
+
+    grid: Annotated[
+        str | None, typer.Option(help="Points: 128 (a cube), or 128x128x64.", show_default=False)
+    ] = None
+    box: Annotated[str | None, typer.Option(help="Extents in bohr: 20, or 20x20x10.", show_default=False)] = (
+        None
+    )
+    frames: Annotated[int | None, typer.Option(help="Points along t.", show_default=False)] = None
+    dt: Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)] = None
+    dims: Annotated[
+        str | None,
+        typer.Option(
+            help="Which dimension of a file is which axis: x,y,z,t in their order (c: re and im, -: left out), "
+            "or by name, lon=x,time=t.",
+            show_default="by their names, else x,y,z or t,x,y,z",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """Which server, and with which settings; each field is an option. None leaves it to the settings."""
+class ServerOptions:
+    """Which server is asked, and with which settings; each field is an option. None leaves it to the settings."""
 
     url: Annotated[
         str | None,
@@ -68,8 +92,8 @@ class Where:
             show_default=False,
         ),
     ] = None
-    data_dir: DataDir = None
-    config: ConfigFile = None
+    data_dir: DataDirOption = None
+    config: ConfigOption = None
     password_file: Annotated[
         Path | None,
         typer.Option(
@@ -78,36 +102,48 @@ class Where:
     ] = None
 
     @property
-    def flags(self) -> dict[str, Any]:
-        """The fields that are settings, by name."""
+    def settings(self) -> dict[str, Any]:
+        """Name → value of the options that are settings."""
         return {"url": self.url, "data_dir": self.data_dir, "password_file": self.password_file}
 
     @property
-    def again(self) -> str:
-        """The options as another command needs them, each after a blank; a password in the URL is masked."""
+    def command_line(self) -> str:
+        """The same options for another command, each after a blank; a password in the URL is masked."""
         url = self.url
         if url is not None:
             from ..client.address import Address
 
             address = Address.parse(url)
             url = address.shown if "password" in address.options else url
-        given = {"-u": url, "--data-dir": self.data_dir, "--config": self.config}
-        given["--password-file"] = self.password_file
-        return "".join(f" {name} {quote(str(value))}" for name, value in given.items() if value is not None)
+        values = {"-u": url, "--data-dir": self.data_dir, "--config": self.config}
+        values["--password-file"] = self.password_file
+        return "".join(f" {name} {quote(str(value))}" for name, value in values.items() if value is not None)
 
 
-def on_server(command: Callable[..., None]) -> Callable[..., None]:
-    """A command as typer is to see it: the options of Where stand in the place of its parameter `where`."""
+GROUPS = (SourceOptions, ServerOptions)
+
+
+def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as typer needs it: a parameter that is one of GROUPS becomes the options that are its fields."""
     signature = inspect.signature(command, eval_str=True)
-    options = inspect.signature(Where, eval_str=True).parameters
+    groups = {
+        parameter.name: parameter.annotation
+        for parameter in signature.parameters.values()
+        if parameter.annotation in GROUPS
+    }
+    options = {name: inspect.signature(group, eval_str=True).parameters for name, group in groups.items()}
     parameters: list[inspect.Parameter] = []
-    for one in signature.parameters.values():
-        parameters += options.values() if one.annotation is Where else [one.replace(kind=one.KEYWORD_ONLY)]
+    for parameter in signature.parameters.values():
+        if parameter.name in options:
+            parameters += options[parameter.name].values()
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @wraps(command)
-    def with_options(**given: Any) -> None:
-        where = Where(**{name: given.pop(name) for name in options})
-        command(**given, where=where)
+    def with_options(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{option: values.pop(option) for option in options[name]})
+        command(**values)
 
     with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # PEP 362
     return with_options

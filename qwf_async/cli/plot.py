@@ -12,9 +12,18 @@ import typer
 
 from ..errors import Interrupted, InvalidInput, UsageError
 from ..exporting.whole_file import check_free, replaced
-from .options import Json, Name, Overwrite, Quiet, Where, on_server, one_of
-from .resume import open_stored
-from .runner import on_store, print_json, say
+from .jobs import run_on_store
+from .options import (
+    JsonOption,
+    NameArgument,
+    OverwriteOption,
+    QuietOption,
+    ServerOptions,
+    one_of,
+    with_option_groups,
+)
+from .output import print_json, say
+from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
     from ..plot import Expectations, Marginals, Picture
@@ -22,9 +31,9 @@ if TYPE_CHECKING:
     from ..store.store import Store
 
 
-@on_server
+@with_option_groups
 def plot(
-    name: Name,
+    name: NameArgument,
     what: Annotated[
         str | None,
         typer.Option(
@@ -57,11 +66,11 @@ def plot(
             "--out", "-o", help="A .png, .svg, .gif or .mp4 file. Else it is drawn here.", show_default=False
         ),
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: OverwriteOption = False,
     *,
-    where: Where,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Draw |ψ|² and the phase of a plane or a line, marginals, ⟨x⟩ over time, or an animation.
 
@@ -87,7 +96,7 @@ def plot(
     async def job(store: Store) -> Picture | Marginals | Expectations:
         return await _read(store, name, asked, quiet=quiet)
 
-    found = on_store(job, where, quiet=quiet)
+    found = run_on_store(job, server_options, quiet=quiet)
     if not quiet:
         _remark(found, chosen=bool(asked.fixed))
     if out is None:
@@ -110,7 +119,7 @@ def _need_libraries(asked: Asked) -> None:
 
 
 async def _read(store: Store, name: str, asked: Asked, *, quiet: bool) -> Picture | Marginals | Expectations:
-    from ..events import Progress
+    from ..events import progress_of
     from ..plot import plan_view, read_expectations, read_marginals, read_picture
     from ..plot.terminal import WIDTH
     from .progress import shown_progress
@@ -138,14 +147,8 @@ async def _read(store: Store, name: str, asked: Asked, *, quiet: bool) -> Pictur
     total = grid.points
     if asked.what != "expectations":
         total = plan_view(grid, frames=frames, fixed=fixed, most=most).selection.points
-    seen = 0
     with shown_progress(quiet=quiet or asked.frame is not None) as hook:
-
-        def done(points: int) -> None:
-            nonlocal seen
-            seen += points
-            hook(Progress(points=min(seen, total), total=total, bytes_sent=seen * psi.dtype.itemsize))
-
+        done = progress_of(hook, total, point_bytes=psi.dtype.itemsize)
         if asked.what == "expectations":
             return await read_expectations(psi, done=done)
         return await read_picture(psi, frames=frames, fixed=fixed, most=most, done=done)

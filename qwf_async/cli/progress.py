@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried, Spooled
 from ..wording import printable
-from .runner import say
+from .output import say
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn

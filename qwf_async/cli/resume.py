@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import DataLost, InvalidInput, QwfError
-from .options import Json, Quiet, Where, on_server
-from .runner import on_store, print_json, raise_first, say
+from ..errors import QwfError
+from .jobs import run_on_store
+from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
+from .output import print_json, raise_first, say
 
 if TYPE_CHECKING:
     from ..ingesting.report import Report
     from ..store.store import Store
-    from ..store.wavefunction import Wavefunction
 
 
-@on_server
+@with_option_groups
 def resume(
     name: Annotated[
         str | None, typer.Argument(help="Name of a wavefunction; all if none is given.", show_default=False)
@@ -29,9 +29,9 @@ def resume(
         ),
     ] = False,
     *,
-    where: Where,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Bring to the server what waits in the spool since it was away, and publish it.
 
@@ -41,7 +41,7 @@ def resume(
     \b
     Example: qwf resume hydrogen
     """
-    failed: list[QwfError] = []
+    errors: list[QwfError] = []
 
     async def job(store: Store) -> list[Report]:
         from ..ingesting.leftover_spools import waiting_spools
@@ -49,47 +49,24 @@ def resume(
         from ..ingesting.shutdown import shutdown_on_signals
         from .progress import shown_progress
 
-        done = []
+        replayed = []
         async with shutdown_on_signals(store.settings.drain_timeout) as shutdown:
             with shown_progress(quiet=quiet) as hook:
-                for found in await waiting_spools(store, name):
+                for spool in await waiting_spools(store, name):
                     try:
-                        done.append(await replay(store, found, shutdown, hook=hook, anew=anew))
+                        replayed.append(await replay(store, spool, shutdown, hook=hook, anew=anew))
                     except QwfError as error:
-                        failed.append(error)
+                        errors.append(error)
                     if shutdown.stopping.is_set():
                         break
-        return done
+        return replayed
 
-    reports = on_store(job, where, quiet=quiet)
+    reports = run_on_store(job, server_options, quiet=quiet)
     if as_json:
         print_json([report.to_json() for report in reports])
     elif not quiet:
         for report in reports:
             say(f"{report.name} is published: {report.spooled_chunks} chunks came from the spool")
-        if not reports and not failed:
+        if not reports and not errors:
             say("nothing waits in the spool")
-    raise_first(failed)
-
-
-async def open_stored(store: Store, name: str) -> Wavefunction:
-    """The wavefunction of this name; if there is none, but one waits in the spool, that is replayed first."""
-    from ..ingesting.leftover_spools import waiting_spools
-    from ..ingesting.replay import replay
-    from ..ingesting.shutdown import Shutdown
-
-    try:
-        return await store.open(name)
-    except InvalidInput as error:
-        absent = error
-        waiting = [found for found in await waiting_spools(store, name) if found.head is not None]
-        if not waiting:
-            raise
-    for found in waiting:
-        try:
-            await replay(
-                store, found, Shutdown(drain_timeout=store.settings.drain_timeout), hook=lambda event: None
-            )
-        except DataLost as error:
-            raise InvalidInput(f"{absent}; {error}") from error
-    return await store.open(name)
+    raise_first(errors)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import ConfigFile, DataDir, Json, Quiet
-from .runner import print_json, say, show
-from .runner import run as run_job
+from .jobs import run_job
+from .options import ConfigOption, DataDirOption, JsonOption, QuietOption
+from .output import print_json, say, show
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -21,7 +21,7 @@ server = typer.Typer(
     no_args_is_help=True,
 )
 
-MaxMemory = Annotated[
+MaxMemoryOption = Annotated[
     str | None,
     typer.Option(
         "--maxmemory",
@@ -36,11 +36,11 @@ MaxMemory = Annotated[
 
 @server.command()
 def start(
-    data_dir: DataDir = None,
-    maxmemory: MaxMemory = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    data_dir: DataDirOption = None,
+    maxmemory: MaxMemoryOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Start the embedded server in the background, unless it runs; print its URL.
 
@@ -70,7 +70,10 @@ def start(
 
 @server.command()
 def stop(
-    data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False, quiet: Quiet = False
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Let the embedded server save its data and end.
 
@@ -88,7 +91,7 @@ def stop(
 
 
 @server.command()
-def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False) -> None:
+def status(data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Say whether the embedded server runs, and what it holds.
 
     \b
@@ -125,7 +128,9 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = 
 
 
 @server.command()
-def run(data_dir: DataDir = None, maxmemory: MaxMemory = None, config: ConfigFile = None) -> None:
+def run(
+    data_dir: DataDirOption = None, maxmemory: MaxMemoryOption = None, config: ConfigOption = None
+) -> None:
     """Run the embedded server in the foreground until Ctrl-C, which lets it save its data. Its log is printed.
 
     \b
@@ -138,7 +143,7 @@ def run(data_dir: DataDir = None, maxmemory: MaxMemory = None, config: ConfigFil
 
 
 @server.command()
-def conf(maxmemory: MaxMemory = None, config: ConfigFile = None, as_json: Json = False) -> None:
+def conf(maxmemory: MaxMemoryOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Print a configuration for a Redis or Valkey of your own, with a reason for each setting.
 
     \b
@@ -158,7 +163,7 @@ def conf(maxmemory: MaxMemory = None, config: ConfigFile = None, as_json: Json =
 
 
 @server.command()
-def acl(config: ConfigFile = None, as_json: Json = False) -> None:
+def acl(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Print two users for the ACL of a server of your own: qwf, and qwf-reader, who only reads.
 
     The lines fit redis.conf, an ACL file, and ACL SETUSER. Neither user can log in before

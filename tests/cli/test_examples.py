@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qwf_async.cli.options import Where
+from qwf_async.cli.options import ServerOptions
 from tests.conftest import Server, new_server
 from tests.support.command import ROOT, Shell
 
@@ -66,6 +66,6 @@ def test_the_command_that_an_ingest_proposes_asks_the_same_server(server: Server
 
 
 def test_a_password_is_masked_in_the_command_that_an_ingest_proposes() -> None:
-    where = Where(url="redis://lab:secret@localhost:6390", password_file=Path("my file"))
-    assert where.again == " -u 'redis://lab:***@localhost:6390' --password-file 'my file'"
-    assert Where().again == ""
+    options = ServerOptions(url="redis://lab:secret@localhost:6390", password_file=Path("my file"))
+    assert options.command_line == " -u 'redis://lab:***@localhost:6390' --password-file 'my file'"
+    assert ServerOptions().command_line == ""

@@ -14,7 +14,7 @@ from qwf_async import sources
 from qwf_async.catalog.owner import Owner
 from qwf_async.catalog.scripts import enter
 from qwf_async.catalog.situation import Situation, UnderWay
-from qwf_async.cli.resume import open_stored
+from qwf_async.cli.stored_wavefunction import open_stored
 from qwf_async.errors import DataLost, InvalidInput, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.events import Noted
 from qwf_async.ingesting.leftover_spools import SpoolState, drop_expendable, judge, waiting_spools

@@ -1,4 +1,4 @@
-"""`qwf clean` and `qwf watch`: keeping a server in order."""
+"""`qwf clean`: what is expendable on a server, removed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Json, Quiet, Where, on_server
-from .runner import on_store, print_json, say, told
+from .jobs import run_on_store
+from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
+from .output import notes_said, print_json, say
 
 if TYPE_CHECKING:
     from ..catalog.cleaning import Cleaned
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..store.store import Store
 
 
-@on_server
+@with_option_groups
 def clean(
     orphans: Annotated[
         bool,
@@ -25,9 +26,9 @@ def clean(
         bool, typer.Option("--dry-run", help="With --orphans: list them, and remove nothing.")
     ] = False,
     *,
-    where: Where,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Remove what is expendable: scratch data, superseded generations, loads abandoned for long.
 
@@ -48,40 +49,20 @@ def clean(
     async def job(store: Store) -> tuple[list[Orphan], Cleaned | None]:
         from ..ingesting.leftover_spools import drop_expendable
 
-        found = await store.orphans(remove=not dry_run) if orphans else []
+        unowned = await store.orphans(remove=not dry_run) if orphans else []
         if dry_run:
-            return found, None
-        await drop_expendable(store, None, hook=told(quiet=quiet))
-        return found, await store.clean()
+            return unowned, None
+        await drop_expendable(store, None, hook=notes_said(quiet=quiet))
+        return unowned, await store.clean()
 
-    found, cleaned = on_store(job, where, quiet=quiet)
-    listed = {"orphans": [orphan.to_json() for orphan in found]} if orphans else {}
+    unowned, cleaned = run_on_store(job, server_options, quiet=quiet)
+    listed = {"orphans": [orphan.to_json() for orphan in unowned]} if orphans else {}
     if as_json:
         print_json((cleaned.to_json() if cleaned is not None else {}) | listed)
         return
-    for orphan in found:
+    for orphan in unowned:
         size = "" if orphan.bytes is None else f", about {orphan.bytes / 1e6:,.1f} MB"
         typer.echo(f"{orphan.name} {orphan.generation}: {orphan.keys:,} keys{size}")
     if not quiet:
         done = "removed nothing" if cleaned is None else f"cleaned {cleaned.describe()}"
-        say(f"{done}; {len(found)} generations that nobody knows" if orphans else done)
-
-
-@on_server
-def watch(*, where: Where, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Keep watching a server until a signal: its memory, and cleaning above the watermark.
-
-    On a terminal a live view is shown; with --json, one object a line.
-
-    \b
-    Example: qwf watch --json >> server.jsonl
-    """
-
-    async def job(store: Store) -> None:
-        from ..ingesting.watch_server import watch_server
-        from .view import shown_server
-
-        with shown_server(as_json=as_json, quiet=quiet) as hook:
-            await watch_server(store, hook=hook)
-
-    on_store(job, where, quiet=quiet)
+        say(f"{done}; {len(unowned)} generations that nobody knows" if orphans else done)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput, UsageError
-from .options import Json, Name, Quiet, Where, on_server
-from .resume import open_stored
-from .runner import on_store, print_json, say
+from .jobs import run_on_store
+from .options import JsonOption, NameArgument, QuietOption, ServerOptions, with_option_groups
+from .output import print_json, say
+from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
     from ..store.store import Store
 
 
-@on_server
-def change(
-    name: Name,
+@with_option_groups
+def set_(
+    name: NameArgument,
     x: Annotated[int, typer.Argument(help="Index along x.", show_default=False)],
     y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
     z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
@@ -30,29 +31,29 @@ def change(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Store NaN and infinity as they are.")
     ] = False,
-    where: Where,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Change ψ at one point, in place. The stored norm stays that of what was ingested.
 
     \b
     Example: qwf set hydrogen 60 48 60 --value 0.5,-0.25
     """
-    wanted = _value(value)
-    if not (cmath.isfinite(wanted) or allow_nonfinite):
+    psi_value = _value(value)
+    if not (cmath.isfinite(psi_value) or allow_nonfinite):
         raise InvalidInput(f"--value {value} is not finite: --allow-nonfinite stores it as it is")
 
     async def job(store: Store) -> None:
         psi = await open_stored(store, name)
-        await psi.update(x, y, z, t, value=wanted, allow_nonfinite=allow_nonfinite)
+        await psi.update(x, y, z, t, value=psi_value, allow_nonfinite=allow_nonfinite)
         await store.secure()
 
-    on_store(job, where, quiet=quiet)
+    run_on_store(job, server_options, quiet=quiet)
     if as_json:
-        print_json({"name": name, "x": x, "y": y, "z": z, "t": t, "re": wanted.real, "im": wanted.imag})
+        print_json({"name": name, "x": x, "y": y, "z": z, "t": t, "re": psi_value.real, "im": psi_value.imag})
     elif not quiet:
-        say(f"{name} at x {x}, y {y}, z {z}, t {t} is {wanted.real!r} {wanted.imag:+}i now")
+        say(f"{name} at x {x}, y {y}, z {z}, t {t} is {psi_value.real!r} {psi_value.imag:+}i now")
 
 
 def _value(text: str) -> complex:

@@ -1,20 +1,20 @@
-"""What `qwf ingest --dry-run` says: what was understood of a source, and what would be stored."""
+"""`qwf ingest --dry-run`: what is understood of a source, and what would be stored of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .facts import print_facts
-from .runner import print_json, say
+from .fact_table import print_facts
+from .output import print_json, say
 
 if TYPE_CHECKING:
     from ..source import Source
 
 
-def describe(
+def print_dry_run(
     source: Source, name: str, layout: str, codec: str, tile: tuple[int, int, int] | None, *, as_json: bool
 ) -> None:
-    """What an ingest would do, without a server."""
+    """Print what an ingest would do; needs no server. Raises as `check_name` and `Form`."""
     from ..catalog.keys import check_name
     from ..layout import Form
     from ..source.base import understood_of, warnings_of

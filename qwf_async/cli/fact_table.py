@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .runner import show
+from .output import show
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..events import Event, GateMoved, Hook, MemorySampled, Noted, ServerSampled
 from ..wording import printable
-from .runner import print_json, say
+from .output import print_json, say
 
 LINE_EVERY: Final = 10.0
 """Seconds between lines where there is no terminal."""

@@ -1,0 +1,62 @@
+"""What a command prints: results on standard output, messages on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..wording import printable
+
+if TYPE_CHECKING:
+    from ..errors import QwfError
+    from ..events import Event, Hook
+
+
+def say(text: str) -> None:
+    """Print a message for the user, a line on standard error; what would move the cursor is escaped."""
+    typer.echo(printable(text), err=True)
+
+
+def show(text: str) -> None:
+    """Print a line of a result on standard output; what would move the cursor is escaped."""
+    typer.echo(printable(text))
+
+
+def print_json(value: Any) -> None:
+    """Print a result on standard output, in ASCII: any terminal and any file takes it, whatever is in a name.
+
+    Not-a-number and infinity become null: JSON has no word for them.
+    """
+    typer.echo(json.dumps(_finite(value)))
+
+
+def notes_said(*, quiet: bool) -> Hook:
+    """A hook that says what is noted, unless `quiet`."""
+    from ..events import Noted
+
+    def hook(event: Event) -> None:
+        if isinstance(event, Noted) and not quiet:
+            say(event.text)
+
+    return hook
+
+
+def raise_first(errors: Sequence[QwfError]) -> None:
+    """Raise the first error of several, if there is any, whose code is the exit code; the others are said."""
+    for error in errors[1:]:
+        say(f"qwf: {error}")
+    if errors:
+        raise errors[0]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

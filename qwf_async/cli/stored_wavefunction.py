@@ -1,0 +1,36 @@
+"""A stored wavefunction for a command to read: if the rest of it waits in the spool, that is replayed first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import DataLost, InvalidInput
+
+if TYPE_CHECKING:
+    from ..store.store import Store
+    from ..store.wavefunction import Wavefunction
+
+
+async def open_stored(store: Store, name: str) -> Wavefunction:
+    """The wavefunction of this name; if there is none, but one waits in the spool, that is replayed first.
+
+    Raises InvalidInput if there is neither, or if the server has lost what was given to it before.
+    """
+    from ..ingesting.leftover_spools import waiting_spools
+    from ..ingesting.replay import replay
+    from ..ingesting.shutdown import Shutdown
+
+    try:
+        return await store.open(name)
+    except InvalidInput as error:
+        absent = error
+        spools = [spool for spool in await waiting_spools(store, name) if spool.head is not None]
+        if not spools:
+            raise
+    for spool in spools:
+        shutdown = Shutdown(drain_timeout=store.settings.drain_timeout)
+        try:
+            await replay(store, spool, shutdown, hook=lambda event: None)
+        except DataLost as error:
+            raise InvalidInput(f"{absent}; {error}") from error
+    return await store.open(name)

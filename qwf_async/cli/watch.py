@@ -1,0 +1,31 @@
+"""`qwf watch`: a server looked at, and kept in order, until a signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .jobs import run_on_store
+from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
+
+if TYPE_CHECKING:
+    from ..store.store import Store
+
+
+@with_option_groups
+def watch(*, server_options: ServerOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Keep watching a server until a signal: its memory, and cleaning above the watermark.
+
+    On a terminal a live view is shown; with --json, one object a line.
+
+    \b
+    Example: qwf watch --json >> server.jsonl
+    """
+
+    async def job(store: Store) -> None:
+        from ..ingesting.watch_server import watch_server
+        from .server_view import shown_server
+
+        with shown_server(as_json=as_json, quiet=quiet) as hook:
+            await watch_server(store, hook=hook)
+
+    run_on_store(job, server_options, quiet=quiet)
