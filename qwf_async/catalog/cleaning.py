@@ -28,12 +28,12 @@ from ..client.reply import is_number, is_page, is_pairs
 from ..errors import DamagedData
 from .index import known_names, leave
 from .keys import Keys
+from .load_connections import expel_owner
 from .manifest import Manifest, text_fields
+from .name_state import read_state
 from .scripts import discard, enter, trash
 from .scripts.index_entries import BEGINNING
-from .situation import look
 from .trash import TrashEntry
-from .writers import expel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
 
 async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest, *, batch: int) -> None:
     """Delete a generation that nothing refers to any more: neither what is published nor what is under way."""
-    now = (await look(pool, keys)).now
+    now = (await read_state(pool, keys)).now
     await enter(pool, keys, BEGINNING)
     if await trash(pool, keys, TrashEntry.of(manifest, now)):
         await enter(pool, keys, manifest.generation)
@@ -169,17 +169,17 @@ async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) ->
     expelled: set[str] = set()
     while True:
         try:
-            seen = await look(pool, keys)
+            state = await read_state(pool, keys)
         except DamagedData:
             return False  # not a load of ours, so not ours to remove
-        load = seen.under_way
-        if load is None or load.owner.holds(seen.now):
+        load = state.under_way
+        if load is None or load.owner.holds(state.now):
             return False
         # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
-        if max(0, seen.now - load.owner.deadline) < keep_interrupted * 1000:
+        if max(0, state.now - load.owner.deadline) < keep_interrupted * 1000:
             return False
-        if not load.writers or load.owner.token in expelled:
+        if not load.connections or load.owner.token in expelled:
             break
-        expelled.add(await expel(pool, keys, load.owner.token))
-    entry, owner = TrashEntry.of(load.manifest, seen.now), load.owner
+        expelled.add(await expel_owner(pool, keys, load.owner.token))
+    entry, owner = TrashEntry.of(load.manifest, state.now), load.owner
     return await discard(pool, keys, entry, token=owner.token, deadline=owner.deadline)

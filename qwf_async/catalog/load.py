@@ -15,20 +15,22 @@ import anyio
 
 from ..client.connection import Connection
 from ..client.pool import Pool
-from ..client.reply import is_number, is_text_or_none
+from ..client.reply import is_number
 from ..client.retry import Retry, until_available
 from ..errors import DamagedData, DataLost, QwfError, Refused, ServerUnavailable
 from ..wording import again_with, flag
 from . import scripts
+from .beginning import Beginning, Unfinished, decide_beginning
 from .journal import JournalEntry, read_journal
 from .keys import Keys
+from .load_connections import LoadConnections, expel_owner
 from .manifest import Manifest
+from .name_state import read_state
 from .owner import Owner
 from .scripts import Outcome, announce, enter
 from .scripts.evaluate import flattened
-from .situation import Beginning, Unfinished, decide, look
+from .still_published import is_published
 from .trash import TrashEntry
-from .writers import Writers, expel
 
 GIVING_UP: Final = 2.0
 """Seconds that may be spent on giving up a load that was not to begin after all."""
@@ -47,7 +49,7 @@ class Load:
         self._pool = pool
         self._keys = keys
         self._owner = owner
-        self._writers = Writers(pool=pool, keys=keys, token=owner.token)
+        self._connections = LoadConnections(pool=pool, keys=keys, token=owner.token)
         self._began = now
 
     @classmethod
@@ -89,26 +91,26 @@ class Load:
     ) -> Load | Manifest:
         expelled: set[str] = set()
         while True:
-            seen = await look(pool, keys)
-            beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
+            state = await read_state(pool, keys)
+            beginning = decide_beginning(keys.name, state, wanted, unfinished=unfinished, overwrite=overwrite)
             if beginning.finished:
                 return beginning.manifest
-            before = seen.under_way
-            if before and before.writers and before.owner.token not in expelled:
-                expelled.add(await expel(pool, keys, before.owner.token))
+            before = state.under_way
+            if before and before.connections and before.owner.token not in expelled:
+                expelled.add(await expel_owner(pool, keys, before.owner.token))
                 continue
             manifest, replaced = beginning.manifest, beginning.overwrites
             fields = manifest.to_fields() | {"overwrites": _generation(replaced)} | owner.to_fields()
             await announce(pool, keys)
-            load = cls(pool, keys, beginning, owner, ttl, seen.now)
+            load = cls(pool, keys, beginning, owner, ttl, state.now)
             try:
                 begun = await scripts.begin(
                     pool,
                     keys,
-                    seen_generation=_generation(seen.published),
+                    seen_generation=_generation(state.published),
                     seen_token=before.owner.token if before else "",
                     ttl=int(ttl * 1000),
-                    discards=_entry(beginning.discards, seen.now),
+                    discards=_entry(beginning.discards, state.now),
                     fields=fields,
                 )
                 if begun or await _is_ours(pool, keys, owner):
@@ -135,12 +137,12 @@ class Load:
 
     async def release(self) -> None:
         """Give the name up, with the load left as it is for another process to resume."""
-        await self._hold(0, *self._writers.through)
+        await self._hold(0, *self._connections.settled)
 
     @property
     def run(self) -> str:
         """The run id of the server that the load was last written to; "" if it is not known."""
-        return self._writers.run
+        return self._connections.run
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -149,7 +151,7 @@ class Load:
         Raises ServerUnavailable, and DataLost or LoadTaken if the load is not ours any more.
         """
         async with self._pool.writing() as connection:
-            ours = await self._writers.enter(connection)
+            ours = await self._connections.register(connection)
             if ours:
                 yield connection
         if not ours:
@@ -208,8 +210,10 @@ class Load:
             # Slept past the deadline, but nobody took the load: it is ours again. The server may be away
             # for longer than that between two of these, so it may be late more than once.
             await until_available(self.renew, self._pool.retry)
-        if outcome is Outcome.DONE or (outcome is Outcome.GONE and await self._is_published()):
+        if outcome is Outcome.DONE:
             return manifest
+        if outcome is Outcome.GONE and await is_published(self._pool, self._keys, manifest.generation):
+            return manifest  # an earlier request did it, and its reply was lost
         if outcome is Outcome.HOLES:
             raise DataLost(
                 f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
@@ -227,11 +231,6 @@ class Load:
         entry = TrashEntry.of(self.manifest, self._began)
         return await scripts.discard(self._pool, self._keys, entry, token=self._owner.token)
 
-    async def _is_published(self) -> bool:
-        """Whether publishing was done after all, by a request whose reply was lost."""
-        generation = await self._pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
-        return bool(generation == self.manifest.generation.encode())
-
     async def _hold(self, ttl: int, *through: str) -> None:
         token = self._owner.token
         owner = await scripts.renew(self._pool, self._keys, token=token, ttl=ttl, settled=through)
@@ -240,13 +239,13 @@ class Load:
 
     async def _loss(self) -> DataLost | LoadTaken:
         """Why the load is not ours any more."""
-        seen = await look(self._pool, self._keys)
-        if seen.under_way is None and _generation(seen.published) in ("", _generation(self.overwrites)):
+        state = await read_state(self._pool, self._keys)
+        if state.under_way is None and _generation(state.published) in ("", _generation(self.overwrites)):
             return DataLost(
                 f"the load of {self._keys.name} is gone from the server, which was flushed or came back "
                 "empty: nothing was published; run the command again"
             )
-        who = seen.under_way.owner.describe() if seen.under_way else "another process, which published it,"
+        who = state.under_way.owner.describe() if state.under_way else "another process, which published it,"
         return LoadTaken(
             f"the load of {self._keys.name} was taken over by {who} while this process did not answer"
         )
@@ -266,5 +265,5 @@ def _generation(manifest: Manifest | None) -> str:
 
 async def _is_ours(pool: Pool, keys: Keys, owner: Owner) -> bool:
     """Whether beginning was done after all, by a request whose reply was lost."""
-    seen = await look(pool, keys)
-    return seen.under_way is not None and replace(seen.under_way.owner, deadline=0) == owner
+    state = await read_state(pool, keys)
+    return state.under_way is not None and replace(state.under_way.owner, deadline=0) == owner

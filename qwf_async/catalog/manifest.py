@@ -29,16 +29,16 @@ class NewerFormat(DamagedData):
     """What is stored is of a format that a later version of this program made."""
 
 
-MOST_POINTS: Final = 2**40
+MAX_POINTS: Final = 2**40
 """Points of a wavefunction: 17 TB of values. What says it has more was not written by an ingest."""
 
-MOST_FRAMES: Final = 2**27
+MAX_FRAMES: Final = 2**27
 """Frames of a wavefunction: their times alone are 1 GB."""
 
-MOST_CHUNK_POINTS: Final = 2**26
+MAX_CHUNK_POINTS: Final = 2**26
 """Points of a chunk, which is read as a whole: 1 GB. A tile of more is beyond what a server stores in a field."""
 
-MOST_CHARACTERS: Final = 2**18
+MAX_FIELD_CHARACTERS: Final = 2**18
 """Characters of a field: the source and its fingerprint may name many files."""
 
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
@@ -64,18 +64,18 @@ class Manifest:
     def __post_init__(self) -> None:
         """Raises InvalidInput for what no server holds."""
         frames, points = self.grid.shape[0], self.grid.points
-        if points > MOST_POINTS:
+        if points > MAX_POINTS:
             raise InvalidInput(
-                f"{points:,} points ({_times(self.grid)}) are more than can be stored ({MOST_POINTS:,})"
+                f"{points:,} points ({_times(self.grid)}) are more than can be stored ({MAX_POINTS:,})"
             )
-        if frames > MOST_FRAMES:
-            raise InvalidInput(f"{frames:,} frames are more than can be stored ({MOST_FRAMES:,})")
-        if self.plan.largest > MOST_CHUNK_POINTS:
+        if frames > MAX_FRAMES:
+            raise InvalidInput(f"{frames:,} frames are more than can be stored ({MAX_FRAMES:,})")
+        if self.plan.largest > MAX_CHUNK_POINTS:
             raise InvalidInput(
-                f"chunks of {self.plan.largest:,} points are more than is read as a whole ({MOST_CHUNK_POINTS:,}): "
+                f"chunks of {self.plan.largest:,} points are more than is read as a whole ({MAX_CHUNK_POINTS:,}): "
                 "give smaller tiles"
             )
-        if max(len(self.source), len(self.fingerprint)) > MOST_CHARACTERS:
+        if max(len(self.source), len(self.fingerprint)) > MAX_FIELD_CHARACTERS:
             raise InvalidInput(f"the source {shortened(self.source)} is named by too many words to be stored")
 
     @property
@@ -129,9 +129,11 @@ class Manifest:
     def from_fields(cls, fields: Mapping[str, str], where: str) -> Manifest:
         """The inverse of `to_fields`; `where` names the key. Raises DamagedData if it is none of ours."""
         try:
-            long = [name for name, text in fields.items() if len(text) > MOST_CHARACTERS]
+            long = [name for name, text in fields.items() if len(text) > MAX_FIELD_CHARACTERS]
             if long:
-                raise ValueError(f"its field {quoted(long[0])} has more than {MOST_CHARACTERS:,} characters")
+                raise ValueError(
+                    f"its field {quoted(long[0])} has more than {MAX_FIELD_CHARACTERS:,} characters"
+                )
             version = int(fields["format"])
             if version > FORMAT:
                 raise NewerFormat(

@@ -1,13 +1,15 @@
-"""Keys of generations that nobody knows: what late bytes of a dead client left, and records that were lost.
+"""Orphans: keys of generations that no record of their name knows.
 
-A generation is known before its first key is written, by `load` or `trash`, and until its last
-key was removed, by `load`, `meta` or `trash`; it is never begun twice. So a key whose
-generation none of the three knows, after the key was seen, will not be missed by anybody: a
-load that begins in that moment has another generation. Looked at are keys of the form of our
-own, and hashes, to the letter; a name whose records cannot be read is left alone.
+They are what late requests of a dead client left, or what is left of records that were lost.
 
-What there is on a server can only be learned by SCAN, which sees all that others have there
-too: it wants a right that no other command of this package wants, and is done slowly.
+A generation is known before its first key is written, by the records `load` or `trash`. It is
+known until its last key was removed, by `load`, `meta` or `trash`, and it is never begun twice.
+So a key may be removed if, after it was listed, none of the three knows its generation: a load
+that begins at that moment has another generation. Only hashes whose names have exactly the form
+of ours are looked at. A name whose records cannot be read is left alone.
+
+Only SCAN lists what there is on a server, and it lists the keys of all its users. It needs a
+right that no other command of this package needs, and it is done slowly.
 """
 
 from __future__ import annotations
@@ -19,22 +21,20 @@ import anyio
 
 from ..client.failure import WrongType
 from ..client.pool import Pool
-from ..client.reply import is_number, is_number_or_none, is_scanned
+from ..client.reply import is_number, is_scanned
 from ..errors import DamagedData, Refused
 from .index import known_names, leave
+from .key_memory import MAX_SAMPLED_KEYS, sampled_bytes
 from .keys import Keys, key_parser
+from .name_state import read_state
 from .scripts import enter, unknown_generations
 from .scripts.index_entries import BEGINNING
-from .situation import look
 
-PAGE: Final = 1000
+PAGE_KEYS: Final = 1000
 """Keys that a step of SCAN looks at, about: half a millisecond of the server's time."""
 
 PAUSE: Final = 0.005
-"""Seconds between two steps, in which the server is others' alone: at most 200,000 keys a second."""
-
-SAMPLED_KEYS: Final = 64
-"""Keys of a generation whose memory is asked for; they are alike."""
+"""Seconds between two steps, which leave the server to others: at most 200,000 keys a second."""
 
 _NUMBER: Final = "(?:0|[1-9][0-9]{0,17})"
 _DATA: Final = rf"s0|b{_NUMBER}|t{_NUMBER}\.{_NUMBER}"
@@ -42,7 +42,7 @@ _DATA: Final = rf"s0|b{_NUMBER}|t{_NUMBER}\.{_NUMBER}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A generation that nobody knows: its keys, and their memory in bytes, by a sample; None if MEMORY is forbidden."""
+    """A generation that no record knows: its keys, and by a sample their bytes, None if MEMORY is forbidden."""
 
     name: str
     generation: str
@@ -60,68 +60,69 @@ class _Count:
     bytes: int = 0
 
 
-async def orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list[Orphan]:
-    """The generations under a prefix that nobody knows, sorted; with `remove` their keys are deleted as they are found.
+async def find_orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list[Orphan]:
+    """The generations under a prefix that no record knows, sorted; with `remove` each page of their keys is deleted.
 
-    Each page of keys is checked right before it is removed. Names that have records and are
-    missing in the index are entered in it then, so that `clean` finds them again. Raises
-    Refused if the server forbids SCAN, and ServerUnavailable.
+    With `remove`, names that have records and are missing in the index are also entered in it,
+    so that `clean` finds them again. Raises Refused if the server forbids SCAN, and
+    ServerUnavailable.
     """
     owner_of = key_parser(prefix, _DATA)
-    found: dict[tuple[str, str], _Count] = {}
-    named: set[str] = set()
-    memory, cursor = True, b"0"
+    counts: dict[tuple[str, str], _Count] = {}
+    names_with_records: set[str] = set()
+    may_measure, cursor = True, b"0"
     while True:
         cursor, page = await pool.call(
-            "SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", PAGE, "TYPE", "hash",
+            "SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", PAGE_KEYS, "TYPE", "hash",
             expect=is_scanned, doing="looking for keys that nobody knows",
         )  # fmt: skip
-        here: dict[str, dict[str, list[bytes]]] = {}
+        by_name: dict[str, dict[str, list[bytes]]] = {}
         for key in page:
             owner = owner_of(key)
             if owner and owner.generation:
-                here.setdefault(owner.name, {}).setdefault(owner.generation, []).append(key)
+                by_name.setdefault(owner.name, {}).setdefault(owner.generation, []).append(key)
             elif owner:
-                named.add(owner.name)
-        for name, generations in here.items():
+                names_with_records.add(owner.name)
+        for name, generations in by_name.items():
             for generation in await _unknown(pool, Keys(prefix=prefix, name=name), list(generations)):
-                some = generations[generation]
-                count = found.setdefault((name, generation), _Count())
-                memory = memory and await _sample(pool, some, count)
-                # Those that are gone by now were of a generation in the trash when they were seen.
-                count.keys += await pool.call("UNLINK" if remove else "EXISTS", *some, expect=is_number)
+                orphaned = generations[generation]
+                count = counts.setdefault((name, generation), _Count())
+                may_measure = may_measure and await _measure(pool, orphaned, count)
+                # Keys that are gone by now were of a generation in the trash when SCAN listed them.
+                count.keys += await pool.call("UNLINK" if remove else "EXISTS", *orphaned, expect=is_number)
         if cursor == b"0":
             break
         await anyio.sleep(PAUSE)
     if remove:
-        for name in named.difference(await known_names(pool, prefix)):
+        for name in names_with_records.difference(await known_names(pool, prefix)):
             await enter(pool, Keys(prefix=prefix, name=name), BEGINNING)
             await leave(pool, Keys(prefix=prefix, name=name))
     return [
-        Orphan(name=name, generation=generation, keys=count.keys, bytes=_bytes(count) if memory else None)
-        for (name, generation), count in sorted(found.items(), key=lambda item: item[0])
+        Orphan(
+            name=name, generation=generation, keys=count.keys, bytes=_bytes(count) if may_measure else None
+        )
+        for (name, generation), count in sorted(counts.items(), key=lambda item: item[0])
         if count.keys
     ]
 
 
 async def _unknown(pool: Pool, keys: Keys, generations: list[str]) -> list[str]:
-    """Those of the generations that no record of the name knows; none if one cannot be read."""
+    """Those of the generations that no record of the name knows; none if a record cannot be read."""
     try:
-        await look(pool, keys)
+        await read_state(pool, keys)
         return await unknown_generations(pool, keys, generations)
     except (DamagedData, WrongType):
         return []
 
 
-async def _sample(pool: Pool, some: list[bytes], count: _Count) -> bool:
-    """Add to the memory of a generation. False if the server forbids to ask."""
-    for key in some[: SAMPLED_KEYS - count.sampled]:
-        try:
-            used = await pool.call("MEMORY", "USAGE", key, "SAMPLES", 100, expect=is_number_or_none)
-        except Refused:
-            return False
-        count.sampled += 1
-        count.bytes += used or 0
+async def _measure(pool: Pool, keys: list[bytes], count: _Count) -> bool:
+    """Add the memory of some keys to that of their generation. False if the server forbids MEMORY."""
+    try:
+        sizes = await sampled_bytes(pool, keys, fields=100, most=MAX_SAMPLED_KEYS - count.sampled)
+    except Refused:
+        return False
+    count.sampled += len(sizes)
+    count.bytes += sum(size or 0 for size in sizes)
     return True
 
 

@@ -1,4 +1,4 @@
-"""Who owns a load: a process, named so that another can tell whether it still lives."""
+"""The owner of a load: a process, described so that another process can tell whether it still lives."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-MOST_CHARACTERS: Final = 300
-"""Characters of what an owner says of itself: a host name has at most 255 (RFC 1035)."""
+MAX_TEXT_CHARACTERS: Final = 300
+"""Characters of a field that describes an owner: a host name has at most 255 (RFC 1035)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The owner of a load, and until when (milliseconds of the server's clock) it said it would hold it.
+    """The owner of a load, and the time until which it holds the load: `deadline`, in ms of the server's clock.
 
-    `boot` names the boot and the pid namespace of the host, `started` the start of the
-    process, so that a pid which was given out again is not taken for the owner.
+    `boot` names the boot and the pid namespace of the host, and `started` the start of the
+    process, so that another process with the same pid is not taken for the owner.
     """
 
     token: str
@@ -28,7 +28,7 @@ class Owner:
     pid: int
     started: str
     deadline: int = 0
-    _sign: _Sign | None = field(default=None, repr=False, compare=False)
+    _presence: _Presence | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def here(cls) -> Owner:
@@ -40,19 +40,19 @@ class Owner:
             boot=_boot(),
             pid=pid,
             started=_start_of(pid) or "",
-            _sign=_sign_of(token),
+            _presence=_announce_presence(token),
         )
 
     def end(self) -> None:
-        """This process is through with the load, whether or not the server could be told so."""
-        if self._sign is not None:
-            self._sign.take_down()
+        """Note that this process has finished with the load, whether or not the server could be told so."""
+        if self._presence is not None:
+            self._presence.end()
 
     def holds(self, now: int) -> bool:
-        """Whether it still owns the load at the server's time `now` (ms): not released, not dead, not late.
+        """Whether it still owns the load at the server's time `now` (ms).
 
-        A process of this host that is gone has lost it at once, and so has this process when it
-        is through with it; elsewhere the deadline decides.
+        The deadline decides. A process of this host also loses the load as soon as it is gone,
+        and this process as soon as it has finished with it.
         """
         if self.deadline <= now:
             return False
@@ -60,16 +60,16 @@ class Owner:
             return True
         if _start_of(self.pid) != self.started:
             return False
-        # Where the system does not tell its boot, a host of the same name may be another.
+        # Where the system does not report its boot, another host may have the same name.
         if not self.boot or self.pid != os.getpid():
             return True
-        return _sign_of(self.token) is None
+        return _announce_presence(self.token) is None
 
     def describe(self) -> str:
         return f"process {self.pid} on {self.host}"
 
     def to_fields(self) -> dict[str, str]:
-        """The owner's fields of the load hash but the deadline, which a script sets by the server's clock."""
+        """The owner's fields of the load hash, without the deadline: a script sets that by the server's clock."""
         return {
             "owner_token": self.token,
             "owner_host": self.host,
@@ -80,11 +80,11 @@ class Owner:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Owner:
-        """Raises KeyError or ValueError if it is malformed."""
+        """The inverse of `to_fields`, with the deadline. Raises KeyError or ValueError if a field is malformed."""
         texts = {name: fields[f"owner_{name}"] for name in ("token", "host", "boot", "started")}
-        long = [name for name, text in texts.items() if len(text) > MOST_CHARACTERS]
+        long = [name for name, text in texts.items() if len(text) > MAX_TEXT_CHARACTERS]
         if long:
-            raise ValueError(f"its field owner_{long[0]} has more than {MOST_CHARACTERS} characters")
+            raise ValueError(f"its field owner_{long[0]} has more than {MAX_TEXT_CHARACTERS} characters")
         pid, deadline = int(fields["owner_pid"]), int(fields["owner_deadline"])
         if not (0 < pid < 2**31 and 0 <= deadline < 2**63):
             raise ValueError("its owner has a process or a deadline that cannot be")
@@ -92,35 +92,38 @@ class Owner:
         return cls(token=token, host=host, boot=boot, pid=pid, started=started, deadline=deadline)
 
 
-class _Sign:
-    """That an owner is not through: a name that the system keeps until it is taken down, or nobody refers to it.
+class _Presence:
+    """Shows that an owner has not finished: a name that the system keeps until `end`, or until nothing refers to it.
 
-    The system's, because only there all stores and threads of a process meet.
+    It is kept by the system because all stores and threads of a process share no other place.
     """
 
     def __init__(self, name: socket.socket) -> None:
-        self._name = name.detach()
+        self._descriptor = name.detach()
 
-    def take_down(self) -> None:
-        if self._name >= 0:
-            os.close(self._name)
-            self._name = -1
+    def end(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
-    __del__ = take_down
+    __del__ = end
 
 
-def _sign_of(token: str) -> _Sign | None:
-    """Set the sign up. None if it is there already, or cannot be (names without a file are Linux's: unix(7))."""
+def _announce_presence(token: str) -> _Presence | None:
+    """The presence of the owner with this token. None if it exists already, or if the system has no such names.
+
+    Names without a file are Linux's: unix(7).
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
         try:
             name.bind(f"\0qwf-owner-{token}")
         except OSError:
             return None
-        return _Sign(name)
+        return _Presence(name)
 
 
 def _boot() -> str:
-    """Boot id and pid namespace, where the system tells them (Linux: proc(5), pid_namespaces(7))."""
+    """Boot id and pid namespace, or "" where the system has none (Linux: proc(5), pid_namespaces(7))."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
@@ -131,7 +134,8 @@ def _boot() -> str:
 def _start_of(pid: int) -> str | None:
     """When the process started, in clock ticks since boot; None if there is no such process, "" if unknown.
 
-    Field 22 of /proc/PID/stat, counted after the last parenthesis (proc(5)). A zombie is gone.
+    It is field 22 of /proc/PID/stat, counted after the last parenthesis (proc(5)). A zombie
+    counts as gone.
     """
     try:
         after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -23,7 +23,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -33,10 +32,11 @@ from numpy.typing import NDArray
 
 from ..catalog.cleaning import sweep
 from ..catalog.index import leave
+from ..catalog.key_memory import sampled_bytes
 from ..catalog.keys import Keys, new_generation
 from ..catalog.scripts import announce, enter
 from ..checked import checked
-from ..client.reply import is_number, is_number_or_none, is_text_or_none
+from ..client.reply import is_number, is_text_or_none
 from ..client.retry import until_available
 from ..errors import OutOfMemory, QwfError, Refused
 from ..events import Event
@@ -55,9 +55,6 @@ from .write_mode import choose_restore
 
 SAMPLE_POINTS: Final = 262_144
 """Points of a sample, about: 2 to 30 MB on the server for a second."""
-
-MEASURED_KEYS: Final = 64
-"""Keys of a sample whose memory is asked for; they are alike."""
 
 LOADS: Final = 3
 """Times that a sample is loaded, where a second time is like the first: the median counts. Layout flat: once."""
@@ -213,16 +210,10 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
     async with _expendable(store, keys, generation, form):
         loads = 1 if layout.one_hash else LOADS
         seconds, encoding = sorted([await _load(store, form, layout, psi) for _ in range(loads)])[loads // 2]
-        sampled, used = min(layout.counts.keys, MEASURED_KEYS), 0.0
-        for key in islice(layout.keys(), sampled):
-            found = await store.pool.call(
-                "MEMORY", "USAGE", key, "SAMPLES", 0, expect=is_number_or_none, doing="measuring a sample"
-            )
-            if found is None:
-                raise OutOfMemory(
-                    "the sample was evicted or cleaned away as it was measured: there is no room"
-                )
-            used += found
+        sizes = await sampled_bytes(store.pool, layout.keys(), fields=0, doing="measuring a sample")
+        if None in sizes:
+            raise OutOfMemory("the sample was evicted or cleaned away as it was measured: there is no room")
+        sampled, used = len(sizes), float(sum(size or 0 for size in sizes))
         first = next(iter(layout.keys()))
         if (
             uncounted

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import anyio
 import anyio.to_thread
 
+from ..catalog.beginning import Unfinished
 from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
-from ..catalog.situation import Unfinished
 from ..checked import checked
 from ..errors import UsageError
 from ..events import Event, Hook, Noted

@@ -17,7 +17,7 @@ from functools import partial
 import anyio.to_thread
 
 from ..catalog.keys import Keys
-from ..catalog.situation import Situation, look
+from ..catalog.name_state import NameState, read_state
 from ..errors import QwfError
 from ..events import Hook, Noted
 from ..spool import FoundSpool, SpoolFile, SpoolHead, spools
@@ -55,7 +55,7 @@ async def waiting_spools(store: Store, name: str | None = None) -> list[FoundSpo
     return await anyio.to_thread.run_sync(find)
 
 
-def judge(head: SpoolHead, seen: Situation, *, run: str, whole: bool) -> SpoolState:
+def judge(head: SpoolHead, seen: NameState, *, run: str, whole: bool) -> SpoolState:
     """The standing of a spool on a server of this run id, with all chunks in it or not. Pure."""
     manifest, published, load = head.manifest, seen.published, seen.under_way
     if load is not None and load.manifest.generation == manifest.generation:
@@ -74,8 +74,8 @@ def judge(head: SpoolHead, seen: Situation, *, run: str, whole: bool) -> SpoolSt
 
 
 async def spool_state(store: Store, found: FoundSpool, head: SpoolHead) -> SpoolState:
-    """What has become of a spool's load. Raises as `look` and `SpoolFile.open` do."""
-    seen = await look(store.pool, Keys(prefix=head.prefix, name=head.name))
+    """What has become of a spool's load. Raises as `read_state` and `SpoolFile.open` do."""
+    seen = await read_state(store.pool, Keys(prefix=head.prefix, name=head.name))
     at_first = judge(head, seen, run="", whole=False)
     if at_first in (SpoolState.PRESENT, SpoolState.PUBLISHED):
         return at_first  # without a look into the file: a living process may have it

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..catalog.beginning import Beginning, Unfinished, decide_beginning
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
-from ..catalog.situation import Beginning, Unfinished, decide, look
+from ..catalog.name_state import read_state
 from ..client.reply import is_number
 from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused
@@ -36,8 +37,8 @@ async def check_server(
     evicts stored data, or the data is predicted not to fit below the high watermark, unless
     `force`.
     """
-    seen = await look(store.pool, keys)
-    beginning = decide(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
+    seen = await read_state(store.pool, keys)
+    beginning = decide_beginning(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
     facts = await store.facts()
     if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
         if configure_server:

@@ -6,23 +6,23 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..catalog import scripts
 from ..catalog.cleaning import Cleaned, clean, sweep
 from ..catalog.index import known_names, leave
+from ..catalog.key_memory import sampled_bytes
 from ..catalog.keys import Keys, check_name, names_key
 from ..catalog.manifest import Manifest
-from ..catalog.orphans import Orphan, orphans
-from ..catalog.situation import Situation, look, unreadable
+from ..catalog.name_state import NameState, damaged_records, read_state
+from ..catalog.orphans import Orphan, find_orphans
 from ..catalog.trash import TrashEntry
 from ..checked import checked
 from ..client.address import Address
 from ..client.failure import ConnectionLost, ServerBusy, WrongType
 from ..client.pool import Pool
-from ..client.reply import is_number, is_number_or_none, is_text
+from ..client.reply import is_number, is_text
 from ..client.retry import Retry, until_available
 from ..client.tls import TLSFiles, check_files
 from ..errors import DamagedData, InvalidInput, QwfError, Refused, ServerUnavailable, UsageError
@@ -37,9 +37,6 @@ from .wavefunction import Wavefunction
 if TYPE_CHECKING:
     from ..embedded.lifecycle import Running
 
-
-SAMPLED_KEYS: Final = 64
-"""Keys whose memory is asked for; those of one wavefunction are alike."""
 
 SECOND_CHANCE: Final = 2.0
 """Seconds for which a server is tried again that let us in and was lost before it said anything more."""
@@ -86,7 +83,7 @@ class Store:
     @checked
     async def open(self, name: str) -> Wavefunction:
         """The wavefunction published under a name. Raises InvalidInput if there is none."""
-        seen = await look(self.pool, self._keys(name))
+        seen = await read_state(self.pool, self._keys(name))
         if seen.published is None:
             note = _loading(seen)
             raise InvalidInput(
@@ -99,7 +96,7 @@ class Store:
         found = []
         for name in await known_names(self.pool, self.settings.prefix):
             try:
-                seen = await look(self.pool, self._keys(name))
+                seen = await read_state(self.pool, self._keys(name))
             except (DamagedData, WrongType) as error:
                 found.append(Entry(name=name, manifest=None, note=str(error)))
                 continue
@@ -115,7 +112,7 @@ class Store:
         such name, and Refused if it is being loaded, or was replaced meanwhile.
         """
         keys = self._keys(name)
-        seen = await look(self.pool, keys)
+        seen = await read_state(self.pool, keys)
         if seen.under_way and seen.under_way.owner.holds(seen.now):
             raise Refused(f"{name} is being loaded by {seen.under_way.owner.describe()}: stop it first")
         if not (seen.published or seen.under_way):
@@ -123,7 +120,7 @@ class Store:
         if seen.published:
             entry = TrashEntry.of(seen.published, seen.now)
             done = await scripts.remove(self.pool, keys, entry)
-            if not done and (await look(self.pool, keys)).published is not None:
+            if not done and (await read_state(self.pool, keys)).published is not None:
                 raise Refused(f"{name} was changed by another process meanwhile; not removed")
         await self.pool.call("UNLINK", keys.scratch, expect=is_number)
         await sweep(self.pool, keys, batch=self.settings.clean_batch)
@@ -147,7 +144,7 @@ class Store:
         Refused if one changed meanwhile, is another program's or of a later format.
         """
         keys = self._keys(name)
-        damaged = await unreadable(self.pool, keys)
+        damaged = await damaged_records(self.pool, keys)
         if not damaged:
             raise InvalidInput(f"no record of {name} is damaged")
         for key, fields in damaged.items():
@@ -167,8 +164,8 @@ class Store:
         )
 
     async def orphans(self, *, remove: bool = False) -> list[Orphan]:
-        """Generations of which there are keys, and that nobody knows; with `remove` they are deleted. See `orphans`."""
-        return await orphans(self.pool, self.settings.prefix, remove=remove)
+        """Generations with keys that no record knows; with `remove` they are deleted. See `catalog.orphans`."""
+        return await find_orphans(self.pool, self.settings.prefix, remove=remove)
 
     async def facts(self) -> ServerFacts:
         return await learn(self.pool)
@@ -226,16 +223,12 @@ class Store:
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
         """Memory of the data on the server for each point, sampled; None if the server forbids MEMORY."""
         layout = manifest.form.open(self._keys(name).base(manifest.generation))
-        used, keys = 0, layout.counts.keys
-        for key in islice(layout.keys(), SAMPLED_KEYS):
-            try:
-                usage = await self.pool.call(
-                    "MEMORY", "USAGE", key, "SAMPLES", 1000, expect=is_number_or_none
-                )
-                used += usage or 0
-            except Refused:
-                return None
-        return used * keys / min(keys, SAMPLED_KEYS) / manifest.points
+        try:
+            sizes = await sampled_bytes(self.pool, layout.keys(), fields=1000)
+        except Refused:
+            return None
+        total = sum(size or 0 for size in sizes) * layout.counts.keys
+        return total / len(sizes) / manifest.points
 
     def _keys(self, name: str) -> Keys:
         return Keys(prefix=self.settings.prefix, name=check_name(name))
@@ -302,7 +295,7 @@ async def connect(
         await store.aclose()
 
 
-def _loading(seen: Situation) -> str | None:
+def _loading(seen: NameState) -> str | None:
     load = seen.under_way
     if load is None:
         return None

@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.scripts import mark_stale
+from ..catalog.still_published import replaced
 from ..client.pool import Pool
 from ..client.reply import disbelieve, is_text
 from ..client.retry import until_available
-from ..errors import DamagedData, InvalidInput, Refused
+from ..errors import DamagedData, InvalidInput
 from ..lattice.grid import Box, shape4
 from ..lattice.plan import BoxPlan, Plan, c_index
 from ..layout import Layout
@@ -73,7 +74,7 @@ async def update_box(
     async def change(item: tuple[int, list[Box]]) -> None:
         number, pieces = item
         if not await mark_stale(pool, keys, manifest.generation, number):
-            raise Refused(f"{keys.name} was replaced or removed since it was opened: open it again")
+            raise replaced(keys.name)
         for piece in pieces:
             await _change_piece(pool, layout, piece, values[piece.within(box)])
 

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
+from ..catalog.still_published import explained
 from ..client.reply import is_number, is_text_or_none
-from ..errors import DamagedData, InvalidInput, Refused, UsageError
+from ..errors import DamagedData, InvalidInput, UsageError
 from ..lattice.grid import Box, shape4
 from ..lattice.selection import Selection, scattered
 from ..wire.codec import binary_dtype
-from ..wording import flag
 from .reading import read_pieces, read_point, read_scattered
 from .showing import as_table, describe
 from .updating import storable, update_box
@@ -213,11 +213,4 @@ class Wavefunction:
         }
 
     async def _explained(self, error: DamagedData) -> DamagedData:
-        """The same error with how to mend it. Raises Refused if it is because the wavefunction was replaced."""
-        await self._check_current()
-        return DamagedData(f"{error}: {flag('overwrite')} ingests it anew")
-
-    async def _check_current(self) -> None:
-        generation = await self.store.pool.call("HGET", self._keys.meta, "generation", expect=is_text_or_none)
-        if generation != self.manifest.generation.encode():
-            raise Refused(f"{self.name} was replaced or removed since it was opened: open it again")
+        return await explained(self.store.pool, self._keys, self.manifest.generation, error)

@@ -9,13 +9,12 @@ import numpy as np
 
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
+from ..catalog.still_published import explained
 from ..client.pool import Pool
-from ..client.reply import is_text_or_none
 from ..errors import DamagedData, Refused
 from ..lattice.grid import Box, shape4
 from ..layout import Layout
 from ..store.reading import read_box, read_field
-from ..wording import flag
 from .hierarchy import Array, Place
 
 
@@ -63,12 +62,7 @@ class Chunks:
                 return await read_field(self.pool, self.layout, box)
             return await self._box(box)
         except DamagedData as error:
-            generation = await self.pool.call("HGET", self.keys.meta, "generation", expect=is_text_or_none)
-            if generation != self.manifest.generation.encode():
-                raise Refused(
-                    f"{self.keys.name} was replaced or removed since it was opened: open it again"
-                ) from error
-            raise DamagedData(f"{error}: {flag('overwrite')} ingests it anew") from error
+            raise await explained(self.pool, self.keys, self.manifest.generation, error) from error
 
     async def _box(self, box: Box) -> bytes:
         values = await read_box(self.pool, self.layout, box)

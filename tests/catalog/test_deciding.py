@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from qwf_async.catalog.beginning import Unfinished, decide_beginning
+from qwf_async.catalog.name_state import LoadRecord, NameState
 from qwf_async.catalog.owner import Owner
-from qwf_async.catalog.situation import Situation, UnderWay, Unfinished, decide
 from qwf_async.errors import Refused
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.lattice.plan import BoxPlan
@@ -68,17 +69,17 @@ def test_what_is_decided_about_a_name(
     wanted = manifest()
     there = {"none": None, "same": manifest(), "other": manifest(fingerprint="two")}[published]
     deadline = 2_000 if load == "live" else 1_000
-    under_way = UnderWay(
+    under_way = LoadRecord(
         manifest=manifest(fingerprint="two" if load == "dead and different" else "one"),
         overwrites="0123456789abcdef" if load == "dead overwriter" else "",
         owner=replace(Owner.here(), deadline=deadline),
     )
-    seen = Situation(published=there, under_way=None if load == "none" else under_way, now=1_000)
+    seen = NameState(published=there, under_way=None if load == "none" else under_way, now=1_000)
     if outcome not in ("begins", "is finished", "resumes", "discards"):
         with pytest.raises(Refused, match=outcome):
-            decide("psi", seen, wanted, unfinished=unfinished, overwrite=overwrite)
+            decide_beginning("psi", seen, wanted, unfinished=unfinished, overwrite=overwrite)
         return
-    beginning = decide("psi", seen, wanted, unfinished=unfinished, overwrite=overwrite)
+    beginning = decide_beginning("psi", seen, wanted, unfinished=unfinished, overwrite=overwrite)
     assert beginning.finished is (outcome == "is finished")
     assert beginning.resumed is (outcome == "resumes")
     assert beginning.discards is (under_way.manifest if outcome == "discards" else None)
@@ -115,10 +116,10 @@ def test_what_is_decided_about_a_name(
 def test_a_load_that_differs_is_not_resumed_and_the_difference_is_named(
     change: dict[str, Any], words: str
 ) -> None:
-    under_way = UnderWay(manifest=manifest(), overwrites="", owner=replace(Owner.here(), deadline=0))
-    seen = Situation(published=None, under_way=under_way, now=1)
+    under_way = LoadRecord(manifest=manifest(), overwrites="", owner=replace(Owner.here(), deadline=0))
+    seen = NameState(published=None, under_way=under_way, now=1)
     with pytest.raises(Refused, match=words):
-        decide("psi", seen, manifest(**change), unfinished="resume", overwrite=True)
+        decide_beginning("psi", seen, manifest(**change), unfinished="resume", overwrite=True)
 
 
 def test_a_difference_at_the_end_of_a_long_name_is_seen_and_shown() -> None:

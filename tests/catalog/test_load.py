@@ -14,8 +14,9 @@ import anyio
 import anyio.abc
 import pytest
 
+from qwf_async.catalog.beginning import Unfinished
 from qwf_async.catalog.load import Load, LoadTaken
-from qwf_async.catalog.situation import Unfinished, look
+from qwf_async.catalog.name_state import read_state
 from qwf_async.client.address import Address
 from qwf_async.client.pool import Pool
 from qwf_async.errors import DataLost, Refused, ServerUnavailable
@@ -41,7 +42,7 @@ async def test_a_load_that_has_begun_is_on_the_server_and_nothing_is_published(e
         before = server_ms(each_server)
         load = await begin(pool, wanted, ttl=30.0)
         after = server_ms(each_server)
-        seen = await look(pool, KEYS)
+        seen = await read_state(pool, KEYS)
     stored = fields_at(each_server, KEYS.load)
     assert wanted.to_fields().items() <= stored.items()
     assert stored["overwrites"] == ""

@@ -15,7 +15,7 @@ from qwf_async import sources
 from qwf_async.catalog.cleaning import clean
 from qwf_async.catalog.index import known_names
 from qwf_async.catalog.keys import Keys
-from qwf_async.catalog.orphans import Orphan, orphans
+from qwf_async.catalog.orphans import Orphan, find_orphans
 from qwf_async.errors import Refused
 from tests.conftest import Server, open_pool
 from tests.server.test_acl import give_user, store_of
@@ -66,14 +66,14 @@ async def test_only_hashes_with_exactly_the_names_of_ours_go(each_server: Server
     before = each_server.contents()
     put(each_server, *(key.format(GONE) for key in OURS))
     async with open_pool(each_server) as pool:
-        (found,) = await orphans(pool, "qwf")
+        (found,) = await find_orphans(pool, "qwf")
         assert (found.name, found.generation, found.keys) == ("psi", GONE, len(OURS))
         assert found.bytes is not None
         assert found.bytes > 20 * len(OURS)
         assert len(each_server.contents()) == len(before) + len(OURS)
-        assert await orphans(pool, "qwf", remove=True) == [found]
+        assert await find_orphans(pool, "qwf", remove=True) == [found]
         assert each_server.contents() == before
-        assert await orphans(pool, "qwf", remove=True) == []
+        assert await find_orphans(pool, "qwf", remove=True) == []
 
 
 async def test_what_meta_load_or_trash_know_stays(each_server: Server) -> None:
@@ -83,7 +83,7 @@ async def test_what_meta_load_or_trash_know_stays(each_server: Server) -> None:
         put(each_server, f"qwf:psi:{load.manifest.generation}:s0")
         before = each_server.contents()
         put(each_server, data_key(GONE))
-        assert [found.generation for found in await orphans(pool, "qwf", remove=True)] == [GONE]
+        assert [found.generation for found in await find_orphans(pool, "qwf", remove=True)] == [GONE]
         assert each_server.contents() == before
 
 
@@ -103,7 +103,7 @@ async def test_a_name_with_a_record_that_cannot_be_read_is_left_alone(
         else:
             ask(each_server, "HDEL", KEYS.control(damage), "generation", "shape")
         before = each_server.contents()
-        assert await orphans(pool, "qwf", remove=True) == []
+        assert await find_orphans(pool, "qwf", remove=True) == []
         assert each_server.contents() == before
 
 
@@ -112,9 +112,9 @@ async def test_a_name_that_the_index_lacks_is_entered_again(each_server: Server)
         await abandoned(each_server, pool, seconds=70)
         ask(each_server, "DEL", KEYS.names)
         assert not await clean(pool, "qwf", batch=100, keep_interrupted=60)
-        await orphans(pool, "qwf")
+        await find_orphans(pool, "qwf")
         assert await known_names(pool, "qwf") == []
-        await orphans(pool, "qwf", remove=True)
+        await find_orphans(pool, "qwf", remove=True)
         assert await known_names(pool, "qwf") == ["psi"]
         assert await clean(pool, "qwf", batch=100, keep_interrupted=60)
     assert each_server.contents() == {}
@@ -149,7 +149,7 @@ async def test_beside_loads_that_begin_end_and_are_discarded_nothing_of_theirs_g
             tasks.start_soon(load)
             while not done:
                 put(own_server, data_key(GONE), Keys(prefix="qwf", name="psi1").journal(GONE))
-                found = await orphans(pool, "qwf", remove=True)
+                found = await find_orphans(pool, "qwf", remove=True)
                 assert {orphan.generation for orphan in found} == {GONE}
         for number in range(3):
             np.testing.assert_array_equal(await (await store.open(f"psi{number}")).read[...], psi)

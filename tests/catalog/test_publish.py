@@ -7,7 +7,7 @@ import json
 import pytest
 
 from qwf_async.catalog.load import Load, LoadTaken
-from qwf_async.catalog.situation import look
+from qwf_async.catalog.name_state import read_state
 from qwf_async.errors import DataLost, Refused
 from tests.conftest import Server, open_pool
 from tests.support.handmade import KEYS, begin, fields_at, fill, manifest, publish_one, set_field
@@ -31,7 +31,7 @@ async def test_publishing_shows_the_whole_and_makes_the_old_trash(each_server: S
         (trash,) = fields_at(each_server, KEYS.trash).items()
         assert trash[0] == old.generation
         assert json.loads(trash[1]).items() >= {"layout": "flat", "codec": "c16"}.items()
-        seen = await look(pool, KEYS)
+        seen = await read_state(pool, KEYS)
         assert (seen.published, seen.under_way) == (new, None)
 
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from qwf_async.catalog.journal import JournalEntry
+from qwf_async.catalog.name_state import read_state
 from qwf_async.catalog.owner import Owner
-from qwf_async.catalog.situation import look
 from qwf_async.errors import DamagedData, QwfError, Refused
 from tests.conftest import Server, open_pool
 from tests.support.handmade import KEYS, begin, fields_at, fill, manifest
@@ -131,5 +131,5 @@ async def test_a_foreign_hash_that_is_not_utf8_is_damage(each_server: Server) ->
         client.hset(KEYS.meta, b"\xff\xfe", b"\x80")
     async with open_pool(each_server) as pool:
         with pytest.raises(QwfError) as raised:
-            await look(pool, KEYS)
+            await read_state(pool, KEYS)
     assert type(raised.value) is DamagedData

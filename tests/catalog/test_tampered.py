@@ -12,7 +12,7 @@ import pytest
 
 import qwf_async
 from qwf_async import Grid, sources
-from qwf_async.catalog.manifest import MOST_CHUNK_POINTS, MOST_FRAMES, MOST_POINTS, Manifest
+from qwf_async.catalog.manifest import MAX_CHUNK_POINTS, MAX_FRAMES, MAX_POINTS, Manifest
 from qwf_async.errors import DamagedData, InvalidInput
 from qwf_async.layout import Form
 from tests.conftest import Server
@@ -199,12 +199,12 @@ async def test_a_tampered_owner_of_a_load_is_refused(server: Server, field: dict
 )
 def test_what_would_be_refused_when_it_is_read_is_not_begun(make: Callable[[], Grid]) -> None:
     grid = make()
-    assert grid.points > MOST_POINTS or grid.shape[0] > MOST_FRAMES
+    assert grid.points > MAX_POINTS or grid.shape[0] > MAX_FRAMES
     form = Form(layout="flat", codec="c16", shape=grid.shape)
     with pytest.raises(InvalidInput, match="are more than can be stored"):
         Manifest(generation="0" * 16, form=form, grid=grid, plan=form.plan("C"), source="", fingerprint="")
     tiles = Form(layout="tile", codec="c16", shape=(1, 512, 512, 512), tile=(512, 512, 512))
-    assert tiles.plan("C").largest > MOST_CHUNK_POINTS
+    assert tiles.plan("C").largest > MAX_CHUNK_POINTS
     with pytest.raises(InvalidInput, match="give smaller tiles"):
         Manifest(
             generation="0" * 16,

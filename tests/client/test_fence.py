@@ -284,8 +284,8 @@ async def test_a_load_that_was_left_unfinished_by_another_store_is_resumed_besid
 
 
 def test_names_of_writers_are_taken_as_they_are_written() -> None:
-    from qwf_async.catalog.writers import writers_of
+    from qwf_async.catalog.load_connections import connections_in
     from qwf_async.client.fence import Client
 
     fields: dict[str, Any] = {"writer:12": "a" * 40, "writer:x": "b", "owner_pid": "3", "writer:": "c"}
-    assert writers_of(fields) == {Client(number=12, run="a" * 40)}
+    assert connections_in(fields) == {Client(number=12, run="a" * 40)}

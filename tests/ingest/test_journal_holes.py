@@ -100,9 +100,9 @@ async def resumed(server: Server, events: Events) -> qwf_async.Report:
 
 async def unfinished(store: qwf_async.Store) -> Any:
     from qwf_async.catalog.keys import Keys
-    from qwf_async.catalog.situation import look
+    from qwf_async.catalog.name_state import read_state
 
-    seen = await look(store.pool, Keys(prefix="qwf", name="psi"))
+    seen = await read_state(store.pool, Keys(prefix="qwf", name="psi"))
     assert seen.under_way is not None
     return seen.under_way.manifest
 

@@ -11,9 +11,9 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
+from qwf_async.catalog.name_state import LoadRecord, NameState
 from qwf_async.catalog.owner import Owner
 from qwf_async.catalog.scripts import enter
-from qwf_async.catalog.situation import Situation, UnderWay
 from qwf_async.cli.stored_wavefunction import open_stored
 from qwf_async.errors import DataLost, InvalidInput, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.events import Noted
@@ -241,8 +241,8 @@ def test_a_spool_is_expendable_only_when_its_load_is_gone_for_certain(
     head = SpoolHead(
         server="s", prefix="qwf", name="psi", manifest=OURS, overwrites=OLD.generation, run="run"
     )
-    load = under_way and UnderWay(manifest=under_way, overwrites="", owner=NOBODY)
-    seen = Situation(published=published, under_way=load, now=0)
+    load = under_way and LoadRecord(manifest=under_way, overwrites="", owner=NOBODY)
+    seen = NameState(published=published, under_way=load, now=0)
     assert judge(head, seen, run=run, whole=is_whole) == wanted
     if run == "":
         unknown = replace(head, run="")

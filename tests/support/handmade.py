@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from qwf_async.catalog.beginning import Unfinished
 from qwf_async.catalog.journal import JournalEntry
 from qwf_async.catalog.keys import Keys, new_generation
 from qwf_async.catalog.load import Load
 from qwf_async.catalog.manifest import Manifest
-from qwf_async.catalog.situation import Unfinished
 from qwf_async.client.pool import Pool
 from qwf_async.lattice.grid import Grid
 from qwf_async.lattice.plan import BoxPlan

@@ -1,0 +1,27 @@
+"""How much memory keys take on the server, from a sample of them: those of one generation are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+from ..client.pool import Pool
+from ..client.reply import is_number_or_none
+
+MAX_SAMPLED_KEYS: Final = 64
+"""Keys of a generation whose memory is asked for."""
+
+
+async def sampled_bytes(
+    pool: Pool, keys: Iterable[bytes], *, fields: int, most: int = MAX_SAMPLED_KEYS, doing: str = ""
+) -> list[int | None]:
+    """Bytes that each of the first `most` keys takes; None for one that is not there.
+
+    The server measures `fields` fields of a hash, or all if that is 0. Raises Refused if it
+    forbids MEMORY, and ServerUnavailable.
+    """
+    return [
+        await pool.call("MEMORY", "USAGE", key, "SAMPLES", fields, expect=is_number_or_none, doing=doing)
+        for key in islice(keys, most)
+    ]

@@ -1,0 +1,104 @@
+"""The connections over which a load is written: kept in its record, so that others can end them.
+
+A connection is registered before the first batch goes over it. It leaves the record when it is
+known that none of its requests is under way. A process that takes a load over, or removes it,
+first expels its owner, so that no connection is registered any more, and then fences those that
+are; see `client.fence`. So no late batch of a process that died or slept can land beside what
+was written after it, or bring back a key that was removed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..client.connection import Connection
+from ..client.fence import Client
+from ..client.pool import Pool
+from ..errors import Refused
+from . import scripts
+from .keys import Keys
+from .manifest import text_fields
+
+MAX_CONNECTIONS: Final = 256
+"""Connections in a record. A live process has some dozens; more only gather where the server forbids CLIENT KILL."""
+
+_FIELD: Final = "writer:"
+
+
+def connections_in(fields: Mapping[str, str]) -> frozenset[Client]:
+    """The connections that the record of a load lists."""
+    return frozenset(
+        Client(number=int(name.removeprefix(_FIELD)), run=run)
+        for name, run in fields.items()
+        if name.startswith(_FIELD) and name.removeprefix(_FIELD).isdecimal()
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class LoadConnections:
+    """The registered connections of one load that this process owns by `token`."""
+
+    pool: Pool
+    keys: Keys
+    token: str
+    _registered: dict[Client, Connection] = field(default_factory=dict)
+
+    async def register(self, connection: Connection) -> bool:
+        """Put a connection of `Pool.writing` into the record. False if the load is not ours any more."""
+        client = connection.client
+        if client is None or client in self._registered:
+            return True
+        replaced = [known for known, other in self._registered.items() if other.client is not known]
+        leaving = [known for known in replaced if not self.pool.fence.doubts(known)]
+        leaving += [known for known in self._registered if known not in leaving][: -MAX_CONNECTIONS + 1]
+        try:
+            owner = await scripts.register(
+                connection,
+                self.keys,
+                token=self.token,
+                field=_field_of(client),
+                run=client.run,
+                settled=map(_field_of, leaving),
+            )
+        except Refused:  # a right was withdrawn during the run: the batch that follows will say which
+            self.pool.fence.is_open = True
+            return True
+        if owner != self.token:
+            return False
+        self._registered[client] = connection
+        for known in leaving:
+            self._registered.pop(known, None)  # another task may have removed it already
+        return True
+
+    @property
+    def run(self) -> str:
+        """The run id of the server that was last written to; "" if it is not known."""
+        return next((client.run for client in reversed(self._registered)), "")
+
+    @property
+    def settled(self) -> list[str]:
+        """The fields of the connections that have no request under way."""
+        return [_field_of(client) for client in self._registered if not self.pool.fence.doubts(client)]
+
+
+async def expel_owner(pool: Pool, keys: Keys, token: str) -> str:
+    """Expel the owner of a load, who is dead or late, and end its connections. Returns the load's new token.
+
+    It is "" if the token was another meanwhile: the caller reads the state of the name again.
+    Nothing else of the load changes, and nobody holds it. Raises ServerUnavailable.
+    """
+    replacement = secrets.token_hex(8)
+    record = await scripts.expel(pool, keys, token=token, replacement=replacement)
+    if not record:
+        return ""
+    clients = connections_in(text_fields(record))
+    if await pool.fence_off(clients):
+        await scripts.register(pool, keys, token=replacement, settled=map(_field_of, clients))
+    return replacement
+
+
+def _field_of(client: Client) -> str:
+    return f"{_FIELD}{client.number}"
