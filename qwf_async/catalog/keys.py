@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -27,6 +27,7 @@ from ..wording import quoted
 
 _NAME: Final = r"[A-Za-z0-9._-]{1,128}"
 _GENERATION: Final = r"[0-9a-f]{16}"
+_NUMBER: Final = r"(?:0|[1-9][0-9]{0,17})"
 
 
 def is_name(name: str) -> bool:
@@ -115,13 +116,14 @@ class KeyOwner(NamedTuple):
     generation: str | None
 
 
-def key_parser(prefix: str, data: str) -> Callable[[bytes], KeyOwner | None]:
+def key_parser(prefix: str, data_endings: Iterable[bytes]) -> Callable[[bytes], KeyOwner | None]:
     """A function that says whose key it is, the inverse of `Keys`; None for what has not exactly the form of ours.
 
-    `data` is a pattern, without groups, of what the layouts put after the base of a generation.
+    `data_endings` is what data keys have after the base of their generation, with %d for each number.
     """
+    data = "|".join(re.escape(ending.decode()).replace("%d", _NUMBER) for ending in data_endings)
     control = rf"\{{({_NAME})\}}:(?:meta|load|trash|scratch|journal:({_GENERATION}))"
-    form = re.compile(f"{re.escape(prefix)}:(?:({_NAME}):({_GENERATION}):(?:{data})|{control})".encode())
+    form = re.compile(f"{re.escape(prefix)}:(?:({_NAME}):({_GENERATION})(?:{data})|{control})".encode())
 
     def owner(key: bytes) -> KeyOwner | None:
         match = form.fullmatch(key)

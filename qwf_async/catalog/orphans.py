@@ -23,6 +23,7 @@ from ..client.failure import WrongType
 from ..client.pool import Pool
 from ..client.reply import is_number, is_scanned
 from ..errors import DamagedData, Refused
+from ..layout import LAYOUTS
 from .index import known_names, leave
 from .key_memory import MAX_SAMPLED_KEYS, sampled_bytes
 from .keys import Keys, key_parser
@@ -35,9 +36,6 @@ PAGE_KEYS: Final = 1000
 
 PAUSE: Final = 0.005
 """Seconds between two steps, which leave the server to others: at most 200,000 keys a second."""
-
-_NUMBER: Final = "(?:0|[1-9][0-9]{0,17})"
-_DATA: Final = rf"s0|b{_NUMBER}|t{_NUMBER}\.{_NUMBER}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ async def find_orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list
     so that `clean` finds them again. Raises Refused if the server forbids SCAN, and
     ServerUnavailable.
     """
-    owner_of = key_parser(prefix, _DATA)
+    owner_of = key_parser(prefix, (layout.key_ending for layout in LAYOUTS.values()))
     counts: dict[tuple[str, str], _Count] = {}
     names_with_records: set[str] = set()
     may_measure, cursor = True, b"0"

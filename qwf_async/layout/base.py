@@ -40,6 +40,9 @@ class Probe:
 class Scheme(Protocol):
     """A layout on a grid, before there are data."""
 
+    key_ending: ClassVar[bytes]
+    """What every data key has after the base of its generation, with %d for each number."""
+
     codecs: ClassVar[Sequence[str]]
     """The codecs whose values it can store."""
 

@@ -52,6 +52,7 @@ class Flat:
     shape: Shape4
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
+    key_ending: ClassVar[bytes] = b":s0"
     codecs: ClassVar[Sequence[str]] = CODECS
     one_hash: ClassVar[bool] = True
     listpack_fields: ClassVar[int] = 0
@@ -71,7 +72,7 @@ class Flat:
 
     @property
     def key(self) -> bytes:
-        return self.base + b":s0"
+        return self.base + self.key_ending
 
     @property
     def grain(self) -> Shape4:

@@ -62,6 +62,7 @@ class Tile:
     tile: Shape3
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
+    key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
     one_hash: ClassVar[bool] = False
     listpack_fields: ClassVar[int] = 0
