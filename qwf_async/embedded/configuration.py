@@ -1,4 +1,4 @@
-"""The settings of a server that holds wavefunctions, and why each of them."""
+"""The configuration of a server that holds wavefunctions, with a reason for each directive."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from .data_dir import Place
+from .data_dir import DataDir
 
 MEMORY_SHARE: Final = 0.75
 """Part of the machine's memory that the data may take.
 
-maxmemory does not count what the allocator wastes (fragmentation of up to about 15 % after
-generations were removed), the client that loads, and the pages that a background save
-copies. 0.75 · 1.15 = 0.86 leaves an eighth of the machine to the rest. More invites the
-kernel's out-of-memory killer, which takes everything since the last save.
+maxmemory does not count what the allocator wastes, which is up to about 15 % after generations
+were removed. Nor does it count the client that loads, and the pages that a background save
+copies. 0.75 · 1.15 = 0.86 leaves an eighth of the machine for them. With more, the kernel's
+out-of-memory killer may end the server, and all data since the last save is lost.
 """
 
-Settings = list[tuple[str, str]]
+Directives = list[tuple[str, str]]
+"""Names and values of a server's configuration, as in redis.conf."""
 
 
 def default_maxmemory(machine: int) -> int:
@@ -26,15 +27,17 @@ def default_maxmemory(machine: int) -> int:
     return int(machine * MEMORY_SHARE)
 
 
-def server_configuration(*, maxmemory: int, place: Place | None = None, detached: bool = True) -> Settings:
-    """Names and values, in the order in which they are written, for Redis 7.0 or later, or Valkey.
+def server_configuration(
+    *, maxmemory: int, data_dir: DataDir | None = None, detached: bool = True
+) -> Directives:
+    """The configuration of a server that holds wavefunctions, for Redis 7.0 or later, or Valkey.
 
-    `maxmemory` is in bytes. With a `place` it is the whole configuration of an embedded
-    server: one that listens on its socket only, and either goes to the background and
-    logs to a file (`detached`) or stays and logs to standard output. Without, it is what
-    the server of somebody else should have; addresses and passwords are left to them.
+    `maxmemory` is in bytes. With a `data_dir` it is the whole configuration of an embedded
+    server, which listens on its socket only. If it is `detached`, it goes to the background and
+    logs to a file; otherwise it stays and logs to standard output. Without a `data_dir` it is
+    what any other server should have, whose owner chooses addresses and passwords.
     """
-    settings = [
+    directives = [
         ("maxmemory", str(maxmemory)),
         ("maxmemory-policy", "noeviction"),
         ("hash-max-listpack-entries", "128"),
@@ -50,21 +53,21 @@ def server_configuration(*, maxmemory: int, place: Place | None = None, detached
         ("loglevel", "notice"),
         ("appendonly", "no"),
     ]
-    if place is None:
-        return [*settings, ("save", "3600 1")]
+    if data_dir is None:
+        return [*directives, ("save", "3600 1")]
     return [
-        *settings,
+        *directives,
         ("save", ""),
         ("shutdown-on-sigterm", "save"),
         ("shutdown-on-sigint", "save"),
         ("port", "0"),
-        ("unixsocket", str(place.socket)),
+        ("unixsocket", str(data_dir.socket)),
         ("unixsocketperm", "600"),
-        ("dir", str(place.data_dir)),
-        ("dbfilename", place.database.name),
-        ("pidfile", str(place.pidfile)),
+        ("dir", str(data_dir.path)),
+        ("dbfilename", data_dir.database_file.name),
+        ("pidfile", str(data_dir.pid_file)),
         ("daemonize", "yes" if detached else "no"),
-        ("logfile", str(place.log) if detached else ""),
+        ("logfile", str(data_dir.log_file) if detached else ""),
     ]
 
 
@@ -94,7 +97,7 @@ REASONS: Final[Mapping[str, str]] = {
     "save": "A snapshot an hour if anything has changed. More often would fork the server in the middle of a "
     "load, and copy every page that is written meanwhile. To be safe at once after a load: BGSAVE.",
 }
-"""One reason for each setting that `server_configuration` gives to somebody else's server."""
+"""One reason for each directive that `server_configuration` has for a server of the user's own."""
 
 _HEADER = """\
 # Redis (7.0 or later) or Valkey for qwf: give this file to redis-server or valkey-server,
@@ -110,15 +113,15 @@ _FOOTER = """\
 """
 
 
-def configuration_text(settings: Sequence[tuple[str, str]]) -> str:
-    """A configuration file with these settings and nothing else."""
-    return "".join(f"{name} {_quoted(value)}\n" for name, value in settings)
+def configuration_text(directives: Sequence[tuple[str, str]]) -> str:
+    """A configuration file with these directives and nothing else."""
+    return "".join(f"{name} {_quoted(value)}\n" for name, value in directives)
 
 
-def documented_text(settings: Sequence[tuple[str, str]]) -> str:
-    """A configuration file for people: a comment with the reason above each setting."""
+def documented_text(directives: Sequence[tuple[str, str]]) -> str:
+    """A configuration file for people, with the reason for each directive in a comment above it."""
     parts = [_HEADER]
-    for name, value in settings:
+    for name, value in directives:
         lines = textwrap.wrap(REASONS[name], width=96, break_on_hyphens=False)
         reason = "".join(f"# {line}\n" for line in lines)
         parts.append(reason + configuration_text([(name, value)]))
@@ -126,7 +129,7 @@ def documented_text(settings: Sequence[tuple[str, str]]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A value as a configuration file wants it. Source: sdssplitargs in the servers' sds.c."""
+    """A value in the quotation that a configuration file needs. Source: sdssplitargs in the servers' sds.c."""
     if re.fullmatch(r"[\w./:-]+", value, re.ASCII):
         return value
     if re.fullmatch(r"\d+ \d+", value):  # the two arguments of `save`

@@ -1,4 +1,4 @@
-"""Starting a server program in the background, never two for one data directory. Blocking."""
+"""A server program started in the background, at most one for a data directory, and ended by signal. Blocking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 from ..errors import ServerUnavailable
 from .binary import find_binary
 from .configuration import configuration_text, default_maxmemory, server_configuration
-from .data_dir import Place
+from .data_dir import DataDir
 from .lock import server_lock
 from .machine import memory_bytes
 
@@ -21,26 +21,26 @@ _LAUNCH_DEADLINE: Final = 30.0
 """Seconds until a server program has read its configuration and gone to the background: it takes 0.03."""
 
 
-def launch(place: Place, *, maxmemory: int | None) -> bool:
-    """Start a detached server unless one lives or is being started; whether it was started.
+def launch(data_dir: DataDir, *, maxmemory: int | None) -> bool:
+    """Start a detached server unless one lives or is being started; True if it was started.
 
-    It has a session of its own, holds the lock, and need not answer yet. `maxmemory` is in
-    bytes; None means a share of the machine's. Raises InvalidInput if the data directory
+    The server has a session of its own and holds the lock; it may not answer yet. `maxmemory`
+    is in bytes; None means a share of the machine's memory. Raises InvalidInput if the data directory
     cannot be used, and ServerUnavailable if there is no program or it refuses to run.
     """
-    place.create()
-    with server_lock(place) as lock:
+    data_dir.create()
+    with server_lock(data_dir) as lock:
         if lock is None:
             return False
-        command = prepare(place, maxmemory=maxmemory, detached=True)
+        command = prepared_command(data_dir, maxmemory=maxmemory, detached=True)
         try:
-            # It forks by itself (daemonize): no zombie is left to us.
-            done = subprocess.run(  # noqa: S603 # a server program with a file of ours
+            # The server forks by itself (daemonize), so that it never becomes a zombie of this process.
+            start = subprocess.run(  # noqa: S603 # a server program with a file of ours
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=place.data_dir,
+                cwd=data_dir.path,
                 pass_fds=(lock,),
                 umask=0o077,
                 start_new_session=True,
@@ -49,57 +49,57 @@ def launch(place: Place, *, maxmemory: int | None) -> bool:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ServerUnavailable(f"{command[0]} does not run: {error}") from error
-    if done.returncode != 0:
-        said = " ".join(done.stdout.decode(errors="replace").split())
-        raise ServerUnavailable(f"{command[0]} refused to start: {said or f'status {done.returncode}'}")
+    if start.returncode != 0:
+        output = " ".join(start.stdout.decode(errors="replace").split())
+        raise ServerUnavailable(f"{command[0]} refused to start: {output or f'status {start.returncode}'}")
     return True
 
 
-def prepare(place: Place, *, maxmemory: int | None, detached: bool) -> list[str]:
-    """Make everything ready for a server and return the command that starts it.
+def prepared_command(data_dir: DataDir, *, maxmemory: int | None, detached: bool) -> list[str]:
+    """The command that starts a server, after its directories and its configuration file were made ready.
 
     Only for the holder of the lock. Raises as `launch` does.
     """
     binary = find_binary()
     if maxmemory is None:
         maxmemory = default_maxmemory(memory_bytes())
-    place.prepare()
-    settings = server_configuration(maxmemory=maxmemory, place=place, detached=detached)
-    place.write(place.configuration, configuration_text(settings))
-    return [str(binary), str(place.configuration)]
+    data_dir.prepare()
+    directives = server_configuration(maxmemory=maxmemory, data_dir=data_dir, detached=detached)
+    data_dir.write(data_dir.configuration_file, configuration_text(directives))
+    return [str(binary), str(data_dir.configuration_file)]
 
 
-def last_words(place: Place) -> str:
-    """The warnings that end a server's log, which say why it ended, and where that log is.
+def log_warnings(data_dir: DataDir) -> str:
+    """The warnings at the end of a server's log, which say why it ended, and the path of the log.
 
-    Left out is advice on the system's settings, which the servers mark WARNING.
+    Advice on the settings of the system, which the servers mark WARNING, is left out.
     """
     try:
-        with place.log.open("rb") as file:
+        with data_dir.log_file.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
             text = file.read().decode(errors="replace")
     except OSError:
         text = ""
     lines = re.findall(r"^\d+:\w \S+ \S+ \S+ \S+ ([#*.-]) (.+)$", text, re.MULTILINE)
-    last = [said for _, said in takewhile(lambda line: line[0] == "#", reversed(lines))]
-    words = [said for said in reversed(last) if not said.startswith(("WARNING", "Server initialized"))]
-    return f"{'; '.join(words) or 'nothing was logged of the reason'} (log: {place.log})"
+    last = [text for _, text in takewhile(lambda line: line[0] == "#", reversed(lines))]
+    warnings = [text for text in reversed(last) if not text.startswith(("WARNING", "Server initialized"))]
+    return f"{'; '.join(warnings) or 'nothing was logged of the reason'} (log: {data_dir.log_file})"
 
 
-def end_deaf_server(place: Place, socket: Path) -> bool:
-    """Tell a server whose socket was removed while it lives to save and end; whether there was one.
+def end_unreachable_server(data_dir: DataDir, socket: Path) -> bool:
+    """Tell a server whose socket was removed while it lives to save and end; True if there was one.
 
-    That is what becomes of a server that outlives its user's session: the runtime directory
-    is emptied at the end of it. Raises ServerUnavailable if the server is another user's.
+    A server can outlive the session of its user: the runtime directory with the socket is emptied
+    at the end of the session. Raises ServerUnavailable if the server is another user's.
     """
     try:
-        pid = int(place.pidfile.read_text())
+        pid = int(data_dir.pid_file.read_text())
     except (OSError, ValueError):
         return False
     if os.path.lexists(socket):
         return False
-    # A container that shares the data directory has process ids of its own: be sure whom we mean.
-    if os.path.isdir("/proc/self") and not place.holds(f"/proc/{pid}/cwd"):
+    # A container that shares the data directory has process ids of its own: this one may be another process.
+    if os.path.isdir("/proc/self") and not data_dir.is_same_as(f"/proc/{pid}/cwd"):
         return False
     try:
         os.kill(pid, signal.SIGTERM)
@@ -107,6 +107,6 @@ def end_deaf_server(place: Place, socket: Path) -> bool:
         return False
     except PermissionError as error:
         raise ServerUnavailable(
-            f"the server of {place.data_dir} is another user's (process {pid}) and has lost its socket"
+            f"the server of {data_dir.path} is another user's (process {pid}) and has lost its socket"
         ) from error
     return True

@@ -1,13 +1,14 @@
 """The embedded server: found if it lives, started if it does not, stopped when asked.
 
-It is told from others by the lock that it holds and by the data directory that it names
-itself when asked on its socket, never by a process id in a file alone.
+A server is recognised by the lock that it holds, and by the data directory that it names when
+it is asked on its socket. A process id in a file alone proves nothing.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,125 +19,169 @@ from anyio.to_thread import run_sync
 from ..client.retry import Retry
 from ..errors import ServerUnavailable
 from ..wording import option
-from .data_dir import Place
-from .launch import end_deaf_server, last_words, launch
+from .data_dir import DataDir
+from .launch import end_unreachable_server, launch, log_warnings
 from .lock import is_held
-from .status import STOP_DEADLINE, Answer, Running, Status, ask, shutdown
-
-__all__ = ["Running", "Status", "ensure", "running", "status", "stop"]
+from .status import (
+    ANSWER_STALL,
+    STOP_DEADLINE,
+    InfoAnswer,
+    RunningServer,
+    ServerStatus,
+    ask_info,
+    send_shutdown,
+)
 
 _START_STALL: Final = 10.0
 """Seconds that a server may neither listen nor report that it is loading: it takes 0.05."""
 
-_STARTS: Final = 2
-"""Servers that `ensure` starts at most: the first may be stopped by somebody else before it answers."""
+_MAX_STARTS: Final = 2
+"""Servers that `ensure` starts: the first may be stopped by another process before it answers."""
 
-_DEAF_AFTER: Final = 1.0
+_UNREACHABLE_AFTER: Final = 1.0
 """Seconds after which a live server without a socket will not get one any more."""
 
 
-async def ensure(data_dir: Path, *, maxmemory: int | None = None) -> Running:
+async def ensure(directory: Path, *, maxmemory: int | None = None) -> RunningServer:
     """The server of a data directory, started if there is none; it stays when this process ends.
 
     Any number of processes may call this at once: one starts the server, all get it.
     `maxmemory` (bytes) applies only to a server that is started here; None means a share of
     the memory of the machine or its control group. Waits for as long as the server reports
-    that it is loading its data. Raises InvalidInput if the data directory cannot be used,
-    and ServerUnavailable if no server can be started, or one lives but does not answer.
+    that it is loading its data.
+
+    Raises InvalidInput if the data directory cannot be used. Raises ServerUnavailable if no
+    server can be started, or one lives but does not answer.
     """
-    place = await _place(data_dir)
-    wait = _Wait(place, _START_STALL)
+    data_dir = await _data_dir(directory)
+    wait = _Wait(data_dir, _START_STALL)
     starts = 0
-    started = told = False
+    launched = ended = False
     while True:
-        socket = await run_sync(_socket_of, place)
-        answer = await ask(socket)
-        if answer is not None:
-            if await run_sync(_is_of, answer, place):
-                if not answer.is_loading:
-                    return answer.running(place.data_dir, socket, started=started)
-                wait.renew(_START_STALL)
-            elif answer.directory:
-                raise ServerUnavailable(
-                    f"the socket {socket} belongs to the server of {answer.directory}: stop that one first"
-                )
-            else:
-                await shutdown(socket, save=False)  # its data directory was removed, and its data with it
-        elif not started:
-            started = await run_sync(partial(launch, place, maxmemory=maxmemory))
-            if started:
+        socket, listener = await _look(data_dir)
+        if listener is not None:
+            match listener.owner:
+                case _Owner.OURS if not listener.answer.is_loading:
+                    return listener.answer.running(data_dir.path, socket, started=launched)
+                case _Owner.OURS:
+                    wait.renew(_START_STALL)
+                case _Owner.ANOTHER:
+                    raise ServerUnavailable(
+                        f"the socket {socket} belongs to the server of {listener.answer.directory}: "
+                        "stop that one first"
+                    )
+                case _Owner.REMOVED:
+                    await send_shutdown(socket, save=False)  # its data was removed with its directory
+        elif not launched:
+            launched = await run_sync(partial(launch, data_dir, maxmemory=maxmemory))
+            if launched:
                 starts += 1
                 wait.renew(_START_STALL)
-            elif not told and wait.seconds > _DEAF_AFTER and await run_sync(end_deaf_server, place, socket):
-                told = True
+            elif not ended and await _end_unreachable(data_dir, socket, wait):
+                ended = True
                 wait.renew(STOP_DEADLINE)
-        elif not await run_sync(is_held, place):
-            if starts == _STARTS:
-                words = await run_sync(last_words, place)
-                raise ServerUnavailable(f"the server of {place.data_dir} ended before it answered: {words}")
-            started = False
+        elif not await run_sync(is_held, data_dir):  # the server that was started here is gone again
+            if starts == _MAX_STARTS:
+                warnings = await run_sync(log_warnings, data_dir)
+                raise ServerUnavailable(f"the server of {data_dir.path} ended before it answered: {warnings}")
+            launched = False
         await wait.turn()
 
 
-async def running(data_dir: Path) -> Running | None:
-    """The server of a data directory if it lives, else None. Waits and raises as `status` does."""
-    state = await status(data_dir)
-    return None if state is None else state.server
-
-
-async def status(data_dir: Path) -> Status | None:
-    """What the server of a data directory says about itself; None if none lives.
+async def status(directory: Path) -> ServerStatus | None:
+    """The status of the server of a data directory; None if none lives.
 
     Waits for one that is starting or loading. Raises InvalidInput if the data directory
     cannot be used, and ServerUnavailable if a server lives but does not answer.
     """
-    place = await _place(data_dir)
-    wait = _Wait(place, _START_STALL)
+    data_dir = await _data_dir(directory)
+    wait = _Wait(data_dir, _START_STALL)
     while True:
-        socket = await run_sync(_socket_of, place)
-        answer = await ask(socket)
-        if answer is not None and await run_sync(_is_of, answer, place):
-            if not answer.is_loading:
-                return answer.status(place.data_dir, socket)
+        socket, listener = await _look(data_dir)
+        if listener is not None and listener.owner is _Owner.OURS:
+            if not listener.answer.is_loading:
+                return listener.answer.status(data_dir.path, socket)
             wait.renew(_START_STALL)
-        elif not await run_sync(is_held, place):
+        elif not await run_sync(is_held, data_dir):
             return None
         await wait.turn()
 
 
-async def stop(data_dir: Path) -> bool:
-    """Let the server of a data directory save its data and end; whether there was one.
+async def stop(directory: Path) -> bool:
+    """Let the server of a data directory save its data and end; True if there was one.
 
     Returns when its process is gone. Raises ServerUnavailable if it cannot save (it lives
     on, with its data), or does not end in time.
     """
-    place = await _place(data_dir)
-    wait = _Wait(place, STOP_DEADLINE)
-    ended: int | None = None
-    told = False
+    data_dir = await _data_dir(directory)
+    wait = _Wait(data_dir, STOP_DEADLINE)
+    stopped_pid: int | None = None
+    ended = False
     while True:
-        socket = await run_sync(_socket_of, place)
-        answer = await ask(socket, stall_timeout=STOP_DEADLINE)
-        ours = answer is not None and await run_sync(_is_of, answer, place)
-        if answer is not None and (ours or not answer.directory):
-            if ended not in (None, answer.pid):
-                return True  # somebody else has started another one since
-            if not await shutdown(socket, save=ours):
-                words = await run_sync(last_words, place)
-                raise ServerUnavailable(f"the server of {place.data_dir} cannot save and lives on: {words}")
-            ended = answer.pid
-        elif not await run_sync(is_held, place):
-            return told or ended is not None
-        elif not told and wait.seconds > _DEAF_AFTER:
-            told = await run_sync(end_deaf_server, place, socket)
+        socket, listener = await _look(data_dir, stall_timeout=STOP_DEADLINE)
+        if listener is not None and listener.owner is not _Owner.ANOTHER:
+            if stopped_pid not in (None, listener.answer.pid):
+                return True  # another process has started a new one since
+            if not await send_shutdown(socket, save=listener.owner is _Owner.OURS):
+                warnings = await run_sync(log_warnings, data_dir)
+                raise ServerUnavailable(f"the server of {data_dir.path} cannot save and lives on: {warnings}")
+            stopped_pid = listener.answer.pid
+        elif not await run_sync(is_held, data_dir):
+            return ended or stopped_pid is not None
+        elif not ended:
+            ended = await _end_unreachable(data_dir, socket, wait)
         await wait.turn()
+
+
+class _Owner(Enum):
+    """The data directory that a server on our socket belongs to."""
+
+    OURS = auto()
+    ANOTHER = auto()
+    REMOVED = auto()
+    """A data directory that was removed while the server lived."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """The server that listens on the socket of a data directory."""
+
+    answer: InfoAnswer
+    owner: _Owner
+
+
+async def _look(data_dir: DataDir, *, stall_timeout: float = ANSWER_STALL) -> tuple[Path, _Listener | None]:
+    """The socket of a data directory, and the server that answers there. Raises as `ask_info`."""
+    socket = await run_sync(_socket_of, data_dir)
+    answer = await ask_info(socket, stall_timeout=stall_timeout)
+    if answer is None:
+        return socket, None
+    return socket, _Listener(answer, await run_sync(_owner, answer, data_dir))
+
+
+def _owner(answer: InfoAnswer, data_dir: DataDir) -> _Owner:
+    """Whose server gave this answer. A server whose directory was removed names none, but may hold our lock."""
+    if not answer.directory:
+        return _Owner.OURS if is_held(data_dir) else _Owner.REMOVED
+    return _Owner.OURS if data_dir.is_same_as(answer.directory) else _Owner.ANOTHER
+
+
+def _socket_of(data_dir: DataDir) -> Path:
+    """The socket on which a server of this data directory listens, whatever the environment of this process says."""
+    record = data_dir.start_record()
+    return data_dir.socket if record is None else record.socket
+
+
+async def _end_unreachable(data_dir: DataDir, socket: Path, wait: _Wait) -> bool:
+    """True if a live server was told to end because its socket was removed. Nothing is done in the first second."""
+    return wait.seconds > _UNREACHABLE_AFTER and await run_sync(end_unreachable_server, data_dir, socket)
 
 
 @dataclass(slots=True)
 class _Wait:
-    """Turns of waiting, ever longer ones up to 0.1 s, until nothing has happened for `stall` seconds."""
+    """Pauses between looks, ever longer ones up to 0.1 s, until nothing has happened for `stall` seconds."""
 
-    place: Place
+    data_dir: DataDir
     stall: float
     begun: float = field(default_factory=anyio.current_time)
     turns: int = 0
@@ -144,46 +189,37 @@ class _Wait:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the first look."""
         return anyio.current_time() - self.begun
 
     def renew(self, stall: float) -> None:
-        """Something happened, and the next may take `stall` seconds."""
+        """Something happened, and the next event may take `stall` seconds."""
         self.stall, self._renewed = stall, anyio.current_time()
 
     async def turn(self) -> None:
+        """Pause. Raises ServerUnavailable if nothing has happened for too long."""
         self.turns += 1
         retry = Retry(deadline=self.stall, base=0.005, cap=0.1)
         pause = retry.pause(self.turns, anyio.current_time() - self._renewed)
         if pause is None:
-            raise await run_sync(_unheard, self.place)
+            raise await run_sync(_no_answer, self.data_dir)
         await anyio.sleep(pause)
 
 
-def _unheard(place: Place) -> ServerUnavailable:
-    record = place.record()
+def _no_answer(data_dir: DataDir) -> ServerUnavailable:
+    record = data_dir.start_record()
     if record is not None and record.is_elsewhere:
         return ServerUnavailable(
-            f"the server of {place.data_dir} lives on {record.host} and can only be reached there: "
+            f"the server of {data_dir.path} lives on {record.host} and can only be reached there: "
             f"stop it there, or choose another {option('data_dir')} here"
         )
     return ServerUnavailable(
-        f"the server of {place.data_dir} lives but does not answer: see {place.log}, "
+        f"the server of {data_dir.path} lives but does not answer: see {data_dir.log_file}, "
         "or end it with 'qwf server stop'"
     )
 
 
-async def _place(data_dir: Path) -> Place:
+async def _data_dir(directory: Path) -> DataDir:
     if sys.platform == "win32":
         raise ServerUnavailable(f"there is no embedded server on Windows: name a server with {option('url')}")
-    return await run_sync(Place.of, data_dir)
-
-
-def _is_of(answer: Answer, place: Place) -> bool:
-    """Whether a server is that of this data directory. One whose directory was removed names none."""
-    return place.holds(answer.directory) if answer.directory else is_held(place)
-
-
-def _socket_of(place: Place) -> Path:
-    """Where a server of this data directory listens: where it was told to, whatever our environment says."""
-    record = place.record()
-    return place.socket if record is None else record.socket
+    return await run_sync(DataDir.of, directory)

@@ -1,8 +1,9 @@
-"""The lock by which a data directory has at most one server.
+"""The lock that lets a data directory have one server at most.
 
-The server itself holds it: it inherits the locked file and keeps it open for as long as it
-lives. The kernel lets go of it with the process, however that ends, so no lock goes stale
-and no process id is mistaken. Source: flock(2), on locks and inherited descriptors.
+The server itself holds the lock: it inherits the locked file and keeps it open for as long as
+it lives. The kernel releases the lock when the process ends, however it ends. So no lock is
+left behind by a dead server, and no other process is taken for it. Source: flock(2), on locks
+and inherited descriptors.
 """
 
 from __future__ import annotations
@@ -13,42 +14,43 @@ from contextlib import contextmanager
 
 from ..errors import InvalidInput
 from ..wording import option
-from .data_dir import Place
+from .data_dir import DataDir
 
 
 @contextmanager
-def server_lock(place: Place) -> Iterator[int | None]:
-    """Take the lock without waiting; yields the locked descriptor, or None if it is taken.
+def server_lock(data_dir: DataDir) -> Iterator[int | None]:
+    """The locked descriptor, or None if another process has the lock. Does not wait.
 
-    A process that was given the descriptor keeps the lock when this block is left. Raises
+    A child process that inherited the descriptor keeps the lock when this block ends. Raises
     InvalidInput if the data directory cannot be used, or is on a file system without locks.
     """
     try:
-        descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(data_dir.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise _unusable(place, error) from error
+        raise _unusable(data_dir, error) from error
     try:
-        yield descriptor if _take(place, descriptor, shared=False) else None
+        yield descriptor if _lock(data_dir, descriptor, shared=False) else None
     finally:
         os.close(descriptor)
 
 
-def is_held(place: Place) -> bool:
-    """Whether a server of this data directory lives or is being started. Raises InvalidInput as above."""
+def is_held(data_dir: DataDir) -> bool:
+    """Whether a server of this data directory lives or is being started. Raises InvalidInput as `server_lock`."""
     try:
-        descriptor = os.open(place.lock, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(data_dir.lock_file, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _unusable(place, error) from error
+        raise _unusable(data_dir, error) from error
     try:
-        # Shared, so that two who look at the same time do not take each other for a server.
-        return not _take(place, descriptor, shared=True)
+        # A shared lock, so that two processes that look at the same time do not take each other for a server.
+        return not _lock(data_dir, descriptor, shared=True)
     finally:
         os.close(descriptor)
 
 
-def _take(place: Place, descriptor: int, *, shared: bool) -> bool:
+def _lock(data_dir: DataDir, descriptor: int, *, shared: bool) -> bool:
+    """Whether the lock could be had at once. Raises InvalidInput on a file system without locks."""
     import fcntl  # absent on Windows, where there is no embedded server
 
     try:
@@ -56,12 +58,12 @@ def _take(place: Place, descriptor: int, *, shared: bool) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise _unusable(place, error) from error
+        raise _unusable(data_dir, error) from error
     return True
 
 
-def _unusable(place: Place, error: OSError) -> InvalidInput:
+def _unusable(data_dir: DataDir, error: OSError) -> InvalidInput:
     return InvalidInput(
-        f"the lock {place.lock} cannot be used: {error.strerror}; "
+        f"the lock {data_dir.lock_file} cannot be used: {error.strerror}; "
         f"choose another data directory with {option('data_dir')} or QWF_DATA_DIR"
     )

@@ -1,8 +1,8 @@
-"""How much memory this machine has, or the control groups that this process is confined to.
+"""The memory of this machine, or of the control groups that this process is confined to.
 
-A container's limit is not in /proc/meminfo: it is found by walking from the process's own
-control group up to the root of the hierarchy, and the smallest limit on that path counts.
-Both versions are read, because a hybrid system keeps the memory controller in version 1.
+The limit of a container is not in /proc/meminfo. It is found by walking from the process's own
+control group up to the root of the hierarchy; the smallest limit on that path counts. Both
+versions of control groups are read, because a hybrid system has the memory controller in version 1.
 Sources: proc(5), cgroups(7), the kernel's admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
 Not covered: address space limits (ulimit -v), and other systems' containers.
 """
@@ -19,7 +19,7 @@ from ..errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlGroup:
-    """A directory in which the kernel shows one group's memory, under a hierarchy of version 1 or 2."""
+    """The directory in which the kernel shows the memory of one group, in a hierarchy of version 1 or 2."""
 
     path: PurePosixPath
     version: int
@@ -34,7 +34,7 @@ class ControlGroup:
 
     @property
     def cache_entry(self) -> str:
-        """The line of memory.stat that says what the kernel can take back at once, children included."""
+        """The line of memory.stat with the bytes that the kernel can take back at once, children included."""
         return "inactive_file" if self.version == 2 else "total_inactive_file"
 
 
@@ -48,7 +48,7 @@ def memory_bytes(root: Path = Path("/")) -> int:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """The memory that could be had now without swapping, in bytes, at least 0.
+    """The memory that is available now without swapping, in bytes, at least 0.
 
     Page cache that can be dropped counts as available, on the machine as in a control
     group. Where the system has no such figure, this is `memory_bytes`.
@@ -58,7 +58,7 @@ def available_bytes(root: Path = Path("/")) -> int:
 
 
 def meminfo(text: str) -> dict[str, int]:
-    """The entries of /proc/meminfo that are amounts, in bytes."""
+    """Name → bytes of the entries of /proc/meminfo that are amounts of memory."""
     amounts = re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)
     return {name: int(amount) * 1024 for name, amount in amounts}
 
@@ -92,7 +92,7 @@ def memory_groups(membership: str, mounts: str) -> list[ControlGroup]:
 
 
 def _below(path: str, top: str) -> PurePosixPath:
-    """`path` as seen from a mount of `top`; the mount itself if it lies elsewhere (another namespace)."""
+    """`path` relative to a mount of `top`; the mount itself if `path` is not below it (another namespace)."""
     try:
         inside = PurePosixPath(path).relative_to(top)
     except ValueError:
@@ -106,20 +106,21 @@ def _unescape(field: str) -> str:
 
 
 def _limits(root: Path) -> list[tuple[int, int]]:
-    """(limit, in use) of every group that has a limit, in bytes; cache that can be dropped is not in use."""
+    """(limit, memory in use) of every group that has a limit, in bytes, without cache that can be dropped."""
     groups = memory_groups(_read(root / "proc/self/cgroup"), _read(root / "proc/self/mountinfo"))
-    found: list[tuple[int, int]] = []
+    limits: list[tuple[int, int]] = []
     for group in groups:
         directory = root / group.path.relative_to("/")
         limit = _read(directory / group.limit_file).strip()
         if limit.isdecimal():
             used = int(_read(directory / group.usage_file).strip() or 0)
             statistics = dict(re.findall(r"^(\w+) (\d+)$", _read(directory / "memory.stat"), re.MULTILINE))
-            found.append((int(limit), max(0, used - int(statistics.get(group.cache_entry, 0)))))
-    return found
+            limits.append((int(limit), max(0, used - int(statistics.get(group.cache_entry, 0)))))
+    return limits
 
 
 def _total(root: Path) -> int:
+    """The memory of the machine in bytes. Raises UsageError if the system does not say it."""
     total = meminfo(_read(root / "proc/meminfo")).get("MemTotal")
     if total is not None:
         return total
@@ -132,7 +133,7 @@ def _total(root: Path) -> int:
 
 
 def _read(path: Path) -> str:
-    """The text of a file of the kernel's; empty if there is none or it may not be read."""
+    """The text of a file of the kernel; empty if there is no such file or it may not be read."""
     try:
         return path.read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a server says on its unix socket: whether it is there, what it serves, and its last reply."""
+"""The two commands that a server gets on its unix socket: INFO, for its status, and SHUTDOWN."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from ..client.reply import is_pairs, is_text
 from ..errors import ServerUnavailable
 from ..server.facts import parse_info, whole
 
+ANSWER_STALL: Final = 60.0
+"""Seconds for which a server may be silent before it answers to INFO."""
+
 STOP_DEADLINE: Final = 300.0
 """Seconds that a server may take to save its data and end."""
 
 
 _TEXTS: Final = {"executable", "redis_version", "loading"}
 _NUMBERS: Final = ("process_id", "uptime_in_seconds", "used_memory", "maxmemory")
-"""What INFO of every server says that this package starts."""
+"""Entries of INFO that every server has which this package starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class RunningServer:
     """A server that answered. `started`: whether this call started it. `url` is of the form unix:///path."""
 
     url: str
@@ -41,10 +44,10 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """What a running server says about itself: seconds since it started, bytes of memory, keys held."""
+class ServerStatus:
+    """The status of a running server: `uptime` in seconds, memory in bytes, and the number of its keys."""
 
-    server: Running
+    server: RunningServer
     version: str
     uptime: int
     memory_used: int
@@ -53,53 +56,53 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What INFO says, and the directory in which the server saves: empty if that was removed."""
+class InfoAnswer:
+    """The entries of INFO, and the directory in which the server saves, which is empty if it was removed."""
 
-    information: dict[str, str]
+    entries: dict[str, str]
     directory: str
 
     @property
     def is_loading(self) -> bool:
-        return self.information["loading"] == "1"
+        return self.entries["loading"] == "1"
 
     @property
     def pid(self) -> int:
-        return int(self.information["process_id"])
+        return int(self.entries["process_id"])
 
-    def running(self, data_dir: Path, socket: Path, *, started: bool) -> Running:
-        return Running(
+    def running(self, data_dir: Path, socket: Path, *, started: bool) -> RunningServer:
+        return RunningServer(
             url=f"unix://{quote(str(socket))}",
             socket=socket,
             pid=self.pid,
             started=started,
-            binary=self.information["executable"],
+            binary=self.entries["executable"],
             data_dir=data_dir,
         )
 
-    def status(self, data_dir: Path, socket: Path) -> Status:
-        said = self.information
-        name = "Valkey" if "valkey_version" in said else "Redis"
-        return Status(
+    def status(self, data_dir: Path, socket: Path) -> ServerStatus:
+        entries = self.entries
+        name = "Valkey" if "valkey_version" in entries else "Redis"
+        return ServerStatus(
             server=self.running(data_dir, socket, started=False),
-            version=f"{name} {said.get('valkey_version', said['redis_version'])}",
-            uptime=int(said["uptime_in_seconds"]),
-            memory_used=int(said["used_memory"]),
-            maxmemory=int(said["maxmemory"]),
+            version=f"{name} {entries.get('valkey_version', entries['redis_version'])}",
+            uptime=int(entries["uptime_in_seconds"]),
+            memory_used=int(entries["used_memory"]),
+            maxmemory=int(entries["maxmemory"]),
             keys=sum(
                 whole(counts.split(",")[0].removeprefix("keys=")) or 0
-                for database, counts in said.items()
+                for database, counts in entries.items()
                 if re.fullmatch(r"db\d+", database)
             ),
         )
 
 
-async def ask(socket: Path, *, stall_timeout: float = 60.0) -> Answer | None:
-    """What a server says there; None if none listens.
+async def ask_info(socket: Path, *, stall_timeout: float = ANSWER_STALL) -> InfoAnswer | None:
+    """What the server on this socket answers to INFO; None if no server listens there.
 
-    Raises ServerUnavailable if one listens but does not answer for `stall_timeout` seconds, by
-    default a minute: SAVE keeps it busy for 2 to 5 s a GB; also if what it says is not what
-    a server says; and ServerCrowded if it has no room for another client.
+    A server is silent while it saves, for 2 to 5 s a GB. Raises ServerUnavailable if it does not
+    answer for `stall_timeout` seconds, or if its answer is not that of a server with a data
+    directory. Raises ServerCrowded if the server has no room for another client.
     """
     async with _connection(socket) as connection:
         try:
@@ -112,17 +115,21 @@ async def ask(socket: Path, *, stall_timeout: float = 60.0) -> Answer | None:
             if isinstance(error.__cause__, TimeoutError):
                 raise
             return None
-    information, where = replies
-    said = parse_info(information) if is_text(information) else {}
-    if not (said.keys() >= _TEXTS and all(whole(said.get(name, "")) is not None for name in _NUMBERS)):
+    info, directory = replies
+    entries = parse_info(info) if is_text(info) else {}
+    numbers = (whole(entries.get(name, "")) for name in _NUMBERS)
+    if not entries.keys() >= _TEXTS or None in numbers:
         raise ServerUnavailable(f"{socket}: what listens there is no server that serves a data directory")
-    if not is_pairs(where) or len(where) != 2:
+    if not is_pairs(directory) or len(directory) != 2:
         raise ServerUnavailable(f"{socket}: the server there does not tell in which directory it saves")
-    return Answer(information=said, directory=os.fsdecode(where[1]))
+    return InfoAnswer(entries=entries, directory=os.fsdecode(directory[1]))
 
 
-async def shutdown(socket: Path, *, save: bool) -> bool:
-    """Let the server end; False if it lives on because it cannot save. Raises ServerUnavailable if it hangs."""
+async def send_shutdown(socket: Path, *, save: bool) -> bool:
+    """True if the server on this socket ends, and False if it lives on because it cannot save.
+
+    Raises ServerUnavailable if it does neither within STOP_DEADLINE.
+    """
     async with _connection(socket) as connection:
         try:
             await connection.pipeline([("SHUTDOWN", "SAVE" if save else "NOSAVE")])

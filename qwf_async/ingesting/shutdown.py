@@ -17,7 +17,7 @@ from typing import Final
 import anyio
 
 from ..errors import Interrupted, first_error
-from ..host.signals import heeded
+from ..host.signals import heeded_signals
 from ..wording import flag
 
 LAST_GRACE: Final = 0.8
@@ -115,7 +115,7 @@ async def _listening(shutdown: Shutdown) -> AsyncIterator[None]:
 @contextmanager
 def _signals() -> Iterator[AsyncIterator[signal.Signals]]:
     """The signals as they come. At the end the caller's handlers are put back: event loops set the defaults."""
-    before = heeded()
+    before = heeded_signals()
     try:
         with anyio.open_signal_receiver(*before) as received:
             yield received

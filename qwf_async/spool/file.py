@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from ..catalog.manifest import NewerFormat
 from ..errors import DamagedData, InvalidInput, QwfError, Refused
-from ..host.private import check_file
+from ..host.private_files import check_private_file
 from ..wire.batch import Batch
 from .database import check, checksum_of, connect, create_tables, scan
 from .first_page import mended
@@ -110,7 +110,7 @@ class SpoolFile:
         try:
             for file in (path, *(_beside(path, end) for end in _BESIDE)):
                 if os.path.lexists(file):
-                    check_file(file)
+                    check_private_file(file)
         except OSError as error:
             raise InvalidInput(f"the spool {path} cannot be used: {error.strerror}") from error
         try:

@@ -22,7 +22,7 @@ import xxhash
 from ..catalog.keys import check_name
 from ..catalog.manifest import Manifest
 from ..errors import DamagedData, InvalidInput
-from ..host.private import check_directory, read_file
+from ..host.private_files import check_private_directory, read_private_file
 from .sqlite_errors import damaged
 
 FORMAT: Final = 2
@@ -59,7 +59,7 @@ def head_path(path: Path) -> Path:
 
 def check_spool_directory(directory: Path) -> None:
     """Raises InvalidInput if others may write there, who could put in what we take for ours; OSError if it is none."""
-    check_directory(directory, "spool directory", "choose another with QWF_SPOOL_DIR")
+    check_private_directory(directory, "spool directory", "choose another with QWF_SPOOL_DIR")
 
 
 def read_head(path: Path) -> SpoolHead:
@@ -72,7 +72,7 @@ def read_head(path: Path) -> SpoolHead:
     file = head_path(path)
     try:
         check_spool_directory(path.parent)
-        text = read_file(file, _MOST_BYTES)
+        text = read_private_file(file, _MOST_BYTES)
     except FileNotFoundError as error:
         raise damaged(path, f"its head {file.name} is missing") from error
     except OSError as error:

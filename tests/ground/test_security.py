@@ -28,7 +28,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.catalog.keys import Keys
 from qwf_async.client.address import Address
-from qwf_async.embedded.data_dir import Place
+from qwf_async.embedded.data_dir import DataDir
 from qwf_async.errors import InvalidInput, QwfError, UsageError
 from qwf_async.source import default_name
 from qwf_async.spool import spool_path
@@ -268,17 +268,17 @@ def test_a_runtime_directory_that_is_not_ours_alone_is_passed_over(
     with tempfile.TemporaryDirectory(prefix="qwf-") as short:
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         planted = Path(short) / "qwf"
-        assert Place.of(tmp_path).socket.parent == planted
+        assert DataDir.of(tmp_path).socket.parent == planted
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir(mode=0o700)
         planted.symlink_to(elsewhere)
-        assert Place.of(tmp_path).socket.parent != planted
+        assert DataDir.of(tmp_path).socket.parent != planted
         planted.unlink()
         planted.mkdir()
         planted.chmod(0o770)
-        assert Place.of(tmp_path).socket.parent != planted
+        assert DataDir.of(tmp_path).socket.parent != planted
         planted.chmod(0o700)
-        assert Place.of(tmp_path).socket.parent == planted
+        assert DataDir.of(tmp_path).socket.parent == planted
 
 
 def test_nothing_of_another_user_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,13 +286,13 @@ def test_nothing_of_another_user_is_trusted(tmp_path: Path, monkeypatch: pytest.
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     (data / "qwf.json").write_text(json.dumps({"socket": "/tmp/theirs", "host": "h"}))  # noqa: S108 # never opened
-    place = Place.of(data)
-    assert place.record() is not None
+    place = DataDir.of(data)
+    assert place.start_record() is not None
     if os.geteuid() == 0:
         os.chown(data, 4_000_001, -1)  # what is root's is trusted
     stranger = 4_000_002
     monkeypatch.setattr(os, "geteuid", lambda: stranger)
-    assert place.record() is None
+    assert place.start_record() is None
     with pytest.raises(InvalidInput, match="belongs to another user"):
         place.create()
     planted = Path(f"/tmp/qwf-{stranger}")  # noqa: S108 # as one who knows the name would
@@ -301,7 +301,7 @@ def test_nothing_of_another_user_is_trusted(tmp_path: Path, monkeypatch: pytest.
     planted.mkdir(mode=0o700)
     try:
         with pytest.raises(InvalidInput, match="no place for the server's socket"):
-            Place.of(data)
+            DataDir.of(data)
     finally:
         planted.rmdir()
 

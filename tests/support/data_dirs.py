@@ -10,8 +10,9 @@ from pathlib import Path
 
 import redis
 
-from qwf_async.embedded.data_dir import Place
-from qwf_async.embedded.lifecycle import Running
+from qwf_async.embedded.data_dir import DataDir
+from qwf_async.embedded.lifecycle import status
+from qwf_async.embedded.status import RunningServer
 
 
 def new_data_dir(parent: Path) -> Iterator[Path]:
@@ -20,12 +21,12 @@ def new_data_dir(parent: Path) -> Iterator[Path]:
     yield directory
     for pid in processes(directory):
         os.kill(pid, signal.SIGKILL)
-    Place.of(directory).socket.unlink(missing_ok=True)
+    DataDir.of(directory).socket.unlink(missing_ok=True)
 
 
 def processes(data_dir: Path) -> list[int]:
     """Server processes of a data directory, by the socket in their titles."""
-    name = Place.of(data_dir).socket.name
+    name = DataDir.of(data_dir).socket.name
     listing = subprocess.run(
         ["/bin/ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
     )
@@ -33,5 +34,11 @@ def processes(data_dir: Path) -> list[int]:
     return [int(pid) for pid, state, command in rows if name in command and not state.startswith("Z")]
 
 
-def plain(server: Running) -> redis.Redis:
+def plain(server: RunningServer) -> redis.Redis:
     return redis.Redis(unix_socket_path=str(server.socket), protocol=2)
+
+
+async def running(data_dir: Path) -> RunningServer | None:
+    """The server of a data directory if it lives, else None."""
+    state = await status(data_dir)
+    return None if state is None else state.server

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwf_async.host.regular import MAX_BYTES, read_small
+from qwf_async.host.small_files import MAX_BYTES, read_small_file
 from tests.support.command import Shell
 
 
@@ -16,23 +16,23 @@ def test_a_small_file_is_read_whole(tmp_path: Path, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "file").write_bytes(content)
     (tmp_path / "link").symlink_to("file")
-    assert read_small(tmp_path / "file") == read_small(tmp_path / "link") == content
+    assert read_small_file(tmp_path / "file") == read_small_file(tmp_path / "link") == content
 
 
 def test_a_large_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         file.truncate(10 * 2**30)
     with pytest.raises(ValueError, match="larger than 1 MiB"):
-        read_small(tmp_path / "file")
+        read_small_file(tmp_path / "file")
 
 
 def test_a_pipe_or_a_device_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(ValueError, match="no regular file"):
-            read_small(path)
+            read_small_file(path)
     with pytest.raises(IsADirectoryError):
-        read_small(tmp_path)
+        read_small_file(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ MAX_BYTES: Final = 1 << 20
 """Bytes that such a file may have."""
 
 
-def read_small(path: Path) -> bytes:
+def read_small_file(path: Path) -> bytes:
     """The contents of a regular file of at most MAX_BYTES.
 
     Raises OSError if it cannot be read, and ValueError for a pipe or a device, and for a file that
@@ -20,10 +20,10 @@ def read_small(path: Path) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     try:
-        kind = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(kind):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(kind):
+        if not stat.S_ISREG(mode):
             raise ValueError("it is no regular file")
         with open(descriptor, "rb", closefd=False) as file:
             contents = file.read(MAX_BYTES + 1)
