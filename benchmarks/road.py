@@ -5,10 +5,10 @@ from __future__ import annotations
 import anyio
 
 from qwf_async.client.retry import Retry
-from qwf_async.ingesting.delivery import Writer
+from qwf_async.ingesting.delivery import Delivery
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.producer import Encoder, Producer
-from qwf_async.ingesting.transfer import pump
+from qwf_async.ingesting.transfer import transfer
 from qwf_async.layout import Form
 from qwf_async.settings import Settings
 from qwf_async.source import Source
@@ -35,16 +35,14 @@ async def _travel(source: Source, layout: str) -> int:
     plan = form.plan(source.order)
     sink = CountingSink()
     opened = form.open(b"qwf:psi:0123456789abcdef")
-
-    async def nothing(batch: Batch) -> None:
-        """No journal to write."""
-
-    await pump(
+    delivery = Delivery(sink=sink, gate=Gate(), retry=Retry(deadline=1.0), hook=lambda event: None)
+    await transfer(
         range(len(plan)),
         Producer(
             encoder=Encoder(source=source, plan=plan, layout=opened, codec="c16", allow_nonfinite=False)
         ),
-        Writer(sink=sink, gate=Gate(), ack=nothing, retry=Retry(deadline=1.0), hook=lambda event: None),
+        delivery.write,
+        lambda batch: None,
         writers=settings.writers,
         stream_bytes=settings.stream_bytes,
         stopping=anyio.Event(),

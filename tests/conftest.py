@@ -210,7 +210,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def time_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     """An ingest that ends early may take as long as a busy machine needs to leave things tidy."""
-    monkeypatch.setattr("qwf_async.ingesting.job.SETTLE_TIME", PATIENCE)
+    monkeypatch.setattr("qwf_async.ingesting.finish.SETTLE_TIME", PATIENCE)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,7 @@
-"""A writer: takes batches from the stream and gets each of them through, or says why not."""
+"""A sink that writes each batch to another sink, again and again until it is written or trying makes no sense."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import anyio
@@ -13,40 +12,28 @@ from ..errors import OutOfMemory, ServerUnavailable
 from ..events import GateMoved, Hook, Retried
 from ..wire.batch import Batch
 from .gate import Gate
-from .outage import LOOK_EVERY, AwayForTooLong
-from .sink import Sink
-from .stream import BatchStream
+from .sink import LOOK_EVERY, AwayForTooLong, Sink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writer:
+class Delivery:
     """`retry` bounds how long one batch is tried for while the server is away or busy.
 
-    `ack` is awaited once for each batch that was written.
+    When the server has no memory, the gate is shut: the next attempt waits there until the
+    watchdog opens it, for as long as the watchdog allows.
     """
 
     sink: Sink
     gate: Gate
-    ack: Callable[[Batch], Awaitable[None]]
     retry: Retry
     hook: Hook
 
-    async def run(self, stream: BatchStream) -> None:
-        """Write until the stream has ended.
+    async def write(self, batch: Batch) -> None:
+        """Return once the batch is written.
 
-        Raises ServerUnavailable if the deadline of a batch is over, and what the sink
+        Raises ServerUnavailable if the deadline of the batch is over, and what the sink
         raises if that is final.
         """
-        while True:
-            try:
-                batch = await stream.receive()
-            except anyio.EndOfStream:
-                return
-            await self.deliver(batch)
-            await self.ack(batch)
-
-    async def deliver(self, batch: Batch) -> None:
-        """Try to write a batch until it is written, or until trying makes no sense. Raises as `run`."""
         away_since: float | None = None
         attempt = 0
         while True:

@@ -11,8 +11,8 @@ import anyio
 class Watermarks:
     """Fractions of the memory limit: the gate shuts at `high` and opens below `low`."""
 
-    high: float = 0.85
-    low: float = 0.75
+    high: float
+    low: float
 
     def shut(self, fill: float, *, is_shut: bool, nothing_left: bool) -> bool:
         """Whether the gate should be shut at this fill (used / limit).

@@ -21,9 +21,7 @@ from ..store.store import Store
 from ..wording import again_with
 from .job import Job
 from .leftover_spools import drop_expendable
-from .load_spool import LoadSpool
 from .preflight import check_server
-from .producer import Encoder
 from .report import Report
 from .shutdown import shutdown_on_signals
 from .write_mode import check_write_mode, choose_restore
@@ -63,7 +61,7 @@ async def ingest(
     writers: tasks that write at the same time; the setting `writers` if None.
     max_rate: points per second at most, for a server that others use too.
     resume: go on with an unfinished load of the name. With it the call can be repeated
-        until it succeeds: it starts if there is nothing, and is content if all is stored.
+        until it succeeds: it starts if there is nothing, and returns if all is stored already.
     overwrite: replace what is published under the name; readers see the old until then.
     discard: throw an unfinished load of the name away, and begin anew.
     verify: read everything back and compare it, before it is published.
@@ -71,7 +69,7 @@ async def ingest(
     configure_server: set what is unfit about the server's settings.
     force: go on although the server evicts stored data, or the data seems not to fit.
     signals: let SIGINT, SIGTERM and SIGHUP stop the ingest in two stages (main thread only).
-    hooks: called with each event; see `engine.events`.
+    hooks: called with each event; see `events`.
 
     Raises
     ------
@@ -110,38 +108,30 @@ async def ingest(
         hook(Noted(text=text, warning=True))
 
     unfinished: Unfinished = "resume" if resume else "discard" if discard else "refuse"
-
-    by_restore = False
-
-    async def begin() -> Load | Manifest:
-        nonlocal by_restore
-        await check_server(
-            store,
-            keys,
-            wanted,
-            unfinished=unfinished,
-            overwrite=overwrite,
-            configure_server=configure_server,
-            force=force,
-            hook=hook,
-        )
-        base = keys.base(generation)
-        by_restore = await choose_restore(store.pool, base, form, write_mode, hook)
-        return await Load.begin(
-            store.pool,
-            keys,
-            wanted,
-            unfinished=unfinished,
-            overwrite=overwrite,
-            ttl=store.settings.ownership_ttl,
-        )
-
     async with shutdown_on_signals(
         store.settings.drain_timeout, enabled=signals, notify=lambda text: hook(Noted(text=text))
     ) as shutdown:
         load: Load | Manifest | None = None
         with shutdown.scope:
-            load = await begin()
+            await check_server(
+                store,
+                keys,
+                wanted,
+                unfinished=unfinished,
+                overwrite=overwrite,
+                configure_server=configure_server,
+                force=force,
+                hook=hook,
+            )
+            by_restore = await choose_restore(store.pool, keys.base(generation), form, write_mode, hook)
+            load = await Load.begin(
+                store.pool,
+                keys,
+                wanted,
+                unfinished=unfinished,
+                overwrite=overwrite,
+                ttl=store.settings.ownership_ttl,
+            )
         if load is None:
             raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
         if isinstance(load, Manifest):
@@ -149,24 +139,18 @@ async def ingest(
             report = Report.of(load, name, durability=await store.secure(), already=True)
             await drop_expendable(store, name, hook=hook)
             return report
-        layout_there = form.open(keys.base(load.manifest.generation), by_restore=by_restore)
         job = Job(
             store=store,
             keys=keys,
             load=load,
-            spool=LoadSpool.of(store, keys, load, layout_there),
-            encoder=Encoder(
-                source=source,
-                plan=load.manifest.plan,
-                layout=layout_there,
-                codec=codec,
-                allow_nonfinite=allow_nonfinite,
-            ),
+            by_restore=by_restore,
+            source=source,
+            hook=hook,
             writers=writers or store.settings.writers,
             max_rate=max_rate if max_rate is not None else store.settings.max_rate,
+            allow_nonfinite=allow_nonfinite,
             verify=verify,
             evictable=force,
-            hook=hook,
         )
         report = await job.run(shutdown)
         await drop_expendable(store, name, hook=hook)  # of an earlier load that the server lost

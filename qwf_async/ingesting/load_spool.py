@@ -102,7 +102,7 @@ class LoadSpool:
         if await self._in_thread(self.path.exists):
             self._file = await self._in_thread(partial(SpoolFile.open, self.path, limit=self.limit))
 
-    async def put(self, batch: Batch) -> None:
+    async def write(self, batch: Batch) -> None:
         """Return once the batch is committed. Raises SpoolFull if there is no room; it is not in the file then."""
         mine = _Waiting(batch=batch)
         self._waiting.append(mine)

@@ -1,9 +1,9 @@
-"""The server while it is there, and the spool while it is away: a sink that no outage stops.
+"""A sink that no outage stops: batches go to the server, and into the spool while the server is away.
 
 When the server has given no answer for a short time, batches are committed to the spool
-instead, and so acknowledged. When it answers again, what waits is replayed, oldest first,
+instead, and are acknowledged. When it answers again, what waits is replayed, oldest first,
 and new batches follow behind. A server that is busy (loading, in a script, crowded) is
-not away: it is waited for.
+not away: the writers wait for it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,10 @@ from ..events import Hook, Noted, Spooled
 from ..spool import SpoolFull
 from ..wire.batch import Batch
 from .load_spool import LoadSpool
-from .sink import Sink
-
-LOOK_EVERY: Final = 0.25
-"""Seconds between two looks for a server that is away."""
+from .sink import LOOK_EVERY, AwayForTooLong, Sink
 
 LOOK_TIME: Final = 3.0
 """Seconds that one look may take: a stopped server accepts connections, and says nothing."""
-
-
-class AwayForTooLong(ServerUnavailable):
-    """The deadline of an outage is over, and the spool holds no more. Not to be tried again."""
 
 
 class State(Enum):
@@ -44,20 +37,20 @@ class State(Enum):
 class Outage:
     """A sink for writers; `run` is to run beside them.
 
-    `back` is awaited to learn whether the server is there and the load still ours: it may
-    raise ServerUnavailable, and what it raises else is final. `lost` is called when the server
-    gave no answer. `redeliver` writes a spooled
-    batch to the server, and raises ServerUnavailable if that is away again. `after` (s) is
-    how long the server may give no answer before the spool is used, `deadline` (s) how long
-    it may be away while batches have no place to go; both count from its last answer.
-    `replayed` counts the batches that went through the spool.
+    `back` is awaited to learn whether the server is there and the load still ours. It raises
+    ServerUnavailable if the server is away; any other error is final. `lost` is called when
+    the server gave no answer. `server` takes a batch once; `deliver_to_server` takes one from
+    the spool and tries again, and raises ServerUnavailable if the server is away once more.
+    `after` (s) is how long the server may give no answer before the spool is used, `deadline`
+    (s) how long it may be away while batches find no room in the spool. Both count from its
+    last answer. `replayed` counts the batches that went through the spool.
     """
 
     server: Sink
     spool: LoadSpool
     back: Callable[[], Awaitable[object]]
     lost: Callable[[], object]
-    redeliver: Callable[[Batch], Awaitable[None]]
+    deliver_to_server: Callable[[Batch], Awaitable[None]]
     writers: int
     after: float
     deadline: float
@@ -72,9 +65,9 @@ class Outage:
             self._state = State.AWAY
 
     async def write(self, batch: Batch) -> None:
-        """Return once the batch is applied by the server, or is safe in the spool.
+        """Return once the batch is applied by the server, or committed to the spool.
 
-        Raises as the server's sink does, and AwayForTooLong if the batch found no place.
+        Raises as the server's sink does, and AwayForTooLong if the server is away and the spool has no room.
         """
         while True:
             changed = self._changed
@@ -82,7 +75,7 @@ class Outage:
                 return await self._write_to_server(batch)
             if self._state is State.AWAY:
                 try:
-                    await self.spool.put(batch)
+                    await self.spool.write(batch)
                 except SpoolFull as error:
                     await self._wait(changed, f"; {error}")
                     continue
@@ -125,7 +118,7 @@ class Outage:
             await self._wait(self._changed)
 
     async def _replay(self, batch: Batch) -> None:
-        await self.redeliver(batch)
+        await self.deliver_to_server(batch)
         self.replayed += 1
 
     async def _write_to_server(self, batch: Batch) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..catalog.keys import Keys
 from ..catalog.load import Load
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
 from ..errors import DamagedData, DataLost, Refused
 from ..events import Hook
 from ..spool import FoundSpool, head_path
@@ -11,7 +12,6 @@ from ..store.store import Store
 from ..wording import flag, said
 from .job import Job
 from .leftover_spools import EXPENDABLE, SpoolState, drop, spool_state
-from .load_spool import LoadSpool
 from .report import Report
 from .shutdown import Shutdown
 from .write_mode import choose_restore
@@ -63,6 +63,8 @@ async def replay(
                 f"{where}, and another has its name; the file holds the whole of it, and is kept: move it and "
                 f"{head_path(found.path).name} away before {keys.name} is removed, and back again after"
             )
+    form, base = head.manifest.form, keys.base(head.manifest.generation)
+    by_restore = await choose_restore(store.pool, base, form, "auto", hook)
     load = await Load.begin(
         store.pool,
         keys,
@@ -71,22 +73,15 @@ async def replay(
         overwrite=bool(head.overwrites),
         ttl=store.settings.ownership_ttl,
     )
-    if isinstance(load, Load):
-        form, base = load.manifest.form, keys.base(load.manifest.generation)
-        by_restore = await choose_restore(store.pool, base, form, "auto", hook)
-        job = Job(
-            store=store,
-            keys=keys,
-            load=load,
-            spool=LoadSpool.of(store, keys, load, form.open(base, by_restore=by_restore)),
-            encoder=None,
-            writers=store.settings.writers,
-            max_rate=None,
-            verify=False,
-            evictable=False,
-            hook=hook,
-        )
-        return await job.run(shutdown)
-    return await replay(
-        store, found, shutdown, hook=hook, anew=anew
-    )  # published by another process at this moment
+    if isinstance(load, Manifest):  # published by another process at this moment
+        return await replay(store, found, shutdown, hook=hook, anew=anew)
+    job = Job(
+        store=store,
+        keys=keys,
+        load=load,
+        by_restore=by_restore,
+        source=None,
+        hook=hook,
+        writers=store.settings.writers,
+    )
+    return await job.run(shutdown)

@@ -1,12 +1,15 @@
-"""What an ingest reports when it has succeeded."""
+"""What an ingest reports when it has succeeded, and what is counted on the way."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..catalog.journal import JournalEntry
 from ..catalog.manifest import Manifest
 from ..lattice.grid import Shape4
+from ..wire.batch import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +73,29 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What one run of a load has done so far.
+
+    `entries` is what the journal holds. `points` are stored or safe in the spool by now,
+    `sent_points` those of them that this run sent. `resumed_chunks` were in the journal at the
+    beginning, `spooled_chunks` came to the server through the spool.
+    """
+
+    entries: dict[int, JournalEntry] = field(default_factory=dict)
+    points: int = 0
+    sent_points: int = 0
+    bytes_sent: int = 0
+    retries: int = 0
+    resumed_chunks: int = 0
+    spooled_chunks: int = 0
+    published: bool = False
+    begun: float = field(default_factory=time.perf_counter)
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch that is stored, or safe in the spool."""
+        self.bytes_sent += batch.nbytes
+        self.points += batch.points
+        self.sent_points += batch.points

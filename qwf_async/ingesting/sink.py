@@ -1,32 +1,43 @@
-"""Where batches go. The server is one place; the engine needs to know no more than this."""
+"""Where batches go: the promise that every sink keeps, and the sink that is a server."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 import anyio.to_thread
 
 from ..client.connection import Connection
 from ..client.failure import KeyExists
 from ..client.reply import disbelieve
-from ..errors import QwfError, Refused
+from ..errors import QwfError, Refused, ServerUnavailable
 from ..events import Hook, Noted
 from ..wire.batch import Batch, Buffer
 from ..wire.buckets import by_hset, by_restore
+
+LOOK_EVERY: Final = 0.25
+"""Seconds between two attempts to reach a server that is away, at most."""
 
 
 class Sink(Protocol):
     """Takes batches, from several tasks at once."""
 
     async def write(self, batch: Batch) -> None:
-        """Return once the whole batch is applied or in safety, and not before.
+        """Return once the whole batch is stored, and not before: applied by the server, or committed to disk.
+
+        To write the same batch again is harmless. Of two batches of one chunk, the one that
+        was written last is stored in the end.
 
         Raises ServerUnavailable or OutOfMemory if the same batch may be tried again, another
-        QwfError if it may not. After an error part of it may have been applied.
+        QwfError or AwayForTooLong if it may not. After an error part of it may have been
+        stored, and other batches may still be written.
         """
         ...
+
+
+class AwayForTooLong(ServerUnavailable):
+    """The deadline of an outage is over, and the spool holds no more. Not to be tried again."""
 
 
 Applied = Callable[[Batch, Connection], Awaitable[None]]
@@ -43,10 +54,11 @@ class ServerSink:
     over. A connection ends with the server's process, so what `applied` writes over it
     cannot come to stand on a server that was restarted from a copy without the batch.
 
-    RESTORE may be refused, and HSET decides then. If only because a bucket is there
-    already, then for that batch: it is ours, sent before with its reply lost, or something
-    else, which HSET leaves alone if it is no hash. Else HSET it is from then on, and `hook`
-    is told.
+    The server may refuse RESTORE. The batch is then written by HSET, whose error counts. If
+    RESTORE was refused only because a bucket is there already, this holds for that batch
+    alone: the bucket is ours, sent before with its reply lost, or it is something else, which
+    HSET leaves alone if it is no hash. After any other refusal all batches are written by
+    HSET, and `hook` is told.
     """
 
     def __init__(
@@ -78,14 +90,15 @@ class ServerSink:
             raise error
 
     async def _error(self, batch: Batch) -> QwfError | None:
-        """Send a batch. Returns what the first reply that says of no success means, if there is one."""
+        """Send a batch. Returns the error that the first reply of a failed request means; None if all succeeded."""
         buffers = [buffer for part in batch.parts for buffer in part.buffers]
         if all(part.answer for part in batch.parts):
             async with self._lend() as connection:
                 if await _answered_as_expected(batch, buffers, connection):
                     await self._note(batch, connection)
                     return None
-        # If it was not, that connection is closed, and to be fenced: the batch is sent again, to learn why.
+        # If a reply was another one, that connection is closed, and is to be fenced: the batch is sent again, to
+        # learn the reason.
         async with self._lend() as connection:
             error = await self._error_of(batch, buffers, connection)
             if error is None:

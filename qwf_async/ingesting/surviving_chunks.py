@@ -1,4 +1,4 @@
-"""What a resumed load may rely on: its journal, as far as the data is still there."""
+"""The chunks that a resumed load need not send again: those of its journal whose data is still there."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..store.reading import in_parallel, read_scattered
 from ..store.store import Store
 
 
-async def trusted_entries(
+async def surviving_entries(
     store: Store, keys: Keys, load: Load, *, readers: int, hook: Hook
 ) -> dict[int, JournalEntry]:
     """The entries of a load's journal whose chunks are stored.
 
-    A server may have evicted data and not its journal, be it under a policy that was set for
-    a moment; and it forgets that it has when it is restarted. So the marks of each chunk are
-    looked for, and the entries of those that lack one are removed. Raises as `Load.journal`
-    and `read_box`.
+    A server may have evicted data and kept the journal, even if its policy allowed that for a
+    moment only; and after a restart its counters do not tell. So the marks of each chunk are
+    read, and the entries of the chunks that lack one are removed. Raises as `Load.journal` and
+    `read_box`.
     """
     entries = await load.journal()
     manifest = load.manifest
     layout = manifest.form.open(keys.base(manifest.generation))
-    lost: list[int] = []
+    lost: set[int] = set()
 
     async def look(number: int) -> None:
         points = await anyio.to_thread.run_sync(layout.marks, manifest.plan[number])
@@ -35,7 +35,7 @@ async def trusted_entries(
         try:
             await read_scattered(store.pool, layout, points, found, readers=1)
         except DamagedData:
-            lost.append(number)
+            lost.add(number)
 
     await in_parallel(look, sorted(entries), readers)
     if lost:

@@ -1,4 +1,4 @@
-"""The serving mode: the watchdog kept running beside a server, until a signal."""
+"""`qwf watch`: the watchdog beside a server until a signal, and the replay of spools that wait for it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Final
 
 import anyio
 
-from ..catalog.cleaning import Cleaned
 from ..errors import QwfError, ServerUnavailable
 from ..events import Hook, Noted, ServerSampled
 from ..store.store import Store
-from .gate import Gate, Watermarks
+from .gate import Gate
 from .leftover_spools import waiting_spools
 from .replay import replay
 from .shutdown import Shutdown, shutdown_on_signals
@@ -26,26 +25,12 @@ REPLAY_EVERY: Final = 1.0
 
 
 async def watch_server(store: Store, *, hook: Hook) -> None:
-    """Sample the server, clean what is expendable above the watermark, replay what waits in spools; until a signal.
+    """Watch a server until a signal: sample it, clean what is expendable above the watermark, replay waiting spools.
 
-    A server that is away is waited for. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
-    comes. Main thread only.
+    It waits for a server that is away. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
+    comes. For the main thread only.
     """
-    settings = store.settings
-
-    async def clean() -> Cleaned:
-        return await store.clean()
-
-    watchdog = Watchdog(
-        gate=Gate(),
-        probe=store.memory,
-        clean=clean,
-        watermarks=Watermarks(high=settings.high_watermark, low=settings.low_watermark),
-        interval=settings.sample_interval,
-        timeout=math.inf,
-        evictable=True,
-        hook=hook,
-    )
+    watchdog = Watchdog.of(store, Gate(), timeout=math.inf, evictable=True, hook=hook)
     async with shutdown_on_signals(0) as shutdown:
         with shutdown.scope:
             async with anyio.create_task_group() as tasks:

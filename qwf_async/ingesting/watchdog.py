@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import anyio
 
@@ -16,6 +16,7 @@ from ..catalog.cleaning import Cleaned
 from ..errors import DamagedData, OutOfMemory, Refused, ServerUnavailable
 from ..events import GateMoved, Hook, MemorySampled, Noted
 from ..server.memory import Bound, MemorySample
+from ..store.store import Store
 from .gate import Gate, Watermarks
 
 BLIND_PAUSE: Final = 1.0
@@ -36,6 +37,21 @@ class Watchdog:
     hook: Hook
     _trouble: str = ""
     _confirmed: bool = False
+
+    @classmethod
+    def of(cls, store: Store, gate: Gate, *, timeout: float, evictable: bool, hook: Hook) -> Self:
+        """The watchdog of a store's server, with the store's settings."""
+        settings = store.settings
+        return cls(
+            gate=gate,
+            probe=store.memory,
+            clean=store.clean,
+            watermarks=Watermarks(high=settings.high_watermark, low=settings.low_watermark),
+            interval=settings.sample_interval,
+            timeout=timeout,
+            evictable=evictable,
+            hook=hook,
+        )
 
     async def run(self) -> None:
         """Watch until cancelled.

@@ -18,10 +18,11 @@ from qwf_async.client.pool import Pool
 from qwf_async.client.retry import Retry
 from qwf_async.errors import Refused
 from qwf_async.events import Retried
-from qwf_async.ingesting.delivery import Writer
+from qwf_async.ingesting.delivery import Delivery
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.sink import ServerSink
 from qwf_async.ingesting.stream import BatchStream
+from qwf_async.ingesting.transfer import write_all
 from qwf_async.ingesting.verify import differing_chunks
 from qwf_async.lattice.grid import Box
 from qwf_async.wire.batch import Batch
@@ -103,16 +104,16 @@ async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
         if error := permits.pop(0):
             raise error
 
-    async def ack(batch: Batch) -> None:
+    def acknowledge(batch: Batch) -> None:
         raise AssertionError("nothing was written")
 
     events = Events()
     sink = ServerSink(Pool(Address.parse("unix:///nowhere")).writing, permit=permit)
-    writer = Writer(sink=sink, gate=Gate(), ack=ack, retry=Retry(deadline=20.0), hook=events)
+    delivery = Delivery(sink=sink, gate=Gate(), retry=Retry(deadline=20.0), hook=events)
     stream = BatchStream(1)
     stream.put(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0, values=np.zeros(1, complex)))
     with pytest.raises(LoadTaken):
-        await writer.run(stream)
+        await write_all(stream, delivery.write, acknowledge)
     assert permits == []
     assert len([event for event in events.all if isinstance(event, Retried)]) == 2
 

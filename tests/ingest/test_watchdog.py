@@ -21,12 +21,15 @@ from qwf_async.events import GateMoved, Noted
 from qwf_async.ingesting.gate import Gate, Watermarks
 from qwf_async.ingesting.watchdog import Watchdog
 from qwf_async.server.memory import Bound, MemorySample
+from qwf_async.settings import Settings
 from tests.conftest import PATIENCE
 from tests.support.loads import Events
 
 pytestmark = pytest.mark.anyio
 
 fills = st.floats(0, 1.5)
+
+WATERMARKS = Watermarks(high=Settings().high_watermark, low=Settings().low_watermark)
 
 
 @dataclass(slots=True)
@@ -67,7 +70,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_the_gate_shuts_at_the_high_watermark_and_opens_below_the_low(
     fill: float, is_shut: bool, nothing_left: bool, shut: bool
 ) -> None:
-    assert Watermarks().shut(fill, is_shut=is_shut, nothing_left=nothing_left) == shut
+    assert WATERMARKS.shut(fill, is_shut=is_shut, nothing_left=nothing_left) == shut
 
 
 @given(st.lists(st.tuples(fills, st.booleans()), max_size=50), st.floats(0.1, 0.9), st.floats(0.01, 0.5))
@@ -142,7 +145,7 @@ def watchdog(
         gate=gate,
         probe=probe,
         clean=clean,
-        watermarks=Watermarks(),
+        watermarks=WATERMARKS,
         interval=0.2,
         timeout=gate_timeout,
         evictable=evictable,

@@ -188,19 +188,19 @@ async def test_a_spool_is_taken_up_by_the_same_command_with_resume(durable: Serv
 async def test_a_full_spool_holds_the_source_back_until_the_server_is_there(
     durable: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put, refusals = LoadSpool.put, 0
+    write, refusals = LoadSpool.write, 0
 
     async def start_when_full(spool: LoadSpool, batch: Batch) -> None:
         nonlocal refusals
         try:
-            await put(spool, batch)
+            await write(spool, batch)
         except SpoolFull:
             refusals += 1
             if refusals == 1:
                 durable.start()
             raise
 
-    monkeypatch.setattr(LoadSpool, "put", start_when_full)
+    monkeypatch.setattr(LoadSpool, "write", start_when_full)
     events = Events()
     report = await ingested(
         durable,
