@@ -12,8 +12,8 @@ from typing import Final
 import anyio
 
 from ..catalog.cleaning import remove_generation, sweep
-from ..catalog.load import Load, LoadTaken
 from ..catalog.keys import Keys
+from ..catalog.load import Load, LoadTaken
 from ..client.retry import Retry, until_available
 from ..errors import (
     DataLost,
@@ -157,9 +157,7 @@ class Finish:
     async def _remove(self) -> None:
         """Delete what this run wrote, if nothing refers to it any more."""
         settings = self.store.settings
-        await remove_generation(
-            self.store.pool, self.keys, self.load.manifest, batch=settings.clean_batch
-        )
+        await remove_generation(self.store.pool, self.keys, self.load.manifest, batch=settings.clean_batch)
 
     async def _delete_spool(self) -> None:
         with self._noting_errors():

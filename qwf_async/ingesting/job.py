@@ -8,8 +8,8 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from ..catalog.load import Load
 from ..catalog.keys import Keys
+from ..catalog.load import Load
 from ..client.retry import until_available
 from ..errors import DamagedData, DataLost, Refused
 from ..events import Event, Hook, Progress, Retried

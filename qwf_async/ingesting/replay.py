@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..catalog.load import Load
 from ..catalog.keys import Keys
+from ..catalog.load import Load
 from ..catalog.manifest import Manifest
 from ..errors import DamagedData, DataLost, Refused
 from ..events import Hook

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from ..catalog.load import Load
 from ..catalog.journal import JournalEntry
+from ..catalog.load import Load
 from ..client.connection import Connection
 from ..client.retry import Retry
 from ..events import Hook
