@@ -30,6 +30,13 @@ NORM_TOLERANCE: Final = 1e-3
 """Distance from 1 up to which a norm is not remarked on."""
 
 
+def _layouts(incomplete: str) -> list[str]:
+    """The layouts whose names begin as the user has typed."""
+    from ..layout import LAYOUTS  # only now: the help of a command is shown without numpy
+
+    return one_of(*LAYOUTS)(incomplete)
+
+
 @with_option_groups
 def ingest(
     source: Annotated[
@@ -50,7 +57,7 @@ def ingest(
         str,
         typer.Option(
             help="How it lies in hashes: flat, packed or tile.",
-            autocompletion=one_of("flat", "packed", "tile"),
+            autocompletion=_layouts,
         ),
     ] = "flat",
     codec: Annotated[

@@ -95,6 +95,11 @@ def test_the_shell_is_offered_what_there_is(line: str, offered: tuple[str, ...])
     assert sorted(told.stdout.split()) == sorted(offered)
 
 
+def test_the_help_names_every_layout() -> None:
+    (option,) = (option for option in COMMANDS[("ingest",)].params if option.name == "layout")
+    assert all(layout in option.help for layout in LAYOUTS)
+
+
 def test_server_conf_and_acl_print_the_same_as_json() -> None:
     conf = CliRunner().invoke(server_commands, ["conf", "--maxmemory", "3gb", "--json"])
     assert json.loads(conf.stdout) == dict(server_configuration(maxmemory=3 * 2**30))
