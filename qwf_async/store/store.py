@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import to_thread
+
 from ..catalog import scripts
 from ..catalog.cleaning import Cleaned, clean, sweep
 from ..catalog.index import known_names, leave
@@ -260,7 +262,8 @@ async def connect(
     Raises ServerUnavailable if there is no server, Refused if it does not let us in, and
     UsageError if the URL does not parse or a TLS file cannot be used.
     """
-    settings = settings or load()
+    if settings is None:
+        settings = await to_thread.run_sync(load)
     if url is not None:
         settings = replace(settings, url=url)
     if data_dir is not None:
@@ -275,7 +278,7 @@ async def connect(
         address = Address.parse(embedded.url)
     else:
         address = Address.parse(settings.url or "", password=settings.password, tls=tls)
-    check_files(address.options)
+    await to_thread.run_sync(check_files, address.options)
     pool = pool_to(address, settings)
     store = Store(pool, settings, embedded)
     try:
