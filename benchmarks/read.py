@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 from redis.asyncio import Redis
 
 import qwf_async
+from qwf_async.layout import LAYOUTS
 
 from .report import Figure, Run, Summary, draw, environment, summarise
 from .servers import Kind, Running, running
 from .workload import Workload
 
-LAYOUTS: Final = ("flat", "packed", "tile")
 SCATTERED: Final = 10_000
 """Points that lie anywhere, read together."""
 ASKED: Final = 1000

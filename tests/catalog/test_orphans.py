@@ -17,6 +17,7 @@ from qwf_async.catalog.index import known_names
 from qwf_async.catalog.keys import Keys
 from qwf_async.catalog.orphans import Orphan, find_orphans
 from qwf_async.errors import Refused
+from qwf_async.layout import LAYOUTS
 from tests.conftest import Server, open_pool
 from tests.server.test_acl import give_user, store_of
 from tests.support.command import Shell
@@ -134,7 +135,7 @@ async def test_beside_loads_that_begin_end_and_are_discarded_nothing_of_theirs_g
         async def load() -> None:
             nonlocal done
             for number in range(rounds):
-                name, layout = f"psi{number % 3}", chance.choice(["flat", "packed", "tile"])
+                name, layout = f"psi{number % 3}", chance.choice(list(LAYOUTS))
                 with anyio.move_on_after(chance.uniform(0, 0.05)):
                     await qwf_async.ingest(
                         sources.array(psi), store, name, layout=layout, discard=True, overwrite=True

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qwf_async.layout import LAYOUTS
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.command import Outcome, Shell
 from tests.support.loads import ask, wave
@@ -35,7 +36,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Se
     (directory / "five.txt").write_text("1 2 3 1 5\n")
     for server in new_server("valkey", maxmemory="1gb"):
         shell = Shell.at(directory, QWF_URL=server.url)
-        options = [["--name", layout, "--layout", layout] for layout in ("flat", "packed", "tile")]
+        options = [["--name", layout, "--layout", layout] for layout in LAYOUTS]
         options.append(["--name", "c8", "--layout", "tile", "--codec", "c8"])
         outcomes = shell.several([(["ingest", "psi.npy", *more], {}) for more in options])
         assert [outcome.status for outcome in outcomes] == [0] * 4
@@ -70,7 +71,7 @@ def fed(shell: Shell, text: str, *arguments: str) -> Outcome:
     return Outcome(status=done.returncode, out=done.stdout, err=done.stderr)
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_get_reads_points_of_a_file_in_its_order(shell: Shell, layout: str) -> None:
     outcome = shell.qwf("get", layout, "--points", "points.txt", "--json")
     assert (outcome.status, outcome.err) == (0, "")
@@ -135,7 +136,7 @@ SLICES = {
 }
 
 
-@pytest.mark.parametrize("name", ["flat", "packed", "tile", "c8"])
+@pytest.mark.parametrize("name", [*LAYOUTS, "c8"])
 def test_slice_writes_what_numpy_selects(shell: Shell, name: str) -> None:
     files = [f"out{number}.npy" for number in range(len(SLICES))]
     outcomes = shell.several(
@@ -167,7 +168,7 @@ def test_slice_prints_small_parts(shell: Shell) -> None:
     assert found["im"] == PSI[0, :2, 4, ::9].imag.reshape(-1).tolist()
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_export_writes_the_whole_and_replaces_only_if_asked(shell: Shell, layout: str) -> None:
     outcome, again = shell.each(["export", layout, "out.npy"], ["export", layout, "out.npy"])
     assert (outcome.status, outcome.out) == (0, "")

@@ -23,6 +23,7 @@ from PIL import Image
 import qwf_async as qwf
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
+from qwf_async.layout import LAYOUTS
 from qwf_async.plot import Picture, draw, plan_view, read_expectations, read_picture, write_film
 from qwf_async.plot.colours import density_table, phase_colours, phase_table
 from qwf_async.plot.figure import new_figure
@@ -67,7 +68,7 @@ def test_a_view_is_a_plane_or_a_line_of_no_more_points_than_pixels(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_what_is_read_are_the_stored_values(server: Server, layout: str) -> None:
     psi = wave(5, 12, 9, 10)
     async with qwf.connect(server.url) as store:

@@ -17,6 +17,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.catalog.cleaning import clean
 from qwf_async.errors import Refused, ServerUnavailable
+from qwf_async.layout import LAYOUTS
 from qwf_async.settings import Settings
 from tests.conftest import PATIENCE, Server, open_pool
 from tests.server.test_acl import denials, give_user, store_of
@@ -40,7 +41,7 @@ from tests.support.loads import (
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
 PSI = wave(8, 10, 10, 10)
-LAYOUTS = pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+in_each_layout = pytest.mark.parametrize("layout", LAYOUTS)
 DATA = (b":s0\r\n", b":b1\r\n", b":t0.0\r\n")
 """Ends of one of the first data keys of each layout."""
 SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -74,7 +75,7 @@ def killed(server: Server, holder: Holder, directory: Path, layout: str) -> None
 
 
 @SINGLE
-@LAYOUTS
+@in_each_layout
 async def test_late_bytes_of_a_killed_process_do_not_bring_back_what_was_removed(
     own_server: Server, tmp_path: Path, layout: str
 ) -> None:
@@ -108,7 +109,7 @@ async def test_who_takes_a_load_over_fences_its_dead_owner(
             assert await store.orphans() == []
 
 
-@LAYOUTS
+@in_each_layout
 async def test_an_update_is_not_undone_by_a_late_copy_of_the_first_write(
     own_server: Server, layout: str
 ) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import qwf_async
+from qwf_async.layout import LAYOUTS
 from qwf_async.wire.known_replies import BucketReplies
 from tests.conftest import Server
 from tests.support.loads import wave
@@ -152,7 +153,7 @@ async def relay(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_reading_survives_replies_in_pieces_and_connections_that_are_cut(
     server: Server, layout: str
 ) -> None:

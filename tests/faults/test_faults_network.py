@@ -29,6 +29,7 @@ from qwf_async import Settings, sources
 from qwf_async.errors import QwfError
 from qwf_async.events import Event, Progress
 from qwf_async.lattice.grid import Box
+from qwf_async.layout import LAYOUTS
 from qwf_async.store.wavefunction import Wavefunction
 from tests.conftest import PATIENCE, Server
 from tests.support.ingests import CHUNKS, Place, new_place
@@ -234,7 +235,7 @@ async def ingest_cut_at_any_byte(
     await check_no_client_left(server)
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_no_reply_is_taken_for_anothers_when_replies_are_torn(
     server: Server, relay: Relay, chance: random.Random, layout: str
 ) -> None:
@@ -270,7 +271,7 @@ async def test_a_connection_lost_in_its_first_reply_is_opened_again(server: Serv
 async def test_bytes_that_come_one_at_a_time_are_the_same_bytes(server: Server, relay: Relay) -> None:
     psi = wave(1, 6, 6, 8)
     async with qwf_async.connect(relay.tcp_url, settings=Settings(socket_timeout=PATIENCE)) as store:
-        for layout in ("flat", "packed", "tile"):
+        for layout in LAYOUTS:
             one_by_one = when_stored(0, lambda: relay.slice(1))
             await qwf_async.ingest(sources.array(psi), store, layout, layout=layout, hooks=(one_by_one,))
             assert np.array_equal(await (await store.open(layout)).read[:], psi)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwf_async.cli.app import app
+from qwf_async.layout import LAYOUTS
 from tests.support.fuzzing import Ended, Ground, fuzzed, ground, qwf
 
 ENDLESS = {("watch",), ("server", "run"), ("server", "start")}
@@ -169,7 +170,7 @@ POOLS: dict[str, list[str]] = {
     "box": ["4", "4x4x4", "0", "-1", "1e-300", "1e300", "nan", "4x4", "1e308x1e308x1e308"],
     "frames": ["1", "2", "0", "-1", "1000000000000", "9223372036854775808"],
     "dt": ["0.1", "0", "-1", "nan", "inf", "1e-320", "1e308"],
-    "layout": ["flat", "packed", "tile", "heap", "FLAT"],
+    "layout": [*LAYOUTS, "heap", "FLAT"],
     "codec": ["c16", "c8", "text10", "c99"],
     "tile": ["2", "2x2x2", "1x1x1", "0", "9x9x9", "2x", "²", "1" + "0" * 20],
     "write_mode": ["auto", "hset", "restore", "both"],

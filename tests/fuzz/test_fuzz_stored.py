@@ -17,7 +17,7 @@ from qwf_async.catalog.owner import Owner
 from qwf_async.layout import Form
 from tests.support.fuzzing import Ground, fuzzed, ground, mutated, qwf
 
-LAYOUTS = {"psi": "flat", "tiles": "tile", "packed": "packed"}
+LAYOUT_OF = {"psi": "flat", "tiles": "tile", "packed": "packed"}
 PSI = np.arange(1, 141).reshape(4, 7, 5) * (1 - 0.5j)
 """Of 140 points: a bucket that is full and one that is not."""
 
@@ -93,7 +93,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     directory = tmp_path_factory.mktemp("stored")
     np.save(directory / "psi.npy", PSI)
     with pytest.MonkeyPatch.context() as patch, ground(directory, patch) as found:
-        for name, layout in LAYOUTS.items():
+        for name, layout in LAYOUT_OF.items():
             options = ["--name", name, "--layout", layout, "--quiet", "--box", "4"]
             assert qwf("ingest", "psi.npy", *options).status == 0
         with found.server.plain as client:

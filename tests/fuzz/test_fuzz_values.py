@@ -28,6 +28,7 @@ from qwf_async.cli.npyfile import write_npy
 from qwf_async.errors import DamagedData, QwfError, Refused
 from qwf_async.ingesting.verify import verify
 from qwf_async.lattice.selection import Selection
+from qwf_async.layout import LAYOUTS
 from qwf_async.zarr_store import ZarrStore
 from tests.conftest import Server, new_server
 from tests.support.fuzzing import check_error, fuzzed, mutated
@@ -39,9 +40,7 @@ SHAPE = (2, 9, 5, 9)
 
 TILE = (4, 5, 4)
 PSI = wave(*SHAPE)
-FORMS = [(layout, codec) for layout in ("flat", "packed", "tile") for codec in ("c16", "c8")] + [
-    ("flat", "text10")
-]
+FORMS = [(layout, codec) for layout in LAYOUTS for codec in ("c16", "c8")] + [("flat", "text10")]
 TEXTS = [
     b"", b",", b"1", b"1,", b",1", b"1,2,3", b"1;2", b"1.0000000000, 2.0000000000", b"1.0000000000,2.00000000000",
     b"0x1,0", b"1_0,2", b"--1.0000000000,0.0000000000", b"nan,inf", b"-nan,-inf", b"1e400,1", b"1e-400,0", b"\xff,1",

@@ -71,7 +71,7 @@ async def test_an_ingest_takes_what_was_estimated(
             assert one.seconds > 0
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_a_sample_is_removed_after_an_error_and_found_by_clean_after_a_crash(
     server: Server, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import qwf_async
 from qwf_async import sources
 from qwf_async.lattice.grid import Box, Order
-from qwf_async.layout import Form
+from qwf_async.layout import LAYOUTS, Form
 from qwf_async.wire.batch import Part
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
@@ -28,7 +28,6 @@ from tests.support.loads import (
 )
 
 PSI = wave(12, 10, 10, 10)
-LAYOUTS = ("flat", "packed", "tile")
 WRITTEN_AGAIN = "chunks that were stored: written again"
 
 
@@ -46,7 +45,7 @@ def requests(parts: Any) -> list[list[bytes]]:
 
 @st.composite
 def forms(draw: st.DrawFn) -> tuple[Form, Order, int]:
-    layout = draw(st.sampled_from(LAYOUTS))
+    layout = draw(st.sampled_from(list(LAYOUTS)))
     codec = draw(st.sampled_from(["c16", "c8", "text10"] if layout == "flat" else ["c16", "c8"]))
     t, x, y, z = draw(st.tuples(*(st.integers(1, n) for n in (12, 13, 21, 70))))
     tile = None

@@ -19,13 +19,13 @@ import redis
 from numpy.typing import NDArray
 
 import qwf_async
+from qwf_async.layout import LAYOUTS
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.command import Begun, Outcome, Shell
 from tests.support.ingests import CHUNKS
 from tests.support.ingests import new_place as new_ingests
 
 pytestmark = pytest.mark.timeout(300)
-LAYOUTS: Final = ("flat", "packed", "tile")
 SIDE: Final = 16
 POINTS: Final = SIDE**3
 LONGEST: Final = 200.0
@@ -123,7 +123,7 @@ def new_place(directory: Path, software: str, maxclients: int) -> Iterator[Place
 
 def run_all(place: Place, count: int) -> list[dict[str, Any]]:
     """So many jobs of their own names at once: all succeed, all is right. Their reports."""
-    jobs = [(f"psi{i % FILES}.npy", f"job{i}", LAYOUTS[i % 3]) for i in range(count)]
+    jobs = [(f"psi{i % FILES}.npy", f"job{i}", list(LAYOUTS)[i % 3]) for i in range(count)]
     outcomes = place.ingests(jobs)
     failed = [outcome for outcome in outcomes if outcome.status != 0]
     assert not failed, f"{len(failed)} of {count} failed, first {failed[0].status}: {failed[0].err}"
@@ -166,7 +166,7 @@ def test_thirty_jobs_queue_for_five_places_and_one_bad_input_fails_alone(tmp_pat
         spoilt = wave(0)
         spoilt[3, 2, 1] = np.nan
         np.save(tmp_path / "spoilt.npy", spoilt)
-        jobs = [(f"psi{i % FILES}.npy", f"job{i}", LAYOUTS[i % 3]) for i in range(29)]
+        jobs = [(f"psi{i % FILES}.npy", f"job{i}", list(LAYOUTS)[i % 3]) for i in range(29)]
         *good, bad = place.ingests([*jobs, ("spoilt.npy", "spoilt", "flat")])
         assert not [(each.status, each.err) for each in good if each.status]
         assert (bad.status, bad.err.count("\n")) == (7, 1), bad.err
@@ -201,14 +201,14 @@ def test_of_many_that_want_one_name_one_gets_it_and_the_others_are_told_who(
 
 @pytest.mark.anyio
 async def test_three_hundred_tasks_of_one_process_share_its_connections() -> None:
-    layouts = {f"job{i}": LAYOUTS[i % 3] for i in range(300)}
+    layouts = {f"job{i}": list(LAYOUTS)[i % 3] for i in range(300)}
     took: list[float] = []
     for server in new_server("valkey", maxclients="50"):
         begun = anyio.current_time()
 
         async def job(store: qwf_async.Store, i: int, begun: float = begun) -> None:
             source = qwf_async.sources.array(wave(i % FILES))
-            await qwf_async.ingest(source, store, f"job{i}", layout=LAYOUTS[i % 3])
+            await qwf_async.ingest(source, store, f"job{i}", layout=list(LAYOUTS)[i % 3])
             took.append(anyio.current_time() - begun)
 
         with anyio.fail_after(LONGEST):

@@ -15,6 +15,7 @@ from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.errors import DamagedData, InvalidInput, Refused
 from qwf_async.ingesting.verify import verify
+from qwf_async.layout import LAYOUTS
 from tests.conftest import Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
@@ -109,7 +110,7 @@ async def test_a_chunk_of_buckets_is_named_by_its_points(server: Server) -> None
     assert (second.what, second.place) == ("differs", "points 896:1792 in C order")
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_a_key_of_another_type_ends_it_with_an_error(server: Server, layout: str) -> None:
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout)

@@ -24,6 +24,7 @@ from qwf_async.errors import InvalidInput, QwfError, UsageError
 from qwf_async.exporting import export_file as export_module
 from qwf_async.exporting.export_file import export
 from qwf_async.lattice.grid import Axis, Grid, shape4
+from qwf_async.layout import LAYOUTS
 from qwf_async.source import array, open_source
 from tests.conftest import Server, new_server
 from tests.support.command import Shell
@@ -67,7 +68,7 @@ axes = st.builds(
     shape=st.tuples(*[st.integers(1, 6)] * 4).map(shape4),
     laid=st.tuples(axes, axes, axes, axes),
     codec=st.sampled_from(["c16", "c8"]),
-    layout=st.sampled_from(["flat", "packed", "tile"]),
+    layout=st.sampled_from(list(LAYOUTS)),
     seed=st.integers(0, 1000),
     points=st.integers(5, 50),
 )

@@ -21,14 +21,13 @@ from zarr.core.sync import sync
 
 import qwf_async
 from qwf_async import Axis, DamagedData, Grid, InvalidInput, Refused, UsageError
+from qwf_async.layout import LAYOUTS
 from qwf_async.zarr_store import ZarrStore, open_store
 from tests.conftest import PATIENCE, Server
 from tests.support.loads import ask, published, wave
 from tests.support.zarrs import PROTOTYPE, dask_array, ingested, opened, put, reads, tile_key
 
 pytestmark = pytest.mark.anyio
-
-LAYOUTS = ("flat", "packed", "tile")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +51,7 @@ def test_zarr_reads_what_was_stored(
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("layout", ["flat", "packed"])
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if not LAYOUTS[name].zarr_chunks])
 def test_layouts_without_tiles_are_read_in_boxes(server: Server, layout: str) -> None:
     psi = wave(2, 21, 11, 7)
     with put(server, psi, layout=layout) as store:

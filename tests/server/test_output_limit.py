@@ -11,6 +11,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.errors import ServerUnavailable
 from qwf_async.lattice.grid import Box
+from qwf_async.layout import LAYOUTS
 from qwf_async.server.output import CutOff, output_limit
 from tests.conftest import Server, new_server
 from tests.support.loads import ask, wave
@@ -35,7 +36,7 @@ async def store_all(server: Server) -> None:
     limit(server, 0)
     ask(server, "FLUSHALL")
     async with qwf_async.connect(server.url) as store:
-        for layout in ("flat", "packed", "tile"):
+        for layout in LAYOUTS:
             await qwf_async.ingest(sources.array(PSI), store, layout, layout=layout)
         await qwf_async.ingest(sources.array(PSI), store, "text", layout="flat", codec="text10")
 
@@ -49,7 +50,7 @@ async def test_everything_is_read_from_a_server_that_limits_its_output(stingy: S
     ask(stingy, "ACL", "SETUSER", "default", *denied)
     try:
         async with qwf_async.connect(settings=qwf_async.Settings(url=stingy.url, deadline=20)) as store:
-            for name in ("flat", "packed", "tile", "text"):
+            for name in (*LAYOUTS, "text"):
                 psi = await store.open(name)
                 wanted = PSI.round(10) if name == "text" else PSI
                 np.testing.assert_allclose(await psi.read[...], wanted, atol=1e-10 * (name == "text"))

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 import qwf_async
 from qwf_async.errors import InvalidInput, Refused
-from qwf_async.lattice.grid import Grid
+from qwf_async.lattice.grid import Box, Grid
+from qwf_async.layout import LAYOUTS
+from qwf_async.store.old_hash import OldFlat
 from tests.conftest import Server, new_server
 from tests.support.command import Shell
 from tests.support.loads import ask, plain_fields, wave
@@ -41,7 +43,7 @@ def rounded(psi: NDArray[Any]) -> NDArray[Any]:
     )
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_an_old_hash_is_taken_over_with_its_values(
     each_server: Server, layout: str, small_chunks: None
 ) -> None:
@@ -186,3 +188,15 @@ def test_what_is_stored_is_verified_against_it(tmp_path: Path) -> None:
         assert (other.status, "1 of 1 chunks of new differ" in other.err) == (5, True)
         assert shell.qwf("verify", "new", f"redis-hash:{KEY}", "--dims", "x,y").status == 2
         assert shell.qwf("verify", "new", "redis-hash:nothing").status == 7
+
+
+def test_every_road_asks_for_the_key_of_the_old_hash() -> None:
+    layout = OldFlat(base=b"wave_function", codec="text10", shape=(1, 2, 3, 4))
+    (fetch,) = layout.fetches(np.array([[0, 1, 2, 3]]))
+    (part,) = layout.requests(Box(start=(0, 0, 0, 0), stop=(1, 2, 3, 4)))
+    assert [fetch.key_of(0), part.key, *layout.keys()] == [
+        "wave_function",
+        b"wave_function",
+        b"wave_function",
+    ]
+    assert bytes(fetch.buffer) == b"*3\r\n$5\r\nHMGET\r\n$13\r\nwave_function\r\n$11\r\nx1_y2_z3_t0\r\n"

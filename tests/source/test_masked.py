@@ -21,6 +21,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
+from qwf_async.layout import LAYOUTS
 from tests.conftest import Server
 from tests.support.loads import check_points, contents, ingested, refusal, wave
 
@@ -61,7 +62,7 @@ async def test_a_missing_point_of_a_file_is_refused_as_nan_is(server: Server, tm
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_a_missing_point_of_a_file_is_nan_if_allowed(
     server: Server, layout: str, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ from qwf_async.ingesting.load_spool import LoadSpool
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
 from qwf_async.lattice.grid import Box
+from qwf_async.layout import LAYOUTS
 from qwf_async.settings import Settings
 from qwf_async.spool import SpoolFull
 from qwf_async.wire.batch import Batch
@@ -112,7 +113,7 @@ async def replayed(server: Server, *hooks: Any, **settings: Any) -> qwf_async.Re
         return await replay(store, found, Shutdown(drain_timeout=1), hook=hook)
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_a_server_that_dies_and_comes_back_misses_nothing(
     durable: Server, spool_dir: Path, layout: str
 ) -> None:

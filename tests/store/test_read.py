@@ -20,6 +20,7 @@ from qwf_async.client.retry import Retry
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.lattice.selection import Selection
+from qwf_async.layout import LAYOUTS
 from tests.conftest import PATIENCE, Server
 from tests.support.loads import ask, wave
 from tests.support.waiting import until
@@ -35,7 +36,6 @@ FORMS = [
     ("tile", "c16"),
     ("tile", "c8"),
 ]
-LAYOUTS = ("flat", "packed", "tile")
 forms = pytest.mark.parametrize(("layout", "codec"), FORMS)
 layouts = pytest.mark.parametrize("layout", LAYOUTS)
 Read = Callable[[qwf_async.Wavefunction], Coroutine[Any, Any, Any]]

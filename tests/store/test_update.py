@@ -20,7 +20,7 @@ from qwf_async.errors import DamagedData, InvalidInput, Refused, UsageError
 from qwf_async.ingesting.verify import verify
 from qwf_async.lattice.grid import Box, shape4
 from qwf_async.lattice.plan import BoxPlan, RangePlan
-from qwf_async.layout import Form
+from qwf_async.layout import LAYOUTS, Form
 from qwf_async.wire.buckets import BUCKET
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
@@ -87,7 +87,7 @@ async def test_a_changed_store_is_as_if_the_changed_array_had_been_ingested(
     assert kinds["psi"] == kinds["chi"]
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.usefixtures("many_chunks")
 async def test_verify_tells_changed_chunks_from_damaged_ones(server: Server, layout: str) -> None:
     async with qwf_async.connect(server.url) as store:
@@ -108,7 +108,7 @@ async def test_verify_tells_changed_chunks_from_damaged_ones(server: Server, lay
         assert (await verify(store, "psi")).differing == [plan.holding((0, 0, 0, 0))]
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_what_was_replaced_or_removed_is_not_changed_and_not_brought_back(
     server: Server, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +139,7 @@ async def test_what_was_replaced_or_removed_is_not_changed_and_not_brought_back(
         assert after.keys() == before.keys()
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("damage", ["missing", "short"])
 @pytest.mark.usefixtures("many_chunks")
 async def test_what_is_damaged_is_named_and_nothing_is_changed(
@@ -168,7 +168,7 @@ async def test_what_is_damaged_is_named_and_nothing_is_changed(
         assert contents(server) == before
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_bad_changes_are_refused_and_change_nothing(server: Server, layout: str) -> None:
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, codec="c8")
@@ -209,7 +209,7 @@ async def test_bad_changes_are_refused_and_change_nothing(server: Server, layout
         assert np.isnan((await psi.point(1)).real)
 
 
-@pytest.mark.parametrize("layout", ["flat", "packed", "tile"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_concurrent_changes_of_neighbours_are_all_kept(each_server: Server, layout: str) -> None:
     new = wave(16, 16, seed=8)
     async with qwf_async.connect(each_server.url) as store:
@@ -226,9 +226,9 @@ async def test_concurrent_changes_of_neighbours_are_all_kept(each_server: Server
 def test_any_region_of_any_shape_and_tile_is_changed_and_nothing_else(server: Server, data: Any) -> None:
     """Against NumPy's own assignment, over one connection and without a plan."""
     shape = shape4(data.draw(st.tuples(*[st.integers(1, n) for n in (2, 13, 13, 13)])))
-    layout = data.draw(st.sampled_from(["flat", "packed", "tile"]))
+    layout = data.draw(st.sampled_from(list(LAYOUTS)))
     tile = None
-    if layout == "tile":
+    if LAYOUTS[layout].default_tile(shape) is not None:
         a, b, c = (data.draw(st.integers(1, n)) for n in shape[1:])
         tile = (a, b, c)
     ends = [sorted((data.draw(st.integers(0, n - 1)), data.draw(st.integers(1, n)))) for n in shape]
