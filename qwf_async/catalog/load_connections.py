@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..client.connection import Connection
-from ..client.fence import Client
+from ..client.connection import ClientId, Connection
 from ..client.pool import Pool
 from ..errors import Refused
 from . import scripts
@@ -28,10 +27,10 @@ MAX_CONNECTIONS: Final = 256
 _FIELD: Final = "writer:"
 
 
-def connections_in(fields: Mapping[str, str]) -> frozenset[Client]:
+def connections_in(fields: Mapping[str, str]) -> frozenset[ClientId]:
     """The connections that the record of a load lists."""
     return frozenset(
-        Client(number=int(name.removeprefix(_FIELD)), run=run)
+        ClientId(number=int(name.removeprefix(_FIELD)), run=run)
         for name, run in fields.items()
         if name.startswith(_FIELD) and name.removeprefix(_FIELD).isdecimal()
     )
@@ -44,14 +43,14 @@ class LoadConnections:
     pool: Pool
     keys: Keys
     token: str
-    _registered: dict[Client, Connection] = field(default_factory=dict)
+    _registered: dict[ClientId, Connection] = field(default_factory=dict)
 
     async def register(self, connection: Connection) -> bool:
         """Put a connection of `Pool.writing` into the record. False if the load is not ours any more."""
-        client = connection.client
+        client = connection.client_id
         if client is None or client in self._registered:
             return True
-        replaced = [known for known, other in self._registered.items() if other.client is not known]
+        replaced = [known for known, other in self._registered.items() if other.client_id is not known]
         leaving = [known for known in replaced if not self.pool.fence.doubts(known)]
         leaving += [known for known in self._registered if known not in leaving][: -MAX_CONNECTIONS + 1]
         try:
@@ -100,5 +99,5 @@ async def expel_owner(pool: Pool, keys: Keys, token: str) -> str:
     return replacement
 
 
-def _field_of(client: Client) -> str:
+def _field_of(client: ClientId) -> str:
     return f"{_FIELD}{client.number}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..client.fence import Client
+from ..client.connection import ClientId
 from ..client.pool import Pool
 from ..errors import DamagedData, Refused
 from ..wording import said
@@ -27,7 +27,7 @@ class LoadRecord:
     manifest: Manifest
     overwrites: str
     owner: Owner
-    connections: frozenset[Client] = frozenset()
+    connections: frozenset[ClientId] = frozenset()
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str], where: str) -> LoadRecord:

@@ -7,12 +7,13 @@ reply can then never be taken for another command's. Retrying is the caller's bu
 
 from __future__ import annotations
 
-from asyncio import StreamReader, StreamWriter, WriteTransport, get_running_loop
+from asyncio import StreamReader, WriteTransport, get_running_loop
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import anyio
 from redis.asyncio.connection import AbstractConnection
@@ -21,18 +22,18 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
+from ..errors import QwfError
 from .address import Address
 from .counts import ConnectionCounts
 from .failure import ConnectionLost, HungUp, ServerCrowded, UnexpectedReply, translate
 from .greeting import greet, reach
 from .guard import REPLIES
 from .parser import Parser
-from .reply import disbelieve, is_anything
+from .redis_private import drop, parser_of, streams
+from .reply import is_anything
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
-
-    from .fence import Client
 
     T = TypeVar("T", default=Any)
 
@@ -51,12 +52,20 @@ PROGRESS: Final = 4096
 Buffer = bytes | bytearray | memoryview
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientId:
+    """A connection as its server knows it: the number of the client, and the run id of the server."""
+
+    number: int
+    run: str
+
+
 class Connection:
     """One connection, used by one task at a time. Opens itself when it is first used.
 
     `where` is the server's masked URL. `used` is when it was last given back, by the clock of the
-    event loop. `client` is what the
-    server calls it while it is open, once that was asked for (`fence.Fence.identify`).
+    event loop. `client_id` is what the server calls it while it is open, once that was asked for
+    (`fence.Fence.identify`).
     """
 
     def __init__(
@@ -68,7 +77,7 @@ class Connection:
         self._answer_timeout = answer_timeout
         self._counts = counts
         self.used = 0.0
-        self.client: Client | None = None
+        self.client_id: ClientId | None = None
         self._connect_timeout = connect_timeout
         self._transport: WriteTransport | None = None
         self._connection = kind(
@@ -83,6 +92,7 @@ class Connection:
                 "parser_class": Parser,
             }
         )
+        self._parser: Parser = parser_of(self._connection)
 
     async def exchange(
         self,
@@ -130,12 +140,11 @@ class Connection:
         where the replies end, and the result is False. The rest as for `exchange`; progress
         is another PROGRESS bytes, so that a peer cannot drag it out byte by byte.
         """
-        connection = self._connection
         got, awaited = 0, PROGRESS
         await self._make_ready()
         try:
-            # Read beside the library's parser, which holds nothing back between exchanges. There is no public way.
-            reader = cast("StreamReader", connection._reader)
+            # Read beside the library's parser, which holds nothing back between exchanges.
+            reader, _ = streams(self._connection)
             with anyio.fail_after(self._answer_timeout) as scope:
 
                 def progress() -> None:
@@ -173,8 +182,21 @@ class Connection:
         """
         (reply,) = await self.pipeline([command], stall_timeout=stall_timeout, limit=limit)
         if isinstance(reply, ResponseError) or not expect(reply):
-            raise disbelieve(self, reply, where=self.where, doing=doing or str(command[0]))
+            raise self.error_of(reply, doing=doing or str(command[0]))
         return reply
+
+    def error_of(self, reply: Any, *, doing: str) -> QwfError:
+        """The error to raise for a reply that is not as it should be.
+
+        After an error reply the connection is in step, and is left as it is; else it is closed.
+        """
+        if isinstance(reply, ResponseError):
+            return translate(reply, where=self.where, doing=doing)
+        self.close()
+        shown = f"a list of {len(reply)}" if isinstance(reply, list) else f"{reply!r:.60}"
+        return UnexpectedReply(
+            f"{self.where} while {doing}: unexpected reply ({shown}); is it a Redis server?"
+        )
 
     async def pipeline(
         self,
@@ -194,14 +216,13 @@ class Connection:
         """
         # Aborted, not closed: closing would still send what is buffered, at some later time, and
         # would wait for ever for a peer that does not read.
-        self.client = None
+        self.client_id = None
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
-        # The library's public way is awaited, and a cancellation can end it halfway. A dying
-        # connection can raise nearly anything; it is gone either way.
+        # A dying connection can raise nearly anything; it is gone either way.
         with suppress(Exception):
-            self._connection._close()  # type: ignore[no-untyped-call] # untyped in redis-py
+            drop(self._connection)
 
     @property
     def is_open(self) -> bool:
@@ -233,11 +254,11 @@ class Connection:
         """Send little, for which nothing needs to be waited for; whether it was so little."""
         if sum(map(len, buffers)) > BUFFERED:
             return False
-        cast("StreamWriter", self._connection._writer).writelines(buffers)
+        streams(self._connection)[1].writelines(buffers)
         return True
 
     async def _send(self, buffers: Sequence[Buffer], progress: Callable[[], None]) -> None:
-        writer = cast("StreamWriter", self._connection._writer)
+        _, writer = streams(self._connection)
         for some in _pieces(buffers):
             writer.writelines(some)
             await writer.drain()
@@ -254,10 +275,6 @@ class Connection:
         """Raises UnexpectedReply if more came than was asked for: whose reply is whose is not known then."""
         if self._parser.has_rest:
             raise UnexpectedReply(f"{self.where}: more replies than requests; is it a Redis server?")
-
-    @property
-    def _parser(self) -> Parser:
-        return cast("Parser", self._connection._parser)
 
     def _failed(self, error: BaseException) -> None:
         """Close the connection after an error; raise ours for it, unless it is a cancellation."""

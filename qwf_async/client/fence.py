@@ -27,19 +27,11 @@ from weakref import WeakSet
 from redis.exceptions import ResponseError
 
 from ..errors import Refused
-from .connection import Connection
+from .connection import ClientId, Connection
 from .failure import translate
-from .reply import disbelieve, is_number, is_text
+from .reply import is_number, is_text
 
 _RUN: Final = re.compile(rb"^run_id:([0-9a-f]{40})\r?$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """A connection as its server knows it: the number of the client, and the run id of the server."""
-
-    number: int
-    run: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,8 +44,8 @@ class Fence:
     """
 
     where: str
-    loose: set[Client] = field(default_factory=set)
-    lost: set[Client] = field(default_factory=set)
+    loose: set[ClientId] = field(default_factory=set)
+    lost: set[ClientId] = field(default_factory=set)
     is_open: bool = False
     _connections: WeakSet[Connection] = field(default_factory=WeakSet)
     _nameless: bool = False
@@ -63,9 +55,9 @@ class Fence:
         """A connection of the pool's: while it is open it is never fenced."""
         self._connections.add(connection)
 
-    async def identify(self, connection: Connection) -> Client | None:
+    async def identify(self, connection: Connection) -> ClientId | None:
         """What the server calls this connection, asked once while it is open; None if it does not tell us."""
-        if connection.client is None and not self._nameless:
+        if connection.client_id is None and not self._nameless:
             number, facts = await connection.pipeline([["CLIENT", "ID"], ["INFO", "server"]])
             for reply in (number, facts):
                 if isinstance(reply, ResponseError):
@@ -73,19 +65,19 @@ class Fence:
                     self._nameless = True
             found = _RUN.search(facts) if is_text(facts) else None
             if is_number(number) and found:
-                connection.client = Client(number=number, run=found[1].decode())
+                connection.client_id = ClientId(number=number, run=found[1].decode())
             else:
                 self._nameless = True
-        return connection.client
+        return connection.client_id
 
-    def give_up(self, client: Client | None) -> None:
+    def give_up(self, client: ClientId | None) -> None:
         """This connection is closed, and there may be requests of it under way."""
         if client is None:
             self.is_open = True
         else:
             self.loose.add(client)
 
-    async def kill(self, connection: Connection, clients: Iterable[Client]) -> bool:
+    async def kill(self, connection: Connection, clients: Iterable[ClientId]) -> bool:
         """End connections over another one; whether none of them can do anything any more.
 
         Those of the pool that are open are left: they are in step, and nothing of them is
@@ -94,7 +86,7 @@ class Fence:
         here = await self.identify(connection)
         if here is None or self._toothless:
             return False
-        own = {other.client for other in self._connections}
+        own = {other.client_id for other in self._connections}
         alive = [client for client in clients if client.run == here.run and client not in own]
         if not alive:
             return True
@@ -105,7 +97,7 @@ class Fence:
                 self._toothless = True
                 return False
             if not is_number(reply):
-                raise disbelieve(connection, reply, where=self.where, doing="ending a broken connection")
+                raise connection.error_of(reply, doing="ending a broken connection")
         return True
 
     async def close(self, connection: Connection) -> None:
@@ -116,7 +108,7 @@ class Fence:
                 self.is_open = True
             self.loose -= loose
 
-    def doubts(self, client: Client) -> bool:
+    def doubts(self, client: ClientId) -> bool:
         """Whether requests of it may still be applied, as far as is known here."""
         return client in self.loose or client in self.lost
 

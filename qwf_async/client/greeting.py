@@ -12,14 +12,14 @@ from __future__ import annotations
 import errno
 import os
 import ssl
-from asyncio import StreamReader, StreamWriter, WriteTransport, open_unix_connection
+from asyncio import WriteTransport
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final
 
-from redis._parsers.base import BaseParser
-from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 
 from .failure import LOST, HungUp, ShutOut
+from .redis_private import connect, error_reply, streams
 from .tls import TLSConnection
 
 GREETING: Final = b"*1\r\n$4\r\nPING\r\n"
@@ -34,21 +34,16 @@ async def reach(connection: AbstractConnection, *, where: str) -> WriteTransport
     Raises what the operating system does, and HungUp if the TLS handshake was cut off: ShutOut
     if it was before the server had said anything.
     """
-    # Here and below: the library has no public way to its streams.
-    if isinstance(connection, UnixDomainSocketConnection):
-        # Not by its own _connect, which introduces itself before we could listen.
-        connection._reader, connection._writer = await open_unix_connection(connection.path)
-    else:
-        try:
-            await connection._connect()  # type: ignore[no-untyped-call] # untyped in redis-py
-        except (*LOST, ssl.SSLEOFError) as error:
-            if isinstance(connection, TLSConnection) and not connection.heard:
-                raise ShutOut(
-                    f"{where}: the server hung up before the TLS handshake: it has no room for another client, "
-                    "or there is a proxy in front of it that does not reach it"
-                ) from error
-            raise HungUp(f"{where}: the server hung up without a word") from error
-    return cast("StreamWriter", connection._writer).transport
+    try:
+        await connect(connection)
+    except (*LOST, ssl.SSLEOFError) as error:
+        if isinstance(connection, TLSConnection) and not connection.heard:
+            raise ShutOut(
+                f"{where}: the server hung up before the TLS handshake: it has no room for another client, "
+                "or there is a proxy in front of it that does not reach it"
+            ) from error
+        raise HungUp(f"{where}: the server hung up without a word") from error
+    return streams(connection)[1].transport
 
 
 async def greet(connection: AbstractConnection, *, where: str) -> None:
@@ -59,8 +54,8 @@ async def greet(connection: AbstractConnection, *, where: str) -> None:
     whoever is turned away is so before the handshake, without a word (`acceptCommonHandler`
     of Redis 7.0 and Valkey 9.1).
     """
-    reader = cast("StreamReader", connection._reader)
-    transport = cast("StreamWriter", connection._writer).transport
+    reader, writer = streams(connection)
+    transport = writer.transport
     if transport.get_extra_info("ssl_object") is not None:
         return
     # It may have hung up already, and its words wait to be read. ENOTCONN: asyncio takes a unix
@@ -77,4 +72,4 @@ async def greet(connection: AbstractConnection, *, where: str) -> None:
         raise HungUp(f"{where}: the server hung up without a word")
     if line.startswith(_LAST_WORDS):
         text = line[1:].decode(errors="replace").strip()
-        raise BaseParser.parse_error(text)  # type: ignore[no-untyped-call] # untyped in redis-py
+        raise error_reply(text)

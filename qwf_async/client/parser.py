@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from .guard import Guard
+from .redis_private import INCOMPLETE, HiredisParser
 
 _DIGITS: Final = 7
 """Of the length of a text that is taken apart without hiredis."""
@@ -19,22 +19,14 @@ _ONLY: Final = b"*1\r\n$"
 """Of a reply of one text in an array, all before the length of the text."""
 
 
-class Parser(_AsyncHiredisParser):
+class Parser(HiredisParser):
     """Raises ReplyRefused at what its guard refuses, before it is parsed."""
 
-    _reader: Any
-    _stream: Any
     _guard: Guard
 
     def on_connect(self, connection: Any) -> None:
         super().on_connect(connection)  # type: ignore[no-untyped-call] # untyped in redis-py
         self._guard = Guard()
-
-    @property
-    def has_rest(self) -> bool:
-        """Whether anything came after the last reply that was read."""
-        # There is no public way to what asyncio's reader holds.
-        return bool(self._reader.has_data() or self._stream._buffer)
 
     async def read_replies(self, count: int, progress: Callable[[], None], limit: int) -> list[Any]:
         """The next replies, an error reply in its place; `progress` is called when some of them have come.
@@ -46,14 +38,14 @@ class Parser(_AsyncHiredisParser):
         replies: list[Any] = []
         self._guard.expect(limit)
         if count == 1 and not self._reader.has_data():
-            data = await self._received()
+            data = await self.received()
             text = only_text(data)
             if text is not None:
                 return [[text]]
             self._feed(data)
         while True:
             before = len(replies)
-            while len(replies) < count and (reply := self._reader.gets()) is not NOT_ENOUGH_DATA:
+            while len(replies) < count and (reply := self._reader.gets()) is not INCOMPLETE:
                 if isinstance(reply, RedisConnectionError):
                     raise reply
                 replies.append(reply)
@@ -64,14 +56,8 @@ class Parser(_AsyncHiredisParser):
             await self.read_from_socket()
 
     async def read_from_socket(self) -> bool:
-        self._feed(await self._received())
+        self._feed(await self.received())
         return True
-
-    async def _received(self) -> bytes:
-        data: bytes = await self._stream.read(self._read_size)
-        if not data:
-            raise RedisConnectionError("the server closed the connection")
-        return data
 
     def _feed(self, data: bytes) -> None:
         self._guard.check(data)

@@ -15,10 +15,10 @@ import anyio
 
 from ..errors import ServerUnavailable
 from .address import Address
-from .connection import Connection, now
+from .connection import ClientId, Connection, now
 from .counts import ConnectionCounts
 from .failure import HungUp, ServerCrowded, ShutOut
-from .fence import Client, Fence
+from .fence import Fence
 from .guard import REPLIES
 from .reply import is_anything, is_text
 from .retry import Retry, until_available
@@ -125,10 +125,10 @@ class Pool:
             try:
                 yield connection
             finally:
-                if not connection.is_open or connection.client is not client:
+                if not connection.is_open or connection.client_id is not client:
                     self.fence.give_up(client)
 
-    async def fence_off(self, clients: Collection[Client] = ()) -> bool:
+    async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
         """See to it that these connections, and those given up here, do nothing any more.
 
         False if the server does not let us. Raises ServerUnavailable once the deadline is over.

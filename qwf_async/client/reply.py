@@ -1,33 +1,13 @@
-"""What a reply must be before it is used, and what becomes of one that is not: each is looked at once.
+"""Predicates that say whether a reply is what its command gives: each reply is looked at once.
 
 Replies that are out of step, and peers that are no server, show in the kind of a reply or
-in its length. The connection is then closed, and the command may be tried again on another.
+in its length. `Connection.error_of` says what becomes of one that is not as it should be.
 Of values read in bulk only the first is looked at here; `wire.codec.joined` sees them all.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
-
-from redis.exceptions import ResponseError
-
-from ..errors import QwfError
-from .failure import UnexpectedReply, translate
-
-if TYPE_CHECKING:
-    from .connection import Connection
-
-
-def disbelieve(connection: Connection, reply: Any, *, where: str, doing: str) -> QwfError:
-    """The error to raise for a reply that is not as it should be.
-
-    After an error reply the connection is in step, and is left as it is; else it is closed.
-    """
-    if isinstance(reply, ResponseError):
-        return translate(reply, where=where, doing=doing)
-    connection.close()
-    shown = f"a list of {len(reply)}" if isinstance(reply, list) else f"{reply!r:.60}"
-    return UnexpectedReply(f"{where} while {doing}: unexpected reply ({shown}); is it a Redis server?")
+from typing import Any, TypeGuard
 
 
 def is_anything(reply: Any) -> TypeGuard[Any]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from redis.asyncio.connection import RedisSSLContext, SSLConnection
+from redis.asyncio.connection import RedisSSLContext
 
 from ..errors import UsageError
 from ..host.small_files import read_small_file
+from .redis_private import PreparedSSLConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class TLSFiles:
         return {name: str(path) for name, path in files.items() if path is not None}
 
 
-class TLSConnection(SSLConnection):
+class TLSConnection(PreparedSSLConnection):
     """redis-py's, but a CA that was named is the only one trusted, where the library adds the system's."""
 
     @property
@@ -39,15 +40,10 @@ class TLSConnection(SSLConnection):
         """Whether in the handshake that was tried last anything came from the server."""
         return bool(cast("Any", self.ssl_context.context).steps > 1)
 
-    async def _connect(self) -> None:
-        self._connection_arguments()
-        cast("Any", self.ssl_context.context).steps = 0
-        await super()._connect()  # type: ignore[no-untyped-call] # untyped in redis-py
-
-    def _connection_arguments(self) -> Mapping[str, Any]:
+    def prepare(self) -> None:
         if self.ssl_context.context is None:
             self.ssl_context.context = _context(self.ssl_context)
-        return super()._connection_arguments()
+        cast("Any", self.ssl_context.context).steps = 0
 
 
 class _Handshake(ssl.SSLObject):

@@ -10,7 +10,6 @@ import anyio.to_thread
 
 from ..client.connection import Connection
 from ..client.failure import KeyExists
-from ..client.reply import disbelieve
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..events import Hook, Noted
 from ..wire.batch import Batch, Buffer
@@ -115,7 +114,7 @@ class ServerSink:
             for number, reply in enumerate(replies[done : done + part.requests]):
                 if not isinstance(reply, int) and reply != b"OK":
                     doing = f"writing {part.key_of(number).decode()}"
-                    return disbelieve(connection, reply, where=connection.where, doing=doing)
+                    return connection.error_of(reply, doing=doing)
             done += part.requests
         return None
 

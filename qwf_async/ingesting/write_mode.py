@@ -13,7 +13,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from ..client.pool import Pool
-from ..client.reply import disbelieve, is_pairs, is_text_or_none
+from ..client.reply import is_pairs, is_text_or_none
 from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused, UsageError
 from ..events import Hook, Noted
@@ -73,9 +73,9 @@ async def _try_restore(pool: Pool, probe: Probe) -> None:
         where, doing = pool.address.shown, f"trying RESTORE with {part.key.decode()}"
         for reply in (*queued, *replies, done):
             if isinstance(reply, ResponseError):
-                raise disbelieve(connection, reply, where=where, doing=doing) from reply
+                raise connection.error_of(reply, doing=doing) from reply
         if len(replies) != 4 or not is_pairs(replies[1]) or not is_text_or_none(replies[2]):
-            raise disbelieve(connection, done, where=where, doing=doing)
+            raise connection.error_of(done, doing=doing)
     _, pairs, encoding, _ = replies
     held = dict(zip(pairs[::2], pairs[1::2], strict=True))
     if held != probe.fields:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..client.guard import HEAD, limit_of
 from ..client.pool import Pool
-from ..client.reply import are_values, disbelieve
+from ..client.reply import are_values
 from ..errors import QwfError
 from ..lattice.grid import Box
 from ..layout import Layout
@@ -215,7 +215,7 @@ async def _exchange(
             for number, (reply, count) in enumerate(zip(replies, counts, strict=True)):
                 if not are_values(reply, count):
                     doing = f"reading {key_of(number)}"
-                    raise disbelieve(connection, reply, where=pool.address.shown, doing=doing)
+                    raise connection.error_of(reply, doing=doing)
         return replies
 
     size = sum(counts) * (field_bytes + HEAD)

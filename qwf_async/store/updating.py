@@ -20,7 +20,7 @@ from ..catalog.manifest import Manifest
 from ..catalog.scripts import mark_stale
 from ..catalog.still_published import replaced
 from ..client.pool import Pool
-from ..client.reply import disbelieve, is_text
+from ..client.reply import is_text
 from ..client.retry import until_available
 from ..errors import DamagedData, InvalidInput
 from ..lattice.grid import Box, shape4
@@ -102,8 +102,7 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
             replies = await connection.exchange(buffers, requests)
             for key, reply in zip(names, replies, strict=True):
                 if reply != 0 and not is_text(reply):
-                    where, doing = pool.address.shown, f"changing {key}"
-                    raise disbelieve(connection, reply, where=where, doing=doing)
+                    raise connection.error_of(reply, doing=f"changing {key}")
         return replies
 
     for key, reply in zip(names, await until_available(send, pool.retry), strict=True):

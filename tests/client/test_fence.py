@@ -228,7 +228,7 @@ async def test_a_stopped_server_is_fenced_when_it_goes_on(own_server: Server) ->
     """What lies in its sockets is not carried out once the connection was ended."""
     async with open_pool(own_server, answer_timeout=0.5, deadline=PATIENCE) as pool:
         async with pool.writing() as connection:
-            first = connection.client
+            first = connection.client_id
             own_server.stop()
             with pytest.raises(ServerUnavailable):
                 await connection.call("INCR", "counter")
@@ -286,7 +286,7 @@ async def test_a_load_that_was_left_unfinished_by_another_store_is_resumed_besid
 
 def test_names_of_writers_are_taken_as_they_are_written() -> None:
     from qwf_async.catalog.load_connections import connections_in
-    from qwf_async.client.fence import Client
+    from qwf_async.client.connection import ClientId
 
     fields: dict[str, Any] = {"writer:12": "a" * 40, "writer:x": "b", "owner_pid": "3", "writer:": "c"}
-    assert connections_in(fields) == {Client(number=12, run="a" * 40)}
+    assert connections_in(fields) == {ClientId(number=12, run="a" * 40)}
