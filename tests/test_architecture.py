@@ -17,7 +17,7 @@ PROJECT = ROOT.parent
 LAYERS = (
     {"wording"},
     {"errors"},
-    {"checked", "events", "host", "optional", "redis_config"},
+    {"checked", "events", "host", "optional"},
     {"settings"},
     {"lattice"},
     {"wire"},

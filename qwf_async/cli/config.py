@@ -24,7 +24,7 @@ def show(*, server_options: ServerOptions, as_json: JsonOption = False) -> None:
     # Imported here, because msgspec would slow down `qwf --help`.
     from ..settings import trace
 
-    settings, origins = trace(server_options.config, said=say, **server_options.settings)
+    settings, origins = trace(server_options.config, warn=say, **server_options.settings)
     rows = {name: (_shown(name, getattr(settings, name), origin), origin) for name, origin in origins.items()}
     if as_json:
         print_json({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()})

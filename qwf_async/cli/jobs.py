@@ -35,7 +35,7 @@ def run_on_store(
     """
     from ..settings import load
 
-    settings: Settings = load(options.config, said=say, **options.settings, **flags)
+    settings: Settings = load(options.config, warn=say, **options.settings, **flags)
 
     async def connected() -> T:
         from ..store.store import connect

@@ -186,4 +186,4 @@ def acl(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:
     from ..settings import load
 
-    return load(config, said=say, data_dir=data_dir, memory_limit=maxmemory)
+    return load(config, warn=say, data_dir=data_dir, memory_limit=maxmemory)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from qwf_async.errors import UsageError
-from qwf_async.redis_config import plain_json
 from qwf_async.settings import Settings, load
+from qwf_async.settings.redis_config import plain_json
 from tests.conftest import Server
 from tests.support.command import Shell
 
@@ -34,7 +34,7 @@ GUIDE = """{
 def settings_of(path: Path, text: str) -> tuple[Settings, list[str]]:
     path.write_text(text)
     said: list[str] = []
-    return load(path, environ={}, said=said.append), said
+    return load(path, environ={}, warn=said.append), said
 
 
 def test_the_guides_file_is_read_with_its_comments(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""The JSON file by which the older system, and others that use redis-py, name their server.
+"""The keys of the JSON file in which the older system, and others that use redis-py, name their server.
 
-It holds arguments of `redis.Redis`, perhaps with comments. Source of the names: redis-py 8.1,
-`redis.client.Redis` and `redis.connection.BlockingConnectionPool`.
+They are arguments of `redis.Redis`; the file may have comments. Source of the names: redis-py
+8.1, `redis.client.Redis` and `redis.connection.BlockingConnectionPool`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from msgspec import Meta
 
-from .errors import UsageError
+from ..errors import UsageError
+from .values import checked_value
 
 ADDRESS: Final[dict[str, Any]] = {
     "host": Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}\Z")],
@@ -36,47 +37,58 @@ MEANINGLESS: Final = frozenset(
         "socket_read_size", "timeout",
     }
 )  # fmt: skip
-"""Keys that choose what this client decides by itself: retries, keep-alive, decoding."""
+"""Keys for what this client decides by itself: retries, keep-alive, decoding."""
 
 OLDER: Final = frozenset({*ADDRESS, *RENAMED, *MEANINGLESS})
 """All keys that such a file may have besides the settings' own."""
 
-Said = Callable[[str], object]
-"""Is told of something in one line."""
+Warn = Callable[[str], object]
+"""Called with a warning of one line."""
 
-# The closing quote and the end of a comment may be missing: then the rest is one, and no second look is taken.
+# A closing quote or the end of a comment may be missing: then the rest of the text is one string or comment,
+# so that the time stays linear in the length.
 _COMMENTS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _COMMAS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|,(?=\s*+[}\]])', re.DOTALL)
 
 
 def plain_json(text: str) -> str:
-    """The same JSON without comments (`//` and `/* */`), and without a comma that they leave behind the last key."""
-    return _COMMAS.sub(_text_only, _COMMENTS.sub(_text_only, text))
+    """The JSON without comments (`//` and `/* */`) and without a comma after the last key."""
+    return _COMMAS.sub(_string_only, _COMMENTS.sub(_string_only, text))
 
 
-def _text_only(found: re.Match[str]) -> str:
-    return found[0] if found[0].startswith('"') else " "
+def _string_only(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith('"') else " "
 
 
-def take_names(entries: dict[str, Any], origin: str, said: Said) -> None:
-    """Put the settings' names in the place of the older ones, and remove and tell of the keys without a meaning here.
+def take_older(entries: dict[str, Any], origin: str, warn: Warn) -> None:
+    """Replace the older keys among the entries of a file by the settings' own, those of an address by `url`.
 
-    Raises UsageError if a key is there under both of its names.
+    Keys without a meaning here are removed, and `warn` is called with their names. Raises
+    UsageError if a setting is there by two names, or if a value is out of its bounds.
     """
     if ignored := sorted(MEANINGLESS & entries.keys()):
         for name in ignored:
             del entries[name]
         verb = "has no meaning here and is" if len(ignored) == 1 else "have no meaning here and are"
-        said(f"{origin}: {', '.join(ignored)} {verb} ignored")
+        warn(f"{origin}: {', '.join(ignored)} {verb} ignored")
     for older, name in RENAMED.items():
         if older in entries:
             if name in entries:
                 raise UsageError(f"{older} and {name} ({origin}) are the same: keep one")
             entries[name] = entries.pop(older)
+    parts = {
+        name: checked_value(name, entries.pop(name), origin, kind=kind, text=False)
+        for name, kind in ADDRESS.items()
+        if name in entries
+    }
+    if parts and "url" in entries:
+        raise UsageError(f"url ({origin}) and {next(iter(parts))} both name the server: keep the url alone")
+    if parts:
+        entries["url"] = _url(parts)
 
 
-def url_of(parts: Mapping[str, Any]) -> str:
-    """The URL of a server by values of the keys of ADDRESS; what is not given is as redis-py has it."""
+def _url(parts: Mapping[str, Any]) -> str:
+    """The URL of a server by values of keys of ADDRESS; the defaults are those of redis-py."""
     host = parts.get("host", "localhost")
     host = f"[{host}]" if ":" in host else host
     user = quote(parts.get("username", ""), safe="")

@@ -1,0 +1,8 @@
+"""All that a user can set: `Settings`, and `load`, which reads them from file, environment and flags."""
+
+from __future__ import annotations
+
+from .fields import Rate, Settings, Writers
+from .loading import load, trace
+
+__all__ = ["Rate", "Settings", "Writers", "load", "trace"]
