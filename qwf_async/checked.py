@@ -1,9 +1,9 @@
 """The arguments of public functions, checked by their annotations before anything is done.
 
-The command line checks what it is given by the types of its options; Python passes anything.
-What `checked` knows are numbers, switches, text, paths, words of a Literal, tuples of a length,
-and classes; bounds are those of `msgspec.Meta` in an Annotated. What it does not know it lets
-pass, for the function to look at: arrays, above all.
+The command line checks the types of its options; Python passes any object. `checked` knows
+numbers, switches, text, paths, words of a Literal, tuples of a fixed length, and classes; bounds
+are those of `msgspec.Meta` in an Annotated. Other annotations it does not check, above all those
+of arrays: that is left to the function.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NUMBERS: Final[dict[type, tuple[type, str]]] = {
     float: (Real, "a number"),
     complex: (Complex, "a complex number"),
 }
-"""NumPy's scalars count as what they stand for (they are registered with these)."""
+"""Type → the abstract type that is accepted, and its noun. NumPy's scalars are registered with these."""
 
 _NOUNS: Final = {
     "bool": "True or False",
@@ -54,7 +54,7 @@ _NOUNS: Final = {
     "Source": "a source (see qwf_async.sources)",
     "ndarray": "an array",
 }
-"""What classes are called; others by their name."""
+"""Name of a class → its noun in messages; other classes go by their names."""
 
 _LIMITS: Final = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
@@ -62,7 +62,7 @@ _LIMITS: Final = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """The function, with its arguments checked by its annotations when it is called.
 
-    Raises InvalidInput, at the call and not at an await, saying what may be given.
+    The call, not an await, raises InvalidInput with the values that are accepted.
     """
 
     @cache
@@ -80,7 +80,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def check_fields(record: Any) -> None:
-    """The fields of a dataclass by their annotations, from its `__post_init__`. Raises InvalidInput."""
+    """Check the fields of a dataclass by their annotations, from its `__post_init__`. Raises InvalidInput."""
     owner: Any = type(record)
     for name, kind in _fields(owner).items():
         _check(owner.__name__, name, kind, getattr(record, name))
@@ -97,13 +97,14 @@ def _check(owner: str, name: str, kind: Any, value: Any) -> None:
 
 
 def _accepts(kind: Any, value: Any) -> bool:
+    """Whether a value is of a type (`kind` is an annotation) and within its bounds."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _accepts(inner[0], value) and all(
             _within(meta, value) for meta in inner[1:] if _is_bound(meta)
         )
     if origin in (Union, UnionType):
-        return any(_accepts(one, value) for one in inner)
+        return any(_accepts(option, value) for option in inner)
     if origin is Literal:
         return value in inner
     if origin is tuple and inner and inner[-1] is not ...:
@@ -127,14 +128,14 @@ def _accepts(kind: Any, value: Any) -> bool:
 
 
 def _all(inner: tuple[Any, ...], value: Any) -> bool:
-    """Whether the items are as said; those of what can be gone through once only are let pass."""
+    """Whether the items are of the type `inner`; an iterator is not looked into, for it can be read once only."""
     if isinstance(value, Mapping):
         return all(_accepts(inner[-1], item) for item in value.values())
     return not isinstance(value, Collection) or not inner or all(_accepts(inner[0], item) for item in value)
 
 
 def _is_open(kind: type) -> bool:
-    """Whether a class says nothing of what is an instance of it."""
+    """Whether `isinstance` cannot tell the instances of a class."""
     return (
         is_typeddict(kind)
         or (getattr(kind, "_is_protocol", False) and not getattr(kind, "_is_runtime_protocol", False))
@@ -143,11 +144,12 @@ def _is_open(kind: type) -> bool:
 
 
 def _is_bound(annotation: Any) -> TypeGuard[Meta]:
-    """Whether it is a `Meta`, told without msgspec: the physics does without that."""
+    """Whether it is a `Meta`; without importing msgspec, which physics does not need."""
     return hasattr(annotation, "ge") and hasattr(annotation, "pattern")
 
 
 def _within(meta: Meta, value: Any) -> bool:
+    """Whether a value is within the bounds of `meta`; None is."""
     if value is None:
         return True
     if isinstance(value, Real):
@@ -166,7 +168,7 @@ def _within(meta: Meta, value: Any) -> bool:
 
 
 def _words(kind: Any) -> str:
-    """What may be given, in words."""
+    """The values that a type accepts, in words, as in 'a whole number, at least 1'."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
         bounds = [
@@ -196,7 +198,7 @@ def _words(kind: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A short value as it is, and of others the class."""
+    """A short value itself, and of any other its class."""
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, int | float | complex | tuple | list | dict | NoneType) and len(repr(value)) < 60:

@@ -1,8 +1,8 @@
-"""One root, few leaves: every error that a user can cause or meet, with its exit code.
+"""Every error that a user can cause or meet, with its exit code.
 
-Errors of redis-py, the operating system and the data libraries are translated into
-these at the boundary where they arise, `raise … from`. A message says what happened,
-where, and what to do about it, in one line.
+Errors of redis-py, the operating system and the data libraries are translated into these at
+the boundary where they arise, `raise … from`. A message says in one line what happened, where,
+and what to do about it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from .wording import printable
 
 
 class QwfError(Exception):
-    """Root of all errors raised by this package on purpose.
+    """The root of all errors that this package raises on purpose.
 
-    `exit_code` is what the command line exits with when the error reaches it.
+    `exit_code` is the exit code of the command line when the error reaches it.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        """The message, with what cannot be printed escaped: names of files and servers' replies may hold anything."""
+        """The message with unprintable characters escaped: names of files and replies of servers may hold any."""
         return printable(super().__str__())
 
 

@@ -16,7 +16,7 @@ from ..errors import DamagedData, InvalidInput, UsageError
 from ..lattice.grid import AXIS_NAMES, Axis, Grid
 from ..lattice.plan import Plan, plan_from_json
 from ..layout import Form
-from ..wording import quoted, shortened, told_apart
+from ..wording import cut_where_they_differ, quoted, shortened
 from .keys import generation_of
 
 FORMAT: Final = 1
@@ -100,7 +100,7 @@ class Manifest:
         if self.fingerprint == other.fingerprint:
             del pairs["source"]
         return [
-            "{}: stored {}, given {}".format(what, *told_apart(str(a), str(b)))
+            "{}: stored {}, given {}".format(what, *cut_where_they_differ(str(a), str(b)))
             for what, (a, b) in pairs.items()
             if a != b
         ]

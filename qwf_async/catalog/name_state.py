@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..client.connection import ClientId
 from ..client.pool import Pool
 from ..errors import DamagedData, Refused
-from ..wording import said
+from ..wording import phrase
 from .keys import Keys, generation_of
 from .load_connections import connections_in
 from .manifest import Manifest, NewerFormat, reason, text_fields
@@ -61,7 +61,7 @@ async def read_state(pool: Pool, keys: Keys) -> NameState:
     except NewerFormat:
         raise
     except DamagedData as error:
-        remove = said(
+        remove = phrase(
             command_line=f"qwf rm {keys.name} --damaged", python=f"store.remove_damaged({keys.name!r})"
         )
         raise DamagedData(f"{error}; {remove} removes that record") from error

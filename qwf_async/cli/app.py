@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from ..errors import Interrupted, QwfError
-from ..wording import spoken_to_the_command_line
+from ..wording import messages_for_command_line
 from .clean import clean
 from .config import config
 from .estimate import estimate
@@ -52,7 +52,7 @@ def _options(
     context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")
 ) -> None:
     """Load quantum wavefunctions into Redis or Valkey, and get them back."""
-    context.with_resource(spoken_to_the_command_line())
+    context.with_resource(messages_for_command_line())
     if version:
         from .. import __version__
 

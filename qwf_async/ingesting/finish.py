@@ -26,7 +26,7 @@ from ..errors import (
 from ..events import Hook, Noted
 from ..source.base import Source, notes_of, warnings_of
 from ..store.store import Store
-from ..wording import again_with, flag, option, said
+from ..wording import again_with, flag, option, phrase
 from .load_spool import LoadSpool
 from .report import Report, Tally
 
@@ -132,9 +132,9 @@ class Finish:
             return type(cause)(f"{cause}; what was stored can be resumed with {flag('resume')}")
         if len(self.tally.entries.keys() | waiting) < len(self.load.manifest.plan):
             return ServerUnavailable(f"{cause}; {self.so_far()}: {again_with('resume')}")
-        replay = said(command_line="run 'qwf resume'", python=again_with("resume"))
+        replay = phrase(command_line="run 'qwf resume'", python=again_with("resume"))
         there = f", with {option('url')} or QWF_URL as now: {self.store.pool.address.shown}"
-        there = said(command_line="" if self.store.embedded else there, python="")
+        there = phrase(command_line="" if self.store.embedded else there, python="")
         return ReplayOwed(
             f"{cause}; all of {self.keys.name} is on the server or in the spool, where {len(waiting)} "
             f"chunks wait ({self.spool.path}): {replay} when the server is back{there}"

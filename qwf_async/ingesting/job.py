@@ -17,7 +17,7 @@ from ..layout import Layout
 from ..source.base import Source, check_unchanged
 from ..store.store import Store
 from ..wire.batch import Batch
-from ..wording import again_with, said
+from ..wording import again_with, phrase
 from .finish import Finish
 from .gate import Gate
 from .lease import Lease
@@ -203,7 +203,7 @@ class Job:
             )
 
     def _needs_source(self) -> Refused:
-        again = said(
+        again = phrase(
             command_line=f"qwf ingest SOURCE --name {self.keys.name} --resume",
             python=f"ingest(source, store, {self.keys.name!r}, resume=True)",
         )

@@ -9,7 +9,7 @@ from ..errors import DamagedData, DataLost, Refused
 from ..events import Hook
 from ..spool import FoundSpool, head_path
 from ..store.store import Store
-from ..wording import flag, said
+from ..wording import flag, phrase
 from .job import Job
 from .leftover_spools import EXPENDABLE, SpoolState, drop, spool_state
 from .report import Report
@@ -53,7 +53,7 @@ async def replay(
                 "ingest its source again, or remove the name, and it is dropped"
             )
         case SpoolState.WHOLE if not anew:
-            again = said(command_line=f"'qwf resume {keys.name} --anew'", python=flag("anew"))
+            again = phrase(command_line=f"'qwf resume {keys.name} --anew'", python=flag("anew"))
             raise DataLost(
                 f"{where}, which lost it, or is another server than the one that had it: the file holds the whole "
                 f"of it, and is kept; {again} begins the load anew from there"

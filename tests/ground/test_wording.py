@@ -12,14 +12,14 @@ import pytest
 import qwf_async
 from qwf_async.errors import InvalidInput
 from qwf_async.wording import (
-    LONGEST_QUOTE,
+    MAX_QUOTED_CHARACTERS,
     again_with,
     flag,
+    messages_for_command_line,
     option,
+    phrase,
     printable,
     quoted,
-    said,
-    spoken_to_the_command_line,
 )
 
 ROOT = Path(qwf_async.__file__).parent
@@ -33,7 +33,7 @@ def spoken() -> list[str]:
         option("grid", "8x8"),
         flag("allow_nonfinite"),
         again_with("resume"),
-        said(command_line="qwf rm psi", python="store.remove('psi')"),
+        phrase(command_line="qwf rm psi", python="store.remove('psi')"),
     ]
 
 
@@ -56,7 +56,7 @@ ON_THE_COMMAND_LINE = [
 @pytest.mark.anyio
 async def test_options_are_named_as_the_reader_writes_them_in_tasks_and_threads_too() -> None:
     assert spoken() == IN_PYTHON
-    with spoken_to_the_command_line():
+    with messages_for_command_line():
         assert spoken() == ON_THE_COMMAND_LINE
         assert await anyio.to_thread.run_sync(spoken) == ON_THE_COMMAND_LINE
     assert spoken() == IN_PYTHON
@@ -110,5 +110,5 @@ def test_what_moves_a_cursor_or_turns_the_text_around_is_escaped() -> None:
 
 def test_a_quotation_is_cut() -> None:
     assert quoted("psi") == "'psi'"
-    assert quoted("a" * LONGEST_QUOTE) == f"'{'a' * 200}'"
+    assert quoted("a" * MAX_QUOTED_CHARACTERS) == f"'{'a' * 200}'"
     assert quoted("a" * 10**6) == f"'{'a' * 200}'…"

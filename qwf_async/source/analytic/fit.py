@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...wording import said
+from ...wording import phrase
 from ..parameters import AXES, LARGEST
 
 TOLERATED: Final = 1e-3
@@ -179,4 +179,6 @@ def _advice(fits: Sequence[Fit]) -> str:
     grid = "x".join(map(str, points if len(points) > 1 else [*points, 1]))
     sizes = ", ".join(map(str, points)) + ("," if len(points) == 1 else "")
     lengths = ", ".join(f"{edge:.6g}" for edge in edges) + ("," if len(edges) == 1 else "")
-    return said(command_line=f"--box {box} --grid {grid}", python=f"grid=Grid.of(({sizes}), box=({lengths}))")
+    return phrase(
+        command_line=f"--box {box} --grid {grid}", python=f"grid=Grid.of(({sizes}), box=({lengths}))"
+    )

@@ -1,4 +1,4 @@
-"""What Python passes is checked as the command line's options are: at the call, saying what may be given."""
+"""Arguments from Python are checked as the options of the command line are: at the call, saying what is accepted."""
 
 from __future__ import annotations
 
