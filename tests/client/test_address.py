@@ -265,3 +265,10 @@ def test_a_password_is_never_shown(scheme: str, user: str, before: str, after: s
     assert SECRET not in shown
     _, shown = parsed(f"{scheme}://{rest}?password={SECRET}")
     assert SECRET not in shown
+
+
+def test_a_server_is_known_again_however_its_url_is_written() -> None:
+    same = ["redis://localhost", "redis://:pw@127.0.0.1:6379/0", "valkey://u:p@LOCALHOST", "rediss://[::1]/"]
+    assert len({Address.parse(url).identity for url in same}) == 1
+    others = ["redis://localhost/1", "redis://localhost:6380", "redis://elsewhere", "unix:///tmp/s"]
+    assert len({Address.parse(url).identity for url in [*same, *others]}) == 5

@@ -5,39 +5,22 @@ What is on the server in the end is compared by plain redis-py with the array th
 
 from __future__ import annotations
 
-import json
-import random
-import signal
-import struct
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
 import pytest
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.client.address import Address
 from qwf_async.errors import DataLost, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.events import Event, GateMoved, Spooled
-from qwf_async.ingesting.leftover_spools import waiting_spools
 from qwf_async.ingesting.load_spool import LoadSpool
-from qwf_async.ingesting.replay import replay
-from qwf_async.ingesting.shutdown import Shutdown
 from qwf_async.lattice.grid import Box
-from qwf_async.layout import LAYOUTS
-from qwf_async.settings import Settings
 from qwf_async.spool import SpoolFull
 from qwf_async.wire.batch import Batch
-from tests.conftest import PATIENCE, Server, new_server
-from tests.support.command import Begun, Shell
-from tests.support.ingests import CHUNKS as LINES
-from tests.support.ingests import Place, lay_out, send
+from qwf_async.layout import LAYOUTS
+from tests.conftest import PATIENCE, Server
 from tests.support.loads import (
     Events,
     Watched,
@@ -48,69 +31,14 @@ from tests.support.loads import (
     in_a_thread,
     ingested,
     refusal,
-    wave,
     when_stored,
 )
+from tests.support.outages import BACK, PSI, SOON, Spooling, left, owing, replayed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
-PSI = wave(12, 10, 10, 10)
+
 CHUNKS = 12
-SOON: dict[str, Any] = {"deadline": 1.5, "spool_after": 0.2, "socket_timeout": 1.0, "ownership_ttl": 1.0}
-"""For a server that stays away. The claim is short because this process lives on after the ingest."""
-
-BACK = SOON | {"deadline": PATIENCE}
-"""For a server that is left soon, and comes back."""
-
-
-@pytest.fixture
-def durable() -> Iterator[Server]:
-    """A server of the test's own that has what it acknowledged after kill -9 too."""
-    yield from new_server("valkey", appendonly="yes", appendfsync="always")
-
-
-@pytest.fixture
-def spool_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data-home" / "qwf_async" / "spool"
-
-
-def left(spool_dir: Path) -> set[Path]:
-    return set(spool_dir.iterdir()) if spool_dir.exists() else set()
-
-
-@dataclass(slots=True, kw_only=True)
-class Spooling:
-    """A hook that does something once so many chunks wait in the spool."""
-
-    chunks: int
-    do: Any
-    done: bool = False
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Spooled) and event.chunks >= self.chunks and not self.done:
-            self.done = True
-            self.do()
-
-
-async def owing(server: Server, **settings: Any) -> ReplayOwed:
-    """An ingest whose server is killed after 4 chunks and stays away."""
-    error = await refusal(
-        sources.array(PSI), server, hooks=(when_stored(4000, server.kill),), settings=SOON | settings
-    )
-    assert isinstance(error, ReplayOwed), error
-    return error
-
-
-async def replayed(server: Server, *hooks: Any, **settings: Any) -> qwf_async.Report:
-    settings = {"socket_timeout": PATIENCE, "deadline": PATIENCE} | settings
-
-    def hook(event: Event) -> None:
-        for each in hooks:
-            each(event)
-
-    async with qwf_async.connect(server.url, settings=Settings(**settings)) as store:
-        (found,) = await waiting_spools(store)
-        return await replay(store, found, Shutdown(drain_timeout=1), hook=hook)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -356,113 +284,3 @@ async def test_the_gate_does_not_keep_batches_from_the_spool(durable: Server) ->
     durable.start()
     await replayed(durable)
     check_points(durable, PSI)
-
-
-@pytest.fixture
-def place(durable: Server, tmp_path: Path) -> Place:
-    """Commands on the server of the test, which wait long for it."""
-    long = {"QWF_SOCKET_TIMEOUT": str(PATIENCE), "QWF_DEADLINE": str(PATIENCE)}
-    shell = Shell.at(tmp_path, QWF_URL=durable.url, **long)
-    return Place(shell=shell, server=durable, fields=lay_out(tmp_path))
-
-
-SPOOLED = (LINES - 1, LINES)
-"""Chunks that `left_alone` leaves to the spool: the first, too, if the server died before its reply was read."""
-
-SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
-
-
-@contextmanager
-def left_alone(place: Place) -> Iterator[Begun]:
-    """An ingest of `psi` as a process: when the server has its first chunk, it is killed, and the rest is read."""
-    soon = {f"QWF_{name.upper()}": str(value) for name, value in SOON.items()}
-    here = replace(place, shell=place.shell.having(**soon, QWF_DRAIN_TIMEOUT="1"))
-    with here.begin_held("psi", 1) as begun:
-        here.wait_for_load("psi", 1)
-        here.server.kill()
-        here.let("psi", LINES)
-        yield begun
-
-
-def owing_process(place: Place) -> None:
-    """Leave the first chunk to the server and all others to the spool."""
-    with left_alone(place) as begun:
-        outcome = begun.end()
-    assert outcome.status == 6, outcome
-    assert (
-        f"run 'qwf resume' when the server is back, with --url or QWF_URL as now: {place.server.url}"
-        in outcome.err
-    )
-    assert "Traceback" not in outcome.err
-    place.server.start()
-
-
-@SINGLE
-async def test_qwf_resume_finishes_what_ended_with_exit_6(place: Place) -> None:
-    assert place.shell.qwf("resume").err == "nothing waits in the spool\n"
-    owing_process(place)
-    outcome = place.shell.qwf("resume", "--json")
-    assert outcome.status == 0, outcome
-    (report,) = json.loads(outcome.out)
-    assert report["name"] == "psi"
-    assert report["points"] == len(place.fields)
-    assert report["spooled_chunks"] in SPOOLED
-    assert json.loads(place.shell.qwf("resume", "--json").out) == []
-    place.check_whole("psi")
-
-
-@SINGLE
-async def test_a_command_that_needs_what_waits_replays_it(place: Place) -> None:
-    owing_process(place)
-    outcome = place.shell.qwf("get", "psi", "5", "0", "77", "--quiet")
-    re, im = struct.unpack("<dd", place.fields[b"x5_y0_z77_t0"])
-    assert outcome.out == f"{re!r},{im!r}\n", outcome
-    place.check_whole("psi")
-
-
-@SINGLE
-async def test_qwf_watch_replays_what_waits(place: Place) -> None:
-    owing_process(place)
-    with place.shell.begin("watch") as begun:
-        end = time.monotonic() + PATIENCE
-        while not ask(place.server, "EXISTS", "qwf:{psi}:meta"):
-            assert time.monotonic() < end
-            await anyio.sleep(0.05)
-        begun.signal(signal.SIGINT)
-        assert begun.end().status == 130
-    place.check_whole("psi")
-
-
-@SINGLE
-async def test_the_next_ingest_with_resume_takes_the_spool_first(place: Place) -> None:
-    owing_process(place)
-    outcome = place.ingest_held("psi", "--resume", "--json")
-    assert outcome.status == 0, outcome
-    assert json.loads(outcome.out)["spooled_chunks"] in SPOOLED
-    place.check_whole("psi")
-
-
-@SINGLE
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-async def test_what_was_acknowledged_outlives_a_signal_during_the_outage(place: Place, number: int) -> None:
-    """At random moments from the server's death on: before the spool is used, as it is made, and after."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201 # shown by pytest if the test fails
-    chance = random.Random(seed)
-    for _ in range(2):
-        with left_alone(place) as begun:
-            await anyio.sleep(chance.uniform(0, 1.2))
-            outcome = send(begun, number)
-        assert outcome.status in (128 + number, 6), outcome
-        assert "Traceback" not in outcome.err
-        place.server.start()
-        outcome = place.ingest_held("psi", "--resume")
-        assert outcome.status == 0, outcome
-        place.check_whole("psi")
-
-
-def test_a_server_is_known_again_however_its_url_is_written() -> None:
-    same = ["redis://localhost", "redis://:pw@127.0.0.1:6379/0", "valkey://u:p@LOCALHOST", "rediss://[::1]/"]
-    assert len({Address.parse(url).identity for url in same}) == 1
-    others = ["redis://localhost/1", "redis://localhost:6380", "redis://elsewhere", "unix:///tmp/s"]
-    assert len({Address.parse(url).identity for url in [*same, *others]}) == 5

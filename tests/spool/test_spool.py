@@ -5,86 +5,44 @@ Random tests print their seed, and QWF_TEST_SEED repeats it.
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import secrets
 import shutil
 import sqlite3
-import stat
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
+from qwf_async.errors import DamagedData, QwfError
 from qwf_async.ingesting.load_spool import encoded
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import Form
-from qwf_async.spool import Row, SpoolFile, SpoolFull, spool_path, spools
+from qwf_async.spool import SpoolFile, spool_path, spools
 from qwf_async.wire.batch import Batch
 from qwf_async.wire.codec import stored
 from tests.conftest import PATIENCE
+from tests.support.chance import new_seed
 from tests.support.loads import wave
-from tests.support.spooling import GENERATION, HEAD, LIMIT, head_of, numbered, sent
+from tests.support.spool_processes import (
+    GENERATION,
+    HEAD,
+    LIMIT,
+    chunks_of,
+    drained,
+    filled,
+    head_of,
+    numbered,
+    process,
+)
 
-SCRIPT = Path(__file__).parents[1] / "support" / "spooling.py"
 KILLS = 100
+
+
 TRIALS = 20
-
-
-@contextmanager
-def process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """The helper program, killed at the end if it still runs."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent.parent)}
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as begun:
-        try:
-            yield begun
-        finally:
-            begun.kill()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return spool_path(tmp_path / "spool", GENERATION)
-
-
-def filled(path: Path, chunks: range) -> None:
-    """A spool of numbered batches, checkpointed and closed."""
-    with closing(SpoolFile.create(path, HEAD, limit=LIMIT)) as spool:
-        spool.put(map(numbered, chunks))
-
-
-def drained(spool: SpoolFile) -> list[Row]:
-    """All that can be replayed, a few batches at a time, each checked."""
-    found = []
-    while rows := spool.rows(1_000_000):
-        for _, batch in rows:
-            assert sent(batch) == sent(numbered(batch.chunk)), f"chunk {batch.chunk} is wrong"
-            found.append(batch)
-        spool.remove(sequence for sequence, _ in rows)
-    assert spool.is_empty
-    assert (spool.nbytes, spool.chunks) == (0, frozenset())
-    return found
-
-
-def new_seed() -> int:
-    seed = int(os.environ.get("QWF_TEST_SEED") or secrets.randbits(32))
-    print(f"QWF_TEST_SEED={seed}")  # noqa: T201 # pytest shows it when the test fails
-    return seed
-
-
-def chunks_of(spool: SpoolFile) -> list[int]:
-    return [batch.chunk for batch in drained(spool)]
 
 
 def on_the_wire(batch: Batch) -> object:
@@ -258,182 +216,3 @@ def test_a_quarantined_row_is_remembered_and_new_batches_go_on_behind_it(path: P
     with closing(SpoolFile.open(path, limit=LIMIT)) as spool:
         assert [row.chunk for row in spool.quarantined] == [4]
         assert chunks_of(spool) == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]
-
-
-def test_what_does_not_fit_the_limit_is_not_in_the_file(path: Path) -> None:
-    size = numbered(0).values.nbytes + numbered(1).values.nbytes + 1000
-    with closing(SpoolFile.create(path, HEAD, limit=size)) as spool:
-        spool.put([numbered(0), numbered(1)])
-        with pytest.raises(SpoolFull, match=r"is full: .* bring the server back"):
-            spool.put([numbered(0)])
-        assert [batch.chunk for _, batch in spool.rows(LIMIT)] == [0, 1]
-        spool.remove([1])
-        with pytest.raises(SpoolFull, match="is full"):
-            spool.put([numbered(0), numbered(1)])  # of which the first would fit
-    with closing(SpoolFile.open(path, limit=size)) as spool:
-        assert spool.chunks == {1}
-        spool.put([numbered(0)])
-        assert chunks_of(spool) == [1, 0]
-    with closing(SpoolFile.open(path, limit=100)) as spool, pytest.raises(SpoolFull, match="does not fit"):
-        spool.put([numbered(0)])
-
-
-@pytest.mark.parametrize("limit", [300_000, 4_000_000, 9_000_000])
-def test_a_full_disk_is_refused_and_the_same_file_goes_on_when_there_is_room(
-    tmp_path: Path, path: Path, limit: int
-) -> None:
-    with process("starve", path.parent, limit) as begun:
-        out, _ = begun.communicate(timeout=PATIENCE)
-        assert begun.returncode == 0
-    check_acks(path, out)
-
-
-def check_acks(path: Path, out: str) -> None:
-    """What a starved process put is there, all of it and nothing else."""
-    lines = out.splitlines()
-    refused = [line for line in lines if line.startswith("full")]
-    assert len(refused) == 3
-    assert all("make room on its disk" in line for line in refused)
-    put = [int(chunk) for line in lines if not line.startswith("full") for chunk in line.split()]
-    with closing(SpoolFile.open(path, limit=LIMIT)) as spool:
-        assert chunks_of(spool) == put
-        assert not spool.quarantined
-
-
-def test_a_small_file_system_that_is_full_is_refused_until_there_is_room(tmp_path: Path) -> None:
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], capture_output=True)
-    if mounted.returncode:
-        return  # only root may mount; the limit on the size of files does the same for others
-    try:
-        path = spool_path(place / "spool", GENERATION)
-        ballast = place / "ballast"
-        ballast.write_bytes(bytes(3 << 20))
-        put: list[int] = []
-        with closing(SpoolFile.create(path, HEAD, limit=LIMIT)) as spool:
-            for chunk in range(200):
-                try:
-                    spool.put([numbered(chunk)])
-                except SpoolFull:
-                    break
-                put.append(chunk)
-            assert 0 < len(put) < 200
-            ballast.unlink()
-            spool.put([numbered(200)])
-            assert chunks_of(spool) == [*put, 200]
-        with closing(SpoolFile.open(path, limit=LIMIT)) as spool:
-            spool.delete()
-        ballast.write_bytes(bytes(free_bytes(place)))
-        with pytest.raises(SpoolFull, match="make room"):
-            SpoolFile.create(path, HEAD, limit=LIMIT)
-        assert [file.name for file in path.parent.iterdir()] == []
-    finally:
-        subprocess.run(["umount", place], check=True)
-
-
-def free_bytes(place: Path) -> int:
-    found = os.statvfs(place)
-    return found.f_bavail * found.f_frsize
-
-
-def test_a_second_process_is_refused_even_after_the_heads_were_read(path: Path) -> None:
-    with closing(SpoolFile.create(path, HEAD, limit=LIMIT)) as spool:
-        spool.put([numbered(1)])
-        assert [found.head for found in spools(path.parent)] == [HEAD]
-        with process("hold", path.parent) as other:
-            out, _ = other.communicate(timeout=PATIENCE)
-        assert out.startswith("Refused the spool")
-        assert "is in use by another process" in out
-        with pytest.raises(Refused, match="in use"):
-            SpoolFile.open(path, limit=LIMIT)
-        spool.put([numbered(2)])
-        assert chunks_of(spool) == [1, 2]
-    with process("hold", path.parent) as other:
-        assert other.stdout
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(Refused, match="in use"):
-            SpoolFile.open(path, limit=LIMIT)
-        with pytest.raises(Refused, match="exists already"):
-            SpoolFile.create(path, HEAD, limit=LIMIT)
-        other.communicate("", timeout=PATIENCE)
-    SpoolFile.open(path, limit=LIMIT).close()
-
-
-def foreign(path: Path) -> None:
-    path.unlink()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE batches (id)")
-
-
-def newer(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("PRAGMA user_version = 3")
-
-
-def newer_head(path: Path) -> None:
-    head = path.with_suffix(".json")
-    head.write_text(json.dumps(json.loads(head.read_text()) | {"format": 3}))
-
-
-def older_head(path: Path) -> None:
-    head = path.with_suffix(".json")
-    head.write_text(json.dumps(json.loads(head.read_text()) | {"format": 1}))
-
-
-def flipped_head(path: Path) -> None:
-    head = path.with_suffix(".json")
-    head.write_text(head.read_text().replace('"name": "psi"', '"name": "psj"'))
-
-
-DAMAGES = {
-    "foreign": (foreign, "another program"),
-    "newer": (newer, "update it"),
-    "newer head": (newer_head, "update it"),
-    "older head": (older_head, "older format version 1.*move it away"),
-    "flipped head": (flipped_head, "checksum"),
-    "no head": (lambda path: path.with_suffix(".json").unlink(), "missing"),
-    "head is a list": (lambda path: path.with_suffix(".json").write_text("[1]"), "no head"),
-    "head is deep": (lambda path: path.with_suffix(".json").write_text("[" * 100_000), "no head"),
-    "garbage": (lambda path: path.write_bytes(random.Random(1).randbytes(300_000)), "not a database"),
-    "empty": (lambda path: path.write_bytes(b""), "another program"),
-    "cut": (lambda path: os.truncate(path, 70_000), "malformed"),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_no_spool_of_ours_is_named_and_left_as_it_is(path: Path, damage: str) -> None:
-    filled(path, range(3))
-    spoil, why = DAMAGES[damage]
-    spoil(path)
-    before = path.read_bytes()
-    with pytest.raises(DamagedData, match=why) as raised:
-        SpoolFile.open(path, limit=LIMIT)
-    assert str(path) in str(raised.value)
-    assert "\n" not in str(raised.value)
-    assert path.read_bytes() == before
-    assert not Path(f"{path}-wal").exists()
-
-
-def test_files_are_the_users_alone(path: Path) -> None:
-    with closing(SpoolFile.create(path, HEAD, limit=LIMIT)) as spool:
-        spool.put([numbered(1)])
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-        assert modes == dict.fromkeys([path.name, f"{GENERATION}.json", f"{path.name}-wal"], 0o600)
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-        spool.delete()
-    assert list(path.parent.iterdir()) == []
-
-
-def test_spools_are_found_by_server_and_name_and_damaged_ones_are_told(tmp_path: Path) -> None:
-    assert spools(tmp_path / "none") == []
-    filled(spool_path(tmp_path, GENERATION), range(1))
-    lost = spool_path(tmp_path, "0" * 16)
-    lost.write_bytes(b"")
-    (tmp_path / "notes.spool").write_text("not ours")
-    for wanted, count in (({}, 1), ({"name": "psi", "server": "unix:///s"}, 1), ({"name": "phi"}, 0)):
-        found = spools(tmp_path, **wanted)
-        assert [item.head for item in found if item.head] == [HEAD] * count
-        assert [item.path for item in found if item.problem] == [lost]
-    with pytest.raises(InvalidInput):
-        spool_path(tmp_path, "../../etc/passwd")

@@ -28,7 +28,7 @@ from tests.support.loads import (
     wave,
     when_stored,
 )
-from tests.support.spooling import GENERATION, HEAD, numbered, sent
+from tests.support.spool_processes import GENERATION, HEAD, numbered, sent
 
 LIMIT = 1 << 40
 PAGE = 65_536

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,10 @@ from qwf_async.catalog.scripts import enter
 from qwf_async.cli.stored_wavefunction import open_stored
 from qwf_async.errors import DataLost, InvalidInput, Refused, ReplayOwed, ServerUnavailable
 from qwf_async.events import Noted
-from qwf_async.ingesting.leftover_spools import SpoolState, drop_expendable, judge, waiting_spools
-from qwf_async.ingesting.replay import replay
-from qwf_async.ingesting.shutdown import Shutdown
+from qwf_async.ingesting.leftover_spools import SpoolState, drop_expendable, judge
 from qwf_async.source import Source
 from qwf_async.spool import SpoolHead
-from tests.conftest import Server, new_server
+from tests.conftest import Server
 from tests.support.handmade import manifest
 from tests.support.loads import (
     Events,
@@ -35,49 +32,25 @@ from tests.support.loads import (
     ingested,
     refusal,
     wave,
-    when_stored,
 )
+from tests.support.loops import ON_ASYNCIO
+from tests.support.outages import PSI, SOON, left, owing, replayed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
-SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-PSI = wave(12, 10, 10, 10)
 OTHER = wave(2, 10, 10, 10, seed=1)
-SOON: dict[str, Any] = {"deadline": 1.0, "spool_after": 0.2, "socket_timeout": 0.5, "ownership_ttl": 1.0}
 
 
-@pytest.fixture
-def spool_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data-home" / "qwf_async" / "spool"
-
-
-@pytest.fixture
-def durable() -> Iterator[Server]:
-    yield from new_server("valkey", appendonly="yes", appendfsync="always")
-
-
-def left(spool_dir: Path) -> set[str]:
-    return {path.suffix for path in spool_dir.iterdir()} if spool_dir.exists() else set()
-
-
-async def owing(server: Server, **options: Any) -> None:
-    """An ingest whose server stands still after 4 chunks; it goes on when the ingest has ended with exit code 6."""
-    stopped = when_stored(4000, server.stop)
-    error = await refusal(sources.array(PSI), server, hooks=(stopped,), settings=SOON, **options)
-    assert isinstance(error, ReplayOwed), error
+async def owing_to_a_server_that_stood_still(server: Server) -> None:
+    """The server stands still after 4 chunks; it goes on when the ingest has ended with exit code 6."""
+    await owing(server, server.stop, socket_timeout=0.5)
     server.go_on()
-
-
-async def replayed(server: Server, *, anew: bool = False) -> qwf_async.Report:
-    async with qwf_async.connect(server.url) as store:
-        (found,) = await waiting_spools(store)
-        return await replay(store, found, Shutdown(drain_timeout=1), hook=Events(), anew=anew)
 
 
 async def test_a_load_that_was_flushed_is_lost_for_certain_and_its_spool_dropped(
     own_server: Server, spool_dir: Path
 ) -> None:
-    await owing(own_server)
+    await owing_to_a_server_that_stood_still(own_server)
     ask(own_server, "FLUSHALL")
     with pytest.raises(DataLost, match="which lost it: what waited, a part of it, was dropped"):
         await replayed(own_server)
@@ -89,7 +62,7 @@ async def test_a_load_that_was_flushed_is_lost_for_certain_and_its_spool_dropped
 async def test_an_ingest_drops_the_spool_of_the_load_that_it_takes_the_place_of(
     own_server: Server, spool_dir: Path, source: str
 ) -> None:
-    await owing(own_server)
+    await owing_to_a_server_that_stood_still(own_server)
     own_server.kill()
     own_server.start()  # empty
     events = Events()
@@ -103,7 +76,7 @@ async def test_an_ingest_drops_the_spool_of_the_load_that_it_takes_the_place_of(
 
 async def test_a_server_that_may_be_another_one_costs_nothing(own_server: Server, spool_dir: Path) -> None:
     """It is of the same address and knows nothing of the name; the one that has the load may come back."""
-    await owing(own_server)
+    await owing_to_a_server_that_stood_still(own_server)
     own_server.kill()
     own_server.start()
     for _ in range(2):
@@ -113,7 +86,7 @@ async def test_a_server_that_may_be_another_one_costs_nothing(own_server: Server
         assert await drop_expendable(store, None, hook=Events()) == 0
         with pytest.raises(InvalidInput, match=r"there is no wavefunction.*the file is kept"):
             await open_stored(store, "psi")
-        assert left(spool_dir) == {".spool", ".json"}
+        assert {path.suffix for path in left(spool_dir)} == {".spool", ".json"}
         assert await drop_expendable(store, "psi", hook=Events(), removed=True) == 1
         with pytest.raises(InvalidInput, match="there is no wavefunction"):
             await open_stored(store, "psi")
@@ -124,7 +97,7 @@ async def test_a_server_that_may_be_another_one_costs_nothing(own_server: Server
 async def test_a_load_that_was_superseded_is_told_and_what_waited_of_it_dropped(
     durable: Server, spool_dir: Path
 ) -> None:
-    await owing(durable)
+    await owing_to_a_server_that_stood_still(durable)
     durable.kill()
     before = {path: path.read_bytes() for path in spool_dir.iterdir()}  # noqa: ASYNC240 # of a test's few files
     durable.start()
@@ -152,10 +125,10 @@ async def whole(server: Server, source: Source, spool_dir: Path, **options: Any)
     error = await refusal(watched, server, settings=SOON, **options)
     assert isinstance(error, ReplayOwed), error
     server.go_on()
-    assert left(spool_dir) == {".spool", ".json"}
+    assert {path.suffix for path in left(spool_dir)} == {".spool", ".json"}
 
 
-@SINGLE
+@ON_ASYNCIO
 async def test_a_load_that_waits_in_the_spool_as_a_whole_is_begun_anew_if_the_user_says_so(
     own_server: Server, spool_dir: Path
 ) -> None:
@@ -174,7 +147,7 @@ async def test_a_load_that_waits_in_the_spool_as_a_whole_is_begun_anew_if_the_us
     assert left(spool_dir) == set()
 
 
-@SINGLE
+@ON_ASYNCIO
 async def test_the_whole_is_kept_while_another_has_its_name(own_server: Server, spool_dir: Path) -> None:
     await whole(own_server, sources.array(PSI), spool_dir)
     own_server.kill()
@@ -182,7 +155,7 @@ async def test_the_whole_is_kept_while_another_has_its_name(own_server: Server, 
     await ingested(own_server, sources.array(OTHER))
     with pytest.raises(Refused, match="the file holds the whole of it, and is kept"):
         await replayed(own_server)
-    assert left(spool_dir) == {".spool", ".json"}
+    assert {path.suffix for path in left(spool_dir)} == {".spool", ".json"}
     check_points(own_server, OTHER)
 
 

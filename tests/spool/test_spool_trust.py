@@ -7,7 +7,7 @@ import os
 import random
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from qwf_async.events import Event
 from qwf_async.ingesting.leftover_spools import waiting_spools
 from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
-from tests.conftest import Server, new_server
+from tests.conftest import Server
 from tests.support.loads import (
     Events,
     check_alone,
@@ -31,34 +31,14 @@ from tests.support.loads import (
     contents,
     ingested,
     refusal,
-    wave,
     when_stored,
 )
+from tests.support.loops import ON_ASYNCIO
+from tests.support.outages import PSI, SOON, owing
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
-SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-PSI = wave(12, 10, 10, 10)
-SOON: dict[str, Any] = {"deadline": 1.0, "spool_after": 0.2, "socket_timeout": 1.0, "ownership_ttl": 1.0}
 Mutation = Callable[[list[Any], bytes], tuple[list[Any], bytes]]
-
-
-@pytest.fixture
-def durable() -> Iterator[Server]:
-    yield from new_server("valkey", appendonly="yes", appendfsync="always")
-
-
-@pytest.fixture
-def spool_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data-home" / "qwf_async" / "spool"
-
-
-async def owing(server: Server, layout: str = "flat") -> None:
-    """An ingest whose server is killed after 4 chunks; it is there again when the ingest has ended with exit code 6."""
-    died = when_stored(4000, server.kill)
-    error = await refusal(sources.array(PSI), server, layout=layout, hooks=(died,), settings=SOON)
-    assert isinstance(error, ReplayOwed), error
-    server.start()
 
 
 async def resumed(server: Server, *hooks: Any) -> list[QwfError]:
@@ -117,12 +97,13 @@ MUTATIONS: dict[str, Mutation] = {
 }
 
 
-@SINGLE
+@ON_ASYNCIO
 @pytest.mark.parametrize("mutation", MUTATIONS)
 async def test_a_row_with_right_checksums_can_do_nothing_but_store_its_chunk(
     durable: Server, spool_dir: Path, mutation: str
 ) -> None:
     await owing(durable)
+    durable.start()
     with durable.plain as client:
         client.set("victim", "1")
     tampered(file_of(spool_dir), MUTATIONS[mutation])
@@ -145,7 +126,8 @@ async def test_rows_changed_at_random_store_nothing_wrong(durable: Server, spool
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 # shown by pytest if the test fails
     chance = random.Random(seed)
-    await owing(durable, "tile")
+    await owing(durable, layout="tile")
+    durable.start()
 
     def flip(head: list[Any], values: bytes) -> tuple[list[Any], bytes]:
         if chance.random() < 0.5:
@@ -205,7 +187,7 @@ CHANGES = {
 }
 
 
-@SINGLE
+@ON_ASYNCIO
 @pytest.mark.parametrize("which", ["spool", "json"])
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_file_that_others_may_have_written_is_refused(
@@ -214,6 +196,7 @@ async def test_a_file_that_others_may_have_written_is_refused(
     if change == "given away" and os.geteuid():
         return  # only root can give files away
     await owing(durable)
+    durable.start()
     before = contents(durable)
     do, why = CHANGES[change]
     do(file_of(spool_dir, which))
@@ -226,7 +209,7 @@ async def test_a_file_that_others_may_have_written_is_refused(
     }
 
 
-@SINGLE
+@ON_ASYNCIO
 async def test_a_directory_that_everybody_may_write_to_holds_no_spool(
     durable: Server, spool_dir: Path
 ) -> None:
@@ -245,11 +228,12 @@ async def test_a_directory_that_everybody_may_write_to_holds_no_spool(
             await waiting_spools(store)
 
 
-@SINGLE
+@ON_ASYNCIO
 async def test_a_spool_of_requests_as_an_earlier_version_made_them_is_refused_by_its_version(
     durable: Server, spool_dir: Path
 ) -> None:
     await owing(durable)
+    durable.start()
     head = file_of(spool_dir, "json")
     head.write_text(json.dumps(json.loads(head.read_text()) | {"format": 1}))
     (error,) = await resumed(durable)

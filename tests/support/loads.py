@@ -282,3 +282,16 @@ def when(kind: type[Event], do: Callable[[], object], text: str = "") -> Hook:
             waiting.pop()()
 
     return hook
+
+
+def clients(server: Server) -> int:
+    """Connections that the server counts, without the one that asks."""
+    with server.plain as client:
+        return int(client.info("clients")["connected_clients"]) - 1
+
+
+async def check_no_client_left(server: Server, *, but: int = 0) -> None:
+    """Return when the server counts no connection of ours any more, besides `but`."""
+    with anyio.fail_after(PATIENCE):
+        while clients(server) > but:  # noqa: ASYNC110 # the server sees a closed connection a moment later
+            await anyio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""`python tests/support/spooling.py ROAD DIRECTORY …`: processes that spool, to be killed or starved for a test.
+"""`python tests/support/spool_processes.py ROAD DIRECTORY …`: processes that spool, to be killed or starved for a test.
 
 `kill` forks one after the other, and kills each at a random moment (kill -9) while it puts
 batches and notes the chunks that were put. `starve` may
@@ -15,8 +15,11 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,43 @@ def sent(item: Batch | Row) -> object:
     """All that a spool keeps of a chunk."""
     values = item.values if isinstance(item, Row) else np.ascontiguousarray(item.values)
     return item.chunk, item.digest, item.weight, bytes(values)
+
+
+@contextmanager
+def process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """The helper program, killed at the end if it still runs."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as begun:
+        try:
+            yield begun
+        finally:
+            begun.kill()
+
+
+def filled(path: Path, chunks: range) -> None:
+    """A spool of numbered batches, checkpointed and closed."""
+    with closing(SpoolFile.create(path, HEAD, limit=LIMIT)) as spool:
+        spool.put(map(numbered, chunks))
+
+
+def drained(spool: SpoolFile) -> list[Row]:
+    """All that can be replayed, a few batches at a time, each checked."""
+    found = []
+    while rows := spool.rows(1_000_000):
+        for _, batch in rows:
+            assert sent(batch) == sent(numbered(batch.chunk)), f"chunk {batch.chunk} is wrong"
+            found.append(batch)
+        spool.remove(sequence for sequence, _ in rows)
+    assert spool.is_empty
+    assert (spool.nbytes, spool.chunks) == (0, frozenset())
+    return found
+
+
+def chunks_of(spool: SpoolFile) -> list[int]:
+    return [batch.chunk for batch in drained(spool)]
 
 
 def kill(directory: Path, seed: int, kills: int) -> None:
