@@ -23,7 +23,7 @@ from qwf_async.wording import (
 )
 
 ROOT = Path(qwf_async.__file__).parent
-COMMAND_LINE_ONLY = ("cli", "plot/request.py", "settings.py")
+COMMAND_LINE_ONLY = ("cli", "plot/request.py", "settings/loading.py")
 """What only the command line runs: the layer of flags of the settings, and the options of pictures, are its own."""
 
 
@@ -73,7 +73,7 @@ def _advice(path: Path) -> list[str]:
     exempt = documentation | {
         id(part)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "said"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "phrase"
         for part in ast.walk(node)
     }
     return [
