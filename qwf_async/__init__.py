@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from .ingesting.verify import Difference, Verification, verify
     from .lattice.grid import Axis, Box, Grid
     from .settings import Settings
+    from .store.connecting import connect
     from .store.observing import Observed, marginals, observe
     from .store.old_hash import open_old_hash
-    from .store.store import Store, connect
+    from .store.store import Store
     from .store.wavefunction import Wavefunction
 
 __version__ = "0.1.0"
@@ -54,7 +55,8 @@ _HOMES = {
     "lattice.grid": ("Axis", "Box", "Grid"),
     "catalog.manifest": ("Manifest",),
     "settings": ("Settings",),
-    "store.store": ("Store", "connect"),
+    "store.connecting": ("connect",),
+    "store.store": ("Store",),
     "store.wavefunction": ("Wavefunction",),
 }  # fmt: skip
 

@@ -8,6 +8,8 @@ from typing import Final
 
 from ..client.pool import Pool
 from ..client.reply import is_number_or_none
+from ..errors import Refused
+from ..layout import Layout
 
 MAX_SAMPLED_KEYS: Final = 64
 """Keys of a generation whose memory is asked for."""
@@ -25,3 +27,12 @@ async def sampled_bytes(
         await pool.call("MEMORY", "USAGE", key, "SAMPLES", fields, expect=is_number_or_none, doing=doing)
         for key in islice(keys, most)
     ]
+
+
+async def bytes_per_point(pool: Pool, layout: Layout, points: int) -> float | None:
+    """Memory of a generation's data for each of its points, by a sample; None if the server forbids MEMORY."""
+    try:
+        sizes = await sampled_bytes(pool, layout.keys(), fields=1000)
+    except Refused:
+        return None
+    return sum(size or 0 for size in sizes) * layout.counts.keys / len(sizes) / points

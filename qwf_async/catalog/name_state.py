@@ -51,6 +51,15 @@ class NameState:
     under_way: LoadRecord | None
     now: int
 
+    def describe_load(self) -> str | None:
+        """In words what else there is to know of the name: a load that is under way or unfinished."""
+        if self.under_way is None:
+            return None
+        owner = self.under_way.owner
+        if owner.holds(self.now):
+            return f"it is being loaded by {owner.describe()}"
+        return "an unfinished load of it can be resumed"
+
 
 async def read_state(pool: Pool, keys: Keys) -> NameState:
     """The state of a name at one moment. Raises DamagedData if a record of it is none of ours."""

@@ -38,7 +38,7 @@ def run_on_store(
     settings: Settings = load(options.config, warn=say, **options.settings, **flags)
 
     async def connected() -> T:
-        from ..store.store import connect
+        from ..store.connecting import connect
 
         async with connect(settings=settings) as store:
             if store.embedded is not None and store.embedded.started and not quiet:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from ..observables.geometry import coordinates, in_steps
-from ..store.observing import marginals, observe
+from ..store.observing import marginals_opened, observe_opened
 from ..store.wavefunction import Wavefunction
 from .curves import Expectations, Marginals
 from .picture import Picture, axis_label, moment
@@ -55,7 +55,7 @@ async def read_picture(
 async def read_marginals(psi: Wavefunction, frame: int = 0) -> Marginals:
     """The probability density along each axis at one frame: all of its points are read, chunk by chunk."""
     grid = psi.manifest.grid
-    densities = await marginals(psi.store, psi.name, frame)
+    densities = await marginals_opened(psi, frame)
     return Marginals(
         title=f"{psi.name}   {moment(grid, frame)}" if grid.shape[0] > 1 else psi.name,
         places=tuple(coordinates(grid, axis, 0, len(rho)) for axis, rho in enumerate(densities, start=1)),
@@ -67,7 +67,7 @@ async def read_marginals(psi: Wavefunction, frame: int = 0) -> Marginals:
 async def read_expectations(psi: Wavefunction, *, done: Done = lambda points: None) -> Expectations:
     """⟨x⟩, σ and norm of all frames: all points are read, chunk by chunk."""
     grid = psi.manifest.grid
-    rows = [row async for row in observe(psi.store, psi.name, sums_only=True, done=done)]
+    rows = [row async for row in observe_opened(psi, sums_only=True, done=done)]
     return Expectations(
         name=psi.name,
         time_label=axis_label(grid.in_atomic_units(), 0),

@@ -125,7 +125,33 @@ async def observe(
     if a value is missing, Refused if it was replaced meanwhile, and ServerUnavailable.
     """
     psi = await store.open(name)
-    bra = None if other is None else _paired(psi, await store.open(other))
+    bra = None if other is None else await store.open(other)
+    rows = observe_opened(
+        psi,
+        frames=frames,
+        potential=potential,
+        bra=bra,
+        autocorrelation=autocorrelation,
+        sums_only=sums_only,
+        done=done,
+    )
+    async for row in rows:
+        yield row
+
+
+async def observe_opened(
+    psi: Wavefunction,
+    *,
+    frames: Sequence[int] | None = None,
+    potential: Potential | None = None,
+    bra: Wavefunction | None = None,
+    autocorrelation: bool = False,
+    sums_only: bool = False,
+    done: Done = lambda points: None,
+) -> AsyncIterator[Observed]:
+    """`observe`, of wavefunctions that are open; `bra` is the other one."""
+    if bra is not None:
+        _check_paired(psi, bra)
     grid = psi.manifest.grid
     one_at_a_time = anyio.CapacityLimiter(1)  # a user's potential is promised no more
     for number in _numbers(grid, frames):
@@ -151,7 +177,11 @@ async def marginals(store: Store, name: str, frame: int = 0) -> list[NDArray[np.
 
     Memory is that of a few chunks. Raises as `observe`.
     """
-    psi = await store.open(name)
+    return await marginals_opened(await store.open(name), frame)
+
+
+async def marginals_opened(psi: Wavefunction, frame: int) -> list[NDArray[np.float64]]:
+    """`marginals`, of a wavefunction that is open."""
     grid = psi.manifest.grid
     (number,) = _numbers(grid, [frame])
     result = [np.zeros(size) for size in grid.shape[1 : 1 + grid.dimensions]]
@@ -244,7 +274,7 @@ async def _each(psi: Wavefunction, chunk: Callable[[Box], Any]) -> list[Any]:
     async def one(number: int) -> None:
         found[number] = await chunk(plan[number].box)
 
-    await in_parallel(one, range(len(plan)), psi.store.settings.writers)
+    await in_parallel(one, range(len(plan)), psi.settings.writers)
     return found
 
 
@@ -271,8 +301,8 @@ def _numbers(grid: Grid, frames: Sequence[int] | None) -> Sequence[int]:
     return range(count) if frames is None else frames
 
 
-def _paired(psi: Wavefunction, other: Wavefunction) -> Wavefunction:
-    """The other one, if its points are those of ψ."""
+def _check_paired(psi: Wavefunction, other: Wavefunction) -> None:
+    """Raises InvalidInput if the points of the other one are not those of ψ."""
     a, b = psi.manifest.grid, other.manifest.grid
     if a.shape[1:] != b.shape[1:] or b.shape[0] not in (1, a.shape[0]):
         raise InvalidInput(
@@ -287,4 +317,3 @@ def _paired(psi: Wavefunction, other: Wavefunction) -> Wavefunction:
         off = abs(one.origin - two.origin) + size * abs(one.step - two.step)
         if off > EVENNESS * one.step:
             raise InvalidInput(f"{other.name} and {psi.name} lie on different points along {name}")
-    return other

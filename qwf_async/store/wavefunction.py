@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..catalog.key_memory import bytes_per_point
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.still_published import explained
+from ..client.address import Address
 from ..client.reply import is_number, is_text_or_none
 from ..errors import DamagedData, InvalidInput, UsageError
 from ..lattice.grid import Box, shape4
 from ..lattice.selection import Selection, scattered
+from ..settings import Settings
 from ..wire.codec import binary_dtype
 from .reading import read_pieces, read_point, read_scattered
 from .showing import as_table, describe
+from .store_pool import StorePool
 from .updating import storable, update_box
-
-if TYPE_CHECKING:
-    from .store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +46,18 @@ class Reading:
 class Wavefunction:
     """One published generation. It stays what it was opened as: if it is replaced, reading says so."""
 
-    def __init__(self, store: Store, name: str, manifest: Manifest) -> None:
-        self.store = store
+    def __init__(self, connections: StorePool, settings: Settings, name: str, manifest: Manifest) -> None:
+        self.settings = settings
         self.name = name
         self.manifest = manifest
-        self._keys = Keys(prefix=store.settings.prefix, name=name)
+        self._connections = connections
+        self._keys = Keys(prefix=settings.prefix, name=name)
         self._layout = manifest.form.open(self._keys.base(manifest.generation))
+
+    @property
+    def address(self) -> Address:
+        """Where its server is, also after its store was closed."""
+        return self._connections.address
 
     async def point(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> complex:
         """ψ at one grid point, in the order x, y, z, t.
@@ -61,7 +68,7 @@ class Wavefunction:
         start = self.manifest.grid.index(x, y, z, t)
         box = Box(start=start, stop=shape4(i + 1 for i in start))
         try:
-            return await read_point(self.store.pool, self._layout, box)
+            return await read_point(self._connections.pool, self._layout, box)
         except DamagedData as error:
             raise await self._explained(error) from error
 
@@ -84,9 +91,9 @@ class Wavefunction:
         """
         wanted = scattered(self.manifest.grid.shape, points)
         result = np.empty(len(wanted), self.dtype)
-        readers = self.store.settings.writers
+        readers = self.settings.writers
         try:
-            await read_scattered(self.store.pool, self._layout, wanted, result, readers=readers)
+            await read_scattered(self._connections.pool, self._layout, wanted, result, readers=readers)
         except DamagedData as error:
             raise await self._explained(error) from error
         return result
@@ -122,9 +129,9 @@ class Wavefunction:
                 f"there is no memory for {selection.points:,} points: read them in parts, or export to a file"
             ) from error
         pieces, whole = selection.pieces(self._layout.grain), result.reshape(selection.full_shape)
-        readers = self.store.settings.writers
+        readers = self.settings.writers
         try:
-            await read_pieces(self.store.pool, self._layout, pieces, whole, readers=readers, done=done)
+            await read_pieces(self._connections.pool, self._layout, pieces, whole, readers=readers, done=done)
         except DamagedData as error:
             raise await self._explained(error) from error
         return result
@@ -164,7 +171,7 @@ class Wavefunction:
         wanted = storable(self.manifest.form.codec, values, shape, allow_nonfinite=allow_nonfinite)
         if not box.points:
             return
-        pool, writers = self.store.pool, self.store.settings.writers
+        pool, writers = self._connections.pool, self.settings.writers
         new = wanted.reshape(box.shape)
         try:
             await update_box(pool, self._keys, self.manifest, self._layout, box, new, writers=writers)
@@ -187,9 +194,9 @@ class Wavefunction:
 
     async def info(self) -> dict[str, Any]:
         """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
-        manifest, counts = self.manifest, self.manifest.form.scheme.counts
+        manifest, counts, pool = self.manifest, self._layout.counts, self._connections.pool
         first_key = next(iter(self._layout.keys()))
-        encoding = await self.store.pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)
+        encoding = await pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)
         created = datetime.fromisoformat(manifest.created)
         return {
             "name": self.name,
@@ -202,9 +209,9 @@ class Wavefunction:
             "keys": counts.keys,
             "fields": counts.fields,
             "first_key": first_key.decode(),
-            "fields_of_first_key": await self.store.pool.call("HLEN", first_key, expect=is_number),
+            "fields_of_first_key": await pool.call("HLEN", first_key, expect=is_number),
             "encoding": encoding.decode(errors="replace") if encoding else None,
-            "bytes_per_point": await self.store.bytes_per_point(manifest, self.name),
+            "bytes_per_point": await bytes_per_point(pool, self._layout, manifest.points),
             "chunks": len(manifest.plan),
             "norm": manifest.norm,
             "source": manifest.source,
@@ -213,4 +220,4 @@ class Wavefunction:
         }
 
     async def _explained(self, error: DamagedData) -> DamagedData:
-        return await explained(self.store.pool, self._keys, self.manifest.generation, error)
+        return await explained(self._connections.pool, self._keys, self.manifest.generation, error)

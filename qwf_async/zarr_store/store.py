@@ -22,7 +22,7 @@ from zarr.core.sync import _get_loop, sync
 from ..catalog.keys import Keys
 from ..errors import Refused, UsageError
 from ..settings import Settings
-from ..store.store import connect, pool_to
+from ..store.connecting import connect, pool_to
 from ..store.wavefunction import Wavefunction
 from .chunks import Chunks
 from .hierarchy import PSI, Hierarchy, Place, coordinate_chunk
@@ -59,8 +59,8 @@ class ZarrStore(Store):
         if not read_only:
             raise UsageError("a stored wavefunction is read only through Zarr: change it with update")
         super().__init__(read_only=True)
-        self._address = psi.store.address
-        self._settings: Settings = psi.store.settings
+        self._address = psi.address
+        self._settings = psi.settings
         self._manifest = psi.manifest
         self._keys = Keys(prefix=self._settings.prefix, name=psi.name)
         self._hierarchy = Hierarchy.of(psi.name, psi.manifest)

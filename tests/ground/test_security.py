@@ -32,7 +32,7 @@ from qwf_async.embedded.data_dir import DataDir
 from qwf_async.errors import InvalidInput, QwfError, UsageError
 from qwf_async.source import default_name
 from qwf_async.spool import spool_path
-from qwf_async.store.store import pool_to
+from qwf_async.store.connecting import pool_to
 from tests.conftest import PATIENCE, Server, free_port, new_server
 from tests.support.command import Begun, Shell
 from tests.support.loads import ask, wave

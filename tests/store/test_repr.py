@@ -12,7 +12,8 @@ from qwf_async.client.address import Address
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import Form
 from qwf_async.settings import Settings
-from qwf_async.store.store import Store, pool_to
+from qwf_async.store.connecting import pool_to
+from qwf_async.store.store_pool import StorePool
 from qwf_async.store.wavefunction import Wavefunction
 from qwf_async.wording import printable
 
@@ -49,7 +50,7 @@ def stored(source: str, layout: str = "tile") -> Wavefunction:
     )
     settings = Settings()
     nowhere = pool_to(Address.parse("redis://127.0.0.1:1"), settings)
-    return Wavefunction(Store(nowhere, settings, None), "psi", manifest)
+    return Wavefunction(StorePool(nowhere), settings, "psi", manifest)
 
 
 def test_it_tells_name_axes_layout_codec_points_size_and_generation() -> None:

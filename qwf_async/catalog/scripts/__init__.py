@@ -12,7 +12,7 @@ it with EVEN_IF_FULL if it must also run on a full server, write the function, a
 from __future__ import annotations
 
 from .evaluate import EVEN_IF_FULL
-from .index_entries import ANNOUNCE, ENTER, WITHDRAW, announce, enter, withdraw
+from .index_entries import ANNOUNCE, ENTER, TOUCH, WITHDRAW, announce, enter, touching, withdraw
 from .inspection import READ_RECORDS, UNKNOWN_GENERATIONS, read_records, unknown_generations
 from .ownership import EXPEL, REGISTER, RENEW, expel, register, renew
 from .publishing import BEGIN, DISCARD, PUBLISH, Outcome, begin, discard, publish
@@ -21,7 +21,7 @@ from .updates import MARK_STALE, mark_stale
 
 __all__ = [
     "ANNOUNCE", "BEGIN", "DISCARD", "ENTER", "EVEN_IF_FULL", "EXPEL", "FORGET", "MARK_STALE", "PUBLISH",
-    "READ_RECORDS", "REGISTER", "REMOVE", "RENEW", "TRASH", "UNKNOWN_GENERATIONS", "WITHDRAW", "Outcome",
+    "READ_RECORDS", "REGISTER", "REMOVE", "RENEW", "TOUCH", "TRASH", "UNKNOWN_GENERATIONS", "WITHDRAW", "Outcome",
     "announce", "begin", "discard", "enter", "expel", "forget", "mark_stale", "publish", "read_records",
-    "register", "remove", "renew", "trash", "unknown_generations", "withdraw",
+    "register", "remove", "renew", "touching", "trash", "unknown_generations", "withdraw",
 ]  # fmt: skip

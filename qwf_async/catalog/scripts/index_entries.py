@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 from ...client.pool import Pool
 from ...client.reply import is_number
-from ..keys import Keys
+from ..keys import Keys, names_key
 from .evaluate import EVEN_IF_FULL, evaluate
 
 BEGINNING: Final = ""
@@ -57,3 +58,18 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 async def withdraw(pool: Pool, keys: Keys, text: bytes) -> bool:
     """Take a name out of the index. False if the index says something else of it than `text`."""
     return bool(await evaluate(pool.call, WITHDRAW, [keys.names], [keys.name, text], expect=is_number))
+
+
+TOUCH: Final = (
+    EVEN_IF_FULL
+    + """
+-- KEYS: names. ARGV: a text. Two changes that together leave nothing.
+redis.call('HSET', KEYS[1], '', ARGV[1])
+return redis.call('HDEL', KEYS[1], '')
+"""
+)
+
+
+def touching(prefix: str) -> list[str | int]:
+    """The command that changes the index and changes it back, for a pipeline; its reply is 1."""
+    return ["EVAL", TOUCH, 1, names_key(prefix), secrets.token_hex(8)]

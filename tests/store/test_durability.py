@@ -8,7 +8,7 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.server.durability import sync_log
+from qwf_async.store.durability import sync_log
 from tests.conftest import Server, new_server, open_pool
 from tests.support.loads import ask, wave
 
@@ -33,9 +33,9 @@ async def test_no_sync_is_claimed_of_a_log_that_is_never_synced(logging_server: 
     ask(logging_server, "CONFIG", "SET", "appendfsync", "no")
     ask(logging_server, "SET", "another", "client's")
     async with open_pool(logging_server) as pool:
-        assert not await sync_log(pool, NAMES, deadline=0.3)
+        assert not await sync_log(pool, "qwf", deadline=0.3)
         ask(logging_server, "CONFIG", "SET", "appendfsync", "everysec")
-        assert await sync_log(pool, NAMES)
+        assert await sync_log(pool, "qwf")
     async with qwf_async.connect(logging_server.url) as store:
         ask(logging_server, "CONFIG", "SET", "appendfsync", "no")
         assert await store.secure() == "aof (no)"

@@ -1,0 +1,88 @@
+"""Connecting to a server: which one, with which settings, and whether it lets us in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from anyio import to_thread
+
+from ..checked import checked
+from ..client.address import Address
+from ..client.failure import ConnectionLost, ServerBusy
+from ..client.pool import Pool
+from ..client.retry import Retry, until_available
+from ..client.tls import TLSFiles, check_files
+from ..errors import ServerUnavailable
+from ..settings import Settings
+from ..settings import load as load_settings
+from ..wording import option
+from .store import Store
+
+MAX_REOPENING_TIME: Final = 2.0
+"""Seconds for which a server is tried again that let us in and was lost before it said anything more."""
+
+
+def pool_to(address: Address, settings: Settings) -> Pool:
+    """Connections to a server as the settings want them, none open yet."""
+    return Pool(
+        address,
+        size=settings.max_connections,
+        connect_timeout=settings.socket_connect_timeout,
+        answer_timeout=settings.socket_timeout,
+        keep_idle=settings.health_check_interval,
+        deadline=settings.deadline,
+    )
+
+
+@checked
+@asynccontextmanager
+async def connect(
+    url: str | None = None, *, data_dir: Path | str | None = None, settings: Settings | None = None
+) -> AsyncIterator[Store]:
+    """Connect to a server, and close the connections at the end.
+
+    `url` is `redis://`, `rediss://`, `valkey://` or `unix://`; without one the settings
+    decide (QWF_URL, REDIS_URL), and if they name no server the embedded one is used, and
+    started if it does not run. It keeps its data in `data_dir`.
+
+    Raises ServerUnavailable if there is no server, Refused if it does not let us in, and
+    UsageError if the URL does not parse or a TLS file cannot be used.
+    """
+    if settings is None:
+        settings = await to_thread.run_sync(load_settings)
+    if url is not None:
+        settings = replace(settings, url=url)
+    if data_dir is not None:
+        settings = replace(settings, data_dir=Path(data_dir))
+    embedded = None
+    if settings.url is None:
+        from ..embedded.lifecycle import ensure
+
+        embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)
+    tls = TLSFiles(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
+    if embedded:  # which has no password: that of the settings is for another
+        address = Address.parse(embedded.url)
+    else:
+        address = Address.parse(settings.url or "", password=settings.password, tls=tls)
+    await to_thread.run_sync(check_files, address.options)
+    pool = pool_to(address, settings)
+    store = Store(pool, settings, embedded)
+    try:
+        try:
+            await pool.probe()
+        except ServerBusy:
+            await until_available(pool.probe, pool.retry)
+        except ConnectionLost:
+            await until_available(pool.probe, Retry(deadline=MAX_REOPENING_TIME))
+        except ServerUnavailable as error:
+            raise ServerUnavailable(
+                f"{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "
+                f"Without {option('url')}, QWF_URL and REDIS_URL the embedded one is used)"
+            ) from error
+        yield store
+    finally:
+        await store.aclose()

@@ -1,0 +1,64 @@
+"""How durable the stored data is: brought to disk first, so far as the server offers it, and then described.
+
+WAITAOF (Redis 7.2, Valkey) waits until the append-only file is synced up to the last change
+that its own connection made. On a connection that has changed nothing it answers at once. The
+file is one sequence for all connections, so a change made now and synced means that every change
+before it, over whichever connection, is synced too.
+
+This is promised then: the server's operating system has handed to the disk all that the server
+had applied. It outlives the server's process and a failure of power, as far as the disk keeps
+what it has confirmed. Nothing is said of replicas.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+from ..catalog.scripts import touching
+from ..client.pool import Pool
+from ..client.reply import is_text
+from ..errors import QwfError
+from ..server.facts import learn
+
+MAX_SYNC_TIME: Final = 10.0
+"""Seconds that a sync may take: with appendfsync everysec it takes one or two, on a busy disk more."""
+
+
+async def save_embedded(pool: Pool, data_dir: Path) -> str:
+    """Let the embedded server save its data, and say so. Raises QwfError if it cannot."""
+    async with pool.connection() as connection:
+        try:
+            await connection.call("SAVE", expect=is_text, stall_timeout=math.inf)
+        except QwfError as error:
+            raise QwfError(f"stored in memory, but not saved to {data_dir}: {error}") from error
+    return f"rdb (saved to {data_dir})"
+
+
+async def secured(pool: Pool, prefix: str) -> str:
+    """The durability of what a server holds, after a sync of its append-only file if it has one.
+
+    See `Store.secure` for the texts.
+    """
+    facts = await learn(pool)
+    settings = facts.settings or {}
+    # With appendfsync no the server never syncs, and WAITAOF would wait in vain.
+    syncs = settings.get("appendonly") == "yes" and settings.get("appendfsync") != "no"
+    if syncs and await sync_log(pool, prefix):
+        return "aof (synced)"
+    return facts.durability
+
+
+async def sync_log(pool: Pool, prefix: str, *, deadline: float = MAX_SYNC_TIME) -> bool:
+    """Whether all that the server holds is now synced to its append-only file. `deadline` in seconds, for the sync.
+
+    The change that is synced is made in the index of names under `prefix`, and leaves nothing.
+    False also if the server forbids what is needed, or has no WAITAOF. Raises ServerUnavailable
+    if it does not answer.
+    """
+    async with pool.connection() as connection:
+        made, synced = await connection.pipeline(
+            [touching(prefix), ["WAITAOF", 1, 0, int(deadline * 1000)]], stall_timeout=2 * deadline
+        )
+    return made == 1 and isinstance(synced, list) and synced[:1] == [1]

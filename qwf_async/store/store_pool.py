@@ -1,0 +1,32 @@
+"""The connections of a store, which what was opened of it shares."""
+
+from __future__ import annotations
+
+from ..client.address import Address
+from ..client.pool import Pool
+from ..errors import UsageError
+
+
+class StorePool:
+    """The pool of a store, until the store is closed."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._closed = False
+
+    @property
+    def pool(self) -> Pool:
+        """The connections. Raises UsageError once the store is closed."""
+        if self._closed:
+            raise UsageError("the store is closed: work within `async with qwf_async.connect(…) as store`")
+        return self._pool
+
+    @property
+    def address(self) -> Address:
+        """Where the server is, also of a closed store."""
+        return self._pool.address
+
+    async def aclose(self) -> None:
+        """Close the connections. May be called twice."""
+        self._closed = True
+        await self._pool.aclose()
