@@ -23,7 +23,7 @@ from tests.conftest import PATIENCE, Server, open_pool
 from tests.server.test_acl import denials, give_user, store_of
 from tests.support.command import Shell
 from tests.support.handmade import KEYS, abandoned, begin, manifest, put_data, set_field
-from tests.support.holding import Holder, holding
+from tests.support.late_delivery import Holder, holding
 from tests.support.loads import (
     Enough,
     Events,

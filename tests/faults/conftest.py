@@ -10,7 +10,7 @@ import pytest
 from qwf_async.lattice.plan import RangePlan
 from tests.conftest import Server
 from tests.support.chance import new_seed
-from tests.support.ingests import Place, new_place
+from tests.support.ingest_rig import Rig, new_rig
 from tests.support.relay import Relay, relaying
 
 
@@ -20,8 +20,8 @@ def chance() -> random.Random:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    yield from new_place(tmp_path_factory)
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    yield from new_rig(tmp_path_factory)
 
 
 @pytest.fixture

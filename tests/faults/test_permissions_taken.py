@@ -19,7 +19,7 @@ from qwf_async import Settings, sources
 from qwf_async.errors import Refused
 from qwf_async.events import Noted
 from tests.conftest import Server
-from tests.support.ingests import CHUNKS, Place
+from tests.support.ingest_rig import CHUNKS, Rig
 from tests.support.loads import (
     Events,
     ask,
@@ -39,7 +39,7 @@ SECRET = "open-sesame"
 
 
 CHUNK_REQUESTS = 65
-"""HSETs in a chunk of a `Place`: 33,000 points, 512 in each."""
+"""HSETs in a chunk of a `Rig`: 33,000 points, 512 in each."""
 
 
 @contextmanager
@@ -86,20 +86,20 @@ TAKEN: dict[str, tuple[Callable[[Server, str], None], str, Callable[[Server, str
 
 @pytest.mark.parametrize("what", TAKEN)
 def test_what_is_taken_away_in_mid_run_ends_the_command_at_once_and_it_is_resumed(
-    place: Place, what: str
+    rig: Rig, what: str
 ) -> None:
     """At once: it is not tried again until the deadline, which is an hour away."""
     take, says, give_back, password = TAKEN[what]
-    with user(place.server, "loader") as url:
-        shell = place.shell.having(QWF_URL=url, QWF_PASSWORD=SECRET, QWF_DEADLINE="3600")
-        here = replace(place, shell=shell)
+    with user(rig.server, "loader") as url:
+        shell = rig.shell.having(QWF_URL=url, QWF_PASSWORD=SECRET, QWF_DEADLINE="3600")
+        here = replace(rig, shell=shell)
         with here.begin_held(what, 2) as begun:
             here.wait_for_load(what, 2)
-            ask(place.server, "CONFIG", "RESETSTAT")
-            take(place.server, "loader")
+            ask(rig.server, "CONFIG", "RESETSTAT")
+            take(rig.server, "loader")
             here.let(what, CHUNKS)
             outcome = begun.end()
-        seen = commands(place.server)
+        seen = commands(rig.server)
         assert outcome.status == 8, outcome.err
         assert re.search(f"{says}.*--resume.*exit 8", outcome.lines[-1]), outcome.err
         assert "Traceback" not in outcome.err
@@ -108,13 +108,13 @@ def test_what_is_taken_away_in_mid_run_ends_the_command_at_once_and_it_is_resume
         rejected = sum(one.get("rejected_calls", 0) for one in seen.values())
         assert rejected <= 4 * 2 * CHUNK_REQUESTS + 10
         assert seen.get("cmdstat_auth", {"calls": 0})["calls"] <= 10
-        with place.server.plain as client:
+        with rig.server.plain as client:
             assert not client.exists(f"qwf:{{{what}}}:meta")
-        give_back(place.server, "loader")
+        give_back(rig.server, "loader")
         here = replace(here, shell=shell.having(QWF_PASSWORD=password))
         resumed = here.ingest_held(what, "--resume", "--json", "--quiet")
         assert resumed.status == 0, resumed.err
-    place.check_whole(what)
+    rig.check_whole(what)
 
 
 @pytest.mark.anyio

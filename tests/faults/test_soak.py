@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Server, new_server
-from tests.support.soak import soak
-from tests.support.tally import Tally
+from tests.support.soak.findings import Findings
+from tests.support.soak.run import soak
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -31,16 +31,16 @@ def durable(request: pytest.FixtureRequest) -> Iterator[Server]:
     yield from new_server(request.param, **options)
 
 
-def check(tally: Tally) -> None:
-    assert not tally.problems, str(tally)
-    assert (tally.lost, tally.wrong, tally.leaked) == (0, 0, []), str(tally)
+def check(findings: Findings) -> None:
+    assert not findings.problems, str(findings)
+    assert (findings.lost, findings.wrong, findings.leaked) == (0, 0, []), str(findings)
 
 
 @pytest.mark.parametrize("durable", ["valkey"], indirect=True)
 def test_random_faults_lose_nothing(durable: Server, tmp_path: Path, seed: int) -> None:
-    tally = soak(durable, tmp_path, seed=seed, faults=15, tasks=3, processes=1, scale=0.3)
-    print(tally)  # noqa: T201 # pytest shows it when the test fails
-    check(tally)
+    findings = soak(durable, tmp_path, seed=seed, faults=15, tasks=3, processes=1, scale=0.3)
+    print(findings)  # noqa: T201 # pytest shows it when the test fails
+    check(findings)
 
 
 @pytest.mark.soak
@@ -51,6 +51,6 @@ def test_many_random_faults_lose_nothing(
     faults = int(os.environ.get("QWF_SOAK_FAULTS") or 250)
     with capsys.disabled():
         print(f"\n{durable.software}: QWF_SOAK_SEED={seed}")  # noqa: T201 # to repeat it, even if it is stopped
-        tally = soak(durable, tmp_path, seed=seed, faults=faults)
-        print(tally)  # noqa: T201 # the figures
-    check(tally)
+        findings = soak(durable, tmp_path, seed=seed, faults=faults)
+        print(findings)  # noqa: T201 # the figures
+    check(findings)

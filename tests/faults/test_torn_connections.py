@@ -22,7 +22,7 @@ import qwf_async
 from qwf_async import Settings, sources
 from qwf_async.layout import LAYOUTS
 from tests.conftest import PATIENCE, Server
-from tests.support.ingests import CHUNKS, Place
+from tests.support.ingest_rig import CHUNKS, Rig
 from tests.support.loads import (
     check_alone,
     check_no_client_left,
@@ -44,11 +44,9 @@ PLACES = 10
 PSI = wave(4, 10, 10, 10)
 
 
-def test_a_command_whose_connections_are_cut_all_the_time_stores_all(
-    place: Place, chance: random.Random
-) -> None:
-    with relaying(place.server) as relay:
-        here = replace(place, shell=place.shell.having(QWF_URL=relay.tcp_url))
+def test_a_command_whose_connections_are_cut_all_the_time_stores_all(rig: Rig, chance: random.Random) -> None:
+    with relaying(rig.server) as relay:
+        here = replace(rig, shell=rig.shell.having(QWF_URL=relay.tcp_url))
         with here.begin_held("cut", 1) as begun:
             here.wait_for_load("cut", 1)
             # What is still to be sent has 6.5 million bytes.
@@ -61,7 +59,7 @@ def test_a_command_whose_connections_are_cut_all_the_time_stores_all(
             outcome = begun.end()
         assert outcome.status == 0, outcome.err
         assert relay.cuts > 2
-    place.check_whole("cut")
+    rig.check_whole("cut")
 
 
 @ON_UVLOOP

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Server
 from tests.support.command import Shell
-from tests.support.ingests import CHUNKS, Place, new_place
+from tests.support.ingest_rig import CHUNKS, Rig, new_rig
 from tests.support.loads import (
     ask,
     contents,
@@ -19,8 +19,8 @@ from tests.support.loads import (
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    yield from new_place(tmp_path_factory)
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    yield from new_rig(tmp_path_factory)
 
 
 BAD: dict[str, tuple[list[str], str]] = {
@@ -44,9 +44,9 @@ BAD: dict[str, tuple[list[str], str]] = {
 
 
 def test_bad_input_is_one_line_and_exit_code_7_and_leaves_the_server_as_it_was(
-    own_server: Server, place: Place, tmp_path: Path
+    own_server: Server, rig: Rig, tmp_path: Path
 ) -> None:
-    psi = np.load(place.shell.directory / "psi.npy")
+    psi = np.load(rig.shell.directory / "psi.npy")
     assert len(psi) == CHUNKS
     np.save(tmp_path / "psi.npy", psi[0, :, :100])
     psi[5, 0, 32_999] = np.nan

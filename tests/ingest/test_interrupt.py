@@ -6,7 +6,6 @@ The moments are random; each test prints its seed, and QWF_TEST_SEED repeats it.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
@@ -21,8 +20,9 @@ import pytest
 
 from qwf_async.ingesting.shutdown import LAST_GRACE
 from tests.conftest import PATIENCE, Server
+from tests.support.chance import new_seed
 from tests.support.command import Begun, Outcome, Shell
-from tests.support.ingests import CHUNK_POINTS, CHUNKS, SOURCE, Place, new_place, send
+from tests.support.ingest_rig import CHUNK_POINTS, CHUNKS, SOURCE, Rig, new_rig, send
 
 BLOCKING = """
 import pathlib, time
@@ -41,16 +41,14 @@ ENDLESS = {"QWF_DRAIN_TIMEOUT": "3600", "QWF_OWNERSHIP_TTL": "3600"}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    for place in new_place(tmp_path_factory):
-        yield replace(place, shell=place.shell.having(**ENDLESS))
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    for each in new_rig(tmp_path_factory):
+        yield replace(each, shell=each.shell.having(**ENDLESS))
 
 
 @pytest.fixture
 def chance() -> random.Random:
-    seed = int(os.environ.get("QWF_TEST_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"QWF_TEST_SEED={seed}")  # noqa: T201 # pytest shows it when the test fails
-    return random.Random(seed)
+    return random.Random(new_seed())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,23 +59,23 @@ class Moment:
     seconds: float
     chunks: int
 
-    def send(self, number: int, place: Place, name: str) -> tuple[Begun, Outcome]:
+    def send(self, number: int, rig: Rig, name: str) -> tuple[Begun, Outcome]:
         """Begin an ingest that resumes, and send it a signal at this moment."""
-        with place.begin_held(name, self.chunks, "--resume") as begun:
+        with rig.begin_held(name, self.chunks, "--resume") as begun:
             since = begun.since
-            if self.while_loading and place.await_own_load(name, begun):
+            if self.while_loading and rig.await_own_load(name, begun):
                 since = time.monotonic()
             time.sleep(max(0.0, since + self.seconds - time.monotonic()))
             return begun, send(begun, number)
 
 
-def moments(chance: random.Random, place: Place, lives: int) -> list[list[Moment]]:
+def moments(chance: random.Random, rig: Rig, lives: int) -> list[list[Moment]]:
     """Three for each of so many ingests.
 
     The first is any, from the first moment on; at the second the process is loading for certain,
     for its source holds chunks back; by the third it may have finished.
     """
-    start_up = place.start_up()
+    start_up = rig.start_up()
 
     def drawn(chunks: int, *, while_loading: bool) -> Moment:
         seconds = chance.uniform(0, 0.4 if while_loading else 1.2 * start_up)
@@ -93,9 +91,9 @@ def moments(chance: random.Random, place: Place, lives: int) -> list[list[Moment
     ]
 
 
-def check_stopped(place: Place, name: str, begun: Begun, outcome: Outcome, number: int) -> bool:
+def check_stopped(rig: Rig, name: str, begun: Begun, outcome: Outcome, number: int) -> bool:
     """It had finished, or it ended and, if it had begun its load, said how to go on and gave it up: whether it had."""
-    load = place.load(name)
+    load = rig.load(name)
     began = load.get("owner_pid") == str(begun.process.pid)
     if outcome.never_began:
         assert not began
@@ -109,7 +107,7 @@ def check_stopped(place: Place, name: str, begun: Begun, outcome: Outcome, numbe
     if began:
         assert f"(exit {128 + number})" in outcome.lines[-1]
         assert "--resume" in outcome.lines[-1]
-        with place.server.plain as client:
+        with rig.server.plain as client:
             seconds, microseconds = client.time()
         assert int(load["owner_deadline"]) <= seconds * 1000 + microseconds // 1000
     return began
@@ -121,66 +119,66 @@ def check_stopped(place: Place, name: str, begun: Begun, outcome: Outcome, numbe
     ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
 def test_stopped_at_any_moment_again_and_again_it_is_resumed_whole(
-    place: Place, chance: random.Random, number: int, lives: int
+    rig: Rig, chance: random.Random, number: int, lives: int
 ) -> None:
     def life(index: int, stops: list[Moment]) -> int:
         name = f"stopped{number}-{index}"
         stopped_while_loading = 0
         for moment in stops:
-            begun, outcome = moment.send(number, place, name)
-            stopped_while_loading += check_stopped(place, name, begun, outcome, number)
-        last = place.ingest_held(name, "--resume")
+            begun, outcome = moment.send(number, rig, name)
+            stopped_while_loading += check_stopped(rig, name, begun, outcome, number)
+        last = rig.ingest_held(name, "--resume")
         assert last.status == 0, last.err
-        place.check_whole(name)
+        rig.check_whole(name)
         return stopped_while_loading
 
     with ThreadPoolExecutor(2) as both:
-        assert sum(both.map(life, range(lives), moments(chance, place, lives))) >= lives
+        assert sum(both.map(life, range(lives), moments(chance, rig, lives))) >= lives
 
 
 def test_killed_at_any_moment_again_and_again_it_is_taken_over_at_once_and_whole(
-    place: Place, chance: random.Random
+    rig: Rig, chance: random.Random
 ) -> None:
     def life(index: int, stops: list[Moment]) -> int:
         name = f"killed{index}"
         killed_while_loading = journalled = 0
         for moment in stops:
-            begun, outcome = moment.send(signal.SIGKILL, place, name)
+            begun, outcome = moment.send(signal.SIGKILL, rig, name)
             assert outcome.status in (0, 137), outcome.err
-            if load := place.load(name):
+            if load := rig.load(name):
                 killed_while_loading += load["owner_pid"] == str(begun.process.pid)
-                with place.server.plain as client:
+                with rig.server.plain as client:
                     before, journalled = (
                         journalled,
                         client.hlen(f"qwf:{{{name}}}:journal:{load['generation']}"),
                     )
                 assert journalled >= before  # each goes on from where the last ended
-        last = place.ingest_held(name, "--resume")  # an owner that lives has an hour
+        last = rig.ingest_held(name, "--resume")  # an owner that lives has an hour
         assert last.status == 0, last.err
-        place.check_whole(name)
+        rig.check_whole(name)
         return killed_while_loading
 
     lives = 7
     with ThreadPoolExecutor(2) as both:
-        assert sum(both.map(life, range(lives), moments(chance, place, lives))) >= lives
+        assert sum(both.map(life, range(lives), moments(chance, rig, lives))) >= lives
 
 
-def test_resumed_ingest_sends_only_what_the_journal_lacks(place: Place) -> None:
-    with place.begin_held("rest", 3) as begun:
-        place.wait_for_load("rest", 3)
+def test_resumed_ingest_sends_only_what_the_journal_lacks(rig: Rig) -> None:
+    with rig.begin_held("rest", 3) as begun:
+        rig.wait_for_load("rest", 3)
         assert send(begun, signal.SIGKILL).status == 137
-    refused = place.ingest_held("rest")
+    refused = rig.ingest_held("rest")
     assert refused.status == 8
     assert re.search(
         "unfinished load of rest: --resume goes on with it, --discard throws it away", refused.err
     )
-    resumed = place.ingest_held("rest", "--resume", "--json", "--quiet")
+    resumed = rig.ingest_held("rest", "--resume", "--json", "--quiet")
     assert resumed.status == 0, resumed.err
     report = json.loads(resumed.out)
     assert report["resumed_chunks"] == 3
     # A point travels as a field of 12 to 16 characters and a value of 16 bytes, each with its length.
     assert (CHUNKS - 3) * CHUNK_POINTS * 38 < report["bytes_sent"] < (CHUNKS - 3) * CHUNK_POINTS * 46
-    place.check_whole("rest")
+    rig.check_whole("rest")
 
 
 @pytest.fixture
@@ -237,28 +235,28 @@ def test_second_interrupt_ends_it_within_a_second_while_the_source_blocks(blocki
     assert "Traceback" not in outcome.err
 
 
-def test_second_interrupt_ends_it_within_a_second_in_the_midst_of_a_load(place: Place) -> None:
-    with place.begin_held("twice", 2) as begun:
-        place.wait_for_load("twice", 2)
+def test_second_interrupt_ends_it_within_a_second_in_the_midst_of_a_load(rig: Rig) -> None:
+    with rig.begin_held("twice", 2) as begun:
+        rig.wait_for_load("twice", 2)
         begun.signal(signal.SIGINT)
         begun.await_said("stopping")
         outcome = send(begun, signal.SIGINT)
     assert outcome.status == 130
     assert "Traceback" not in outcome.err
-    assert place.ingest_held("twice", "--resume").status == 0
-    place.check_whole("twice")
+    assert rig.ingest_held("twice", "--resume").status == 0
+    rig.check_whole("twice")
 
 
 @pytest.mark.parametrize(("signals", "drain_timeout"), [(1, "0.5"), (2, "3600")])
 def test_draining_ends_in_time_on_a_server_that_hangs(
-    place: Place, own_server: Server, signals: int, drain_timeout: str
+    rig: Rig, own_server: Server, signals: int, drain_timeout: str
 ) -> None:
     """It hangs until the process has ended, and the other time limits are an hour: nothing else can end it."""
     assert LAST_GRACE < 1
     hour = {f"QWF_{name}": "3600" for name in ("SOCKET_TIMEOUT", "DEADLINE", "GATE_TIMEOUT")}
     here = replace(
-        place,
-        shell=place.shell.having(QWF_URL=own_server.url, QWF_DRAIN_TIMEOUT=drain_timeout, **hour),
+        rig,
+        shell=rig.shell.having(QWF_URL=own_server.url, QWF_DRAIN_TIMEOUT=drain_timeout, **hour),
         server=own_server,
     )
     with here.begin_held("hung", 1) as begun:
@@ -279,31 +277,31 @@ def test_draining_ends_in_time_on_a_server_that_hangs(
     here.check_whole("hung")
 
 
-def test_hang_up_of_the_terminal_is_no_matter_under_nohup(place: Place) -> None:
-    place.let("kept", 1)
+def test_hang_up_of_the_terminal_is_no_matter_under_nohup(rig: Rig) -> None:
+    rig.let("kept", 1)
     command = ["nohup", sys.executable, "-m", "qwf_async", "ingest", *SOURCE, "--name", "kept"]
-    with place.shell.having(LET="let-kept").start(command) as begun:
-        place.wait_for_load("kept", 1)
+    with rig.shell.having(LET="let-kept").start(command) as begun:
+        rig.wait_for_load("kept", 1)
         begun.signal(signal.SIGHUP)
-        place.let("kept", CHUNKS)
+        rig.let("kept", CHUNKS)
         outcome = begun.end()
     assert outcome.status == 0, outcome.err
-    place.check_whole("kept")
+    rig.check_whole("kept")
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
-def test_a_signal_that_was_ignored_from_the_start_stays_so(place: Place, name: str) -> None:
+def test_a_signal_that_was_ignored_from_the_start_stays_so(rig: Rig, name: str) -> None:
     """As a shell has SIGINT ignored by what a script starts in the background."""
     ingest = [sys.executable, "-m", "qwf_async", "ingest", *SOURCE, "--name", name]
     command = ["/bin/sh", "-c", f"trap '' {name}; exec \"$@\"", "sh", *ingest]
-    place.let(name, 1)
-    with place.shell.having(LET=f"let-{name}").start(command) as begun:
-        place.wait_for_load(name, 1)
+    rig.let(name, 1)
+    with rig.shell.having(LET=f"let-{name}").start(command) as begun:
+        rig.wait_for_load(name, 1)
         begun.signal(signal.Signals[f"SIG{name}"])
-        place.let(name, CHUNKS)
+        rig.let(name, CHUNKS)
         outcome = begun.end()
     assert outcome.status == 0, outcome.err
-    place.check_whole(name)
+    rig.check_whole(name)
 
 
 LIBRARY_CALL = """
@@ -324,8 +322,8 @@ print(*heard)
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_library_call_puts_the_callers_signal_handlers_back(place: Place, loop: str) -> None:
-    with place.shell.start([sys.executable, "-c", LIBRARY_CALL, loop]) as begun:
+def test_library_call_puts_the_callers_signal_handlers_back(rig: Rig, loop: str) -> None:
+    with rig.shell.start([sys.executable, "-c", LIBRARY_CALL, loop]) as begun:
         outcome = begun.end()
     assert (outcome.status, outcome.out, outcome.err) == (0, "15 1\n", "")
-    place.check_whole("library")
+    rig.check_whole("library")

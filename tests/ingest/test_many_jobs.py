@@ -22,8 +22,8 @@ import qwf_async
 from qwf_async.layout import LAYOUTS
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.command import Begun, Outcome, Shell
-from tests.support.ingests import CHUNKS
-from tests.support.ingests import new_place as new_ingests
+from tests.support.ingest_rig import CHUNKS
+from tests.support.ingest_rig import new_rig as new_ingests
 
 pytestmark = pytest.mark.timeout(300)
 SIDE: Final = 16

@@ -1,6 +1,6 @@
 """Random requests, and what must hold of each: one line or a result, and nothing of anybody else's changed.
 
-`QWF_FUZZ=50 pytest tests/test_fuzz_*.py` tries fifty times as many examples, other ones each time.
+`QWF_FUZZ=50 pytest tests/fuzz` tries fifty times as many examples, other ones each time.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def start(server: Server) -> None:
 
 
 @dataclass(slots=True, kw_only=True)
-class Weather:
+class RandomFaults:
     """`left` faults are still to come, of any kind; `drawn` are those that were. `scale` is of their lengths.
 
     `until` says of each kind until when it lasted, on the monotonic clock.

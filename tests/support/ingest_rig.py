@@ -38,11 +38,11 @@ def psi(t, x, y, z):
 """
 GRID = f"{CHUNKS}x1x{CHUNK_POINTS}"
 SOURCE = ["held:psi", "--grid", GRID, "--box", GRID]
-"""The values of psi.npy; each process reads as many chunks as `Place.let` allows, and waits then for more."""
+"""The values of psi.npy; each process reads as many chunks as `Rig.let` allows, and waits then for more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Rig:
     """A server, a directory with psi.npy, and the fields that the server must hold in the end."""
 
     shell: Shell
@@ -135,9 +135,9 @@ def lay_out(directory: Path) -> dict[bytes, bytes]:
     return {b"x%d_y0_z%d_t0" % divmod(i, CHUNK_POINTS): data[16 * i : 16 * i + 16] for i in range(POINTS)}
 
 
-def new_place(factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """For a fixture: a place with a server of its own, which ends with it."""
+def new_rig(factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """For a fixture: a rig with a server of its own, which ends with it."""
     directory = factory.mktemp("ingests")
     fields = lay_out(directory)
     for server in new_server("valkey", maxmemory="1gb"):
-        yield Place(shell=Shell.at(directory, QWF_URL=server.url), server=server, fields=fields)
+        yield Rig(shell=Shell.at(directory, QWF_URL=server.url), server=server, fields=fields)

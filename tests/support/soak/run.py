@@ -35,14 +35,14 @@ from qwf_async.ingesting.replay import replay
 from qwf_async.ingesting.shutdown import Shutdown
 from tests.conftest import PATIENCE, Server
 from tests.support.command import Outcome, Shell
-from tests.support.oracle import Case, compared, journalled, remove, strays
 from tests.support.relay import Relay, relaying
-from tests.support.tally import Tally
-from tests.support.weather import Weather, patiently, start
+from tests.support.soak.findings import Findings
+from tests.support.soak.oracle import Case, compared, journalled, remove, strays
+from tests.support.soak.random_faults import RandomFaults, patiently, start
 
 TASKS, PROCESSES = 4, 2
-MOST_ATTEMPTS: Final = 100
-MOST_IN_CALM: Final = 10
+MAX_ATTEMPTS: Final = 100
+MAX_IN_CALM: Final = 10
 """Attempts after the last fault: one, after those for which an attempt that was killed holds the name."""
 
 KEPT: Final = 4
@@ -85,8 +85,8 @@ class Soak:
     relay: Relay
     shell: Shell
     spool_dir: Path
-    weather: Weather
-    tally: Tally
+    weather: RandomFaults
+    findings: Findings
     stored: dict[str, Case] = field(default_factory=dict)
 
     async def run(self, tasks: int, processes: int) -> None:
@@ -104,11 +104,11 @@ class Soak:
         async with qwf_async.connect(self.server.url, settings=settings) as store:
             await store.clean()
         look = partial(strays, cases=self.stored.values())
-        self.tally.leaked += await anyio.to_thread.run_sync(patiently, self.server, look)
-        self.tally.leaked += [
+        self.findings.leaked += await anyio.to_thread.run_sync(patiently, self.server, look)
+        self.findings.leaked += [
             f"in the spool: {path.name}" for path in self.spool_dir.glob("**/*") if path.is_file()
         ]
-        self.tally.leaked += [f"task {task}" for task in asyncio.all_tasks() - {asyncio.current_task()}]
+        self.findings.leaked += [f"task {task}" for task in asyncio.all_tasks() - {asyncio.current_task()}]
 
     async def _work_in_process(self, worker: str, settings: Settings) -> None:
         chance = random.Random(f"{self.weather.seed} {worker}")
@@ -149,19 +149,19 @@ class Soak:
                         )
                 except QwfError as found:
                     error = found
-            self.tally.acked += hook.chunks
+            self.findings.acked += hook.chunks
             if hook.found is not None and hook.found < most:
-                self.tally.lose(
+                self.findings.lose(
                     case, (most - hook.found), "points that were acked were not found by the next attempt"
                 )
             most = max(most, hook.points)
             if hanging.cancelled_caught:
-                self.tally.problem(case, f"attempt {attempt} hung\n{_stacks()}")
+                self.findings.problem(case, f"attempt {attempt} hung\n{_stacks()}")
             if cancelled.cancelled_caught:
                 self.weather.strike("cancelled")
-            self.tally.ended(attempt, error.exit_code if error else "cancelled" if report is None else 0)
+            self.findings.ended(attempt, error.exit_code if error else "cancelled" if report is None else 0)
             if report is not None:
-                self.tally.spooled += report.spooled_chunks
+                self.findings.spooled += report.spooled_chunks
                 return
             whole = whole or isinstance(error, ReplayOwed)
             if error is not None:
@@ -171,12 +171,12 @@ class Soak:
     def _attempts(self, case: Case) -> Iterator[tuple[int, bool]]:
         """Numbers of attempts, and whether they begin after the last fault: as many as an ingest may need."""
         in_calm = 0
-        for attempt in range(1, MOST_ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             in_calm += self.weather.calm
-            if in_calm > MOST_IN_CALM:
+            if in_calm > MAX_IN_CALM:
                 break
             yield attempt, self.weather.calm
-        self.tally.problem(case, f"not stored after {attempt} attempts, {in_calm} of them in calm")
+        self.findings.problem(case, f"not stored after {attempt} attempts, {in_calm} of them in calm")
 
     async def _attempt(self, case: Case, source: Any, store: Store, hook: Acked, *, replays: bool) -> Any:
         if replays and (waiting := await waiting_spools(store, case.name)):
@@ -229,27 +229,27 @@ class Soak:
                 number = chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
             outcome, struck = await self._process(shell, resume if by_resume else command, number, chance)
             allowed = {0, 3, 4, 6, 8} | ({128 + number} if struck and number else set())
-            self.tally.ended(attempt, outcome.status)
+            self.findings.ended(attempt, outcome.status)
             # CPython prints, and forgets, a Ctrl-C that comes within a callback of its own, as while it imports.
             ignored = struck and number == signal.SIGINT and "Exception ignored in" in outcome.err
             never_began = struck and number == signal.SIGINT and outcome.never_began
             failed = outcome.status not in allowed or ("Traceback" in outcome.err and not ignored)
             if failed and not never_began:
-                self.tally.problem(case, f"exit {outcome.status}: {outcome.err}")
+                self.findings.problem(case, f"exit {outcome.status}: {outcome.err}")
             reports = _reports(outcome.out) if outcome.status == 0 else []
             if found := _STATED.search(outcome.err):
                 now_stated = int(found[1]) + int(found[2] or 0)
                 if now_stated < stated:
-                    self.tally.lose(
+                    self.findings.lose(
                         case, stated - now_stated, "chunks that an attempt had stated are missing in the next"
                     )
                 stated = now_stated
             for report in reports:
-                self.tally.spooled += report["spooled_chunks"]
+                self.findings.spooled += report["spooled_chunks"]
                 if not report.get("already") and report["resumed_chunks"] + report["spooled_chunks"] < stated:
-                    self.tally.lose(case, stated, f"chunks had been stated, and the report is {report}")
+                    self.findings.lose(case, stated, f"chunks had been stated, and the report is {report}")
             if reports:
-                self.tally.acked += await anyio.to_thread.run_sync(
+                self.findings.acked += await anyio.to_thread.run_sync(
                     patiently, self.server, partial(journalled, name=case.name)
                 )
                 return
@@ -276,7 +276,7 @@ class Soak:
         if "is being loaded by" in text:
             explained = attempt > 1  # by an attempt of this process, which could not give it up
         elif any(sign in text for sign in _LOSS):
-            self.tally.lose(case, 0, text)
+            self.findings.lose(case, 0, text)
             return
         elif code == OutOfMemory.exit_code:
             explained = self.weather.since("memory", begun)
@@ -284,14 +284,14 @@ class Soak:
             # The latter are the words of Redis where a script may not run what it calls.
             words = "permission" in text or "can't run this command" in text
             explained = words and self.weather.since("permission", begun)
-        else:  # in calm too: a busy machine may take longer than these short timeouts, but not MOST_IN_CALM times
+        else:  # in calm too: a busy machine may take longer than these short timeouts, but not MAX_IN_CALM times
             explained = code in (ServerUnavailable.exit_code, ReplayOwed.exit_code)
         if not explained:
-            self.tally.problem(case, f"attempt {attempt}, calm {calm}, exit {code}: {text}")
+            self.findings.problem(case, f"attempt {attempt}, calm {calm}, exit {code}: {text}")
 
     async def _ended(self, case: Case, names: list[str]) -> None:
         """Compare what was published; remove the worker's oldest, if it has enough."""
-        self.tally.ingests += 1
+        self.findings.ingests += 1
         self.stored[case.name] = case
         await self._compare(case)
         if case.name not in names:
@@ -304,11 +304,11 @@ class Soak:
     async def _compare(self, case: Case) -> None:
         compare = partial(patiently, self.server, partial(compared, case=case))
         lost, wrong = await anyio.to_thread.run_sync(compare)
-        self.tally.points += case.psi.size
-        self.tally.lost += lost
-        self.tally.wrong += wrong
+        self.findings.points += case.psi.size
+        self.findings.lost += lost
+        self.findings.wrong += wrong
         if lost or wrong:
-            self.tally.problem(case, f"{lost} fields are missing and {wrong} wrong")
+            self.findings.problem(case, f"{lost} fields are missing and {wrong} wrong")
 
 
 _LOSS: Final = ("must come from the source", "of no more use", "came back empty", "holes", "keeps losing")
@@ -350,12 +350,12 @@ def soak(
     tasks: int = TASKS,
     processes: int = PROCESSES,
     scale: float = 1.0,
-) -> Tally:
+) -> Findings:
     """Ingest on a durable server until so many faults were made; what was found.
 
     `scale` is of the lengths of the faults. The plans of this process must have small chunks.
     """
-    tally = Tally(seed=seed)
+    findings = Findings(seed=seed)
     begun = time.monotonic()
     backend: dict[str, Any] = {"use_uvloop": seed % 2 == 0}
     anyio.run(anyio.sleep, 0, backend_options=backend)  # uvloop's first loop opens a pipe that it keeps
@@ -363,15 +363,17 @@ def soak(
     environment = {f"QWF_{name.upper()}": str(value) for name, value in LIMITS.items()}
     spool_dir = directory / "spool"
     with relaying(server) as relay:
-        weather = Weather(server=server, relay=relay, seed=seed, left=faults, scale=scale, drawn=tally.faults)
+        weather = RandomFaults(
+            server=server, relay=relay, seed=seed, left=faults, scale=scale, drawn=findings.faults
+        )
         shell = Shell.at(directory, QWF_SPOOL_DIR=str(spool_dir), **environment)
         run = Soak(
-            server=server, relay=relay, shell=shell, spool_dir=spool_dir, weather=weather, tally=tally
+            server=server, relay=relay, shell=shell, spool_dir=spool_dir, weather=weather, findings=findings
         ).run
         anyio.run(run, tasks, processes, backend_options=backend)
     end = time.monotonic() + PATIENCE
     while (left := set(_threads_and_files()) - before) and time.monotonic() < end:
         time.sleep(0.02)  # threads of a loop that has ended, ending themselves
-    tally.leaked += sorted(left)
-    tally.seconds = time.monotonic() - begun
-    return tally
+    findings.leaked += sorted(left)
+    findings.seconds = time.monotonic() - begun
+    return findings

@@ -1,4 +1,4 @@
-"""`python tests/support/several.py`: `qwf` commands one after the other, each in a process forked from this one.
+"""A program that runs `qwf` commands one after the other, each in a process forked from this one.
 
 Standard input has a JSON list of pairs: arguments, and variables to set. Standard output gets a list
 of [exit status, [standard output, standard error]]. What a command imports takes more time

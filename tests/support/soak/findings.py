@@ -6,11 +6,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.support.oracle import Case
+from tests.support.soak.oracle import Case
 
 
 @dataclass(slots=True, kw_only=True)
-class Tally:
+class Findings:
     """What a soak has found. Points lost and wrong; leaked are keys, files, connections, tasks and threads."""
 
     seed: int
@@ -18,7 +18,7 @@ class Tally:
     endings: Counter[str] = field(default_factory=Counter)
     ingests: int = 0
     attempts: int = 0
-    most_attempts: int = 0
+    max_attempts: int = 0
     acked: int = 0
     spooled: int = 0
     points: int = 0
@@ -33,7 +33,7 @@ class Tally:
         endings = ", ".join(f"{kind} {n}" for kind, n in sorted(self.endings.items()))
         return (
             f"seed {self.seed}: {self.faults.total()} faults in {self.seconds:.0f} s ({faults}); "
-            f"{self.ingests} ingests in {self.attempts} attempts, at most {self.most_attempts} each ({endings}); "
+            f"{self.ingests} ingests in {self.attempts} attempts, at most {self.max_attempts} each ({endings}); "
             f"{self.acked} chunks acked, {self.spooled} of them replayed in the end, {self.points} points compared; "
             f"lost {self.lost}, wrong {self.wrong}, leaked {len(self.leaked)}"
             + "".join(f"\n  {each}" for each in self.leaked + self.problems)
@@ -43,7 +43,7 @@ class Tally:
         """Count the attempt of an ingest that has this number, by what it ended in."""
         self.attempts += 1
         self.endings[str(ending)] += 1
-        self.most_attempts = max(self.most_attempts, attempt)
+        self.max_attempts = max(self.max_attempts, attempt)
 
     def problem(self, case: Case, text: str) -> None:
         shown = f"{case.layout} {case.codec} {case.psi.shape} writers {case.writers}"

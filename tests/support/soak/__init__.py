@@ -1,0 +1,1 @@
+"""Random ingests under random faults, and the check of what is stored in the end."""
