@@ -49,7 +49,7 @@ from ..store.reading import in_parallel
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import CODECS
-from .producer import Encoder
+from .producer import Encoder, source_values
 from .sink import ServerSink
 from .write_mode import choose_restore
 
@@ -172,12 +172,10 @@ def _read(source: Source, box: Box) -> tuple[NDArray[Any], float]:
     it takes more than another box of the frame that is read after it is counted once a frame.
     """
     shape = source.grid.shape
-    plan, form = BoxPlan(shape=shape, chunk=box.shape), Form(layout="flat", codec="c16", shape=shape)
-    reader = Encoder(source=source, plan=plan, layout=form.open(b""), codec="c16", allow_nonfinite=True)
 
     def timed(box: Box) -> tuple[NDArray[Any], float]:
         begun = time.perf_counter()
-        values = np.ascontiguousarray(reader.values(box))
+        values = np.ascontiguousarray(source_values(source, box))
         return values, time.perf_counter() - begun
 
     psi, first = timed(box)

@@ -42,7 +42,7 @@ class Encoder:
         it promised, or holds NaN or infinity (unless these are allowed).
         """
         chunk = self.plan[number]
-        pieces = [np.ascontiguousarray(self.values(box)) for box in chunk.boxes]
+        pieces = [np.ascontiguousarray(source_values(self.source, box)) for box in chunk.boxes]
         if chunk.flat:
             values = np.concatenate([piece.reshape(-1) for piece in pieces])
         else:
@@ -53,23 +53,6 @@ class Encoder:
                 self._refuse_nonfinite(box, np.isfinite(piece))
             raise InvalidInput(f"the norm of {self.source.spec} is too large for a float64")
         return self.layout.encode(chunk, stored(self.codec, values), weight)
-
-    def values(self, box: Box) -> NDArray[Any]:
-        """ψ over the box as the source gives it. Raises InvalidInput if it cannot be read or is not as promised."""
-        try:
-            values = self.source.read(box)
-        except QwfError:
-            raise
-        except (Exception, SystemExit) as error:  # the source may be the user's own: it may raise anything
-            raise InvalidInput(
-                f"{self.source.spec} cannot be read: {type(error).__name__}: {first_line(error)}"
-            ) from error
-        if values.shape != box.shape or values.dtype.kind != "c":
-            raise InvalidInput(
-                f"{self.source.spec} gave {values.dtype} of shape {values.shape} for a box "
-                f"of shape {box.shape}: it must be complex, [t, x, y, z]"
-            )
-        return values
 
     def _refuse_nonfinite(self, box: Box, finite: NDArray[np.bool]) -> None:
         """Raise InvalidInput for the first point of the box that is not finite."""
@@ -86,6 +69,24 @@ class Encoder:
         raise InvalidInput(
             f"{self.source.spec} holds {what}, first at {where}: {flag('allow_nonfinite')} stores {stored_as}"
         )
+
+
+def source_values(source: Source, box: Box) -> NDArray[Any]:
+    """ψ over the box as the source gives it. Raises InvalidInput if it cannot be read or is not as promised."""
+    try:
+        values = source.read(box)
+    except QwfError:
+        raise
+    except (Exception, SystemExit) as error:  # the source may be the user's own: it may raise anything
+        raise InvalidInput(
+            f"{source.spec} cannot be read: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if values.shape != box.shape or values.dtype.kind != "c":
+        raise InvalidInput(
+            f"{source.spec} gave {values.dtype} of shape {values.shape} for a box "
+            f"of shape {box.shape}: it must be complex, [t, x, y, z]"
+        )
+    return values
 
 
 def _weight(values: NDArray[Any]) -> float:
