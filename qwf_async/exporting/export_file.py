@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,47 +12,33 @@ from typing import Final
 import anyio.to_thread
 
 from ..checked import checked
-from ..errors import InvalidInput, QwfError, UsageError
+from ..errors import InvalidInput, UsageError
 from ..lattice.grid import Axis, Box, Grid
 from ..lattice.plan import BoxPlan
 from ..lattice.selection import Selection
-from ..optional import first_line
-from ..source.formats.cube.cube_writer import check_cube, cube_files
-from ..source.formats.hdf5.hdf5_writer import hdf5_file
-from ..source.formats.netcdf.netcdf_writer import netcdf_file
-from ..source.formats.npy_writer import npy_file, raw_file
-from ..source.formats.writing import ExportHeader, Write, blocks
-from ..source.formats.zarr.zarr_writer import zarr_directory
+from ..source.formats.table import writers
+from ..source.formats.writing import ExportHeader
 from ..store.wavefunction import Wavefunction
 from ..wording import option
-from .whole_file import check_free, replaced
-
-FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
-    "npy": (".npy",),
-    "raw": (".raw", ".bin"),
-    "hdf5": (".h5", ".hdf5", ".hdf"),
-    "zarr": (".zarr",),
-    "netcdf": (".nc", ".nc4"),
-    "cube": (".cube", ".cub"),
-}
-"""Format → the suffixes by which it is known."""
+from .whole_file import check_free, replaced, translated_errors
 
 POINTS: Final = 1 << 20
 """Points that are in memory at a time, about: 16 MB."""
 
 
 def format_of(out: str, wanted: str | None = None) -> str:
-    """The format of a file by its suffix, or the one that is wanted. Raises UsageError if there is no such."""
+    """The format of a file by its ending, or the one that is wanted. Raises UsageError if there is no such format."""
+    known = writers()
     if wanted is not None:
-        if wanted not in FORMATS:
-            raise UsageError(f"unknown format {wanted!r}: one of {', '.join(FORMATS)}")
+        if wanted not in known:
+            raise UsageError(f"unknown format {wanted!r}: one of {', '.join(known)}")
         return wanted
     last = out.rstrip("/").lower()
-    for name, suffixes in FORMATS.items():
-        if last.endswith(suffixes):
+    for name, writer in known.items():
+        if last.endswith(writer.endings):
             return name
-    known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-    raise UsageError(f"{out} has no suffix that says its format ({known}): give {option('format')}")
+    endings = ", ".join(ending for writer in known.values() for ending in writer.endings)
+    raise UsageError(f"{out} has no suffix that says its format ({endings}): give {option('format')}")
 
 
 def check_out(
@@ -61,17 +47,18 @@ def check_out(
     *,
     overwrite: bool = False,
 ) -> tuple[str, list[Path]]:
-    """The format of a file to be written, and its path, or those of a pair.
+    """The format of a file to be written, and its path, or the paths of a pair.
 
-    Raises UsageError for an unknown format, and InvalidInput for something that is there and
-    not to be replaced, or a name that is none.
+    Raises UsageError for an unknown format, and InvalidInput if `out` names no file, or something
+    that is there and not to be replaced.
     """
     kind = format_of(out, format)
-    paths = [Path(one) for one in (out.split(",") if kind == "cube" else [out])]
-    if len(paths) > 2 or not all(path.name for path in paths) or len(set(paths)) < len(paths):
+    writer = writers()[kind]
+    paths = [Path(one) for one in (out.split(",") if writer.max_files > 1 else [out])]
+    if len(paths) > writer.max_files or not all(path.name for path in paths) or len(set(paths)) < len(paths):
         raise InvalidInput(f"{out} names no file, or no pair of files as in re.cube,im.cube")
     for path in paths:
-        check_free(path, overwrite=overwrite, directory=kind == "zarr")
+        check_free(path, overwrite=overwrite, directory=writer.is_directory)
     return kind, paths
 
 
@@ -88,9 +75,9 @@ async def export(
     """Write a stored wavefunction to a file, whole or not at all.
 
     `out`: psi.npy, psi.raw, psi.h5, psi.zarr, psi.nc, psi.cube, or re.cube,im.cube; `format`, if the
-    suffix does not say it, is one of FORMATS. `frame`: only that one of the times. Values and
-    axes are kept to the last bit, in a cube file to six digits. Memory is that of about
-    POINTS points. `done` is told the points that were written.
+    suffix does not say it, is npy, raw, hdf5, zarr, netcdf or cube. `frame`: only that one of the
+    times. Values and axes are kept to the last bit, in a cube file to six digits. Memory is that
+    of about POINTS points. `done` is called with the points of each box that was written.
     Raises InvalidInput if the file is there (unless `overwrite`), cannot be written, or
     cannot hold ψ; UsageError for an unknown format or a library that is missing; and as
     `Wavefunction.point`. After any error the file is as it was before.
@@ -101,51 +88,23 @@ async def export(
         first = operator.index(frame)
         grid.index(0, t=first)
         grid = _at(grid, first)
-    if kind == "cube":
-        check_cube(grid)
-    sheet = ExportHeader(grid=grid, dtype=psi.dtype, title=f"{psi.name}, {psi.manifest.source}"[:200])
-    unit = blocks(grid.shape) if kind == "zarr" else (1, 1, 1, 1)
-    plan = BoxPlan.cut(grid.shape, points=POINTS, unit=unit)
-    with _errors(out), ExitStack() as stack:
-        beside = [stack.enter_context(replaced(path)) for path in paths]
-        open_files = _writer(kind, beside, sheet)
-        write = await anyio.to_thread.run_sync(open_files.__enter__)
+    writer = writers()[kind]
+    writer.check(grid)
+    header = ExportHeader(grid=grid, dtype=psi.dtype, title=f"{psi.name}, {psi.manifest.source}"[:200])
+    plan = BoxPlan.cut(grid.shape, points=POINTS, unit=writer.unit(grid.shape))
+    with translated_errors(out), ExitStack() as stack:
+        new_paths = [stack.enter_context(replaced(path)) for path in paths]
+        file = writer.open(new_paths, header)
+        write = await anyio.to_thread.run_sync(file.__enter__)
         try:
             for chunk in plan:
                 values = await psi.read_selection(_selection(psi, chunk.box, first))
                 await anyio.to_thread.run_sync(write, chunk.box, values)
                 done(chunk.points)
         except BaseException as error:
-            open_files.__exit__(type(error), error, error.__traceback__)
+            file.__exit__(type(error), error, error.__traceback__)
             raise
-        await anyio.to_thread.run_sync(open_files.__exit__, None, None, None)
-
-
-def _writer(kind: str, paths: Sequence[Path], sheet: ExportHeader) -> AbstractContextManager[Write]:
-    if kind == "cube":
-        return cube_files(paths, sheet)
-    writers = {
-        "npy": npy_file,
-        "raw": raw_file,
-        "hdf5": hdf5_file,
-        "zarr": zarr_directory,
-        "netcdf": netcdf_file,
-    }
-    (path,) = paths
-    return writers[kind](path, sheet)
-
-
-@contextmanager
-def _errors(out: str | Path) -> Iterator[None]:
-    """Translate what the system and the libraries say when a file cannot be written."""
-    try:
-        yield
-    except QwfError:
-        raise
-    except OSError as error:
-        raise InvalidInput(f"cannot write {out}: {error.strerror or first_line(error)}") from error
-    except (RuntimeError, ValueError) as error:  # what h5py and zarr make of a full disk and the like
-        raise InvalidInput(f"cannot write {out}: {first_line(error)}") from error
+        await anyio.to_thread.run_sync(file.__exit__, None, None, None)
 
 
 def _at(grid: Grid, frame: int) -> Grid:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing a file or directory whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, QwfError
+from ..optional import first_line
+from ..source.formats.zarr.zarr_nodes import is_node
 from ..wording import flag
-
-ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
-"""One of these is in every Zarr directory."""
 
 
 def check_free(path: Path, *, overwrite: bool, directory: bool = False) -> None:
-    """Raises InvalidInput if something is there that is not to be replaced, or of another kind, or no directory for it.
+    """Raises InvalidInput if a path cannot be written, or something is there that is not to be replaced.
 
-    A `directory` is replaced only if it is a Zarr directory. A symbolic link is itself what is
-    there, wherever it leads: it may be replaced, and what it leads to stays as it is.
+    A `directory` is replaced only if it is a Zarr directory. A symbolic link is replaced itself,
+    wherever it leads, and what it leads to stays as it is.
     """
-    if not os.path.isdir(path.parent):  # each library has its own words for it, and they name the file beside
+    if not os.path.isdir(path.parent):  # the libraries have words of their own, which name the temporary file
         raise InvalidInput(f"cannot write {path}: No such file or directory: {path.parent}")
     if not os.path.lexists(path):
         return
     if not path.is_symlink():
-        if directory and not (path.is_dir() and any((path / name).exists() for name in ZARR_FILES)):
+        if directory and not (path.is_dir() and is_node(path)):
             raise InvalidInput(f"{path} is there and is no Zarr directory: name another")
         if not directory and not path.is_file():
             raise InvalidInput(f"{path} is no regular file: name one to write")
@@ -37,10 +36,11 @@ def check_free(path: Path, *, overwrite: bool, directory: bool = False) -> None:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A path of the same name in a new directory beside it, for the file or directory that takes its place at the end.
+    """A path of the same name in a temporary directory: what is written there replaces `path` at the end.
 
-    The new directory is this user's alone, so that nobody can put a link there to be written
-    through. A symbolic link at `path` is replaced itself. After an error everything is as it was.
+    The temporary directory is beside `path` and this user's alone, so that nobody can put a link
+    there through which would be written. A symbolic link at `path` is replaced itself. After an
+    error everything is as it was.
     """
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -57,3 +57,16 @@ def replaced(path: Path) -> Iterator[Path]:
             os.replace(new, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def translated_errors(out: str | Path) -> Iterator[None]:
+    """Raises InvalidInput, naming `out`, for what the system and the libraries raise if a file cannot be written."""
+    try:
+        yield
+    except QwfError:
+        raise
+    except OSError as error:
+        raise InvalidInput(f"cannot write {out}: {error.strerror or first_line(error)}") from error
+    except (RuntimeError, ValueError) as error:  # h5py and zarr raise these for a full disk and the like
+        raise InvalidInput(f"cannot write {out}: {first_line(error)}") from error

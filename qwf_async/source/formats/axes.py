@@ -1,4 +1,4 @@
-"""The axes of ψ by the coordinates that a file states, as far as nothing goes before them."""
+"""The axes of ψ by the coordinates that its file states, unless the user states them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 from ...errors import InvalidInput
 from ...lattice.grid import UNKNOWN_AXIS, Axis, Shape4
 from ...wording import option
+from .coordinate import Coordinate
 from .dims import LETTERS, Lengths
-from .variable import AxisArray, Coordinate, Variable
+from .variable import AxisArray, Variable
 
 Axes = tuple[Axis, Axis, Axis, Axis]
 
 
 def axes_of(part: Variable, letters: str, shape: Shape4, *, box: bool, dt: bool) -> Axes:
-    """The axes t, x, y, z; unknown where no coordinate is stated.
+    """The axes t, x, y, z; an axis is unknown where no coordinate is stated.
 
-    `box` and `dt` say that the extents and the time step are given: then a coordinate that
-    they replace is not looked at, whatever is wrong with it. Raises InvalidInput for one
-    that is needed and cannot be taken.
+    `box` and `dt` say that the extents and the time step are given: then a coordinate that they
+    replace is not looked at, whatever is wrong with it. Raises InvalidInput for a coordinate
+    that is needed and cannot be used.
     """
     axes = []
     for letter, size in zip(LETTERS, shape, strict=True):
@@ -30,7 +31,7 @@ def axes_of(part: Variable, letters: str, shape: Shape4, *, box: bool, dt: bool)
         if not given:
             axis = _axis(part, letters, letter, size)
         elif letter != "t" and size == 1:
-            # An extent does not say where a single point lies: the file may, but need not be right.
+            # An extent does not say where a single point is: the file may say it, but need not be right.
             with suppress(InvalidInput):
                 axis = _axis(part, letters, letter, size)
         axes.append(axis)
@@ -41,7 +42,7 @@ def axes_of(part: Variable, letters: str, shape: Shape4, *, box: bool, dt: bool)
 def axis_lengths(part: Variable) -> Lengths:
     """How many points the arrays beside ψ have, by the letters of their axes."""
     lengths: dict[str, frozenset[int]] = {}
-    for one in part.beside:
+    for one in part.axis_arrays:
         lengths[one.letter] = lengths.get(one.letter, frozenset()) | {one.length}
     return lengths
 
@@ -50,27 +51,27 @@ def axis_arrays_for(part: Variable, letters: str, letter: str, size: int) -> Seq
     """The arrays beside ψ that are one of its axes: none if the dimension has a coordinate of its own."""
     if letters.find(letter) in part.coordinates:
         return ()
-    return [one for one in part.beside if one.letter == letter and one.length == size]
+    return [one for one in part.axis_arrays if one.letter == letter and one.length == size]
 
 
 def _axis(part: Variable, letters: str, letter: str, size: int) -> Axis:
-    place = letters.find(letter)
-    if place in part.coordinates:
-        what = f"the coordinate {part.names[place]} of {part.what}"
-        coordinate = part.coordinates[place]
+    dimension = letters.find(letter)
+    if dimension in part.coordinates:
+        what = f"the coordinate {part.names[dimension]} of {part.what}"
+        coordinate = part.coordinates[dimension]
         if coordinate.values.shape != (size,):
             raise InvalidInput(f"{what} has the shape {coordinate.values.shape}, not {size} points")
         return coordinate.axis(time=letter == "t", what=what)
-    found = axis_arrays_for(part, letters, letter, size)
-    if not found:
+    arrays = axis_arrays_for(part, letters, letter, size)
+    if not arrays:
         return UNKNOWN_AXIS
-    coordinates = [one.read() for one in found]
+    coordinates = [one.read() for one in arrays]
     if not all(_same(coordinates[0], other) for other in coordinates[1:]):
         raise InvalidInput(
-            f"{' and '.join(one.what for one in found)} could be the axis {letter} of {part.what}, and differ: say "
+            f"{' and '.join(one.what for one in arrays)} could be the axis {letter} of {part.what}, and differ: say "
             f"where its points lie by {option('dt' if letter == 't' else 'box')}"
         )
-    return coordinates[0].axis(time=letter == "t", what=f"{found[0].what}, which lies beside {part.what},")
+    return coordinates[0].axis(time=letter == "t", what=f"{arrays[0].what}, which lies beside {part.what},")
 
 
 def _same(a: Coordinate, b: Coordinate) -> bool:

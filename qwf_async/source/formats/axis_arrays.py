@@ -1,7 +1,7 @@
-"""One-dimensional arrays beside ψ that are its axes, for they have the name of one and its number of points.
+"""One-dimensional arrays beside ψ that are its axes: they have an axis's name and its number of points.
 
-HDF5 files, npz archives and Zarr groups that were written without dimension scales or names
-of dimensions have their axes so. An array counts for ψ in its own group and in those below.
+HDF5 files, npz archives and Zarr groups without dimension scales or names of dimensions have
+their axes so. An array counts for ψ if it is in the group of ψ or in one above.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from typing import Any, Final
 
 import numpy as np
 
-from .variable import AxisArray, Coordinate
+from .coordinate import Coordinate
+from .variable import AxisArray
 
 NAMES: Final[Mapping[str, str]] = {
     "t": "t", "time": "t", "times": "t", "ts": "t", "tlist": "t",
     **{name: letter for letter in "xyz" for name in (letter, f"{letter}s")},
 }  # fmt: skip
-"""Names of arrays that are axes, and of which, in small letters. `tlist` is QuTiP's word."""
+"""Names of arrays that are axes, in small letters, and the letter of the axis. `tlist` is QuTiP's word."""
 
 SPELLINGS: Final = tuple({*NAMES, *map(str.capitalize, NAMES), *map(str.upper, NAMES)} - {"T"})
-"""As they may be written; a capital T may be a temperature."""
+"""The names as they can be written; a capital T may be a temperature."""
 
 
 def letter_of(path: str) -> str | None:
-    """The axis that an array of this path can be, by its name."""
+    """The axis that an array of this path can be by its name; None if it can be none."""
     name = path.rpartition("/")[2]
     return NAMES[name.lower()] if name in SPELLINGS else None
 
@@ -37,7 +38,7 @@ def can_be_axis(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool
 
 
 def is_line(shape: tuple[int, ...]) -> bool:
-    """Whether an array has one dimension, or is a row or a column, which is all that MATLAB has."""
+    """Whether an array has one dimension, or is a row or a column: MATLAB has no others."""
     return 1 <= len(shape) <= 2 and math.prod(shape) == max(shape)
 
 
@@ -55,9 +56,10 @@ def axes_among(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> f
 def nearest_axis_arrays(
     member: str, lengths: Mapping[str, int], *, root: str, read: Callable[[str], Coordinate]
 ) -> list[AxisArray]:
-    """The arrays that can be axes of the array `member`, of those with the path and the number of points in `lengths`.
+    """The arrays that can be axes of the array `member`: for each axis those in the nearest group.
 
-    Messages name one as `root` and its path; `read` yields what is in it.
+    `lengths` has the paths of all that can be axes, and their numbers of points. `read` yields
+    what is in one; messages name it as `root` and its path.
     """
     return [
         AxisArray(letter=letter, what=f"{root}{path}", length=lengths[path], read=partial(read, path))
@@ -67,18 +69,19 @@ def nearest_axis_arrays(
 
 
 def _nearest(member: str, paths: Iterable[str]) -> list[str]:
-    """Those of some paths that can be axes of an array: of each axis the ones in the nearest group."""
-    found: dict[str, list[str]] = {}
+    """The paths of those that count for `member`: for each axis the ones in the nearest group."""
+    by_letter: dict[str, list[str]] = {}
     for path in sorted(paths, key=lambda path: (-path.count("/"), path)):
         letter = letter_of(path)
         if path == member or letter is None or not _counts_for(path, member):
             continue
-        same = found.setdefault(letter, [])
-        if not same or same[0].count("/") == path.count("/"):
-            same.append(path)
-    return [path for same in found.values() for path in same]
+        nearest = by_letter.setdefault(letter, [])
+        if not nearest or nearest[0].count("/") == path.count("/"):
+            nearest.append(path)
+    return [path for nearest in by_letter.values() for path in nearest]
 
 
 def _counts_for(path: str, member: str) -> bool:
+    """Whether an array is in the group of another, or in one above."""
     group = path.rpartition("/")[0]
     return not group or member.startswith(f"{group}/")

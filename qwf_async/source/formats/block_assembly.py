@@ -1,4 +1,4 @@
-"""An array that is stored in blocks: a box of it is put together from parts of the blocks that it touches."""
+"""A box of an array that is stored in blocks, put together from parts of the blocks that it touches."""
 
 from __future__ import annotations
 
@@ -22,31 +22,34 @@ def read_blocks(
     slices: Slices,
     order: Order = "C",
 ) -> NDArray[Any]:
-    """The values of a box: `part` yields those of a block, by its place and by slices within the block.
+    """The values of a box: `part` yields those of a block, by its index and by slices within the block.
 
     Blocks of `chunk` are asked for in C or Fortran order. A box within one block is what `part` yielded.
     """
+    # For each dimension, the blocks that the box touches: the index, the slice within the block, and the
+    # slice of the box that this fills. Blocks of 4 and the box 3:9 make (0, 3:4, 0:1), (1, 0:4, 1:5), (2, 0:1, 5:6).
     along = [
         [
             (
-                place,
-                slice(max(one.start - place * size, 0), min(one.stop - place * size, size)),
-                slice(max(place * size - one.start, 0), min((place + 1) * size, one.stop) - one.start),
+                index,
+                slice(max(one.start - index * size, 0), min(one.stop - index * size, size)),
+                slice(max(index * size - one.start, 0), min((index + 1) * size, one.stop) - one.start),
             )
-            for place in range(one.start // size, -(-one.stop // size))
+            for index in range(one.start // size, -(-one.stop // size))
         ]
         for one, size in zip(slices, chunk, strict=True)
     ]
+    # `product` changes its last dimension fastest, as C order has it; reversed lists are Fortran order.
     turn = 1 if order == "C" else -1
     values: NDArray[Any] | None = None
     for touched in product(*along[::turn]):
-        place, within, target = zip(*touched[::turn], strict=True)
-        found = part(place, within)
+        block, within, target = zip(*touched[::turn], strict=True)
+        piece = part(block, within)
         if values is None:
             shape = tuple(one.stop - one.start for one in slices)
-            if found.shape == shape:
-                return found
-            values = np.empty(shape, found.dtype, order=order)
-        values[target] = found
+            if piece.shape == shape:
+                return piece
+            values = np.empty(shape, piece.dtype, order=order)
+        values[target] = piece
     assert values is not None  # noqa: S101 # a box of no points is never asked for
     return values

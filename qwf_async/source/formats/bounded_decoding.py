@@ -1,8 +1,8 @@
-"""Unpacking a block that may not have more bytes than its array says: what is longer is refused before it fills memory.
+"""Unpacking a block to no more bytes than its array says: a longer one is refused before it fills memory.
 
 A megabyte of gzip can hold a gigabyte, a megabyte of zstd thirty. Formats: RFC 1950 and 1952
 (zlib, gzip), RFC 8878 (zstd), bzip2 and lzma as Python has them, and the headers that
-c-blosc 1 and numcodecs' lz4 write. zstd, blosc and lz4 say how long they are, and their
+c-blosc 1 and numcodecs' lz4 write. Blocks of zstd, blosc and lz4 state their length, and the
 libraries keep to it; the others are unpacked up to the bound.
 """
 
@@ -16,51 +16,53 @@ import numpy as np
 
 from ...errors import InvalidInput
 
-LZMA_MEMORY: Final = 256 * 1024 * 1024
-"""Bytes that the dictionary of lzma may take; its highest level asks for 65 MiB."""
+MAX_LZMA_MEMORY: Final = 256 * 1024 * 1024
+"""Bytes that the dictionary of lzma can take; its highest level needs 65 MiB."""
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
-def inflate(codec: Any, packed: bytes, most: int) -> Any:
-    """The bytes that a codec of numcodecs has packed, which is one of `BOUNDED`.
+def inflate(codec: Any, packed: bytes, max_bytes: int) -> Any:
+    """The bytes that a codec of numcodecs, one of `BOUNDED`, has packed.
 
-    Raises InvalidInput if they are more than `most`, and what the codec raises if they are damaged.
+    Raises InvalidInput if they are more than `max_bytes`, and what the codec raises for damage.
     """
     if codec.codec_id in _STREAMS:
-        return _streamed(lambda: _STREAMS[codec.codec_id](codec), packed, most)
+        return _streamed(lambda: _STREAMS[codec.codec_id](codec), packed, max_bytes)
     size = _STATED[codec.codec_id](packed)
     if size is None:
-        return codec.decode(packed, out=np.empty(most, np.uint8))  # it unpacks to just as many, or raises
-    if size > most:
-        raise InvalidInput(f"it unpacks to {size} bytes, where its array says {most}")
+        return codec.decode(
+            packed, out=np.empty(max_bytes, np.uint8)
+        )  # it unpacks to exactly so many, or raises
+    if size > max_bytes:
+        raise InvalidInput(f"it unpacks to {size} bytes, where its array says {max_bytes}")
     return codec.decode(packed)
 
 
-def check_length(codec: Any, packed: bytes, most: int) -> None:
-    """Raises what `inflate` raises, without unpacking what states its length."""
+def check_length(codec: Any, packed: bytes, max_bytes: int) -> None:
+    """Raises what `inflate` raises, and does not unpack a block that states its length."""
     stated = _STATED.get(codec.codec_id)
     size = stated(packed) if stated is not None else None
-    if size is None or size > most:
-        inflate(codec, packed, most)
+    if size is None or size > max_bytes:
+        inflate(codec, packed, max_bytes)
 
 
-def deflated(packed: bytes, most: int) -> Any:
-    """What zlib has packed. Raises InvalidInput if it is more than `most` bytes, EOFError if it is cut short."""
-    return _streamed(lambda: _zlib(15), packed, most)
+def deflated(packed: bytes, max_bytes: int) -> Any:
+    """What zlib has packed. Raises InvalidInput if it is more than `max_bytes`, EOFError if it is cut short."""
+    return _streamed(lambda: _zlib(15), packed, max_bytes)
 
 
-def _streamed(begin: Callable[[], Any], packed: bytes, most: int) -> bytes:
-    """What one or more streams, one after another, hold."""
+def _streamed(begin: Callable[[], Any], packed: bytes, max_bytes: int) -> bytes:
+    """What one or more streams hold, one after another."""
     whole = b""
     while packed:
         stream = begin()
-        whole += stream.decompress(packed, most + 1 - len(whole))
-        if len(whole) > most:
-            raise InvalidInput(f"it unpacks to more than the {most} bytes that its array says")
+        whole += stream.decompress(packed, max_bytes + 1 - len(whole))
+        if len(whole) > max_bytes:
+            raise InvalidInput(f"it unpacks to more than the {max_bytes} bytes that its array says")
         if not stream.eof:
             raise EOFError("it is cut short")
-        packed = stream.unused_data.lstrip(b"\0")  # of gzip zeros may follow
+        packed = stream.unused_data.lstrip(b"\0")  # zeros can follow a stream of gzip
     return whole
 
 
@@ -70,12 +72,12 @@ def _zlib(bits: int) -> Any:
 
 def _lzma(codec: Any) -> Any:
     lzma = import_module("lzma")
-    memory = None if codec.format == lzma.FORMAT_RAW else LZMA_MEMORY
+    memory = None if codec.format == lzma.FORMAT_RAW else MAX_LZMA_MEMORY
     return lzma.LZMADecompressor(format=codec.format, filters=codec.filters, memlimit=memory)
 
 
 def zstd_size(packed: bytes) -> int | None:
-    """The content size of the first frame, to which the library keeps; None if it is not stated."""
+    """The content size that the first frame states, which the library keeps to; None if it states none."""
     if packed[:4] != _ZSTD or len(packed) < 6:
         return None
     flags = packed[4]

@@ -1,15 +1,13 @@
-"""An array that lies in a file in one piece, as in `.npy`, in a stored member of `.npz`, raw, or as a block of HDF5.
+"""An array that is in a file in one piece: a `.npy` file, a stored member of `.npz`, raw numbers, a block of HDF5.
 
-Pieces are read, not mapped: it is as fast (both 18 GB/s from the page cache, in pieces of
-1 MiB), a file that is cut short meanwhile is an error and not a SIGBUS, and its pages do
-not count as this process's.
+Pieces are read, not mapped. That is as fast (both 18 GB/s from the page cache, in pieces of
+1 MiB). A file that is cut short meanwhile is an error and not a SIGBUS, and its pages do not
+count as memory of this process.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import stat
 from functools import partial
 from io import FileIO
 from typing import Any
@@ -18,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from .file_stamps import not_regular
 from .variable import Slices, Variable
 
 
@@ -39,15 +36,20 @@ def read_contiguous(
     next. The part is in the order of the file. Raises InvalidInput if the file was cut
     short, OSError if it cannot be read.
     """
-    if fortran:  # it is the transpose of an array in C order
+    if (
+        fortran
+    ):  # [x, y, z] in Fortran order has the bytes of [z, y, x] in C order, of which it is the transpose
         return read_contiguous(file, path, offset, shape[::-1], dtype, slices[::-1]).T
     values: NDArray[Any] = np.empty([one.stop - one.start for one in slices], dtype)
     sizes = values.shape
-    # A run may be partial along one axis only, and must be whole along all that follow.
+    # A run is what is next to each other in the file: whole along all dimensions after `axis`, a part along
+    # `axis`, one index of each dimension before it. Of [4, 5, 6] the part [2:3, 1:4, :] is one run, axis 1.
     axis, last = len(shape) - 1, 0 if stride is None else 1
     while axis > last and sizes[axis] == shape[axis]:
         axis -= 1
     axis = max(axis, last)
+    # One offset for each run, in C order: from the last dimension to the first, each offset so far is
+    # repeated for every index of the next dimension before `axis`. `step` are the bytes of one index.
     offsets, step = [offset], dtype.itemsize
     for along in range(len(shape) - 1, -1, -1):
         if along == 0 and stride is not None:
@@ -59,10 +61,10 @@ def read_contiguous(
         file.seek(offsets[0])
         if file.readinto(values.data) == values.nbytes:
             return values
-    room = values.reshape(-1).view(np.uint8).data
-    length = len(room) // len(offsets)
+    target = values.reshape(-1).view(np.uint8).data
+    length = len(target) // len(offsets)
     for i, begin in enumerate(offsets):
-        run = room[i * length : (i + 1) * length]
+        run = target[i * length : (i + 1) * length]
         file.seek(begin)
         while run:
             got = file.readinto(run)
@@ -111,17 +113,3 @@ def check_length(what: str, size: int, begin: int, shape: tuple[int, ...], dtype
     if size != expected:
         fault = "is cut short" if size < expected else "goes on after its array"
         raise InvalidInput(f"{what} {fault}: {size} bytes, where its header says {expected}")
-
-
-def opened(path: str) -> FileIO:
-    """The file, to be closed by the caller. Raises InvalidInput if it cannot be opened, or is none; never waits."""
-    try:
-        file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidInput(f"{path} cannot be opened: {reason}") from error
-    mode = os.fstat(file.fileno()).st_mode
-    if not stat.S_ISREG(mode):
-        file.close()
-        raise not_regular(path, mode)
-    return file

@@ -1,7 +1,7 @@
-"""Files that cannot be read where they lie: compressed ones, and standard input.
+"""Files that cannot be read where they are: compressed ones, and standard input.
 
-Their bytes go into a file without a name first, a piece at a time. Formats: gzip (RFC 1952),
-bzip2 and xz, which Python's own library reads.
+Their bytes go into a temporary file first, a piece at a time. Formats: gzip (RFC 1952), bzip2
+and xz, which Python's own library reads.
 """
 
 from __future__ import annotations
@@ -14,44 +14,48 @@ from typing import IO, Any, Final, cast
 
 from ...errors import InvalidInput
 from ...optional import first_line
-from .contiguous import opened
+from .regular_file import open_regular
 from .temporary_file import MAX_TEMPORARY_BYTES, no_room_error, temporary_file
 
 STANDARD_INPUT: Final = "-"
 """The name of standard input as a file."""
 
-PIECE: Final = 1 << 20
+PIECE_BYTES: Final = 1 << 20
 """Bytes that are moved at a time."""
 
-MAGIC: Final[Mapping[bytes, str]] = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
+MARKS: Final[Mapping[bytes, str]] = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
 """What a compressed file begins with, and the module of Python that reads it."""
 
 
-def compression_of(begins: bytes) -> str | None:
-    """The module that unpacks a file with such a beginning, if it is compressed."""
-    return next((module for magic, module in MAGIC.items() if begins.startswith(magic)), None)
+def compression_of(head: bytes) -> str | None:
+    """The module that unpacks a file with such a beginning, None if it is not compressed."""
+    return next((module for mark, module in MARKS.items() if head.startswith(mark)), None)
 
 
-def content(path: str, keep: ExitStack) -> IO[bytes]:
-    """What the file holds, unpacked if it is compressed, as a stream that can be sought in. Raises InvalidInput."""
-    file = keep.enter_context(opened(path))
+def open_content(path: str, keep: ExitStack) -> IO[bytes]:
+    """What the file holds, unpacked if it is compressed, as a stream in which one can seek.
+
+    It is open until `keep` closes. Raises InvalidInput if the file cannot be opened.
+    """
+    file = keep.enter_context(open_regular(path))
     module = compression_of(file.read(8))
     file.seek(0)
     return cast("IO[bytes]", file) if module is None else _stream(module, path, keep)
 
 
-def unpacked(path: str, keep: ExitStack) -> str:
-    """Where the content of the file can be read: the path itself, or that of a nameless file if it is compressed.
+def decompressed(path: str, keep: ExitStack) -> str:
+    """The path of the content: the file's own, or that of a temporary file if the file is compressed.
 
-    Raises InvalidInput if it is damaged, or is more than BOUND.
+    The temporary file lasts until `keep` closes. Raises InvalidInput if the file is damaged, or
+    unpacks to more than MAX_TEMPORARY_BYTES.
     """
-    with opened(path) as file:
+    with open_regular(path) as file:
         module = compression_of(file.read(8))
     if module is None:
         return path
     with ExitStack() as within:
         try:
-            return _kept(_stream(module, path, within), path, keep, bound=MAX_TEMPORARY_BYTES)
+            return _copy(_stream(module, path, within), path, keep, max_bytes=MAX_TEMPORARY_BYTES)
         except (
             EOFError,
             OSError,
@@ -64,10 +68,10 @@ def unpacked(path: str, keep: ExitStack) -> str:
             ) from error
 
 
-def piped(keep: ExitStack) -> tuple[str, tuple[str, ...]]:
-    """All of standard input in a nameless file: where it can be read, and facts that tell it from others.
+def copied_standard_input(keep: ExitStack) -> tuple[str, tuple[str, ...]]:
+    """All of standard input in a temporary file: its path, and facts that tell the data from other data.
 
-    Raises InvalidInput if there is none, or no room for it.
+    Raises InvalidInput if there is no standard input, or no room for it.
     """
     from xxhash import xxh3_128
 
@@ -77,35 +81,37 @@ def piped(keep: ExitStack) -> tuple[str, tuple[str, ...]]:
     if stream.isatty():
         raise InvalidInput("- is standard input, which is a terminal: pipe a .npy file into it")
     digest = xxh3_128()
-    path = _kept(stream, "standard input", keep, digest=digest)
+    path = _copy(stream, "standard input", keep, digest=digest)
     return path, (STANDARD_INPUT, f"xxh3={digest.hexdigest()}")
 
 
 def _stream(module: str, path: str, keep: ExitStack) -> IO[bytes]:
-    return cast("IO[bytes]", keep.enter_context(import_module(module).open(keep.enter_context(opened(path)))))
+    file = keep.enter_context(open_regular(path))
+    return cast("IO[bytes]", keep.enter_context(import_module(module).open(file)))
 
 
-def _kept(
-    stream: IO[bytes], what: str, keep: ExitStack, *, bound: int | None = None, digest: Any = None
+def _copy(
+    stream: IO[bytes], what: str, keep: ExitStack, *, max_bytes: int | None = None, digest: Any = None
 ) -> str:
+    """The path of a temporary file with all that a stream yields."""
     try:
         writer, reader = (keep.enter_context(file) for file in temporary_file())
     except OSError as error:
         raise no_room_error(what, error) from error
     size = 0
-    while piece := stream.read(PIECE):
+    while piece := stream.read(PIECE_BYTES):
         size += len(piece)
-        if bound is not None and size > bound:
+        if max_bytes is not None and size > max_bytes:
             raise InvalidInput(
-                f"{what} is compressed and unpacks to more than {bound >> 30} GiB: unpack it yourself, and name what "
-                "comes out"
+                f"{what} is compressed and unpacks to more than {max_bytes >> 30} GiB: unpack it yourself, and name "
+                "what comes out"
             )
         if digest is not None:
             digest.update(piece)
-        room = memoryview(piece)
-        while room:
+        left = memoryview(piece)
+        while left:
             try:
-                room = room[writer.write(room) :]
+                left = left[writer.write(left) :]
             except OSError as error:
                 raise no_room_error(what, error) from error
     return f"/dev/fd/{reader.fileno()}"

@@ -1,41 +1,23 @@
-"""What a file is, told by its content: its first bytes, or the names of what a directory or a zip file holds.
+"""What a file is by its content: one of the formats of the table, or something that is known and not read.
 
-Sources of the marks: HDF5 File Format Specification 3.0, II.A (the superblock begins at byte
-0, 512, 1024, and so on); NetCDF Classic Format Specification; NumPy Enhancement Proposal 1;
-PKWARE's APPNOTE; RFC 1952 and 8878; MATLAB, "MAT-File Format".
+Sources of the marks: PKWARE's APPNOTE; RFC 1952 and 8878; MATLAB, "MAT-File Format". Those of
+the formats are with the formats.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import zipfile
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import FileIO
-from typing import IO, Final
+from typing import Final
 
 from ...errors import InvalidInput, QwfError
-from .decompression import content
+from .content import Content
+from .format import Format
 from .raw.fortran_records import records_of
+from .table import FORMATS
 
-HEAD: Final = 4096
-"""Bytes of a file that are looked at."""
-
-USER_BLOCK: Final = 1 << 20
-"""Bytes up to which an HDF5 file is looked for behind a block of the user's own."""
-
-HDF5: Final = b"\x89HDF\r\n\x1a\n"
-NODES: Final = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
-"""Files that make a directory a node of a Zarr hierarchy."""
-
-_READ: Final[Mapping[bytes, str]] = {
-    b"\x93NUMPY": "npy",
-    b"CDF\x01": "netcdf",
-    b"CDF\x02": "netcdf",
-    b"CDF\x05": "netcdf",
-}
 _NOT_READ: Final[tuple[tuple[int, bytes, str, str], ...]] = (
     (0, rb"MATLAB 5\.0 MAT-file", "a MATLAB file of before version 7.3", "save it with '-v7.3', or as HDF5"),
     (0, rb"\x0e\x03\x13\x01", "an HDF4 file", "convert it to HDF5 (h4toh5)"),
@@ -51,114 +33,83 @@ _NOT_READ: Final[tuple[tuple[int, bytes, str, str], ...]] = (
         "it is never unpickled here; save arrays by numpy.save",
     ),
 )
-"""Place, pattern, what it is and what to do."""
+"""Files that are not read: the first byte of the mark, its pattern, what the file is, and what to do."""
 
-_NUMBER: Final = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eEdD]?[+-]?\d+)?")
 _TEXT: Final = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """What a file is. `format` is None if it is none that is read, and `what` says then what it is, and what to do.
+    """What a file is. `format` is the name of its format, None if it is none that is read.
 
-    `text`: it is text, which cube files are too, of which some have headers that only their reader knows.
+    `otherwise` says what such a file is and what to do, as far as that is known. `is_text`: it is
+    text, which its ending can make one of a format: some of those have headers that only their
+    reader knows.
     """
 
     format: str | None = None
-    what: str | None = None
-    text: bool = False
+    otherwise: str | None = None
+    is_text: bool = False
 
 
-def told(path: str) -> Detection:
-    """What the content of a file or directory is; nothing if it cannot be looked at."""
-    if os.path.isdir(path):
-        return (
-            Detection(format="zarr")
-            if is_node(path)
-            else Detection(what="a directory, and no Zarr hierarchy")
-        )
+def detect(path: str) -> Detection:
+    """What a file or directory is by its content; nothing if it cannot be looked at."""
     try:
         with ExitStack() as keep:
-            return _told(content(path, keep))
+            return _detect(Content.of(path, keep))
     except (QwfError, OSError, EOFError, ValueError):
         return Detection()
-    except Exception:  # noqa: BLE001 # a damaged file, of which its own format will tell what is the matter
+    except Exception:  # noqa: BLE001 # a damaged file: the reader of its format says what is the matter
         return Detection()
 
 
-def is_node(path: str) -> bool:
-    """Whether a directory is a node of a Zarr hierarchy."""
-    return any(os.path.isfile(os.path.join(path, name)) for name in NODES)
-
-
-def zip_roots(archive: zipfile.ZipFile) -> list[str]:
-    """The folders in a zip file that are roots of Zarr hierarchies, "" for the zip file itself.
-
-    A file manager puts the name of the directory before all that was in it.
-    """
-    nodes = {name.rpartition("/")[0] for name in archive.namelist() if name.rpartition("/")[2] in NODES}
-    above = {node: [""] * bool(node) + [node[:i] for i, c in enumerate(node) if c == "/"] for node in nodes}
-    return sorted(node for node in nodes if not nodes.intersection(above[node]))
-
-
-def unknown(path: str, found: Detection) -> InvalidInput:
-    """That a file is none that is read, what it is, and what can be done."""
-    if found.what is not None:
-        return InvalidInput(f"{path} is {found.what}")
+def unreadable_file(path: str, detection: Detection) -> InvalidInput:
+    """The error for a file of no known format: what it is, and what can be done."""
+    if detection.otherwise is not None:
+        return InvalidInput(f"{path} is {detection.otherwise}")
+    *labels, last = [one.label for one in FORMATS.values() if one.recognises is not None]
     return InvalidInput(
-        f"{path} is none of npy, npz, HDF5, NetCDF, Zarr and Gaussian cube; if it is numbers and nothing else, "
+        f"{path} is none of {', '.join(labels)} and {last}; if it is numbers and nothing else, "
         f"give their shape and type: {path}:shape=64x64x64,dtype=c16"
     )
 
 
-def _told(file: IO[bytes]) -> Detection:
-    head = file.read(HEAD)
-    if not head:
-        return Detection(what="an empty file")
-    for begins, name in _READ.items():
-        if head.startswith(begins):
-            return Detection(format=name)
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _in_zip(file)
-    place = 0
-    while place <= USER_BLOCK:
-        file.seek(place)
-        if file.read(len(HDF5)) == HDF5:
-            return Detection(format="hdf5")
-        place = 2 * place or 512
-    for begin, pattern, what, advice in _NOT_READ:
-        if re.compile(pattern, re.DOTALL).match(head, begin):
-            return Detection(what=f"{what}, which is not read: {advice}")
-    if _is_cube(head):
-        return Detection(format="cube")
-    if _TEXT.fullmatch(head):
+def _detect(content: Content) -> Detection:
+    if content.file is not None and not content.head:
+        return Detection(otherwise="an empty file")
+    if (format_ := _recognised(content, is_text=False)) is not None:
+        return Detection(format=format_.name)
+    if content.file is None:
+        return Detection(otherwise="a directory, and no Zarr hierarchy")
+    if content.members is not None:
+        shown = ", ".join(content.members[:5]) + (", …" if len(content.members) > 5 else "") or "nothing"
         return Detection(
-            text=True,
-            what="text, and no Gaussian cube: make an array of its numbers, as in "
+            otherwise=f"a zip file, neither npz nor Zarr, that holds {shown}: unpack it, and name what it holds"
+        )
+    for begin, pattern, what, advice in _NOT_READ:
+        if re.compile(pattern, re.DOTALL).match(content.head, begin):
+            return Detection(otherwise=f"{what}, which is not read: {advice}")
+    if (format_ := _recognised(content, is_text=True)) is not None:
+        return Detection(format=format_.name)
+    if _TEXT.fullmatch(content.head):
+        return Detection(
+            is_text=True,
+            otherwise="text, and no Gaussian cube: make an array of its numbers, as in "
             "numpy.save('psi.npy', numpy.loadtxt(…))",
         )
-    # To look for marks is to seek to the end, for which all that is compressed would be unpacked.
-    if isinstance(file, FileIO) and (records := records_of(file)) is not None:
-        return Detection(what=records.described())
+    # Records are found by seeking to the end, for which all that is compressed would be unpacked.
+    if isinstance(content.file, FileIO) and (records := records_of(content.file)) is not None:
+        return Detection(otherwise=records.described())
     return Detection()
 
 
-def _in_zip(file: IO[bytes]) -> Detection:
-    with zipfile.ZipFile(file) as archive:
-        if zip_roots(archive):
-            return Detection(format="zarr")
-        names = archive.namelist()
-    if any(name.endswith(".npy") for name in names):
-        return Detection(format="npz")
-    holds = ", ".join(names[:5]) + (", …" if len(names) > 5 else "") or "nothing"
-    return Detection(
-        what=f"a zip file, neither npz nor Zarr, that holds {holds}: unpack it, and name what it holds"
-    )
-
-
-def _is_cube(head: bytes) -> bool:
-    """Whether the third to sixth line are of four numbers or more, of which the first is whole."""
-    rows = [line.split() for line in head.split(b"\n")[2:6]]
-    return len(rows) == 4 and all(
-        len(row) >= 4 and row[0].lstrip(b"+-").isdigit() and all(map(_NUMBER.fullmatch, row)) for row in rows
+def _recognised(content: Content, *, is_text: bool) -> Format | None:
+    """The first format of the table that the content is of, among those of text or the others."""
+    return next(
+        (
+            one
+            for one in FORMATS.values()
+            if one.is_text == is_text and one.recognises is not None and one.recognises(content)
+        ),
+        None,
     )

@@ -17,12 +17,16 @@ from ...lattice.grid import Shape4, shape4
 from ...wording import option, quoted
 
 PART: Final = "c"
+"""The letter of a dimension of two: real part and imaginary part."""
+
 LEFT_OUT: Final = "-"
+"""The letter of a dimension of one point that is left out."""
+
 LETTERS: Final = "txyz"
 SPATIAL: Final = "xyz"
 
 Lengths = Mapping[str, frozenset[int]]
-"""By the letter of an axis: how many points the arrays beside ψ have that could be it."""
+"""By the letter of an axis: how many points the arrays beside ψ have that can be this axis."""
 
 _BY_NAME: Final[Mapping[str, str]] = {"time": "t"} | dict(zip(LETTERS, LETTERS, strict=True))
 _PARTS: Final = {
@@ -46,15 +50,15 @@ def letters_of(
 ) -> str:
     """One letter for each dimension.
 
-    `names` are those of the dimensions, None for one without; `wanted` is what --dims says:
-    a letter for each dimension in order, `x,y,z,t`, or by name, `lon=x,time=t`. Without it
-    the names t (or time), x, y, z are taken; of dimensions without names 1 to 3 are x, y, z
-    and 4 are t, x, y, z. `real` says that the values are real numbers, and not one of two
-    arrays for re and im: only then a dimension can be the parts. Without names a first or last
-    dimension of two may be the parts or two points: the shape of a `grid` [t, x, y, z] decides,
-    else the user is asked; and dimensions are first of all those of the arrays beside, by their
-    `lengths`. Raises InvalidInput, naming `what`, if it is not clear or not possible, UsageError
-    for a `wanted` that cannot be read.
+    `names` are those of the dimensions, None for one without. `wanted` is what --dims says: a
+    letter for each dimension in order, `x,y,z,t`, or by name, `lon=x,time=t`. Without it, the
+    dimensions are those that their names say: t (or time), x, y, z. Without names, dimensions
+    are those whose arrays beside ψ have the same number of points, by their `lengths`. Without
+    these, 1 to 3 dimensions are x, y, z and 4 are t, x, y, z. `real` says that the values are
+    real numbers, and not one of two arrays for re and im: only then a dimension can be the parts.
+    Without names a first or last dimension of two can be the parts or two points. The shape of a
+    `grid`, [t, x, y, z], decides it, or else the user is asked. Raises InvalidInput, naming
+    `what`, if it is not clear or not possible, UsageError for a `wanted` that cannot be read.
     """
     if not shape:
         raise InvalidInput(f"{what} is a single number, no wavefunction")
@@ -70,6 +74,7 @@ def letters_of(
 
 
 def _in_order(wanted: str, shape: tuple[int, ...], what: str) -> str:
+    """The letters that --dims gives in the order of the dimensions."""
     words = wanted.split(",")
     if not set(words) <= {*LETTERS, PART, LEFT_OUT}:
         raise UsageError(
@@ -83,6 +88,7 @@ def _in_order(wanted: str, shape: tuple[int, ...], what: str) -> str:
 
 
 def _pairs(wanted: str | None, names: Sequence[str | None], what: str) -> dict[str, str]:
+    """The letters that --dims gives by the names of dimensions."""
     pairs = {}
     for word in wanted.split(",") if wanted else ():
         name, _, letter = word.rpartition("=")
@@ -98,6 +104,7 @@ def _pairs(wanted: str | None, names: Sequence[str | None], what: str) -> dict[s
 
 
 def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, lengths: Lengths, what: str) -> str:
+    """The letters of dimensions without names, by how many they are and how many points they have."""
     fewer = _BY_NUMBER.get(len(shape) - 1)
     possible = []
     if real and fewer is not None:
@@ -123,28 +130,30 @@ def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, lengths:
 
 
 def _without_ones(shape: tuple[int, ...], real: bool) -> list[str]:
-    """The letters of more dimensions than usual, if dimensions of one point are left out."""
-    long = [place for place, size in enumerate(shape) if size > 1]
-    kept = [shape[place] for place in long]
+    """What the letters of too many dimensions can be if dimensions of one point are left out."""
+    long = [number for number, size in enumerate(shape) if size > 1]
+    kept = [shape[number] for number in long]
     usual = [_BY_NUMBER[len(long)]] if len(long) in _BY_NUMBER else []
     if real and len(long) - 1 in _BY_NUMBER:
         fewer = _BY_NUMBER[len(long) - 1]
         usual += [fewer + PART] * (kept[-1] == 2) + [PART + fewer] * (kept[0] == 2)
     return [
-        "".join(letters[long.index(place)] if place in long else LEFT_OUT for place in range(len(shape)))
+        "".join(letters[long.index(number)] if number in long else LEFT_OUT for number in range(len(shape)))
         for letters in usual
     ]
 
 
 def _too_many(shape: tuple[int, ...], possible: Sequence[str], what: str) -> str:
-    found = f"{what} has {len(shape)} dimensions of {_sizes(shape)} points"
+    """What is said of more dimensions than usual."""
+    about = f"{what} has {len(shape)} dimensions of {_sizes(shape)} points"
     if not possible:
-        return f"{found}: ψ has four at most, t, x, y, z; store its parts one by one"
+        return f"{about}: ψ has four at most, t, x, y, z; store its parts one by one"
     ways = " or ".join(option("dims", ",".join(one)) for one in possible)
-    return f"{found}: say by {option('dims')} which is which, as in {ways}"
+    return f"{about}: say by {option('dims')} which is which, as in {ways}"
 
 
 def _unclear(shape: tuple[int, ...], fitting: Lengths, possible: Sequence[str], what: str) -> str:
+    """What is said of dimensions that the arrays beside ψ fit in no way or in several."""
     arrays = ", ".join(f"{letter} of {_alternatives(sizes)}" for letter, sizes in sorted(fitting.items()))
     ways = [option("dims", ",".join(one)) for one in possible[:3]] or [option("dims")]
     return (
@@ -158,6 +167,7 @@ def _alternatives(sizes: frozenset[int]) -> str:
 
 
 def _sizes_of(letters: str, shape: tuple[int, ...]) -> Shape4:
+    """The shape [t, x, y, z] of dimensions with these letters."""
     sizes = dict(zip(letters, shape, strict=True))
     return shape4(sizes.get(letter, 1) for letter in LETTERS)
 
@@ -183,7 +193,7 @@ def is_parts(name: str | None, size: int) -> bool:
 
 
 def _letter(name: str | None, size: int, real: bool, pairs: Mapping[str, str]) -> str | None:
-    """What the name of a dimension says, None if nothing; one of a single point can be left out."""
+    """The letter that the name of a dimension says; a dimension of one point can be left out; None for any other."""
     word = (name or "").lower()
     if name is not None and name in pairs:
         return pairs[name]
@@ -199,25 +209,26 @@ def _way(
     real: bool,
     pairs: Mapping[str, str],
 ) -> str:
-    """An example of what to say of the dimensions that have no letter, which would be taken; empty if there is none."""
+    """An example of --dims that would be accepted, for the dimensions without a letter; empty if there is none."""
     filled = list(letters)
-    unknown = [place for place, letter in enumerate(letters) if letter is None]
-    ends = [place for place in unknown if real and shape[place] == 2 and place in (0, len(shape) - 1)]
+    unknown = [number for number, letter in enumerate(letters) if letter is None]
+    ends = [number for number in unknown if real and shape[number] == 2 and number in (0, len(shape) - 1)]
     if ends and PART not in filled and len(shape) > 1:
         filled[ends[-1]] = PART
-    wanted = LETTERS if sum(letter not in (PART, LEFT_OUT) for letter in filled) > 3 else "xyzt"
-    left = [letter for letter in wanted if letter not in filled]
+    usual = LETTERS if sum(letter not in (PART, LEFT_OUT) for letter in filled) > 3 else "xyzt"
+    left = [letter for letter in usual if letter not in filled]
     if len(left) < filled.count(None):
         return ""
-    for place in unknown:
-        filled[place] = filled[place] or left.pop(0)
-    told = [*pairs, *(names[place] for place in unknown)]
-    if any(name is None or "," in name or names.count(name) > 1 for name in told):
-        return ",".join(filter(None, filled))  # it can be told by its place only
-    return ",".join(f"{name}={filled[names.index(name)]}" for name in told)
+    for number in unknown:
+        filled[number] = filled[number] or left.pop(0)
+    named = [*pairs, *(names[number] for number in unknown)]
+    if any(name is None or "," in name or names.count(name) > 1 for name in named):
+        return ",".join(filter(None, filled))  # not every name can be written: letters in order can
+    return ",".join(f"{name}={filled[names.index(name)]}" for name in named)
 
 
 def _check(letters: str, shape: tuple[int, ...], real: bool, what: str) -> None:
+    """Raises InvalidInput if dimensions cannot have these letters."""
     for letter, size in zip(letters, shape, strict=True):
         if letter != LEFT_OUT and letters.count(letter) > 1:
             raise InvalidInput(
@@ -226,8 +237,8 @@ def _check(letters: str, shape: tuple[int, ...], real: bool, what: str) -> None:
         if letter == LEFT_OUT and size != 1:
             raise InvalidInput(f"{what}: a dimension of {size} points cannot be left out")
         if letter == PART and not (real and size == 2):
-            found = f"{size} points" if size != 2 else "complex ones, or of one of two arrays for re and im"
-            raise InvalidInput(f"{what}: re and im are a dimension of two real numbers, not of {found}")
+            other = f"{size} points" if size != 2 else "complex ones, or of one of two arrays for re and im"
+            raise InvalidInput(f"{what}: re and im are a dimension of two real numbers, not of {other}")
     if not set(letters) & set(LETTERS):
         raise InvalidInput(f"{what} has no dimension that is t, x, y or z")
 
@@ -237,32 +248,32 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 
 def _agrees(letters: str, shape: tuple[int, ...], fitting: Lengths) -> bool:
-    """Whether each axis whose array fits some dimension of ψ is a dimension that it fits."""
+    """Whether each axis in `fitting` is a dimension with as many points as one of its arrays."""
     sizes = dict(zip(letters, shape, strict=True))
     return all(sizes.get(letter) in known for letter, known in fitting.items())
 
 
 def _arrangements(shape: tuple[int, ...], fitting: Lengths, real: bool) -> list[str]:
-    """The letters that the dimensions can have by the arrays beside ψ, one for each.
+    """All that the letters of the dimensions can be by the arrays beside ψ.
 
-    A dimension that no array fits is t, the next of x, y, z that is left, or, of two real
-    numbers and the first or last, their parts. Alternatives that differ only in what a
-    dimension of one point is called are one.
+    A dimension that no array fits is t, or the next of x, y, z that is left. If it is the first or
+    last, of two real numbers, it can be their parts. Of alternatives that differ only in the
+    letter of a dimension of one point, one is returned.
     """
-    found: dict[tuple[str, ...], str] = {}
+    ways: dict[tuple[str, ...], str] = {}
     for letters in permutations(LETTERS + PART, len(shape)):
-        parts = [place for place, letter in enumerate(letters) if letter == PART]
-        if any(not real or shape[place] != 2 or place not in (0, len(shape) - 1) for place in parts):
+        parts = [number for number, letter in enumerate(letters) if letter == PART]
+        if any(not real or shape[number] != 2 or number not in (0, len(shape) - 1) for number in parts):
             continue
         free = [letter for letter in letters if letter in SPATIAL and letter not in fitting]
         in_order = free == [letter for letter in SPATIAL if letter not in fitting][: len(free)]
         if in_order and _agrees("".join(letters), shape, fitting):
             key = tuple(one for one, size in zip(letters, shape, strict=True) if size > 1)
-            found.setdefault(key, "".join(letters))
-    return list(found.values())
+            ways.setdefault(key, "".join(letters))
+    return list(ways.values())
 
 
 def _fitting(shape: tuple[int, ...], lengths: Lengths) -> Lengths:
-    """The lengths of more than one point that a dimension has."""
+    """Those of the lengths that some dimension has, and that are more than one point."""
     fits = {letter: frozenset(n for n in known if n > 1 and n in shape) for letter, known in lengths.items()}
     return {letter: known for letter, known in fits.items() if known}

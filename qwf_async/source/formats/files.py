@@ -1,4 +1,4 @@
-"""A file as SOURCE: its format, which its content tells, and what comes after the colon.
+"""`files`: ψ in a file of any format, by the text that SOURCE is; its content tells the format.
 
 psi.npy                             an array; - is one on standard input
 psi.npz:psi                         a member
@@ -13,29 +13,24 @@ fr_*.npy, run_*.h5:/psi             several files, each a frame
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from ...checked import checked
 from ...errors import InvalidInput
-from .cube.cube import cube
-from .detection import unknown
-from .file_stamps import check_readable
-from .frames import Frame, frames_of
-from .hdf5.hdf5 import hdf5
-from .locator import FileLocation, expanded, named
-from .netcdf.netcdf import netcdf
-from .npy import npy
-from .npz.npz import npz
-from .raw.raw import raw_text
+from .detection import unreadable_file
+from .format import Format
+from .frames import Frame, frames_source
+from .locator import FileLocation, expand, locate
+from .regular_file import check_readable
+from .table import FORMATS
 from .variable_source import VariableSource
-from .zarr.zarr import zarr
 
 Text = str | os.PathLike[str]
 
-SHOWN = 60
-"""Characters of the names of several files that stand for them."""
+MAX_SPEC: Final = 60
+"""Characters of the names of several files that stand for them in messages."""
 
 
 @checked
@@ -55,69 +50,58 @@ def files(
     if one cannot be used, or if one is not like the first; UsageError if a library is missing.
     """
     texts = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
-    sources = [source for text in texts for source in expanded(text)]
+    sources = [source for text in texts for source in expand(text)]
     if not sources:
         raise InvalidInput("a list of no files is no wavefunction")
     if len(sources) == 1:
-        return _one(sources[0], dims=dims, box=box, dt=dt)
+        return _open(sources[0], dims=dims, box=box, dt=dt)
     spec = ", ".join(texts)
-    return frames_of(
-        [Frame(name=one, open=partial(_one, one, dims=dims, box=box, dt=dt)) for one in sources],
-        spec=spec if len(spec) <= SHOWN else f"{sources[0]} to {sources[-1]} ({len(sources)} files)",
+    return frames_source(
+        [Frame(name=one, open=partial(_open, one, dims=dims, box=box, dt=dt)) for one in sources],
+        spec=spec if len(spec) <= MAX_SPEC else f"{sources[0]} to {sources[-1]} ({len(sources)} files)",
         box=box,
         dt=dt,
     )
 
 
-def _one(
+def _open(
     text: str, *, dims: str | None, box: float | Sequence[float] | None, dt: float | None
 ) -> VariableSource:
-    """The source in one file, or in a pair of cube files."""
-    found = named(text) or FileLocation(path=text)
-    path, rest = found.path, found.rest
-    kind = found.told()
-    match kind.format:
-        case "npy":
-            if rest is not None:
-                raise InvalidInput(f"{path} is one array: nothing can follow it as in {text}")
-            return npy(path, dims=dims, box=box, dt=dt)
-        case "raw":
-            return raw_text(path, rest or "", dims=dims, box=box, dt=dt)
-        case "cube":
-            return _cubes(text, dims, box, dt)
-        case "npz":
-            return npz(path, rest, dims=dims, box=box, dt=dt)
-        case "hdf5":
-            return hdf5(path, rest, dims=dims, box=box, dt=dt)
-        case "netcdf":
-            return netcdf(path, rest, dims=dims, box=box, dt=dt)
-        case "zarr":
-            return zarr(path, rest, dims=dims, box=box, dt=dt)
-    check_readable(path, directory=True)
-    raise unknown(path, kind)
+    """The source in one file, or in a pair of files for real part and imaginary part."""
+    location = locate(text) or FileLocation(path=text)
+    detection = location.detect()
+    if detection.format is None:
+        check_readable(location.path, directory=True)
+        raise unreadable_file(location.path, detection)
+    format_ = FORMATS[detection.format]
+    if format_.read_pair is not None:
+        pieces = _pieces(text, format_)
+        if len(pieces) == 2:
+            return format_.read_pair(*pieces, dims=dims, box=box, dt=dt)
+        ((path, chosen),) = pieces
+        return format_.read(path, chosen, dims=dims, box=box, dt=dt)
+    if location.chosen is not None and not format_.has_members:
+        raise InvalidInput(f"{location.path} is one array: nothing can follow it as in {text}")
+    return format_.read(location.path, location.chosen, dims=dims, box=box, dt=dt)
 
 
-def _cubes(
-    text: str, dims: str | None, box: float | Sequence[float] | None, dt: float | None
-) -> VariableSource:
-    """One cube file or a pair, each perhaps with `:mo=N`."""
+def _pieces(text: str, format_: Format) -> list[tuple[str, str | None]]:
+    """The path of one file or those of a pair, each with what is chosen of it.
+
+    Raises InvalidInput if the text names more, or a file of another format.
+    """
     pieces = [text] if os.path.lexists(text) else text.split(",")
+    pair = ",".join(f"{half}{format_.endings[0]}" for half in ("re", "im"))
     if len(pieces) > 2 or not all(pieces):
-        raise InvalidInput(f"{text}: ψ is one cube file, or two, re.cube,im.cube")
-    paths, orbitals = [], set()
+        raise InvalidInput(f"{text}: ψ is one {format_.name} file, or two, {pair}")
+    found = []
     for piece in pieces:
-        one = named(piece)
-        if one is None or one.format != "cube" or (one.rest or "").startswith(","):
-            raise InvalidInput(f"{text}: {piece!r} is no cube file; a pair is written re.cube,im.cube")
-        paths.append(one.path)
-        orbitals.add(one.rest)
-    if len(orbitals) > 1:
-        raise InvalidInput(f"{text}: of both files of a pair the same orbital, :mo=N, must be chosen")
-    (chosen,) = orbitals
-    number = None
-    if chosen is not None:
-        key, _, value = chosen.partition("=")
-        if key != "mo" or not re.fullmatch(r"-?[0-9]{1,9}", value):
-            raise InvalidInput(f"{text}: {chosen!r} is no orbital: write :mo=5")
-        number = int(value)
-    return cube(*paths, orbital=number, dims=dims, box=box, dt=dt)
+        location = locate(piece)
+        if (
+            location is None
+            or location.detect().format != format_.name
+            or (location.chosen or "").startswith(",")
+        ):
+            raise InvalidInput(f"{text}: {piece!r} is no {format_.name} file; a pair is written {pair}")
+        found.append((location.path, location.chosen))
+    return found

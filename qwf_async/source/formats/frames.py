@@ -13,26 +13,27 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...lattice.grid import UNKNOWN_AXIS, Axis, Box, Grid, shape4
 from ...wording import option
+from .coordinate import Coordinate
 from .dims import LETTERS
 from .file_stamps import FileStamps
-from .variable import Coordinate, Slices, Variable
+from .variable import Slices, Variable
 from .variable_source import VariableSource, variable_source
 
-OPEN: Final = 8
-"""Files that are open at a time: a process may have 256, and a chunk of the plan may take a few frames."""
+MAX_OPEN: Final = 8
+"""Files that are open at a time: a process may have 256, and a chunk of the plan can take a few frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One file: how messages call it, and how it is opened."""
+    """One file: what messages call it, and how it is opened."""
 
     name: str
     open: Callable[[], VariableSource]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """The files, of which a few are open. `known` tells each from the same file after a change."""
+class FrameFiles:
+    """The files, of which a few are open. `known` are the facts of each that differ after a change."""
 
     frames: Sequence[Frame]
     known: list[tuple[str, ...]] = field(default_factory=list)
@@ -43,23 +44,23 @@ class Shelf:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
-        if len(self._open) == OPEN:
+        if len(self._open) == MAX_OPEN:
             self._open.popitem(last=False)[1].close()
-        found = self._open[number] = self.frames[number].open()
-        facts = found.files.now()
+        source = self._open[number] = self.frames[number].open()
+        facts = source.files.now()
         if number == len(self.known):
             self.known.append(facts)
         elif facts != self.known[number]:
             raise InvalidInput(f"{self.frames[number].name} was changed while it was read: start again")
-        return found
+        return source
 
     def read(self, slices: Slices) -> NDArray[Any]:
-        """A block of ψ, [t, x, y, z], a frame after the other."""
+        """A block of ψ, [t, x, y, z], read one frame after another, [1, x, y, z] each."""
         time, *rest = slices
         box = Box(
             start=shape4((0, *(one.start for one in rest))), stop=shape4((1, *(one.stop for one in rest)))
         )
-        blocks = [self.at(number).at_once(box) for number in range(time.start, time.stop)]
+        blocks = [self.at(number).read_directly(box) for number in range(time.start, time.stop)]
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def close(self) -> None:
@@ -72,20 +73,20 @@ class Shelf:
 class FramesSource(VariableSource):
     """A `VariableSource` of several files, each a frame.
 
-    `like` is what was understood of the first file, `told` are its warnings.
+    `first` is what was understood of the first file, and `first_warnings` are its warnings.
     """
 
-    like: Mapping[str, str] = field(default_factory=dict, repr=False)
-    told: Sequence[str] = field(default=(), repr=False)
+    first: Mapping[str, str] = field(default_factory=dict, repr=False)
+    first_warnings: Sequence[str] = field(default=(), repr=False)
 
     def understood(self) -> Mapping[str, str]:
-        return {**self.like, "read from": self.parts[0].what, "read in": "C order"}
+        return {**self.first, "read from": self.parts[0].what, "read in": "C order"}
 
     def warnings(self) -> list[str]:
-        return [*self.told, *VariableSource.warnings(self)]
+        return [*self.first_warnings, *VariableSource.warnings(self)]
 
 
-def frames_of(
+def frames_source(
     frames: Sequence[Frame],
     *,
     spec: str,
@@ -94,16 +95,16 @@ def frames_of(
 ) -> FramesSource:
     """ψ of files that hold a frame each, of the same shape, type and axes.
 
-    Where the files state their times, these become the axis; `box` and `dt` go before what the
+    If the files state their times, these become the axis t; `box` and `dt` go before what the
     files say. Each file is opened once to look at it. Raises InvalidInput if one cannot be
     used, or is not like the first.
     """
-    shelf, files = Shelf(frames=frames), FileStamps(many=True)
+    opened, files = FrameFiles(frames=frames), FileStamps(many=True)
     try:
-        first, times = shelf.at(0), []
-        like, told = first.understood(), first.warnings()
+        first, times = opened.at(0), []
+        understood, warnings = first.understood(), first.warnings()
         for number, frame in enumerate(frames):
-            one = shelf.at(number)
+            one = opened.at(number)
             _check_like(first, one, frames[0].name, frame.name)
             files.include(one.files)
             times.append(_time(one))
@@ -111,29 +112,27 @@ def frames_of(
             what=f"{frames[0].name} to {frames[-1].name} ({len(frames)} files)",
             shape=(len(frames), *first.grid.shape[1:]),
             dtype=first.dtype,
-            read=shelf.read,
+            read=opened.read,
             names=tuple(LETTERS),
-            chunk=None if first.cells is None and first.order == "C" else (1, *first.block[1:]),
+            chunk=None if first.cache is None and first.order == "C" else (1, *first.block[1:]),
             member=f"{first.letters},{','.join(part.member for part in first.parts)}",
         )
         time = UNKNOWN_AXIS if dt is not None else _axis(times, f"the time of {part.what}")
-        found = variable_source(
+        source = variable_source(
             [part],
             spec=spec,
             format=first.format,
             files=files,
-            release=shelf.close,
+            release=opened.close,
             box=box,
             dt=dt,
             grid=Grid(shape=shape4(part.shape), axes=(time, *first.grid.axes[1:])),
             order="C",
         )
     except BaseException:
-        shelf.close()
+        opened.close()
         raise
-    return FramesSource(
-        **{name: getattr(found, name) for name in VariableSource.__dataclass_fields__}, like=like, told=told
-    )
+    return source.extended(FramesSource, first=understood, first_warnings=warnings)
 
 
 def _check_like(first: VariableSource, one: VariableSource, first_name: str, name: str) -> None:

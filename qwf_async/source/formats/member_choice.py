@@ -8,8 +8,8 @@ from typing import Final
 
 from ...errors import InvalidInput
 
-SHOWN: Final = 20
-"""Names that a message lists."""
+MAX_SHOWN: Final = 20
+"""Names that a message lists at most."""
 
 _HALF: Final = re.compile(
     r"(?P<stem>(.*[/_.-])?)(?P<half>re|real|im|imag)(?P<tail>([_.-].*)?)", re.IGNORECASE
@@ -24,46 +24,47 @@ def choose_members(
     *,
     axes: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """The name of one array, or those of two: real part, imaginary part.
+    """The name of the array that is ψ, or the names of two: real part, imaginary part.
 
-    `names` are those of all arrays, as `group/name`; `wanted` is what was given after the
+    `names` are those of all arrays, as `group/name`. `wanted` is what was given after the
     colon: a name, a group that holds one array or a pair, two names with a comma between,
-    or None. `axes` are those that are axes of others: they are ψ only if they are named. Of
-    several arrays the only one that `is_complex` is taken. Raises InvalidInput if there is no
-    such array or half, or if it is not clear which is meant; the message says which there are.
+    or None. Arrays that are `axes` of others are ψ only if they are named. Of several arrays the
+    only one that `is_complex` is taken. Raises InvalidInput if there is no such array or half, or
+    if it is not clear which is meant; the message lists the arrays.
     """
-    has = _listed(names)
+    listed = _listed(names)
     others = [name for name in names if name not in axes]
     if not wanted:
-        return _only(others, path, f"name one as {path}:NAME; {has}", is_complex)
+        return _only(others, path, f"name one as {path}:NAME; {listed}", is_complex)
     words = [word.strip("/") for word in wanted.split(",")]
     if len(words) > 2:
         raise InvalidInput(f"{path}:{wanted} names {len(words)} arrays: ψ is one, or two for re and im")
     if len(words) == 2:
         for word in words:
             if word not in names:
-                raise InvalidInput(f"{path} has no array {word!r}: {has}")
+                raise InvalidInput(f"{path} has no array {word!r}: {listed}")
         return tuple(words)
     (word,) = words
     if word in names:
         return (word,)
     inside = [name for name in others if name.startswith(f"{word}/")] if word else others
     if not inside:
-        raise InvalidInput(f"{path} has no array {word!r}: {has}")
-    return _only(inside, path, f"name one of those in {word}; {has}", is_complex)
+        raise InvalidInput(f"{path} has no array {word!r}: {listed}")
+    return _only(inside, path, f"name one of those in {word}; {listed}", is_complex)
 
 
 def _only(names: Sequence[str], path: str, advice: str, is_complex: Callable[[str], bool]) -> tuple[str, ...]:
+    """The array or pair among `names` that needs no choice. Raises InvalidInput, with `advice`, if there is none."""
     if not names:
         raise InvalidInput(f"{path} holds no array of numbers")
-    numbers = [name for name in names if is_complex(name)]
-    if len(numbers) == 1:
-        return (numbers[0],)
+    complex_names = [name for name in names if is_complex(name)]
+    if len(complex_names) == 1:
+        return (complex_names[0],)
     halves: dict[tuple[str, str], dict[str, str]] = {}
     for name in names:
-        if found := _HALF.fullmatch(name):
-            half = found["half"].lower()[:2]
-            halves.setdefault((found["stem"], found["tail"]), {})[half] = name
+        if match := _HALF.fullmatch(name):
+            half = match["half"].lower()[:2]
+            halves.setdefault((match["stem"], match["tail"]), {})[half] = name
     pairs = [pair for pair in halves.values() if len(pair) == 2]
     if len(pairs) == 1 and len(names) == 2:
         return pairs[0]["re"], pairs[0]["im"]
@@ -81,4 +82,4 @@ def _only(names: Sequence[str], path: str, advice: str, is_complex: Callable[[st
 def _listed(names: Sequence[str]) -> str:
     if not names:
         return "it holds no array of numbers"
-    return f"it has {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
+    return f"it has {', '.join(names[:MAX_SHOWN])}{', …' if len(names) > MAX_SHOWN else ''}"

@@ -1,4 +1,4 @@
-"""Wavefunctions in NumPy's `.npy` files, read a piece at a time.
+"""Wavefunctions in NumPy's `.npy` files, read and written a piece at a time.
 
 Format: NumPy Enhancement Proposal 1, versions 1.0 to 3.0.
 """
@@ -6,9 +6,11 @@ Format: NumPy Enhancement Proposal 1, versions 1.0 to 3.0.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from io import BytesIO, FileIO
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
@@ -17,12 +19,16 @@ from numpy.lib import format as npy_format
 from ...checked import checked
 from ...errors import InvalidInput
 from ...optional import first_line
-from .contiguous import check_length, contiguous, opened
+from .content import Content
+from .contiguous import check_length, contiguous
 from .decompression import STANDARD_INPUT
+from .format import Format, Writer
 from .open_files import open_files
+from .regular_file import open_regular
 from .variable_source import VariableSource, variable_source
+from .writing import ExportHeader, Write, take_space, write_into
 
-HEADER_BYTES: Final = 10_000
+MAX_HEADER_BYTES: Final = 10_000
 """Bytes that a header may claim; that of an array of numbers has a hundred or two. The bound is numpy's own."""
 
 
@@ -40,16 +46,16 @@ def npy(
     and imag) are complex; float32 is stored as complex64, other reals as complex128. `dims`:
     which dimension is which axis, "x,y,z,t", with "c" for one of re and im. `box`: extent of
     each axis in bohr, centred on 0, and `dt`: time step in ħ/Eh; unknown unless given. The
-    file is open until `close`. The path "-" is standard input, which is kept in a nameless
+    file is open until `close`. The path "-" is standard input, which is kept in a temporary
     file as it may be read more than once.
-    Raises InvalidInput if there is no such file, if it is not one array in this format
-    and of its full length, if the values have another type, or if a dimension of two may be
-    re and im or two points; objects are never unpickled.
+    Raises InvalidInput if there is no such file, or if it is not one array in this format and
+    of its full length; for values of another type; and for a dimension of two that may be re and
+    im or two points. Objects are never unpickled.
     """
     name = os.fspath(path)
     what = "standard input" if name == STANDARD_INPUT else name
-    with open_files(name, format="npy") as found:
-        file = found.keep.enter_context(opened(found.path))
+    with open_files(name, format="npy") as opened:
+        file = opened.keep.enter_context(open_regular(opened.path))
         shape, fortran, dtype = read_header(file, what)
         begin = file.tell()
         check_length(what, os.fstat(file.fileno()).st_size, begin, shape, dtype)
@@ -68,8 +74,8 @@ def npy(
             [part],
             spec=name,
             format="npy",
-            files=found.files,
-            release=found.keep.close,
+            files=opened.files,
+            release=opened.keep.close,
             dims=dims,
             box=box,
             dt=dt,
@@ -77,7 +83,7 @@ def npy(
 
 
 def read_header(file: IO[bytes] | FileIO, what: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran order, and type, from the place where a `.npy` file begins.
+    """Shape, whether in Fortran order, and type, from the position where a `.npy` file begins.
 
     A length that no header has is refused before so many bytes are read. Raises InvalidInput,
     naming `what`.
@@ -93,7 +99,7 @@ def read_header(file: IO[bytes] | FileIO, what: str) -> tuple[tuple[int, ...], b
         )
     counted = file.read(2 if version == (1, 0) else 4)
     length = int.from_bytes(counted, "little")
-    if length > HEADER_BYTES:
+    if length > MAX_HEADER_BYTES:
         raise InvalidInput(
             f"{what} has a damaged .npy header: it claims {length} bytes, where that of an array of numbers has a "
             "hundred or two"
@@ -104,3 +110,37 @@ def read_header(file: IO[bytes] | FileIO, what: str) -> tuple[tuple[int, ...], b
         return read(BytesIO(counted + file.read(length)))
     except Exception as error:  # a damaged header can raise nearly anything out of ast
         raise InvalidInput(f"{what} has a damaged .npy header: {first_line(error)}") from error
+
+
+def new_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.memmap[Any, Any]:
+    """A new `.npy` file as an array to be filled. Raises OSError if there is no room for it."""
+    array: np.memmap[Any, Any] = npy_format.open_memmap(path, "w+", dtype, shape)
+    take_space(path)
+    return array
+
+
+@contextmanager
+def _write(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+    """A new file of ψ[t, x, y, z] in C order. Raises OSError if there is no room for it."""
+    (path,) = paths
+    with write_into(new_npy(path, header.grid.shape, header.dtype)) as write:
+        yield write
+
+
+def _read(path: str, _: str | None, **options: Any) -> VariableSource:
+    return npy(path, **options)
+
+
+def _recognises(content: Content) -> bool:
+    return content.head.startswith(npy_format.MAGIC_PREFIX)
+
+
+NPY: Final = Format(
+    name="npy",
+    label="npy",
+    endings=(".npy",),
+    recognises=_recognises,
+    has_members=False,
+    read=_read,
+    writer=Writer(endings=(".npy",), open=_write),
+)

@@ -1,4 +1,4 @@
-"""Opening a source's files: which they are, what is to be given back, and whatever goes wrong in one line."""
+"""Opening the files of a source: which they are, what is to be closed, and one line for whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 from ...errors import InvalidInput, QwfError
 from ...optional import first_line
-from .decompression import STANDARD_INPUT, piped, unpacked
-from .file_stamps import FileStamps, check_all_regular, check_readable
+from .decompression import STANDARD_INPUT, copied_standard_input, decompressed
+from .file_stamps import FileStamps
+from .regular_file import check_all_regular, check_readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFiles:
-    """`files` are those that the data comes from; a format adds to them. `keep` is closed with the source.
+    """The files of a source while it is opened.
 
-    `paths` are where the files can be read: what is compressed, or was piped in, lies elsewhere
-    than under its own name.
+    `files` are those that the data comes from; a format adds to them. `keep` is closed with the
+    source. `paths` are where the files can be read: a compressed file, or standard input, is in a
+    temporary file.
     """
 
     files: FileStamps
@@ -38,16 +40,16 @@ def open_files(
     directory: bool = False,
     as_is: bool = False,
 ) -> Iterator[OpenFiles]:
-    """Open one source of these files, all regular, or where that is allowed a directory; "-" is standard input.
+    """Open the files of one source; "-" is standard input.
 
-    A compressed file is unpacked, unless it is to be taken `as_is`. Raises InvalidInput if one
-    cannot be used, or if what is done within fails in any way that a damaged file can make a
-    library fail; what was kept is closed then.
+    All must be regular, or where that is allowed directories. A compressed file is unpacked,
+    unless it is to be taken `as_is`. Raises InvalidInput if a file cannot be used, and for any
+    error within that a damaged file can make a library raise; then `keep` is closed.
     """
     files, keep = FileStamps(), ExitStack()
     try:
-        found = tuple(_readable(path, files, keep, directory=directory, as_is=as_is) for path in paths)
-        yield OpenFiles(files=files, keep=keep, paths=found)
+        readable = tuple(_readable(path, files, keep, directory=directory, as_is=as_is) for path in paths)
+        yield OpenFiles(files=files, keep=keep, paths=readable)
     except QwfError:
         keep.close()
         raise
@@ -60,17 +62,17 @@ def open_files(
 
 
 def _readable(path: str, files: FileStamps, keep: ExitStack, *, directory: bool, as_is: bool) -> str:
-    """Where the bytes of a file are read; of a directory the format says which parts of it are the source's."""
+    """Where the bytes of a file can be read. A directory's format adds the parts of it that the source uses."""
     if path == STANDARD_INPUT:
-        path, facts = piped(keep)
-        files.tell(facts)
-        return unpacked(path, keep)
+        path, facts = copied_standard_input(keep)
+        files.add_facts(facts)
+        return decompressed(path, keep)
     check_readable(path, directory=directory)
     if os.path.isdir(path):
         check_all_regular(os.path.realpath(path))
         return path
     files.add(path)
-    return path if as_is else unpacked(path, keep)
+    return path if as_is else decompressed(path, keep)
 
 
 def spec_of(path: str, member: str | None) -> str:

@@ -1,12 +1,12 @@
-"""Numbers stored as others, and stored numbers that mean none: unpacked as xarray's `mask_and_scale` does.
+"""Packed numbers, which are stored as others, and stored numbers that mean missing: as xarray's `mask_and_scale`.
 
 Conventions: CF 1.11, section 2.5.1 (missing data) and 8.1 (packed data); `_Unsigned` by the
-NetCDF User's Guide, "Best practices". The one difference: xarray compares numbers with fill
-values after the conversion to floating point, where -9999.9 of type float64 is no float32 and
-the neighbours of a large integer are equal to it. Here the stored numbers are compared, in
-their own type, and `missing_value` beside `_Unsigned` as `_FillValue` is. xarray knows no
-default fill values; netCDF4 does, and takes those of bytes for missing too. Not covered:
-`valid_min`, `valid_max` and `valid_range`, which xarray leaves alone as well.
+NetCDF User's Guide, "Best practices". xarray compares numbers with fill values after it has
+converted them to floating point. There -9999.9 of type float64 is no float32, and a large
+integer is equal to its neighbours. Here the stored numbers are compared, in their own type. With
+`_Unsigned`, `missing_value` is understood in the way of `_FillValue`. xarray knows no default
+fill values; netCDF4 does, and takes those of bytes for missing too. Not covered: `valid_min`,
+`valid_max` and `valid_range`, which xarray ignores as well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULT_FILLS: Final = {
 }  # fmt: skip
 """What NetCDF holds where nothing was written, by type. Source: netcdf-c, `netcdf.h`, NC_FILL_*.
 
-Bytes have none, as the NetCDF User's Guide advises: of their few values each may be meant.
+Bytes have none, as the NetCDF User's Guide advises: each of their few values can be meant.
 """
 
 
@@ -41,10 +41,10 @@ class Attributes(Protocol):
 class Packing:
     """What the stored numbers of an array mean.
 
-    Integers of which `_Unsigned` says so are read as `viewed`, of the same size. Those equal
-    to one of `missing`, of that type, mean none; any other means itself times `scale` plus
-    `offset`. `dtype` is the type of the result: xarray's choice, and with complex numbers the
-    complex type of that precision.
+    Stored numbers are read as numbers of type `viewed`, of the same size: `_Unsigned` can say so
+    of integers. A number equal to one of `missing`, which have that type, means missing. Any other
+    means itself times `scale` plus `offset`. `dtype` is the type of the result: xarray's choice,
+    and with complex numbers the complex type of that precision.
     """
 
     viewed: np.dtype[Any]
@@ -54,10 +54,10 @@ class Packing:
     offset: Any = None
 
     def unpack(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """The numbers that are meant, NaN where none is: `stored` itself is not changed.
+        """The numbers that are meant, NaN for missing ones; `stored` itself is not changed.
 
-        Numbers that need neither scaling nor a NaN are returned as they lie, without a copy:
-        they can be of another byte order than `dtype`, or integers yet.
+        Numbers that need neither scaling nor a NaN are returned as they are, without a copy: then
+        they can be integers, or have another byte order than `dtype`.
         """
         values = stored
         if self.viewed.kind != stored.dtype.kind:
@@ -94,8 +94,8 @@ def packing_of(
 ) -> Packing | None:
     """The packing of an array of numbers of `dtype`; None if its numbers mean themselves.
 
-    `netcdf`: the NetCDF library wrote it, so that its default fill value means missing where
-    no other is declared. `fill`: one more number that means missing. Raises InvalidInput,
+    `netcdf`: the NetCDF library wrote the array, so that its default fill value means missing
+    where no other is declared. `fill`: one more number that means missing. Raises InvalidInput,
     naming `what`, if an attribute cannot be understood.
     """
     stored = _complex(dtype) if dtype.names is not None else dtype.newbyteorder("=")
@@ -110,7 +110,7 @@ def packing_of(
     ]
     if netcdf and declared is None and viewed == stored and (default := DEFAULT_FILLS.get(stored.str[1:])):
         named.append(default)
-    # A number of either type means the same bits: 255 and -1.
+    # An attribute can give the number in either type, which have the same bits: 255 is -1.
     held = (_held(number, stored) for number in named)
     all_of = (
         _held(number, viewed) if own is None else own.view(viewed)
@@ -141,6 +141,7 @@ def _complex(records: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _viewed(stored: np.dtype[Any], attributes: Attributes) -> np.dtype[Any]:
+    """The type that integers have by `_Unsigned`; the stored type without it."""
     says = attributes.get("_Unsigned")
     if says is None or stored.kind not in "iu":
         return stored
@@ -172,7 +173,7 @@ def _factor(value: Any, what: str, name: str) -> Any:
 
 
 def _fills(value: Any, stored: np.dtype[Any], what: str, name: str) -> list[Any]:
-    """The numbers of an attribute that holds any number of them."""
+    """All numbers of an attribute."""
     if value is None:
         return []
     listed = np.asarray(value).reshape(-1).tolist() if isinstance(value, np.ndarray | np.generic) else value
@@ -183,9 +184,9 @@ def _fills(value: Any, stored: np.dtype[Any], what: str, name: str) -> list[Any]
 
 
 def _number(value: Any, what: str, name: str) -> Any:
-    """A number, or what a text says: decimal, or eight bytes in base64, as xarray writes it into Zarr 3.
+    """A number, or one that a text states: decimal, or eight bytes in base64, as xarray writes it into Zarr 3.
 
-    Of two in a record they are real part and imaginary part.
+    Two numbers in a record are real part and imaginary part.
     """
     if isinstance(value, int | float | complex | np.number):
         return value
@@ -198,7 +199,7 @@ def _number(value: Any, what: str, name: str) -> Any:
 
 
 def _is_word(value: Any) -> bool:
-    """Whether it is nothing, or a text like "none": no stored number is equal to that."""
+    """Whether a value is empty, or a text like "none", which no stored number is equal to."""
     if isinstance(value, bytes | str):
         text = _text(value)
         return _read(text) is None and not any(letter.isdigit() for letter in text)
@@ -206,6 +207,7 @@ def _is_word(value: Any) -> bool:
 
 
 def _read(text: str) -> float | None:
+    """The number that a text states, None if it states none."""
     for read in (int, float, _from_base64):
         try:
             return read(text)
@@ -223,7 +225,7 @@ def _text(value: bytes | str) -> str:
 
 
 def _held(number: Any, dtype: np.dtype[Any]) -> Any:
-    """A number as a scalar of a type; None if that cannot hold it, or if it is NaN: no stored number is equal to it."""
+    """A number as a scalar of a type; None if the type cannot hold it, or if it is NaN, which is equal to nothing."""
     if number != number:
         return None
     if isinstance(number, complex | np.complexfloating):

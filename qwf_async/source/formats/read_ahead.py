@@ -1,7 +1,7 @@
-"""Reading ahead: while one box is encoded, the one that follows it in the plan is read.
+"""Reading ahead: while one box is encoded, the box that follows it in the plan is read.
 
-A source is asked for boxes and does not know the plan; but two boxes that follow each other
-tell it. What is asked for in any other order is read when it is asked for.
+A source is asked for boxes and does not know the plan, but can tell it from two boxes that
+follow each other. Boxes in any other order are read when they are asked for.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ...lattice.grid import Box, Order, Shape4
 from ...lattice.plan import BoxPlan
 
 AHEAD_POINTS: Final = 131_072
-"""Points of a box from which on it is read ahead: to hand over less costs more than it gains (a fifth of the rate)."""
+"""Points of the smallest box that is read ahead: handing over smaller ones takes a fifth of the rate."""
 
 ReadBox = Callable[[Box], NDArray[Any]]
 
 
 @dataclass(slots=True, kw_only=True)
 class ReadAhead:
-    """Reads the boxes of a grid, one at a time, and one ahead of those that were asked for."""
+    """Reads the boxes of a grid as they are asked for, and one box ahead. Not for several threads at once."""
 
     shape: Shape4
     order: Order
@@ -34,14 +34,14 @@ class ReadAhead:
     _thread: ThreadPoolExecutor | None = field(default=None, repr=False)
 
     def read(self, box: Box, load: ReadBox) -> NDArray[Any]:
-        """The values of a box as `load` yields them. What it raises is raised when that box is asked for."""
+        """The values of a box as `load` yields them. An error of reading ahead is raised when its box is asked for."""
         begun, self._begun = self._begun, None
         follows = box == self._expected
         if not follows:
             self._chunk = box.shape
         self._expected = self._after(box)
         if begun is not None and begun[0] != box:
-            wait([begun[1]])  # no library needs to bear two readers
+            wait([begun[1]])  # two threads must not read at once: not every library allows it
             begun = None
         values = load(box) if begun is None else begun[1].result()
         if follows and self._expected is not None and self._expected.points >= AHEAD_POINTS:
@@ -51,13 +51,13 @@ class ReadAhead:
         return values
 
     def _after(self, box: Box) -> Box | None:
-        """The box that follows in a plan of boxes like this one, if it is one of them and not the last."""
+        """The box that follows in a plan of boxes of the same size; None if this is the last, or none of them."""
         plan = BoxPlan(shape=self.shape, chunk=self._chunk, order=self.order)
         number = plan.holding(box.start)
         return plan[number + 1].box if plan[number].box == box and number + 1 < len(plan) else None
 
     def close(self) -> None:
-        """Drop what was read ahead, and end the thread."""
+        """Drop what was read ahead, and end the thread. May be called twice."""
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
             self._thread = None

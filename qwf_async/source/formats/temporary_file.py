@@ -14,7 +14,10 @@ MAX_TEMPORARY_BYTES: Final = 4 * 1024 * 1024 * 1024
 
 
 def temporary_file() -> tuple[FileIO, FileIO]:
-    """One file, to write and to read: opened twice, so that the reader has a place of its own in it."""
+    """A file opened twice, for writing and for reading, so that the reader has a position of its own.
+
+    Raises OSError if there is no room for one.
+    """
     number, path = mkstemp(prefix="qwf-")
     try:
         return FileIO(number, "w"), FileIO(path)
@@ -23,7 +26,7 @@ def temporary_file() -> tuple[FileIO, FileIO]:
 
 
 def no_room_error(what: str, error: OSError) -> InvalidInput:
-    """That `what` cannot be kept, and why."""
+    """The error that says that `what` cannot be kept in a temporary file, and why."""
     return InvalidInput(
         f"{what} cannot be kept in {gettempdir()}: {error.strerror}; set TMPDIR to another directory"
     )

@@ -1,9 +1,13 @@
-"""What is written to a file, and the promise of each format's writer."""
+"""What the formats' writers share: what is to be written, and the promise of each to take ψ box by box."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +21,7 @@ Write = Callable[[Box, NDArray[Any]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportHeader:
-    """A wavefunction to be written: its grid, the dtype of its values, and what is said of it in the file."""
+    """What is known of ψ before its values: its grid, the dtype of its values, and a title for the file."""
 
     grid: Grid
     dtype: np.dtype[Any]
@@ -26,7 +30,7 @@ class ExportHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedAxis:
-    """An axis whose points are known: its name, its number, their places, and what is said of them."""
+    """An axis whose points are known: its name, its number in t, x, y, z, its points, and its attributes."""
 
     name: str
     number: int
@@ -49,12 +53,30 @@ def known_axes(grid: Grid) -> list[StatedAxis]:
 
 
 def _attributes(axis: Axis, step: float) -> dict[str, Any]:
-    """`units` as others read it; `origin`, `step` and `periodic` are for ourselves."""
+    """`units` as other programs read it; `origin`, `step` and `periodic` for reading it back here."""
     facts: dict[str, Any] = {"origin": axis.origin, "step": step, "periodic": int(axis.periodic)}
     return facts if axis.unit is None else {"units": axis.unit, **facts}
 
 
 def blocks(shape: Shape4) -> Shape4:
-    """The blocks of a file that has blocks: of one time, about 64×64×64."""
+    """The blocks, [t, x, y, z], of a file that has blocks: of one time, about 64×64×64."""
     _, x, y, z = shape
     return 1, min(x, 64), min(y, 64), min(z, 64)
+
+
+def take_space(path: Path) -> None:
+    """Take the space of a whole file at once: on a mapped file a disk that fills up later is a fatal signal."""
+    if sys.platform == "linux":
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+@contextmanager
+def write_into(array: np.memmap[Any, Any]) -> Iterator[Write]:
+    """Fills a mapped file, [t, x, y, z], which is flushed if no error is raised within."""
+
+    def write(box: Box, values: NDArray[Any]) -> None:
+        array[box.slices] = values
+
+    yield write
+    array.flush()

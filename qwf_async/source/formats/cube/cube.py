@@ -1,39 +1,38 @@
 """Wavefunctions in Gaussian cube files, which are text: one real function, or a pair for real and imaginary part.
 
 Format: see `cube_header`; then the values, z fastest, all values of a voxel together. Not
-covered: voxels whose edges do not lie along x, y and z.
+covered: voxels whose edges are not parallel to x, y and z.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import FileIO
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....checked import checked
 from ....errors import InvalidInput
-from ..contiguous import opened
-from ..member_choice import SHOWN
+from ..content import Content
+from ..coordinate import Coordinate
+from ..format import Format, Named, Writer
+from ..member_choice import MAX_SHOWN
 from ..open_files import open_files
-from ..variable import Coordinate, Slices, Variable
+from ..regular_file import open_regular
+from ..variable import Variable
 from ..variable_source import VariableSource, variable_source
-from .cube_header import NOISE, CubeHeader, read_cube_header, with_letter
+from .cube_header import NOISE, CubeHeader, read_cube_header
+from .cube_values import CubeValues, find_marks
+from .cube_writer import check_cube, cube_files
 
-BLOCK: Final = 1 << 20
-"""Bytes that are looked through at a time."""
-
-MARK: Final = 65_536
-"""Numbers from one remembered place in the file to the next."""
-
-_BLANK: Final = np.zeros(256, np.bool_)
-_BLANK[list(b" \t\n\r\v\f")] = True
+_NUMBER: Final = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eEdD]?[+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,41 +67,38 @@ def cube(
 ) -> CubeSource:
     """ψ in a Gaussian cube file, or in two: real part, and imaginary part of the same grid.
 
-    `orbital`: which one, by its number, of a file that holds several; of one that holds several
-    other values at a voxel which of them, from 1. `dims`: which axes of
-    the file are x, y, z, by default these. The grid is that of the file, in bohr; ångström are
-    converted. The values are taken as they are (a.u.). Opening reads the file once, to see
-    where its numbers are and that none is missing. Raises InvalidInput if a file cannot be
-    used, or the two are of other grids.
+    `orbital`: which one, by its number, of a file that holds several; of a file that holds
+    several other values at a voxel which of them, from 1. `dims`: which axes of the file are x,
+    y, z, by default these. The grid is that of the file, in bohr; ångström are converted. The
+    values are taken as they are (a.u.). Opening reads the file once, to find its numbers and to
+    see that none is missing. Raises InvalidInput if a file cannot be used, or if the two have
+    unequal grids.
     """
     names = [os.fspath(one) for one in (path, imag) if one is not None]
-    with open_files(*names, format="Gaussian cube") as opened_:
+    with open_files(*names, format="Gaussian cube") as opened:
         headers, parts = [], []
-        for name, path_ in zip(names, opened_.paths, strict=True):
-            file = opened_.keep.enter_context(opened(path_))
-            header, marks = _placed(file, name)
+        for name, readable in zip(names, opened.paths, strict=True):
+            file = opened.keep.enter_context(open_regular(readable))
+            header, marks = _header_and_marks(file, name)
             headers.append(header)
             parts.append(_variable(name, file, header, marks, orbital))
         _check_alike(headers, names)
-        place = "" if orbital is None else f":mo={orbital}"
-        found = variable_source(
+        suffix = "" if orbital is None else f":mo={orbital}"
+        source = variable_source(
             parts,
-            spec=",".join(name + place for name in names),
+            spec=",".join(name + suffix for name in names),
             format="Gaussian cube",
-            files=opened_.files,
-            release=opened_.keep.close,
+            files=opened.files,
+            release=opened.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
-        return CubeSource(
-            **{name: getattr(found, name) for name in VariableSource.__dataclass_fields__},
-            atoms=headers[0].atoms,
-        )
+        return source.extended(CubeSource, atoms=headers[0].atoms)
 
 
 def _check_alike(headers: Sequence[CubeHeader], names: Sequence[str]) -> None:
-    """Raises InvalidInput if the two files of a pair are of other grids."""
+    """Raises InvalidInput if the two files of a pair have unequal grids."""
     for a, b in pairwise(headers):
         allowed = NOISE * np.array(a.steps)
         off = np.abs(np.subtract((a.origin, a.steps), (b.origin, b.steps)))
@@ -120,34 +116,34 @@ def _coordinate(header: CubeHeader, axis: int) -> Coordinate:
     return Coordinate(values=points, unit="bohr", stated=(origin, step))
 
 
-def _placed(file: FileIO, name: str) -> tuple[CubeHeader, NDArray[np.int64]]:
-    """The header, and the marks of the values. Raises InvalidInput unless there are as many as it says."""
+def _header_and_marks(file: FileIO, name: str) -> tuple[CubeHeader, NDArray[np.int64]]:
+    """The header, and the marks of the values. Raises InvalidInput unless there are as many as the header says."""
     header = read_cube_header(file, name)
     expected = math.prod(header.shape) * len(header.numbers)
-    seen, marks = _marks(file, header.begin)
-    if header.atoms_at is not None and seen + header.atom_words == expected:
-        # Atoms are stated and none listed: what was taken for them are the first values.
+    count, marks = find_marks(file, header.begin)
+    if header.atoms_at is not None and count + header.atom_words == expected:
+        # The header states atoms and the file lists none: what was read as atoms are the first values.
         header = replace(header, begin=header.atoms_at, atoms=np.empty((0, 5)))
-        seen, marks = _marks(file, header.begin)
-    if seen != expected:
-        fault = "is cut short" if seen < expected else "goes on after its values"
-        raise InvalidInput(f"{name} {fault}: {seen} numbers, where its header says {expected}")
+        count, marks = find_marks(file, header.begin)
+    if count != expected:
+        fault = "is cut short" if count < expected else "goes on after its values"
+        raise InvalidInput(f"{name} {fault}: {count} numbers, where its header says {expected}")
     return header, marks
 
 
 def _variable(
     name: str, file: FileIO, header: CubeHeader, marks: NDArray[np.int64], orbital: int | None
 ) -> Variable:
-    what = "orbital" if header.orbitals else "value"
-    held, listed = len(header.numbers), ", ".join(map(str, header.numbers[:SHOWN]))
-    listed += ", …" if held > SHOWN else ""
+    noun = "orbital" if header.orbitals else "value"
+    held, listed = len(header.numbers), ", ".join(map(str, header.numbers[:MAX_SHOWN]))
+    listed += ", …" if held > MAX_SHOWN else ""
     if orbital is None and held > 1:
         raise InvalidInput(
-            f"{name} holds {held} {what}s{'' if header.orbitals else ' at a voxel'}: choose one, "
+            f"{name} holds {held} {noun}s{'' if header.orbitals else ' at a voxel'}: choose one, "
             f"{name}:mo={header.numbers[0]}, of {listed}"
         )
     if orbital is not None and orbital not in header.numbers:
-        raise InvalidInput(f"{name} has no {what} {orbital}: it has {listed}")
+        raise InvalidInput(f"{name} has no {noun} {orbital}: it has {listed}")
     chosen = 0 if orbital is None else header.numbers.index(orbital)
     y, z = header.shape[1:]
     values = CubeValues(file=file, name=name, shape=header.shape, held=held, chosen=chosen, marks=marks)
@@ -163,71 +159,43 @@ def _variable(
     )
 
 
-def _marks(file: FileIO, begin: int) -> tuple[int, NDArray[np.int64]]:
-    """How many numbers there are from byte `begin` on; where every MARK-th of them begins, and the end."""
-    file.seek(begin)
-    marks: list[NDArray[np.int64]] = []
-    seen, place, blank = 0, begin, True
-    while data := file.read(BLOCK):
-        gap = _BLANK[np.frombuffer(data, np.uint8)]
-        starts = np.flatnonzero(np.concatenate(([blank], gap[:-1])) & ~gap)
-        marks.append(starts[-seen % MARK :: MARK] + place)
-        seen += len(starts)
-        place += len(data)
-        blank = bool(gap[-1])
-    return seen, np.append(np.concatenate(marks), place) if marks else np.array([place])
+def _orbital(text: str, chosen: str | None) -> int | None:
+    """The number in `mo=5`, None if nothing is chosen. Raises InvalidInput for anything else."""
+    if chosen is None:
+        return None
+    key, _, value = chosen.partition("=")
+    if key != "mo" or not re.fullmatch(r"-?[0-9]{1,9}", value):
+        raise InvalidInput(f"{text}: {chosen!r} is no orbital: write :mo=5")
+    return int(value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CubeValues:
-    """The values of a cube: of `held` at each voxel the one at `chosen`."""
-
-    file: FileIO
-    name: str
-    shape: tuple[int, int, int]
-    held: int
-    chosen: int
-    marks: NDArray[np.int64] = field(repr=False)
-
-    def read(self, slices: Slices) -> NDArray[np.float64]:
-        """A block: the planes of x that it is in are read whole."""
-        x, y, z = slices
-        plane = self.shape[1] * self.shape[2]
-        planes = self._between(x.start * plane * self.held, x.stop * plane * self.held)
-        return planes.reshape(-1, *self.shape[1:], self.held)[:, y, z, self.chosen]
-
-    def _between(self, start: int, stop: int) -> NDArray[np.float64]:
-        """The numbers start … stop−1 of the file, read from the mark before them to the one after."""
-        first, last = start // MARK, -(-stop // MARK)
-        begin, end = int(self.marks[first]), int(self.marks[last])
-        self.file.seek(begin)
-        data = self.file.read(end - begin)
-        words = np.array(
-            data.replace(b"D", b"E").replace(b"d", b"e").split()[start - first * MARK : stop - first * MARK],
-            np.bytes_,
-        )
-        try:
-            numbers = _numbers(words)
-        except ValueError as error:
-            raise InvalidInput(
-                f"{self.name} holds something among its numbers {start} to {stop} that is none"
-            ) from error
-        if len(numbers) != stop - start:
-            raise InvalidInput(f"{self.name} was cut short while it was read")
-        return numbers
+def _read(path: str, chosen: str | None, **options: Any) -> CubeSource:
+    return cube(path, orbital=_orbital(f"{path}:{chosen}", chosen), **options)
 
 
-def _numbers(words: NDArray[np.bytes_]) -> NDArray[np.float64]:
-    """The numbers that words stand for. Raises ValueError if one of them is none.
+def _read_pair(re_: Named, im: Named, **options: Any) -> CubeSource:
+    (first, chosen), (second, other) = re_, im
+    text = ",".join(path if one is None else f"{path}:{one}" for path, one in (re_, im))
+    if chosen != other:
+        raise InvalidInput(f"{text}: of both files of a pair the same orbital, :mo=N, must be chosen")
+    return cube(first, second, orbital=_orbital(text, chosen), **options)
 
-    Exponents without their letter are looked for only where numpy cannot read the words.
-    """
-    try:
-        return words.astype(np.float64)
-    except ValueError:
-        letters = words.view(np.uint8).reshape(len(words), -1)
-        signs = (letters[:, 1:] == ord("+")) | (letters[:, 1:] == ord("-"))
-        (bare,) = np.nonzero((signs & (letters[:, :-1] <= ord("9"))).any(axis=1))
-        mended = words.astype(f"S{words.itemsize + 1}")
-        mended[bare] = [with_letter(word) for word in words[bare].tolist()]
-        return mended.astype(np.float64)
+
+def _recognises(content: Content) -> bool:
+    """Whether the third to sixth line are of four numbers or more, of which the first is whole."""
+    rows = [line.split() for line in content.head.split(b"\n")[2:6]]
+    return len(rows) == 4 and all(
+        len(row) >= 4 and row[0].lstrip(b"+-").isdigit() and all(map(_NUMBER.fullmatch, row)) for row in rows
+    )
+
+
+CUBE: Final = Format(
+    name="cube",
+    label="Gaussian cube",
+    endings=(".cube", ".cub"),
+    recognises=_recognises,
+    is_text=True,
+    read=_read,
+    read_pair=_read_pair,
+    writer=Writer(endings=(".cube", ".cub"), open=cube_files, max_files=2, check=check_cube),
+)

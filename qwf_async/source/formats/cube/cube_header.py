@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from ....errors import InvalidInput
 from ....lattice.units import ANGSTROM
 
-COUNTED: Final = 1_000_000
-LINE: Final = 10_000
-"""Bounds on what a header is believed to hold: atoms or values at a voxel, and characters of a line."""
+MAX_COUNT: Final = 1_000_000
+"""Atoms, or values at a voxel, that a header can state."""
+
+MAX_LINE: Final = 10_000
+"""Characters of a line of the header."""
 
 NOISE: Final = 1e-6
-"""Of a voxel's edge: what of it may lie across its axis and be rounding. Programs turn cells, and print six digits."""
+"""The part of a voxel's edge that can point across its axis: programs rotate cells, and round to six digits."""
 
 _BARE: Final = re.compile(rb"([0-9.])([+-][0-9]{3})")
 
@@ -33,8 +35,8 @@ _BARE: Final = re.compile(rb"([0-9.])([+-][0-9]{3})")
 def number(word: bytes) -> float:
     """A number as Fortran and C write it: 1.5E-10, 1.5D-10, or 1.5-101, whose exponent has three digits.
 
-    Raises ValueError if it is none. Source: Fortran 2018 (ISO/IEC 1539-1), 13.7.2.3.3, on Ew.d:
-    an exponent of three digits stands without its letter.
+    Raises ValueError if it is none. Source: Fortran 2018 (ISO/IEC 1539-1), 13.7.2.3.3: in the
+    form Ew.d an exponent of three digits has no letter.
     """
     return float(with_letter(word.replace(b"D", b"E").replace(b"d", b"e")))
 
@@ -49,9 +51,10 @@ class CubeHeader:
     """The header. Lengths in bohr.
 
     `atoms`: atomic number, charge, and x, y, z of each, float64 [atoms, 5], NaN where a line says
-    something else. `numbers` are those by which the values at a voxel are chosen: of the
-    `orbitals`, or else 1, 2, …; one for a plain cube. The values begin at byte `begin`; or at
-    `atoms_at`, if what stands there as `atom_words` words are no atoms (None: they are).
+    something else. `numbers` are those by which the values at a voxel are chosen: the numbers of
+    the orbitals if it holds `orbitals`, else 1, 2, …; a plain cube has one. The values begin at
+    byte `begin`. The `atom_words` words from byte `atoms_at` on were read as atoms and can be
+    values in truth; `atoms_at` is None if they can only be atoms.
     """
 
     shape: tuple[int, int, int]
@@ -118,7 +121,7 @@ def _voxels(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Atoms:
-    """The rows of the atoms; where they stand, and their words, if they may be values in truth."""
+    """The rows of the atoms, [atom, 5 numbers]; first byte `at` and number of `words` if they can be values."""
 
     rows: Sequence[Sequence[float]]
     at: int | None = None
@@ -127,21 +130,22 @@ class _Atoms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lines:
-    """The lines of a header."""
+    """The lines of a header, taken one after another."""
 
     file: FileIO
     name: str
 
     def take(self) -> bytes:
+        """The next line. Raises InvalidInput if the file ends in it."""
         here = self.file.tell()
-        line, end, _ = self.file.read(LINE).partition(b"\n")
+        line, end, _ = self.file.read(MAX_LINE).partition(b"\n")
         if not end:
             raise InvalidInput(f"{self.name} is no cube file: its header is cut short")
         self.file.seek(here + len(line) + 1)
         return line
 
-    def some(self) -> list[float]:
-        """The numbers of a line."""
+    def numbers(self) -> list[float]:
+        """The numbers of the next line. Raises InvalidInput if it holds something else."""
         line = self.take()
         try:
             words = [number(word) for word in line.split()]
@@ -153,22 +157,22 @@ class _Lines:
 
     def first(self) -> tuple[float, float, float, float, int]:
         """Number of atoms, x, y, z of the origin, and the number of values at a voxel, which is 1 if it is not said."""
-        words = self.some()
+        words = self.numbers()
         if len(words) not in (4, 5):
             raise InvalidInput(
                 f"{self.name} is no cube file: {len(words)} numbers where its header has 4 or 5"
             )
         atoms, x, y, z, values = (*words, 1.0)[:5]
         whole = atoms == int(atoms) and values == int(values)
-        if not (whole and abs(atoms) <= COUNTED and 1 <= values <= COUNTED):
+        if not (whole and abs(atoms) <= MAX_COUNT and 1 <= values <= MAX_COUNT):
             raise InvalidInput(
                 f"{self.name} has a damaged cube header: its numbers of atoms and values are {atoms:g} and {values:g}"
             )
         return atoms, x, y, z, int(values)
 
     def row(self) -> list[float]:
-        """Number of voxels and edge of an axis; some write a fifth number, 1."""
-        words = self.some()
+        """Number of voxels and edge of an axis; some programs write a fifth number, 1."""
+        words = self.numbers()
         if len(words) == 5 and words[4] == 1:
             words.pop()
         if len(words) != 4:
@@ -176,10 +180,13 @@ class _Lines:
         return words
 
     def atoms(self, count: int, *, sure: bool) -> _Atoms:
-        """So many atoms, a line each; unless `sure`, they may be missing: Psi4 can state atoms and list none."""
+        """The rows of `count` atoms, a line each.
+
+        Unless they are `sure` to be there they can be missing: Psi4 can state atoms and list none.
+        """
         here = self.file.tell()
         rows, words, like_values = [], 0, False
-        for place in range(count):
+        for atom in range(count):
             try:
                 line = self.take().split()
             except InvalidInput:
@@ -188,7 +195,7 @@ class _Lines:
                 self.file.seek(here)
                 return _Atoms(rows=())
             row = [_number_or_nan(word) for word in line]
-            if place == 0:
+            if atom == 0:
                 an_atom = len(row) == 5 and row[0] % 1 == 0
                 like_values = not sure and not an_atom and bool(np.isfinite(row).all())
             words += len(row)
@@ -196,10 +203,10 @@ class _Lines:
         return _Atoms(rows=rows, at=here if like_values else None, words=words)
 
     def orbitals(self) -> tuple[int, ...]:
-        """How many there are, and their numbers, over as many lines as it takes."""
-        words = self.some()
-        while len(words) < 1 + min(max(0, int(words[0])), COUNTED):
-            words += self.some()
+        """The numbers of the orbitals: how many there are, then the numbers, on any number of lines."""
+        words = self.numbers()
+        while len(words) < 1 + min(max(0, int(words[0])), MAX_COUNT):
+            words += self.numbers()
         numbers = words[1:]
         if len(numbers) != words[0] or not numbers or any(one != int(one) for one in numbers):
             raise InvalidInput(f"{self.name} says {words[0]:g} orbitals, but numbers {len(numbers)}")
@@ -207,6 +214,7 @@ class _Lines:
 
 
 def _number_or_nan(word: bytes) -> float:
+    """As `number`, NaN for a word that is none."""
     try:
         return number(word)
     except ValueError:

@@ -1,6 +1,6 @@
 """Writing Gaussian cube files: text with six digits, in bohr; real part and imaginary part are two files.
 
-Format: see `source.cube`. It holds one time, and no atoms are known here.
+Format: see `cube_header`. A file holds one time, and no atoms are known here.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from ....wording import option
 from ..writing import ExportHeader, Write
 
 NUMBERS_A_LINE: Final = 6
+"""As in Gaussian's own files."""
 
 
 @contextmanager
-def cube_files(paths: Sequence[Path], sheet: ExportHeader) -> Iterator[Write]:
+def cube_files(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
     """New files: of one the real part, where the imaginary part must be 0; of two both.
 
     Raises InvalidInput for more than one time, an axis of unknown spacing, or, when
     written, an imaginary part that is not 0 with no file to hold it.
     """
-    header = _header(sheet)
+    head = _head(header)
     with ExitStack() as stack:
         files = [stack.enter_context(path.open("wb")) for path in paths]
         for file, part in zip(files, ("real part", "imaginary part"), strict=False):
-            file.write(f"{sheet.title}\n{part}, z fastest, bohr\n".encode() + header)
+            file.write(f"{header.title}\n{part}, z fastest, bohr\n".encode() + head)
 
         def write(box: Box, values: NDArray[Any]) -> None:
             if len(files) == 1 and values.imag.any():
@@ -40,7 +41,7 @@ def cube_files(paths: Sequence[Path], sheet: ExportHeader) -> Iterator[Write]:
                     "ψ is complex and a cube file holds real numbers: name two files, re.cube,im.cube"
                 )
             for file, numbers in zip(files, (values.real, values.imag), strict=False):
-                _write_rows(file, box, numbers, sheet.grid.shape[3])
+                _write_rows(file, box, numbers, header.grid.shape[3])
 
         yield write
 
@@ -58,21 +59,26 @@ def check_cube(grid: Grid) -> None:
             )
 
 
-def _header(sheet: ExportHeader) -> bytes:
+def _head(header: ExportHeader) -> bytes:
+    """Number of atoms (none) and origin, then for each axis its number of voxels and their edge, in bohr."""
     lines = []
-    laid = sheet.grid.in_atomic_units().axes[1:]
-    # No cube can be without a step: an axis of one point that has none gets one of 1.
-    placed = [(axis.origin, 1.0 if axis.step is None else axis.step) for axis in laid]
-    lines.append((0, *(origin for origin, _ in placed)))
-    for number, (size, (_, step)) in enumerate(zip(sheet.grid.shape[1:], placed, strict=True)):
+    axes = header.grid.in_atomic_units().axes[1:]
+    # A cube file needs a step for each axis: 1 for an axis of one point that has none.
+    lattice = [(axis.origin, 1.0 if axis.step is None else axis.step) for axis in axes]
+    lines.append((0, *(origin for origin, _ in lattice)))
+    for number, (size, (_, step)) in enumerate(zip(header.grid.shape[1:], lattice, strict=True)):
         lines.append((size, *(step if other == number else 0.0 for other in range(3))))
-    # All 17 digits: others read what they need of them, and the grid comes back as it was.
+    # With all 17 digits the grid is read back to the last bit.
     return b"".join(b"%5d %.17g %.17g %.17g\n" % line for line in lines)
 
 
 def _write_rows(file: BinaryIO, box: Box, numbers: NDArray[Any], whole: int) -> None:
-    """The next numbers in C order; a row along z begins on a line of its own, and may come in pieces."""
+    """The next numbers in C order; a row along z begins on a line of its own, and can come in several boxes.
+
+    `numbers` are [t, x, y, z], t = 1; `whole` is the length of a whole row.
+    """
     _, _, _, start = box.start
+    # [x·y, z]: a box holds rows of the same length, which all begin at the same z.
     rows = np.ascontiguousarray(numbers, np.float64).reshape(-1, box.shape[3])
     form = b"".join(
         b" %12.5E" + (b"\n" if (i + 1) % NUMBERS_A_LINE == 0 or i + 1 == whole else b"")

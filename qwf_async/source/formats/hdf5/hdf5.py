@@ -1,8 +1,7 @@
 """Wavefunctions in HDF5 files, and in NetCDF-4 files, which are HDF5 files too.
 
-Formats: HDF5 File Format Specification 3.0 (read by h5py); dimension scales by "HDF5
-Dimension Scale Specification" 1.0; NetCDF-4 by "NetCDF-4 File Format", appendix of the NetCDF
-User's Guide. A coordinate is a scale of a dimension, with its unit in the attribute `units`.
+Format: HDF5 File Format Specification 3.0, read by h5py. A coordinate is a scale of a dimension,
+with its unit in the attribute `units`; see `hdf5_attributes`.
 """
 
 from __future__ import annotations
@@ -17,30 +16,36 @@ import numpy as np
 
 from ....checked import checked
 from ....optional import library
-from ..axis_arrays import SPELLINGS, axes_among, is_line, nearest_axis_arrays
-from ..contiguous import opened
+from ..axis_arrays import SPELLINGS, axes_among, nearest_axis_arrays
+from ..complex_values import holds_complex
+from ..content import Content
+from ..coordinate import Coordinate, coordinate_of
 from ..file_stamps import FileStamps
+from ..format import Format, Writer
 from ..member_choice import choose_members
 from ..open_files import OpenFiles, open_files, spec_of
-from ..packing import Packing, packing_of
-from ..variable import AxisArray, Coordinate, Variable, coordinate_of, transposed
-from ..variable_source import VariableSource, holds_complex, variable_source
+from ..regular_file import open_regular
+from ..variable import AxisArray, Variable, transposed
+from ..variable_source import VariableSource, variable_source
+from .hdf5_attributes import (
+    MATLAB,
+    has_values_of_axis,
+    names_in_hdf5,
+    packing_in_hdf5,
+    scale_of,
+    stands_for_dimension,
+)
 from .hdf5_blocks import Reader, reader_of
 from .hdf5_links import LinkedFiles, data_sets, follow
+from .hdf5_writer import hdf5_file
 from .value_sources import ValueSources
 from .virtual_reader import VirtualReader, check_limit
 
-NOT_A_VARIABLE: Final = b"This is a netCDF dimension but not a netCDF variable"
-"""What the name of a NetCDF dimension without coordinates begins with. Source: netcdf-c, `nc4internal.h`."""
+MARK: Final = b"\x89HDF\r\n\x1a\n"
+"""What the superblock of a file begins with. Source: HDF5 File Format Specification 3.0, II.A."""
 
-NETCDF_FILE: Final = "_NCProperties"
-"""Attribute of the root group by which a file is NetCDF-4, since version 4.4.1. Source: netcdf-c, `nc4internal.h`."""
-
-NETCDF_DIMENSION: Final = "_Netcdf4Dimid"
-"""Attribute of the dimension scales of NetCDF-4 files of any version. Source: as above."""
-
-MATLAB: Final = "MATLAB_class"
-"""The attribute of arrays of MATLAB, whose dimensions HDF5 has in the other order. Source: hdf5storage's manual."""
+MAX_USER_BLOCK: Final = 1 << 20
+"""Bytes of a block of the user's own, up to which the superblock is looked for behind it."""
 
 
 @checked
@@ -59,56 +64,70 @@ def hdf5(
     only one. Complex is a compound {r, i}, {re, im} or {real, imag}, or a first or last
     dimension of two. `dims`: which dimension is which axis, by default by the names of the
     dimension scales, or as for `npy`. Axes are those of evenly spaced scales with known
-    units, or data sets t, x, y, z beside, see `beside`; `box` (bohr) and `dt` (ħ/Eh) go before
-    them. The file is open until `close`.
+    units, or data sets t, x, y, z beside ψ, see `axis_arrays`; `box` (bohr) and `dt` (ħ/Eh) go
+    before them. The file is open until `close`.
     Raises InvalidInput if the file, the data set or a scale cannot be used; UsageError if
     h5py is missing.
     """
     name = os.fspath(path)
     h5py = library("h5py", extra="files", what="reading HDF5")
-    with open_files(name, format="HDF5") as found:
+    with open_files(name, format="HDF5") as opened:
+        # The library asks for the real path of a path, which a temporary file has not: it gets the open file.
+        place = name if opened.path == name else opened.keep.enter_context(open_regular(opened.path))
         # Blocks are read whole and once: the library need keep none of them.
-        # What has no name the library reads through Python only: it asks for the real path of a path.
-        place = name if found.path == name else found.keep.enter_context(opened(found.path))
-        file = found.keep.enter_context(h5py.File(place, "r", rdcc_nbytes=0))
-        reach = found.keep.enter_context(
-            closing(LinkedFiles(h5py=h5py, files=found.files, alone=found.path != name))
+        file = opened.keep.enter_context(h5py.File(place, "r", rdcc_nbytes=0))
+        linked = opened.keep.enter_context(
+            closing(LinkedFiles(h5py=h5py, files=opened.files, alone=opened.path != name))
         )
-        sets = data_sets(reach, file, name, member)
+        sets = data_sets(linked, file, name, member)
         lost = None in sets.values()  # nobody knows what is behind a link that leads nowhere
         axes = axes_among({key: (item.shape, item.dtype) for key, item in sets.items() if item is not None})
         names = choose_members(
             list(sets), member, name, lambda one: not lost and _is_complex(sets[one]), axes=axes
         )
-        items = [follow(reach, file, one, name) for one in names]
+        items = [follow(linked, file, one, name) for one in names]
         return variable_source(
-            [_variable(h5py, found, name, item, one) for item, one in zip(items, names, strict=True)],
+            [_variable(h5py, opened, name, item, one) for item, one in zip(items, names, strict=True)],
             spec=spec_of(name, member),
             format="HDF5",
-            files=found.files,
-            release=found.keep.close,
+            files=opened.files,
+            release=opened.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
 
 
-def _variable(h5py: Any, found: OpenFiles, path: str, item: Any, member: str) -> Variable:
+def files_of_hdf5(item: Any, what: str) -> FileStamps:
+    """The files that an open data set takes values from, if it is virtual or has them in raw files.
+
+    Raises InvalidInput, naming `what`, if one is missing, or if they cannot all be open: the
+    caller has opened the data set, so that it cannot be opened anew.
+    """
+    h5py, files = library("h5py", extra="files", what="reading HDF5"), FileStamps()
+    if item.is_virtual or item.external:
+        with closing(LinkedFiles(h5py=h5py, files=files)) as linked:
+            pieces = ValueSources(linked=linked).find(item, what)
+            check_limit(what, sum(piece.files for piece in pieces))
+    return files
+
+
+def _variable(h5py: Any, opened: OpenFiles, path: str, item: Any, member: str) -> Variable:
     what = f"{path}:/{member}"
-    scales = [_scale(dimension) for dimension in item.dims]
-    alone = found.path != path
-    with closing(LinkedFiles(h5py=h5py, files=found.files, alone=alone)) as reach:
-        origin = ValueSources(reach=reach)
-        pieces = origin.look(item, what)
+    scales = [scale_of(dimension) for dimension in item.dims]
+    alone = opened.path != path
+    with closing(LinkedFiles(h5py=h5py, files=opened.files, alone=alone)) as linked:
+        sources = ValueSources(linked=linked)
+        pieces = sources.find(item, what)
         coordinates = {
-            place: _coordinate(h5py, origin, scale, f"{path}:{scale.name}", item.shape[place])
-            for place, scale in enumerate(scales)
-            if scale is not None and not _stands_for_dimension(scale)
+            number: _coordinate(h5py, sources, scale, f"{path}:{scale.name}", item.shape[number])
+            for number, scale in enumerate(scales)
+            if scale is not None and not stands_for_dimension(scale)
         }
     if pieces:
         reader = Reader(read=VirtualReader.of(h5py, what, item, pieces).read)
     else:
-        raw = found.keep.enter_context(opened(found.path if alone else item.file.filename))
+        raw = opened.keep.enter_context(open_regular(opened.path if alone else item.file.filename))
         reader = reader_of(h5py, item, what, raw)
     variable = Variable(
         what=what,
@@ -121,49 +140,28 @@ def _variable(h5py: Any, found: OpenFiles, path: str, item: Any, member: str) ->
         parted=reader.parted,
         parallel=reader.parallel,
         coordinates=coordinates,
-        beside=_beside(h5py, found, path, item),
+        axis_arrays=_axis_arrays(h5py, opened, path, item),
         member=member,
     )
     return transposed(variable) if MATLAB in item.attrs else variable
-
-
-def files_of_hdf5(item: Any, what: str) -> FileStamps:
-    """The files that an open data set takes values from, if it is virtual or has them in raw files.
-
-    Raises InvalidInput, naming `what`, if one is missing, or if they cannot all be open: the
-    data set is somebody else's, and cannot be opened anew.
-    """
-    h5py, files = library("h5py", extra="files", what="reading HDF5"), FileStamps()
-    if item.is_virtual or item.external:
-        with closing(LinkedFiles(h5py=h5py, files=files)) as reach:
-            check_limit(what, sum(piece.files for piece in ValueSources(reach=reach).look(item, what)))
-    return files
-
-
-def names_in_hdf5(item: Any) -> tuple[str | None, ...]:
-    """The names of its dimensions: their labels, or the names of their scales."""
-    scales = ((dimension.label, _scale(dimension)) for dimension in item.dims)
-    return tuple(
-        label or (scale.name.rpartition("/")[2] if scale is not None else None) for label, scale in scales
-    )
 
 
 def _is_complex(item: Any) -> bool:
     return holds_complex(item.dtype, names_in_hdf5(item), item.shape)
 
 
-def _coordinate(h5py: Any, origin: ValueSources, item: Any, what: str, size: int) -> Coordinate:
-    """A coordinate; the values of one that has another size than its dimension need not be read."""
+def _coordinate(h5py: Any, sources: ValueSources, item: Any, what: str, size: int) -> Coordinate:
+    """The coordinate in a data set; the values of one with another size than its dimension are not read."""
     values = np.broadcast_to(np.nan, item.shape)
     if item.size == size:
-        pieces = origin.look(item, what)
+        pieces = sources.find(item, what)
         read = VirtualReader.of(h5py, what, item, pieces).read if pieces else item.__getitem__
         values = np.asarray(read(tuple(slice(0, n) for n in item.shape)))
     return coordinate_of(values, item.attrs, packing_in_hdf5(item, what))
 
 
-def _beside(h5py: Any, found: OpenFiles, path: str, item: Any) -> list[AxisArray]:
-    """The data sets in its group, and in those above, that may be axes of a data set."""
+def _axis_arrays(h5py: Any, opened: OpenFiles, path: str, item: Any) -> list[AxisArray]:
+    """The data sets in the group of a data set, and in the groups above, that can be its axes."""
     sets: dict[str, Any] = {}
     group = item
     while group.name != "/":
@@ -171,38 +169,37 @@ def _beside(h5py: Any, found: OpenFiles, path: str, item: Any) -> list[AxisArray
         for name in SPELLINGS:
             if isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
                 one = group.get(name)
-                if isinstance(one, h5py.Dataset) and _can_be_axis(h5py, one):
+                if isinstance(one, h5py.Dataset) and has_values_of_axis(h5py, one):
                     sets[f"{group.name}/{name}".lstrip("/")] = one
 
     def read(name: str) -> Coordinate:
-        with closing(LinkedFiles(h5py=h5py, files=found.files, alone=found.path != path)) as reach:
+        with closing(LinkedFiles(h5py=h5py, files=opened.files, alone=opened.path != path)) as linked:
             one = sets[name]
-            stated = _coordinate(h5py, ValueSources(reach=reach), one, f"{path}:/{name}", one.size)
+            stated = _coordinate(h5py, ValueSources(linked=linked), one, f"{path}:/{name}", one.size)
         return replace(stated, values=stated.values.reshape(-1))
 
     lengths = {name: one.size for name, one in sets.items()}
     return nearest_axis_arrays(item.name.lstrip("/"), lengths, root=f"{path}:/", read=read)
 
 
-def _can_be_axis(h5py: Any, item: Any) -> bool:
-    """Whether it holds real numbers along one dimension, and not only stands for a dimension of NetCDF."""
-    real = item.id.get_type().get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
-    return real and is_line(item.shape or ()) and not _stands_for_dimension(item)
+def _recognises(content: Content) -> bool:
+    """Whether a superblock begins at byte 0, 512, 1024, and so on: a user's own block can be before it."""
+    if content.file is None or content.members is not None:
+        return False
+    position = 0
+    while position <= MAX_USER_BLOCK:
+        content.file.seek(position)
+        if content.file.read(len(MARK)) == MARK:
+            return True
+        position = 2 * position or 512
+    return False
 
 
-def _stands_for_dimension(scale: Any) -> bool:
-    return bytes(scale.attrs.get("NAME", b"")).startswith(NOT_A_VARIABLE)
-
-
-def packing_in_hdf5(item: Any, what: str) -> Packing | None:
-    """The packing of a data set, `what` in messages: by its attributes, and NetCDF's defaults if that wrote it."""
-    scales = (_scale(dimension) for dimension in item.dims)
-    netcdf = NETCDF_FILE in item.file.attrs or any(
-        NETCDF_DIMENSION in one.attrs for one in (item, *scales) if one is not None
-    )
-    return packing_of(item.dtype, item.attrs, what=what, netcdf=netcdf)
-
-
-def _scale(dimension: Any) -> Any:
-    """The first scale of a dimension, if it has one."""
-    return dimension[0] if len(dimension) else None
+HDF5: Final = Format(
+    name="hdf5",
+    label="HDF5",
+    endings=(".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".mat"),
+    recognises=_recognises,
+    read=hdf5,
+    writer=Writer(endings=(".h5", ".hdf5", ".hdf"), open=hdf5_file),
+)

@@ -1,12 +1,12 @@
-"""Blocks of an HDF5 data set, read beside the library where their bytes are known.
+"""Blocks of an HDF5 data set, read without the library where their bytes are known.
 
-The library unpacks a block to whatever is in it: half a gigabyte where 64 KiB were due, and
-what is short it fills up with memory that was never written (HDF5 2.0). So blocks packed by
-deflate, shuffled or not, are unpacked here, to just as many bytes as they must have; of other
-filters the size that a block states is looked at before the library reads it. Not covered:
-filters that state none (lzf, szip, scale-offset, fletcher32 over another), and the blocks of
-sources of a virtual data set. Formats: HDF5 File Format Specification 3.0, "Filter Pipeline
-Message", and the filters' own headers.
+The library unpacks a block to any size, half a gigabyte where 64 KiB are due. A block that is
+too short it fills up with memory that was never written (HDF5 2.0). So blocks packed by deflate,
+shuffled or not, are unpacked here, to exactly the bytes that they must have. For other filters
+the size that a block states is compared before the library reads the block. Not covered: filters
+that state none (lzf, szip, scale-offset, fletcher32 over another), and the blocks of sources of
+a virtual data set. Formats: HDF5 File Format Specification 3.0, "Filter Pipeline Message", and
+the filters' own headers.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from ..contiguous import read_contiguous
 from ..variable import Slices
 
 PLAIN_BYTES: Final = 32 * 1024
-"""Bytes of a block from which on it is read beside the library, which is quick with many small ones."""
+"""Bytes of the smallest block without filters that is read here: the library is quick with many small ones."""
 
 DEFLATE, SHUFFLE = 1, 2
 """Numbers of the filters that are undone here."""
 
-HEADER: Final = 18
-"""Bytes of a block in which its filter can state a size: as many as the longest header of zstd has."""
+HEADER_BYTES: Final = 18
+"""Bytes of a block in which its filter states the size: the longest header of zstd has so many."""
 
 STATED: Final[Mapping[int, Callable[[bytes], int | None]]] = {
     32001: lambda head: int.from_bytes(head[4:8], "little"),  # blosc
     32004: lambda head: int.from_bytes(head[:8], "big"),  # lz4
     32015: zstd_size,
 }
-"""The size that a block states, by the number of the last of its filters."""
+"""By the number of the last filter of a block: the size that its head states."""
 
-LONGER: Final = 1024
-"""Bytes, and an eighth, by which a packed block may be longer than it was: no filter is worse."""
+MAX_GROWTH: Final = 1024
+"""Bytes by which packing, besides an eighth, can make a block longer: no filter is worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Reader:
 def reader_of(h5py: Any, item: Any, what: str, raw: FileIO) -> Reader:
     """How to read a data set that is not virtual, `what` in messages, in the file `raw`.
 
-    What no filter has packed is read beside the library, whose hyperslabs take as long again.
+    What no filter has packed is read here: the library's hyperslabs take twice as long.
     """
     dtype, chunk = _in_file(h5py, item), item.chunks
     filters = _filters(item)
@@ -75,7 +75,7 @@ def reader_of(h5py: Any, item: Any, what: str, raw: FileIO) -> Reader:
     blocks = Blocks.of(item, what, raw, dtype, size, filters)
     own = dtype is not None and all(number in (DEFLATE, SHUFFLE) for number, _ in filters)
     if not own and not blocks.plain and filters[-1][0] not in STATED:
-        return Reader(read=item.__getitem__)  # there is nothing to look at
+        return Reader(read=item.__getitem__)  # its blocks state no size
     return Reader(
         read=partial(read_blocks, chunk, blocks.part),
         parted=dtype is not None and blocks.plain,
@@ -85,10 +85,11 @@ def reader_of(h5py: Any, item: Any, what: str, raw: FileIO) -> Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """Where the blocks of a data set are: the first byte of each, -1 if it was never written, its length, its mask.
+    """Where the blocks of a data set are in the file, in arrays with an item for each block.
 
-    A bit of the mask says that a filter was skipped. `size` are the bytes of a block's
-    numbers, `dtype` is None if they are not those of numpy.
+    `begins` has the first byte of a block, -1 if it was never written; `lengths` its bytes as it is
+    packed; `masks` a bit for each filter that was skipped. `size` are the bytes of a block's
+    numbers, and `dtype` is None if they are not as numpy has them.
     """
 
     item: Any
@@ -111,6 +112,7 @@ class Blocks:
         size: int,
         filters: tuple[tuple[int, int], ...],
     ) -> Blocks:
+        """Raises InvalidInput if a block is longer than packing can make it."""
         shape, chunk = item.shape, item.chunks
         grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
         begins, lengths, masks = (
@@ -120,19 +122,19 @@ class Blocks:
         )
 
         def note(block: Any) -> None:
-            place = tuple(a // c for a, c in zip(block.chunk_offset, chunk, strict=True))
-            begins[place], lengths[place], masks[place] = block.byte_offset, block.size, block.filter_mask
+            index = tuple(a // c for a, c in zip(block.chunk_offset, chunk, strict=True))
+            begins[index], lengths[index], masks[index] = block.byte_offset, block.size, block.filter_mask
 
         item.id.chunk_iter(note)  # to ask for one block takes as long as to ask for all
-        made = cls(
+        blocks = cls(
             item=item, what=what, raw=raw, dtype=dtype, size=size, filters=filters,
             begins=begins, lengths=lengths, masks=masks,
         )  # fmt: skip
-        most = size + size // 8 + LONGER
-        if (lengths > most).any():
-            place = tuple(int(n) for n in np.unravel_index(int(lengths.argmax()), lengths.shape))
-            raise made._fault(place, f"has {lengths.max()} bytes packed, where its array says {size}")
-        return made
+        max_length = size + size // 8 + MAX_GROWTH
+        if (lengths > max_length).any():
+            index = tuple(int(n) for n in np.unravel_index(int(lengths.argmax()), lengths.shape))
+            raise blocks._fault(index, f"has {lengths.max()} bytes packed, where its array says {size}")
+        return blocks
 
     @property
     def plain(self) -> bool:
@@ -141,34 +143,36 @@ class Blocks:
         skipped = self.masks == (1 << len(self.filters)) - 1
         return bool((skipped & (self.lengths == self.size))[written].all())
 
-    def part(self, place: BlockIndex, within: Slices) -> NDArray[Any]:
+    def part(self, index: BlockIndex, within: Slices) -> NDArray[Any]:
         """A part of one block. Raises InvalidInput if the block unpacks to another size than it must have."""
-        begin, length, mask = int(self.begins[place]), int(self.lengths[place]), int(self.masks[place])
-        left = [one for bit, one in enumerate(self.filters) if not mask >> bit & 1]
+        begin, length, mask = int(self.begins[index]), int(self.lengths[index]), int(self.masks[index])
+        applied = [one for bit, one in enumerate(self.filters) if not mask >> bit & 1]
         if begin < 0:
-            return self._by_library(place, within)
-        if not left and length != self.size:
-            raise self._fault(place, f"has {length} bytes, where its array says {self.size}")
-        if self.dtype is not None and not left:
+            return self._by_library(index, within)
+        if not applied and length != self.size:
+            raise self._fault(index, f"has {length} bytes, where its array says {self.size}")
+        if self.dtype is not None and not applied:
             return read_contiguous(self.raw, self.what, begin, self.item.chunks, self.dtype, within)
-        if self.dtype is not None and all(number in (DEFLATE, SHUFFLE) for number, _ in left):
-            values = np.frombuffer(self._unpacked(place, left), self.dtype)
+        if self.dtype is not None and all(number in (DEFLATE, SHUFFLE) for number, _ in applied):
+            values = np.frombuffer(self._unpacked(index, applied), self.dtype)
             return values.reshape(self.item.chunks)[within]
-        if left and left[-1][0] in STATED:
-            stated = STATED[left[-1][0]](os.pread(self.raw.fileno(), HEADER, begin))
+        if applied and applied[-1][0] in STATED:
+            stated = STATED[applied[-1][0]](os.pread(self.raw.fileno(), HEADER_BYTES, begin))
             if stated != self.size:
-                raise self._fault(place, f"unpacks to {stated} bytes, where its array says {self.size}")
-        return self._by_library(place, within)
+                raise self._fault(index, f"unpacks to {stated} bytes, where its array says {self.size}")
+        return self._by_library(index, within)
 
-    def _by_library(self, place: BlockIndex, within: Slices) -> NDArray[Any]:
-        corner = (n * size for n, size in zip(place, self.item.chunks, strict=True))
+    def _by_library(self, index: BlockIndex, within: Slices) -> NDArray[Any]:
+        """A part of one block, as the library reads it."""
+        corner = (n * size for n, size in zip(index, self.item.chunks, strict=True))
         values: NDArray[Any] = self.item[
             tuple(slice(n + one.start, n + one.stop) for n, one in zip(corner, within, strict=True))
         ]
         return values
 
-    def _unpacked(self, place: BlockIndex, filters: list[tuple[int, int]]) -> Any:
-        begin, length = int(self.begins[place]), int(self.lengths[place])
+    def _unpacked(self, index: BlockIndex, filters: list[tuple[int, int]]) -> Any:
+        """The bytes of a block's numbers; the filters are undone from the last to the first."""
+        begin, length = int(self.begins[index]), int(self.lengths[index])
         data: Any = os.pread(self.raw.fileno(), length, begin)
         if len(data) != length:
             raise InvalidInput(f"{self.what} was cut short while it was read")
@@ -179,19 +183,23 @@ class Blocks:
             try:
                 data = deflated(data, self.size)
             except Exception as error:  # whatever a damaged block can raise
-                raise self._fault(place, f"cannot be unpacked: {first_line(error)}") from error
+                raise self._fault(index, f"cannot be unpacked: {first_line(error)}") from error
         if len(data) != self.size:
-            raise self._fault(place, f"unpacks to {len(data)} bytes, where its array says {self.size}")
+            raise self._fault(index, f"unpacks to {len(data)} bytes, where its array says {self.size}")
         return data
 
-    def _fault(self, place: BlockIndex, fault: str) -> InvalidInput:
-        corner = tuple(n * size for n, size in zip(place, self.item.chunks, strict=True))
+    def _fault(self, index: BlockIndex, fault: str) -> InvalidInput:
+        corner = tuple(n * size for n, size in zip(index, self.item.chunks, strict=True))
         return InvalidInput(f"{self.what} is damaged: its block at {corner} {fault}")
 
 
 def _unshuffled(data: Any, width: int) -> Any:
-    """Bytes back in the order of the numbers: they were sorted by their place within one; a rest was left as it is."""
+    """Bytes in the order of the numbers again: shuffle has put all first bytes of numbers first, then all second ones.
+
+    Bytes after the last whole number were left as they are.
+    """
     count = len(data) // width
+    # [width, count], one row for each byte of a number, is turned to [count, width], one row for each number.
     turned = np.frombuffer(data, np.uint8, count * width).reshape(width, count).T
     if count * width == len(data):
         return np.ascontiguousarray(turned).reshape(-1).data
@@ -199,14 +207,14 @@ def _unshuffled(data: Any, width: int) -> Any:
 
 
 def _filters(item: Any) -> tuple[tuple[int, int], ...]:
-    """Number of each filter in its pipeline, and for shuffle the bytes of a number."""
+    """The number and first setting of each filter in the pipeline; shuffle's setting is the bytes of a number."""
     pipeline = item.id.get_create_plist()
-    found = (pipeline.get_filter(place) for place in range(pipeline.get_nfilters()))
-    return tuple((number, settings[0] if settings else 1) for number, _, settings, _ in found)
+    filters = (pipeline.get_filter(step) for step in range(pipeline.get_nfilters()))
+    return tuple((number, settings[0] if settings else 1) for number, _, settings, _ in filters)
 
 
 def _in_file(h5py: Any, item: Any) -> np.dtype[Any] | None:
-    """The type if the bytes in the file are those of a numpy array of it."""
+    """The type of a data set if the bytes in the file are those of a numpy array of that type, else None."""
     dtype: np.dtype[Any] = item.dtype
     same = dtype.kind in "cfiu" and item.id.get_type().equal(h5py.h5t.py_create(dtype, logical=True))
     return dtype if same else None

@@ -1,8 +1,8 @@
 """The data sets of an HDF5 file, by any path that leads to them: hard, soft and external links, to them or to groups.
 
 Format: HDF5 File Format Specification 3.0, "Link Message". Links are followed here, one by
-one, because the library does not say through which files it came; where it looks for a file
-that another one names is its own rule (`H5F_prefix_open_file` in its source).
+one, because the library does not say through which files it came. A file that another one names
+is looked for where the library looks for it (`H5F_prefix_open_file` in its source).
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from ....errors import InvalidInput
 from ..file_stamps import FileStamps
 
 MAX_LINKS: Final = 64
-"""Soft and external links on the way to one data set: they can lead in a circle."""
+"""Soft and external links on the way to one data set, at most: links can lead in a circle."""
 
-LINKS: Final = "HDF5_EXT_PREFIX"
+LINKS_VARIABLE: Final = "HDF5_EXT_PREFIX"
 """The variable with directories in which the library looks for the files of external links."""
 
-
-KEPT: Final = 16
-"""Files that are kept open in case that they are named again, as by the next mapping of a virtual data set."""
+MAX_OPEN: Final = 16
+"""Files that are kept open: they can be named again, as by the next mapping of a virtual data set."""
 
 
 @dataclass(slots=True, kw_only=True)
 class LinkedFiles:
-    """HDF5 files that others name: each is added to `files`.
+    """Opens HDF5 files that others name, and adds each to `files`.
 
-    `alone`: the file that names them was unpacked or piped in, so that nothing is beside it.
+    `alone`: the file that names them was compressed or piped in, so that nothing is beside it.
     """
 
     h5py: Any
@@ -42,15 +41,15 @@ class LinkedFiles:
     def open(self, name: str, beside: str, variable: str) -> Any:
         """The file that the file `beside` names; None if the library would find none.
 
-        It may close once `KEPT` others were opened and nothing of it is in use. Raises
-        InvalidInput if there can be none.
+        It may close once `MAX_OPEN` others were opened and nothing of it is in use. Raises
+        InvalidInput if nothing can be beside the file that names it.
         """
         if self.alone:
             raise InvalidInput(
                 f"the HDF5 file names another, {name}, which is looked for beside it: unpack it where that file is"
             )
         if (name, beside) not in self._open:
-            if len(self._open) == KEPT:
+            if len(self._open) == MAX_OPEN:
                 del self._open[next(iter(self._open))]
             self._open[name, beside] = self._first(_places(name, beside, os.environ.get(variable, "")))
         return self._open[name, beside]
@@ -69,39 +68,39 @@ class LinkedFiles:
         return None
 
     def close(self) -> None:
-        """Close the files, and whatever of them is in use. May be called twice."""
+        """Close the files, and all that is in use of them. May be called twice."""
         while self._open:
             _, file = self._open.popitem()
             if file is not None:
                 file.close()
 
 
-def data_sets(reach: LinkedFiles, file: Any, path: str, member: str | None) -> dict[str, Any]:
-    """The data sets that can be ψ by their paths, a link that leads nowhere as None.
+def data_sets(linked: LinkedFiles, file: Any, path: str, member: str | None) -> dict[str, Any]:
+    """The data sets that can be ψ, by their paths; None stands for a link that leads nowhere.
 
-    They are those that `member` names, see `members.chosen`, or else all. Raises
-    InvalidInput if a link on the way to what is named leads nowhere.
+    They are those that `member` names, see `choose_members`, or else all. Raises InvalidInput if
+    a link on the way to one that is named leads nowhere.
     """
-    h5py = reach.h5py
+    h5py = linked.h5py
     words = [word.strip("/") for word in member.split(",")] if member else []
-    named = {word: follow(reach, file, word, path) for word in words if word}
+    named = {word: follow(linked, file, word, path) for word in words if word}
     if named and all(_can_be_psi(h5py, item) for item in named.values()):
         return named
-    found = _within(h5py, file["/"], ())
+    sets = _within(h5py, file["/"], ())
     for word, item in named.items():
         if isinstance(item, h5py.Group):
             pieces = word.split("/")
             above = [file["/"], *(file["/".join(pieces[:n])] for n in range(1, len(pieces)))]
-            found |= {f"{word}/{name}": one for name, one in _within(h5py, item, above).items()}
-    return found
+            sets |= {f"{word}/{name}": one for name, one in _within(h5py, item, above).items()}
+    return sets
 
 
-def follow(reach: LinkedFiles, file: Any, member: str, path: str) -> Any:
-    """The object of that path in a file, or None.
+def follow(linked: LinkedFiles, file: Any, member: str, path: str) -> Any:
+    """The object at that path in a file, None if there is none.
 
-    Raises InvalidInput if a link leads nowhere, or if there are too many.
+    Raises InvalidInput if a link on the way leads nowhere, or if there are too many links.
     """
-    h5py = reach.h5py
+    h5py = linked.h5py
     at, words, links, via = file["/"], deque(member.split("/")), 0, ""
     while words:
         word = words.popleft()
@@ -115,7 +114,7 @@ def follow(reach: LinkedFiles, file: Any, member: str, path: str) -> Any:
             via = link.path
             if isinstance(link, h5py.ExternalLink):
                 via = f"{link.filename}:{link.path}"
-                target = reach.open(link.filename, at.file.filename, LINKS)
+                target = linked.open(link.filename, at.file.filename, LINKS_VARIABLE)
                 if target is None:
                     raise InvalidInput(
                         f"{path}:/{member} is a link to {via}, but the file {link.filename} is missing or is no "
@@ -148,10 +147,10 @@ def _places(name: str, beside: str, prefixes: str) -> Iterator[str]:
 
 
 def _within(h5py: Any, group: Any, above: Sequence[Any]) -> dict[str, Any]:
-    """The data sets in a group that can be ψ, each under one path; None stands for a link that leads nowhere.
+    """The data sets in a group that can be ψ, each by one path; None stands for a link that leads nowhere.
 
     All hard links are followed before others, so that a data set has the name under which it
-    was written. The groups `above` are not entered: a link may lead back up.
+    was written. The groups `above` are not entered: a link can lead back up.
     """
     found: dict[str, Any] = {}
     seen = {_identity(h5py, one) for one in (*above, group)}
@@ -171,13 +170,13 @@ def _within(h5py: Any, group: Any, above: Sequence[Any]) -> dict[str, Any]:
             except (KeyError, OSError, RuntimeError):
                 found[path] = None
             else:
-                kept.append(target)  # else its file is closed, and another may come under its number
+                kept.append(target)  # else its file is closed, and another can get its number
                 _note(h5py, path, target, found, near, seen)
     return dict(sorted(found.items()))
 
 
 def _note(h5py: Any, path: str, item: Any, found: dict[str, Any], near: Any, seen: set[Any]) -> None:
-    """Take up an object that was not seen yet: a data set as found, a group as one to be looked through."""
+    """Note an object that was not seen yet: a data set in `found`, a group in `near`, to be looked through."""
     key = _identity(h5py, item)
     if key in seen:
         return
@@ -189,12 +188,13 @@ def _note(h5py: Any, path: str, item: Any, found: dict[str, Any], near: Any, see
 
 
 def _identity(h5py: Any, item: Any) -> tuple[int, int]:
+    """What tells an object from all others that are open: the number of its file, and its address there."""
     about = h5py.h5o.get_info(item.id)
     return about.fileno, about.addr
 
 
 def _can_be_psi(h5py: Any, item: Any) -> bool:
-    """Whether it is an array of numbers, or of records of two, and no scale of another."""
+    """Whether an object is an array of numbers, or of records of two, and no scale of another array."""
     if not isinstance(item, h5py.Dataset) or not item.shape or h5py.h5ds.is_scale(item.id):
         return False
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ from ..writing import ExportHeader, Write, known_axes
 
 
 @contextmanager
-def hdf5_file(path: Path, sheet: ExportHeader) -> Iterator[Write]:
-    """A new file. Its values lie without blocks: they are written, and read again, in order."""
+def hdf5_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+    """A new file. The values are in one piece, without blocks: they are written, and read again, in order."""
+    (path,) = paths
     h5py = library("h5py", extra="files", what="writing HDF5")
     with h5py.File(path, "w") as file:
-        psi = file.create_dataset("psi", shape=sheet.grid.shape, dtype=sheet.dtype)
-        psi.attrs["title"] = sheet.title
+        psi = file.create_dataset("psi", shape=header.grid.shape, dtype=header.dtype)
+        psi.attrs["title"] = header.title
         for number, name in enumerate(AXIS_NAMES):
             psi.dims[number].label = name
-        for axis in known_axes(sheet.grid):
+        for axis in known_axes(header.grid):
             scale = file.create_dataset(axis.name, data=axis.points)
             scale.attrs.update(axis.attributes)
             scale.make_scale(axis.name)

@@ -1,8 +1,8 @@
 """One mapping of an HDF5 virtual data set: which part of it is taken from which part of a source, or of many.
 
-Source: HDF5 reference manual, `H5Pset_virtual`. A part may have no end: then it goes as far
-as the source does; or, if the source's part has an end, there is a source for each of its
-blocks, with the block's number in the name.
+Source: HDF5 reference manual, `H5Pset_virtual`. A part can have no end. Then it goes as far as
+its source does. If the source's part has an end, there is a source for each block of the
+virtual data set's part, with the block's number in its name.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A box of a virtual data set that comes from one source; to read it, `files` are opened.
+    """A box of a virtual data set that comes from one source.
 
-    `chunk` is that in which the source is packed, None if it is not.
+    Reading it opens `files` files. `chunk` is the block in which the source is packed, None if it
+    is not packed.
     """
 
     start: Shape
@@ -29,7 +30,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endless:
-    """Along `axis`, runs of `block` indices every `stride` from `start` on; `block` None is one run without end."""
+    """A selection without end along `axis`: runs of `block` indices, every `stride` indices from `start` on.
+
+    `block` is None for a single run that has no end.
+    """
 
     axis: int
     start: int
@@ -38,7 +42,7 @@ class Endless:
 
     @classmethod
     def of(cls, space: Any, h5s: Any) -> Endless | None:
-        """What is endless about a selection, None if nothing is."""
+        """The endless part of a selection, None if the selection has an end along each axis."""
         if space.get_select_type() != h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
             return None
         for axis, (start, stride, count, block) in enumerate(
@@ -61,10 +65,12 @@ class Endless:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMap:
-    """`start` and `stop` bound the part of the virtual data set; `blocks` sources are named, by number if `counted`.
+    """A mapping: which part of a virtual data set is taken from which part of its sources.
 
-    `ends` are those of what is taken of a source, None for all of it; `points` how many that
-    are, None if it is endless.
+    `start` and `stop` bound the part of the virtual data set, and `endless` says how it has no
+    end, `inner` how the source's part has none. There are `blocks` sources, named by number if
+    they are `counted`. `ends` are the ends of what is taken of a source along each axis, None for
+    all of it; `points` are its points, None if it is endless.
     """
 
     start: Shape
@@ -77,11 +83,12 @@ class SourceMap:
 
     @property
     def counted(self) -> bool:
+        """Whether there is a source for each block, with its number in the name."""
         return self.endless is not None and self.inner is None
 
     @classmethod
     def of(cls, source: Any, shape: Shape, h5s: Any) -> SourceMap:
-        """Of what h5py says of a mapping in a virtual data set that has `shape` now."""
+        """The mapping that h5py describes by `source`, in a virtual data set that has `shape` now."""
         outer, inner = Endless.of(source.vspace, h5s), Endless.of(source.src_space, h5s)
         blocks = 1
         if outer is None:
@@ -113,7 +120,7 @@ class SourceMap:
         )
 
     def fault(self, shape: Shape) -> str | None:
-        """Why a source of that shape does not hold all that is taken of it, None if it does."""
+        """What is wrong if a source of that shape does not hold all that is taken of it; None if it does."""
         has = f"has the shape {shape}"
         if self.ends is None:
             return (
@@ -124,33 +131,33 @@ class SourceMap:
         if len(shape) != len(self.ends) or any(a < b for a, b in zip(shape, self.ends, strict=True)):
             return f"{has}, where it must reach to {self.ends}"
         if self.inner is not None and self.endless is not None:
-            held, wanted = (
+            held, taken = (
                 self.inner.within(shape[self.inner.axis]),
                 self.endless.within(self.stop[self.endless.axis]),
             )
-            if held < wanted:
-                return f"{has}, which gives {held} along its axis {self.inner.axis} where {wanted} are taken of it"
+            if held < taken:
+                return f"{has}, which gives {held} along its axis {self.inner.axis} where {taken} are taken of it"
         return None
 
     def piece(self, number: int, files: int, source: Any) -> Piece:
-        """What the source of that number is taken for."""
+        """The piece of the virtual data set that comes from the source of that number."""
         start, stop = list(self.start), list(self.stop)
         if self.counted and self.endless is not None and self.endless.block is not None:
             axis = self.endless.axis
             start[axis] = self.endless.start + number * self.endless.stride
             stop[axis] = min(stop[axis], start[axis] + self.endless.block)
         packed = source.chunks if source.id.get_create_plist().get_nfilters() else None
-        lacking = len(start) - len(source.shape)
+        missing = len(start) - len(source.shape)  # dimensions that the source does not have
         return Piece(
             start=tuple(start),
             stop=tuple(stop),
             files=files,
-            chunk=(1,) * lacking + packed if packed is not None and lacking >= 0 else None,
+            chunk=(1,) * missing + packed if packed is not None and missing >= 0 else None,
         )
 
 
 def _ends(space: Any, endless: int) -> list[int]:
-    """Where a selection in runs ends along each axis; 0 along that on which it does not."""
+    """Where a selection in runs ends along each axis; 0 along the axis on which it is endless."""
     ends = [
         start + (count - 1) * stride + block
         for start, stride, count, block in zip(*space.get_regular_hyperslab(), strict=True)

@@ -1,9 +1,9 @@
 """Reading an HDF5 virtual data set with few of its sources open at a time.
 
-The library keeps each source open until the data set is closed, and where it cannot open one
-more (`ulimit -n`), it takes fill values without a word: of 100 sources, 64 files allowed, 41
-read as zeros (HDF5 2.0). So the data set is opened anew every few sources (2 ms if there are
-2,000), and a box that touches more is read in parts.
+The library keeps each source open until the data set is closed. Where it cannot open one more
+(`ulimit -n`) it takes fill values without a word: of 100 sources, with 64 files allowed, 41 were
+read as zeros (HDF5 2.0). So the data set is opened anew every few sources, which takes 2 ms if
+there are 2,000, and a box that touches more is read in parts.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ from ....errors import InvalidInput
 from ..variable import Slices
 from .virtual_mapping import Piece
 
-OPEN: Final = 64
+MAX_OPEN: Final = 64
 """Files of sources that are open at a time; the least that a system allows is 256."""
 
-OTHERS: Final = 64
-"""Files that this process may need besides, where more than `OPEN` are needed at once."""
+RESERVED: Final = 64
+"""Files that this process can need besides, where more than `MAX_OPEN` are needed at once."""
 
 
 @dataclass(slots=True, kw_only=True)
 class VirtualReader:
-    """`item` is the data set; `start` and `stop` bound what each source is taken for, and `files` it opens."""
+    """Reads the data set `item`.
+
+    `start` and `stop`, [source, dimension], bound the piece that comes from each source, and
+    `files`, [source], are how many files it opens.
+    """
 
     h5py: Any
     what: str
@@ -42,7 +46,7 @@ class VirtualReader:
     @classmethod
     def of(cls, h5py: Any, what: str, item: Any, pieces: Sequence[Piece]) -> VirtualReader:
         """Raises InvalidInput if it needs more files at once than this process may open."""
-        made = cls(
+        reader = cls(
             h5py=h5py,
             what=what,
             item=item,
@@ -51,8 +55,8 @@ class VirtualReader:
             files=np.array([piece.files for piece in pieces], np.int64),
         )
         for piece in pieces[:1]:
-            check_limit(what, made._asked(tuple(slice(n, n + 1) for n in piece.start)))
-        return made
+            check_limit(what, reader._needed(tuple(slice(n, n + 1) for n in piece.start)))
+        return reader
 
     def read(self, slices: Slices) -> NDArray[Any]:
         """The values of a box."""
@@ -61,29 +65,30 @@ class VirtualReader:
         return values
 
     def _fill(self, values: NDArray[Any], slices: Slices) -> None:
-        asked = self._asked(slices)
+        """Read a box into `values`, in halves along its longest dimension if it needs too many files."""
+        needed = self._needed(slices)
         axis = int(np.argmax(values.shape))
-        if asked > OPEN and values.shape[axis] > 1:
+        if needed > MAX_OPEN and values.shape[axis] > 1:
             half = values.shape[axis] // 2
             middle = slices[axis].start + half
             parts = (
                 [*slices[:axis], slice(slices[axis].start, middle), *slices[axis + 1 :]],
                 [*slices[:axis], slice(middle, slices[axis].stop), *slices[axis + 1 :]],
             )
-            if max(self._asked(part) for part in parts) < asked:
+            if max(self._needed(part) for part in parts) < needed:
                 for part, target in zip(parts, np.split(values, [half], axis), strict=True):
                     self._fill(target, tuple(part))
                 return
-        check_limit(self.what, asked)
-        if self._touched + asked > OPEN:
+        check_limit(self.what, needed)
+        if self._touched + needed > MAX_OPEN:
             name, file = self.item.name, self.item.file
             self.item.id.close()
             self.item, self._touched = file[name], 0
-        self._touched += asked
+        self._touched += needed
         values[...] = self.item[slices]
 
-    def _asked(self, slices: Sequence[slice]) -> int:
-        """Files that the sources of a box open, at most."""
+    def _needed(self, slices: Sequence[slice]) -> int:
+        """How many files the sources of a box open, at most."""
         first = np.array([one.start for one in slices])
         end = np.array([one.stop for one in slices])
         touched = ((self.start < end) & (first < self.stop)).all(1)
@@ -92,13 +97,13 @@ class VirtualReader:
 
 def check_limit(what: str, files: int) -> None:
     """Raises InvalidInput, naming `what`, if so many files cannot be open at once."""
-    if files <= OPEN or sys.platform == "win32":
+    if files <= MAX_OPEN or sys.platform == "win32":
         return
     import resource
 
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if allowed != resource.RLIM_INFINITY and files + OTHERS > allowed:
+    if allowed != resource.RLIM_INFINITY and files + RESERVED > allowed:
         raise InvalidInput(
             f"{what} is a virtual data set that needs {files} files open at once, and this process may open "
-            f"{allowed}: run `ulimit -n {files + 4 * OTHERS}` first"
+            f"{allowed}: run `ulimit -n {files + 4 * RESERVED}` first"
         )

@@ -12,19 +12,21 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from ....checked import checked
-from ..contiguous import opened, read_contiguous
-from ..decompression import content
-from ..file_stamps import check_readable
+from ..complex_values import holds_complex
+from ..content import Content
+from ..contiguous import read_contiguous
+from ..coordinate import coordinate_of
+from ..decompression import open_content
+from ..format import Format, Writer
 from ..hdf5.hdf5 import hdf5
 from ..member_choice import choose_members
 from ..open_files import open_files, spec_of
 from ..packing import packing_of
-from ..variable import Slices, Variable, coordinate_of
-from ..variable_source import VariableSource, holds_complex, variable_source
-from .netcdf_classic import ClassicVariable, classic_variables
-
-CLASSIC: Final = b"CDF"
-"""What a classic file begins with."""
+from ..regular_file import check_readable, open_regular
+from ..variable import Slices, Variable
+from ..variable_source import VariableSource, variable_source
+from .netcdf_classic import MARK, VERSIONS, ClassicVariable, classic_variables
+from .netcdf_writer import netcdf_file
 
 
 @checked
@@ -44,55 +46,74 @@ def netcdf(
     name = os.fspath(path)
     check_readable(name)
     with ExitStack() as keep:
-        begins = content(name, keep).read(len(CLASSIC))
-    if begins != CLASSIC:
+        head = open_content(name, keep).read(len(MARK))
+    if head != MARK:
         return hdf5(path, member, dims=dims, box=box, dt=dt)
-    with open_files(name, format="NetCDF") as within:
-        file = within.keep.enter_context(opened(within.path))
-        found = classic_variables(file, name, os.fstat(file.fileno()).st_size)
-        axes = {one for lying in found.values() for one in lying.dimensions}
-        fields = [
-            key for key, one in found.items() if key not in axes and one.shape and one.dtype.kind in "fiu"
+    with open_files(name, format="NetCDF") as opened:
+        file = opened.keep.enter_context(open_regular(opened.path))
+        variables = classic_variables(file, name, os.fstat(file.fileno()).st_size)
+        dimensions = {dimension for one in variables.values() for dimension in one.dimensions}
+        candidates = [
+            key
+            for key, one in variables.items()
+            if key not in dimensions and one.shape and one.dtype.kind in "fiu"
         ]
-        names = choose_members(
-            fields,
-            member,
-            name,
-            lambda one: holds_complex(found[one].dtype, found[one].dimensions, found[one].shape),
-        )
+        names = choose_members(candidates, member, name, lambda one: _is_complex(variables[one]))
         return variable_source(
-            [_variable(name, found, one, file) for one in names],
+            [_variable(name, variables, one, file) for one in names],
             spec=spec_of(name, member),
             format="NetCDF-3",
-            files=within.files,
-            release=within.keep.close,
+            files=opened.files,
+            release=opened.keep.close,
             dims=dims,
             box=box,
             dt=dt,
         )
 
 
-def _variable(path: str, found: Mapping[str, ClassicVariable], member: str, file: FileIO) -> Variable:
-    lying = found[member]
+def _is_complex(variable: ClassicVariable) -> bool:
+    return holds_complex(variable.dtype, variable.dimensions, variable.shape)
+
+
+def _variable(path: str, variables: Mapping[str, ClassicVariable], member: str, file: FileIO) -> Variable:
+    stored = variables[member]
     what = f"{path}:{member}"
     coordinates = {}
-    for place, dimension in enumerate(lying.dimensions):
-        beside = found.get(dimension)
-        if beside is not None and beside.dimensions == (dimension,):
-            values = _read(path, beside, file, (slice(0, beside.shape[0]),))
-            packed = packing_of(beside.dtype, beside.attributes, what=f"{path}:{dimension}", netcdf=True)
-            coordinates[place] = coordinate_of(values, beside.attributes, packed)
+    for number, dimension in enumerate(stored.dimensions):
+        coordinate = variables.get(dimension)
+        if coordinate is not None and coordinate.dimensions == (dimension,):
+            values = _read(path, coordinate, file, (slice(0, coordinate.shape[0]),))
+            packing = packing_of(
+                coordinate.dtype, coordinate.attributes, what=f"{path}:{dimension}", netcdf=True
+            )
+            coordinates[number] = coordinate_of(values, coordinate.attributes, packing)
     return Variable(
         what=what,
-        shape=lying.shape,
-        dtype=lying.dtype,
-        read=partial(_read, path, lying, file),
-        packing=packing_of(lying.dtype, lying.attributes, what=what, netcdf=True),
-        names=lying.dimensions,
+        shape=stored.shape,
+        dtype=stored.dtype,
+        read=partial(_read, path, stored, file),
+        packing=packing_of(stored.dtype, stored.attributes, what=what, netcdf=True),
+        names=stored.dimensions,
         coordinates=coordinates,
         member=member,
     )
 
 
-def _read(path: str, lying: ClassicVariable, file: FileIO, slices: Slices) -> NDArray[Any]:
-    return read_contiguous(file, path, lying.offset, lying.shape, lying.dtype, slices, stride=lying.stride)
+def _read(path: str, stored: ClassicVariable, file: FileIO, slices: Slices) -> NDArray[Any]:
+    return read_contiguous(
+        file, path, stored.offset, stored.shape, stored.dtype, slices, stride=stored.stride
+    )
+
+
+def _recognises(content: Content) -> bool:
+    return content.head.startswith(tuple(MARK + bytes([version]) for version in VERSIONS))
+
+
+NETCDF: Final = Format(
+    name="netcdf",
+    label="NetCDF",
+    endings=(".nc", ".nc4", ".nc3", ".cdf", ".ncdf"),
+    recognises=_recognises,
+    read=netcdf,
+    writer=Writer(endings=(".nc", ".nc4"), open=netcdf_file),
+)

@@ -1,7 +1,7 @@
-"""The header of a classic NetCDF file, CDF-1, CDF-2 or CDF-5: which variables there are, and where they lie.
+"""The header of a classic NetCDF file, CDF-1, CDF-2 or CDF-5: which variables there are, and where their values are.
 
 Format: NetCDF Classic Format Specification (Unidata, NetCDF User's Guide); CDF-5 by the
-specification of PnetCDF. All is big-endian and padded to four bytes.
+specification of PnetCDF. Everything is big-endian and padded to four bytes.
 """
 
 from __future__ import annotations
@@ -16,27 +16,33 @@ import numpy as np
 
 from ....errors import InvalidInput
 
+MARK: Final = b"CDF"
+"""What a classic file begins with, before its version."""
+
+VERSIONS: Final = (1, 2, 5)
+"""Versions of the format: 64-bit offsets from 2 on, 64-bit counts in 5."""
+
 TYPES: Final = {
     1: ">i1", 2: "S1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8", 7: ">u1", 8: ">u2", 9: ">u4", 10: ">i8", 11: ">u8",
 }  # fmt: skip
-"""Numbers of the external types, and what numpy calls them."""
+"""The external types by their numbers, as numpy calls them."""
 
 DIMENSIONS, VARIABLES, ATTRIBUTES = 10, 11, 12
 """Tags of the lists in the header."""
 
-MOST: Final = 10_000
-"""Entries in a list that are believed in: a damaged count is not a reason to read for ever."""
+MAX_ENTRIES: Final = 10_000
+"""Entries that a list can have: a damaged count must not make reading it endless."""
 
-HEADER_BYTES: Final = 1 << 24
-"""Bytes in which the header must lie."""
+MAX_HEADER_BYTES: Final = 1 << 24
+"""Bytes that a header can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassicVariable:
-    """One variable: its values begin at byte `offset`.
+    """One variable, whose values begin at byte `offset`.
 
-    `stride` is None if they lie without gaps; a variable with an unlimited dimension has its
-    records that many bytes apart.
+    With an unlimited dimension its records are `stride` bytes apart; `stride` is None for one
+    whose values have no gaps.
     """
 
     dimensions: tuple[str, ...]
@@ -54,7 +60,7 @@ def classic_variables(file: FileIO, name: str, size: int) -> dict[str, ClassicVa
     """
     file.seek(0)
     try:
-        return _variables(_Header(data=file.read(HEADER_BYTES)), size, name)
+        return _variables(_Header(data=file.read(MAX_HEADER_BYTES)), size, name)
     except (
         struct.error,
         KeyError,
@@ -69,34 +75,36 @@ def classic_variables(file: FileIO, name: str, size: int) -> dict[str, ClassicVa
 
 @dataclass(slots=True, kw_only=True)
 class _Header:
-    """A place in the header, and how wide its counts and offsets are."""
+    """The header, read from `position` on. `count` and `begin` are the types of its counts and offsets."""
 
     data: bytes
-    place: int = 4
+    position: int = 4
     count: str = ">i"
     begin: str = ">i"
     names: list[tuple[str, int]] = field(default_factory=list)
 
     def number(self, form: str = ">i") -> int:
-        (value,) = struct.unpack_from(form, self.data, self.place)
-        self.place += struct.calcsize(form)
+        """The next number, of the type `form`."""
+        (value,) = struct.unpack_from(form, self.data, self.position)
+        self.position += struct.calcsize(form)
         return int(value)
 
     def bytes(self, size: int) -> bytes:
-        if not 0 <= size <= len(self.data) - self.place:
+        """The next bytes; what pads them to four is skipped. Raises ValueError if the header ends before."""
+        if not 0 <= size <= len(self.data) - self.position:
             raise ValueError(size)
-        found = self.data[self.place : self.place + size]
-        self.place += -(-size // 4) * 4
-        return found
+        data = self.data[self.position : self.position + size]
+        self.position += -(-size // 4) * 4
+        return data
 
     def name(self) -> str:
         return self.bytes(self.number(self.count)).decode()
 
     def entries(self, tag: int, read: Callable[[], Any]) -> list[Any]:
-        """A list: its tag, how many, and what `read` makes of each."""
-        found, many = self.number(), self.number(self.count)
-        if found not in (tag, 0) or not 0 <= many <= MOST or (found == 0 and many):
-            raise ValueError(found)
+        """The entries of a list, each as `read` reads it, after the tag and the number of them."""
+        own_tag, many = self.number(), self.number(self.count)
+        if own_tag not in (tag, 0) or not 0 <= many <= MAX_ENTRIES or (own_tag == 0 and many):
+            raise ValueError(own_tag)
         return [read() for _ in range(many)]
 
     def attribute(self) -> tuple[str, Any]:
@@ -110,8 +118,9 @@ class _Header:
 
 
 def _variables(header: _Header, size: int, name: str) -> dict[str, ClassicVariable]:
+    """The variables by their names. Raises InvalidInput if one ends after the file, ValueError for damage."""
     version = header.data[3]
-    if version not in (1, 2, 5):
+    if version not in VERSIONS:
         raise ValueError(version)
     header.count = ">q" if version == 5 else ">i"
     header.begin = ">i" if version == 1 else ">q"
@@ -121,20 +130,20 @@ def _variables(header: _Header, size: int, name: str) -> dict[str, ClassicVariab
 
     def variable() -> tuple[str, list[int], dict[str, Any], np.dtype[Any], int]:
         name = header.name()
-        places = [header.number(header.count) for _ in range(min(header.number(header.count), MOST))]
+        numbers = [header.number(header.count) for _ in range(min(header.number(header.count), MAX_ENTRIES))]
         attributes = dict(header.entries(ATTRIBUTES, header.attribute))
         dtype = np.dtype(TYPES[header.number()])
         header.number(header.count)  # vsize: wrong by specification for large variables, and not needed
-        return name, places, attributes, dtype, header.number(header.begin)
+        return name, numbers, attributes, dtype, header.number(header.begin)
 
-    found = header.entries(VARIABLES, variable)
-    varying = [one for one in found if one[1] and header.names[one[1][0]][1] == 0]
-    sizes = [_bytes([header.names[i][1] for i in places[1:]], dtype) for _, places, _, dtype, _ in varying]
+    variables = header.entries(VARIABLES, variable)
+    varying = [one for one in variables if one[1] and header.names[one[1][0]][1] == 0]
+    sizes = [_bytes([header.names[i][1] for i in numbers[1:]], dtype) for _, numbers, _, dtype, _ in varying]
     # One record variable alone is not padded, by the specification's special case.
     stride = sizes[0] if len(sizes) == 1 else sum(-(-n // 4) * 4 for n in sizes)
     result = {}
-    for key, places, attributes, dtype, offset in found:
-        dimensions = [header.names[place] for place in places]
+    for key, numbers, attributes, dtype, offset in variables:
+        dimensions = [header.names[number] for number in numbers]
         is_record = bool(dimensions) and dimensions[0][1] == 0
         shape = tuple(records if n == 0 else n for _, n in dimensions)
         if min((*shape, offset, 1)) < 0:
@@ -156,6 +165,7 @@ def _variables(header: _Header, size: int, name: str) -> dict[str, ClassicVariab
 
 
 def _bytes(shape: Any, dtype: np.dtype[Any]) -> int:
+    """Bytes of an array, in whole numbers of Python, which do not overflow."""
     size = dtype.itemsize
     for one in shape:
         size *= one

@@ -1,8 +1,8 @@
-"""Writing NetCDF-4 files: the variables `psi_re` and `psi_im`, for NetCDF has no complex numbers, and their axes."""
+"""Writing NetCDF-4 files: the variables `psi_re` and `psi_im`, since NetCDF has no complex numbers, and their axes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ from ..writing import ExportHeader, Write, known_axes
 
 
 @contextmanager
-def netcdf_file(path: Path, sheet: ExportHeader) -> Iterator[Write]:
-    """A new file, by the CF conventions as far as they go: coordinates have their units."""
+def netcdf_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+    """A new file by the CF conventions, as far as they go: coordinates have their units."""
+    (path,) = paths
     h5netcdf = library("h5netcdf", extra="files", what="writing NetCDF")
-    kind = np.dtype(np.float32 if sheet.dtype == np.complex64 else np.float64)
+    kind = np.dtype(np.float32 if header.dtype == np.complex64 else np.float64)
     with h5netcdf.File(path, "w") as file:
-        file.dimensions = dict(zip(AXIS_NAMES, sheet.grid.shape, strict=True))
-        file.attrs["title"] = sheet.title
-        for axis in known_axes(sheet.grid):
+        file.dimensions = dict(zip(AXIS_NAMES, header.grid.shape, strict=True))
+        file.attrs["title"] = header.title
+        for axis in known_axes(header.grid):
             coordinate = file.create_variable(axis.name, (axis.name,), data=axis.points)
             coordinate.attrs.update(axis.attributes)
         re, im = (file.create_variable(f"psi_{part}", AXIS_NAMES, dtype=kind) for part in ("re", "im"))

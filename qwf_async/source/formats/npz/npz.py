@@ -1,8 +1,7 @@
 """Wavefunctions in `.npz` files: zip archives of `.npy` arrays.
 
-Format: numpy.savez; zip by PKWARE's APPNOTE 6.3. A member that is stored (savez) is read
-as a `.npy` file is; one that is compressed (savez_compressed) is unpacked in order, a piece
-at a time, and once more from its beginning for each pass.
+Format: numpy.savez; zip by PKWARE's APPNOTE 6.3. A stored member (savez) is read like a `.npy`
+file; a compressed one (savez_compressed) see `compressed_member`.
 """
 
 from __future__ import annotations
@@ -13,35 +12,35 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from io import FileIO
 from typing import IO, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....checked import checked
 from ....errors import InvalidInput
 from ..axis_arrays import axes_among, can_be_axis, letter_of, nearest_axis_arrays
-from ..contiguous import check_length, contiguous, opened
+from ..complex_values import holds_complex
+from ..content import Content
+from ..contiguous import check_length, contiguous
+from ..coordinate import Coordinate
+from ..format import Format
 from ..member_choice import choose_members
 from ..npy import read_header
 from ..open_files import open_files, spec_of
-from ..variable import Coordinate, Slices, Variable
-from ..variable_source import VariableSource, holds_complex, variable_source
+from ..regular_file import open_regular
+from ..variable import Variable
+from ..variable_source import VariableSource, variable_source
+from ..zarr.zarr_nodes import zip_roots
+from .compressed_member import CompressedMember, run_of
 
-LOCAL_HEADER: Final = 30
-"""Bytes of a local file header before its name. Source: APPNOTE 4.3.7."""
+LOCAL_HEADER_BYTES: Final = 30
+"""Bytes of a local file header before the name. Source: APPNOTE 4.3.7."""
 
-RUN_BYTES: Final = 1 << 20
-"""Bytes that are unpacked at a time."""
-
-DEFLATE_RATIO: Final = 1032
-"""Bytes that one packed by deflate can become, at most. Source: zlib's technical details."""
-
-PASSES: Final = 8
-"""Times that a member is unpacked from its beginning: an ingest, its verification, a few resumptions."""
+MAX_RATIO: Final = 1032
+"""Bytes that one byte packed by deflate can become. Source: zlib's technical details."""
 
 
 @checked
@@ -55,42 +54,41 @@ def npz(
 ) -> VariableSource:
     """ψ in a `.npz` file: the member of that name, the only one, or a pair "re,im".
 
-    Members t, x, y, z of one dimension are its axes, see `beside`. `dims`, `box` and `dt` as for
-    `hdf5`. Raises InvalidInput if there is no such file or
-    member, or if it is damaged, encrypted or no array of numbers. Objects are never
-    unpickled. When read, InvalidInput also for a compressed member that would have to be
-    unpacked more than a few times.
+    Members t, x, y, z of one dimension are its axes, see `axis_arrays`. `dims`, `box` and `dt` as
+    for `hdf5`. Raises InvalidInput if there is no such file or member, or if it is damaged,
+    encrypted or no array of numbers. Objects are never unpickled. When read, InvalidInput also
+    for a compressed member that would have to be unpacked more than a few times.
     """
     name = os.fspath(path)
-    with open_files(name, format="npz") as found:
-        archive = found.keep.enter_context(zipfile.ZipFile(found.path))
+    with open_files(name, format="npz") as opened:
+        archive = opened.keep.enter_context(zipfile.ZipFile(opened.path))
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         arrays = {key: info for key, info in infos.items() if info.filename.endswith(".npy")}
-        file = found.keep.enter_context(opened(found.path))
+        file = opened.keep.enter_context(open_regular(opened.path))
         header = partial(_header, archive, arrays)
         headers = {key: header(key) for key in arrays} if any(map(letter_of, arrays)) else {}
         axes = axes_among(headers)
         names = choose_members(list(arrays), member, name, lambda one: _is_complex(*header(one)), axes=axes)
 
-        def coordinate(key: str) -> Coordinate:
-            values = _variable(name, archive, arrays[key], key, file, found.keep)
+        def read_axis(key: str) -> Coordinate:
+            values = _variable(name, archive, arrays[key], key, file, opened.keep)
             return Coordinate(values=values.read(tuple(slice(0, n) for n in values.shape)).reshape(-1))
 
-        beside = {
+        lengths = {
             key: math.prod(shape) for key, (shape, dtype) in headers.items() if can_be_axis(key, shape, dtype)
         }
-        parts = [_variable(name, archive, arrays[one], one, file, found.keep) for one in names]
+        parts = [_variable(name, archive, arrays[one], one, file, opened.keep) for one in names]
         return variable_source(
             [
                 replace(
-                    part, beside=nearest_axis_arrays(part.member, beside, root=f"{name}:", read=coordinate)
+                    part, axis_arrays=nearest_axis_arrays(part.member, lengths, root=f"{name}:", read=read_axis)
                 )
                 for part in parts
             ],
             spec=spec_of(name, member),
             format="npz",
-            files=found.files,
-            release=found.keep.close,
+            files=opened.files,
+            release=opened.keep.close,
             dims=dims,
             box=box,
             dt=dt,
@@ -100,19 +98,19 @@ def npz(
 def _header(
     archive: zipfile.ZipFile, arrays: Mapping[str, zipfile.ZipInfo], key: str
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of a member; one that cannot be read has no dimension."""
+    """Shape and type of a member; a member that cannot be read has no dimension."""
     try:
-        with _opened(archive, arrays[key], key) as stream:
+        with _open_member(archive, arrays[key], key) as stream:
             shape, _, dtype = read_header(stream, key)
-    except Exception:  # noqa: BLE001 # as a damaged member can raise; whoever names it is told why
+    except Exception:  # noqa: BLE001 # a damaged member can raise anything; a user who names it learns why
         return (), np.dtype(np.void)
     return shape, dtype
 
 
-def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> IO[bytes]:
+def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> IO[bytes]:
     """A member from its beginning. Raises InvalidInput for one that zipfile would unpack without a bound.
 
-    617 bytes of bzip2 became a gigabyte when a header of 128 bytes was asked for.
+    When 128 bytes of a header were asked for, zipfile unpacked 617 bytes of bzip2 to a gigabyte.
     """
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InvalidInput(
@@ -129,7 +127,7 @@ def _variable(
     path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, member: str, file: FileIO, keep: ExitStack
 ) -> Variable:
     what = f"{path}:{member}"
-    with _opened(archive, info, what) as stream:
+    with _open_member(archive, info, what) as stream:
         shape, fortran, dtype = read_header(stream, what)
         begin = stream.tell()
     check_length(what, info.file_size, begin, shape, dtype)
@@ -146,99 +144,45 @@ def _variable(
             fortran=fortran,
             member=member,
         )
-    lying = shape[::-1] if fortran else shape
-    rows = CompressedMember(archive=archive, info=info, what=what, shape=lying, dtype=dtype, begin=begin)
-    keep.callback(rows.close)
-    chunk = _run(lying, dtype.itemsize)
+    # [x, y, z] in Fortran order has the bytes of [z, y, x] in C order.
+    stored_shape = shape[::-1] if fortran else shape
+    values = CompressedMember(
+        archive=archive, info=info, what=what, shape=stored_shape, dtype=dtype, begin=begin
+    )
+    keep.callback(values.close)
+    chunk = run_of(stored_shape, dtype.itemsize)
     return Variable(
         what=what,
         shape=shape,
         dtype=dtype,
-        read=(lambda slices: rows.read(slices[::-1]).T) if fortran else rows.read,
+        read=(lambda slices: values.read(slices[::-1]).T) if fortran else values.read,
         names=(None,) * len(shape),
         chunk=chunk[::-1] if fortran else chunk,
         member=member,
     )
 
 
-def _run(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """A block of an array in C order that lies in one piece, of RUN_BYTES at most."""
-    room, run = max(1, RUN_BYTES // itemsize), [1] * len(shape)
-    for axis in range(len(shape) - 1, -1, -1):
-        run[axis] = min(shape[axis], room)
-        room //= shape[axis]
-        if room < 1:
-            break
-    return tuple(run)
-
-
 def _check_claim(what: str, info: zipfile.ZipInfo, length: int) -> None:
-    """Raises InvalidInput if a member claims more bytes than those that it has in the archive can become."""
-    most = 1 if info.compress_type == zipfile.ZIP_STORED else DEFLATE_RATIO
-    if info.header_offset + info.compress_size > length or info.file_size > most * (info.compress_size + 1):
+    """Raises InvalidInput if a member claims more bytes than its bytes in the archive can become."""
+    ratio = 1 if info.compress_type == zipfile.ZIP_STORED else MAX_RATIO
+    if info.header_offset + info.compress_size > length or info.file_size > ratio * (info.compress_size + 1):
         raise InvalidInput(
             f"{what} is damaged: it claims {info.file_size} bytes in {info.compress_size} of an archive of {length}"
         )
 
 
 def _data_offset(file: FileIO, info: zipfile.ZipInfo) -> int:
-    """Where the bytes of a stored member begin: its local header has a length of its own."""
+    """The first byte of a stored member in the archive: its local header has a length of its own."""
     file.seek(info.header_offset)
-    header = file.read(LOCAL_HEADER)
+    header = file.read(LOCAL_HEADER_BYTES)
     name, extra = struct.unpack("<HH", header[26:30])
-    return int(info.header_offset + LOCAL_HEADER + name + extra)
+    return int(info.header_offset + LOCAL_HEADER_BYTES + name + extra)
 
 
-@dataclass(slots=True, kw_only=True)
-class CompressedMember:
-    """A compressed member of an array in C order, unpacked from its beginning on as far as it is asked for."""
+def _recognises(content: Content) -> bool:
+    """Whether a zip file holds `.npy` members, and is no Zarr hierarchy, which could hold them too."""
+    names = content.members or ()
+    return any(name.endswith(".npy") for name in names) and not zip_roots(names)
 
-    archive: zipfile.ZipFile
-    info: zipfile.ZipInfo
-    what: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    begin: int
-    _stream: Any = field(default=None, repr=False)
-    _place: int = 0
-    _passes: int = 0
 
-    def read(self, slices: Slices) -> NDArray[Any]:
-        """A block. Raises InvalidInput if that means to unpack the member from its beginning too often."""
-        sizes = tuple(one.stop - one.start for one in slices)
-        axis = next((axis for axis, size in enumerate(sizes) if size > 1), len(sizes) - 1)
-        if sizes[axis + 1 :] != self.shape[axis + 1 :]:  # it lies in pieces
-            before, along, after = slices[:axis], slices[axis], slices[axis + 1 :]
-            pieces = [self.read((*before, slice(i, i + 1), *after)) for i in range(along.start, along.stop)]
-            return np.concatenate(pieces, axis)
-        first = 0
-        for one, size in zip(slices, self.shape, strict=True):
-            first = first * size + one.start
-        place = self.begin + first * self.dtype.itemsize
-        if self._stream is None or place < self._place:
-            self._rewind()
-        while self._place < place:
-            self._take(min(place - self._place, RUN_BYTES))
-        return np.frombuffer(self._take(math.prod(sizes) * self.dtype.itemsize), self.dtype).reshape(sizes)
-
-    def close(self) -> None:
-        """Close what it is unpacked from: the archive stays open as long as that is. May be called twice."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _rewind(self) -> None:
-        self._passes += 1
-        if self._passes > PASSES:
-            raise InvalidInput(
-                f"{self.what} is compressed, and asked for out of its order: unpack it first (numpy.savez)"
-            )
-        self.close()
-        self._stream, self._place = self.archive.open(self.info), 0
-
-    def _take(self, size: int) -> bytes:
-        data: bytes = self._stream.read(size)
-        if len(data) != size:
-            raise InvalidInput(f"{self.what} is cut short")
-        self._place += size
-        return data
+NPZ: Final = Format(name="npz", label="npz", endings=(".npz",), recognises=_recognises, read=npz)

@@ -15,8 +15,8 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-MOST: Final = 1_000_000
-"""Parts of records that are looked for: a file of more was not written for its speed."""
+MAX_PARTS: Final = 1_000_000
+"""Parts of records that are looked for: nobody who cares for speed writes a file of more."""
 
 MARKS: Final = (4, 8)
 """Bytes that a mark can have."""
@@ -24,7 +24,7 @@ MARKS: Final = (4, 8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """Where the parts of records lie: `begins` and `sizes` in bytes, `marks` the bytes of a mark."""
+    """Where the parts of records are: `begins` and `sizes` in bytes; `marks` are the bytes of a mark."""
 
     begins: NDArray[np.int64]
     sizes: NDArray[np.int64]
@@ -50,28 +50,30 @@ def records_of(file: IO[bytes], marks: tuple[int, ...] = MARKS) -> Records | Non
     """The records of a file that consists of them, from its beginning to its end; None if it does not."""
     for width in marks:
         for order in "<>":
-            if (found := _walked(file, np.dtype(f"{order}i{width}"))) is not None:
-                return found
+            if (records := _records(file, np.dtype(f"{order}i{width}"))) is not None:
+                return records
     return None
 
 
-def _walked(file: IO[bytes], mark: np.dtype[Any]) -> Records | None:
+def _records(file: IO[bytes], mark: np.dtype[Any]) -> Records | None:
+    """The same for marks of one type."""
     end = file.seek(0, 2)
     begins: list[int] = []
     sizes: list[int] = []
-    records, place, goes_on = 0, 0, False
-    while place < end:
-        before = _mark(file, place, mark)
+    records, position, goes_on = 0, 0, False
+    while position < end:
+        before = _mark(file, position, mark)
         size = abs(before)
-        after = _mark(file, place + mark.itemsize + size, mark) if size <= end - place else 0
-        if abs(after) != size or (after < 0) != goes_on or len(sizes) == MOST or not (place or size):
+        after = _mark(file, position + mark.itemsize + size, mark) if size <= end - position else 0
+        is_first_empty = position == 0 and size == 0
+        if abs(after) != size or (after < 0) != goes_on or len(sizes) == MAX_PARTS or is_first_empty:
             return None
-        begins.append(place + mark.itemsize)
+        begins.append(position + mark.itemsize)
         sizes.append(size)
         goes_on = before < 0
         records += not goes_on
-        place += size + 2 * mark.itemsize
-    if place != end or goes_on or not sizes:
+        position += size + 2 * mark.itemsize
+    if position != end or goes_on or not sizes:
         return None
     return Records(
         begins=np.array(begins, np.int64),
@@ -81,32 +83,33 @@ def _walked(file: IO[bytes], mark: np.dtype[Any]) -> Records | None:
     )
 
 
-def _mark(file: IO[bytes], place: int, mark: np.dtype[Any]) -> int:
-    file.seek(place)
+def _mark(file: IO[bytes], position: int, mark: np.dtype[Any]) -> int:
+    """The number in a mark, 0 if the file ends before it."""
+    file.seek(position)
     data = file.read(mark.itemsize)
     return int(np.frombuffer(data, mark)[0]) if len(data) == mark.itemsize else 0
 
 
 class WithoutMarks(FileIO):
-    """What lies between the marks, as if it lay in one piece."""
+    """A file of records read as if their bytes were in one piece, without the marks."""
 
     def __init__(self, path: str, records: Records) -> None:
         super().__init__(path)
         self._records = records
         self._ends = records.sizes.cumsum()
-        self._place = 0
+        self._position = 0
 
-    def seek(self, place: int, whence: int = 0, /) -> int:
-        self._place = place
-        return place
+    def seek(self, position: int, whence: int = 0, /) -> int:
+        self._position = position
+        return position
 
-    def readinto(self, room: Any, /) -> int:
-        """Up to the end of the part of a record that it is in: as much as fits. Returns how many bytes."""
-        part = int(np.searchsorted(self._ends, self._place, "right"))
+    def readinto(self, buffer: Any, /) -> int:
+        """Read as much as fits, up to the end of one part of a record. Returns how many bytes."""
+        part = int(np.searchsorted(self._ends, self._position, "right"))
         if part == len(self._ends):
             return 0
-        left = int(self._ends[part]) - self._place
+        left = int(self._ends[part]) - self._position
         super().seek(int(self._records.begins[part] + self._records.sizes[part]) - left)
-        got = super().readinto(memoryview(room).cast("B")[:left]) or 0
-        self._place += got
+        got = super().readinto(memoryview(buffer).cast("B")[:left]) or 0
+        self._position += got
         return got

@@ -1,23 +1,31 @@
-"""Wavefunctions in files of nothing but numbers, whose shape and type are told: `psi.raw:shape=64x64x64,dtype=c16`."""
+"""Wavefunctions in files of nothing but numbers, read and written.
+
+Shape and type are stated after the colon: `psi.raw:shape=64x64x64,dtype=c16`.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
 from ....checked import checked
 from ....errors import InvalidInput
-from ..contiguous import contiguous, opened
+from ..contiguous import contiguous
+from ..format import Format, Writer
 from ..open_files import open_files
+from ..regular_file import open_regular
 from ..variable_source import VariableSource, variable_source
+from ..writing import ExportHeader, Write, take_space, write_into
 from .fortran_records import MARKS, WithoutMarks, records_of
 
 PARAMETERS: Final = ("shape", "dtype", "order", "offset", "marks")
-"""What is told of a raw file."""
+"""What can be stated of a raw file after the colon."""
 
 DTYPES: Final = ("c16", "c8", "f8", "f4", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1")
 """Types of numbers: c complex, f real, i and u integers, and bytes; `>` before them is big-endian, else little."""
@@ -40,10 +48,10 @@ def raw(
 
     `dtype`: one of DTYPES, with `>` before it if it is big-endian. `marks`: bytes of the
     marks before and after each record, 4 or 8, of an unformatted file of Fortran, see
-    `records`; the offset is then one without the marks. `dims`, `box` and `dt` as for `hdf5`;
-    without `dims` as for `npy`. Raises InvalidInput if there is no such file, if it is shorter
-    than shape and type say or longer, for another type or order, or if the file has marks of
-    records that were not told of (0 says that it has none).
+    `fortran_records`; the offset is then one without the marks. `dims`, `box` and `dt` as for
+    `hdf5`; without `dims` as for `npy`. Raises InvalidInput if there is no such file, for another
+    type or order, and if the file is shorter or longer than shape and type say. Raises it also
+    for marks of records that `marks` does not state (0 states that there are none).
     """
     name = os.fspath(path)
     sizes = tuple(shape)
@@ -59,14 +67,14 @@ def raw(
         raise InvalidInput(
             f"{name}: marks={marks}: the marks of records have 4 or 8 bytes, or 0 if there are none"
         )
-    kind = np.dtype(dtype if dtype[0] in "<>" else f"<{dtype}")
-    expected = offset + math.prod(sizes) * kind.itemsize
-    told = f"shape={'x'.join(map(str, sizes))},dtype={dtype},order={order},offset={offset}"
-    told += "" if marks is None else f",marks={marks}"
-    # Numbers may begin as a compressed file does.
+    number = np.dtype(dtype if dtype[0] in "<>" else f"<{dtype}")
+    expected = offset + math.prod(sizes) * number.itemsize
+    stated = f"shape={'x'.join(map(str, sizes))},dtype={dtype},order={order},offset={offset}"
+    stated += "" if marks is None else f",marks={marks}"
+    # Numbers can begin with the same bytes as a compressed file.
     as_is = os.path.isfile(name) and os.path.getsize(name) == expected
-    with open_files(name, format="raw", as_is=as_is) as found:
-        file = found.keep.enter_context(opened(found.path))
+    with open_files(name, format="raw", as_is=as_is) as opened:
+        file = opened.keep.enter_context(open_regular(opened.path))
         length = os.fstat(file.fileno()).st_size
         records = None if marks == 0 else records_of(file, MARKS if marks is None else (marks,))
         if marks is None and records is not None:
@@ -76,7 +84,7 @@ def raw(
                 f"{name} does not consist of records with marks of {marks} bytes before and after each"
             )
         if records is not None:
-            file, length = found.keep.enter_context(WithoutMarks(found.path, records)), records.bytes
+            file, length = opened.keep.enter_context(WithoutMarks(opened.path, records)), records.bytes
         if length != expected:
             raise InvalidInput(
                 f"{name} has {length} bytes{' between its marks' if records else ''}, where "
@@ -86,18 +94,18 @@ def raw(
             name,
             what=name,
             shape=sizes,
-            dtype=kind,
+            dtype=number,
             offset=offset,
             file=file,
             fortran=order == "F",
-            member=told,
+            member=stated,
         )
         return variable_source(
             [part],
-            spec=f"{name}:{told}",
+            spec=f"{name}:{stated}",
             format="raw",
-            files=found.files,
-            release=found.keep.close,
+            files=opened.files,
+            release=opened.keep.close,
             dims=dims,
             box=box,
             dt=dt,
@@ -140,3 +148,29 @@ def raw_text(
         box=box,
         dt=dt,
     )
+
+
+@contextmanager
+def _write(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+    """A new file of ψ[t, x, y, z] in C order, little-endian. Raises OSError if there is no room for it."""
+    (path,) = paths
+    array: np.memmap[Any, Any] = np.memmap(
+        path, header.dtype.newbyteorder("<"), "w+", shape=header.grid.shape
+    )
+    take_space(path)
+    with write_into(array) as write:
+        yield write
+
+
+def _read(path: str, parameters: str | None, **options: Any) -> VariableSource:
+    return raw_text(path, parameters or "", **options)
+
+
+RAW: Final = Format(
+    name="raw",
+    label="raw numbers",
+    endings=(".raw", ".bin"),
+    parameters=PARAMETERS,
+    read=_read,
+    writer=Writer(endings=(".raw", ".bin"), open=_write),
+)

@@ -1,8 +1,7 @@
 """Wavefunctions in Zarr hierarchies, versions 2 and 3: a directory, or a zip file of one.
 
 Formats: Zarr core specification 3.1 and Zarr storage specification 2 (read by zarr-python).
-Names of dimensions are those of version 3's `dimension_names`, or of xarray's attribute
-`_ARRAY_DIMENSIONS`; coordinates are one-dimensional arrays of the same name beside the array.
+Coordinates are one-dimensional arrays beside ψ with the name of a dimension.
 """
 
 from __future__ import annotations
@@ -20,19 +19,25 @@ from ....checked import checked
 from ....errors import InvalidInput
 from ....optional import library
 from ..axis_arrays import axes_among, can_be_axis, nearest_axis_arrays
-from ..detection import zip_roots
+from ..complex_values import holds_complex
+from ..content import Content
+from ..coordinate import Coordinate, coordinate_of
 from ..file_stamps import FileStamps
-from ..hdf5.hdf5 import NETCDF_FILE
+from ..format import Format, Writer
+from ..hdf5.hdf5_attributes import NETCDF_FILE
 from ..member_choice import choose_members
 from ..open_files import open_files, spec_of
-from ..packing import Packing, packing_of
-from ..variable import Coordinate, Variable, coordinate_of
-from ..variable_source import VariableSource, holds_complex, variable_source
+from ..variable import Variable
+from ..variable_source import VariableSource, variable_source
+from ..writing import blocks
+from .zarr_attributes import names_in_zarr, packing_in_zarr
 from .zarr_blocks import zarr_blocks
 from .zarr_bounds import bounded
+from .zarr_nodes import is_node, zip_roots
+from .zarr_writer import zarr_directory
 
 METADATA: Final = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
-"""Files in which a group speaks for what is within it. Source: Zarr specifications, as above."""
+"""Files in which a group describes what is within it. Source: Zarr specifications, as above."""
 
 
 @checked
@@ -52,39 +57,30 @@ def zarr(
     """
     name = os.fspath(path)
     library_ = library("zarr", extra="zarr", what="reading Zarr")
-    with open_files(name, format="Zarr", directory=True) as found:
-        zipped = os.path.isfile(found.path)
-        where: Any = name
-        within = ""
+    with open_files(name, format="Zarr", directory=True) as opened:
+        zipped = os.path.isfile(opened.path)
+        store: Any = name
+        folder = ""
         if zipped:
             storage = library("zarr.storage", extra="zarr", what="reading Zarr")
-            within = _root_of(found.path, name)
-            where = found.keep.enter_context(storage.ZipStore(found.path, mode="r"))
-        root = library_.open(where, mode="r", path=within)
+            folder = _root_of(opened.path, name)
+            store = opened.keep.enter_context(storage.ZipStore(opened.path, mode="r"))
+        root = library_.open(store, mode="r", path=folder)
         arrays = _arrays(library_, root)
-        coordinates = _coordinates(arrays)
-        candidates = [key for key in arrays if key not in coordinates]
-        axes = axes_among({path: (array.shape, array.dtype) for path, array in arrays.items()})
-        names = (
-            ("",)
-            if "" in arrays
-            else choose_members(candidates, member, name, lambda one: _is_complex(arrays[one]), axes=axes)
-        )
-        if "" in arrays and member and member.strip("/"):
-            raise InvalidInput(f"{name} is one array and has no {member!r} in it")
+        names = _choose(arrays, member, name)
         if not zipped:
             for one in names:
-                _add_files(found.files, name, one)
-                for beside in (*_named_beside(arrays, one).values(), *_nameless_beside(arrays, one)):
-                    _add_files(found.files, name, beside)
+                _add_files(opened.files, name, one)
+                for other in (*_coordinate_paths(arrays, one).values(), *_axis_lengths(arrays, one)):
+                    _add_files(opened.files, name, other)
         netcdf = NETCDF_FILE in root.attrs
-        parts = [_variable(name, arrays, one, None if zipped else found.keep, netcdf=netcdf) for one in names]
+        keep = None if zipped else opened.keep
         return variable_source(
-            parts,
+            [_variable(name, arrays, one, keep, netcdf=netcdf) for one in names],
             spec=spec_of(name, member),
             format=f"Zarr v{root.metadata.zarr_format}",
-            files=found.files,
-            release=found.keep.close,
+            files=opened.files,
+            release=opened.keep.close,
             dims=dims,
             box=box,
             dt=dt,
@@ -92,9 +88,9 @@ def zarr(
 
 
 def _root_of(path: str, name: str) -> str:
-    """The folder of a zip file that is the hierarchy. Raises InvalidInput unless there is one."""
+    """The folder of a zip file that is the hierarchy. Raises InvalidInput unless there is exactly one."""
     with zipfile.ZipFile(path) as archive:
-        roots = zip_roots(archive)
+        roots = zip_roots(archive.namelist())
     if len(roots) != 1:
         raise InvalidInput(
             f"{name} holds {len(roots) or 'no'} Zarr hierarchies{': ' if roots else ''}{', '.join(roots[:5])}: "
@@ -104,15 +100,27 @@ def _root_of(path: str, name: str) -> str:
 
 
 def _arrays(zarr_: Any, root: Any) -> dict[str, Any]:
-    """The arrays of numbers by their paths; that of a lone array is empty."""
+    """The arrays of numbers by their paths; the path of a lone array is empty."""
     if isinstance(root, zarr_.Array):
         return {"": root}
-    found = dict(root.members(max_depth=None))
+    members = dict(root.members(max_depth=None))
     return {
         path: item
-        for path, item in sorted(found.items())
+        for path, item in sorted(members.items())
         if isinstance(item, zarr_.Array) and item.shape and item.dtype.kind in "cfiuV"
     }
+
+
+def _choose(arrays: dict[str, Any], member: str | None, name: str) -> tuple[str, ...]:
+    """The path of the array that is ψ, or those of a pair, see `choose_members`."""
+    if "" in arrays:
+        if member and member.strip("/"):
+            raise InvalidInput(f"{name} is one array and has no {member!r} in it")
+        return ("",)
+    coordinates = _coordinates(arrays)
+    candidates = [key for key in arrays if key not in coordinates]
+    axes = axes_among({path: (array.shape, array.dtype) for path, array in arrays.items()})
+    return choose_members(candidates, member, name, lambda one: _is_complex(arrays[one]), axes=axes)
 
 
 def _coordinates(arrays: dict[str, Any]) -> set[str]:
@@ -126,36 +134,27 @@ def _coordinates(arrays: dict[str, Any]) -> set[str]:
     return {path for path in arrays if path in named and arrays[path].ndim == 1}
 
 
-def names_in_zarr(item: Any) -> tuple[str | None, ...]:
-    """The names of its dimensions, None for each that has none."""
-    names = getattr(item.metadata, "dimension_names", None) or item.attrs.get("_ARRAY_DIMENSIONS")
-    known = (
-        tuple(names) if isinstance(names, list | tuple) and len(names) == item.ndim else (None,) * item.ndim
-    )
-    return tuple(None if name is None else str(name) for name in known)
-
-
 def _is_complex(item: Any) -> bool:
     return holds_complex(item.dtype, names_in_zarr(item), item.shape)
 
 
-def _named_beside(arrays: dict[str, Any], member: str) -> dict[int, str]:
-    """The paths of the arrays that can be coordinates of one, by the place of the dimension."""
+def _coordinate_paths(arrays: dict[str, Any], member: str) -> dict[int, str]:
+    """The paths of the arrays that can be coordinates of one, by the number of the dimension."""
     folder = member.rpartition("/")[0]
     paths = {
-        place: f"{folder}/{name}".lstrip("/")
-        for place, name in enumerate(names_in_zarr(arrays[member]))
+        number: f"{folder}/{name}".lstrip("/")
+        for number, name in enumerate(names_in_zarr(arrays[member]))
         if name is not None
     }
     return {
-        place: path
-        for place, path in paths.items()
+        number: path
+        for number, path in paths.items()
         if path != member and path in arrays and arrays[path].ndim == 1
     }
 
 
-def _nameless_beside(arrays: dict[str, Any], member: str) -> dict[str, int]:
-    """The lengths of the arrays that can be axes of one where it names no dimensions, by their paths."""
+def _axis_lengths(arrays: dict[str, Any], member: str) -> dict[str, int]:
+    """The lengths of the arrays that can be axes of one that names no dimensions, by their paths."""
     if any(names_in_zarr(arrays[member])):
         return {}
     return {
@@ -166,7 +165,7 @@ def _nameless_beside(arrays: dict[str, Any], member: str) -> dict[str, int]:
 
 
 def _add_files(files: FileStamps, directory: str, member: str) -> None:
-    """The files of an array, and what the groups that it is in say of it."""
+    """Add the files of an array, and those in which the groups above describe it."""
     files.add(os.path.join(directory, member))
     while member:
         member = member.rpartition("/")[0]
@@ -175,28 +174,15 @@ def _add_files(files: FileStamps, directory: str, member: str) -> None:
                 files.add(path)
 
 
-def packing_in_zarr(item: Any, what: str, *, netcdf: bool = False) -> Packing | None:
-    """The packing of an array, `what` in messages: by its attributes, and in version 2 by its fill value.
-
-    As xarray has it: of an array of version 2 with its names of dimensions, the fill value
-    means missing; of any other it is a number like others, that of what was never written.
-    `netcdf`: the NetCDF library wrote it, whose default fill values mean missing; in
-    `fill_value` it has them rounded to six digits.
-    """
-    means_missing = item.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in item.attrs
-    fill = item.fill_value if means_missing else None
-    return packing_of(item.dtype, item.attrs, what=what, netcdf=netcdf, fill=fill)
-
-
 def _points(item: Any, size: int) -> NDArray[Any]:
-    """The values of a coordinate; those of one that has another size than its dimension need not be read."""
+    """The values of a coordinate; those of one with another size than its dimension are not read."""
     return np.asarray(bounded(item)[...]) if item.shape == (size,) else np.broadcast_to(np.nan, item.shape)
 
 
 def _variable(
     path: str, arrays: dict[str, Any], member: str, keep: ExitStack | None, *, netcdf: bool
 ) -> Variable:
-    """One array; its files are kept open in `keep` if it is in a directory."""
+    """One array. `keep` closes the files of one in a directory, and is None for one in a zip file."""
     item = arrays[member]
     names = names_in_zarr(item)
 
@@ -205,25 +191,43 @@ def _variable(
         values = _points(arrays[key], arrays[key].shape[0] if size is None else size)
         return coordinate_of(values, arrays[key].attrs, packing)
 
-    blocks = None if keep is None else zarr_blocks(path, item)
-    if blocks is not None and keep is not None:
-        keep.callback(blocks.close)
-    stored = getattr(item, "shards", None) or item.chunks
+    files = None if keep is None else zarr_blocks(path, item)
+    if files is not None and keep is not None:
+        keep.callback(files.close)
+    chunk = getattr(item, "shards", None) or item.chunks
+    coordinates = {
+        number: coordinate(key, item.shape[number])
+        for number, key in _coordinate_paths(arrays, member).items()
+    }
     return Variable(
         what=f"{path}:/{member}",
         shape=tuple(item.shape),
         dtype=item.dtype,
-        read=bounded(item).__getitem__ if blocks is None else blocks.read,
+        read=bounded(item).__getitem__ if files is None else files.read,
         names=names,
         packing=packing_in_zarr(item, f"{path}:/{member}", netcdf=netcdf),
-        chunk=tuple(min(a, b) for a, b in zip(stored, item.shape, strict=True)),
-        parted=blocks is not None and blocks.codec is None,
-        parallel=blocks is not None and blocks.codec is not None,
-        coordinates={
-            place: coordinate(key, item.shape[place]) for place, key in _named_beside(arrays, member).items()
-        },
-        beside=nearest_axis_arrays(
-            member, _nameless_beside(arrays, member), root=f"{path}:/", read=coordinate
+        chunk=tuple(min(a, b) for a, b in zip(chunk, item.shape, strict=True)),
+        parted=files is not None and files.codec is None,
+        parallel=files is not None and files.codec is not None,
+        coordinates=coordinates,
+        axis_arrays=nearest_axis_arrays(
+            member, _axis_lengths(arrays, member), root=f"{path}:/", read=coordinate
         ),
         member=member,
     )
+
+
+def _recognises(content: Content) -> bool:
+    if content.file is None:
+        return is_node(content.path)
+    return bool(zip_roots(content.members or ()))
+
+
+ZARR: Final = Format(
+    name="zarr",
+    label="Zarr",
+    endings=(".zarr", ".zarr.zip"),
+    recognises=_recognises,
+    read=zarr,
+    writer=Writer(endings=(".zarr",), open=zarr_directory, is_directory=True, unit=blocks),
+)

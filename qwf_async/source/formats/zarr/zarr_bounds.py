@@ -1,7 +1,7 @@
 """Arrays of zarr-python whose blocks do not unpack to more than their array says.
 
-Of the codecs in a chain those that pack bytes are replaced by ones with a bound, also those
-within shards. Not covered: codecs that are not among `inflate.BOUNDED`.
+Codecs that pack bytes are replaced by codecs with a bound, also within shards. Not covered:
+codecs that are not among `bounded_decoding.BOUNDED`.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any, ClassVar, Final
 from ....optional import library
 from ..bounded_decoding import BOUNDED, check_length, inflate
 
-SLACK: Final = 64 * 1024
-"""Bytes by which what one codec has packed may be longer than it was, and an eighth of it, before the next packs it."""
+MAX_GROWTH: Final = 64 * 1024
+"""Bytes by which a codec, besides an eighth, can make data longer before the next codec packs it."""
 
-FILTERED: Final = 16
-"""Times that filters of version 2 may make numbers longer: from one byte to sixteen."""
+MAX_FILTER_GROWTH: Final = 16
+"""Times that filters of version 2 can make numbers longer: from one byte to sixteen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limited2:
-    """Unpacks as a codec of numcodecs does, to `most` bytes; in the protocol that zarr has for such codecs."""
+    """A codec of version 2 that unpacks as `inner` of numcodecs does, to at most `max_bytes` bytes."""
 
     codec_id: ClassVar[str] = "bounded"
     inner: Any
-    most: int
+    max_bytes: int
 
     def encode(self, buf: Any) -> Any:
         return self.inner.encode(buf)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        return inflate(self.inner, bytes(memoryview(buf)), self.most)
+        return inflate(self.inner, bytes(memoryview(buf)), self.max_bytes)
 
     def get_config(self) -> Any:
         return self.inner.get_config()
@@ -45,7 +45,7 @@ class Limited2:
 
 
 def bounded(item: Any) -> Any:
-    """The same array, its blocks read with a bound."""
+    """The same array, whose blocks are unpacked with a bound."""
     if item.metadata.zarr_format == 2:
         metadata = _bounded_2(item)
     else:
@@ -56,25 +56,25 @@ def bounded(item: Any) -> Any:
 def _bounded_2(item: Any) -> Any:
     size = math.prod(item.chunks) * item.dtype.itemsize
     filters, packed = item.metadata.filters or (), item.metadata.compressor
-    most = FILTERED * size + SLACK if filters else size
+    max_bytes = MAX_FILTER_GROWTH * size + MAX_GROWTH if filters else size
     return replace(
         item.metadata,
-        filters=[_limited(one, most) for one in filters] or None,
+        filters=[_limited(one, max_bytes) for one in filters] or None,
         compressor=None if packed is None else _limited(packed, most),
     )
 
 
-def _limited(codec: Any, most: int) -> Any:
-    return Limited2(inner=codec, most=most) if codec.codec_id in BOUNDED else codec
+def _limited(codec: Any, max_bytes: int) -> Any:
+    return Limited2(inner=codec, max_bytes=max_bytes) if codec.codec_id in BOUNDED else codec
 
 
 def _chain(codecs: Iterable[Any]) -> tuple[Any, ...]:
-    """The codecs of a chain in version 3; the first that packs bytes is given as many as the numbers have."""
-    found, first = [], True
+    """The codecs of a chain in version 3, with bounds; the first that packs bytes packs those of the numbers."""
+    chain, first = [], True
     for codec in codecs:
         inner = getattr(codec, "codecs", None)
         if inner is not None:
-            found.append(replace(codec, codecs=_chain(inner)))
+            chain.append(replace(codec, codecs=_chain(inner)))
             continue
         about = codec.to_dict()
         name = about["name"].removeprefix("numcodecs.")
@@ -83,21 +83,21 @@ def _chain(codecs: Iterable[Any]) -> tuple[Any, ...]:
             unpacks = library("numcodecs", extra="zarr", what="reading Zarr").get_codec(
                 {"id": name, **settings}
             )
-            found.append(_limited_3()(codec, unpacks, first))
+            chain.append(_limited_3()(codec, unpacks, first))
             first = False
         else:
-            found.append(codec)
-    return tuple(found)
+            chain.append(codec)
+    return tuple(chain)
 
 
 @cache
 def _limited_3() -> Any:
-    """A codec of version 3 with a bound; made here, because what it is derived from is imported late."""
+    """The class of a codec of version 3 with a bound. It is made here because its base class is imported late."""
     base = library("zarr.abc.codec", extra="zarr", what="reading Zarr").BytesBytesCodec
 
     @dataclass(frozen=True)
     class Limited3(base):  # type: ignore[misc, valid-type] # it is Any
-        """Decodes as `inner` does, once `unpacks`, the same of numcodecs, has at most the bytes of the numbers."""
+        """Decodes as `inner` does, if `unpacks`, the same codec of numcodecs, yields no more bytes than the bound."""
 
         inner: Any
         unpacks: Any
@@ -118,8 +118,8 @@ def _limited_3() -> Any:
             for data, spec in pairs:
                 if data is not None:
                     size = math.prod(spec.shape) * spec.dtype.item_size
-                    most = size if self.first else size + size // 8 + SLACK
-                    check_length(self.unpacks, data.to_bytes(), most)
+                    max_bytes = size if self.first else size + size // 8 + MAX_GROWTH
+                    check_length(self.unpacks, data.to_bytes(), max_bytes)
             return await self.inner.decode(pairs)
 
     return Limited3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from ..writing import ExportHeader, Write, blocks, known_axes
 
 
 @contextmanager
-def zarr_directory(path: Path, sheet: ExportHeader) -> Iterator[Write]:
-    """A new directory. Nothing is compressed: amplitudes hardly can be, and it takes longer than the writing."""
+def zarr_directory(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+    """A new directory. Nothing is compressed: that makes amplitudes hardly smaller, and takes longer than writing."""
+    (path,) = paths
     zarr = library("zarr", extra="zarr", what="writing Zarr")
-    group = zarr.open_group(path, mode="w", zarr_format=3, attributes={"title": sheet.title})
-    for axis in known_axes(sheet.grid):
-        one = group.create_array(
+    group = zarr.open_group(path, mode="w", zarr_format=3, attributes={"title": header.title})
+    for axis in known_axes(header.grid):
+        coordinate = group.create_array(
             axis.name,
             shape=axis.points.shape,
             dtype=axis.points.dtype,
@@ -28,12 +29,12 @@ def zarr_directory(path: Path, sheet: ExportHeader) -> Iterator[Write]:
             dimension_names=(axis.name,),
             attributes=axis.attributes,
         )
-        one[...] = axis.points
+        coordinate[...] = axis.points
     psi = group.create_array(
         "psi",
-        shape=sheet.grid.shape,
-        dtype=sheet.dtype,
-        chunks=blocks(sheet.grid.shape),
+        shape=header.grid.shape,
+        dtype=header.dtype,
+        chunks=blocks(header.grid.shape),
         compressors=None,
         dimension_names=AXIS_NAMES,
     )
