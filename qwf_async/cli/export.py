@@ -14,7 +14,6 @@ from .options import (
     OverwriteOption,
     QuietOption,
     ServerOptions,
-    one_of,
     with_option_groups,
 )
 from .stored_wavefunction import open_stored
@@ -22,6 +21,13 @@ from .stored_wavefunction import open_stored
 if TYPE_CHECKING:
     from ..store.store import Store
     from .written_file import WrittenFile
+
+
+def _formats(incomplete: str) -> list[str]:
+    """The formats that can be written and begin so; asked by a shell only, since the table of formats imports numpy."""
+    from ..source.formats.table import writers
+
+    return [name for name in writers() if name.startswith(incomplete)]
 
 
 @with_option_groups
@@ -40,7 +46,7 @@ def export(
             "--format",
             help="npy, raw (the numbers alone), hdf5, zarr, netcdf or cube.",
             show_default="by the suffix",
-            autocompletion=one_of("npy", "raw", "hdf5", "zarr", "netcdf", "cube"),
+            autocompletion=_formats,
         ),
     ] = None,
     frame: Annotated[

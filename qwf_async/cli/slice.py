@@ -80,8 +80,8 @@ async def _read(store: Store, *, name: str, index: tuple[Any, ...]) -> np.ndarra
 
 
 async def _write(store: Store, *, name: str, index: tuple[Any, ...], out: Path, quiet: bool) -> WrittenFile:
+    from ..exporting.npy_selection import write_npy
     from ..lattice.selection import Selection
-    from .npyfile import write_npy
     from .written_file import write_values
 
     psi = await open_stored(store, name)

@@ -17,12 +17,14 @@ from ..optional import first_line
 from ..wording import shortened
 from .base import identity
 from .elements import unmasked
+from .formats.coordinate import Coordinate, coordinate_of
 from .formats.file_stamps import FileStamps
-from .formats.hdf5.hdf5 import files_of_hdf5, names_in_hdf5, packing_in_hdf5
+from .formats.hdf5.hdf5 import files_of_hdf5
+from .formats.hdf5.hdf5_attributes import names_in_hdf5, packing_in_hdf5
 from .formats.packing import Packing, packing_of
-from .formats.variable import Coordinate, Slices, Variable, coordinate_of
+from .formats.variable import Slices, Variable
 from .formats.variable_source import VariableSource, variable_source
-from .formats.zarr.zarr import names_in_zarr, packing_in_zarr
+from .formats.zarr.zarr_attributes import names_in_zarr, packing_in_zarr
 
 
 class ArraySource(VariableSource):
@@ -84,9 +86,7 @@ def array(
         held=held,
     )
     spec = f"{_library(values)}array of {values.dtype}, shape {found.grid.shape}"
-    return ArraySource(
-        **{name: getattr(found, name) for name in VariableSource.__dataclass_fields__} | {"spec": spec}
-    )
+    return found.extended(ArraySource, spec=spec)
 
 
 def _is_lazy(values: Any) -> bool:

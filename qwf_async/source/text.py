@@ -24,7 +24,7 @@ from .base import Source
 from .callable import open_function
 from .evolve.from_text import read_evolution
 from .formats.files import files
-from .formats.locator import named, stem
+from .formats.locator import locate, stem
 from .words import EVOLVE, OLD_HASH, unknown_source
 
 _SIZES: Final = re.compile(r"[+-]?[0-9]{1,18}(x[+-]?[0-9]{1,18})*")
@@ -112,7 +112,7 @@ def _is_file(text: str) -> bool:
     name, colon, _ = text.partition(":")
     if name in STATES or (colon and name in (EVOLVE, OLD_HASH)):
         return bool(colon) and text.endswith(".npy") and name in STATES
-    return named(text) is not None or os.sep in text
+    return locate(text) is not None or os.sep in text
 
 
 def _sizes(text: str) -> tuple[int, ...]:

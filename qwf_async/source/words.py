@@ -6,6 +6,7 @@ import difflib
 from typing import Final
 
 from .analytic import STATES
+from .formats.table import usual_endings
 
 EVOLVE: Final = "evolve"
 """The word of a time evolution, whose parameters depend on its parts."""
@@ -18,7 +19,8 @@ def unknown_source(text: str) -> str:
     """The message for a SOURCE that is no file, no known word and no function, with the nearest known word."""
     near = difflib.get_close_matches(text.partition(":")[0], [*STATES, EVOLVE, OLD_HASH], n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
+    usual, *others = usual_endings()
     return (
-        f"unknown source {text!r}{hint}: a source is a .npy file (or .npz, .h5, .zarr, .nc, .cube, .raw), "
+        f"unknown source {text!r}{hint}: a source is a {usual} file (or {', '.join(others)}), "
         f"module:function, {OLD_HASH}:KEY, {EVOLVE}, or one of {', '.join(STATES)}"
     )

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 import qwf_async
 from qwf_async import Wavefunction
-from qwf_async.cli.npyfile import write_npy
 from qwf_async.errors import DamagedData, QwfError, Refused
+from qwf_async.exporting.npy_selection import write_npy
 from qwf_async.ingesting.verify import verify
 from qwf_async.lattice.selection import Selection
 from qwf_async.layout import LAYOUTS

@@ -26,8 +26,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Box, Shape4
 from qwf_async.lattice.plan import BoxPlan, Plan, RangePlan
 from qwf_async.source import Source, open_source
-from qwf_async.source.formats import block_cache as cells
-from qwf_async.source.formats import read_ahead as ahead
+from qwf_async.source.formats import block_cache, read_ahead
 from qwf_async.source.formats.zarr import zarr_blocks
 
 Array = NDArray[Any]
@@ -49,11 +48,11 @@ def _zarr_runs() -> None:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks are treated as large ones are."""
-    monkeypatch.setattr(cells, "RUN_BYTES", 1)
-    monkeypatch.setattr(cells, "CELL_BYTES", 1)
-    monkeypatch.setattr(ahead, "AHEAD_POINTS", 1)
+    monkeypatch.setattr(block_cache, "RUN_BYTES", 1)
+    monkeypatch.setattr(block_cache, "CELL_BYTES", 1)
+    monkeypatch.setattr(read_ahead, "AHEAD_POINTS", 1)
     monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5.hdf5_blocks"], "PLAIN_BYTES", 1)
-    monkeypatch.setattr(zarr_blocks, "OPEN", 3)
+    monkeypatch.setattr(zarr_blocks, "MAX_OPEN", 3)
 
 
 def h5(path: Path, psi: Array, **how: Any) -> str:
@@ -157,7 +156,7 @@ def test_parts_of_blocks_of_plain_numbers_are_read_where_they_lie(
 ) -> None:
     psi = wave().copy()
     with closing(open_source(make(tmp_path, psi))) as source:
-        assert source.cells is None  # type: ignore[attr-defined] # of Field
+        assert source.cache is None  # type: ignore[attr-defined] # of VariableSource
         check(source, psi)
 
 
@@ -166,13 +165,13 @@ def test_parts_of_blocks_of_plain_numbers_are_read_where_they_lie(
 def test_packed_blocks_are_kept_in_memory_or_in_a_file_without_a_name(
     make: Callable[[Path, Array], str], held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "HELD_BYTES", held)
+    monkeypatch.setattr(block_cache, "MEMORY_BYTES", held)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     psi = wave()
     with closing(open_source(make(tmp_path, psi))) as source:
         check(source, psi)
-        assert (source.cells._files is None) == (held == 10**6)  # type: ignore[attr-defined] # of Field
+        assert (source.cache._files is None) == (held == 10**6)  # type: ignore[attr-defined] # of VariableSource
         assert not list((tmp_path / "tmp").iterdir())
 
 
@@ -186,7 +185,7 @@ def test_blocks_in_another_order_than_that_of_reading_are_read_whole(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cells, "HELD_BYTES", held)
+    monkeypatch.setattr(block_cache, "MEMORY_BYTES", held)
     psi = wave()
     text = make(tmp_path, psi.transpose(["txyz".index(letter) for letter in dims.split(",")]))
     with closing(open_source(text, dims=dims)) as source:
@@ -196,7 +195,7 @@ def test_blocks_in_another_order_than_that_of_reading_are_read_whole(
 def test_each_packed_block_is_unpacked_once_and_forgotten_when_all_of_it_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "HELD_BYTES", 3000)
+    monkeypatch.setattr(block_cache, "MEMORY_BYTES", 3000)
     psi, seen = wave(), []
     inner = zarr_blocks.ZarrBlocks._part
 
@@ -208,14 +207,14 @@ def test_each_packed_block_is_unpacked_once_and_forgotten_when_all_of_it_was_ask
     with closing(open_source(stored(tmp_path, psi))) as source:
         for chunk in BoxPlan.cut(psi.shape, points=90):
             np.testing.assert_array_equal(source.read(chunk.box), psi[chunk.box.slices])
-        assert not source.cells._kept  # type: ignore[attr-defined] # of Field
+        assert not source.cache._kept  # type: ignore[attr-defined] # of VariableSource
     assert len(seen) == len(set(seen)) == 2 * 4 * 3 * 2
 
 
 def test_no_room_for_what_is_kept_is_said_with_what_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "HELD_BYTES", 0)
+    monkeypatch.setattr(block_cache, "MEMORY_BYTES", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with closing(open_source(stored(tmp_path, wave()))) as source:
         with pytest.raises(InvalidInput, match="gone: No such file or directory; set TMPDIR"):
@@ -284,7 +283,7 @@ def added(directory: Path) -> None:
 def test_a_zarr_directory_that_is_changed_while_it_is_read_is_noticed(
     change: Callable[[Path], None], compressors: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "HELD_BYTES", 0)  # else all of it is read at once
+    monkeypatch.setattr(block_cache, "MEMORY_BYTES", 0)  # else all of it is read at once
     psi = wave()
     text = stored(tmp_path, psi, compressors=compressors)
     plan = BoxPlan.cut(psi.shape, points=90)
@@ -323,7 +322,7 @@ def test_a_block_of_another_length_is_refused(compressors: Any, tmp_path: Path) 
 def test_the_box_that_follows_is_read_while_the_last_one_is_used() -> None:
     psi, asked, begun = wave((1, 8, 4, 4)), [], Event()
     plan = BoxPlan(shape=(1, 8, 4, 4), chunk=(1, 2, 4, 4))
-    reader = ahead.ReadAhead(shape=plan.shape, order="C")
+    reader = read_ahead.ReadAhead(shape=plan.shape, order="C")
 
     def load(box: Box) -> Array:
         asked.append(box)
@@ -347,7 +346,7 @@ def test_the_box_that_follows_is_read_while_the_last_one_is_used() -> None:
 def test_what_was_read_ahead_for_nothing_is_dropped() -> None:
     psi, asked = wave((1, 8, 4, 4)), []
     plan = BoxPlan(shape=(1, 8, 4, 4), chunk=(1, 2, 4, 4))
-    reader = ahead.ReadAhead(shape=plan.shape, order="C")
+    reader = read_ahead.ReadAhead(shape=plan.shape, order="C")
 
     def load(box: Box) -> Array:
         asked.append(box)

@@ -108,7 +108,7 @@ async def test_what_was_changed_after_the_last_read_is_not_published(server: Ser
 
     class Replaced:
         spec, grid, order, close = source.spec, source.grid, source.order, source.close
-        fingerprint, check_unchanged = source.fingerprint, source.check_unchanged  # type: ignore[attr-defined] # of Field
+        fingerprint, check_unchanged = source.fingerprint, source.check_unchanged  # type: ignore[attr-defined] # of VariableSource
 
         def read(self, box: object) -> object:
             values = source.read(box)  # type: ignore[arg-type] # as it was asked for

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import open_source
-from qwf_async.source.formats import block_cache as cells
+from qwf_async.source.formats import block_cache
 
 Array = NDArray[Any]
 Attributes = dict[str, Any]
@@ -37,7 +37,7 @@ def _zarr_runs() -> None:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks are treated as large ones are."""
-    monkeypatch.setattr(cells, "RUN_BYTES", 1)
+    monkeypatch.setattr(block_cache, "RUN_BYTES", 1)
     monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5.hdf5_blocks"], "PLAIN_BYTES", 1)
 
 
@@ -321,7 +321,7 @@ def test_what_was_understood_of_packed_numbers_is_said(tmp_path: Path) -> None:
         tmp_path, NUMBERS.astype("i2"), {"scale_factor": 0.5, "_FillValue": np.int16(-3)}
     )
     with closing(open_source(str(path))) as source:
-        words = source.understood()  # type: ignore[attr-defined] # of Field
+        words = source.understood()  # type: ignore[attr-defined] # of VariableSource
         assert words["unpacked as"] == "int16 × 0.5"
         assert words["missing where"] == "-3"
         before = source.fingerprint()

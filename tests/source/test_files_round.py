@@ -27,7 +27,7 @@ from qwf_async.lattice.grid import Axis, Box, Grid, shape4
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.lattice.units import ANGSTROM, TIME_SECONDS
 from qwf_async.source import Source, array, open_source
-from qwf_async.source.formats import block_cache as cells
+from qwf_async.source.formats import block_cache
 from qwf_async.source.text import default_name
 from tests.support.loads import wave
 
@@ -229,7 +229,7 @@ def test_each_block_of_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.M
         file.create_dataset("psi", data=psi, chunks=(1, 8, 6, 4), compression=1)
     with closing(open_source(f"{tmp_path}/psi.h5")) as source:
         loaded: list[Box] = []
-        load = type(source)._load  # type: ignore[attr-defined] # of Field
+        load = type(source)._load  # type: ignore[attr-defined] # of VariableSource
 
         def counted(self: Any, box: Box) -> Any:
             loaded.append(box)
@@ -242,7 +242,7 @@ def test_each_block_of_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.M
                 np.testing.assert_array_equal(source.read(chunk.box), psi[chunk.box.slices])
             if unit == (1, 1, 1, 1):
                 assert sum(box.points for box in loaded) == psi.size
-        source.cells.close()  # type: ignore[attr-defined] # of Field
+        source.cache.close()  # type: ignore[attr-defined] # of VariableSource
         loaded.clear()
         for chunk in BoxPlan.cut(psi.shape, points=100, unit=(1, 3, 5, 5)):
             source.read(chunk.box)
@@ -254,13 +254,13 @@ def test_memory_for_blocks_is_bounded_and_a_file_of_too_thick_ones_is_warned_of(
 ) -> None:
     psi = wave(1, 16, 16, 16)
     zarr.create_array(tmp_path / "psi.zarr", data=psi, chunks=(1, 8, 8, 8))
-    monkeypatch.setattr(cells, "KEPT_BYTES", 20_000)
+    monkeypatch.setattr(block_cache, "FILE_BYTES", 20_000)
     with closing(open_source(f"{tmp_path}/psi.zarr")) as source:
-        (warning,) = source.warnings()  # type: ignore[attr-defined] # of Field
+        (warning,) = source.warnings()  # type: ignore[attr-defined] # of VariableSource
         assert "each is read about 8 times" in warning
         for chunk in BoxPlan.cut(psi.shape, points=100):
             np.testing.assert_array_equal(source.read(chunk.box), psi[chunk.box.slices])
-            kept = source.cells._kept  # type: ignore[attr-defined] # of Field
+            kept = source.cache._kept  # type: ignore[attr-defined] # of VariableSource
             assert len(kept) * 16 * 8**3 <= 20_000
 
 
@@ -403,9 +403,9 @@ def test_an_orbital_is_chosen_by_its_number(tmp_path: Path) -> None:
 
 
 def test_a_large_cube_is_marked_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("qwf_async.source.formats.cube.cube")  # the package has a function of that name
-    monkeypatch.setattr(module, "BLOCK", 101)
-    monkeypatch.setattr(module, "MARK", 7)
+    module = import_module("qwf_async.source.formats.cube.cube_values")
+    monkeypatch.setattr(module, "BLOCK_BYTES", 101)
+    monkeypatch.setattr(module, "MARK_NUMBERS", 7)
     values = wave(1, 6, 5, 4)[0].real
     (tmp_path / "a.cube").write_text(cube_text(values))
     with closing(open_source(f"{tmp_path}/a.cube")) as source:
@@ -534,7 +534,7 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
 def test_a_compressed_member_is_refused_out_of_order(tmp_path: Path) -> None:
     text = npz_compressed(tmp_path, wave(4, 4, 4))
     with closing(open_source(text)) as source:
-        variable = source.parts[0]  # type: ignore[attr-defined] # of Field
+        variable = source.parts[0]  # type: ignore[attr-defined] # of VariableSource
 
         def read(rows: Sequence[int]) -> None:
             for row in rows:

@@ -301,7 +301,7 @@ def test_more_sources_at_one_point_than_files_may_be_open_are_refused(tmp_path: 
 
 def test_packed_sources_are_read_in_their_own_blocks(tmp_path: Path) -> None:
     with closing(open_source(frames(tmp_path, chunks=(5, 3, 1), compression=1))) as opened:
-        assert opened.parts[0].chunk == (1, 5, 3, 1)  # type: ignore[attr-defined] # of Field
+        assert opened.parts[0].chunk == (1, 5, 3, 1)  # type: ignore[attr-defined] # of VariableSource
         np.testing.assert_array_equal(opened.read(opened.grid.whole), PSI)
 
 

@@ -119,7 +119,7 @@ def test_chunks_in_the_order_of_the_file_are_one_read_each(
     path, values = tmp_path / "psi.npy", np.asarray(some(shape), order=order)
     np.save(path, values)
     with _Counting(path) as file:
-        monkeypatch.setattr(import_module("qwf_async.source.formats.npy"), "opened", lambda _: file)
+        monkeypatch.setattr(import_module("qwf_async.source.formats.npy"), "open_regular", lambda _: file)
         source = npy(path)
         plan, file.seeks = BoxPlan.cut(source.grid.shape, order=source.order, points=100), 0
         for chunk in plan:

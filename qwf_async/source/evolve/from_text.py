@@ -23,7 +23,7 @@ from ..arguments import arguments, keys_of, words_of
 from ..base import Source
 from ..callable import open_function
 from ..formats.files import files
-from ..formats.locator import named
+from ..formats.locator import locate
 from ..words import EVOLVE
 from .evolution import ACCURACY, Evolve, evolve
 from .potentials import POTENTIALS, read_potential
@@ -71,7 +71,7 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
     potential = trap(**made[trap]) if trap else read_potential(kind)
     initial: Source
     frames = dt = None  # a state has them from its grid, and its own time step where none is given
-    is_file = packet is None and named(state) is not None
+    is_file = packet is None and locate(state) is not None
     if dims is not None and not is_file:
         raise UsageError(f"{option('dims')} cannot be given for evolve:{text}: its initial state is no file")
     if packet is not None:

@@ -81,7 +81,8 @@ def npz(
         return variable_source(
             [
                 replace(
-                    part, axis_arrays=nearest_axis_arrays(part.member, lengths, root=f"{name}:", read=read_axis)
+                    part,
+                    axis_arrays=nearest_axis_arrays(part.member, lengths, root=f"{name}:", read=read_axis),
                 )
                 for part in parts
             ],

@@ -60,7 +60,7 @@ def _bounded_2(item: Any) -> Any:
     return replace(
         item.metadata,
         filters=[_limited(one, max_bytes) for one in filters] or None,
-        compressor=None if packed is None else _limited(packed, most),
+        compressor=None if packed is None else _limited(packed, max_bytes),
     )
 
 
