@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .written_file import WrittenFile
 
 
-def _formats(incomplete: str) -> list[str]:
+def offered_formats(incomplete: str) -> list[str]:
     """The formats that can be written and begin so; asked by a shell only, since the table of formats imports numpy."""
     from ..source.formats.table import writers
 
@@ -46,7 +46,7 @@ def export(
             "--format",
             help="npy, raw (the numbers alone), hdf5, zarr, netcdf or cube.",
             show_default="by the suffix",
-            autocompletion=_formats,
+            autocompletion=offered_formats,
         ),
     ] = None,
     frame: Annotated[

@@ -19,7 +19,7 @@ from qwf_async.errors import InvalidInput, UsageError
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import open_source
 from qwf_async.source.formats.dims import letters_of
-from tests.source.test_files_round import (
+from tests.source.written_files import (
     Array,
     Writer,
     cube_text,

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import h5py
 import netCDF4
 import numpy as np
@@ -16,16 +17,16 @@ import zarr
 from numpy.typing import NDArray
 
 from qwf_async.errors import InvalidInput
+from qwf_async.lattice.grid import Grid
+from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import array, files
+from tests.source.written_files import (
+    whole,
+)
+from tests.support.loads import wave
 
 Array = NDArray[Any]
 STORED = np.arange(60, dtype="i2").reshape(3, 4, 5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
 
 
 @pytest.fixture
@@ -134,3 +135,27 @@ def test_several_arrays_are_no_array(tmp_path: Path, keep: ExitStack) -> None:
 def test_what_is_no_array_of_numbers_is_refused(values: Any) -> None:
     with pytest.raises(InvalidInput, match=r"is no array|of type object"):
         array(values)
+
+
+def test_arrays_of_python_are_read_a_block_at_a_time() -> None:
+    psi = wave(2, 6, 4, 5)
+    lazy = dask.array.from_array(psi, chunks=(1, 3, 4, 2))  # type: ignore[no-untyped-call] # untyped in dask
+    for values in (lazy, xarray.DataArray(lazy), zarr.array(psi, chunks=(1, 2, 2, 5))):
+        source = array(values, box=3, dt=0.5)
+        assert source.grid == Grid.of((6, 4, 5), box=(3,), frames=2, dt=0.5)
+        for chunk in BoxPlan.cut(psi.shape, order=source.order, points=17):
+            np.testing.assert_array_equal(source.read(chunk.box), psi[chunk.box.slices])
+        assert source.fingerprint() == array(values, box=3, dt=0.5).fingerprint()
+        assert (
+            source.fingerprint() != array(values * 1.0 + 1, box=3, dt=0.5).fingerprint()
+            if values is lazy
+            else True
+        )
+    named = xarray.DataArray(psi, dims=("time", "lon", "y", "z")).transpose("z", "lon", "time", "y")
+    np.testing.assert_array_equal(whole(array(named, dims="lon=x")), psi)
+    with pytest.raises(InvalidInput, match=r"lon is none of t, x, y, z; .*, as in dims='lon=x'$"):
+        array(named)
+    grid = Grid.of((6, 4, 5), box=(3, 3, 3), frames=2, dt=1)
+    assert array(lazy, grid).grid == grid
+    with pytest.raises(InvalidInput, match="but its grid has"):
+        array(lazy, Grid.cube(3))

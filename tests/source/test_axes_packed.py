@@ -11,7 +11,6 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray
-import zarr
 from numpy.typing import NDArray
 
 from qwf_async.errors import InvalidInput
@@ -20,12 +19,6 @@ from qwf_async.source import array, open_source
 
 Array = NDArray[Any]
 Attributes = dict[str, Any]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
 
 
 def written_axis(form: str, path: Path, x: Array, attributes: Attributes) -> Path:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import h5py
 import numpy as np
 import pytest
@@ -16,19 +17,14 @@ from scipy.io import netcdf_file
 from qwf_async import sources
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Axis
-from qwf_async.source import open_source
+from qwf_async.lattice.units import ANGSTROM, TIME_SECONDS
+from qwf_async.source import array, open_source
 from tests.support.command import Shell
 
 SHAPE = {"t": 3, "x": 4, "y": 3, "z": 1}
 PSI = np.arange(36.0).reshape(3, 4, 3, 1) + 1j
 HALF = Axis(origin=0, step=0.5, unit="hbar/Eh")
 LAID = Axis(origin=-2, step=1, unit="bohr")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """The event loop of zarr's own, which begins with its first use and stays."""
-    zarr.array(np.zeros(1))
 
 
 Coordinates = dict[str, tuple[Any, str]]
@@ -143,3 +139,59 @@ def test_the_advice_can_be_followed_on_the_command_line(tmp_path: Path) -> None:
     assert "--box" in refused.err
     done = shell.qwf("ingest", "psi.h5", "--dry-run", "--dt", "0.5", "--box", "4x3")
     assert done.status == 0, done.err
+
+
+def test_coordinates_and_units_become_axes(tmp_path: Path) -> None:
+    with h5netcdf.File(tmp_path / "psi.nc", "w") as file:
+        file.dimensions = {"time": 3, "x": 4, "y": 5, "z": 1, "reim": 2}
+        for name, values, unit in (
+            ("time", [0.0, 0.5, 1.0], "fs"),
+            ("x", [-1.0, -0.5, 0.0, 0.5], "angstrom"),
+            ("y", np.arange(5) * 0.1, None),
+        ):
+            one = file.create_variable(name, (name,), data=np.asarray(values))
+            if unit:
+                one.attrs["units"] = unit
+        file.create_variable("psi", ("time", "x", "y", "z", "reim"), data=np.ones((3, 4, 5, 1, 2)))
+    with closing(open_source(f"{tmp_path}/psi.nc")) as source:
+        t, x, y, z = source.grid.axes
+        assert (t.unit, x.unit, y.unit) == ("hbar/Eh", "bohr", None)
+        assert (t.origin, t.step) == pytest.approx((0.0, 0.5e-15 / TIME_SECONDS))
+        assert (x.origin, x.step) == pytest.approx((-ANGSTROM, ANGSTROM / 2))
+        assert (y.origin, y.step) == pytest.approx((0.0, 0.1))
+        assert z == Axis()
+    with closing(open_source(f"{tmp_path}/psi.nc", box="8x5", dt=0.25)) as source:
+        assert source.grid.axes[0].step == 0.25
+        assert source.grid.axes[1] == Axis(origin=-4.0, step=2.0, unit="bohr")
+
+
+@pytest.mark.parametrize(
+    ("points", "unit", "message"),
+    [
+        ([0.0, 1.0, 2.5, 3.0], "bohr", "not evenly spaced: point 2 is at 2.5"),
+        ([3.0, 2.0, 1.0, 0.0], "bohr", "does not run upwards"),
+        ([0.0, 1.0, 2.0, 3.0], "furlong", "'furlong', which is no unit of length"),
+        ([0.0, 1.0, 2.0, 3.0], "fs", "'fs', which is no unit of length"),
+        ([0.0, 1.0, np.nan, 3.0], "bohr", "holds NaN"),
+    ],
+)
+def test_coordinates_that_are_no_axis_are_refused(
+    tmp_path: Path, points: list[float], unit: str, message: str
+) -> None:
+    with h5py.File(tmp_path / "psi.h5", "w") as file:
+        psi = file.create_dataset("psi", data=np.ones(4, complex))
+        file["x"] = points
+        file["x"].attrs["units"] = unit
+        file["x"].make_scale("x")
+        psi.dims[0].attach_scale(file["x"])
+    with pytest.raises(InvalidInput, match=message):
+        open_source(f"{tmp_path}/psi.h5")
+    data = xarray.DataArray(np.ones(4, complex), dims="x", coords={"x": ("x", points, {"units": unit})})
+    with pytest.raises(InvalidInput, match=message):
+        array(data)
+
+
+def test_coordinates_of_single_precision_are_even_within_their_digits(tmp_path: Path) -> None:
+    points = np.linspace(-30, 30, 601, dtype=np.float32)
+    data = xarray.DataArray(np.ones(601), dims="x", coords={"x": points})
+    assert array(data).grid.axes[1].step == pytest.approx(0.1, rel=1e-6)

@@ -59,12 +59,6 @@ WRITERS = [hdf5, npz, npz_compressed, zarr_2, zarr_3]
 every_format = pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 def psi(*shape: int) -> Any:
     rng = np.random.default_rng(3)
     return rng.normal(size=shape) + 1j * rng.normal(size=shape)

@@ -39,12 +39,6 @@ def wave(shape: tuple[int, ...] = SHAPE, seed: int = 0) -> Array:
     return numbers.view(np.complex128)[..., 0]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks are treated as large ones are."""

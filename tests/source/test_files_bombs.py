@@ -40,12 +40,6 @@ BOMBS: dict[str, bytes] = {}
 pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 def rle(size: int) -> bytes:
     """Zeros in a frame of zstd that does not state its size, each 128 KiB in four bytes."""
     blocks = [min(1 << 17, size - at) for at in range(0, size, 1 << 17)]

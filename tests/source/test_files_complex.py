@@ -25,12 +25,6 @@ PSI = wave(4, 5, 6)
 NAMED = dict(zip("xyz", PSI.shape, strict=True))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 def values(source: str, **options: Any) -> Array:
     with closing(open_source(source, **options)) as opened:
         return opened.read(opened.grid.whole)

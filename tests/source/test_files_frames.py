@@ -24,18 +24,12 @@ from qwf_async.source import files, open_source
 from qwf_async.source.formats import frames
 from qwf_async.source.text import default_name
 from tests.conftest import Server
-from tests.source.test_files_round import cube_text, whole
+from tests.source.written_files import cube_text, whole
 from tests.support.command import Shell
 from tests.support.loads import wave
 
 Array = NDArray[Any]
 PSI = wave(12, 6, 5, 4)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
 
 
 def npy(path: Path, psi: Array) -> str:

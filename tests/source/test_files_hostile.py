@@ -15,8 +15,8 @@ import pytest
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import npz, open_source
-from tests.source.test_files_round import whole
 from tests.source.test_sources_files import header
+from tests.source.written_files import whole
 
 READ = """
 import sys

@@ -23,12 +23,6 @@ PSI = wave(2, 4, 3, 5)
 Change = Callable[[], object]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 def touch(path: Path) -> None:
     """Another time of change, though all bytes are as they were."""
     os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))

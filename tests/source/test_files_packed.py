@@ -28,12 +28,6 @@ SHAPE = (5, 6, 4)
 DIMENSIONS = ("x", "y", "z")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks are treated as large ones are."""

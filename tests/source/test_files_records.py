@@ -16,7 +16,7 @@ from scipy.io import FortranFile
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import open_source, raw
-from tests.source.test_files_round import whole
+from tests.source.written_files import whole
 from tests.support.loads import wave
 
 Array = NDArray[Any]

@@ -29,7 +29,7 @@ from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source import files, hdf5, npy, open_source
 from qwf_async.source import zarr as read_zarr
 from qwf_async.source.text import default_name
-from tests.source.test_files_round import (
+from tests.source.written_files import (
     cube_text,
     hdf5_split,
     netcdf_3,
@@ -43,12 +43,6 @@ from tests.source.test_files_round import (
 from tests.support.loads import wave
 
 PSI = wave(3, 2, 4, 5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
 
 
 def read(text: str, **options: Any) -> NDArray[Any]:

@@ -31,12 +31,6 @@ STORED = np.array([1, 2, -9, 4, 5, 6], "i2")
 SCALED = [0.5, 1.0, np.nan, 2.0, 2.5, 3.0]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 def packed_netcdf(path: Path) -> str:
     """Six numbers by the NetCDF library: packed, one of them missing."""
     with netCDF4.Dataset(path / "psi.nc", "w") as file:

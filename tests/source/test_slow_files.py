@@ -19,12 +19,6 @@ from tests.support.waiting import wait_until
 FRAMES = 8
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_runs() -> None:
-    """Its thread, which stays until the process ends, is begun before anything is counted."""
-    zarr.array(np.zeros(1))
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     yield from new_server("valkey")

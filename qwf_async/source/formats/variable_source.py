@@ -88,10 +88,10 @@ class VariableSource:
         bounds |= {PART: (0, 2), LEFT_OUT: (0, 1)}
         slices = tuple(slice(*bounds[letter]) for letter in self.letters)
         values = _read(part, slices)
-        # Three views. As an example, letters "z-xc" of a file's [z, 1, x, 2] and a box [1, nx, 1, nz]:
-        # [nz, 1, nx, 2] → [nz, nx, 2], without dimensions that are left out,
-        # → [nx, nz, 2], in the order t, x, y, z, c of those that there are,
-        # → [1, nx, 1, nz, 2], with an axis of one point for each letter that is missing.
+        # Three views; as an example, the letters "z-xc" of a file's [nz, 1, nx, 2].
+        # First without the dimensions that are left out: [nz, nx, 2].
+        # Then in the order t, x, y, z, c of those that there are: [nx, nz, 2].
+        # Last with an axis of one point for each letter that is missing: [1, nx, 1, nz, 2].
         used = [letter for letter in self.letters if letter != LEFT_OUT]
         kept = values.reshape(
             [n for n, letter in zip(values.shape, self.letters, strict=True) if letter != LEFT_OUT]
