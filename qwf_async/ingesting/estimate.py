@@ -3,7 +3,7 @@
 A sample is a generation in the trash from before its first key is written, under a name of
 its own: `qwf clean` and the watchdog find what a killed process left. Memory does not grow
 quite linearly (tables double), so what was measured is scaled by the model of
-`layout.memory`. The sample is of the first frames: a source that computes each from the one
+`layout.hash_memory`. The sample is of the first frames: a source that computes each from the one
 before has no others to compute for it. Of the values only the length of text10 depends.
 
 Time is scaled by points, that of layout flat by a measured curve besides (`GROWTH`). It is

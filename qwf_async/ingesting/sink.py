@@ -13,7 +13,7 @@ from ..client.failure import KeyExists
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..events import Hook, Noted
 from ..wire.batch import Batch, Buffer
-from ..wire.buckets import by_hset, by_restore
+from ..wire.buckets import as_hset, uses_restore
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two attempts to reach a server that is away, at most."""
@@ -76,12 +76,12 @@ class ServerSink:
     async def write(self, batch: Batch) -> None:
         if self._permit is not None:
             await self._permit()
-        restore = by_restore(batch) and self._restores
-        if by_restore(batch) and not restore:
-            batch = await anyio.to_thread.run_sync(by_hset, batch)
+        restore = uses_restore(batch) and self._restores
+        if uses_restore(batch) and not restore:
+            batch = await anyio.to_thread.run_sync(as_hset, batch)
         error = await self._error(batch)
         if restore and isinstance(error, Refused):
-            refusal, batch = error, await anyio.to_thread.run_sync(by_hset, batch)
+            refusal, batch = error, await anyio.to_thread.run_sync(as_hset, batch)
             error = await self._error(batch)
             if error is None and not isinstance(refusal, KeyExists):
                 self._give_restore_up(refusal)

@@ -18,7 +18,7 @@ from ..lattice.plan import Chunk, Plan
 from ..wire.batch import Batch, Part
 from ..wire.fetch import Fetch
 from ..wire.known_replies import KnownReplies
-from .memory import Server
+from .hash_memory import Server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

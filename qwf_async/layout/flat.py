@@ -31,13 +31,13 @@ from ..wire.codec import (
     mean_bytes,
 )
 from ..wire.fetch import FETCH_POINTS, Fetch
-from ..wire.fields import FIELD, blocks, field_name, records
+from ..wire.field_names import FIELD, blocks, box_records, field_name
 from ..wire.known_replies import KnownReplies
-from ..wire.numbered import Numbered
+from ..wire.numbered_texts import NumberedTexts
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 from .base import Counts, Probe
-from .memory import Server, hash_bytes, mean_digits
+from .hash_memory import Server, hash_bytes, mean_digits
 
 FIELDS_A_REQUEST: Final = 512
 """Fields in one HSET: from about 500 on a request's own cost no longer shows (24 to 60 KB)."""
@@ -139,7 +139,7 @@ class Flat:
             t, x, y, z = box.start
             request = head(b"HMGET", self.key, 1) + bulk(field_name(x, y, z, t))
             return (Part(key=self.key, requests=1, buffers=(request,), fields=(1,)),)
-        runs = [_run(block.data) for block in records(box, b"", self._slabs)]
+        runs = [_run(block.data) for block in box_records(box, b"", self._slabs)]
         count, buffers = _requests(partial(head, b"HMGET", self.key), runs, box.points, strings=1)
         fields = [FIELDS_A_REQUEST] * (count - 1) + [box.points - FIELDS_A_REQUEST * (count - 1)]
         return (Part(key=self.key, requests=count, buffers=buffers, fields=fields),)
@@ -175,8 +175,8 @@ class Flat:
             full, rest = divmod(len(t), FIELDS_A_REQUEST)
             counts = np.array([FIELDS_A_REQUEST] * full + [rest] * (rest > 0))
             yield Fetch(
-                keys=Numbered(parts=(self.key,), count=len(counts)),
-                fields=Numbered.of(FIELD, x, y, z, t),
+                keys=NumberedTexts(parts=(self.key,), count=len(counts)),
+                fields=NumberedTexts.of(FIELD, x, y, z, t),
                 counts=counts,
                 codec=self.codec,
                 held=1,
@@ -195,14 +195,14 @@ class Flat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """Records one after the other: record i ends at byte `ends[i]` of `data`."""
+    """BlockRecords one after the other: record i ends at byte `ends[i]` of `data`."""
 
     data: memoryview
     ends: NDArray[np.int64]
 
 
 def _run(data: NDArray[np.uint8]) -> _Run:
-    """Records that all have the length of the last axis."""
+    """BlockRecords that all have the length of the last axis."""
     size = data.shape[-1]
     return _Run(data=byte_view(data), ends=np.arange(size, data.size + 1, size, dtype=np.int64))
 
@@ -210,7 +210,7 @@ def _run(data: NDArray[np.uint8]) -> _Run:
 def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any], slabs: Slabs) -> list[_Run]:
     tail = b"$%d\r\n%s\r\n" % (dtype.itemsize, bytes(dtype.itemsize))
     runs = []
-    for block in records(box, tail, slabs):
+    for block in box_records(box, tail, slabs):
         data = block.data
         size = data.shape[-1]
         # A view of the values' bytes in the records, before the \r\n at their ends:
@@ -227,7 +227,7 @@ def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run]
     texts = text10.encode(values)
     numbers = np.arange(box.points).reshape(box.shape)
     runs = []
-    for block in records(box, b"", slabs):
+    for block in box_records(box, b"", slabs):
         fields = block.data.reshape(-1, block.data.shape[-1])  # [t, x, y, z, record] → [points, record]
         data, ends = text10.records(fields, texts, numbers[block.box.within(box)].reshape(-1))
         runs.append(_Run(data=byte_view(data), ends=ends))

@@ -13,7 +13,7 @@ from ..wire.codec import check_codec
 from ..wording import option, quoted
 from .base import Layout, Scheme
 from .flat import Flat
-from .memory import Server
+from .hash_memory import Server
 from .packed import Packed
 from .tile import Tile
 

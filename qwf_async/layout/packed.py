@@ -19,11 +19,11 @@ from ..wire.change import pairs, set_fields
 from ..wire.codec import binary_dtype, damage, digest, is_value, joined, max_bytes
 from ..wire.fetch import FETCH_POINTS, Fetch, grouped
 from ..wire.known_replies import BucketReplies, KnownReplies
-from ..wire.numbered import Numbered, hgetall
+from ..wire.numbered_texts import NumberedTexts, hgetall
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 from .base import Counts, Probe
-from .memory import KEY_BYTES, Server, block_bytes, small_table_bytes
+from .hash_memory import KEY_BYTES, Server, block_bytes, small_table_bytes
 
 KEY: Final = b":b%d"
 """What the key of a bucket ends in: its number."""
@@ -169,7 +169,7 @@ class Packed:
         full = BucketReplies(count=len(numbers) - (rest > 0), points=BUCKET, dtype=self.dtype)
         partial = BucketReplies(count=int(rest > 0), points=rest or BUCKET, dtype=self.dtype)
         return KnownReplies(
-            request=hgetall(Numbered.of(KEY, numbers, after=self.base)),
+            request=hgetall(NumberedTexts.of(KEY, numbers, after=self.base)),
             full=full,
             partial=partial,
             data=np.empty(full.nbytes + partial.nbytes, np.uint8),
@@ -183,8 +183,8 @@ class Packed:
             buckets, fields = np.divmod(distinct, BUCKET)
             begins = np.flatnonzero(np.diff(buckets, prepend=-1))
             yield Fetch(
-                keys=Numbered.of(KEY, buckets[begins], after=self.base),
-                fields=Numbered.of(FIELD, fields),
+                keys=NumberedTexts.of(KEY, buckets[begins], after=self.base),
+                fields=NumberedTexts.of(FIELD, fields),
                 counts=np.diff(begins, append=len(fields)),
                 codec=self.codec,
                 held=1,

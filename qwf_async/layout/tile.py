@@ -21,11 +21,11 @@ from ..wire.change import cut_place, set_fields, set_in_tiles
 from ..wire.codec import binary_dtype, damage, digest, is_value, joined
 from ..wire.fetch import FETCH_BYTES, Fetch, grouped
 from ..wire.known_replies import KnownReplies
-from ..wire.numbered import Numbered
+from ..wire.numbered_texts import NumberedTexts
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 from .base import Counts, Probe
-from .memory import KEY_BYTES, Server, block_bytes
+from .hash_memory import KEY_BYTES, Server, block_bytes
 
 KEY: Final = b":t%d.%d"
 """What the key of a hash of tiles ends in: the time, and the place of its tiles along x."""
@@ -237,8 +237,8 @@ class Tile:
             nth = np.arange(len(distinct)) - np.repeat(begins, np.diff(begins, append=len(distinct)))
             begins = np.flatnonzero(nth % self.tiles_a_request == 0)
             yield Fetch(
-                keys=Numbered.of(KEY, t[begins], i[begins], after=self.base),
-                fields=Numbered.of(FIELD, t, i, j, k),
+                keys=NumberedTexts.of(KEY, t[begins], i[begins], after=self.base),
+                fields=NumberedTexts.of(FIELD, t, i, j, k),
                 counts=np.diff(begins, append=len(distinct)),
                 codec=self.codec,
                 held=math.prod(self.tile),

@@ -29,7 +29,7 @@ from ..layout.flat import Flat
 from ..source.base import identity
 from ..source.parameters import values_of
 from ..wire.codec import max_bytes
-from ..wire.fields import field_name
+from ..wire.field_names import field_name
 from .reading import read_box
 from .store import Store
 

@@ -15,7 +15,7 @@ Facts = Sequence[tuple[str, str]]
 def describe(name: str, manifest: Manifest) -> Facts:
     """Name, axes, layout, codec, points, size and generation, in words.
 
-    The size is the model's (`layout.memory`), in MB, and an upper bound.
+    The size is the model's (`layout.hash_memory`), in MB, and an upper bound.
     """
     form = manifest.form
     parameters = ("×".join(map(str, sizes)) for sizes in form.parameters.values())

@@ -16,7 +16,7 @@ from anycrc import Model
 from numpy.typing import NDArray
 
 from .batch import Batch, NumberedPart, Part, byte_view
-from .fields import digit_spans, digits
+from .field_names import digit_spans, digits
 from .listpack import CRC_BYTES, payload, shape_of
 from .resp import bulk, head
 from .slab import Slabs
@@ -29,7 +29,7 @@ RESTORED: Final = b"+OK\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class RequestTemplate:
     """The request of one bucket: where its values lie, and what the CRC at its end is taken of, if it has one.
 
     `answer` is its reply, as for `Part`.
@@ -41,7 +41,7 @@ class Template:
     checked: slice | None = None
 
 
-def hset(key: bytes, points: int, size: int) -> Template:
+def hset(key: bytes, points: int, size: int) -> RequestTemplate:
     """HSET of the fields 0 … points−1 with values of `size` bytes."""
     parts = [head(b"HSET", key, 2 * points)]
     offsets, length = [], len(parts[0])
@@ -50,10 +50,10 @@ def hset(key: bytes, points: int, size: int) -> Template:
         parts.append(field + bytes(size) + b"\r\n")
         offsets.append(length + len(field))
         length += len(parts[-1])
-    return Template(request=b"".join(parts), offsets=np.array(offsets))
+    return RequestTemplate(request=b"".join(parts), offsets=np.array(offsets))
 
 
-def restore(key: bytes, points: int, size: int) -> Template:
+def restore(key: bytes, points: int, size: int) -> RequestTemplate:
     """RESTORE of a listpack with the fields 0 … points−1 and values of `size` bytes.
 
     Without REPLACE, which would take whatever is under the key away, of whatever type it is.
@@ -61,7 +61,7 @@ def restore(key: bytes, points: int, size: int) -> Template:
     packed = payload(points, size)
     before = _before_payload(key) + b"$%d\r\n" % len(packed.data)
     end = len(before) + len(packed.data) - CRC_BYTES
-    return Template(
+    return RequestTemplate(
         request=before + packed.data + b"\r\n",
         offsets=packed.offsets + len(before),
         answer=RESTORED,
@@ -77,7 +77,7 @@ def requests(
     prefix: bytes,
     first: int,
     values: NDArray[Any],
-    template: Callable[[bytes, int, int], Template],
+    template: Callable[[bytes, int, int], RequestTemplate],
     slabs: Slabs,
 ) -> Iterator[NumberedPart]:
     """The requests that store `values` [points] in the buckets from number `first` on, one a bucket.
@@ -88,22 +88,22 @@ def requests(
     full = len(values) // BUCKET
     for start, stop in digit_spans(first, first + full) if full else ():
         some = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
-        yield _alike(prefix, start, some, template, slabs)
+        yield _same_length(prefix, start, some, template, slabs)
     if rest := len(values) - full * BUCKET:
-        yield _alike(prefix, first + full, values[-rest:].reshape(1, rest), template, slabs)
+        yield _same_length(prefix, first + full, values[-rest:].reshape(1, rest), template, slabs)
 
 
-def by_restore(batch: Batch) -> bool:
+def uses_restore(batch: Batch) -> bool:
     """Whether the batch is one of RESTOREs."""
     return any(part.answer == RESTORED for part in batch.parts)
 
 
-def by_hset(batch: Batch) -> Batch:
+def as_hset(batch: Batch) -> Batch:
     """A batch of RESTOREs as one of HSETs that store the same, for a server that does not take the former."""
-    return replace(batch, parts=[_as_hset(part) for part in batch.parts])
+    return replace(batch, parts=[_part_as_hset(part) for part in batch.parts])
 
 
-def _as_hset(part: Part) -> Part:
+def _part_as_hset(part: Part) -> Part:
     if not isinstance(part, NumberedPart) or part.answer != RESTORED:
         return part
     (view,) = part.buffers
@@ -114,18 +114,18 @@ def _as_hset(part: Part) -> Part:
     offsets = restore(part.key, points, size).offsets
     values = np.empty((part.requests, points), f"V{size}")
     for start, stop, step in runs(offsets):
-        place: NDArray[Any] = np.ndarray(
+        slots: NDArray[Any] = np.ndarray(
             (part.requests, stop - start), values.dtype, data, int(offsets[start]), (data.shape[1], step)
         )
-        values[:, start:stop] = place
-    return _alike(part.prefix, part.first, values, hset, Slabs())
+        values[:, start:stop] = slots
+    return _same_length(part.prefix, part.first, values, hset, Slabs())
 
 
-def _alike(
+def _same_length(
     prefix: bytes,
     first: int,
     values: NDArray[Any],
-    template: Callable[[bytes, int, int], Template],
+    template: Callable[[bytes, int, int], RequestTemplate],
     slabs: Slabs,
 ) -> NumberedPart:
     """Requests of one length. `values` is [buckets, points]."""
@@ -139,10 +139,10 @@ def _alike(
     end = made.request.index(key) + len(key)
     data[:, end - numbers.shape[1] : end] = numbers
     for start, stop, step in runs(made.offsets):
-        place: NDArray[Any] = np.ndarray(
+        slots: NDArray[Any] = np.ndarray(
             (count, stop - start), values.dtype, data, int(made.offsets[start]), (length, step)
         )
-        place[...] = values[:, start:stop]
+        slots[...] = values[:, start:stop]
     view = byte_view(data)
     if made.checked is not None:
         _check(data, view, made.checked)
@@ -168,5 +168,5 @@ def _check(data: NDArray[np.uint8], view: memoryview, checked: slice) -> None:
     crc = Model("CRC64-REDIS")
     count, length = data.shape
     sums = (crc.calc(view[i * length + checked.start : i * length + checked.stop]) for i in range(count))
-    place: NDArray[Any] = np.ndarray((count,), "<u8", data, checked.stop, (length,))
-    place[...] = np.fromiter(sums, np.uint64, count)
+    slots: NDArray[Any] = np.ndarray((count,), "<u8", data, checked.stop, (length,))
+    slots[...] = np.fromiter(sums, np.uint64, count)

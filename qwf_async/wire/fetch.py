@@ -14,7 +14,7 @@ from ..errors import DamagedData
 from . import text10
 from .batch import Buffer
 from .codec import binary_dtype, damage, is_value, is_whole, joined, max_bytes
-from .numbered import Numbered, hmget
+from .numbered_texts import NumberedTexts, hmget
 
 FETCH_POINTS: Final = 8192
 """Points in a fetch: large enough that its own cost does not show."""
@@ -32,8 +32,8 @@ class Fetch:
     `counts` fields each come from one of `keys`.
     """
 
-    keys: Numbered
-    fields: Numbered
+    keys: NumberedTexts
+    fields: NumberedTexts
     counts: NDArray[np.int64]
     codec: str
     held: int

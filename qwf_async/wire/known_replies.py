@@ -57,18 +57,18 @@ class BucketReplies:
     def values(self, data: NDArray[np.uint8]) -> NDArray[Any]:
         """The values, [count, points], copied out of `data`, which holds the replies."""
         values = np.empty((self.count, self.points), self.dtype)
-        if not self.count:  # numpy refuses a place within no bytes
+        if not self.count:  # numpy refuses a view of no bytes
             return values
         offsets, size = self._template.offsets, self._template.size
         for start, stop, step in runs(offsets):
-            place: NDArray[Any] = np.ndarray(
+            slots: NDArray[Any] = np.ndarray(
                 (self.count, stop - start), self.dtype, data, int(offsets[start]), (size, step)
             )
-            values[:, start:stop] = place
+            values[:, start:stop] = slots
         return values
 
     @property
-    def _template(self) -> _Template:
+    def _template(self) -> _ReplyTemplate:
         return _template(self.points, self.dtype.itemsize)
 
 
@@ -105,7 +105,7 @@ class KnownReplies:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Template:
+class _ReplyTemplate:
     """One reply of `size` bytes with its values at `offsets`; `bytes` and `mask` repeat it, the mask 0 over values."""
 
     size: int
@@ -115,7 +115,7 @@ class _Template:
 
 
 @lru_cache(maxsize=8)
-def _template(points: int, size: int) -> _Template:
+def _template(points: int, size: int) -> _ReplyTemplate:
     reply, offsets = bytearray(b"*%d\r\n" % (2 * points)), []
     for point in range(points):
         reply += bulk(b"%d" % point) + b"$%d\r\n" % size
@@ -125,7 +125,7 @@ def _template(points: int, size: int) -> _Template:
     for offset in offsets:
         mask[offset : offset + size] = 0
     times = 1 + -(-COMPARED // len(reply))
-    return _Template(
+    return _ReplyTemplate(
         size=len(reply),
         offsets=np.array(offsets),
         bytes=np.tile(np.frombuffer(reply, np.uint8), times),

@@ -21,17 +21,17 @@ SCALE: Final = 1e10
 BORDER: Final = 9e5
 """Moduli from here on are left to Python: times SCALE they come near 2**53, the end of exact integers."""
 
-BODY: Final = 12
+BODY_BYTES: Final = 12
 """Bytes of the part that every ordinary number ends with: one digit, the point, ten digits."""
 
 MAX_BYTES: Final = 643
 """Bytes of the longest text: two numbers with a sign, 309 digits, the point and ten digits, and the comma."""
 
-WIDEST: Final = 18
+MAX_NUMBER_BYTES: Final = 18
 """Bytes of the longest number read on the fast road, sign apart: seven digits, the point, ten digits."""
 
 _MINUS, _COMMA, _ZERO = b"-,0"
-_ROOM: Final = 10 ** np.arange(5)
+_POWERS: Final = 10 ** np.arange(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,29 +75,29 @@ def encode(values: NDArray[np.complex128]) -> Texts:
 
     tall = np.flatnonzero(leading)
     leading = leading[tall]
-    width = BODY + negative.astype(np.int64)
-    width[tall] += np.searchsorted(_ROOM, leading, side="right")
+    width = BODY_BYTES + negative.astype(np.int64)
+    width[tall] += np.searchsorted(_POWERS, leading, side="right")
     width[odd] = [len(text) for text in spelled]
     lengths = width[0::2] + width[1::2] + 1
     stop = np.empty_like(width)
     stop[1::2] = np.cumsum(lengths)
     stop[0::2] = stop[1::2] - width[1::2] - 1
 
-    # A body ends where its number ends, so with a margin of BODY bytes in front its place is `stop`;
-    # the body of an odd number, which may be longer than its text, goes to the margin.
-    bordered = np.empty(BODY + int(lengths.sum()), np.uint8)
-    data = bordered[BODY:]
-    place = stop.copy()
-    place[odd] = 0
-    _windows(bordered, BODY)[place] = body
+    # A body ends where its number ends, so with a margin of BODY_BYTES in front its position is `stop`;
+    # the body of an odd number, which may be longer than its text, goes into the margin.
+    bordered = np.empty(BODY_BYTES + int(lengths.sum()), np.uint8)
+    data = bordered[BODY_BYTES:]
+    position = stop.copy()
+    position[odd] = 0
+    _windows(bordered, BODY_BYTES)[position] = body
     data[stop[0::2]] = _COMMA
     data[(stop - width)[np.flatnonzero(negative)]] = _MINUS
-    place = stop[tall] - BODY
+    position = stop[tall] - BODY_BYTES
     while leading.size:
-        place -= 1
-        data[place] = leading % 10 + _ZERO
+        position -= 1
+        data[position] = leading % 10 + _ZERO
         longer = np.flatnonzero(leading >= 10)
-        leading, place = leading[longer] // 10, place[longer]
+        leading, position = leading[longer] // 10, position[longer]
     # Last, because a nan may have had a sign written where its text goes.
     for end, text in zip(stop[odd].tolist(), spelled, strict=True):
         data[end - len(text) : end] = np.frombuffer(text, np.uint8)
@@ -134,12 +134,12 @@ def records(
     # compression alone of a padded matrix, and less than grouping by length, which loses the order.
     _windows(out, width)[starts] = _rows(fields)
     for length, alike, header in classes:
-        place = starts[alike] + width
-        _windows(out, len(header))[place] = np.frombuffer(header, f"V{len(header)}")
-        place += len(header)
-        _windows(out, length)[place] = _windows(texts.data, length)[source[alike]]
-        place += length
-        _windows(out, 2)[place] = np.frombuffer(b"\r\n", "V2")
+        position = starts[alike] + width
+        _windows(out, len(header))[position] = np.frombuffer(header, f"V{len(header)}")
+        position += len(header)
+        _windows(out, length)[position] = _windows(texts.data, length)[source[alike]]
+        position += length
+        _windows(out, 2)[position] = np.frombuffer(b"\r\n", "V2")
     return out, ends
 
 
@@ -167,17 +167,17 @@ def decode(texts: Texts) -> NDArray[np.complex128]:
 
     # A border on both sides, so that a window or a sign looked for where a short or empty part has none
     # is still within the array.
-    bordered = np.pad(texts.data, BODY)
-    negative = bordered[start + BODY] == _MINUS
+    bordered = np.pad(texts.data, BODY_BYTES)
+    negative = bordered[start + BODY_BYTES] == _MINUS
     width = stop - start - negative
-    units, ordinary = _read_bodies(_windows(bordered, BODY)[stop])
-    ordinary &= (width >= BODY) & (width <= WIDEST)
-    wider = np.flatnonzero(ordinary & (width > BODY))
-    place = stop[wider]
+    units, ordinary = _read_bodies(_windows(bordered, BODY_BYTES)[stop])
+    ordinary &= (width >= BODY_BYTES) & (width <= MAX_NUMBER_BYTES)
+    wider = np.flatnonzero(ordinary & (width > BODY_BYTES))
+    position = stop[wider]
     unit = SCALE
-    for taken in range(BODY, WIDEST):
-        place, wider = place[width[wider] > taken] - 1, wider[width[wider] > taken]
-        digit = bordered[place] - np.uint8(_ZERO)
+    for taken in range(BODY_BYTES, MAX_NUMBER_BYTES):
+        position, wider = position[width[wider] > taken] - 1, wider[width[wider] > taken]
+        digit = bordered[position] - np.uint8(_ZERO)
         ordinary[wider] &= digit <= 9
         unit *= 10
         units[wider] += digit * unit
@@ -209,7 +209,7 @@ def _last_decimals(size: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _digits(units: NDArray[np.float64]) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-    """The BODY of each number of so many 1e-10, as items of 12 bytes, and the integer part left of it.
+    """The body of each number of so many 1e-10, as items of 12 bytes, and the integer part left of it.
 
     The quotients are floored in doubles: below 2**53 / 10**4 a remainder of 9999 is never
     rounded up to the next integer.
@@ -221,7 +221,7 @@ def _digits(units: NDArray[np.float64]) -> tuple[NDArray[np.void], NDArray[np.in
     words[:, 0] = _point_digits()[(top - leading * 1e3).astype(np.intp)]
     words[:, 1] = _four_digits()[(upper - top * 1e4).astype(np.intp)]
     words[:, 2] = _four_digits()[(units - upper * 1e4).astype(np.intp)]
-    return words.reshape(-1).view(f"V{BODY}"), leading.astype(np.int64)
+    return words.reshape(-1).view(f"V{BODY_BYTES}"), leading.astype(np.int64)
 
 
 def _read_bodies(bodies: NDArray[np.void]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

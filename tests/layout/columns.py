@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from qwf_async.lattice.grid import Box, Order, Shape3, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk, Plan
 from qwf_async.layout.base import Counts, Probe
-from qwf_async.layout.memory import KEY_BYTES, Server, block_bytes
+from qwf_async.layout.hash_memory import KEY_BYTES, Server, block_bytes
 from qwf_async.wire.batch import Batch, Part
 from qwf_async.wire.change import cut_place, set_in_tiles
 from qwf_async.wire.codec import binary_dtype, damage, digest, is_value, joined
 from qwf_async.wire.fetch import Fetch, grouped
 from qwf_async.wire.known_replies import KnownReplies
-from qwf_async.wire.numbered import Numbered
+from qwf_async.wire.numbered_texts import NumberedTexts
 from qwf_async.wire.resp import bulk, head
 
 KEY = b":c%d"
@@ -142,8 +142,8 @@ class Columns:
             t, x, y = np.unravel_index(distinct, self.shape[:3])
             begins = np.flatnonzero(np.diff(t, prepend=-1))
             yield Fetch(
-                keys=Numbered.of(KEY, t[begins], after=self.base),
-                fields=Numbered.of(FIELD, x, y),
+                keys=NumberedTexts.of(KEY, t[begins], after=self.base),
+                fields=NumberedTexts.of(FIELD, x, y),
                 counts=np.diff(begins, append=len(t)),
                 codec=self.codec,
                 held=self.shape[3],

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qwf_async.wire.batch import Batch, NumberedPart
-from qwf_async.wire.buckets import BUCKET, by_hset, by_restore, hset, requests, restore
+from qwf_async.wire.buckets import BUCKET, as_hset, hset, requests, restore, uses_restore
 from qwf_async.wire.listpack import payload
 from qwf_async.wire.slab import Slabs
 from tests.conftest import Server
@@ -135,10 +135,10 @@ def test_restore_requests_turned_into_hset_are_those_made_so_byte_for_byte(
         )
         for way in (hset, restore)
     )
-    turned = by_hset(other)
-    assert (by_restore(made), by_restore(other), by_restore(turned)) == (False, True, False)
+    turned = as_hset(other)
+    assert (uses_restore(made), uses_restore(other), uses_restore(turned)) == (False, True, False)
     assert turned == made
-    assert by_hset(made) == made
+    assert as_hset(made) == made
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from qwf_async.layout import Form
-from qwf_async.layout import memory as model
+from qwf_async.layout import hash_memory as model
 from tests.conftest import Server
 from tests.support.waiting import wait_until
 

@@ -23,7 +23,7 @@ FIELD: Final = b"x%d_y%d_z%d_t%d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class BlockRecords:
     """The records of a block of points, in C order of [t, x, y, z].
 
     `data` is uint8 [t, x, y, z, record length]; each record is the field as a bulk string
@@ -39,7 +39,7 @@ def field_name(x: int, y: int, z: int, t: int) -> bytes:
     return FIELD % (x, y, z, t)
 
 
-def records(box: Box, tail: bytes, slabs: Slabs) -> list[Records]:
+def box_records(box: Box, tail: bytes, slabs: Slabs) -> list[BlockRecords]:
     """Records for all points of the box, one block for each class of digits, in memory of one slab."""
     found = [(block, _record(block, tail)) for block in blocks(box)]
     memory = slabs.take(sum(block.points * len(record) for block, record in found))
@@ -49,7 +49,7 @@ def records(box: Box, tail: bytes, slabs: Slabs) -> list[Records]:
         end = begin + block.points * len(record)
         data = memory[begin:end].reshape(*block.shape, len(record))
         _fill(data, block, record)
-        result.append(Records(box=block, data=data))
+        result.append(BlockRecords(box=block, data=data))
         begin = end
     return result
 

@@ -1,6 +1,6 @@
 """Texts with numbers in them, many at a time: keys and fields of points that lie anywhere.
 
-`fields` makes the names of a whole box faster; here each text has numbers of its own.
+`field_names` makes the names of a whole box faster; here each text has numbers of its own.
 Texts whose numbers have the same digits are made together, as one array of bytes, and
 then put to their places.
 """
@@ -21,7 +21,7 @@ _POWERS: Final = 10 ** np.arange(1, 19, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numbered:
+class NumberedTexts:
     """Texts made of the same parts one after the other: a part is constant, or a number of 0 or more for each text.
 
     Numbers are int64 [texts], written in decimal. `count` is how many texts there are if no
@@ -32,7 +32,7 @@ class Numbered:
     count: int = 1
 
     @classmethod
-    def of(cls, pattern: bytes, *numbers: NDArray[np.int64], after: bytes = b"") -> Numbered:
+    def of(cls, pattern: bytes, *numbers: NDArray[np.int64], after: bytes = b"") -> NumberedTexts:
         """`after` and then `pattern`, as `%` formats it, with numbers for each %d in it."""
         constants = pattern.split(b"%d")
         parts: list[bytes | NDArray[np.int64]] = [after + constants[0]]
@@ -57,14 +57,14 @@ class Numbered:
         return lengths
 
     @property
-    def bulks(self) -> Numbered:
+    def bulks(self) -> NumberedTexts:
         """The same texts as bulk strings."""
-        return Numbered(parts=(b"$", self.lengths, b"\r\n", *self.parts, b"\r\n"))
+        return NumberedTexts(parts=(b"$", self.lengths, b"\r\n", *self.parts, b"\r\n"))
 
-    def taken(self, some: NDArray[np.int64]) -> Numbered:
+    def taken(self, some: NDArray[np.int64]) -> NumberedTexts:
         """Some of the texts."""
         parts = [part if isinstance(part, bytes) else part[some] for part in self.parts]
-        return Numbered(parts=parts, count=len(some))
+        return NumberedTexts(parts=parts, count=len(some))
 
     def write(self, out: NDArray[np.uint8], starts: NDArray[np.int64]) -> None:
         """Write each text into `out`, from its own start on."""
@@ -75,7 +75,7 @@ class Numbered:
         edges = np.flatnonzero(np.diff(code[order], prepend=-1, append=-1))
         for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             alike = order[begin:end]
-            texts = _alike(self.taken(alike))
+            texts = _same_length_texts(self.taken(alike))
             out[starts[alike][:, None] + np.arange(texts.shape[1])] = texts
 
     @property
@@ -88,7 +88,7 @@ def _width(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.searchsorted(_POWERS, numbers, side="right") + 1
 
 
-def _alike(texts: Numbered) -> NDArray[np.uint8]:
+def _same_length_texts(texts: NumberedTexts) -> NDArray[np.uint8]:
     """Texts of one length, uint8 [texts, length]."""
     first = texts[0]
     data = np.empty((len(texts), len(first)), np.uint8)
@@ -105,10 +105,10 @@ def _alike(texts: Numbered) -> NDArray[np.uint8]:
     return data
 
 
-def hmget(keys: Numbered, fields: Numbered, counts: NDArray[np.int64]) -> Buffer:
+def hmget(keys: NumberedTexts, fields: NumberedTexts, counts: NDArray[np.int64]) -> Buffer:
     """Requests of HMGET, one a key, each for the next `counts` of the fields (at least one each)."""
     before = (b"*", counts + 2, b"\r\n" + bulk(b"HMGET"))
-    heads = Numbered(parts=(*before, *keys.bulks.parts))
+    heads = NumberedTexts(parts=(*before, *keys.bulks.parts))
     names = fields.bulks
     ends = np.cumsum(counts)
     sizes = names.lengths
@@ -120,9 +120,9 @@ def hmget(keys: Numbered, fields: Numbered, counts: NDArray[np.int64]) -> Buffer
     return byte_view(out)
 
 
-def hgetall(keys: Numbered) -> Buffer:
+def hgetall(keys: NumberedTexts) -> Buffer:
     """Requests of HGETALL, one a key."""
-    requests = Numbered(parts=(b"*2\r\n" + bulk(b"HGETALL"), *keys.bulks.parts))
+    requests = NumberedTexts(parts=(b"*2\r\n" + bulk(b"HGETALL"), *keys.bulks.parts))
     stops = np.cumsum(requests.lengths)
     out = np.empty(int(stops[-1]), np.uint8)
     requests.write(out, stops - requests.lengths)

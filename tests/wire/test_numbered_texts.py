@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwf_async.wire.numbered import Numbered, hgetall, hmget
+from qwf_async.wire.numbered_texts import NumberedTexts, hgetall, hmget
 
 numbers = (
     st.integers(0, 120)
@@ -24,7 +24,7 @@ def column(values: list[int]) -> NDArray[np.int64]:
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=30))
 def test_texts_are_as_python_formats_them(pairs: list[tuple[int, int]]) -> None:
     x, y = (column(list(values)) for values in zip(*pairs, strict=True))
-    texts = Numbered(parts=(b"x", x, b"_y", y, b"."))
+    texts = NumberedTexts(parts=(b"x", x, b"_y", y, b"."))
     plain = [b"x%d_y%d." % pair for pair in pairs]
     assert [texts[i] for i in range(len(texts))] == plain
     assert texts.lengths.tolist() == list(map(len, plain))
@@ -35,8 +35,8 @@ def test_texts_are_as_python_formats_them(pairs: list[tuple[int, int]]) -> None:
 
 @given(st.lists(st.tuples(numbers, st.lists(numbers, min_size=1, max_size=12)), min_size=1, max_size=20))
 def test_requests_are_parsed_as_what_was_asked_for(asked: list[tuple[int, list[int]]]) -> None:
-    keys = Numbered(parts=(b"key", column([key for key, _ in asked])))
-    fields = Numbered(parts=(column([field for _, some in asked for field in some]),))
+    keys = NumberedTexts(parts=(b"key", column([key for key, _ in asked])))
+    fields = NumberedTexts(parts=(column([field for _, some in asked for field in some]),))
     request = hmget(keys, fields, column([len(some) for _, some in asked]))
     assert parsed(bytes(request), len(asked)) == [
         [b"HMGET", b"key%d" % key, *(b"%d" % field for field in some)] for key, some in asked

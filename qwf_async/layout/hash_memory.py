@@ -6,7 +6,7 @@ a hash of up to `hash-max-listpack-entries` fields is kept in (smaller), the buf
 clients (tens of KB each), fragmentation, and pages copied while a fork saves.
 
 Measured against both servers from 3,000 to 4 million fields, values of 8, 16 and 26
-bytes: see `tests/layout/test_size.py` for the check that is kept.
+bytes: see `tests/layout/test_hash_memory.py` for the check that is kept.
 """
 
 from __future__ import annotations
