@@ -7,19 +7,21 @@ import math
 from asyncio import TimerHandle, get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import anyio
 
 from ..errors import ServerUnavailable
+from . import pool_state
 from .address import Address
 from .connection import ClientId, Connection, now
 from .counts import ConnectionCounts
-from .failure import HungUp, ServerCrowded, ShutOut
+from .failure import HungUp, ServerCrowded
 from .fence import Fence
 from .guard import REPLIES
+from .pool_state import CALM, Action, Rejection, State, Step, surplus
 from .reply import is_anything, is_text
 from .retry import Retry, until_available
 
@@ -30,21 +32,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-QUEUEING: Final = Retry(deadline=600.0)
-"""How a borrower waits for room on a crowded server: for ten minutes. Jobs ahead of it end sooner or later, so it is
-much longer than an outage is borne; but not for ever, for the places may be held by clients that never end."""
-
-SILENCE: Final = 2.0
-"""Seconds for which being hung up on without a word is taken for crowding: longer, and it is an outage."""
-
-TELLING: Final = 3.0
-"""Seconds in which nobody here had a connection, after which the log says what is waited for."""
-
-CHECKING: Final = 1.0
+CHECK_TIMEOUT: Final = 1.0
 """Seconds for a connection that lay idle to answer, before it is given up for dead."""
-
-SURPLUS: Final = 2.0
-"""Seconds for which more than one idle connection is kept: on a crowded server others wait for its place."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,9 +50,8 @@ class Pool:
     All times in seconds. One that lay idle for longer than `keep_idle` (0: never) is asked
     whether it still lives before it is lent. `deadline` is that of `retry`; the rest as for `Connection`.
 
-    A server that has no room for another client is no outage: borrowers then stand in a line.
-    The first in it tries to open a connection now and then, and gets the next one that is
-    given back. So a job with one connection gets everything done that needs more.
+    A server that has no room for another client is no outage: borrowers then stand in a line
+    (`pool_state`). So a job with one connection gets everything done that needs more.
 
     `reply_bytes`: the most that should be asked for at a time, once the server was found to limit it (`output`).
     """
@@ -86,13 +74,9 @@ class Pool:
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._keep_idle = keep_idle
+        self._state: State[_Turn] = CALM
         self._idle: deque[Connection] = deque()  # all open; the one used last at the right
-        self._line: deque[_Turn] = deque()  # while anybody stands here, none is idle
-        self._silent_since: float | None = None
-        self._bereft = False  # a connection broke, and none has answered since
-        self._crowded_since: float | None = None
-        self._surplus: TimerHandle | None = None
-        self._closed = False
+        self._surplus_timer: TimerHandle | None = None
         # fast_acquire: without it a free place costs a turn of the event loop, a sixth of the time of one HGET.
         self._places = anyio.Semaphore(size, fast_acquire=True)
 
@@ -100,7 +84,8 @@ class Pool:
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection, waiting for one to come back if all are lent.
 
-        Raises ServerCrowded if the server had no room for as long as QUEUEING says, and as `Connection.exchange` does.
+        Raises as `Connection.exchange` does, and ServerCrowded if the server had no room for as long
+        as `pool_state.QUEUE` says.
         """
         async with self._places:
             connection = self._idle.pop() if self._idle else await self._take()
@@ -178,96 +163,107 @@ class Pool:
     async def aclose(self) -> None:
         """Close the idle connections; one that is lent is closed when it is given back.
 
-        Who still has something to tidy up gets a connection also afterwards.
+        A task that still has something to tidy up gets a connection afterwards, too.
         """
-        self._closed = True
-        if self._surplus is not None:
-            self._surplus.cancel()
-            self._surplus = None
+        self._state = self._state.close()
+        if self._surplus_timer is not None:
+            self._surplus_timer.cancel()
+            self._surplus_timer = None
         while self._idle:
             self._idle.pop().close()
 
     async def _take(self) -> Connection:
-        """A connection for one who found none idle: a new one, or after a wait in the line."""
-        if not self._line:
+        """A connection for a borrower who found none idle: a new one, or after a wait in the line."""
+        if not self._state.line:
             try:
                 return await self._opened()
             except (ServerCrowded, HungUp) as error:
-                if self._is_outage(error):
+                if self._gives_up(error):
                     raise
             if self._idle:
                 return self._idle.pop()
         return await self._queued()
 
     async def _queued(self) -> Connection:
-        turn = _Turn()
-        self._line.append(turn)
-        since = now()
-        tries = 0
+        """A connection that was given back, or opened as the first in the line."""
+        turn, since, attempts = _Turn(), now(), 0
+        self._state = self._state.join(turn)
         try:
             while turn.connection is None:
-                tries += 1
-                with anyio.move_on_after(QUEUEING.backoff(tries)):
+                attempts += 1
+                with anyio.move_on_after(pool_state.QUEUE.backoff(attempts)):
                     await turn.wake.wait()
                 turn.wake = anyio.Event()
-                if turn.connection is not None or turn is not self._line[0]:
-                    continue
-                try:
-                    opened = await self._opened()
-                except (ServerCrowded, HungUp) as error:
-                    if turn.connection is None and (
-                        self._is_outage(error) or now() > since + QUEUEING.deadline
-                    ):
-                        raise
-                    self._tell(error)
-                else:
-                    if turn.connection is None:
-                        return opened
-                    self._give_back(opened)
+                if turn.connection is None and self._state.is_first(turn):
+                    await self._attempt(turn, since)
         except BaseException:
             if turn.connection is not None:
                 self._give_back(turn.connection)
             raise
         finally:
-            with suppress(ValueError):  # it is not there any more if it was given a connection
-                self._line.remove(turn)
-            if self._line:
-                self._line[0].wake.set()
+            self._follow(self._state.leave(turn))
         return turn.connection
+
+    async def _attempt(self, turn: _Turn, since: float) -> None:
+        """Try to open a connection for the first in the line, who may be given another meanwhile."""
+        try:
+            opened = await self._opened()
+        except (ServerCrowded, HungUp) as error:
+            if turn.connection is None and self._gives_up(error, since):
+                raise
+        else:
+            if turn.connection is None:
+                turn.connection = opened
+            else:
+                self._give_back(opened)
+
+    def _gives_up(self, error: ServerUnavailable, since: float | None = None) -> bool:
+        """Whether a borrower who was turned away is to raise; the log says what else is waited for."""
+        action = self._follow(self._state.reject(Rejection.of(error), now(), since=since))
+        if action is Action.WARN:
+            _log.warning("%s; waiting for room, at most %d minutes", error, pool_state.QUEUE.deadline // 60)
+        return action is Action.GIVE_UP
 
     def _give_back(self, connection: Connection) -> None:
         connection.used = now()
-        if not connection.is_open:
-            self._bereft = True
-            if self._line:
-                self._line[0].wake.set()  # there may be room now
-            return
-        self._answered()
-        if self._line:
-            turn = self._line.popleft()
-            turn.connection = connection
-            turn.wake.set()
-            return
-        if self._closed:
+        # Without a step, which would take 2 µs: what a calm state makes of a sound connection.
+        if self._state is CALM and connection.is_open:
+            action = Action.KEEP
+        else:
+            action = self._follow(self._state.give_back(is_open=connection.is_open), connection)
+        if action is Action.KEEP:
+            self._idle.append(connection)
+            if self._surplus_timer is None and len(self._idle) > 1:
+                self._look_for_surplus_in(pool_state.SURPLUS_TIME)
+        elif action is Action.CLOSE:
             connection.close()
-            return
-        self._idle.append(connection)
-        if self._surplus is None and len(self._idle) > 1:
-            self._surplus = get_running_loop().call_later(SURPLUS, self._close_surplus)
+
+    def _follow(self, step: Step[_Turn], connection: Connection | None = None) -> Action:
+        """Take the state of a step, and wake whom it says; the action, of which the caller does the rest."""
+        self._state = step.state
+        if step.turn is not None:
+            if step.action is Action.LEND:
+                step.turn.connection = connection
+            step.turn.wake.set()
+        return step.action
 
     def _close_surplus(self) -> None:
-        self._surplus = None
-        while len(self._idle) > 1 and now() >= self._idle[0].used + SURPLUS:
+        """Close the idle connections that are too many, and set the timer for the next."""
+        count, delay = surplus([connection.used for connection in self._idle], now())
+        for _ in range(count):
             self._idle.popleft().close()
-        if len(self._idle) > 1:
-            later = self._idle[0].used + SURPLUS - now()
-            self._surplus = get_running_loop().call_later(later, self._close_surplus)
+        self._surplus_timer = None
+        if delay is not None:
+            self._look_for_surplus_in(delay)
+
+    def _look_for_surplus_in(self, delay: float) -> None:
+        self._surplus_timer = get_running_loop().call_later(delay, self._close_surplus)
 
     async def _checked(self, connection: Connection) -> Connection:
         """This connection if it answers, else another."""
         self.counts.checks += 1
         try:
-            await connection.pipeline([["PING"]], stall_timeout=min(CHECKING, self._answer_timeout))
+            await connection.pipeline([["PING"]], stall_timeout=min(CHECK_TIMEOUT, self._answer_timeout))
         except ServerUnavailable:
             return await self._take()
         return connection
@@ -275,33 +271,8 @@ class Pool:
     async def _opened(self) -> Connection:
         connection = self._new()
         await connection.open()
-        self._answered()
+        self._state = self._state.answer()
         return connection
-
-    def _answered(self) -> None:
-        """The server is there, and has room for us."""
-        self._silent_since, self._bereft, self._crowded_since = None, False, None
-
-    def _tell(self, error: ServerUnavailable) -> None:
-        """Say, once, that nobody here has had a connection for a while: it may be minutes more."""
-        if self._crowded_since is None:
-            self._crowded_since = now()
-        elif now() > self._crowded_since + TELLING:
-            _log.warning("%s; waiting for room, at most %d minutes", error, QUEUEING.deadline // 60)
-            self._crowded_since = math.inf
-
-    def _is_outage(self, error: ServerUnavailable) -> bool:
-        """Whether a connection that was turned away means more than that there is no room.
-
-        Over TLS the server cannot say which. If it had died, the connections that we had would
-        have broken too.
-        """
-        if not isinstance(error, HungUp) or (isinstance(error, ShutOut) and not self._bereft):
-            self._silent_since = None
-            return False
-        if self._silent_since is None:
-            self._silent_since = now()
-        return now() > self._silent_since + SILENCE
 
     def _new(self) -> Connection:
         connection = Connection(

@@ -4,7 +4,7 @@ Where it is decided, and what:
 
 - Whether an error is worth another attempt: `client.failure`, by the class that it becomes.
 - One command or script: `Pool.call`. An operation of several: the caller, with `until_available`.
-- Room on a crowded server: `client.pool`, for as long as QUEUEING says.
+- Room on a crowded server: `client.pool_state`, for as long as QUEUE says.
 - One batch of an ingest: `ingesting.delivery`. That it goes into the spool instead: `ingesting.outage`.
 - Requests that the server's own limits cut off: `server.output` and `ingesting.value_limit`, which
   count the losses and then stop.

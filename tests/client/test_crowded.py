@@ -74,7 +74,7 @@ async def test_borrowers_queue_for_a_crowded_server(crowded: tuple[Server, Addre
 async def test_standing_in_line_can_be_cancelled_and_ends(
     crowded: tuple[Server, Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwf_async.client.pool.QUEUEING", Retry(deadline=0.3))
+    monkeypatch.setattr("qwf_async.client.pool_state.QUEUE", Retry(deadline=0.3))
     server, address = crowded
     late = Pool(address)
     async with open_pool(server) as pool, pool.connection() as a, pool.connection(), pool.connection():
@@ -91,7 +91,7 @@ async def test_standing_in_line_can_be_cancelled_and_ends(
 async def test_a_proxy_that_hangs_up_is_borne_for_a_moment_and_no_longer(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwf_async.client.pool.SILENCE", 0.3)
+    monkeypatch.setattr("qwf_async.client.pool_state.MAX_SILENCE", 0.3)
     accepted = 0
 
     async def hang_up(client: anyio.abc.SocketStream) -> None:
@@ -124,7 +124,7 @@ async def test_who_waits_for_room_without_any_connection_is_told_so_once(
             told.set()
             return True
 
-    monkeypatch.setattr("qwf_async.client.pool.TELLING", 0.1)
+    monkeypatch.setattr("qwf_async.client.pool_state.WARN_AFTER", 0.1)
     server, address = crowded
     told = anyio.Event()
     async with open_pool(server) as others, anyio.create_task_group() as tasks:

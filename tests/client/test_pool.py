@@ -70,7 +70,7 @@ async def test_a_dead_connection_that_lay_idle_delays_nobody_for_long(
     async with open_pool(own_server, keep_idle=1800) as pool:
         await pool.call("PING")
         lie_idle(pool)
-        monkeypatch.setattr("qwf_async.client.pool.CHECKING", 0.1)
+        monkeypatch.setattr("qwf_async.client.pool.CHECK_TIMEOUT", 0.1)
         monkeypatch.setattr(pool, "_connect_timeout", 0.1)
         own_server.stop()
         try:
@@ -82,7 +82,7 @@ async def test_a_dead_connection_that_lay_idle_delays_nobody_for_long(
 
 
 async def test_surplus_idle_connections_are_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwf_async.client.pool.SURPLUS", 0.05)
+    monkeypatch.setattr("qwf_async.client.pool_state.SURPLUS_TIME", 0.05)
     async with open_pool(server) as pool:
         async with AsyncExitStack() as stack:
             for _ in range(5):

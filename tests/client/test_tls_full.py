@@ -48,7 +48,7 @@ PATIENT: dict[str, Any] = {"spool_after": 60.0, "socket_timeout": 60.0, "socket_
 
 @pytest.fixture(autouse=True)
 def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwf_async.client.pool.SILENCE", MOMENT)
+    monkeypatch.setattr("qwf_async.client.pool_state.MAX_SILENCE", MOMENT)
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,7 @@ async def test_a_proxy_that_lost_its_server_is_an_outage(place: Place) -> None:
 async def test_a_proxy_without_a_server_is_told_in_the_end(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwf_async.client.pool.QUEUEING", Retry(deadline=3 * MOMENT))
+    monkeypatch.setattr("qwf_async.client.pool_state.QUEUE", Retry(deadline=3 * MOMENT))
     with anyio.fail_after(60):
         async with proxy_to(place.port) as proxy:
             proxy.cut()

@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import qwf_async
-import qwf_async.client.pool as pool_module
+import qwf_async.client.pool_state as pool_state
 import qwf_async.store.store as store_module
 from qwf_async.client.address import Address
 from qwf_async.client.pool import Pool
@@ -153,8 +153,8 @@ def attacker() -> Iterator[Attacker]:
             try:
                 with pytest.MonkeyPatch.context() as patch:
                     # Who says that there is no room, or hangs up, is waited for: longer than a test can.
-                    patch.setattr(pool_module, "QUEUEING", Retry(deadline=PATIENCE))
-                    patch.setattr(pool_module, "SILENCE", PATIENCE)
+                    patch.setattr(pool_state, "QUEUE", Retry(deadline=PATIENCE))
+                    patch.setattr(pool_state, "MAX_SILENCE", PATIENCE)
                     patch.setattr(store_module, "SECOND_CHANCE", PATIENCE)
                     yield found
             finally:
