@@ -1,1 +1,1 @@
-"""Names, generations and loads: what the control keys on the server say, and how they change together."""
+"""Names, generations and loads: what the control keys on the server mean, and how they change together."""

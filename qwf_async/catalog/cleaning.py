@@ -1,17 +1,17 @@
 """Removal of what is expendable, and of nothing else.
 
-Expendable are: scratch data, generations in the trash, and loads that were abandoned for
-longer than a given time. A journal is deleted before its data, and an abandoned load is
-taken from its owner by a script before anything of it is touched. Nothing blocks the
-server: large hashes are unlinked, scratch fields go by HSCAN and HDEL in batches.
+Expendable are scratch data, generations in the trash, and loads that were abandoned for longer
+than a given time. A journal is deleted before its data. An abandoned load is taken from its
+owner by a script before anything of it is touched. Nothing blocks the server: large hashes are
+unlinked, and scratch fields are deleted by HSCAN and HDEL in batches.
 
-What is guaranteed: nothing of a generation comes back after it was removed, for the connections
-that wrote it are fenced before, be they of this process or of one that died (`writers`,
-`server.fence`). Without the right to CLIENT KILL (or CLIENT ID, INFO) that is not so: requests
-that were under way when a connection broke may be carried out later. They are HSETs of data and
-journal of that load alone. If it was removed meanwhile, they leave keys that nobody knows, which
-`orphans` finds; if it was published, they may undo an update of the same points, which `verify`
-tells if the update is named by a source, and nothing else does.
+Nothing of a generation comes back after it was removed: the connections that wrote it are fenced
+before, whether they belong to this process or to one that died (`load_connections`,
+`client.fence`). Without the right to CLIENT KILL (or CLIENT ID, INFO) that is not guaranteed:
+requests that were under way when a connection broke may be carried out later. They are HSETs of
+data and journal of that load alone. If the load was removed meanwhile, they leave keys that no
+record knows, which `orphans` finds. If it was published, they may undo an update of the same
+points. Only `verify` can find that, and only if a source is given that has the update.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from .trash import TrashEntry
 class Cleaned:
     """What was removed: fields of scratch hashes, generations of the trash, abandoned loads.
 
-    `strange_entries` of the trash were left: they are none of ours, or have a shape of more
-    than `trash.MAX_KEYS` keys.
+    `strange_entries` of the trash were left alone: they are not ours, or have more than
+    `trash.MAX_KEYS` keys.
     """
 
     scratch_fields: int = 0
@@ -81,14 +81,15 @@ async def clean(
 ) -> Cleaned:
     """Remove all that is expendable: scratch first, then trash, then abandoned loads.
 
-    `batch`: fields a step. `keep_interrupted` (s): how long an interrupted load is kept.
-    `names`: of these only; of all if None.
+    `batch` is the number of fields or keys that one request removes at most. An interrupted load
+    is kept for `keep_interrupted` seconds. Only `names` are cleaned, or all if that is None.
     """
-    known = names if names is not None else await known_names(pool, prefix)
-    every = [Keys(prefix=prefix, name=name) for name in known]
+    if names is None:
+        names = await known_names(pool, prefix)
+    every = [Keys(prefix=prefix, name=name) for name in names]
     total = Cleaned()
     for keys in every:
-        with suppress(WrongType):  # not of ours, so not ours to act on: neither here nor below
+        with suppress(WrongType):  # a key that is not ours is left alone, here and below
             total += Cleaned(scratch_fields=await clean_scratch(pool, keys, batch=batch))
     for keys in every:
         with suppress(WrongType):
@@ -103,7 +104,7 @@ async def clean(
 
 
 async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
-    """Delete the scratch fields of a name by HSCAN and HDEL; the number of fields removed."""
+    """Delete the scratch fields of a name by HSCAN and HDEL. Returns their number."""
     removed, cursor = 0, b"0"
     while True:
         cursor, pairs = await pool.call(
@@ -116,7 +117,7 @@ async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
             doing=f"cleaning {keys.scratch}",
             limit=LISTING,
         )
-        fields = pairs[::2]  # all of a small hash at once, whatever COUNT says
+        fields = pairs[::2]  # a small hash comes whole, whatever COUNT says
         for start in range(0, len(fields), batch):
             removed += await pool.call("HDEL", keys.scratch, *fields[start : start + batch], expect=is_number)
         if cursor == b"0":
@@ -124,39 +125,39 @@ async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
 
 
 async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
-    """Delete the generations in a name's trash, journal before data; the number of generations.
+    """Delete the generations in a name's trash, journal before data. Returns their number.
 
-    A name of which nothing is left, published or under way, leaves the index.
+    A name that has nothing any more leaves the index.
     """
     return (await _swept(pool, keys, batch=batch)).generations
 
 
 async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
-    """`sweep`, with the number of entries that it left because they are none of ours."""
+    """`sweep`, which also counts the entries that it left because they are not ours."""
     entries = text_fields(
         await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}", limit=LISTING)
     )
     if entries:
-        await pool.fence_off()  # of ours, what was given up while it wrote would bring keys back
-    swept, strange = 0, 0
+        await pool.fence_off()  # else connections of ours that broke while writing could bring keys back
+    removed, strange = 0, 0
     for generation, entry in entries.items():
         form = TrashEntry(generation, entry).form()
         if form is None:
-            strange += 1  # not an entry of ours, so not ours to act on
+            strange += 1  # not an entry of ours, so it is left alone
             continue
         await pool.call("UNLINK", keys.journal(generation), expect=is_number)
-        data = form.open(keys.base(generation)).keys()
-        while some := list(islice(data, batch)):
-            await pool.call("UNLINK", *some, expect=is_number)
+        data_keys = form.open(keys.base(generation)).keys()
+        while page := list(islice(data_keys, batch)):
+            await pool.call("UNLINK", *page, expect=is_number)
         await pool.call("HDEL", keys.trash, generation, expect=is_number)
-        swept += 1
-    if swept:
+        removed += 1
+    if removed:
         await leave(pool, keys)
-    return Cleaned(generations=swept, strange_entries=strange)
+    return Cleaned(generations=removed, strange_entries=strange)
 
 
 async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest, *, batch: int) -> None:
-    """Delete a generation that nothing refers to any more: neither what is published nor what is under way."""
+    """Delete a generation, unless it is published or a load under way refers to it. `batch` is as for `clean`."""
     now = (await read_state(pool, keys)).now
     await enter(pool, keys, BEGINNING)
     if await trash(pool, keys, TrashEntry.of(manifest, now)):
@@ -171,11 +172,11 @@ async def _give_up_abandoned(pool: Pool, keys: Keys, keep_interrupted: float) ->
         try:
             state = await read_state(pool, keys)
         except DamagedData:
-            return False  # not a load of ours, so not ours to remove
+            return False  # not a load of ours, so it is left alone
         load = state.under_way
         if load is None or load.owner.holds(state.now):
             return False
-        # The deadline of a process that died is still to come: it was interrupted just now, as far as can be told.
+        # If a process died, its deadline may be still to come. Then it counts as interrupted just now.
         if max(0, state.now - load.owner.deadline) < keep_interrupted * 1000:
             return False
         if not load.connections or load.owner.token in expelled:

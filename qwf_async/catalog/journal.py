@@ -23,10 +23,9 @@ MAX_ENTRY_BYTES: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """What the journal holds of a chunk: xxh3-64 of its stored values, and Σ|ψ|² (without dV).
+    """What the journal holds of a chunk: the xxh3-64 digest of its stored values, and Σ|ψ|² (without dV).
 
-    Of a published chunk that was changed on purpose since it holds "stale": `digest` is
-    None then, and the weight is not known.
+    If the chunk was published and then changed on purpose, the digest is None and the weight NaN.
     """
 
     digest: int | None
@@ -37,7 +36,7 @@ class JournalEntry:
 
     @classmethod
     def from_text(cls, text: str) -> JournalEntry:
-        """Raises ValueError if it is malformed."""
+        """The inverse of `to_text`. Raises ValueError if the text is malformed."""
         if text == STALE:
             return cls(digest=None, weight=math.nan)
         digest, weight = text.split(" ")
@@ -45,7 +44,7 @@ class JournalEntry:
 
 
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
-    """The journal of a generation: chunk number → entry. Raises DamagedData if it is not a journal of ours."""
+    """The journal of a generation: chunk number → entry. Raises DamagedData if it is malformed."""
     key = keys.journal(manifest.generation)
     limit, doing = limit_of(2 * len(manifest.plan), MAX_ENTRY_BYTES), f"reading {key}"
 

@@ -1,14 +1,14 @@
 """The names of the keys, and of what stands in them: names of wavefunctions and of generations.
 
-What is stored under a prefix, each a hash:
+Each key holds a hash:
 
-    prefix:names                        the index of names
-    prefix:{name}:meta                  what is published
-    prefix:{name}:load                  the load under way
-    prefix:{name}:journal:generation    which chunks of a generation are stored
-    prefix:{name}:trash                 generations that are to be removed
-    prefix:{name}:scratch               what anybody may remove at any time
-    prefix:name:generation:…            data; the layout names the rest
+    prefix:names                        the index of names;
+    prefix:{name}:meta                  what is published;
+    prefix:{name}:load                  the load under way;
+    prefix:{name}:journal:generation    which chunks of a generation are stored;
+    prefix:{name}:trash                 generations that are to be removed;
+    prefix:{name}:scratch               what anybody may remove at any time;
+    prefix:name:generation:…            data, of which the layout names the rest.
 
 The braces are Redis's hash tag: the control keys of a name lie in one slot of a cluster, so that
 a script may change them together.

@@ -1,7 +1,7 @@
 """The life of a load: begun, journalled, published; or released, resumed, discarded.
 
-A load is an ingest under way. It writes under a generation of its own that no reader
-sees, and one script publishes it whole. See `scripts` for what is checked there.
+A load is an ingest under way. It writes under a generation of its own that no reader sees, and
+one script publishes it whole: `scripts.publish`, which also checks that nothing is missing.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from .scripts.evaluate import flattened
 from .still_published import is_published
 from .trash import TrashEntry
 
-GIVING_UP: Final = 2.0
-"""Seconds that may be spent on giving up a load that was not to begin after all."""
+MAX_RELEASE_TIME: Final = 2.0
+"""Seconds that may be spent on releasing a load whose beginning failed."""
 
 
 class Load:
@@ -63,10 +63,10 @@ class Load:
         overwrite: bool,
         ttl: float,
     ) -> Load | Manifest:
-        """Take the name. Returns the manifest instead if the very same thing is published already.
+        """Begin or resume a load of the name. Returns the manifest if the very same thing is published already.
 
-        `ttl` (s): for how long the name is held without renewal. Raises Refused if the name
-        cannot be had. After an error or a cancellation the name is not held.
+        The name is then held for `ttl` seconds without renewal. Raises Refused if the name
+        cannot be taken. After an error or a cancellation the name is not held.
         """
         owner = Owner.here()
         try:
@@ -117,9 +117,9 @@ class Load:
                     await enter(pool, keys, manifest.generation)
                     return load
             except BaseException as error:
-                # It may have been begun, with the reply lost. This process lives on, and would hold it.
-                with anyio.move_on_after(GIVING_UP, shield=True), suppress(QwfError):
-                    await until_available(load.release, Retry(deadline=GIVING_UP))
+                # The load may have begun, with the reply lost. As this process lives on, it would hold the name.
+                with anyio.move_on_after(MAX_RELEASE_TIME, shield=True), suppress(QwfError):
+                    await until_available(load.release, Retry(deadline=MAX_RELEASE_TIME))
                 if isinstance(error, ServerUnavailable):
                     raise type(error)(
                         f"{error}; the load of {keys.name} may have been begun all the same: "
@@ -128,15 +128,15 @@ class Load:
                 raise
 
     async def renew(self) -> None:
-        """Hold the name for another `ttl` seconds. Tried once.
+        """Hold the name for another `ttl` seconds. The request is sent once.
 
-        Raises ServerUnavailable if the server does not answer, DataLost if the load is gone from
-        it (it was flushed, or came back empty), and LoadTaken if another process has the load.
+        Raises ServerUnavailable if the server does not answer, and LoadTaken if another process
+        has the load. Raises DataLost if the server has lost it: it was flushed, or came back empty.
         """
         await self._hold(int(self.ttl * 1000))
 
     async def release(self) -> None:
-        """Give the name up, with the load left as it is for another process to resume."""
+        """Give up the name, and leave the load as it is, so that another process can resume it."""
         await self._hold(0, *self._connections.settled)
 
     @property
@@ -146,7 +146,7 @@ class Load:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection to write the load's data and journal over; see `writers`.
+        """Lend a connection for writing the load's data and journal; see `load_connections`.
 
         Raises ServerUnavailable, and DataLost or LoadTaken if the load is not ours any more.
         """
@@ -158,7 +158,7 @@ class Load:
             raise await self._loss()
 
     def end(self) -> None:
-        """This process is through with the load: another task of it may take it over, whatever the server was told."""
+        """Finish with the load here: another task may take it over, even if the server could not be told."""
         self._owner.end()
 
     async def journal(self) -> dict[int, JournalEntry]:
@@ -169,9 +169,9 @@ class Load:
             raise DamagedData(f"{error}; {flag('discard')} begins anew") from error
 
     async def record(self, entries: Mapping[int, JournalEntry], connection: Connection) -> None:
-        """Write down that the server has applied these chunks, over the connection that they went over.
+        """Record in the journal that the server has applied these chunks, over the connection that sent them.
 
-        Not tried again over another: a server restarted meanwhile may lack what it had applied.
+        It is not tried again over another: a server that was restarted meanwhile may lack the chunks.
         """
         key = self._keys.journal(self.manifest.generation)
         fields = {str(number): entry.to_text() for number, entry in entries.items()}
@@ -190,10 +190,10 @@ class Load:
     async def publish(self, norm: float | None) -> Manifest:
         """Make the load what readers see, all at once; what it replaces becomes trash.
 
-        Raises DataLost if the load or part of its journal is gone, Refused if it is
-        no longer ours or if what it was to replace has changed.
+        Raises DataLost if the load or part of its journal is gone. Raises Refused if the load is
+        not ours any more, or if something else is published than it was to replace.
         """
-        await self._pool.fence_off()  # from here on nobody would know of a broken connection
+        await self._pool.fence_off()  # after this the record is gone, and with it the list of connections
         manifest = self.manifest.published(norm)
         while True:
             outcome = await scripts.publish(
@@ -207,8 +207,8 @@ class Load:
             )
             if outcome is not Outcome.LATE:
                 break
-            # Slept past the deadline, but nobody took the load: it is ours again. The server may be away
-            # for longer than that between two of these, so it may be late more than once.
+            # This process slept past the deadline, but nobody took the load, so it can be renewed. The server
+            # may be away for longer than that between two attempts, so this can happen more than once.
             await until_available(self.renew, self._pool.retry)
         if outcome is Outcome.DONE:
             return manifest
@@ -231,9 +231,9 @@ class Load:
         entry = TrashEntry.of(self.manifest, self._began)
         return await scripts.discard(self._pool, self._keys, entry, token=self._owner.token)
 
-    async def _hold(self, ttl: int, *through: str) -> None:
+    async def _hold(self, ttl: int, *settled: str) -> None:
         token = self._owner.token
-        owner = await scripts.renew(self._pool, self._keys, token=token, ttl=ttl, settled=through)
+        owner = await scripts.renew(self._pool, self._keys, token=token, ttl=ttl, settled=settled)
         if owner != token:
             raise await self._loss()
 
@@ -264,6 +264,6 @@ def _generation(manifest: Manifest | None) -> str:
 
 
 async def _is_ours(pool: Pool, keys: Keys, owner: Owner) -> bool:
-    """Whether beginning was done after all, by a request whose reply was lost."""
+    """Whether the load has begun after all, by a request whose reply was lost."""
     state = await read_state(pool, keys)
     return state.under_way is not None and replace(state.under_way.owner, deadline=0) == owner

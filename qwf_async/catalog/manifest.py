@@ -1,7 +1,7 @@
-"""What a stored wavefunction says about itself, and the names of its keys.
+"""The manifest: all that is stored about a wavefunction besides its points.
 
-Pure values: nothing here talks to a server. The fields and keys are a public contract;
-other clients read them. Format version 1.
+Pure values: nothing here talks to a server. The fields are a public contract, for other clients
+read them. This is format version 1.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from .keys import generation_of
 FORMAT: Final = 1
 
 MALFORMED: Final = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
-"""What taking JSON for a record of ours can raise: it may be any JSON, or none, nested ten thousand deep."""
+"""Errors of reading a text as a record of ours. It may be any JSON, nested ten thousand deep, or none."""
 
 
 class NewerFormat(DamagedData):
-    """What is stored is of a format that a later version of this program made."""
+    """A record has a format that a later version of this program made."""
 
 
 MAX_POINTS: Final = 2**40
-"""Points of a wavefunction: 17 TB of values. What says it has more was not written by an ingest."""
+"""Points of a wavefunction: 17 TB of values. A record with more was not written by an ingest."""
 
 MAX_FRAMES: Final = 2**27
 """Frames of a wavefunction: their times alone are 1 GB."""
 
 MAX_CHUNK_POINTS: Final = 2**26
-"""Points of a chunk, which is read as a whole: 1 GB. A tile of more is beyond what a server stores in a field."""
+"""Points of a chunk, which is read as a whole: 1 GB. A server stores no larger tile in a field."""
 
 MAX_FIELD_CHARACTERS: Final = 2**18
 """Characters of a field: the source and its fingerprint may name many files."""
@@ -62,7 +62,7 @@ class Manifest:
     norm: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput for what no server holds."""
+        """Raises InvalidInput for more than can be stored."""
         frames, points = self.grid.shape[0], self.grid.points
         if points > MAX_POINTS:
             raise InvalidInput(
@@ -83,30 +83,30 @@ class Manifest:
         return self.grid.points
 
     def published(self, norm: float | None) -> Manifest:
-        """The same, with its norm and the time of now."""
+        """The same manifest with its norm, created now."""
         return replace(self, norm=norm, created=datetime.now(UTC).isoformat(timespec="seconds"))
 
     def differences(self, other: Manifest) -> list[str]:
-        """What keeps `other` from being a continuation of this, in words; empty if nothing does."""
+        """In words, why a load of `other` cannot continue one of this manifest; empty if it can."""
         source = (self.source, other.source)
-        if self.source == other.source and self.grid == other.grid:  # as if a file was written anew
+        if self.source == other.source and self.grid == other.grid:  # as if a file was written again
             source = (f"{self.source} ({self.fingerprint})", f"{other.source} ({other.fingerprint})")
         pairs = {
             "source": source,
-            "layout": (_shown(self.form), _shown(other.form)),
+            "layout": (_described(self.form), _described(other.form)),
             "codec": (self.form.codec, other.form.codec),
-            "grid": _told_apart(self.grid, other.grid),
+            "grid": _differing(self.grid, other.grid),
         }
         if self.fingerprint == other.fingerprint:
             del pairs["source"]
         return [
-            "{}: stored {}, given {}".format(what, *cut_where_they_differ(str(a), str(b)))
-            for what, (a, b) in pairs.items()
+            "{}: stored {}, given {}".format(subject, *cut_where_they_differ(str(a), str(b)))
+            for subject, (a, b) in pairs.items()
             if a != b
         ]
 
     def to_fields(self) -> dict[str, str]:
-        """The fields of the meta hash (without those that only a load has)."""
+        """The fields of the meta hash. The load hash has these and others."""
         grid = self.grid.to_json()
         fields = {
             "format": str(FORMAT),
@@ -127,7 +127,7 @@ class Manifest:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str], where: str) -> Manifest:
-        """The inverse of `to_fields`; `where` names the key. Raises DamagedData if it is none of ours."""
+        """The inverse of `to_fields`; `where` names the key. Raises DamagedData if they are not a manifest."""
         try:
             long = [name for name, text in fields.items() if len(text) > MAX_FIELD_CHARACTERS]
             if long:
@@ -168,13 +168,13 @@ class Manifest:
 
 
 def reason(error: Exception) -> str:
-    """Why something is no record of ours, in words that are not too many."""
+    """Why a record is not one of ours, in few words."""
     if isinstance(error, KeyError):
         return f"it lacks {error.args[0]!r:.100}"
     return shortened(str(error) or type(error).__name__)
 
 
-def _shown(form: Form) -> str:
+def _described(form: Form) -> str:
     return " ".join([form.layout, *(f"{name} {value}" for name, value in form.parameters.items())])
 
 
@@ -182,15 +182,17 @@ def _times(grid: Grid) -> str:
     return "×".join(map(str, grid.shape))
 
 
-def _told_apart(a: Grid, b: Grid) -> tuple[str, str]:
-    """Two grids as a message has them: their points if those differ, else the axes that do."""
+def _differing(a: Grid, b: Grid) -> tuple[str, str]:
+    """Two grids in words: their points if those differ, else the axes that differ."""
     if a.shape != b.shape:
         return f"{_times(a)} points", f"{_times(b)} points"
     axes = zip(AXIS_NAMES, a.axes, b.axes, strict=True)
     pairs = [
-        (f"{name} {_along(one)}", f"{name} {_along(other)}") for name, one, other in axes if one != other
+        (f"{name} {_along(first)}", f"{name} {_along(second)}")
+        for name, first, second in axes
+        if first != second
     ]
-    return ", ".join(one for one, _ in pairs), ", ".join(other for _, other in pairs)
+    return ", ".join(first for first, _ in pairs), ", ".join(second for _, second in pairs)
 
 
 def _along(axis: Axis) -> str:
@@ -200,6 +202,6 @@ def _along(axis: Axis) -> str:
 
 
 def text_fields(pairs: Any) -> dict[str, str]:
-    """The reply to HGETALL (RESP2: names and values in turn) as text; foreign bytes are escaped."""
+    """The fields of a hash as text, from names and values in turn (HGETALL in RESP2). Other bytes are escaped."""
     texts = [item.decode("utf-8", "backslashreplace") for item in pairs]
     return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -18,8 +18,8 @@ MAX_TEXT_CHARACTERS: Final = 300
 class Owner:
     """The owner of a load, and the time until which it holds the load: `deadline`, in ms of the server's clock.
 
-    `boot` names the boot and the pid namespace of the host, and `started` the start of the
-    process, so that another process with the same pid is not taken for the owner.
+    `boot` names the boot and the pid namespace of the host, and `started` says when the process
+    started. So another process with the same pid is not taken for the owner.
     """
 
     token: str

@@ -45,7 +45,7 @@ from ..lattice.plan import BoxPlan
 from ..layout import LAYOUTS, Form, Layout
 from ..source.array import array
 from ..source.base import Source
-from ..store.reading import in_parallel
+from ..store.parallel import in_parallel
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import CODECS

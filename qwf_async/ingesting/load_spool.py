@@ -18,7 +18,7 @@ from ..catalog.manifest import Manifest
 from ..errors import InvalidInput, QwfError, Refused
 from ..layout import Layout
 from ..spool import Quarantined, Row, SpoolFile, SpoolFull, SpoolHead, spool_path
-from ..store.reading import in_parallel
+from ..store.parallel import in_parallel
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import stored_dtype

@@ -10,7 +10,8 @@ from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..errors import DamagedData
 from ..events import Hook, Noted
-from ..store.reading import in_parallel, read_scattered
+from ..store.parallel import in_parallel
+from ..store.reading import read_scattered
 from ..store.store import Store
 
 

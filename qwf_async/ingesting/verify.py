@@ -20,7 +20,8 @@ from ..lattice.grid import AXIS_NAMES
 from ..lattice.plan import Plan, c_index
 from ..layout import Layout
 from ..source.base import Source
-from ..store.reading import in_parallel, read_box
+from ..store.parallel import in_parallel
+from ..store.reading import read_box
 from ..store.store import Store
 from ..wire.codec import digest
 from .producer import Encoder

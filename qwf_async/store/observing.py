@@ -27,7 +27,7 @@ from ..observables.moments import Moments, marginal, moments
 from ..observables.momentum import Momenta, momenta
 from ..observables.overlap import fidelity_of, overlap_sum
 from ..source.evolve.potentials import Potential, potential_values
-from .reading import in_parallel
+from .parallel import in_parallel
 from .store import Store
 from .wavefunction import Wavefunction
 

@@ -1,14 +1,14 @@
-"""Stored values read: requests out, replies decoded to where they belong.
+"""Reading stored values: requests are sent, and their replies decoded into the result.
 
-Memory is bounded by the result and a few boxes of about 65,536 points under way.
+Memory is bounded by the result and a few boxes of about 65,536 points that are being read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -18,38 +18,36 @@ from numpy.typing import NDArray
 from ..client.guard import HEAD, limit_of
 from ..client.pool import Pool
 from ..client.reply import are_values
-from ..errors import QwfError
 from ..lattice.grid import Box
+from ..lattice.selection import Piece
 from ..layout import Layout
 from ..server.output import CutOff, at_once
 from ..wire.batch import Buffer, Part
 from ..wire.codec import is_value
 from ..wire.fetch import Fetch
 from ..wire.known_replies import KnownReplies
-
-if TYPE_CHECKING:
-    from ..lattice.selection import Piece
+from .parallel import in_parallel
 
 T = TypeVar("T")
 
-IN_PLACE: Final = 2048
-"""Points up to which a box is encoded and decoded on the event loop: quicker than a thread is reached."""
+MAX_POINTS_IN_PLACE: Final = 2048
+"""Points up to which a box is encoded and decoded on the event loop: that is quicker than to reach a thread."""
 
 
 async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
     """The values of a box, [t, x, y, z] in the dtype of the codec (complex128 for text).
 
-    Memory is a few times that of the box: cut large ones. Tried again while the server is
-    unavailable. Raises DamagedData if a value is missing or malformed, Refused if the
-    server refuses, ServerUnavailable if it stays away.
+    Memory is a few times that of the box, so callers cut large ones. It is tried again while
+    the server is unavailable. Raises DamagedData if a value is missing or malformed, Refused if
+    the server refuses, and ServerUnavailable if it stays away.
     """
-    small = box.points <= IN_PLACE
+    small = box.points <= MAX_POINTS_IN_PLACE
     values = await _fetched(pool, layout, box, small=small)
     return values() if small else await anyio.to_thread.run_sync(values)
 
 
 async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
-    """The value of a box of one point, at two thirds of what `read_box` costs before and after the request.
+    """The value of a box of one point. Before and after the request it costs two thirds of what `read_box` does.
 
     Raises as `read_box`.
     """
@@ -83,17 +81,17 @@ async def read_pieces(
 ) -> None:
     """Read the boxes of a selection into `result`, [t, x, y, z], up to `readers` at a time.
 
-    `done` is called with the points of each box when they are there. Raises as `read_box`.
+    `done` is called with the number of points of each box when they are in the result. Raises as `read_box`.
     """
 
     async def read(piece: Piece) -> None:
-        small = piece.box.points <= IN_PLACE
+        small = piece.box.points <= MAX_POINTS_IN_PLACE
         values = await _fetched(pool, layout, piece.box, small=small)
 
-        def place() -> None:
+        def decode() -> None:
             result[piece.into] = values()[piece.taken]
 
-        await _run(place, small=small)
+        await _run(decode, small=small)
         done(result[piece.into].size)
 
     await in_parallel(read, pieces, readers)
@@ -106,9 +104,9 @@ async def read_scattered(
 
     async def in_halves(fetch: Fetch) -> None:
         for rows in np.array_split(fetch.rows, 2):
-            some = np.empty(len(rows), result.dtype)
-            await read_scattered(pool, layout, points[rows], some, readers=1)
-            result[rows] = some
+            half = np.empty(len(rows), result.dtype)
+            await read_scattered(pool, layout, points[rows], half, readers=1)
+            result[rows] = half
 
     async def read(fetch: Fetch) -> None:
         fields = int(fetch.counts.sum())
@@ -116,7 +114,7 @@ async def read_scattered(
         if size > pool.reply_bytes and fields > 1:
             await in_halves(fetch)
             return
-        small = len(fetch.rows) <= IN_PLACE
+        small = len(fetch.rows) <= MAX_POINTS_IN_PLACE
         buffer = await _run(lambda: fetch.buffer, small=small)
         try:
             replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.field_bytes, fetch.key_of)
@@ -127,17 +125,17 @@ async def read_scattered(
             await in_halves(fetch)
             return
 
-        def place() -> None:
+        def decode() -> None:
             result[fetch.rows] = fetch.values(replies)
 
-        await _run(place, small=small)
+        await _run(decode, small=small)
 
-    planned = await _run(lambda: list(layout.fetches(points)), small=len(points) <= IN_PLACE)
-    await in_parallel(read, planned, readers)
+    fetches = await _run(lambda: list(layout.fetches(points)), small=len(points) <= MAX_POINTS_IN_PLACE)
+    await in_parallel(read, fetches, readers)
 
 
 async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
-    """Fetch a box, in halves if the server ends the connection because of its size; what is returned decodes it."""
+    """Fetch a box, in halves if the server ends the connection because of its size. Returns a function that decodes it."""
     size, halves = _reply_bytes(layout, box), None
     if size <= pool.reply_bytes or (halves := box.halves(layout.grain)) is None:
         try:
@@ -153,14 +151,14 @@ async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Call
 
 
 def _reply_bytes(layout: Layout, box: Box) -> int:
-    """About how many bytes the replies have that hold a box."""
+    """Bytes of the replies that hold a box, about."""
     ends = zip(box.start, box.stop, layout.grain, strict=True)
     fields = math.prod(-(-stop // step) - start // step for start, stop, step in ends)
     return fields * (layout.field_bytes + HEAD)
 
 
 async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
-    """Fetch a box at once."""
+    """Fetch a box at once. Returns a function that decodes it."""
     whole, parts = await _run(partial(_planned, layout, box), small=small)
     if whole is not None:
         if await _fetch_whole(pool, whole):
@@ -183,10 +181,10 @@ def _planned(layout: Layout, box: Box) -> tuple[KnownReplies | None, Sequence[Pa
 
 
 async def _fetch_whole(pool: Pool, whole: KnownReplies) -> bool:
-    """Fetch buckets as bytes; False if what came is not what all of them whole would give.
+    """Fetch buckets as bytes. False if the bytes are not those of whole buckets with their fields in order.
 
-    It is then read again field by field, which tells what is missing; or gives the values,
-    where it was only the order of the fields, as in a bucket that is no listpack.
+    The box is then read again field by field. That finds what is missing, or gives the values if
+    only the order of the fields differed, as in a bucket that is no listpack.
     """
 
     async def fetch() -> bool:
@@ -203,9 +201,9 @@ async def _exchange(
     field_bytes: int,
     key_of: Callable[[int], str],
 ) -> list[Any]:
-    """Replies to requests for so many fields each, of at most `field_bytes`.
+    """The replies to requests for `counts` fields each, of at most `field_bytes`.
 
-    `key_of` names the key of one that was refused.
+    `key_of` gives the key of a request, for the error if it is refused.
     """
     limit = limit_of(sum(counts), field_bytes)
 
@@ -223,26 +221,5 @@ async def _exchange(
 
 
 async def _run(job: Callable[[], T], *, small: bool) -> T:
-    """Run a job in place if it is small, else in a thread."""
+    """The result of a job, which runs in place if it is small, and else in a thread."""
     return job() if small else await anyio.to_thread.run_sync(job)
-
-
-async def in_parallel(job: Callable[[T], Awaitable[None]], items: Iterable[T], tasks: int) -> None:
-    """Do a job for each item, up to `tasks` at a time. The first error of ours stops them all, and is raised."""
-    waiting = iter(items)
-    failed: list[QwfError] = []
-
-    async def work() -> None:
-        for item in waiting:  # shared by the tasks: each takes the next one
-            try:
-                await job(item)
-            except QwfError as error:
-                failed.append(error)
-                group.cancel_scope.cancel()
-                return
-
-    async with anyio.create_task_group() as group:
-        for _ in range(tasks):
-            group.start_soon(work)
-    if failed:
-        raise failed[0]

@@ -1,8 +1,8 @@
-"""Stored values changed in place, chunk by chunk, each point atomically.
+"""Changing stored values in place, chunk by chunk, each point atomically.
 
-Before the data of a chunk changes, its digest in the journal is marked stale: data and
-journal lie in different slots of a cluster, so one script cannot do both. Readers see old
-or new values of each point, and may see a part of a region changed before the rest.
+Before the data of a chunk changes, its digest in the journal is marked stale: data and journal
+lie in different slots of a cluster, so one script cannot do both. A reader sees the old or the
+new value of each point, and may see a part of a region changed before the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from ..lattice.plan import BoxPlan, Plan, c_index
 from ..layout import Layout
 from ..source.elements import complex_type, unmasked
 from ..wire.codec import stored
-from .reading import IN_PLACE, in_parallel, read_box
+from .parallel import in_parallel
+from .reading import MAX_POINTS_IN_PLACE, read_box
 
 
 def storable(codec: str, values: ArrayLike, shape: tuple[int, ...], *, allow_nonfinite: bool) -> NDArray[Any]:
@@ -61,10 +62,10 @@ async def update_box(
 ) -> None:
     """Change the values of a box, [t, x, y, z] in the dtype of the codec, up to `writers` chunks at a time.
 
-    The old values are read first, so that what is damaged is found before anything is
-    changed, or a digest given up that tells of it. Tried again while the server is
-    unavailable. Raises Refused if the generation is not the published one any more, and
-    DamagedData naming the first field whose value is missing or malformed.
+    The old values are read first, so that damage is found before anything is changed, and
+    before the digest that proves it is marked stale. It is tried again while the server is
+    unavailable. Raises Refused if the generation is not published any more, and DamagedData,
+    which names the first field whose value is missing or malformed.
     """
 
     async def check(item: tuple[int, list[Box]]) -> None:
@@ -80,14 +81,14 @@ async def update_box(
 
     chunks = list(_by_chunk(manifest.plan, box))
     for step in (check, change):
-        if len(chunks) == 1:  # tasks for one chunk, mostly of one point, would take as long as the requests
+        if len(chunks) == 1:  # mostly a single point, for which tasks would take as long as the requests
             await step(chunks[0])
         else:
             await in_parallel(step, chunks, writers)
 
 
 async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[Any]) -> None:
-    small = box.points <= IN_PLACE
+    small = box.points <= MAX_POINTS_IN_PLACE
     parts = (
         layout.changes(box, values) if small else await anyio.to_thread.run_sync(layout.changes, box, values)
     )
@@ -97,7 +98,7 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
     names = [part.key.decode() for part in parts for _ in range(part.requests)]
 
     async def send() -> list[Any]:
-        # An update that is sent again must not come once more later, after another.
+        # An update that is sent again must not be applied once more, after another update.
         async with pool.writing() as connection:
             replies = await connection.exchange(buffers, requests)
             for key, reply in zip(names, replies, strict=True):
@@ -113,11 +114,11 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
 
 
 def _by_chunk(plan: Plan, box: Box) -> Iterator[tuple[int, list[Box]]]:
-    """The box cut by chunks: the number of each chunk that it touches, and its pieces there."""
+    """The box cut by chunks: the number of each chunk that it touches, and its pieces in that chunk."""
     for number in _numbers(plan, box):
         pieces = [_common(box, part) for part in plan[number].boxes]
-        if found := [piece for piece in pieces if piece is not None]:
-            yield number, found
+        if common := [piece for piece in pieces if piece is not None]:
+            yield number, common
 
 
 def _numbers(plan: Plan, box: Box) -> Iterator[int]:
@@ -131,8 +132,12 @@ def _numbers(plan: Plan, box: Box) -> Iterator[int]:
     yield from range(plan.holding(box.start), last // plan.length + 1)
 
 
-def _common(one: Box, other: Box) -> Box | None:
+def _common(a: Box, b: Box) -> Box | None:
     """The points of both; None if there are none."""
-    start = shape4(map(max, one.start, other.start))
-    stop = shape4(map(min, one.stop, other.stop))
-    return Box(start=start, stop=stop) if all(a < b for a, b in zip(start, stop, strict=True)) else None
+    start = shape4(map(max, a.start, b.start))
+    stop = shape4(map(min, a.stop, b.stop))
+    return (
+        Box(start=start, stop=stop)
+        if all(first < end for first, end in zip(start, stop, strict=True))
+        else None
+    )
