@@ -135,7 +135,7 @@ async def read_scattered(
 
 
 async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
-    """Fetch a box, in halves if the server ends the connection because of its size. Returns a function that decodes it."""
+    """Fetch a box, in halves if the server cuts the reply off for its size. Returns a function that decodes it."""
     size, halves = _reply_bytes(layout, box), None
     if size <= pool.reply_bytes or (halves := box.halves(layout.grain)) is None:
         try:
