@@ -1,4 +1,4 @@
-"""Batches kept in a file of SQLite while the server is away: storage only, no connection and no task."""
+"""Batches kept in an SQLite file while the server is away. This is storage alone: no connection, no task."""
 
 from .directory import FoundSpool, spool_path, spools
 from .file import Quarantined, SpoolFile

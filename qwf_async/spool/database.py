@@ -1,19 +1,21 @@
 """The SQLite file of a spool: how it is made, opened, and read where a part of it is damaged.
 
-Two tables hold the rows: `batches` the bytes, `waiting` what must be known without them. A
-few thousand rows of `waiting` fit in one page, so that the numbers of the chunks survive
-damage anywhere among the gigabytes of `batches`. `quarantine` lists rows found damaged.
+Two tables hold the rows: `batches` holds their bytes, `waiting` what must be known without
+the bytes. A few thousand rows of `waiting` fit in one page, so that the numbers of the chunks
+survive damage anywhere among the gigabytes of `batches`. `quarantine` lists damaged rows.
 
-Measured on a nearly idle machine of 2 cores, with a virtual disk that takes 660 MB/s in groups
-of 15 MB with an fsync after each; 240 MB in each of 3 rounds; `put` as a share of that:
-- pages of 16, 32, 64 KiB: 0.49, 0.59, 0.71;
-- log of 16, 64, 256 MiB before it is copied into the file: 0.67, 0.71, 0.93 (it then copies
-  at the end what the others copy on the way: 64 MiB are enough, and are what the disk must
-  have in addition);
-- values joined and bound, or written buffer by buffer: alike, but the latter holds no copy;
-- a rollback journal instead of WAL: 1.1, as the bytes are then written once; on a busy machine
-  0.5 for either. WAL needs one fsync a commit in place of three or four, which counts on slow
-  disks, and leaves the file itself alone while a group is written.
+The rate of `put` was measured as a share of what the disk takes: 660 MB/s, in groups of 15 MB
+with an fsync after each. The machine had 2 cores and was nearly idle; each of 3 rounds put
+240 MB.
+- Pages of 16, 32, 64 KiB: 0.49, 0.59, 0.71.
+- A log of 16, 64, 256 MiB before it is copied into the file: 0.67, 0.71, 0.93. The longest log
+  copies at the end what the others copy on the way. 64 MiB are enough, and are what the disk
+  must have in addition.
+- Values that are joined and bound, or written buffer by buffer: alike, but the latter holds no
+  copy.
+- A rollback journal instead of WAL: 1.1, as the bytes are then written once; on a busy machine
+  0.5 for either. WAL needs one fsync a commit instead of three or four, which counts on slow
+  disks. It also leaves the file itself alone while a group is written.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ _APPLICATION: Final = int.from_bytes(b"QWFS", "big")
 PAGE_BYTES: Final = 65_536
 _LOG_BYTES: Final = 64 << 20
 _CACHE_KIB: Final = 16 << 10
-"""About a group of four batches; 8 and 64 MiB were no different."""
+"""Kibibytes: about a group of four batches. 8 and 64 MiB were no different."""
 
 _TABLES: Final = {
     "batches": "CREATE TABLE batches (sequence INTEGER PRIMARY KEY, row BLOB NOT NULL)",
@@ -61,7 +63,7 @@ _ENDS: Final = {
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file, for this process alone. Raises sqlite3.Error; SQLITE_BUSY if another has it."""
+    """A connection to the file, for this process alone. Raises sqlite3.Error: SQLITE_BUSY if another process has it."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
@@ -87,7 +89,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty file. Raises sqlite3.Error."""
+    """Create the tables of a spool in an empty file. Raises sqlite3.Error."""
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")  # the file itself remembers it
     connection.execute("BEGIN IMMEDIATE")
@@ -99,9 +101,9 @@ def create_tables(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises DamagedData if the file is not a spool of this format, sqlite3.Error if it is no database.
+    """Raise DamagedData if the file is not a spool of this format, sqlite3.Error if it is no database.
 
-    Takes the lock, and changes nothing: the file may be someone else's.
+    Takes the lock and changes nothing, for the file may belong to another program.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -111,16 +113,16 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise NewerFormat(
             f"the spool {path} has format version {version}; this program reads up to {FORMAT}: update it"
         )
-    found = connection.execute("SELECT name, sql, rootpage FROM sqlite_master").fetchall()
-    # Page 1 is this table's; the others were made in their order.
-    if found != [(name, sql, page) for page, (name, sql) in enumerate(_TABLES.items(), 2)]:
+    tables = connection.execute("SELECT name, sql, rootpage FROM sqlite_master").fetchall()
+    # Page 1 holds this table; the others were created in their order.
+    if tables != [(name, sql, page) for page, (name, sql) in enumerate(_TABLES.items(), 2)]:
         raise damaged(path, "its tables are not those of a spool")
 
 
 def scan(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """The rows of a table that can be reached from either end: a damaged page stops a scan.
+    """The rows of a table, read from both ends, because a damaged page stops a scan.
 
-    Rows may come twice. Numbers out of order are a sign of damage too.
+    Rows may come twice. Numbers out of order count as damage too.
     """
     for statement, follows in zip(_ENDS[table], (gt, lt), strict=True):
         last = None

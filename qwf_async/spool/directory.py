@@ -1,4 +1,4 @@
-"""Where spools lie: a file a load, named for its generation, all in one directory."""
+"""The directory of spools: each load has a file there, named for its generation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GENERATION: Final = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSpool:
-    """A spool that lies in a directory; `head` is None if it cannot be used, and `problem` says why."""
+    """A spool in a directory. `head` is None if the spool cannot be used, and `problem` says why."""
 
     path: Path
     head: SpoolHead | None = None
@@ -27,8 +27,8 @@ class FoundSpool:
 def spool_path(directory: Path, generation: str) -> Path:
     """The file of a load's spool.
 
-    Its name is the generation alone: a wavefunction's name, which may be `..`, has no part
-    in it. Raises InvalidInput if `generation` is not 16 hex digits.
+    The generation alone names it, for a wavefunction may be called `..`. Raises
+    InvalidInput if `generation` is not 16 hex digits.
     """
     if not _GENERATION.fullmatch(generation):
         raise InvalidInput(f"{generation!r} is no generation: 16 hex digits")
@@ -38,11 +38,11 @@ def spool_path(directory: Path, generation: str) -> Path:
 def spools(
     directory: Path, *, server: str | None = None, prefix: str | None = None, name: str | None = None
 ) -> list[FoundSpool]:
-    """The spools in a directory, oldest load first, of this server, key prefix and name where given.
+    """The spools in a directory, oldest load first: those of this server, key prefix and name, where these are given.
 
-    Reads heads only: neither a lock is taken nor one disturbed. A spool whose head cannot be
-    read is listed whatever was asked for, last: nobody knows whose it is. A directory that
-    is not there has none. Raises InvalidInput if it cannot be listed, or others may write to it.
+    Reads heads alone, so it takes no lock and disturbs none. Spools whose head cannot be read
+    are always listed, last, because nobody knows whose they are. A directory that does not
+    exist has no spools. Raises InvalidInput if it cannot be listed, or others may write to it.
     """
     try:
         check_spool_directory(directory)

@@ -1,7 +1,7 @@
-"""Batches committed to a file, and taken out again, by this process or a later one.
+"""The spool of one load: batches are committed to a file, and taken out again by this process or a later one.
 
-Nothing here waits for anything but the disk. The methods block: call them in a worker
-thread, one at a time. A `put` that has returned survives a killed process and a power cut.
+The methods block on the disk alone: call them in a worker thread, one at a time. A `put`
+that has returned survives a killed process and a power cut.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from .row import Row, decode, encode
 from .sqlite_errors import FAILURES, SpoolFull, damaged, translate
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
-"""What SQLite may leave beside a file. They go first: a log without its file could be taken for a later one's."""
+"""Endings of files that SQLite may leave beside its file. They are removed first: a log that outlives its file
+would be taken for the log of a later one."""
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
-_MOST_ROWS: Final = 1 << 53
+_MAX_SEQUENCE: Final = 1 << 53
 """A sequence number beyond it is damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """A row that is damaged: `chunk` is None if that too cannot be read. Its chunk must be taken anew."""
+    """A damaged row, whose chunk must be sent again. `chunk` is None if its number cannot be read either."""
 
     sequence: int
     chunk: int | None
@@ -44,7 +45,7 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Waiting:
+class _WaitingRow:
     chunk: int
     nbytes: int
 
@@ -52,8 +53,8 @@ class _Waiting:
 class SpoolFile:
     """The spool of one load, open in this process alone.
 
-    Rows found damaged are quarantined when they are met, by `open` or by `rows`: they wait
-    no longer, and are reported in `quarantined`, by later processes too.
+    A damaged row is quarantined when `open` or `rows` comes across it. It waits no longer, and
+    is reported in `quarantined`, also to later processes.
     """
 
     def __init__(self, path: Path, head: SpoolHead, connection: sqlite3.Connection, limit: int) -> None:
@@ -61,17 +62,17 @@ class SpoolFile:
         self.head = head
         self._connection = connection
         self._limit = limit
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, _WaitingRow] = {}
         self._quarantined: dict[int, Quarantined] = {}
         self._to_remove: set[int] = set()
         self._last = 0
 
     @classmethod
     def create(cls, path: Path, head: SpoolHead, *, limit: int) -> Self:
-        """A new spool at `spool_path(…)`, readable by this user alone; its directory is made if need be.
+        """A new spool at `spool_path(…)`, readable by this user alone. Its directory is created if it is missing.
 
-        `limit` bounds the bytes that wait. The disk needs up to 64 MiB for SQLite's log and
-        a twentieth besides. Raises Refused if the file exists, SpoolFull if the disk is
+        `limit` bounds the bytes that wait. The disk needs a twentieth more, and up to 64 MiB
+        for SQLite's log. Raises Refused if the file exists, SpoolFull if the disk is
         full, InvalidInput if the directory cannot be used.
         """
         try:
@@ -100,11 +101,11 @@ class SpoolFile:
 
     @classmethod
     def open(cls, path: Path, *, limit: int) -> Self:
-        """A spool that an earlier process left, with all that it had put and not removed.
+        """A spool that an earlier process left, with all that this process had put and not removed.
 
-        `limit` as for `create`. Raises DamagedData if it is no spool of ours, of a newer
-        format, or damaged where nothing of it can be read; Refused if a process has it
-        open; SpoolFull if the disk is full, InvalidInput if it may not be read.
+        `limit` is as for `create`. Raises DamagedData if it is no spool of ours, has a newer
+        format, or is damaged so that nothing of it can be read; Refused if a process has it
+        open; SpoolFull if the disk is full; InvalidInput if it may not be read.
         """
         head = read_head(path)
         try:
@@ -125,7 +126,7 @@ class SpoolFile:
 
     @classmethod
     def _mended(cls, path: Path, head: SpoolHead, limit: int) -> Self | None:
-        """The spool with a new first page; or None, with the file as it was, if no row is found behind it."""
+        """The spool with a new first page. None, with the file as it was, if there is no row behind that page."""
         with suppress(DamagedData, OSError, *FAILURES), mended(path):
             spool = cls._opened(path, head, limit)
             if spool.quarantined or not spool.is_empty:
@@ -155,39 +156,39 @@ class SpoolFile:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows that wait: those of the batches and of their headers."""
+        """Bytes of the rows that wait, headers included."""
         return sum(waiting.nbytes for waiting in self._waiting.values())
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits. What is in quarantine waits no longer."""
+        """Whether nothing waits. Quarantined rows do not wait."""
         return not self._waiting
 
     @property
     def quarantined(self) -> Sequence[Quarantined]:
-        """The rows found damaged so far, in order."""
+        """The rows that were found damaged so far, in order."""
         return [self._quarantined[sequence] for sequence in sorted(self._quarantined)]
 
     def put(self, batches: Iterable[Batch]) -> None:
-        """Commit batches, all or none; returns when they are on the disk.
+        """Commit all batches, or none. Returns when they are on the disk.
 
-        Raises SpoolFull if they go beyond the limit or the disk has no room, DamagedData if
-        the file is too damaged to be written, InvalidInput if it may not be. Nothing of them
-        is then in the file, and the next call may succeed.
+        Raises SpoolFull if they exceed the limit or the disk has no room, DamagedData if the
+        file is too damaged to be written, InvalidInput if it may not be written. Then none of
+        them is in the file, and the next call may succeed.
         """
         generation = self.head.manifest.generation
-        rows: dict[int, _Waiting] = {}
+        rows: dict[int, _WaitingRow] = {}
         room = self._limit - self.nbytes
         with self._transaction():
             for sequence, batch in enumerate(batches, self._last + 1):
                 buffers = encode(batch, generation=generation, sequence=sequence)
-                row = _Waiting(chunk=batch.chunk, nbytes=sum(map(len, buffers)))
+                row = _WaitingRow(chunk=batch.chunk, nbytes=sum(map(len, buffers)))
                 rows[sequence] = row
                 room -= row.nbytes
                 if room < 0:
                     raise self._full(row.nbytes)
                 self._connection.execute(
-                    # A number above all that are known can only be taken by a damaged row.
+                    # No known row has this number. If there is one nevertheless, it is damaged.
                     "INSERT OR REPLACE INTO batches VALUES (?, zeroblob(?))",
                     (sequence, row.nbytes),
                 )
@@ -201,14 +202,14 @@ class SpoolFile:
         self._waiting |= rows
         self._last += len(rows)
 
-    def rows(self, most_bytes: int) -> list[tuple[int, Row]]:
-        """The oldest chunks that wait, of about so many bytes in all: one at least if any waits.
+    def rows(self, max_bytes: int) -> list[tuple[int, Row]]:
+        """The oldest chunks that wait, of about `max_bytes` in all. If any waits, there is at least one.
 
-        Each comes with the number by which it can be removed; numbers grow in order of `put`.
-        Rows found damaged on the way are quarantined.
+        Each comes with the number by which it can be removed. Numbers grow in the order of
+        `put`. Damaged rows are quarantined on the way.
         """
         found: list[tuple[int, Row]] = []
-        room = most_bytes
+        room = max_bytes
         for sequence, waiting in list(self._waiting.items()):
             if found and room < waiting.nbytes:
                 break
@@ -222,10 +223,10 @@ class SpoolFile:
         return found
 
     def remove(self, sequences: Iterable[int]) -> None:
-        """Forget batches that are on the server. They wait no longer, whatever the disk says.
+        """Forget batches that are on the server. They wait no longer, even if the disk fails.
 
-        If the file cannot be written, removing them is tried again with the next; a later
-        process may find them once more, and sends them again to the same effect.
+        If the file cannot be written, they are removed from it with the next call. A later
+        process may find them there until then, and sends them again to the same effect.
         """
         for sequence in sequences:
             if self._waiting.pop(sequence, None) is not None:
@@ -238,12 +239,12 @@ class SpoolFile:
             self._to_remove.clear()
 
     def close(self) -> None:
-        """Let go of the file; what waits stays in it. May be called twice."""
+        """Close the file, with what waits in it. May be called twice."""
         with _translated(self.path):
             self._connection.close()
 
     def delete(self) -> None:
-        """Close it and remove it from the disk with all that belongs to it. Raises InvalidInput if it cannot be."""
+        """Close the file and remove it from the disk, with its head. Raises InvalidInput if it cannot be removed."""
         self.close()
         try:
             _unlink(self.path)
@@ -251,18 +252,20 @@ class SpoolFile:
             raise InvalidInput(f"the spool {self.path} cannot be removed: {error.strerror}") from error
 
     def _find_rows(self) -> None:
-        """Learn what waits, from both tables: a damaged page may hide rows of either without an error."""
+        """Find the rows that wait, from both tables: a damaged page may hide rows of one of them without an error."""
         for sequence, chunk, why in scan(self._connection, "quarantine"):
             text = bytes(why).decode(errors="replace") if isinstance(why, bytes) else "damaged"
             number = chunk if isinstance(chunk, int) else None
-            if 0 < sequence < _MOST_ROWS:
+            if 0 < sequence < _MAX_SEQUENCE:
                 self._quarantined[sequence] = Quarantined(sequence=sequence, chunk=number, why=text)
         for sequence, chunk, nbytes, checksum in scan(self._connection, "waiting"):
             if not isinstance(chunk, int) or not isinstance(nbytes, int):
                 continue
             if checksum == checksum_of(sequence, chunk, nbytes):
-                self._waiting[sequence] = _Waiting(chunk=chunk, nbytes=nbytes)
-        stored = {sequence for (sequence,) in scan(self._connection, "batches") if 0 < sequence < _MOST_ROWS}
+                self._waiting[sequence] = _WaitingRow(chunk=chunk, nbytes=nbytes)
+        stored = {
+            sequence for (sequence,) in scan(self._connection, "batches") if 0 < sequence < _MAX_SEQUENCE
+        }
         known = self._waiting.keys() | self._quarantined.keys()
         self._last = max(stored | known, default=0)
         for sequence in self._quarantined:
@@ -275,27 +278,27 @@ class SpoolFile:
             except ValueError as error:
                 self.quarantine(sequence, None, str(error))
             else:
-                self._waiting[sequence] = _Waiting(chunk=row.chunk, nbytes=len(data))
+                self._waiting[sequence] = _WaitingRow(chunk=row.chunk, nbytes=len(data))
         self._waiting = dict(sorted(self._waiting.items()))
 
     def _decoded(self, sequence: int, row: bytes) -> Row:
         return decode(row, generation=self.head.manifest.generation, sequence=sequence)
 
-    def _read(self, sequence: int, most_bytes: int) -> bytes:
-        """One row. Raises ValueError saying why if it cannot be read, or is too long to be right."""
+    def _read(self, sequence: int, max_bytes: int) -> bytes:
+        """The bytes of one row. Raises ValueError, with the reason, if it cannot be read or claims to be longer."""
         try:
             with self._connection.blobopen("batches", "row", sequence, readonly=True) as blob:
-                if len(blob) > most_bytes:
+                if len(blob) > max_bytes:
                     raise ValueError(f"it claims to have {len(blob)} bytes")
                 return blob.read()
         except sqlite3.Error as error:
             raise ValueError(f"it cannot be read: {error}") from error
 
     def quarantine(self, sequence: int, chunk: int | None, why: str) -> None:
-        """Put a row out of the way. Its bytes stay where they are: to free damaged pages spreads the damage."""
+        """Mark a row as damaged. Its bytes stay where they are, because freeing damaged pages spreads the damage."""
         self._waiting.pop(sequence, None)
         self._quarantined[sequence] = Quarantined(sequence=sequence, chunk=chunk, why=why)
-        # If it cannot be noted, a later process finds the damage as this one did.
+        # If the mark cannot be written, a later process finds the damage as this one did.
         with suppress(QwfError), self._transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?)", (sequence, chunk, why.encode())
@@ -303,7 +306,7 @@ class SpoolFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Commit what is done within, or nothing of it. Raises what an error of SQLite's means."""
+        """Commit all that the body does, or nothing. An error of SQLite is raised as ours."""
         try:
             with _translated(self.path):
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -331,12 +334,12 @@ def _beside(path: Path, end: str) -> Path:
 
 
 def _new(path: Path) -> Path:
-    """The name of a database while it is made: one of the right name is whole."""
+    """The name of a database that is being created, so that a database with the final name is complete."""
     return path.with_suffix(".making")
 
 
 def _unlink(path: Path) -> None:
-    """Remove a spool with all that an interrupted `create` or SQLite may have left, its head last. Raises OSError."""
+    """Remove a spool, and what SQLite or an interrupted `create` may have left; the head last. Raises OSError."""
     for database in (_new(path), path):
         for file in (*(_beside(database, end) for end in _BESIDE), database):
             file.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
-"""A spool whose first page is damaged: the page is made anew, for there is nothing of the batches in it.
+"""A new first page for a spool whose first page is damaged: nothing of the batches is in that page.
 
-It holds the header of the file and where each table begins, which are the same in every
-spool: `create_tables` makes the same tables in the same order in an empty file. What differs is the
-number of pages, which SQLite takes from the size of the file if it is 0 here, and the list of
-free pages, which are not used again if it is empty here. Rows have checksums of their own:
-should a new page fit badly, no row can be taken for what it is not.
+The page holds the header of the file and where each table begins. They are the same in every
+spool, because `create_tables` makes the same tables in the same order in an empty file. Two
+things differ. The number of pages is set to 0, and SQLite then takes it from the size of the
+file. The list of free pages is left empty, so they are not used again. Every row has a
+checksum of its own, so even if the new page did not fit, no row could be taken for another.
 Source: "Database File Format" of SQLite's documentation, sections 1.3 and 2.6.
 """
 
@@ -19,12 +19,12 @@ from typing import Final
 from ..errors import DamagedData
 from .database import PAGE_BYTES, connect, create_tables
 
-_PAGES: Final = slice(28, 32)
+_PAGE_COUNT: Final = slice(28, 32)
 
 
 @contextmanager
 def mended(path: Path) -> Iterator[None]:
-    """Run the body with a new first page in the file. If it raises DamagedData, the file is as it was.
+    """Run the body with a new first page in the file. If the body raises DamagedData, the file is put back as it was.
 
     Raises OSError if the file cannot be read or written.
     """
@@ -49,5 +49,5 @@ def _first_page() -> bytes:
         with closing(connect(path)) as connection:
             create_tables(connection)
         page = bytearray(path.read_bytes()[:PAGE_BYTES])
-    page[_PAGES] = bytes(4)
+    page[_PAGE_COUNT] = bytes(4)
     return bytes(page)

@@ -1,10 +1,10 @@
-"""What a spool says of itself: which load its batches are of, and where they are to go.
+"""The head of a spool: which load its batches belong to, and where they are to go.
 
-The head lies in a small file beside the database, and only there. It is to be read while
-another part of this process has the database open, and POSIX drops all locks of a process
-on a file as soon as the process closes any descriptor of it (fcntl(2)): whoever opened the
-database itself, if only to look, would let a second process in. The head is on the disk
-before the database is made and goes after it, so no database is ever without one.
+The head is in a small file beside the database, and only there, so that it can be read while
+another part of this process has the database open. POSIX drops all locks of a process on a
+file as soon as the process closes any descriptor of it (fcntl(2)). So to open the database
+itself, even to look at it, would let a second process in. The head is written before the
+database is created and removed after it, so no database is ever without a head.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from ..host.private_files import check_private_directory, read_private_file
 from .sqlite_errors import damaged
 
 FORMAT: Final = 2
-"""Version of the head, of the tables and of the rows together. Rows of version 1 were requests, ready to be sent."""
+"""Version of the head, the tables and the rows together. Rows of version 1 were requests, ready to be sent."""
 
-_MOST_BYTES: Final = 1 << 20
+_MAX_BYTES: Final = 1 << 20
+"""Bytes of a head: more is damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolHead:
-    """The load that the batches of one spool are of.
+    """The load that the batches of one spool belong to.
 
-    `server` is which server and database it is (`Address.identity`); `prefix` and `name`
+    `server` identifies the server and its database (`Address.identity`); `prefix` and `name`
     make the keys; `overwrites` is the generation that the load replaces, or "". `run` is the
-    run id of the server that the load was written to, "" if it did not tell.
+    run id of the server that the load was written to, or "" if the server did not tell it.
     """
 
     server: str
@@ -53,26 +54,26 @@ class SpoolHead:
 
 
 def head_path(path: Path) -> Path:
-    """Where the head of the spool `path` lies."""
+    """The file of the head of the spool `path`."""
     return path.with_suffix(".json")
 
 
 def check_spool_directory(directory: Path) -> None:
-    """Raises InvalidInput if others may write there, who could put in what we take for ours; OSError if it is none."""
+    """Raise InvalidInput if other users may write there, as they could plant a spool; OSError if it is no directory."""
     check_private_directory(directory, "spool directory", "choose another with QWF_SPOOL_DIR")
 
 
 def read_head(path: Path) -> SpoolHead:
     """The head of the spool `path`. Takes no lock and does not open the database.
 
-    Raises DamagedData if it is missing, corrupt, of another format or of another generation
-    than the one that names the file; InvalidInput if it may not be read, or others may write
-    to it or to its directory.
+    Raises DamagedData if the head is missing, is corrupt, or has another format or generation
+    than the one that names the file. Raises InvalidInput if it may not be read, or if other
+    users may write to it or to its directory.
     """
     file = head_path(path)
     try:
         check_spool_directory(path.parent)
-        text = read_private_file(file, _MOST_BYTES)
+        text = read_private_file(file, _MAX_BYTES)
     except FileNotFoundError as error:
         raise damaged(path, f"its head {file.name} is missing") from error
     except OSError as error:
@@ -89,16 +90,16 @@ def read_head(path: Path) -> SpoolHead:
         head = value["head"]
         if value["xxh3"] != _checksum(head):
             raise damaged(path, f"the checksum of {file.name} does not match")
-        found = SpoolHead(**head | {"manifest": Manifest.from_fields(head["manifest"], str(file))})
+        spool_head = SpoolHead(**head | {"manifest": Manifest.from_fields(head["manifest"], str(file))})
     except (KeyError, ValueError, TypeError, RecursionError, InvalidInput) as error:
         raise damaged(path, f"{file.name} is no head of a spool") from error
-    if found.manifest.generation != path.stem:
-        raise damaged(path, f"{file.name} is the head of generation {found.manifest.generation}")
-    return found
+    if spool_head.manifest.generation != path.stem:
+        raise damaged(path, f"{file.name} is the head of generation {spool_head.manifest.generation}")
+    return spool_head
 
 
 def write_head(path: Path, head: SpoolHead) -> None:
-    """Put the head on the disk, whole or not at all. Raises OSError."""
+    """Write the head to the disk, whole or not at all. Raises OSError."""
     fields = {
         "server": head.server,
         "prefix": head.prefix,
@@ -125,7 +126,7 @@ def write_head(path: Path, head: SpoolHead) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Put the names in a directory on the disk. Raises OSError."""
+    """Write the entries of a directory to the disk. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,9 +1,9 @@
 """A chunk's values as the bytes of one row, and back.
 
-A row is the xxh3-64 of all that follows (8 bytes), the length of the header (4 bytes, both
-little-endian), the header in msgpack, and the values as the codec has them, in C order. It
-names its generation and its place, so that no other row is taken for it. It holds no request:
-which keys are written, and how, is for who replays it to say.
+A row begins with the xxh3-64 of all that follows (8 bytes) and the length of the header (4
+bytes), both little-endian. The header in msgpack follows, then the values as the codec has
+them, in C order. The header names the generation and the sequence number, so that no row is
+taken for another. A row holds no request: the replay decides which keys it writes, and how.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LENGTH: Final = struct.Struct("<I")
 
 
 class _Array(msgspec.Struct, frozen=True, array_like=True):
-    """What the bytes after the header are: `shape` is that of the chunk's values, `dtype` as numpy writes it."""
+    """The array after the header: `shape` is that of the chunk's values, `dtype` as numpy writes it."""
 
     dtype: str
     points: int
@@ -45,7 +45,7 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A chunk that waits: `digest` and `weight` as for a Batch, `values` the bytes of its values."""
+    """A chunk that waits. `digest` and `weight` are those of its Batch, `values` are the bytes of its values."""
 
     chunk: int
     digest: int
@@ -54,7 +54,7 @@ class Row:
 
 
 def encode(batch: Batch, *, generation: str, sequence: int) -> Sequence[Buffer]:
-    """The row of a batch as buffers; its values are not copied if they are contiguous."""
+    """The row of a batch, as buffers. Contiguous values are not copied."""
     values = np.ascontiguousarray(batch.values)
     array = _Array(
         dtype=values.dtype.str,
@@ -82,9 +82,10 @@ def encode(batch: Batch, *, generation: str, sequence: int) -> Sequence[Buffer]:
 
 
 def decode(row: bytes, *, generation: str, sequence: int) -> Row:
-    """What a row holds, its values as a view of it.
+    """What a row holds. The values are a view of the row.
 
-    Raises ValueError saying why if it is not the whole row of this generation and place.
+    Raises ValueError, with the reason, if it is not the whole row of this generation and
+    sequence number.
     """
     view = memoryview(row)
     if len(row) < _CHECKSUM.size + _LENGTH.size:

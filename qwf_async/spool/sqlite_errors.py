@@ -1,4 +1,4 @@
-"""The one table from what SQLite says to what it means for a spool."""
+"""What an error of SQLite means for a spool: the one table of them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ..errors import DamagedData, InvalidInput, QwfError, Refused
 from ..wording import flag
 
 FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What the library raises. The second if a message quotes damaged text that is no UTF-8."""
+"""What the library raises. UnicodeDecodeError comes from a message that quotes damaged text."""
 
 
 class SpoolFull(QwfError):
-    """The spool's limit or its disk has no room: nothing of what was to be put is in the file.
+    """The spool's limit is reached or its disk is full. Nothing of what was to be put is in the file.
 
-    No ServerUnavailable, although it exits with the same code: to try again at once cannot
-    help. There is room again when batches have been removed or the disk has been cleared.
+    It is not a ServerUnavailable, although the exit code is the same, because trying again at
+    once cannot help. There is room again when batches were removed or the disk was cleared.
     """
 
     exit_code: ClassVar[int] = 3
 
 
 def translate(error: Exception, path: Path) -> QwfError:
-    """The error of ours that stands for one of FAILURES, met in the spool `path`.
+    """Our error for one of FAILURES that was raised for the spool `path`.
 
     Source of the codes: "Result and Error Codes" of SQLite's documentation; the low byte of
     an extended code is its primary code.
@@ -44,7 +44,7 @@ def translate(error: Exception, path: Path) -> QwfError:
 
 
 def damaged(path: Path, why: str) -> DamagedData:
-    """What is said of a file that is no spool of ours, or no longer one."""
+    """The error for a file that is not, or no longer, a spool of ours. `why` ends the sentence."""
     return DamagedData(
         f"{path} is not a spool that can be read ({why}): move it away, and repeat the ingest with {flag('resume')}"
     )

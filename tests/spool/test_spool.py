@@ -66,10 +66,10 @@ FORMS = [
     form=st.sampled_from(FORMS),
     shape=st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 20), st.integers(1, 40)),
     by_restore=st.booleans(),
-    most_bytes=st.integers(1, 200_000),
+    max_bytes=st.integers(1, 200_000),
 )
 def test_batches_of_every_layout_come_back_with_the_bytes_that_would_have_been_sent(
-    form: tuple[str, str], shape: tuple[int, int, int, int], by_restore: bool, most_bytes: int
+    form: tuple[str, str], shape: tuple[int, int, int, int], by_restore: bool, max_bytes: int
 ) -> None:
     grid = Grid(shape=shape)
     kind = Form(layout=form[0], codec=form[1], shape=shape)
@@ -89,7 +89,7 @@ def test_batches_of_every_layout_come_back_with_the_bytes_that_would_have_been_s
             assert spool.head == head
             assert spool.chunks == set(range(len(wanted)))
             found = []
-            while rows := spool.rows(most_bytes):
+            while rows := spool.rows(max_bytes):
                 found += [on_the_wire(encoded(row, head.manifest, layout)) for _, row in rows]
                 spool.remove(sequence for sequence, _ in rows)
             assert found == wanted
