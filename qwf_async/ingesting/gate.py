@@ -1,4 +1,4 @@
-"""The memory gate: writers pass it before each batch, the watchdog shuts and opens it."""
+"""The memory gate: writers pass it before each batch; the watchdog shuts and opens it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermarks:
-    """Fractions of the memory limit: the gate shuts at `high` and opens below `low`."""
+    """Fractions of the memory limit: the gate shuts at `high` and opens below `low`. Their defaults are settings."""
 
     high: float
     low: float
@@ -25,7 +25,7 @@ class Watermarks:
 
 
 class Gate:
-    """Open at first. Knows for how long memory has kept the writers from getting a batch through."""
+    """A gate, open at first, that knows for how long the lack of memory has held all writers up."""
 
     def __init__(self) -> None:
         self._open = anyio.Event()
@@ -49,15 +49,15 @@ class Gate:
             self._pressed_since = None
 
     def excuse(self, seconds: float) -> None:
-        """Leave out time in which it was not memory that kept the writers waiting."""
+        """Do not count these seconds: the writers waited for another reason than memory."""
         if self._pressed_since is not None:
             self._pressed_since = min(self._pressed_since + seconds, anyio.current_time())
 
     @property
     def pressed_for(self) -> float:
-        """Seconds since a writer began to wait at the gate, with no batch through since.
+        """Seconds since a writer began to wait at the gate, if no batch got through since; else 0.
 
-        A gate that is shut while nobody wants to pass, for the source is slow, presses nobody.
+        While no writer wants to pass, because the source is slow, a shut gate does not count.
         """
         return 0.0 if self._pressed_since is None else anyio.current_time() - self._pressed_since
 

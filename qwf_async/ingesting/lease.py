@@ -1,4 +1,4 @@
-"""Keeps the ownership of a load alive, and keeps writers from writing without it."""
+"""The ownership of a load, kept alive while it is filled. Without it no writer writes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Lease:
     async def run(self) -> None:
         """Renew three times in a ttl, until cancelled.
 
-        Raises LoadTaken or DataLost if the load is not ours any more. That the server is
-        away is left to the writers, who have the deadline.
+        Raises LoadTaken or DataLost if the load is not ours any more. A server that is away
+        is no error here: the writers notice it, and have the deadline.
         """
         while True:
             pause = min(1.0, self.load.ttl / 3)
@@ -34,18 +34,18 @@ class Lease:
             await anyio.sleep(pause)
 
     async def assured(self) -> None:
-        """Return at once while the lease is valid; after a sleep past its end, renew it first."""
+        """Return at once while the lease is valid. If this process slept past its end, renew it first."""
         if anyio.current_time() >= self._valid_until:
             async with self._renewing:
                 if anyio.current_time() >= self._valid_until:
                     await self._renew()
 
     def doubt(self) -> None:
-        """A connection was lost: the load and its owner are to be looked at again before the next batch."""
+        """A connection was lost: before the next batch the lease is renewed, which checks the load and its owner."""
         self._valid_until = -math.inf
 
     async def renew(self) -> None:
-        """Raises as `run`, and ServerUnavailable."""
+        """Hold the load for another `load.ttl` seconds. Raises as `run`, and ServerUnavailable."""
         async with self._renewing:
             await self._renew()
 

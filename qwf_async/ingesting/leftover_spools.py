@@ -1,11 +1,12 @@
-"""What has become of the load that a spool belongs to, and when the spool may be dropped.
+"""Spools that earlier processes left: what has become of their loads, and which may be dropped.
 
-A spool is dropped only if nobody can miss it: the same wavefunction is published, or the load
-is gone for certain and what waits is not the whole of it. That it is gone is certain on the
-server of the spool's address if the name has another load or wavefunction there, or if it is
-the very run of the server that the load was written to. A server of the same address that
-knows nothing of the name may be another one, or one that came up without its data for the
-moment: then the spool is kept. If all chunks wait in it, the load can be begun anew from it.
+A spool is dropped only if nobody can miss it. Either the same wavefunction is published, or
+the load is certainly gone and only a part of it waits in the spool. The load is certainly gone
+from the server of the spool's address in two cases: the name has another load or wavefunction
+there, or it is the same run of the server that the load was written to. Otherwise a server
+that knows nothing of the name may be another one of the same address, or one that came up
+without its data for the moment. Then the spool is kept. If all chunks wait in it, the load can
+be begun anew from it.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ from ..store.store import Store
 
 
 class SpoolState(Enum):
-    """Of a spool's load: it is there to be gone on with, or published; or it is not there any more.
+    """What has become of a spool's load.
 
-    Then the spool is SUPERSEDED or LOST (and may be dropped), WHOLE (and can be begun anew), IN_THE_WAY
-    (whole, but another has the name) or UNSURE (whether this is the server that had the load).
+    PRESENT: it is unfinished, and can go on. PUBLISHED: the same wavefunction is published. In
+    the other states the load is not on the server any more:
+
+    - SUPERSEDED by another load or wavefunction of the name, or LOST by the server;
+    - WHOLE: all chunks wait in the spool, and the load can be begun anew from it;
+    - IN_THE_WAY: so it is, but another load or wavefunction has the name;
+    - UNSURE whether this is the server that had the load.
     """
 
     PRESENT = "present"
@@ -44,7 +50,7 @@ EXPENDABLE = (SpoolState.PUBLISHED, SpoolState.SUPERSEDED, SpoolState.LOST)
 
 
 async def waiting_spools(store: Store, name: str | None = None) -> list[FoundSpool]:
-    """The spools of this server and key prefix, of one name or of all, oldest first; also those that are damaged."""
+    """The spools of this server and key prefix, of one name or of all, oldest first. Damaged ones are among them."""
     find = partial(
         spools,
         store.settings.spool_directory,
@@ -56,7 +62,7 @@ async def waiting_spools(store: Store, name: str | None = None) -> list[FoundSpo
 
 
 def judge(head: SpoolHead, seen: NameState, *, run: str, whole: bool) -> SpoolState:
-    """The standing of a spool on a server of this run id, with all chunks in it or not. Pure."""
+    """The state of a spool, on a server with this run id; `whole` if all chunks wait in it. Pure."""
     manifest, published, load = head.manifest, seen.published, seen.under_way
     if load is not None and load.manifest.generation == manifest.generation:
         return SpoolState.PRESENT
@@ -64,21 +70,21 @@ def judge(head: SpoolHead, seen: NameState, *, run: str, whole: bool) -> SpoolSt
         return SpoolState.PUBLISHED
     if published is not None and not published.differences(manifest):
         return SpoolState.SUPERSEDED
-    there = [one for one in (published, load.manifest if load else None) if one is not None]
-    others = [one for one in there if one.generation != head.overwrites]
+    stored = [one for one in (published, load.manifest if load else None) if one is not None]
+    others = [one for one in stored if one.generation != head.overwrites]
     if whole:
         return SpoolState.IN_THE_WAY if others else SpoolState.WHOLE
     if others:
         return SpoolState.SUPERSEDED
-    return SpoolState.LOST if there or (run and run == head.run) else SpoolState.UNSURE
+    return SpoolState.LOST if stored or (run and run == head.run) else SpoolState.UNSURE
 
 
 async def spool_state(store: Store, found: FoundSpool, head: SpoolHead) -> SpoolState:
-    """What has become of a spool's load. Raises as `read_state` and `SpoolFile.open` do."""
+    """The state of a spool. Raises as `read_state` and `SpoolFile.open` do."""
     seen = await read_state(store.pool, Keys(prefix=head.prefix, name=head.name))
-    at_first = judge(head, seen, run="", whole=False)
-    if at_first in (SpoolState.PRESENT, SpoolState.PUBLISHED):
-        return at_first  # without a look into the file: a living process may have it
+    state = judge(head, seen, run="", whole=False)
+    if state in (SpoolState.PRESENT, SpoolState.PUBLISHED):
+        return state  # the file is not opened, as a living process may have it open
     whole = await anyio.to_thread.run_sync(_is_whole, found, head, store.settings.spool_limit)
     async with store.pool.connection() as connection:
         client = await store.pool.fence.identify(connection)
@@ -86,7 +92,7 @@ async def spool_state(store: Store, found: FoundSpool, head: SpoolHead) -> Spool
 
 
 async def drop(store: Store, found: FoundSpool) -> None:
-    """Remove a spool from the disk. Raises as `SpoolFile.open` does, so Refused if a process has it open."""
+    """Remove a spool from the disk. Raises as `SpoolFile.open`: Refused, for one, if a process has it open."""
 
     def delete() -> None:
         SpoolFile.open(found.path, limit=store.settings.spool_limit).delete()
@@ -95,31 +101,30 @@ async def drop(store: Store, found: FoundSpool) -> None:
 
 
 async def drop_expendable(store: Store, name: str | None, *, hook: Hook, removed: bool = False) -> int:
-    """Drop the spools, of one name or of all, that nobody can miss; their number.
+    """Drop the spools, of one name or of all, that nobody can miss. Returns their number.
 
-    With `removed`, the user has removed the name: then all go whose load is not there. The
-    hook is told of each, and of those that could not be looked at.
+    `removed`: the user has removed the name, so all spools go whose load is not there. The
+    hook is told of each spool that was dropped, and of each that could not be examined.
     """
     dropped = 0
     for found in await waiting_spools(store, name):
         if found.head is None:
             continue
         try:
-            stands = await spool_state(store, found, found.head)
-            if stands not in EXPENDABLE and not (removed and stands is not SpoolState.PRESENT):
+            state = await spool_state(store, found, found.head)
+            if state not in EXPENDABLE and not (removed and state is not SpoolState.PRESENT):
                 continue
             await drop(store, found)
         except QwfError as error:
             hook(Noted(text=f"cannot drop {found.path}: {error}", warning=True))
             continue
         dropped += 1
-        why = (
-            "removed" if removed else "published" if stands is SpoolState.PUBLISHED else "lost or superseded"
-        )
+        why = "removed" if removed else "published" if state is SpoolState.PUBLISHED else "lost or superseded"
         hook(Noted(text=f"dropped {found.path}: the load of {found.head.name} that it is of was {why}"))
     return dropped
 
 
 def _is_whole(found: FoundSpool, head: SpoolHead, limit: int) -> bool:
+    """Whether all chunks of the load wait in the spool."""
     with closing(SpoolFile.open(found.path, limit=limit)) as file:
         return file.chunks >= set(range(len(head.manifest.plan)))

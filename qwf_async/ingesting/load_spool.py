@@ -1,4 +1,4 @@
-"""A load's spool from the event loop: one thread at a time, and one commit for all batches that wait for one."""
+"""The spool of one load, for the event loop: a sink on disk, with one commit for all batches that wait for one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ..wire.codec import stored_dtype
 T = TypeVar("T")
 
 REPLAY_BYTES: Final = 16 * 2**20
-"""Values that a replay holds in memory at a time, about; besides a chunk for each of its tasks, encoded."""
+"""Bytes of values that a replay holds in memory at a time, about. Each of its tasks holds an encoded chunk besides."""
 
 Deliver = Callable[[Batch], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
-class _Waiting:
-    """A batch on its way into the file."""
+class _PendingWrite:
+    """A batch that waits for the next commit."""
 
     batch: Batch
     done: bool = False
@@ -42,14 +42,15 @@ class _Waiting:
 
 @dataclass(slots=True, kw_only=True)
 class LoadSpool:
-    """Chunks of one load on disk. The file is made when it is first needed, and gone when nothing waits.
+    """Chunks of one load on disk. The file is created when it is first needed, and removed when nothing waits.
 
-    What is kept is their values; `layout` makes requests of them when they are replayed, so
-    that a file can name no key and no command.
+    The file holds values alone. `layout` makes requests of them when they are replayed, so that
+    a file can name no key and no command.
 
-    `run` says which run of the server the load was last written to. `damaged` are rows that
-    were found so: their chunks are as if never spooled. Errors of the directory are Refused
-    here: InvalidInput would be the source's.
+    `limit` bounds the bytes that wait; 0 means no spool. `run` says which run of the server the
+    load was last written to. `damaged` are rows that a replay found damaged; their chunks count
+    as never spooled. Errors of the directory are raised as Refused, because InvalidInput would
+    blame the source.
     """
 
     path: Path
@@ -59,13 +60,13 @@ class LoadSpool:
     run: Callable[[], str] = str
     damaged: list[Quarantined] = field(default_factory=list)
     _file: SpoolFile | None = None
-    _waiting: list[_Waiting] = field(default_factory=list)
+    _waiting: list[_PendingWrite] = field(default_factory=list)
     _committing: anyio.Lock = field(default_factory=anyio.Lock)
     _thread: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     @classmethod
     def of(cls, store: Store, keys: Keys, load: Load, layout: Layout) -> Self:
-        """The spool that a load has, or would have; `layout` is that of its generation."""
+        """The spool that a load has or would have. `layout` is that of its generation."""
         settings, manifest = store.settings, load.manifest
         head = SpoolHead(
             server=store.pool.address.identity,
@@ -87,7 +88,7 @@ class LoadSpool:
 
     @property
     def has_rows(self) -> bool:
-        """Whether there is something to be replayed, be it damaged."""
+        """Whether anything waits to be replayed, damaged rows included."""
         return self._file is not None and not self._file.is_empty
 
     @property
@@ -95,7 +96,7 @@ class LoadSpool:
         return self._file.nbytes if self._file else 0
 
     async def find(self) -> None:
-        """Take up the file that another process left, if there is one.
+        """Open the file that another process left, if there is one.
 
         Raises DamagedData if it is no spool, Refused if a process has it open.
         """
@@ -103,8 +104,8 @@ class LoadSpool:
             self._file = await self._in_thread(partial(SpoolFile.open, self.path, limit=self.limit))
 
     async def write(self, batch: Batch) -> None:
-        """Return once the batch is committed. Raises SpoolFull if there is no room; it is not in the file then."""
-        mine = _Waiting(batch=batch)
+        """Return once the batch is committed. Raises SpoolFull, with the batch not in the file, if there is no room."""
+        mine = _PendingWrite(batch=batch)
         self._waiting.append(mine)
         async with self._committing:
             if not mine.done:
@@ -122,8 +123,8 @@ class LoadSpool:
         for waiting in some:
             waiting.done = True
 
-    def _put(self, some: Sequence[_Waiting]) -> None:
-        """Commit all at once; if there is no room for all, one after the other those for which there is."""
+    def _put(self, some: Sequence[_PendingWrite]) -> None:
+        """Commit all at once. If there is no room for all, commit one after the other, as far as there is room."""
         if self.limit == 0:
             raise SpoolFull("there is no spool: spool_limit is 0")
         if self._file is None:
@@ -140,18 +141,19 @@ class LoadSpool:
                 except SpoolFull as error:
                     waiting.error = error
 
-    async def replay(self, deliver: Deliver, tasks: int, told: Callable[[], object]) -> None:
-        """Deliver what waits, oldest first, by so many tasks, until nothing does; then the file is removed.
+    async def replay(self, deliver: Deliver, tasks: int, progressed: Callable[[], object]) -> None:
+        """Deliver what waits, oldest first, by `tasks` tasks, until nothing waits. Then the file is removed.
 
-        A batch leaves the file after it was delivered. `told` is called after every few of them.
+        A batch is removed from the file after it was delivered. `progressed` is called after
+        every few batches.
         """
         while self._file is not None:
             rows = await self._in_thread(partial(self._file.rows, REPLAY_BYTES))
             if rows:
                 await self._replay(self._file, rows, deliver, tasks)
-                told()
+                progressed()
                 continue
-            async with self._committing:  # what is put from now on goes into a new file
+            async with self._committing:  # what is written from now on goes into a new file
                 if self._file.is_empty:
                     self.damaged += self._file.quarantined
                     await self.delete()
@@ -178,13 +180,13 @@ class LoadSpool:
                 await self._in_thread(partial(file.remove, through))
 
     async def delete(self) -> None:
-        """Remove the file with all that is in it."""
+        """Remove the file, with all that waits in it."""
         if self._file is not None:
             file, self._file = self._file, None
             await self._in_thread(file.delete)
 
     async def aclose(self) -> None:
-        """Close the file and leave it for another process, if anything waits in it."""
+        """Close the file, and remove it if nothing waits in it. Otherwise another process can replay it."""
         if self._file is not None:
             file, self._file = self._file, None
             await self._in_thread(file.delete if file.is_empty else file.close)
@@ -197,7 +199,7 @@ class LoadSpool:
 
 
 def encoded(row: Row, manifest: Manifest, layout: Layout) -> Batch:
-    """The batch of a chunk that was spooled. Raises ValueError saying why if it is not one of this load."""
+    """The batch of a spooled chunk. Raises ValueError, with the reason, if the row is not one of this load."""
     if not 0 <= row.chunk < len(manifest.plan):
         raise ValueError(f"there is no chunk {row.chunk} of {len(manifest.plan)}")
     chunk, dtype = manifest.plan[row.chunk], stored_dtype(manifest.form.codec)

@@ -27,7 +27,7 @@ from .stream import BatchStream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
-    """Turns numbers of chunks into batches. Called in one thread at a time."""
+    """Makes batches of chunks, by their numbers. To be called in one thread at a time."""
 
     source: Source
     plan: Plan
@@ -36,7 +36,7 @@ class Encoder:
     allow_nonfinite: bool
 
     def batch(self, number: int) -> Batch:
-        """The batch of a chunk.
+        """The batch of the chunk of this number.
 
         Raises InvalidInput if the source cannot be read, gives another shape or dtype than
         it promised, or holds NaN or infinity (unless these are allowed).
@@ -72,7 +72,7 @@ class Encoder:
 
 
 def source_values(source: Source, box: Box) -> NDArray[Any]:
-    """ψ over the box as the source gives it. Raises InvalidInput if it cannot be read or is not as promised."""
+    """ψ over the box, as the source gives it. Raises InvalidInput if the source fails or breaks its promise."""
     try:
         values = source.read(box)
     except QwfError:
@@ -92,8 +92,8 @@ def source_values(source: Source, box: Box) -> NDArray[Any]:
 def _weight(values: NDArray[Any]) -> float:
     """Σ|ψ|² of contiguous values, in double precision.
 
-    Not by `vdot`: the threads of a BLAS go on spinning after each chunk, which took the
-    server its core (tile: 8 million points/s instead of 29).
+    `vdot` would let the threads of a BLAS spin on after each chunk, which took a core away
+    from the server (layout tile: 8 million points/s instead of 29).
     """
     parts = values.astype(np.complex128, copy=False).reshape(-1).view(np.float64)
     return float(np.einsum("i,i->", parts, parts))
@@ -101,16 +101,16 @@ def _weight(values: NDArray[Any]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Producer:
-    """Feeds the stream in the order given; `max_rate` (points/s) bounds its mean rate."""
+    """Puts batches into a stream, in the order given. `max_rate` (points/s) bounds the mean rate."""
 
     encoder: Encoder
     max_rate: float | None = None
 
     async def run(self, numbers: Iterable[int], stream: BatchStream) -> None:
-        """Put the batches of these chunks. Cancelled: a read under way is abandoned, its result dropped.
+        """Put the batches of these chunks. If it is cancelled, a read under way is abandoned and its result dropped.
 
-        The thread goes on while there is room: to wait for the event loop after each chunk
-        costs a quarter of the rate where encoding is as quick as copying.
+        The thread goes on while there is room. Where encoding is as quick as copying, waiting
+        for the event loop after each chunk would cost a quarter of the rate.
         """
         left = iter(numbers)
         begun, points = anyio.current_time(), 0

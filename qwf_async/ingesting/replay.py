@@ -1,4 +1,4 @@
-"""Replay: what waits in spools that processes left behind, brought to the server without its source."""
+"""The replay of a spool that an earlier process left: its load is finished without the source."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ async def replay(
 ) -> Report:
     """Write what waits in a spool, and publish its load.
 
-    If the server has not got the load any more, and the spool has all of it, `anew` begins it
-    anew: it is for the user to say that this is the server that is meant. Raises DataLost if
-    the load was lost otherwise, and Refused if the load was superseded, another process
-    has it, or part of it was never spooled and must come from the source; then what could be
-    written is. What nobody can miss is dropped, and the message says so. The rest as `ingest`.
+    `anew`: if the server does not have the load any more, and all of it waits in the spool,
+    the load is begun anew. Only the user can say that this is the server that is meant.
+
+    Raises DataLost if the server lost the load. Raises Refused if the load was superseded, if
+    another process has it, or if part of it was never spooled and must come from the source;
+    what waited is written then. A spool that nobody can miss is dropped, and the message says
+    so. The rest is as for `ingest`.
     """
     if found.head is None:
         raise DamagedData(found.problem)
     head = found.head
     keys = Keys(prefix=head.prefix, name=head.name)
-    stands = await spool_state(store, found, head)
-    if stands in EXPENDABLE:
+    state = await spool_state(store, found, head)
+    if state in EXPENDABLE:
         durability = await store.secure()
         await drop(store, found)
     where = f"the load of {keys.name} that {found.path} belongs to is gone from {store.pool.address.shown}"
-    match stands:
+    match state:
         case SpoolState.PUBLISHED:
             published = (await store.open(keys.name)).manifest
             return Report.of(published, keys.name, durability=durability, already=True)

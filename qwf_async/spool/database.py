@@ -23,6 +23,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 from operator import gt, lt
 from pathlib import Path
 from typing import Any, Final
@@ -105,18 +106,24 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 
     Takes the lock and changes nothing, for the file may belong to another program.
     """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    ((application,),) = _all(connection, "PRAGMA application_id")
+    ((version,),) = _all(connection, "PRAGMA user_version")
     if application != _APPLICATION:
         raise damaged(path, "it was made by another program")
     if version > FORMAT:
         raise NewerFormat(
             f"the spool {path} has format version {version}; this program reads up to {FORMAT}: update it"
         )
-    tables = connection.execute("SELECT name, sql, rootpage FROM sqlite_master").fetchall()
+    tables = _all(connection, "SELECT name, sql, rootpage FROM sqlite_master")
     # Page 1 holds this table; the others were created in their order.
     if tables != [(name, sql, page) for page, (name, sql) in enumerate(_TABLES.items(), 2)]:
         raise damaged(path, "its tables are not those of a spool")
+
+
+def _all(connection: sqlite3.Connection, statement: str) -> list[tuple[Any, ...]]:
+    """All rows of a statement. It ends even if its error is kept: an open one holds the lock of a closed connection."""
+    with closing(connection.execute(statement)) as cursor:
+        return cursor.fetchall()
 
 
 def scan(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
