@@ -1,6 +1,6 @@
 """Colours for phases and densities, perceptually uniform: equal steps of the number look equally large.
 
-Both are paths through Oklab, in which equal distances are equal differences to the eye.
+Both are paths through Oklab, where equal distances are equal differences to the eye.
 A phase is a hue at constant lightness and chroma, so no phase looks brighter than
 another; a density is a lightness. Source: B. Ottosson, "A perceptual color space for image
 processing" (2020), whose matrices and hues these are; the transfer function: IEC 61966-2-1
@@ -49,7 +49,7 @@ _RGB: Final = np.array(
 
 
 def srgb(lightness: Any, chroma: Any, hue: Any) -> NDArray[np.float64]:
-    """sRGB [..., 3] of Oklab lightness (0 to 1), chroma and hue (degrees); from 0 to 1 where there is such a colour."""
+    """sRGB [..., 3] of Oklab lightness (0 to 1), chroma and hue (degrees); within 0 to 1 if sRGB has the colour."""
     angle = np.radians(hue)
     lab = np.stack(np.broadcast_arrays(lightness, chroma * np.cos(angle), chroma * np.sin(angle)), axis=-1)
     linear = (lab @ _LMS.T) ** 3 @ _RGB.T

@@ -1,4 +1,4 @@
-"""Numbers drawn as curves: probability densities along the axes, and expectation values over time."""
+"""The numbers of plots that are curves: densities along the axes, and expectation values over time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Real = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marginals:
-    """Densities along x, y, z of one frame, as `engine.observe.marginals` gives them, and where their points lie.
+    """Probability densities along x, y, z of one frame, and the coordinates of their points.
 
     Lengths are in bohr, along the axes that `in_steps` names in grid steps.
     """
 
     title: str
-    places: tuple[Real, ...]
+    coordinates: tuple[Real, ...]
     densities: tuple[Real, ...]
     in_steps: str
 
@@ -28,7 +28,7 @@ class Marginals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectations:
-    """⟨x⟩ and σ of each axis, [frames, d], and the norm, [frames], over the times of the frames.
+    """⟨x⟩ and σ of each axis, [frames, d], the norm, [frames], and the times of the frames, [frames].
 
     Lengths are in bohr, along the axes that `in_steps` names in grid steps.
     """

@@ -12,94 +12,99 @@ from ..lattice.grid import AXIS_NAMES
 from ..wording import printable
 from .colours import density_colours, phase_colours
 from .curves import Expectations, Marginals
-from .picture import Picture, axis_label, density_label, edges
+from .labels import axis_label, density_label
+from .picture import Picture
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Pixels = NDArray[np.uint8]
 
-WIDTH: Final = 96
-"""Characters across, at most, and pixels: a picture twice as wide shows no more of a plane."""
+MAX_WIDTH: Final = 96
+"""Characters, and pixels, across: a picture twice as wide would show no more of a plane."""
 
-NARROWEST: Final = 20
-"""Characters across, at least: COLUMNS may say 0."""
+MIN_WIDTH: Final = 20
+"""Characters across: COLUMNS may say 0."""
 
-HEIGHT: Final = 48
-"""Pixels down, at most: 24 lines."""
+MAX_HEIGHT: Final = 48
+"""Pixels down: 24 lines."""
 
 GAP: Final = 3
+"""Characters between two panels."""
 
 RAMP: Final = " .:-=+*#%@"
-"""From dark to light on a dark ground. Source: P. Bourke, "Character representation of grey scale images" (1997)."""
+"""Characters from dark to light. Source: P. Bourke, "Character representation of grey scale images" (1997)."""
 
 DARK: Final = (24, 24, 28)
 LIGHT: Final = (235, 235, 235)
 DIM: Final = (90, 90, 110)
 
 
-def show_picture(console: Console, picture: Picture, what: Sequence[str]) -> None:
-    """Print one frame of a picture, or a line over time: density, phase, or both beside each other."""
+def show_picture(console: Console, picture: Picture, quantities: Sequence[str]) -> None:
+    """Print one frame of a picture, or a line over time: density, phase, or both side by side."""
     view, colour = picture.view, _has_colour(console)
-    width = min(WIDTH, console.width)
+    width = min(MAX_WIDTH, console.width)
     over_time = len(view.frames) > 1
     flat = len(view.axes) == 1 and not over_time
-    panels = [what] if flat else [(kind,) for kind in what]
+    panels = [quantities] if flat else [(quantity,) for quantity in quantities]
     across, up = (0, view.axes[0]) if over_time else (view.axes[0], view.axes[-1])
     each = (width - GAP * (len(panels) - 1)) // len(panels)
-    size = (each, HEIGHT // 2) if flat else _fitting(picture, each, across, up)
-    shown = [_pixels(picture, kinds, size, colour=colour) for kinds in panels]
-    _say(console, picture.title(None if over_time else 0))
-    _print(console, shown, colour=colour)
-    low, high = edges(view, across)
-    _say(console, f"{axis_label(view.grid, across)}: {low:.4g} … {high:.4g} →")
+    size = (each, MAX_HEIGHT // 2) if flat else _fitting(picture, each, across, up)
+    pixels = [_pixels(picture, kinds, size, colour=colour) for kinds in panels]
+    _print_line(console, picture.title(None if over_time else 0))
+    _print(console, pixels, colour=colour)
+    low, high = view.edges(across)
+    _print_line(console, f"{axis_label(view.grid, across)}: {low:.4g} … {high:.4g} →")
     if not flat:
-        low, high = edges(view, up)
-        _say(console, f"{axis_label(view.grid, up)}: {low:.4g} … {high:.4g} ↑")
+        low, high = view.edges(up)
+        _print_line(console, f"{axis_label(view.grid, up)}: {low:.4g} … {high:.4g} ↑")
     legends = {
         "density": f"{density_label(view.grid)}: 0 … {picture.peak:.4g}",
         "phase": "phase: red 0, yellow-green π/2, cyan π, violet −π/2"
         if colour
         else "phase φ: light where cos φ is large",
     }
-    _say(console, "   ".join(legends[kind] for kind in what))
+    _print_line(console, "   ".join(legends[quantity] for quantity in quantities))
 
 
 def show_marginals(console: Console, marginals: Marginals) -> None:
     """Print the probability density along each axis, one below the other."""
-    _say(console, marginals.title)
-    width = min(WIDTH, console.width)
-    for name, x, rho in zip(AXIS_NAMES[1:], marginals.places, marginals.densities, strict=False):
+    _print_line(console, marginals.title)
+    width = min(MAX_WIDTH, console.width)
+    for name, x, rho in zip(AXIS_NAMES[1:], marginals.coordinates, marginals.densities, strict=False):
         bars = _sampled(rho, width)
         peak = float(rho.max(initial=0.0, where=np.isfinite(rho)))
         _print(console, [_columns(np.zeros_like(bars), bars, 0, peak, LIGHT)], colour=_has_colour(console))
         unit = marginals.unit(name)
-        _say(console, f"{name}: {x[0]:.4g} … {x[-1]:.4g} {unit} →   ρ({name}): 0 … {peak:.4g} /{unit}")
+        _print_line(console, f"{name}: {x[0]:.4g} … {x[-1]:.4g} {unit} →   ρ({name}): 0 … {peak:.4g} /{unit}")
 
 
-def show_expectations(console: Console, found: Expectations) -> None:
+def show_expectations(console: Console, expectations: Expectations) -> None:
     """Print ⟨x⟩ ± σ over time, a picture for each axis."""
-    _say(console, found.name)
-    width = min(WIDTH, console.width)
-    for number, name in enumerate(AXIS_NAMES[1 : 1 + found.mean.shape[1]]):
-        mean, sigma = _sampled(found.mean[:, number], width), _sampled(found.sigma[:, number], width)
+    _print_line(console, expectations.name)
+    width = min(MAX_WIDTH, console.width)
+    for number, name in enumerate(AXIS_NAMES[1 : 1 + expectations.mean.shape[1]]):
+        mean, sigma = (
+            _sampled(expectations.mean[:, number], width),
+            _sampled(expectations.sigma[:, number], width),
+        )
         if not np.isfinite(mean).any():
-            _say(console, f"⟨{name}⟩ is not defined: ψ is 0")
+            _print_line(console, f"⟨{name}⟩ is not defined: ψ is 0")
             continue
         low, high = float(np.nanmin(mean - sigma)), float(np.nanmax(mean + sigma))
         pixels = _columns(mean - sigma, mean + sigma, low, high, DIM)
         row = np.clip((high - mean) / ((high - low) or 1.0) * len(pixels), 0, len(pixels) - 1)
         pixels[np.nan_to_num(row).astype(np.intp), np.arange(width)] = LIGHT
         _print(console, [pixels], colour=_has_colour(console))
-        _say(
+        _print_line(
             console,
-            f"{found.time_label}: {found.times[0]:.4g} … {found.times[-1]:.4g} →   "
-            f"⟨{name}⟩ ± σ: {low:.4g} … {high:.4g} {found.unit(name)} ↑",
+            f"{expectations.time_label}: {expectations.times[0]:.4g} … {expectations.times[-1]:.4g} →   "
+            f"⟨{name}⟩ ± σ: {low:.4g} … {high:.4g} {expectations.unit(name)} ↑",
         )
 
 
-def _say(console: Console, text: str) -> None:
-    """A line of text, in which a name or a unit that somebody stored moves no cursor."""
+def _print_line(console: Console, text: str) -> None:
+    """Print a line of text; a stored name or unit in it cannot move the cursor."""
     console.print(printable(text), highlight=False, markup=False)
 
 
@@ -108,11 +113,11 @@ def _has_colour(console: Console) -> bool:
 
 
 def _fitting(picture: Picture, width: int, across: int, up: int) -> tuple[int, int]:
-    """Width and height in pixels, to scale if there is room and both axes are lengths."""
-    (left, right), (low, high) = edges(picture.view, across), edges(picture.view, up)
-    ratio = (high - low) / (right - left) if across and right > left else HEIGHT / width
-    if ratio * width > HEIGHT:
-        return max(8, round(HEIGHT / ratio)) if ratio <= 4 else width, HEIGHT
+    """Width and height of a panel in pixels, true to scale if there is room and both axes are lengths."""
+    (left, right), (low, high) = picture.view.edges(across), picture.view.edges(up)
+    ratio = (high - low) / (right - left) if across and right > left else MAX_HEIGHT / width
+    if ratio * width > MAX_HEIGHT:
+        return max(8, round(MAX_HEIGHT / ratio)) if ratio <= 4 else width, MAX_HEIGHT
     return width, max(8, round(ratio * width) // 2 * 2)
 
 
@@ -122,27 +127,28 @@ def _pixels(picture: Picture, kinds: Sequence[str], size: tuple[int, int], *, co
     if len(view.axes) == 1 and len(view.frames) == 1:
         count = picture.psi.shape[1]
         at = _spread(count, width)
-        psi, seen = picture.psi[0, at], picture.seen[0, at]
+        psi, shown = picture.psi[0, at], picture.has_phase[0, at]
         if kinds == ("phase",):
-            return np.broadcast_to(_phase(psi, seen, colour=colour), (2, width, 3))
+            return np.broadcast_to(_phase(psi, shown, colour=colour), (2, width, 3))
         peaks = np.maximum.reduceat(picture.density[0], np.arange(width) * count // width)
-        fill = _phase(psi, seen, colour=True) if "phase" in kinds and colour else LIGHT
+        fill = _phase(psi, shown, colour=True) if "phase" in kinds and colour else LIGHT
         return _columns(np.zeros(width), peaks, 0.0, picture.peak, fill, height)
     values = slice(None) if len(view.frames) > 1 else 0
     rows, columns = picture.psi[values].shape
     where = np.ix_(_spread(rows, width), _spread(columns, height))
     if kinds == ("phase",):
-        panel = _phase(picture.psi[values][where], picture.seen[values][where], colour=colour)
+        panel = _phase(picture.psi[values][where], picture.has_phase[values][where], colour=colour)
     elif colour:
         panel = density_colours(picture.density[values][where], picture.peak)
     else:
         panel = _grey(picture.density[values][where] / (picture.peak or 1.0))
-    return panel.swapaxes(0, 1)[::-1]
+    return panel.swapaxes(0, 1)[::-1]  # [across, up, 3] → [rows from the top, columns, 3]
 
 
-def _phase(psi: NDArray[np.complex128], seen: NDArray[np.bool_], *, colour: bool) -> Pixels:
+def _phase(psi: NDArray[np.complex128], shown: NDArray[np.bool_], *, colour: bool) -> Pixels:
+    """Colours or greys of the phase, uint8 [..., 3], dark where it is not shown."""
     shades = phase_colours(psi) if colour else _grey(0.55 + 0.45 * np.cos(np.angle(psi)))
-    return np.where(seen[..., None], shades, np.array(DARK, np.uint8) if colour else np.uint8(0))
+    return np.where(shown[..., None], shades, np.array(DARK, np.uint8) if colour else np.uint8(0))
 
 
 def _grey(share: NDArray[np.float64]) -> Pixels:
@@ -156,16 +162,16 @@ def _columns(
     bottom: float,
     top: float,
     fill: Pixels | tuple[int, int, int],
-    height: int = HEIGHT // 2,
+    height: int = MAX_HEIGHT // 2,
 ) -> Pixels:
-    """Columns filled from `low` to `high`, on a scale from `bottom` to `top`."""
+    """Columns filled from `low` to `high`, on a scale from `bottom` to `top`: uint8 [height, width, 3]."""
     level = bottom + (np.arange(height)[::-1, None] + 0.5) / height * ((top - bottom) or 1.0)
     inside = (level >= low) & (level <= high)
     return np.where(inside[..., None], np.asarray(fill, np.uint8), np.array(DARK, np.uint8))
 
 
 def _spread(count: int, pixels: int) -> NDArray[np.intp]:
-    """Which of `count` values each pixel shows."""
+    """The index, of `count` values, that each pixel shows."""
     return ((np.arange(pixels) + 0.5) * count / pixels).astype(np.intp)
 
 
@@ -174,6 +180,7 @@ def _sampled(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
 
 
 def _print(console: Console, panels: Sequence[Pixels], *, colour: bool) -> None:
+    """Print panels side by side, two rows of pixels a line."""
     from rich.color import Color
     from rich.segment import Segment, Segments
     from rich.style import Style

@@ -19,7 +19,7 @@ from qwf_async.cli.server import server as server_commands
 from qwf_async.embedded.configuration import server_configuration
 from qwf_async.ingesting.write_mode import WRITE_MODES
 from qwf_async.layout import LAYOUTS
-from qwf_async.plot.request import What
+from qwf_async.plot.plot_request import PlotKind
 from qwf_async.server.acl import reader, writer
 from qwf_async.source.formats.table import writers
 from qwf_async.wire.codec import CODECS
@@ -75,7 +75,7 @@ def test_every_command_that_ends_prints_json(path: tuple[str, ...]) -> None:
         ("ingest psi.npy --codec ", CODECS),
         ("ingest psi.npy --write-mode ", WRITE_MODES),
         ("export psi psi.npy --format ", tuple(writers())),
-        ("plot psi --what ", get_args(What)),
+        ("plot psi --what ", get_args(PlotKind)),
         ("ingest psi.npy --layout p", ("packed",)),
         ("server st", ("start", "stop", "status")),
     ],

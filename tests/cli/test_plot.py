@@ -24,11 +24,11 @@ import qwf_async as qwf
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import LAYOUTS
-from qwf_async.plot import Picture, draw, plan_view, read_expectations, read_picture, write_film
+from qwf_async.plot import Picture, draw, plan_view, read_expectations, read_picture, write_animation
+from qwf_async.plot.animation import drawn_frames
 from qwf_async.plot.colours import density_table, phase_colours, phase_table
 from qwf_async.plot.figure import new_figure
-from qwf_async.plot.film import drawn
-from qwf_async.plot.view import FILM_FRAMES, LINE, SIDE
+from qwf_async.plot.view_plan import MAX_FRAMES, MAX_LINE, MAX_SIDE
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.command import Outcome, Shell
 from tests.support.loads import ask, wave
@@ -59,8 +59,8 @@ def test_a_view_is_a_plane_or_a_line_of_no_more_points_than_pixels(
     view = plan_view(grid, frames=range(frames), fixed=cuts)
     assert view.axes == tuple(free[:2] or [1])
     shape = view.selection.shape
-    assert shape[0] <= FILM_FRAMES
-    assert all(n <= (LINE if frames == 1 and len(view.axes) == 1 else SIDE) for n in shape[1:])
+    assert shape[0] <= MAX_FRAMES
+    assert all(n <= (MAX_LINE if frames == 1 and len(view.axes) == 1 else MAX_SIDE) for n in shape[1:])
     for axis, n, step in zip(view.axes, shape[1:], view.steps, strict=True):
         assert n * step >= sizes[axis - 1]  # to the end of the axis
     for axis, index in cuts.items():
@@ -76,7 +76,7 @@ async def test_what_is_read_are_the_stored_values(server: Server, layout: str) -
         stored = await store.open("psi")
         plane = await read_picture(stored, frames=range(3, 4), fixed={2: -2})
         np.testing.assert_array_equal(plane.psi, psi[3:4, :, 7])
-        coarse = await read_picture(stored, frames=range(5), most=5)
+        coarse = await read_picture(stored, frames=range(5), max_points=5)
         np.testing.assert_array_equal(coarse.psi, psi[:, ::3, ::2, 5].astype(np.complex64))
         line = await read_picture(stored, fixed={1: 2, 3: 9})
         np.testing.assert_array_equal(line.psi, psi[:1, 2, :, 9])
@@ -187,7 +187,11 @@ def test_a_line_is_a_density_filled_with_phase_and_over_time_a_map() -> None:
     fill = np.asarray(axes.images[0].get_array())
     heights = (fill[..., 3] > 0).mean(axis=0) * 1.05 * line.peak
     np.testing.assert_allclose(heights[1:], line.density[0, 1:], atol=0.01 * line.peak)
-    assert len(np.asarray(draw(line, ["phase"]).axes[0].collections[0].get_offsets())) == line.seen.sum() < 32
+    assert (
+        len(np.asarray(draw(line, ["phase"]).axes[0].collections[0].get_offsets()))
+        == line.has_phase.sum()
+        < 32
+    )
     moving = picture(32, frames=6)
     over_time = draw(moving, ["density"]).axes[0]
     np.testing.assert_allclose(np.asarray(over_time.images[0].get_array()), np.abs(moving.psi.T) ** 2)
@@ -197,9 +201,9 @@ def test_a_line_is_a_density_filled_with_phase_and_over_time_a_map() -> None:
 @pytest.mark.parametrize("shape", [(8, 4), (32,)])
 def test_an_animation_shows_its_frames_in_few_colours(shape: tuple[int, ...], tmp_path: Path) -> None:
     moving = picture(*shape, frames=3)
-    frames = [frame.copy() for frame in drawn(moving)]
+    frames = [frame.copy() for frame in drawn_frames(moving)]
     assert not np.array_equal(frames[0], frames[1])
-    write_film(tmp_path / "psi.gif", moving)
+    write_animation(tmp_path / "psi.gif", moving)
     with Image.open(tmp_path / "psi.gif") as film:
         assert (film.n_frames, film.info["duration"], film.info["loop"]) == (3, 50, 0)
         for number, frame in enumerate(frames):
@@ -209,7 +213,7 @@ def test_an_animation_shows_its_frames_in_few_colours(shape: tuple[int, ...], tm
             assert (stored[0, 0] == 255).all()
             assert np.abs(stored - frame).mean() < 3
     with pytest.raises(InvalidInput, match="has one frame to show"):
-        write_film(tmp_path / "one.gif", picture(*shape))
+        write_animation(tmp_path / "one.gif", picture(*shape))
 
 
 @pytest.fixture(scope="module")
