@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput, UsageError
-from ..exporting.whole_file import check_free
 from .jobs import run_on_store
 from .options import (
     JsonOption,
@@ -89,6 +88,7 @@ def plot(
     if as_json and out is None:
         raise UsageError("--json tells of the file that was written: give -o FILE")
     if out is not None:
+        from ..exporting.whole_file import check_free
         from .plot_file import check_libraries, write_plot
 
         check_free(out, overwrite=overwrite)

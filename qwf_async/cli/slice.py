@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ..errors import UsageError
-from ..exporting.whole_file import check_free
 from .jobs import run_on_store
 from .options import (
     JsonOption,
@@ -62,6 +61,8 @@ def slice_(
     if out is None:
         _print(run_on_store(partial(_read, name=name, index=parsed), server_options, quiet=quiet), as_json)
         return
+    from ..exporting.whole_file import check_free
+
     check_free(out, overwrite=overwrite)
     job = partial(_write, name=name, index=parsed, out=out, quiet=quiet)
     run_on_store(job, server_options, quiet=quiet).print(as_json=as_json, quiet=quiet)
