@@ -14,7 +14,7 @@ from ..errors import DamagedData
 from ..lattice.grid import Box, Order, Shape3, Shape4
 from ..lattice.plan import Chunk, Plan, RangePlan, c_index, c_indices
 from ..wire.batch import Batch, Part, byte_view
-from ..wire.buckets import BUCKET, hset, requests, restore
+from ..wire.buckets import BUCKET, FIELD, hset, requests, restore
 from ..wire.change import pairs, set_fields
 from ..wire.codec import binary_dtype, damage, digest, is_value, joined, max_bytes
 from ..wire.fetch import FETCH_POINTS, Fetch, grouped
@@ -27,9 +27,6 @@ from .hash_memory import KEY_BYTES, Server, block_bytes, small_table_bytes
 
 KEY: Final = b":b%d"
 """What the key of a bucket ends in: its number."""
-
-FIELD: Final = b"%d"
-"""The field of a point: its place in the bucket."""
 
 WHOLE_FROM: Final = 64
 """Points from which on it is asked whether a box is better read by whole buckets."""

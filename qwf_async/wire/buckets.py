@@ -24,15 +24,19 @@ from .slab import Slabs
 BUCKET: Final = 128
 """Points in a bucket: as many as a listpack may have by default on Redis 7; insertion into longer ones is slow."""
 
+FIELD: Final = b"%d"
+"""The name of a point's field: the place of the point in its bucket."""
+
 RESTORED: Final = b"+OK\r\n"
 """The reply to RESTORE, and to nothing else that stores values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """The request of one bucket: where its values lie, and what the CRC at its end is taken of, if it has one.
+    """The request of one bucket with zeros for the values, which lie at `offsets`.
 
-    `answer` is its reply, as for `Part`.
+    `answer` is its reply, as for `Part`. If the request ends with a CRC, `checked` are the
+    bytes that the CRC is taken of.
     """
 
     request: bytes
@@ -46,7 +50,7 @@ def hset(key: bytes, points: int, size: int) -> RequestTemplate:
     parts = [head(b"HSET", key, 2 * points)]
     offsets, length = [], len(parts[0])
     for point in range(points):
-        field = bulk(b"%d" % point) + b"$%d\r\n" % size
+        field = bulk(FIELD % point) + b"$%d\r\n" % size
         parts.append(field + bytes(size) + b"\r\n")
         offsets.append(length + len(field))
         length += len(parts[-1])
@@ -56,7 +60,7 @@ def hset(key: bytes, points: int, size: int) -> RequestTemplate:
 def restore(key: bytes, points: int, size: int) -> RequestTemplate:
     """RESTORE of a listpack with the fields 0 … points−1 and values of `size` bytes.
 
-    Without REPLACE, which would take whatever is under the key away, of whatever type it is.
+    It has no REPLACE, which would delete what is under the key, whatever type that has.
     """
     packed = payload(points, size)
     before = _before_payload(key) + b"$%d\r\n" % len(packed.data)
@@ -87,19 +91,19 @@ def requests(
     """
     full = len(values) // BUCKET
     for start, stop in digit_spans(first, first + full) if full else ():
-        some = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
-        yield _same_length(prefix, start, some, template, slabs)
+        buckets = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
+        yield _same_length(prefix, start, buckets, template, slabs)
     if rest := len(values) - full * BUCKET:
         yield _same_length(prefix, first + full, values[-rest:].reshape(1, rest), template, slabs)
 
 
 def uses_restore(batch: Batch) -> bool:
-    """Whether the batch is one of RESTOREs."""
+    """Whether the batch has requests of RESTORE."""
     return any(part.answer == RESTORED for part in batch.parts)
 
 
 def as_hset(batch: Batch) -> Batch:
-    """A batch of RESTOREs as one of HSETs that store the same, for a server that does not take the former."""
+    """The batch with HSET in the place of RESTORE, for a server that refuses RESTORE; it stores the same."""
     return replace(batch, parts=[_part_as_hset(part) for part in batch.parts])
 
 
@@ -107,17 +111,14 @@ def _part_as_hset(part: Part) -> Part:
     if not isinstance(part, NumberedPart) or part.answer != RESTORED:
         return part
     (view,) = part.buffers
-    data = np.frombuffer(view, np.uint8).reshape(part.requests, -1)
+    data = np.frombuffer(view, np.uint8).reshape(part.requests, -1)  # a row is a request
     first = data[0].tobytes()
     begin = first.index(b"\r\n", len(_before_payload(part.key))) + 2
     points, size = shape_of(first[begin:])
     offsets = restore(part.key, points, size).offsets
     values = np.empty((part.requests, points), f"V{size}")
-    for start, stop, step in runs(offsets):
-        slots: NDArray[Any] = np.ndarray(
-            (part.requests, stop - start), values.dtype, data, int(offsets[start]), (data.shape[1], step)
-        )
-        values[:, start:stop] = slots
+    for columns, slots in value_slots(data, offsets, values.dtype):
+        values[:, columns] = slots
     return _same_length(part.prefix, part.first, values, hset, Slabs())
 
 
@@ -128,31 +129,44 @@ def _same_length(
     template: Callable[[bytes, int, int], RequestTemplate],
     slabs: Slabs,
 ) -> NumberedPart:
-    """Requests of one length. `values` is [buckets, points]."""
+    """Requests of one length, for buckets from number `first` on. `values` is [buckets, points]."""
     count, points = values.shape
     key = b"%s%d" % (prefix, first)
-    made = template(key, points, values.dtype.itemsize)
-    length = len(made.request)
-    data = slabs.take(count * length).reshape(count, length)
-    data[:] = np.frombuffer(made.request, np.uint8)
+    sample = template(key, points, values.dtype.itemsize)
+    length = len(sample.request)
+    data = slabs.take(count * length).reshape(count, length)  # a row is a request
+    data[:] = np.frombuffer(sample.request, np.uint8)
     numbers = digits(first, first + count)
-    end = made.request.index(key) + len(key)
+    end = sample.request.index(key) + len(key)
     data[:, end - numbers.shape[1] : end] = numbers
-    for start, stop, step in runs(made.offsets):
-        slots: NDArray[Any] = np.ndarray(
-            (count, stop - start), values.dtype, data, int(made.offsets[start]), (length, step)
-        )
-        slots[...] = values[:, start:stop]
+    for columns, slots in value_slots(data, sample.offsets, values.dtype):
+        slots[...] = values[:, columns]
     view = byte_view(data)
-    if made.checked is not None:
-        _check(data, view, made.checked)
+    if sample.checked is not None:
+        _write_crc(data, view, sample.checked)
     return NumberedPart(
-        key=key, requests=count, buffers=(view,), answer=made.answer, prefix=prefix, first=first
+        key=key, requests=count, buffers=(view,), answer=sample.answer, prefix=prefix, first=first
     )
 
 
-def runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-    """(start, stop, step) of the longest runs of offsets that lie `step` apart."""
+def value_slots(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], dtype: np.dtype[Any]
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Views of the values that lie at `offsets` in each row of `data`, uint8 [rows, length].
+
+    Values that are equally far apart are one view, [rows, some of the values]. With each view
+    comes which of the values it has.
+    """
+    rows, length = data.shape
+    for start, stop, step in _runs(offsets):
+        yield (
+            slice(start, stop),
+            np.ndarray((rows, stop - start), dtype, data, int(offsets[start]), (length, step)),
+        )
+
+
+def _runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """The longest runs of offsets that are `step` apart, as (start, stop, step)."""
     start = 0
     while start < len(offsets):
         step = int(offsets[start + 1] - offsets[start]) if start + 1 < len(offsets) else 0
@@ -163,10 +177,13 @@ def runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
         start = stop
 
 
-def _check(data: NDArray[np.uint8], view: memoryview, checked: slice) -> None:
-    """Write the CRC64 (Jones; CRC-64/REDIS) of each row's checked bytes behind them."""
+def _write_crc(data: NDArray[np.uint8], view: memoryview, checked: slice) -> None:
+    """Write the CRC64 (Jones; CRC-64/REDIS) of each row's checked bytes behind them.
+
+    `data` is uint8 [rows, length], and `view` are its bytes.
+    """
     crc = Model("CRC64-REDIS")
     count, length = data.shape
     sums = (crc.calc(view[i * length + checked.start : i * length + checked.stop]) for i in range(count))
-    slots: NDArray[Any] = np.ndarray((count,), "<u8", data, checked.stop, (length,))
-    slots[...] = np.fromiter(sums, np.uint64, count)
+    behind: NDArray[Any] = np.ndarray((count,), "<u8", data, checked.stop, (length,))  # one of each row
+    behind[...] = np.fromiter(sums, np.uint64, count)

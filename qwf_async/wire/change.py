@@ -1,7 +1,8 @@
 """Requests that change stored values in place: scripts that first check that the fields are there.
 
 So a generation that was removed is not brought back, and each request is all or nothing.
-Their reply is 0, or the first field that is missing; then nothing was changed.
+The reply to a request is 0. If a field is missing, the reply is the first such field, and
+nothing was changed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lattice.grid import Shape3
-from .buckets import BUCKET
+from .buckets import BUCKET, FIELD
 from .resp import bulk
 
 SET_FIELDS: Final = b"""
@@ -52,49 +53,55 @@ return 0
 """
 
 
-def script(text: bytes, key: bytes, before: bytes, places: int, arguments: int) -> bytes:
-    """The beginning of EVAL with one key: `before` holds `places` arguments, and `arguments` more will follow."""
-    count = 4 + places + arguments
-    return b"*%d\r\n%s%s%s%s%s" % (count, bulk(b"EVAL"), bulk(text), bulk(b"1"), bulk(key), before)
-
-
 def set_fields(key: bytes, arguments: int) -> bytes:
-    """The beginning of a request that sets fields; fields and values in turn will follow."""
-    return script(SET_FIELDS, key, b"", 0, arguments)
+    """The beginning of a request that sets fields. `arguments` bulk strings must follow: field, value, …"""
+    return _eval_head(SET_FIELDS, key, arguments)
 
 
 def set_in_tiles(key: bytes, arguments: int, *, place: bytes) -> bytes:
-    """The beginning of a request that sets the same place (`cut_place`) in tiles; fields and bytes will follow."""
-    return script(SET_IN_TILES, key, place, 9, arguments)
+    """The beginning of a request that sets the same block of points (`cut_place`) in several tiles.
+
+    `arguments` bulk strings must follow: the field of a tile, the bytes of the block, …
+    """
+    return _eval_head(SET_IN_TILES, key, 9 + arguments) + place
+
+
+def _eval_head(script: bytes, key: bytes, arguments: int) -> bytes:
+    """The beginning of EVAL of a script with one key and so many arguments."""
+    return b"*%d\r\n%s%s%s%s" % (4 + arguments, bulk(b"EVAL"), bulk(script), bulk(b"1"), bulk(key))
 
 
 def cut_place(tile: Shape3, first: Shape3, sizes: Shape3, itemsize: int) -> bytes:
-    """Where in a tile a block of `sizes` points from point `first` on lies, as arguments of SET_IN_TILES.
+    """Where a block of `sizes` points that begins at point `first` lies in a tile, as arguments of SET_IN_TILES.
 
-    What is whole along the last axes is one run of bytes: a whole tile is one run.
+    Along the last axes on which the block is as long as the tile, its points are one run of
+    bytes; if the block is the whole tile, it is one run.
     """
     (a, b, c), (i, j, k), (planes, rows, n) = tile, first, sizes
     for _ in range(2):
         if n == c:  # whole rows one after the other are one row, and whole planes one plane
             planes, rows, n = 1, planes, rows * c
             (a, b, c), (i, j, k) = (1, a, b * c), (0, i, j * c)
+    # The bytes of a tile; planes and rows that are set (first, stop); rows in a plane; bytes of a row and those set.
     numbers = (a * b * c * itemsize, i, i + planes, j, j + rows, b, *(x * itemsize for x in (c, k, k + n)))
     return b"".join(bulk(b"%d" % number) for number in numbers)
 
 
 def pairs(fields: NDArray[np.int64], values: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Field and value of points of buckets as bulk strings, point after point: the bytes, and where each ends.
+    """Field and value of points of buckets as bulk strings, point after point: their bytes, and where each point ends.
 
-    `fields` [N] are places in a bucket, `values` [N] are in the dtype of the codec.
+    `fields` [N] are the places of the points in their buckets; `values` [N] are in the dtype
+    of the codec. Returns uint8 [bytes] and int64 [N].
     """
     size = values.dtype.itemsize
     tail = b"$%d\r\n%s\r\n" % (size, bytes(size))
-    made = [bulk(b"%d" % field) + tail for field in range(BUCKET)]
-    width = len(made[-1])
-    # Aligned at their ends, so that the values lie in one column.
-    table = np.frombuffer(b"".join(record.rjust(width, b"\0") for record in made), np.uint8)
+    records = [bulk(FIELD % field) + tail for field in range(BUCKET)]
+    width = len(records[-1])
+    # One record for each place, aligned at their ends, so that the values are one column: uint8 [BUCKET, width],
+    # of which the records of the points are taken, [N, width]. What is left of a record is cut off at the end.
+    table = np.frombuffer(b"".join(record.rjust(width, b"\0") for record in records), np.uint8)
     data = table.reshape(BUCKET, width)[fields]
     column: NDArray[Any] = np.ndarray((len(fields),), values.dtype, data, width - 2 - size, (width,))
     column[...] = values
-    lengths = np.fromiter(map(len, made), np.int64, BUCKET)[fields]
+    lengths = np.fromiter(map(len, records), np.int64, BUCKET)[fields]
     return data[np.arange(width) >= width - lengths[:, None]], np.cumsum(lengths)

@@ -41,11 +41,11 @@ def field_name(x: int, y: int, z: int, t: int) -> bytes:
 
 def box_records(box: Box, tail: bytes, slabs: Slabs) -> list[BlockRecords]:
     """Records for all points of the box, one block for each class of digits, in memory of one slab."""
-    found = [(block, _record(block, tail)) for block in blocks(box)]
-    memory = slabs.take(sum(block.points * len(record) for block, record in found))
+    first_records = [(block, _record(block, tail)) for block in blocks(box)]
+    memory = slabs.take(sum(block.points * len(record) for block, record in first_records))
     result = []
     begin = 0
-    for block, record in found:
+    for block, record in first_records:
         end = begin + block.points * len(record)
         data = memory[begin:end].reshape(*block.shape, len(record))
         _fill(data, block, record)
@@ -75,7 +75,10 @@ def _record(box: Box, tail: bytes) -> bytes:
 
 
 def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
-    """Write the records of a block: `record` in every place, with the digits of the place."""
+    """Write the records of a block: each is `record` with the digits of its own point.
+
+    `data` is uint8 [t, x, y, z, record length].
+    """
     t, x, y, z = (digits(a, b) for a, b in zip(box.start, box.stop, strict=True))
     at_x = record.index(b"x") + 1
     at_y = at_x + x.shape[1] + 2
@@ -85,7 +88,9 @@ def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
     row = np.empty((len(z), len(record)), np.uint8)
     row[:] = np.frombuffer(record, np.uint8)
     row[:, at_z : at_z + z.shape[1]] = z
-    data.reshape(-1, row.size)[:] = row.reshape(-1)
+    data.reshape(-1, row.size)[:] = row.reshape(
+        -1
+    )  # [t, x, y, z, record] → [t·x·y, z·record]: the row, copied
     # One digit at a time: the long loop is then over the points, not over two or three digits.
     for k in range(x.shape[1]):
         data[..., at_x + k] = x[:, k, None, None]

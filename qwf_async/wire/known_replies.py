@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch import Buffer
-from .buckets import runs
+from .buckets import FIELD, value_slots
 from .resp import bulk
 
 COMPARED: Final = 65_536
@@ -59,12 +59,9 @@ class BucketReplies:
         values = np.empty((self.count, self.points), self.dtype)
         if not self.count:  # numpy refuses a view of no bytes
             return values
-        offsets, size = self._template.offsets, self._template.size
-        for start, stop, step in runs(offsets):
-            slots: NDArray[Any] = np.ndarray(
-                (self.count, stop - start), self.dtype, data, int(offsets[start]), (size, step)
-            )
-            values[:, start:stop] = slots
+        replies = data.reshape(self.count, self._template.size)
+        for columns, slots in value_slots(replies, self._template.offsets, self.dtype):
+            values[:, columns] = slots
         return values
 
     @property
@@ -118,7 +115,7 @@ class _ReplyTemplate:
 def _template(points: int, size: int) -> _ReplyTemplate:
     reply, offsets = bytearray(b"*%d\r\n" % (2 * points)), []
     for point in range(points):
-        reply += bulk(b"%d" % point) + b"$%d\r\n" % size
+        reply += bulk(FIELD % point) + b"$%d\r\n" % size
         offsets.append(len(reply))
         reply += bytes(size) + b"\r\n"
     mask = np.full(len(reply), 255, np.uint8)

@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-import anyio.lowlevel
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-from zarr.core.sync import sync
 
 import qwf_async
 from qwf_async import Grid, sources
@@ -27,11 +25,6 @@ class LifeContract:
     """The life of a wavefunction in one layout. A subclass names it."""
 
     name: ClassVar[str]
-
-    @pytest.fixture(scope="class", autouse=True)
-    def _zarr_loop(self) -> None:
-        """Zarr's event loop, which stays: started before what a test leaves open is counted."""
-        sync(anyio.lowlevel.checkpoint())
 
     @pytest.mark.anyio
     @pytest.mark.usefixtures("small_chunks")

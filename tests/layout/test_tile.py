@@ -30,12 +30,6 @@ orders = st.sampled_from(ORDERS)
 BASE = b"qwf:psi:0123456789abcdef"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_is_running() -> None:
-    """zarr-python starts a thread with an event loop for good when it is first used: not within a test."""
-    zarr_twin(BASE, wave(1, 1, 1, 1), (1, 1, 1))
-
-
 def zarr_twin(base: bytes, psi: NDArray[Any], tile: Shape3) -> Hashes:
     """The chunks that zarr-python writes of ψ, under the keys and fields where they should lie."""
     chunks: dict[str, Any] = {}
