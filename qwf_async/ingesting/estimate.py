@@ -1,18 +1,20 @@
 """What a source would take in each layout and codec: a sample is stored, measured and removed.
 
-A sample is a generation in the trash from before its first key is written, under a name of
-its own: `qwf clean` and the watchdog find what a killed process left. Memory does not grow
+A sample has a name of its own, and its generation is in the trash before its first key is
+written. So `qwf clean` and the watchdog find what a killed process left. Memory does not grow
 quite linearly (tables double), so what was measured is scaled by the model of
 `layout.hash_memory`. The sample is of the first frames: a source that computes each from the one
-before has no others to compute for it. Of the values only the length of text10 depends.
+before has no others to compute for it. Only the length of text10 depends on the values.
 
-Time is scaled by points, that of layout flat by a measured curve besides (`GROWTH`). It is
-that of a machine as busy as it was for the second that a sample took, and a busy one lets
-short work pass: for the quick layouts it is a lower bound. Measured with 1 to 8 million
-points on Valkey 9 and Redis 7: bytes within 2 %; seconds, on two cores with a load of 20, at
-0.4 to 1.6 of what an ingest then took for flat (in the middle 0.9), at 0.2 to 1.0 for packed
-and tile (0.4). Not covered: the tenth of a second that any ingest takes, the journal (100
-bytes a chunk), the buffers of clients, and a source whose speed differs from place to place.
+Time is scaled by points, for layout flat also by a measured curve (`GROWTH`). It holds for a
+machine as busy as it was in the second that a sample took. A busy machine lets short work pass,
+so for the quick layouts it is a lower bound. Measured with 1 to 8 million points on Valkey 9
+and Redis 7, the bytes were right within 2 %. On two cores with a load of
+20, the seconds were 0.4 to 1.6 of what an ingest then took for flat (median 0.9). For packed
+and tile they were 0.2 to 1.0 of it (median 0.4).
+
+Not covered: the tenth of a second that any ingest takes, the journal (100 bytes a chunk), the
+buffers of clients, and a source whose speed differs from place to place.
 """
 
 from __future__ import annotations
@@ -56,11 +58,11 @@ from .write_mode import choose_restore
 SAMPLE_POINTS: Final = 262_144
 """Points of a sample, about: 2 to 30 MB on the server for a second."""
 
-LOADS: Final = 3
-"""Times that a sample is loaded, where a second time is like the first: the median counts. Layout flat: once."""
+SAMPLE_LOADS: Final = 3
+"""Times that a sample is loaded; the median counts. Layout flat once, as a second load is not like the first."""
 
 GROWTH: Final = {"valkey": 0.23, "redis": 0.12}
-"""What a point of layout flat takes more with each doubling of the hash, in parts of what it takes in the sample.
+"""Growth of the time for a point of layout flat with each doubling of the hash, as a share of that in the sample.
 
 The table of millions of fields does not fit the processor's cache, as that of the sample
 does. Measured by the servers' own CPU time from 2**18 to 2**24 fields (32 MB of L3 cache):
@@ -71,11 +73,11 @@ in all 1.2, 1.5, 1.7, 2.0, 2.2, 2.4 times as much for a point in Valkey 9.1, and
 UNCOUNTED: Final = 8
 """Bytes of an entry of a hash table that Redis leaves out of MEMORY USAGE.
 
-It adds the size of a dictEntry, 24, for which jemalloc takes 32. Source: `objectComputeSize`
+MEMORY USAGE adds the size of a dictEntry, 24 bytes, for which jemalloc takes 32. Source: `objectComputeSize`
 of `object.c`, Redis 7.
 """
 
-TIDY_TIME: Final = 5.0
+MAX_REMOVAL_TIME: Final = 5.0
 """Seconds that the removal of a sample may take."""
 
 
@@ -203,10 +205,10 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
     generation = new_generation()
     keys = Keys(prefix=store.settings.prefix, name=f"estimate.{generation}")
     base = keys.base(generation)
-    restore = await choose_restore(store.pool, base, form, "auto", _unheard)
+    restore = await choose_restore(store.pool, base, form, "auto", _ignore)
     layout = form.open(base, by_restore=restore)
     async with _expendable(store, keys, generation, form):
-        loads = 1 if layout.one_hash else LOADS
+        loads = 1 if layout.one_hash else SAMPLE_LOADS
         seconds, encoding = sorted([await _load(store, form, layout, psi) for _ in range(loads)])[loads // 2]
         sizes = await sampled_bytes(store.pool, layout.keys(), fields=0, doing="measuring a sample")
         if None in sizes:
@@ -222,7 +224,10 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
 
 
 async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> tuple[float, float]:
-    """Load a sample as an ingest does: one chunk encoded at a time, several written. Seconds, and of the encoding."""
+    """Load a sample as an ingest does: one chunk is encoded at a time, several are written at once.
+
+    Returns the seconds that it took, and those of them that went into encoding.
+    """
     encoder = Encoder(
         source=array(psi), plan=form.plan("C"), layout=layout, codec=form.codec, allow_nonfinite=True
     )
@@ -246,7 +251,7 @@ async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> 
 
 @asynccontextmanager
 async def _expendable(store: Store, keys: Keys, generation: str, form: Form) -> AsyncIterator[None]:
-    """The keys of a generation are in the trash meanwhile, and removed at the end."""
+    """Run the body with the generation in the trash, and remove its keys at the end."""
     pool = store.pool
     try:
         await announce(pool, keys)
@@ -257,11 +262,11 @@ async def _expendable(store: Store, keys: Keys, generation: str, form: Form) -> 
         await enter(pool, keys, generation)
         yield
     finally:
-        # If the server is gone: what there was of the sample will be gone too, or found in the trash.
-        with anyio.move_on_after(TIDY_TIME, shield=True), suppress(QwfError):
+        # If the server is away, the sample is lost with it, or is found in the trash later.
+        with anyio.move_on_after(MAX_REMOVAL_TIME, shield=True), suppress(QwfError):
             await sweep(pool, keys, batch=store.settings.clean_batch)
             await leave(pool, keys)
 
 
-def _unheard(event: Event) -> None:
-    """What the probe for RESTORE says is no news here."""
+def _ignore(event: Event) -> None:
+    """Drop what the probe for RESTORE notes: an estimate does not tell it."""

@@ -1,4 +1,4 @@
-"""Ingest: from a source to a published wavefunction, whole or not at all."""
+"""`ingest`: a source becomes a published wavefunction, whole or not at all."""
 
 from __future__ import annotations
 
@@ -161,5 +161,5 @@ async def ingest(
 
 
 def _in_utf8(text: str) -> str:
-    """As the server takes it: what is not UTF-8 in the name of a file is escaped."""
+    """The text with what is not UTF-8 escaped, such as in the name of a file."""
     return text.encode(errors="backslashreplace").decode()

@@ -23,8 +23,8 @@ from ..wire.batch import Batch
 from .load_spool import LoadSpool
 from .sink import LOOK_EVERY, AwayForTooLong, Sink
 
-LOOK_TIME: Final = 3.0
-"""Seconds that one look may take: a stopped server accepts connections, and says nothing."""
+MAX_LOOK_TIME: Final = 3.0
+"""Seconds that one attempt to reach the server may take: a stopped server accepts connections, and says nothing."""
 
 
 class State(Enum):
@@ -41,9 +41,9 @@ class Outage:
     ServerUnavailable if the server is away; any other error is final. `lost` is called when
     the server gave no answer. `server` takes a batch once; `deliver_to_server` takes one from
     the spool and tries again, and raises ServerUnavailable if the server is away once more.
-    `after` (s) is how long the server may give no answer before the spool is used, `deadline`
-    (s) how long it may be away while batches find no room in the spool. Both count from its
-    last answer. `replayed` counts the batches that went through the spool.
+    `after` is how long (s) the server may give no answer before the spool is used. `deadline`
+    is how long (s) it may be away while batches find no room in the spool. Both count from
+    its last answer. `replayed` counts the batches that went through the spool.
     """
 
     server: Sink
@@ -80,15 +80,15 @@ class Outage:
                     await self._wait(changed, f"; {error}")
                     continue
                 self._tell()
-                if self._changed is not changed:  # the replay may have ended while this was being committed
+                if self._changed is not changed:  # the replay may have ended during the commit
                     self._turn(State.AWAY)
                 return None
             await changed.wait()
 
     async def run(self) -> None:
-        """Wait for the server whenever it is away, and replay. Until cancelled.
+        """Whenever the server is away, wait for it, and replay the spool. Runs until it is cancelled.
 
-        Raises what is final: the load is gone, or not ours any more, or the server refuses.
+        Raises what is final: the load is gone or not ours any more, or the server refuses.
         """
         while True:
             changed = self._changed
@@ -96,7 +96,7 @@ class Outage:
                 await changed.wait()
                 continue
             try:
-                with anyio.fail_after(LOOK_TIME):
+                with anyio.fail_after(MAX_LOOK_TIME):
                     await self.back()
                 self._turn(State.REPLAYING)
                 await self.spool.replay(self._replay, self.writers, self._tell)
@@ -139,7 +139,7 @@ class Outage:
             self._answered = anyio.current_time()
 
     async def _wait(self, changed: anyio.Event, why: str = "") -> None:
-        """Wait for another state, until the deadline of the outage. While the spool is replayed there is none."""
+        """Wait for another state, until the deadline of the outage. During a replay there is no deadline."""
         left = self._answered + self.deadline - anyio.current_time()
         if self._state is State.REPLAYING:
             await changed.wait()

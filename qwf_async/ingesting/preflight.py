@@ -1,4 +1,4 @@
-"""Before anything is written: is the server fit for stored data, and will the data fit?"""
+"""The checks before anything is written: is the server fit for stored data, and is there room for the data?"""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ async def check_server(
     force: bool,
     hook: Hook,
 ) -> None:
-    """Look at the name and the server, tell the hook what is unfit, and cure it if `configure_server`.
+    """Check the name and the server. The hook is told what is unfit; `configure_server` cures it.
 
-    Raises Refused if the name cannot be had as it is, if settings were to be changed and may
-    not be, or if the server takes no values of this size; after that OutOfMemory if the server
-    evicts stored data, or the data is predicted not to fit below the high watermark, unless
-    `force`.
+    Raises Refused if the name cannot be taken, if settings should be changed and must not be,
+    or if the server takes no values of this size. Then, unless `force`, raises OutOfMemory if
+    the server evicts stored data, or if the data is predicted not to fit below the high
+    watermark.
     """
-    seen = await read_state(store.pool, keys)
-    beginning = decide_beginning(keys.name, seen, wanted, unfinished=unfinished, overwrite=overwrite)
+    state = await read_state(store.pool, keys)
+    beginning = decide_beginning(keys.name, state, wanted, unfinished=unfinished, overwrite=overwrite)
     facts = await store.facts()
     if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
         if configure_server:
@@ -47,13 +47,12 @@ async def check_server(
             )
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
     await check_value_limit(store.pool, wanted.form, facts)
-    unpacked = _unpacked(wanted.form, facts)
-    found = findings(facts) + unpacked
+    unfit = findings(facts) + _unpacked(wanted.form, facts)
     if configure_server:
-        for change in await configure(store.pool, found):
+        for change in await configure(store.pool, unfit):
             hook(Noted(text=f"set {change}"))
-        found = []
-    for finding in found:
+        unfit = []
+    for finding in unfit:
         cure = "; ".join(f"{setting} {value}" for setting, value in finding.cure)
         text = f"{finding.text}" + (f" ({flag('configure_server')} sets {cure})" if cure else "")
         if finding.loses_data and not force:
@@ -73,8 +72,8 @@ async def check_server(
         return form.predicted_bytes(facts.software, listpacks=configure_server or not _unpacked(form, facts))
 
     needed = bytes_of(wanted.form)
-    if seen.under_way is not None:  # what it left is resumed, or makes room when it is discarded
-        left = seen.under_way.manifest
+    if state.under_way is not None:  # what that load wrote is resumed, or makes room when it is discarded
+        left = state.under_way.manifest
         needed -= await _journalled(store, keys, left) * bytes_of(left.form)
     if needed > max(0, room):
         raise OutOfMemory(_refusal(wanted, beginning, bytes_of, needed, max(0, room)))
@@ -83,7 +82,7 @@ async def check_server(
 def _refusal(
     wanted: Manifest, beginning: Beginning, bytes_of: Callable[[Form], float], needed: float, room: float
 ) -> str:
-    """What is said of data that does not fit: the figures, and what would."""
+    """The message for data that does not fit: the figures, and what would fit."""
     form = wanted.form
     text = (
         f"{wanted.points:,} points in layout {form.layout} will need {_amount(needed)} more, and "
@@ -105,12 +104,12 @@ def _refusal(
 
 
 def _amount(size: float) -> str:
-    """A number of bytes for people."""
+    """A number of bytes, as people read it."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.{0 if size >= 1e7 else 1}f} MB"
 
 
 def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
-    """What on the server would make hash tables of hashes that are to stay listpacks."""
+    """The settings of the server that would turn listpacks into hash tables, where the layout wants listpacks."""
     scheme = form.scheme
     if not scheme.listpack_fields:
         return []

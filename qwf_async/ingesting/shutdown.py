@@ -1,7 +1,6 @@
-"""Two-stage shutdown: the first signal drains, the second ends the process.
+"""Shutdown in two stages: after the first signal what is under way is finished, the second ends the process.
 
-Signals belong to the command line and to `ingest(..., signals=True)`; nothing here is
-entered otherwise.
+Only the command line and `ingest(..., signals=True)` listen to signals.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ from ..host.signals import heeded_signals
 from ..wording import flag
 
 LAST_GRACE: Final = 0.8
-"""Seconds after the second signal until the process ends, whatever is under way (a thread in a long read)."""
+"""Seconds from the second signal to the end of the process, even if a thread is in a long read."""
 
 
 def _nobody(text: str) -> None:
-    """Nobody is to be notified."""
+    """Notify nobody."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Shutdown:
-    """What a signal has set going.
+    """Whether a signal has come, and the scope that it cancels.
 
-    `stopping` is set by the first signal, whose number is `signum`. `scope` is cancelled
-    then too, but while a `drained` body runs, only when its time to drain is over.
+    The first signal sets `stopping` and `signum`, its number. It also cancels `scope`: at once,
+    or while a `drained` body runs, after `drain_timeout` seconds.
     """
 
     drain_timeout: float
@@ -54,7 +53,7 @@ class Shutdown:
             yield
 
     def stop(self, signum: int) -> None:
-        """The first signal."""
+        """Act on the first signal."""
         self.signum = signum
         self.stopping.set()
         self.scope.deadline = anyio.current_time() + (self.drain_timeout if self._drains else 0)
@@ -65,7 +64,7 @@ class Shutdown:
             )
 
     def interrupted(self, what: str) -> Interrupted:
-        """The error to raise after a stop; `what` says how things were left."""
+        """The error to raise after a stop. `what` says what is left."""
         signum = self.signum or 0
         return Interrupted(
             f"stopped by {signal.Signals(signum).name if signum else 'request'}; {what}", signum
@@ -78,11 +77,11 @@ async def shutdown_on_signals(
 ) -> AsyncIterator[Shutdown]:
     """Run the body so that signals stop it in two stages.
 
-    First signal: `stopping` is set, and the scope in which the body does its work is
-    cancelled, `drain_timeout` seconds later if it drains. Second: the scope is cancelled
-    at once, and the process ends within a second even if a thread would hold it.
-    `notify` is called when draining begins. In place of an ExceptionGroup its first error
-    is raised: callers are told what went wrong, not in how many tasks.
+    First signal: `stopping` is set, and the scope in which the body works is cancelled, after
+    `drain_timeout` seconds if the body drains. Second signal: the scope is cancelled at once,
+    and the process ends within a second, even if a thread would hold it. `notify` is called
+    when draining begins. In place of an ExceptionGroup its first error is raised: callers learn
+    what went wrong, not in how many tasks.
     """
     shutdown = Shutdown(drain_timeout=drain_timeout, notify=notify)
     try:
@@ -114,7 +113,7 @@ async def _listening(shutdown: Shutdown) -> AsyncIterator[None]:
 
 @contextmanager
 def _signals() -> Iterator[AsyncIterator[signal.Signals]]:
-    """The signals as they come. At the end the caller's handlers are put back: event loops set the defaults."""
+    """The signals as they arrive. At the end the caller's handlers are put back: event loops set others."""
     before = heeded_signals()
     try:
         with anyio.open_signal_receiver(*before) as received:

@@ -45,13 +45,13 @@ Lend = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 class ServerSink:
-    """A server: every batch goes over one connection that is this task's alone meanwhile.
+    """A server: every batch goes over one connection, which no other task uses meanwhile.
 
-    `lend` gives that connection, with those fenced that broke under a batch (`Pool.writing`).
-    `permit` is awaited before each batch, and may hold it up or raise.
-    `applied` is awaited with each batch that was applied and the connection that it went
-    over. A connection ends with the server's process, so what `applied` writes over it
-    cannot come to stand on a server that was restarted from a copy without the batch.
+    `lend` gives that connection, and fences those that broke under a batch (`Pool.writing`).
+    `permit` is awaited before each batch, and may hold it up or raise. `applied` is awaited
+    with each batch that was applied, and with the connection that it went over. A connection
+    ends with the server's process. So what `applied` writes over it never gets to a server
+    that was restarted from a copy without the batch.
 
     The server may refuse RESTORE. The batch is then written by HSET, whose error counts. If
     RESTORE was refused only because a bucket is there already, this holds for that batch
@@ -130,7 +130,7 @@ class ServerSink:
 
 
 async def _answered_as_expected(batch: Batch, buffers: Sequence[Buffer], connection: Connection) -> bool:
-    """Whether the replies are those known beforehand: bytes are compared much faster than parsed."""
+    """Send the batch. Whether the replies are the expected bytes: to compare is much faster than to parse."""
     expected = b"".join(part.answer * part.requests for part in batch.parts)
     got = memoryview(bytearray(len(expected)))
     return await connection.exchange_raw(

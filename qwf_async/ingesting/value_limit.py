@@ -1,9 +1,9 @@
-"""Whether a server takes values as large as those that are to be written.
+"""The check that the server takes values as large as those that are to be written.
 
-A request with a value above the server's proto-max-bulk-len, or one that does not fit its
-client-query-buffer-limit, ends the connection, often before the server's reason for it has
-arrived: in mid-write it looks like an outage. So it is found out before anything is written.
-Both limits are at least 1 MiB (`config.c` of Redis 7.0 and Valkey 9.1).
+A server ends the connection when a value is larger than its proto-max-bulk-len, or when a
+request does not fit its client-query-buffer-limit. The reason often does not arrive, so in
+mid-write this looks like an outage. So the check comes before anything is written. Both
+limits are at least 1 MiB (`config.c` of Redis 7.0 and Valkey 9.1).
 """
 
 from __future__ import annotations
@@ -20,45 +20,44 @@ from ..events import ServerFacts
 from ..layout import Form
 from ..server.facts import whole
 
-SURE: Final = 1 << 20
-"""Bytes of a value, and of the rest of its request, that every server takes."""
+MIN_LIMIT: Final = 1 << 20
+"""Bytes of a request that every server takes: neither limit can be lower."""
 
-BESIDES: Final = 65_536
-"""More bytes than the server's buffer of a request holds besides one value."""
+MAX_OVERHEAD: Final = 65_536
+"""Bytes that the server's buffer of a request holds besides one value, at most."""
 
 _LIMITS: Final = ("proto-max-bulk-len", "client-query-buffer-limit")
 
 
 async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
-    """Raises Refused if the server does not take a field of this form; it names the limit where the server tells it."""
+    """Raise Refused if the server takes no field of this form. The error names the limit if the server tells it."""
     size = form.scheme.field_bytes
-    if size + BESIDES <= SURE:
+    if size + MAX_OVERHEAD <= MIN_LIMIT:
         return
     advice = f"a field of layout {form.layout} has {size:,} bytes: use smaller tiles, or raise the limit"
     if facts.settings is not None:
         for setting in _LIMITS:
             limit = whole(facts.settings.get(setting, ""))
-            if limit is not None and limit < size + (BESIDES if setting == _LIMITS[1] else 0):
+            if limit is not None and limit < size + (MAX_OVERHEAD if setting == _LIMITS[1] else 0):
                 raise Refused(
                     f"{pool.address.shown} takes no such value: its {setting} is {limit:,} bytes, and {advice}"
                 )
         return
-    if not await _takes(pool, size):
+    if not await _accepts(pool, size):
         raise Refused(
             f"{pool.address.shown} takes no such value: its {' or '.join(_LIMITS)} forbids it; {advice}"
         )
 
 
-async def _takes(pool: Pool, size: int) -> bool:
-    """Whether the server reads a request with an argument of so many bytes. It is tried with one that does nothing."""
+async def _accepts(pool: Pool, size: int) -> bool:
+    """Whether the server reads an argument of `size` bytes. It is tried with a command that does nothing."""
     losses = 0
 
     async def attempt() -> bool:
         nonlocal losses
         async with pool.connection() as connection:
-            await connection.pipeline(
-                [["PING"]]
-            )  # so that a loss is not that of a connection that had died before
+            # A connection that had died before is found out here, and is no sign of a limit.
+            await connection.pipeline([["PING"]])
             try:
                 (reply,) = await connection.pipeline([["HLEN", bytes(size)]])
             except ConnectionLost:

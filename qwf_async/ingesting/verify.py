@@ -1,4 +1,4 @@
-"""Verification: stored chunks read back, and compared by digest with the journal."""
+"""Verification: stored chunks are read back, and compared by digest with the journal or with a source."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found: `differences`, and the numbers of the chunks `changed` on purpose since they were written."""
+    """The result: `differences`, and the numbers of the chunks that were `changed` on purpose afterwards."""
 
     chunks: int
     differences: list[Difference]

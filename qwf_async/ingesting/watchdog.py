@@ -1,7 +1,7 @@
-"""The watchdog: samples the server's memory, shuts the gate above the watermark, has expendable data cleaned.
+"""The watchdog: it samples the server's memory, shuts the gate above the watermark, and cleans what is expendable.
 
-The probe and the cleaner are handed in: what is measured and what is removed is not
-decided here. It does not cover the client's own memory, which the stream bounds.
+The probe and the cleaner are handed in, so other modules decide what is measured and what is
+removed. The client's own memory is not covered here: the stream bounds it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from ..store.store import Store
 from .gate import Gate, Watermarks
 
 BLIND_PAUSE: Final = 1.0
-"""Seconds until a gate shut by an OOM reply is tried again where the server forbids INFO."""
+"""Seconds until a gate that an OOM reply has shut is opened again, where the server forbids INFO."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Watchdog:
-    """`timeout` (s) bounds how long the gate may keep all writers waiting; `interval` (s) lies between samples."""
+    """`timeout` bounds the time (s) for which the gate may hold all writers up; `interval` is that between samples (s).
+
+    `evictable`: the server may evict stored data.
+    """
 
     gate: Gate
     probe: Callable[[], Awaitable[MemorySample]]
@@ -35,8 +38,8 @@ class Watchdog:
     timeout: float
     evictable: bool
     hook: Hook
-    _trouble: str = ""
-    _confirmed: bool = False
+    _last_error: str = ""
+    _seen_above: bool = False
 
     @classmethod
     def of(cls, store: Store, gate: Gate, *, timeout: float, evictable: bool, hook: Hook) -> Self:
@@ -66,7 +69,7 @@ class Watchdog:
             except Refused:
                 await self._watch_blind()
             except ServerUnavailable:
-                # Writers that wait at the gate would not notice; those that are past it have the deadline.
+                # Writers that wait at the gate would not notice that. Those past the gate have the deadline.
                 if self.gate.pressed_for > 0:
                     self._open("the server is away, and its memory not known")
                 self.gate.excuse(anyio.current_time() - looked)
@@ -76,7 +79,7 @@ class Watchdog:
                 used, limit = (bound.used, bound.limit) if bound else (sample.used, None)
                 self.hook(MemorySampled(used=used, limit=limit))
                 if bound is not None:
-                    await self._heed(bound)
+                    await self._act_on(bound)
             looked = anyio.current_time()
             await anyio.sleep(self.interval)
 
@@ -86,22 +89,22 @@ class Watchdog:
                 f"maxmemory-policy became {sample.policy}, which evicts stored data: set it to noeviction"
             )
 
-    async def _heed(self, bound: Bound) -> None:
+    async def _act_on(self, bound: Bound) -> None:
         late = self.gate.is_shut and self.gate.pressed_for > self.timeout
-        if late and not self._confirmed:  # a writer shut it, each time that the samples had it opened
+        if late and not self._seen_above:  # a writer shut it, each time that the samples had it opened
             self._give_up(f"the server refuses writes, {bound}")
         # When it has been shut for `timeout` it goes on where it could for want of anything left to clean.
         if not self.watermarks.shut(bound.fill, is_shut=self.gate.is_shut, nothing_left=late):
             self._open(str(bound))
             return
-        # Told by the sample, and not after cleaning: that may take long, and may have helped.
+        # The sample decides this before cleaning, which may take long, and may help.
         if late:
             self._give_up(str(bound))
         if not self.gate.is_shut:
             self.gate.shut()
             self.hook(GateMoved(shut=True, reason=str(bound)))
-        self._confirmed = True
-        # To free memory that a fork still has copies it; it has an end, and is waited for.
+        self._seen_above = True
+        # While a fork of the server lives, freeing memory copies it. The fork ends, so this waits for it.
         removed = Cleaned() if bound.copied else await self._cleaned()
         if removed:
             self.hook(Noted(text=f"cleaned {removed.describe()} to free memory"))
@@ -109,14 +112,14 @@ class Watchdog:
             self._open(f"{bound}, nothing left to clean")
 
     async def _cleaned(self) -> Cleaned:
-        """What `clean` removed. If it may not, or meets what is not ours, that is told once."""
+        """What `clean` removed. If it is refused, or meets what is not ours, the hook is told once."""
         try:
             return await self.clean()
         except ServerUnavailable:
-            pass  # the next sample finds out
+            pass  # the next sample tells
         except (DamagedData, Refused) as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
+            if str(error) != self._last_error:
+                self._last_error = str(error)
                 self.hook(Noted(text=f"cannot clean: {error}", warning=True))
         return Cleaned()
 
@@ -131,7 +134,7 @@ class Watchdog:
                 self._open("trying again")
 
     def _open(self, reason: str) -> None:
-        self._confirmed = False
+        self._seen_above = False
         if self.gate.is_shut:
             self.gate.open()
             self.hook(GateMoved(shut=False, reason=reason))

@@ -1,9 +1,9 @@
-"""How a load is written: as HSET, or by RESTORE of ready-made listpacks where layout and server take them.
+"""How a load is written: by HSET, or by RESTORE of ready-made listpacks where layout and server take them.
 
 RESTORE is several times faster and leaves the same on the server. It may be refused: its
 ACL category is @dangerous, and a server may not know the version of the payload. So one
-bucket is tried before anything is begun, under a key of the generation's own. What is
-refused later is seen to by the sink.
+bucket is tried before the load begins, under a key of the generation's own. The sink deals
+with what is refused later.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WRITE_MODES: Final = ("auto", "hset", "restore")
 
 
 def check_write_mode(mode: str, form: Form) -> None:
-    """Raises UsageError if there is no such mode, or if it does not go with the layout."""
+    """Raise UsageError if there is no such mode, or if the layout has no such mode."""
     if mode not in WRITE_MODES:
         raise UsageError(f"unknown write mode {mode!r}: one of {', '.join(WRITE_MODES)}")
     if mode == "restore" and _probe(form, b"") is None:
@@ -36,8 +36,8 @@ def check_write_mode(mode: str, form: Form) -> None:
 async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: Hook) -> bool:
     """Whether a generation whose keys begin with `base` is to be written by RESTORE.
 
-    In mode auto a server on which that does not work is told to the hook; in mode restore
-    it raises Refused, saying why. Raises ServerUnavailable if the server stays away.
+    If the server refuses RESTORE, the hook is told in mode auto, and Refused or OutOfMemory is
+    raised in mode restore. Raises ServerUnavailable if the server stays away.
     """
     probe = _probe(form, base + b":probe")
     if probe is None or mode == "hset":
@@ -57,11 +57,11 @@ def _probe(form: Form, base: bytes) -> Probe | None:
 
 
 async def _try_restore(pool: Pool, probe: Probe) -> None:
-    """Write one full bucket by RESTORE, compare what the server then holds, and remove it.
+    """Write one full bucket by RESTORE, compare what the server then holds, and remove the bucket.
 
-    It is one transaction: whatever becomes of this process or its connection, the bucket is
-    never there without its removal. Raises Refused if RESTORE is refused, or gives anything
-    else than the listpack that was sent.
+    It is one transaction, so the bucket is removed even if this process or its connection dies.
+    Raises Refused if RESTORE is refused, or if the server then holds anything else than the
+    listpack that was sent.
     """
     part, points = probe.part, len(probe.fields)
     look = head(b"HGETALL", part.key, 0) + head(b"OBJECT", b"ENCODING", 1) + bulk(part.key)

@@ -76,7 +76,7 @@ async def test_a_sample_is_removed_after_an_error_and_found_by_clean_after_a_cra
     server: Server, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
     monkeypatch.setattr(module, "LAYOUTS", {layout: LAYOUTS[layout]})
-    monkeypatch.setattr(module, "TIDY_TIME", PATIENCE)
+    monkeypatch.setattr(module, "MAX_REMOVAL_TIME", PATIENCE)
     samples: list[dict[bytes, bytes | None]] = []
 
     async def fail_in_the_middle(self: object, batch: Batch) -> None:
