@@ -1,4 +1,4 @@
-"""One name is loaded by one process: who may take it over, and when."""
+"""One name is loaded by one process at a time: which other process may take it over, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records on the server that somebody has changed: refused at the door, in one line, by every command."""
+"""Records on the server that were damaged or are not ours: every command refuses them, in one line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pytest
 import qwf_async
 from qwf_async import Grid, sources
 from qwf_async.catalog.manifest import MAX_CHUNK_POINTS, MAX_FRAMES, MAX_POINTS, Manifest
-from qwf_async.errors import DamagedData, InvalidInput
+from qwf_async.catalog.name_state import read_state
+from qwf_async.catalog.owner import Owner
+from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
 from qwf_async.layout import Form
-from tests.conftest import Server
+from tests.conftest import Server, open_pool
 from tests.support.command import Shell
-from tests.support.handmade import KEYS
+from tests.support.handmade import KEYS, begin, manifest
 
 pytestmark = pytest.mark.anyio
 
@@ -214,3 +216,67 @@ def test_what_would_be_refused_when_it_is_read_is_not_begun(make: Callable[[], G
             source="",
             fingerprint="",
         )
+
+
+@pytest.mark.parametrize("what", ["meta", "load"])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"hello": "world"},
+        {"format": "one"},
+        {"format": "2"},
+        {"shape": "[0, 1, 1, 1]"},
+        {"shape": "[Infinity, 1, 1, 1]"},
+        {"shape": f"[{10**400}, 1, 1, 1]"},
+        {"axes": "[]"},
+        {"axes": '"txyz"'},
+        {"axes": json.dumps([{"origin": 10**400, "step": 1.0, "unit": None, "periodic": True}] * 4)},
+        {"plan": "{}"},
+        {"plan": '{"chunk": [9, 9, 9, 9], "order": "C"}'},
+        {"plan": "not json"},
+        {"codec": "c32"},
+        {"layout": "spiral"},
+        {"parameters": "[]"},
+        {"parameters": '{"tile": [4, 4, Infinity]}'},
+        {"norm": "large"},
+        {"owner_pid": "x"},
+        {"owner_deadline": ""},
+    ],
+)
+async def test_a_foreign_hash_in_the_way_is_damage_and_is_named(
+    server: Server, what: str, foreign: dict[str, str]
+) -> None:
+    key = KEYS.control(what)
+    fields: dict[str, str] = manifest().to_fields()
+    if what == "load":
+        fields |= Owner.here().to_fields() | {"owner_deadline": "5", "overwrites": ""}
+    elif next(iter(foreign)).startswith("owner"):
+        foreign = {"axes": "null"}
+    with server.plain as client:
+        client.hset(key, mapping=dict(foreign if "hello" in foreign else fields | foreign))
+    before = server.contents()
+    async with open_pool(server) as pool:
+        with pytest.raises(DamagedData, match=key.replace("{", "\\{")):
+            await begin(pool, unfinished="discard", overwrite=True)
+    assert server.contents() == before
+
+
+@pytest.mark.parametrize("what", ["meta", "load"])
+async def test_a_key_of_another_type_in_the_way_is_refused_and_named(each_server: Server, what: str) -> None:
+    key = KEYS.control(what)
+    with each_server.plain as client:
+        client.rpush(key, "a list")
+    before = each_server.contents()
+    async with open_pool(each_server) as pool:
+        with pytest.raises(Refused, match=key.replace("{", "\\{")):
+            await begin(pool, overwrite=True)
+    assert each_server.contents() == before
+
+
+async def test_a_foreign_hash_that_is_not_utf8_is_damage(each_server: Server) -> None:
+    with each_server.plain as client:
+        client.hset(KEYS.meta, b"\xff\xfe", b"\x80")
+    async with open_pool(each_server) as pool:
+        with pytest.raises(QwfError) as raised:
+            await read_state(pool, KEYS)
+    assert type(raised.value) is DamagedData

@@ -1,12 +1,9 @@
-"""What is decided about a name that is to be loaded, and which owners hold what they own."""
+"""What is decided about a name that is to be loaded, from its state alone."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,19 +15,6 @@ from qwf_async.errors import Refused
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.lattice.plan import BoxPlan
 from tests.support.handmade import FLAT, GRID, manifest
-
-
-def start_of(pid: int) -> str:
-    """Field 22 of its stat file (proc(5))."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-
-
-def ended_process() -> Owner:
-    """An owner whose process is gone, with a deadline that is far away."""
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-        started = start_of(child.pid)
-    return replace(Owner.here(), pid=child.pid, started=started, deadline=10**15)
-
 
 OUTCOMES: list[tuple[str, str, str, bool | str, str]] = [
     # load, published, unfinished, overwrite: outcome. "*" stands for anything; the first row that fits counts.
@@ -139,40 +123,3 @@ def test_a_difference_at_the_end_of_a_long_name_is_seen_and_shown() -> None:
 def test_how_the_source_is_called_and_cut_makes_no_difference() -> None:
     other = manifest(source="the same by another name", plan=BoxPlan.cut(GRID.shape, points=7), norm=1.0)
     assert manifest().differences(other) == []
-
-
-def test_this_process_holds_until_its_deadline() -> None:
-    owner = replace(Owner.here(), deadline=1000)
-    assert owner.holds(999)
-    assert not owner.holds(1000)
-
-
-def test_a_process_of_this_host_that_is_gone_holds_nothing() -> None:
-    owner = ended_process()
-    assert not owner.holds(0)
-    assert replace(owner, host="elsewhere").holds(0)
-    assert replace(owner, boot="another boot").holds(0)
-    assert not replace(owner, host="elsewhere").holds(10**15)
-
-
-def test_a_process_that_has_the_pid_of_another_holds_nothing_of_it() -> None:
-    assert not replace(Owner.here(), started="1", deadline=10**15).holds(0)
-
-
-def test_a_process_that_was_killed_but_not_waited_for_holds_nothing() -> None:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-        started = start_of(child.pid)
-        owner = replace(Owner.here(), pid=child.pid, started=started, deadline=10**15)
-        assert owner.holds(0)
-        child.kill()
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert not owner.holds(0)
-
-
-def test_an_owner_comes_back_from_its_fields() -> None:
-    owner = replace(Owner.here(), deadline=1234)
-    assert Owner.from_fields(owner.to_fields() | {"owner_deadline": "1234"}) == owner
-
-
-def test_every_load_has_a_token_of_its_own() -> None:
-    assert Owner.here().token != Owner.here().token
