@@ -1,4 +1,4 @@
-"""Who owns the load of an ingest: its process while it renews, another one after its deadline, and this one again at once."""
+"""Who owns the load of an ingest: its process while it renews, another after its deadline, this one again at once."""
 
 from __future__ import annotations
 
