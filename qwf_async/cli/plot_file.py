@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import Interrupted, InvalidInput
-from ..exporting.whole_file import replaced
+from ..exporting.whole_file import written_whole
 from ..host.signals import stop_signals_handled
 from ..plot import (
     Marginals,
@@ -37,7 +37,7 @@ def write_plot(data: PlotData, request: PlotRequest, out: Path) -> None:
     Raises InvalidInput if the file cannot be written, and Interrupted at a signal.
     """
     try:
-        with _stop_signals_noted(out) as check, replaced(out) as beside:
+        with _stop_signals_noted(out) as check, written_whole(out) as beside:
             try:
                 _draw(data, request, beside, check)
             finally:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from ..source.formats.table import writers
 from ..source.formats.writing import ExportHeader
 from ..store.wavefunction import Wavefunction
 from ..wording import option
-from .whole_file import check_free, replaced, translated_errors
+from .whole_file import check_free, in_threads, translated_errors, written_whole
 
 POINTS: Final = 1 << 20
 """Points that are in memory at a time, about: 16 MB."""
@@ -82,7 +83,8 @@ async def export(
     cannot hold ψ; UsageError for an unknown format or a library that is missing; and as
     `Wavefunction.point`. After any error the file is as it was before.
     """
-    kind, paths = check_out(str(out), format, overwrite=overwrite)
+    check = partial(check_out, str(out), format, overwrite=overwrite)
+    kind, paths = await anyio.to_thread.run_sync(check)
     grid, first = psi.manifest.grid, 0
     if frame is not None:
         first = operator.index(frame)
@@ -92,19 +94,14 @@ async def export(
     writer.check(grid)
     header = ExportHeader(grid=grid, dtype=psi.dtype, title=f"{psi.name}, {psi.manifest.source}"[:200])
     plan = BoxPlan.cut(grid.shape, points=POINTS, unit=writer.unit(grid.shape))
-    with translated_errors(out), ExitStack() as stack:
-        new_paths = [stack.enter_context(replaced(path)) for path in paths]
-        file = writer.open(new_paths, header)
-        write = await anyio.to_thread.run_sync(file.__enter__)
-        try:
+    with translated_errors(out):
+        async with AsyncExitStack() as stack:
+            new_paths = [await stack.enter_async_context(in_threads(written_whole(path))) for path in paths]
+            write = await stack.enter_async_context(in_threads(writer.open(new_paths, header)))
             for chunk in plan:
                 values = await psi.read_selection(_selection(psi, chunk.box, first))
                 await anyio.to_thread.run_sync(write, chunk.box, values)
                 done(chunk.points)
-        except BaseException as error:
-            file.__exit__(type(error), error, error.__traceback__)
-            raise
-        await anyio.to_thread.run_sync(file.__exit__, None, None, None)
 
 
 def _at(grid: Grid, frame: int) -> Grid:

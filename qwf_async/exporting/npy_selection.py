@@ -10,7 +10,7 @@ import anyio.to_thread
 from ..lattice.selection import Selection
 from ..source.formats.npy import new_npy
 from ..store.wavefunction import Wavefunction
-from .whole_file import replaced, translated_errors
+from .whole_file import in_threads, translated_errors, written_whole
 
 
 async def write_npy(
@@ -21,7 +21,8 @@ async def write_npy(
     A symbolic link is replaced itself. `done` is called with the points of each box that was
     written. Raises InvalidInput if the file cannot be written; after any error it is as it was.
     """
-    with translated_errors(path), replaced(path) as new_path:
-        array = await anyio.to_thread.run_sync(new_npy, new_path, selection.shape, psi.dtype)
-        await psi.read_selection(selection, array, done=done)
-        await anyio.to_thread.run_sync(array.flush)
+    with translated_errors(path):
+        async with in_threads(written_whole(path)) as new_path:
+            array = await anyio.to_thread.run_sync(new_npy, new_path, selection.shape, psi.dtype)
+            await psi.read_selection(selection, array, done=done)
+            await anyio.to_thread.run_sync(array.flush)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
 
 from ..errors import InvalidInput, QwfError
 from ..optional import first_line
 from ..source.formats.zarr.zarr_nodes import is_node
 from ..wording import flag
+
+T = TypeVar("T")
 
 
 def check_free(path: Path, *, overwrite: bool, directory: bool = False) -> None:
@@ -35,7 +41,7 @@ def check_free(path: Path, *, overwrite: bool, directory: bool = False) -> None:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Iterator[Path]:
     """A path of the same name in a temporary directory: what is written there replaces `path` at the end.
 
     The temporary directory is beside `path` and this user's alone, so that nobody can put a link
@@ -70,3 +76,17 @@ def translated_errors(out: str | Path) -> Iterator[None]:
         raise InvalidInput(f"cannot write {out}: {error.strerror or first_line(error)}") from error
     except (RuntimeError, ValueError) as error:  # h5py and zarr raise these for a full disk and the like
         raise InvalidInput(f"cannot write {out}: {first_line(error)}") from error
+
+
+@asynccontextmanager
+async def in_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """A context manager that is entered and left in a worker thread, since both can block; leaving is not cancelled."""
+    entered = await anyio.to_thread.run_sync(manager.__enter__)
+    try:
+        yield entered
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(manager.__exit__, type(error), error, error.__traceback__)
+        raise
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
