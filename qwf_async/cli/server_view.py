@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from ..events import Event, GateMoved, Hook, MemorySampled, Noted, ServerSampled
+from ..server.facts import rows_of
 from ..wording import printable
 from .output import print_json, say
 
@@ -39,22 +40,6 @@ def _json_line(event: Event) -> None:
     sys.stdout.flush()
 
 
-def _rows(event: ServerSampled) -> dict[str, Any]:
-    facts = event.facts
-    used = "unknown" if facts.used is None else f"{facts.used / 1e6:,.1f} MB"
-    limit = "none" if facts.limit is None else f"{facts.limit / 1e6:,.1f} MB"
-    return {
-        "server": f"{facts.software or 'unknown'} {facts.version or ''}",
-        "memory": f"{used} of {limit}",
-        "policy": facts.policy or "unknown",
-        "clients": facts.clients,
-        "rejected": facts.rejected,
-        "commands/s": facts.commands_per_second,
-        "network in": None if facts.input_rate is None else f"{facts.input_rate:,.0f} kB/s",
-        "saving": "yes" if facts.saving else "no",
-    }
-
-
 class _Lines:
     def __init__(self) -> None:
         self._told = -LINE_EVERY
@@ -62,7 +47,7 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         if isinstance(event, ServerSampled) and time.monotonic() - self._told >= LINE_EVERY:
             self._told = time.monotonic()
-            say(", ".join(f"{name} {value}" for name, value in _rows(event).items()))
+            say(", ".join(f"{name} {value}" for name, value in rows_of(event.facts).items()))
         elif (text := _note(event)) is not None:
             say(text)
 
@@ -86,7 +71,7 @@ def _live() -> Iterator[Hook]:
         def hook(event: Event) -> None:
             if isinstance(event, ServerSampled):
                 table = Table.grid(padding=(0, 2))
-                for name, value in _rows(event).items():
+                for name, value in rows_of(event.facts).items():
                     table.add_row(name, Text(printable(str(value))))
                 live.update(table)
             elif not isinstance(event, MemorySampled) and (text := _note(event)) is not None:

@@ -41,6 +41,22 @@ async def learn(pool: Pool) -> ServerFacts:
     return _facts(info, settings, tuple(forbidden))
 
 
+def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
+    """What a reader is shown of a server, by its label: texts with their units, numbers as they are."""
+    used = "unknown" if facts.used is None else f"{facts.used / 1e6:,.1f} MB"
+    limit = "none" if facts.limit is None else f"{facts.limit / 1e6:,.1f} MB"
+    return {
+        "server": f"{facts.software or 'unknown'} {facts.version or ''}",
+        "memory": f"{used} of {limit}",
+        "policy": facts.policy or "unknown",
+        "clients": facts.clients,
+        "rejected": facts.rejected,
+        "commands/s": facts.commands_per_second,
+        "network in": None if facts.input_rate is None else f"{facts.input_rate:,.0f} kB/s",
+        "saving": "yes" if facts.saving else "no",
+    }
+
+
 def parse_info(reply: bytes) -> dict[str, str]:
     """The reply to INFO as a mapping; section heads and blank lines left out."""
     lines = reply.decode("utf-8", "replace").splitlines()

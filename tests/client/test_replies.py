@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.abc
 import hiredis
 import numpy as np
 import pytest
@@ -21,6 +17,7 @@ from qwf_async.layout import LAYOUTS
 from qwf_async.wire.known_replies import BucketReplies
 from tests.conftest import Server
 from tests.support.loads import wave
+from tests.support.relay import relaying
 
 DTYPES = [np.dtype("<c16"), np.dtype("<c8")]
 dtypes = st.sampled_from(DTYPES)
@@ -111,47 +108,6 @@ def test_what_the_server_may_say_instead_is_seen_before_anything_is_waited_for(
     assert not matched(expected, b"".join(replies)[: expected.nbytes], cuts)
 
 
-async def relay(
-    server: Server,
-    path: Path,
-    rng: random.Random,
-    cut_after: list[int],
-    *,
-    task_status: anyio.abc.TaskStatus[None],
-) -> None:
-    """Hand on what passes in pieces of random size; while there are any `cut_after`, hang up after so many bytes."""
-
-    async def serve(client: anyio.abc.SocketStream) -> None:
-        left = cut_after.pop() if cut_after else None
-        async with (
-            client,
-            await anyio.connect_unix(server.socket) as upstream,
-            anyio.create_task_group() as group,
-        ):
-
-            async def requests() -> None:
-                async for data in client:
-                    await upstream.send(data)
-                group.cancel_scope.cancel()
-
-            group.start_soon(requests)
-            sent = 0
-            async for data in upstream:
-                while data:
-                    size = rng.choice((1, 7, 300, 5000, 60_000))
-                    piece, data = data[:size], data[size:]
-                    await client.send(piece)
-                    sent += len(piece)
-                    if left is not None and sent > left:
-                        group.cancel_scope.cancel()
-                        return
-            group.cancel_scope.cancel()
-
-    async with await anyio.create_unix_listener(path) as listener:
-        task_status.started()
-        await listener.serve(serve)
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_reading_survives_replies_in_pieces_and_connections_that_are_cut(
@@ -160,13 +116,12 @@ async def test_reading_survives_replies_in_pieces_and_connections_that_are_cut(
     psi = wave(1, 40, 40, 40)
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(qwf_async.sources.array(psi), store, "psi", layout=layout)
-    path = server.directory / "relay"
-    async with anyio.create_task_group() as group:
-        await group.start(relay, server, path, random.Random(1), [300_000, 100_001, 4000])
-        async with qwf_async.connect(f"unix://{path}") as store:
+    with relaying(server) as relay:
+        relay.slice(1, 7, 300, 5000, 60_000)
+        relay.cut_replies([4000, 100_001, 300_000])
+        async with qwf_async.connect(relay.url) as store:
             held = await store.open("psi")
             for _ in range(4):
                 assert np.array_equal(await held.read[...], psi)
             assert store.pool.counts.opened >= 4
-        group.cancel_scope.cancel()
-    path.unlink()
+        assert relay.cuts == 3

@@ -97,7 +97,8 @@ class Relay:
         self._timers: list[asyncio.Task[None]] = []
         self._delay = self._jitter = 0.0
         self._chance = random.Random()
-        self._slice = 0
+        self._sizes: Sequence[int] = (READ_BYTES,)
+        self._sizing = random.Random(1)
         self._discards = False
 
     @property
@@ -132,11 +133,11 @@ class Relay:
 
         self._steer(change)
 
-    def slice(self, size: int) -> None:
-        """Pass on so many bytes at a time, in either direction."""
+    def slice(self, *sizes: int) -> None:
+        """Pass on so many bytes at a time, in either direction; of several sizes a random one each time."""
 
         async def change() -> None:
-            self._slice = size
+            self._sizes = sizes
 
         self._steer(change)
 
@@ -194,7 +195,7 @@ class Relay:
 
     async def _normal(self) -> None:
         self._delay = self._jitter = 0.0
-        self._slice = 0
+        self._sizes = (READ_BYTES,)
         self._discards = False
         for flow in (self.requests, self.replies):
             flow.cut_after(())
@@ -293,10 +294,12 @@ class Relay:
             if link.lost:
                 continue
             data, cut = flow.allow(data)
-            size = self._slice or READ_BYTES
             with suppress(ConnectionError):
-                for start in range(0, len(data), size):
-                    writer.write(data[start : start + size])
+                start = 0
+                while start < len(data):
+                    stop = start + self._sizing.choice(self._sizes)
+                    writer.write(data[start:stop])
+                    start = stop
                     flow.writes += 1
                     await writer.drain()
                     await asyncio.sleep(0)
