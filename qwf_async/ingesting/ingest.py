@@ -91,7 +91,7 @@ async def ingest(
     form = Form(layout=layout, codec=codec, shape=source.grid.shape, tile=tile)
     check_write_mode(write_mode, form)
     generation = new_generation()
-    wanted = Manifest(
+    manifest = Manifest(
         generation=generation,
         form=form,
         grid=source.grid,
@@ -116,7 +116,7 @@ async def ingest(
             await check_server(
                 store,
                 keys,
-                wanted,
+                manifest,
                 unfinished=unfinished,
                 overwrite=overwrite,
                 configure_server=configure_server,
@@ -127,7 +127,7 @@ async def ingest(
             load = await Load.begin(
                 store.pool,
                 keys,
-                wanted,
+                manifest,
                 unfinished=unfinished,
                 overwrite=overwrite,
                 ttl=store.settings.ownership_ttl,

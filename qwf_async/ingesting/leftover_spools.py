@@ -21,7 +21,7 @@ from ..catalog.keys import Keys
 from ..catalog.name_state import NameState, read_state
 from ..errors import QwfError
 from ..events import Hook, Noted
-from ..spool import FoundSpool, SpoolFile, SpoolHead, spools
+from ..spool import SpoolEntry, SpoolFile, SpoolHead, spools
 from ..store.store import Store
 
 
@@ -49,7 +49,7 @@ class SpoolState(Enum):
 EXPENDABLE = (SpoolState.PUBLISHED, SpoolState.SUPERSEDED, SpoolState.LOST)
 
 
-async def waiting_spools(store: Store, name: str | None = None) -> list[FoundSpool]:
+async def waiting_spools(store: Store, name: str | None = None) -> list[SpoolEntry]:
     """The spools of this server and key prefix, of one name or of all, oldest first. Damaged ones are among them."""
     find = partial(
         spools,
@@ -61,17 +61,17 @@ async def waiting_spools(store: Store, name: str | None = None) -> list[FoundSpo
     return await anyio.to_thread.run_sync(find)
 
 
-def judge(head: SpoolHead, seen: NameState, *, run: str, whole: bool) -> SpoolState:
+def judge(head: SpoolHead, name_state: NameState, *, run: str, whole: bool) -> SpoolState:
     """The state of a spool, on a server with this run id; `whole` if all chunks wait in it. Pure."""
-    manifest, published, load = head.manifest, seen.published, seen.under_way
+    manifest, published, load = head.manifest, name_state.published, name_state.under_way
     if load is not None and load.manifest.generation == manifest.generation:
         return SpoolState.PRESENT
     if published is not None and published.generation == manifest.generation:
         return SpoolState.PUBLISHED
     if published is not None and not published.differences(manifest):
         return SpoolState.SUPERSEDED
-    stored = [one for one in (published, load.manifest if load else None) if one is not None]
-    others = [one for one in stored if one.generation != head.overwrites]
+    stored = [manifest for manifest in (published, load.manifest if load else None) if manifest is not None]
+    others = [other for other in stored if other.generation != head.overwrites]
     if whole:
         return SpoolState.IN_THE_WAY if others else SpoolState.WHOLE
     if others:
@@ -79,23 +79,23 @@ def judge(head: SpoolHead, seen: NameState, *, run: str, whole: bool) -> SpoolSt
     return SpoolState.LOST if stored or (run and run == head.run) else SpoolState.UNSURE
 
 
-async def spool_state(store: Store, found: FoundSpool, head: SpoolHead) -> SpoolState:
+async def spool_state(store: Store, spool: SpoolEntry, head: SpoolHead) -> SpoolState:
     """The state of a spool. Raises as `read_state` and `SpoolFile.open` do."""
-    seen = await read_state(store.pool, Keys(prefix=head.prefix, name=head.name))
-    state = judge(head, seen, run="", whole=False)
+    name_state = await read_state(store.pool, Keys(prefix=head.prefix, name=head.name))
+    state = judge(head, name_state, run="", whole=False)
     if state in (SpoolState.PRESENT, SpoolState.PUBLISHED):
         return state  # the file is not opened, as a living process may have it open
-    whole = await anyio.to_thread.run_sync(_is_whole, found, head, store.settings.spool_limit)
+    whole = await anyio.to_thread.run_sync(_is_whole, spool, head, store.settings.spool_limit)
     async with store.pool.connection() as connection:
         client = await store.pool.fence.identify(connection)
-    return judge(head, seen, run=client.run if client else "", whole=whole)
+    return judge(head, name_state, run=client.run if client else "", whole=whole)
 
 
-async def drop(store: Store, found: FoundSpool) -> None:
+async def drop(store: Store, spool: SpoolEntry) -> None:
     """Remove a spool from the disk. Raises as `SpoolFile.open`: Refused, for one, if a process has it open."""
 
     def delete() -> None:
-        SpoolFile.open(found.path, limit=store.settings.spool_limit).delete()
+        SpoolFile.open(spool.path, limit=store.settings.spool_limit).delete()
 
     await anyio.to_thread.run_sync(delete)
 
@@ -107,24 +107,24 @@ async def drop_expendable(store: Store, name: str | None, *, hook: Hook, removed
     hook is told of each spool that was dropped, and of each that could not be examined.
     """
     dropped = 0
-    for found in await waiting_spools(store, name):
-        if found.head is None:
+    for spool in await waiting_spools(store, name):
+        if spool.head is None:
             continue
         try:
-            state = await spool_state(store, found, found.head)
+            state = await spool_state(store, spool, spool.head)
             if state not in EXPENDABLE and not (removed and state is not SpoolState.PRESENT):
                 continue
-            await drop(store, found)
+            await drop(store, spool)
         except QwfError as error:
-            hook(Noted(text=f"cannot drop {found.path}: {error}", warning=True))
+            hook(Noted(text=f"cannot drop {spool.path}: {error}", warning=True))
             continue
         dropped += 1
         why = "removed" if removed else "published" if state is SpoolState.PUBLISHED else "lost or superseded"
-        hook(Noted(text=f"dropped {found.path}: the load of {found.head.name} that it is of was {why}"))
+        hook(Noted(text=f"dropped {spool.path}: the load of {spool.head.name} that it is of was {why}"))
     return dropped
 
 
-def _is_whole(found: FoundSpool, head: SpoolHead, limit: int) -> bool:
+def _is_whole(spool: SpoolEntry, head: SpoolHead, limit: int) -> bool:
     """Whether all chunks of the load wait in the spool."""
-    with closing(SpoolFile.open(found.path, limit=limit)) as file:
+    with closing(SpoolFile.open(spool.path, limit=limit)) as file:
         return file.chunks >= set(range(len(head.manifest.plan)))

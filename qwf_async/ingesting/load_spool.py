@@ -114,16 +114,16 @@ class LoadSpool:
             raise mine.error
 
     async def _commit(self) -> None:
-        some, self._waiting = self._waiting, []
+        pending, self._waiting = self._waiting, []
         try:
-            await self._in_thread(partial(self._put, some))
+            await self._in_thread(partial(self._put, pending))
         except QwfError as error:
-            for waiting in some:
+            for waiting in pending:
                 waiting.error = error
-        for waiting in some:
+        for waiting in pending:
             waiting.done = True
 
-    def _put(self, some: Sequence[_PendingWrite]) -> None:
+    def _put(self, pending: Sequence[_PendingWrite]) -> None:
         """Commit all at once. If there is no room for all, commit one after the other, as far as there is room."""
         if self.limit == 0:
             raise SpoolFull("there is no spool: spool_limit is 0")
@@ -133,9 +133,9 @@ class LoadSpool:
             except (InvalidInput, Refused) as error:
                 raise SpoolFull(str(error)) from error
         try:
-            self._file.put([waiting.batch for waiting in some])
+            self._file.put([waiting.batch for waiting in pending])
         except SpoolFull:
-            for waiting in some:
+            for waiting in pending:
                 try:
                     self._file.put([waiting.batch])
                 except SpoolFull as error:
@@ -163,7 +163,7 @@ class LoadSpool:
     ) -> None:
         through: list[int] = []
 
-        async def each(item: tuple[int, Row]) -> None:
+        async def deliver_row(item: tuple[int, Row]) -> None:
             sequence, row = item
             try:
                 batch = await anyio.to_thread.run_sync(encoded, row, self.head.manifest, self.layout)
@@ -174,7 +174,7 @@ class LoadSpool:
             through.append(sequence)
 
         try:
-            await in_parallel(each, rows, tasks)
+            await in_parallel(deliver_row, rows, tasks)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(partial(file.remove, through))

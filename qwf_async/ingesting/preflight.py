@@ -22,7 +22,7 @@ from .value_limit import check_value_limit
 async def check_server(
     store: Store,
     keys: Keys,
-    wanted: Manifest,
+    manifest: Manifest,
     *,
     unfinished: Unfinished,
     overwrite: bool,
@@ -38,7 +38,7 @@ async def check_server(
     watermark.
     """
     state = await read_state(store.pool, keys)
-    beginning = decide_beginning(keys.name, state, wanted, unfinished=unfinished, overwrite=overwrite)
+    beginning = decide_beginning(keys.name, state, manifest, unfinished=unfinished, overwrite=overwrite)
     facts = await store.facts()
     if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
         if configure_server:
@@ -46,8 +46,8 @@ async def check_server(
                 f"{store.pool.address.shown} forbids CONFIG: go on without {flag('configure_server')}"
             )
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
-    await check_value_limit(store.pool, wanted.form, facts)
-    unfit = findings(facts) + _unpacked(wanted.form, facts)
+    await check_value_limit(store.pool, manifest.form, facts)
+    unfit = findings(facts) + _unpacked(manifest.form, facts)
     if configure_server:
         for change in await configure(store.pool, unfit):
             hook(Noted(text=f"set {change}"))
@@ -71,21 +71,21 @@ async def check_server(
     def bytes_of(form: Form) -> float:
         return form.predicted_bytes(facts.software, listpacks=configure_server or not _unpacked(form, facts))
 
-    needed = bytes_of(wanted.form)
+    needed = bytes_of(manifest.form)
     if state.under_way is not None:  # what that load wrote is resumed, or makes room when it is discarded
         left = state.under_way.manifest
         needed -= await _journalled(store, keys, left) * bytes_of(left.form)
     if needed > max(0, room):
-        raise OutOfMemory(_refusal(wanted, beginning, bytes_of, needed, max(0, room)))
+        raise OutOfMemory(_refusal(manifest, beginning, bytes_of, needed, max(0, room)))
 
 
 def _refusal(
-    wanted: Manifest, beginning: Beginning, bytes_of: Callable[[Form], float], needed: float, room: float
+    manifest: Manifest, beginning: Beginning, bytes_of: Callable[[Form], float], needed: float, room: float
 ) -> str:
     """The message for data that does not fit: the figures, and what would fit."""
-    form = wanted.form
+    form = manifest.form
     text = (
-        f"{wanted.points:,} points in layout {form.layout} will need {_amount(needed)} more, and "
+        f"{manifest.points:,} points in layout {form.layout} will need {_amount(needed)} more, and "
         f"{_amount(room)} are free below the watermark"
     )
     cures = []

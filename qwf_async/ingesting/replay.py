@@ -7,7 +7,7 @@ from ..catalog.load import Load
 from ..catalog.manifest import Manifest
 from ..errors import DamagedData, DataLost, Refused
 from ..events import Hook
-from ..spool import FoundSpool, head_path
+from ..spool import SpoolEntry, head_path
 from ..store.store import Store
 from ..wording import flag, phrase
 from .job import Job
@@ -18,7 +18,7 @@ from .write_mode import choose_restore
 
 
 async def replay(
-    store: Store, found: FoundSpool, shutdown: Shutdown, *, hook: Hook, anew: bool = False
+    store: Store, spool: SpoolEntry, shutdown: Shutdown, *, hook: Hook, anew: bool = False
 ) -> Report:
     """Write what waits in a spool, and publish its load.
 
@@ -30,15 +30,15 @@ async def replay(
     what waited is written then. A spool that nobody can miss is dropped, and the message says
     so. The rest is as for `ingest`.
     """
-    if found.head is None:
-        raise DamagedData(found.problem)
-    head = found.head
+    if spool.head is None:
+        raise DamagedData(spool.problem)
+    head = spool.head
     keys = Keys(prefix=head.prefix, name=head.name)
-    state = await spool_state(store, found, head)
+    state = await spool_state(store, spool, head)
     if state in EXPENDABLE:
         durability = await store.secure()
-        await drop(store, found)
-    where = f"the load of {keys.name} that {found.path} belongs to is gone from {store.pool.address.shown}"
+        await drop(store, spool)
+    where = f"the load of {keys.name} that {spool.path} belongs to is gone from {store.pool.address.shown}"
     match state:
         case SpoolState.PUBLISHED:
             published = (await store.open(keys.name)).manifest
@@ -63,7 +63,7 @@ async def replay(
         case SpoolState.IN_THE_WAY:
             raise Refused(
                 f"{where}, and another has its name; the file holds the whole of it, and is kept: move it and "
-                f"{head_path(found.path).name} away before {keys.name} is removed, and back again after"
+                f"{head_path(spool.path).name} away before {keys.name} is removed, and back again after"
             )
     form, base = head.manifest.form, keys.base(head.manifest.generation)
     by_restore = await choose_restore(store.pool, base, form, "auto", hook)
@@ -76,7 +76,7 @@ async def replay(
         ttl=store.settings.ownership_ttl,
     )
     if isinstance(load, Manifest):  # published by another process at this moment
-        return await replay(store, found, shutdown, hook=hook, anew=anew)
+        return await replay(store, spool, shutdown, hook=hook, anew=anew)
     job = Job(
         store=store,
         keys=keys,

@@ -32,9 +32,9 @@ async def surviving_entries(
 
     async def look(number: int) -> None:
         points = await anyio.to_thread.run_sync(layout.marks, manifest.plan[number])
-        found = np.empty(len(points), np.complex128)
+        values = np.empty(len(points), np.complex128)
         try:
-            await read_scattered(store.pool, layout, points, found, readers=1)
+            await read_scattered(store.pool, layout, points, values, readers=1)
         except DamagedData:
             lost.add(number)
 

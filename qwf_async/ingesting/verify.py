@@ -26,7 +26,7 @@ from ..store.store import Store
 from ..wire.codec import digest
 from .producer import Encoder
 
-What = Literal["differs", "missing", "unrecorded"]
+DifferenceKind = Literal["differs", "missing", "unrecorded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +40,14 @@ class Difference:
     """
 
     chunk: int
-    what: What
+    what: DifferenceKind
     detail: str | None
     start: tuple[int, ...]
     stop: tuple[int, ...]
 
     @property
     def place(self) -> str:
-        """Where its points lie, in words."""
+        """Where its points are, in words."""
         if len(self.start) == 1:
             return f"points {self.start[0]}:{self.stop[0]} in C order"
         axes = zip(AXIS_NAMES, self.start, self.stop, strict=True)
@@ -70,7 +70,7 @@ class Verification:
     @property
     def differing(self) -> list[int]:
         """The numbers of the chunks that are not as they should be, sorted."""
-        return [one.chunk for one in self.differences]
+        return [difference.chunk for difference in self.differences]
 
 
 @checked
@@ -96,10 +96,10 @@ async def verify(
     entries = await read_journal(store.pool, keys, manifest)
     layout = manifest.form.open(keys.base(manifest.generation))
     if source is not None:
-        differences = await _unlike(store, manifest, layout, source, done)
+        differences = await _differing_from_source(store, manifest, layout, source, done)
         changed = _changed(entries)
     else:
-        differences, changed = await _damaged(store, keys, manifest, layout, entries, done)
+        differences, changed = await _differing_from_journal(store, keys, manifest, layout, entries, done)
     if differences and (await store.open(name)).manifest.generation != manifest.generation:
         raise Refused(f"{name} was replaced while it was verified: verify it again")
     return Verification(chunks=len(manifest.plan), differences=differences, changed=changed)
@@ -109,7 +109,7 @@ def _changed(entries: Mapping[int, JournalEntry]) -> list[int]:
     return sorted(number for number, entry in entries.items() if entry.digest is None)
 
 
-async def _damaged(
+async def _differing_from_journal(
     store: Store,
     keys: Keys,
     manifest: Manifest,
@@ -117,27 +117,27 @@ async def _damaged(
     entries: Mapping[int, JournalEntry],
     done: Callable[[int], object],
 ) -> tuple[list[Difference], list[int]]:
-    """What is not as the journal has it, sorted, and the chunks that were changed on purpose."""
+    """The differences from the journal, sorted, and the chunks that were changed on purpose."""
     plan, codec, readers = manifest.plan, manifest.form.codec, store.settings.writers
-    found = await _differences(store.pool, layout, codec, plan, entries, readers=readers, done=done)
+    differences = await _differences(store.pool, layout, codec, plan, entries, readers=readers, done=done)
     # A chunk may have been marked and changed after the journal was read.
     now = await read_journal(store.pool, keys, manifest)
     changed = _changed(now)
-    fresh = {n: now[n] for n in found if n in changed and entries[n].digest is not None}
+    fresh = {n: now[n] for n in differences if n in changed and entries[n].digest is not None}
     still = await _differences(store.pool, layout, codec, plan, fresh, readers=readers)
     for number in fresh:
-        del found[number]
+        del differences[number]
     for number in range(len(plan)):
         if number not in entries:
-            found[number] = _difference(plan, number, "unrecorded")
-    found |= still
-    return [found[number] for number in sorted(found)], changed
+            differences[number] = _difference(plan, number, "unrecorded")
+    differences |= still
+    return [differences[number] for number in sorted(differences)], changed
 
 
-async def _unlike(
+async def _differing_from_source(
     store: Store, manifest: Manifest, layout: Layout, source: Source, done: Callable[[int], object]
 ) -> list[Difference]:
-    """The chunks whose stored values are not those of the source, sorted."""
+    """The differences from the source, sorted."""
     if source.grid.shape != manifest.grid.shape:
         raise InvalidInput(
             f"{source.spec} has the shape {source.grid.shape} as t, x, y, z; "
@@ -146,16 +146,16 @@ async def _unlike(
     codec, plan = manifest.form.codec, manifest.plan
     encoder = Encoder(source=source, plan=plan, layout=layout, codec=codec, allow_nonfinite=True)
     one_at_a_time = anyio.CapacityLimiter(1)  # a source promises no more
-    found = {}
+    differences = {}
 
     async def compare(number: int) -> None:
-        wanted = await anyio.to_thread.run_sync(encoder.batch, number, limiter=one_at_a_time)
-        if one := await _compared(store.pool, layout, codec, plan, number, wanted.digest):
-            found[number] = one
+        batch = await anyio.to_thread.run_sync(encoder.batch, number, limiter=one_at_a_time)
+        if difference := await _compared(store.pool, layout, codec, plan, number, batch.digest):
+            differences[number] = difference
         done(plan[number].points)
 
     await in_parallel(compare, range(len(plan)), store.settings.writers)
-    return [found[number] for number in sorted(found)]
+    return [differences[number] for number in sorted(differences)]
 
 
 async def differing_chunks(
@@ -163,7 +163,7 @@ async def differing_chunks(
 ) -> list[int]:
     """The numbers of the chunks whose stored values are not those of the journal, sorted.
 
-    A chunk with a missing or malformed value differs; of a stale one nothing else is asked.
+    A chunk with a missing or malformed value differs. A stale chunk may have any values.
     Reads with `readers` tasks, each of which holds one chunk. Raises ServerUnavailable or
     Refused if it cannot be read.
     """
@@ -180,32 +180,32 @@ async def _differences(
     readers: int,
     done: Callable[[int], object] = lambda points: None,
 ) -> dict[int, Difference]:
-    """The chunks of the journal that are not as it has them, by number."""
-    found = {}
+    """The differences from the journal, by the number of the chunk."""
+    differences = {}
 
     async def read(number: int) -> None:
-        if one := await _compared(pool, layout, codec, plan, number, entries[number].digest):
-            found[number] = one
+        if difference := await _compared(pool, layout, codec, plan, number, entries[number].digest):
+            differences[number] = difference
         done(plan[number].points)
 
     await in_parallel(read, sorted(entries), readers)
-    return found
+    return differences
 
 
 async def _compared(
-    pool: Pool, layout: Layout, codec: str, plan: Plan, number: int, wanted: int | None
+    pool: Pool, layout: Layout, codec: str, plan: Plan, number: int, expected: int | None
 ) -> Difference | None:
-    """What is the matter with a chunk: its values are to be there, and to have a digest if one is given."""
+    """How a chunk differs, or None: its values must be there, and have the digest that is `expected`, if one is."""
     try:
         pieces = [(await read_box(pool, layout, box)).reshape(-1) for box in plan[number].boxes]
     except DamagedData as error:
         return _difference(plan, number, "missing", str(error))
-    if wanted is None or await anyio.to_thread.run_sync(digest, codec, np.concatenate(pieces)) == wanted:
+    if expected is None or await anyio.to_thread.run_sync(digest, codec, np.concatenate(pieces)) == expected:
         return None
     return _difference(plan, number, "differs")
 
 
-def _difference(plan: Plan, number: int, what: What, detail: str | None = None) -> Difference:
+def _difference(plan: Plan, number: int, what: DifferenceKind, detail: str | None = None) -> Difference:
     chunk = plan[number]
     start: tuple[int, ...] = chunk.boxes[0].start
     stop: tuple[int, ...] = chunk.boxes[-1].stop

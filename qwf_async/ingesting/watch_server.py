@@ -56,13 +56,13 @@ async def _look(store: Store, hook: Hook) -> None:
 async def _replay(store: Store, hook: Hook) -> None:
     told: dict[Path, str] = {}
     while True:
-        for found in await waiting_spools(store):
+        for spool in await waiting_spools(store):
             try:
-                report = await replay(store, found, Shutdown(drain_timeout=0), hook=hook)
+                report = await replay(store, spool, Shutdown(drain_timeout=0), hook=hook)
             except QwfError as error:  # in use by a living process, or superseded: told once
-                if told.get(found.path) != str(error):
-                    hook(Noted(text=f"cannot replay {found.path}: {error}", warning=True))
-                told[found.path] = str(error)
+                if told.get(spool.path) != str(error):
+                    hook(Noted(text=f"cannot replay {spool.path}: {error}", warning=True))
+                told[spool.path] = str(error)
             else:
-                hook(Noted(text=f"{report.name} is published: what waited in {found.path} was replayed"))
+                hook(Noted(text=f"{report.name} is published: what waited in {spool.path} was replayed"))
         await anyio.sleep(REPLAY_EVERY)

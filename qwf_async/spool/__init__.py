@@ -1,15 +1,15 @@
 """Batches kept in an SQLite file while the server is away. This is storage alone: no connection, no task."""
 
-from .directory import FoundSpool, spool_path, spools
+from .directory import SpoolEntry, spool_path, spools
 from .file import Quarantined, SpoolFile
 from .head import SpoolHead, head_path
 from .row import Row
 from .sqlite_errors import SpoolFull
 
 __all__ = [
-    "FoundSpool",
     "Quarantined",
     "Row",
+    "SpoolEntry",
     "SpoolFile",
     "SpoolFull",
     "SpoolHead",

@@ -16,7 +16,7 @@ _GENERATION: Final = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundSpool:
+class SpoolEntry:
     """A spool in a directory. `head` is None if the spool cannot be used, and `problem` says why."""
 
     path: Path
@@ -37,7 +37,7 @@ def spool_path(directory: Path, generation: str) -> Path:
 
 def spools(
     directory: Path, *, server: str | None = None, prefix: str | None = None, name: str | None = None
-) -> list[FoundSpool]:
+) -> list[SpoolEntry]:
     """The spools in a directory, oldest load first: those of this server, key prefix and name, where these are given.
 
     Reads heads alone, so it takes no lock and disturbs none. Spools whose head cannot be read
@@ -51,7 +51,7 @@ def spools(
         return []
     except OSError as error:
         raise InvalidInput(f"the spool directory {directory} cannot be read: {error.strerror}") from error
-    readable: list[tuple[str, FoundSpool]] = []
+    readable: list[tuple[str, SpoolEntry]] = []
     problems = []
     wanted = {"server": server, "prefix": prefix, "name": name}
     for path in paths:
@@ -61,9 +61,9 @@ def spools(
             head = read_head(path)
         except QwfError as error:
             if os.path.lexists(path):  # else its owner has just deleted it
-                problems.append(FoundSpool(path=path, problem=str(error)))
+                problems.append(SpoolEntry(path=path, problem=str(error)))
             continue
         if all(value in (None, getattr(head, field)) for field, value in wanted.items()):
-            readable.append((head.manifest.created, FoundSpool(path=path, head=head)))
+            readable.append((head.manifest.created, SpoolEntry(path=path, head=head)))
     readable.sort(key=lambda pair: (pair[0], pair[1].path))
-    return [found for _, found in readable] + problems
+    return [spool for _, spool in readable] + problems

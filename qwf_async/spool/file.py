@@ -208,10 +208,10 @@ class SpoolFile:
         Each comes with the number by which it can be removed. Numbers grow in the order of
         `put`. Damaged rows are quarantined on the way.
         """
-        found: list[tuple[int, Row]] = []
+        rows: list[tuple[int, Row]] = []
         room = max_bytes
         for sequence, waiting in list(self._waiting.items()):
-            if found and room < waiting.nbytes:
+            if rows and room < waiting.nbytes:
                 break
             try:
                 row = self._decoded(sequence, self._read(sequence, waiting.nbytes))
@@ -219,8 +219,8 @@ class SpoolFile:
                 self.quarantine(sequence, waiting.chunk, str(error))
                 continue
             room -= waiting.nbytes
-            found.append((sequence, row))
-        return found
+            rows.append((sequence, row))
+        return rows
 
     def remove(self, sequences: Iterable[int]) -> None:
         """Forget batches that are on the server. They wait no longer, even if the disk fails.
