@@ -195,14 +195,14 @@ class Flat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """BlockRecords one after the other: record i ends at byte `ends[i]` of `data`."""
+    """Records one after the other: record i ends at byte `ends[i]` of `data`."""
 
     data: memoryview
     ends: NDArray[np.int64]
 
 
 def _run(data: NDArray[np.uint8]) -> _Run:
-    """BlockRecords that all have the length of the last axis."""
+    """The records of an array of bytes: each is as long as the last axis."""
     size = data.shape[-1]
     return _Run(data=byte_view(data), ends=np.arange(size, data.size + 1, size, dtype=np.int64))
 
@@ -237,7 +237,11 @@ def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run]
 def _requests(
     begin: Callable[[int], bytes], runs: Iterable[_Run], points: int, *, strings: int
 ) -> tuple[int, list[Buffer]]:
-    """Requests of FIELDS_A_REQUEST records each, of so many strings, cut from the runs without copying."""
+    """The number of requests and their buffers, cut from the runs without copying.
+
+    A request is what `begin` makes of its number of strings, and then FIELDS_A_REQUEST records of
+    `strings` strings each.
+    """
     buffers: list[Buffer] = []
     requests, room = 0, 0
     for run in runs:

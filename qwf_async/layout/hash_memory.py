@@ -22,7 +22,7 @@ Server = Literal["valkey", "redis"]
 KEY_BYTES: Final = 160
 """Bytes of a small key: its name, object and entry in the key space."""
 
-HEAD: Final = 400
+TABLE_HEAD_BYTES: Final = 400
 """Bytes of the key, its object, its entry in the key space and the head of the table."""
 
 MARGIN: Final = 1.02
@@ -47,7 +47,7 @@ def hash_bytes(
     pair_bytes, table = (_valkey_pair, _valkey_table) if server == "valkey" else (_redis_pair, _redis_table)
     pair = _mean_pair(pair_bytes, field_bytes, value_bytes)
     moments = (fields, table(fields).rehashed) if peak else (fields,)
-    return HEAD + math.ceil(MARGIN * max(n * pair + table(n).bytes for n in moments))
+    return TABLE_HEAD_BYTES + math.ceil(MARGIN * max(n * pair + table(n).bytes for n in moments))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ def small_table_bytes(fields: int, value_bytes: int, server: Server) -> int:
     pairs = sum(pair(len(str(field)), value_bytes) for field in range(fields))
     buckets = _power_of_two(-(-fields // 7))
     table = 64 * buckets + _valkey_children(buckets, fields) if server == "valkey" else 8 * fields
-    return HEAD + math.ceil(MARGIN * (pairs + table))
+    return TABLE_HEAD_BYTES + math.ceil(MARGIN * (pairs + table))
 
 
 def block_bytes(size: int, server: Server) -> int:

@@ -136,8 +136,8 @@ class Tile:
         whole = (nt, ni * a, nj * b, nk * c)
         padded = values if box.shape == whole else self._padded(values, whole)
         slab = self._slabs.take(math.prod(whole) * self.dtype.itemsize)
-        # By lines of c points along z: padded [t, i·a, j·b, k] → [t, i, a, j, b, k], and the slab
-        # [t, i, j, k, a, b], a tile after the other, seen with its axes in the same order.
+        # In lines of c points along z. The grid is [t, i·a, j·b, k] = [t, i, a, j, b, k]. The slab
+        # has one tile after the other, [t, i, j, k, a, b]: its axes are put in the grid's order.
         stored = slab.view(self._line).reshape(nt, ni, nj, nk, a, b)
         stored.transpose(0, 1, 4, 2, 5, 3)[...] = padded.view(self._line).reshape(nt, ni, a, nj, b, nk)
         view = slab.data
@@ -166,15 +166,15 @@ class Tile:
 
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         parts = []
-        for block in self._cut_alike(box):
+        for block in self._blocks_cut_alike(box):
             (nt, ni, nj, nk), itemsize = self._tiles(block).shape, self.dtype.itemsize
             _, x, y, z = block.shape
             a, b, c = x // ni, y // nj, z // nk
-            # [t, i·a, j·b, k·c] → [t, i, a, j, b, k, c] → [t, i, j, k, a, b, c]: a tile's points one after the other
+            # [t, i·a, j·b, k·c] = [t, i, a, j, b, k, c] → [t, i, j, k, a, b, c]: one tile after the other.
             cut = values[block.within(box)].reshape(nt, ni, a, nj, b, nk, c).transpose(0, 1, 3, 5, 2, 4, 6)
             view, size = byte_view(np.ascontiguousarray(cut)), a * b * c * itemsize
             _, i, j, k = (n % g for n, g in zip(block.start, self.grain, strict=True))
-            begin: Callable[[bytes, int], bytes] = set_fields  # whole tiles: what they held does not matter
+            begin: Callable[[bytes, int], bytes] = set_fields  # whole tiles are replaced
             if (a, b, c) != self.tile:
                 begin = partial(set_in_tiles, place=cut_place(self.tile, (i, j, k), (a, b, c), itemsize))
             for row, (key, fields) in enumerate(self._rows(block)):
@@ -195,10 +195,10 @@ class Tile:
             request = head(b"HMGET", key, 1) + bulk(FIELD % (t, x // a, y // b, z // c))
             return (Part(key=key, requests=1, buffers=(request,), fields=(1,)),)
         parts = []
-        most = self.tiles_a_request
+        limit = self.tiles_a_request
         for key, fields in self._rows(box):
-            groups = [fields[n : n + most] for n in range(0, len(fields), most)]
-            buffers = [head(b"HMGET", key, len(some)) + b"".join(map(bulk, some)) for some in groups]
+            groups = [fields[n : n + limit] for n in range(0, len(fields), limit)]
+            buffers = [head(b"HMGET", key, len(group)) + b"".join(map(bulk, group)) for group in groups]
             counts = tuple(map(len, groups))
             parts.append(Part(key=key, requests=len(groups), buffers=buffers, fields=counts))
         return parts
@@ -207,15 +207,15 @@ class Tile:
         fields = list(chain.from_iterable(replies))
         if len(fields) == 1 and box.points == 1 and is_value(fields[0], self.nbytes):
             (_, x, y, z), (a, b, c) = box.start, self.tile
-            place, dtype = (x % a * b + y % b) * c + z % c, self.dtype
-            value: NDArray[Any] = np.frombuffer(fields[0], dtype, 1, place * dtype.itemsize)
+            number, dtype = (x % a * b + y % b) * c + z % c, self.dtype
+            value: NDArray[Any] = np.frombuffer(fields[0], dtype, 1, number * dtype.itemsize)
             return value.reshape(box.shape)
         data = joined(fields, self.nbytes)
         if data is None:
             raise self._damage(box, fields)
         tiles = self._tiles(box)
         (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
-        # As in `encode`, the other way: [t, i, j, k, a, b] → [t, i, a, j, b, k], lines of c points.
+        # The other way than in `encode`, in lines of c points: [t, i, j, k, a, b] → [t, i, a, j, b, k].
         stored = np.frombuffer(data, self._line).reshape(nt, ni, nj, nk, a, b)
         padded = np.empty((nt, ni * a, nj * b, nk * c), self.dtype)
         padded.view(self._line).reshape(nt, ni, a, nj, b, nk)[...] = stored.transpose(0, 1, 4, 2, 5, 3)
@@ -258,8 +258,8 @@ class Tile:
         stop = shape4(-(-n // g) for n, g in zip(box.stop, self.grain, strict=True))
         return Box(start=start, stop=stop)
 
-    def _cut_alike(self, box: Box) -> Iterator[Box]:
-        """The box in blocks each of which cuts its tiles all in the same way: at most 27."""
+    def _blocks_cut_alike(self, box: Box) -> Iterator[Box]:
+        """The box in at most 27 blocks, each of which takes the same part of every tile that it touches."""
         spans = []
         for start, stop, grain in zip(box.start, box.stop, self.grain, strict=True):
             edges = {start, stop} | {
@@ -281,10 +281,11 @@ class Tile:
 
     @property
     def tiles_a_request(self) -> int:
+        """The most tiles in one request."""
         return max(1, REQUEST_BYTES // self.nbytes)
 
     def _padded(self, values: NDArray[Any], shape: Shape4) -> NDArray[Any]:
-        """The values with zeros after them along each axis, as `np.pad` gives them, in memory that is used again."""
+        """The values with zeros after them along each axis, as `np.pad` gives them, in memory that is reused."""
         padded = self._slabs.take(math.prod(shape) * self.dtype.itemsize).view(self.dtype).reshape(shape)
         for axis, size in enumerate(values.shape):
             padded[(slice(None),) * axis + (slice(size, None),)] = 0
@@ -294,18 +295,18 @@ class Tile:
     def _filled(
         self, key: bytes, begin: Callable[[int], bytes], fields: Sequence[bytes], tiles: Sequence[memoryview]
     ) -> Part:
-        """Requests that hand over fields and as many bytes for each."""
+        """Requests that begin with `begin` and have fields and the bytes for each; all tiles have one length."""
         buffers: list[Buffer] = []
-        most = self.tiles_a_request
+        limit = self.tiles_a_request
         size = b"$%d\r\n" % len(tiles[0])
-        for start in range(0, len(fields), most):
-            some = fields[start : start + most]
-            before = begin(2 * len(some))
-            for name, tile in zip(some, tiles[start : start + most], strict=True):
+        for start in range(0, len(fields), limit):
+            group = fields[start : start + limit]
+            before = begin(2 * len(group))
+            for name, tile in zip(group, tiles[start : start + limit], strict=True):
                 buffers += (before + bulk(name) + size, tile)
                 before = b"\r\n"
             buffers.append(b"\r\n")
-        return Part(key=key, requests=-(-len(fields) // most), buffers=buffers)
+        return Part(key=key, requests=-(-len(fields) // limit), buffers=buffers)
 
     def _damage(self, box: Box, values: Sequence[Any]) -> DamagedData:
         """The error that names the first tile that is missing or of the wrong length."""

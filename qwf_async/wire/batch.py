@@ -17,8 +17,8 @@ Buffer = bytes | memoryview
 class Part:
     """Whole requests for one key, each with one reply, as a sequence of buffers that are not joined.
 
-    `answer` is the reply to each of them, in the bytes of RESP, where there is only one if all is well.
-    `fields` says of requests that read how many values each asks for.
+    `answer` is the reply to each of them if all is well, in the bytes of RESP; it is empty where
+    that reply is not known beforehand. `fields` says how many values each request that reads asks for.
     """
 
     key: bytes
@@ -38,9 +38,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberedPart(Part):
-    """Requests for keys that are counted, one request a key and all of one length: `key` is the first.
+    """Requests of one length for the keys `{prefix}{number}`, one request a key, with numbers from `first` on.
 
-    One value stands for hundreds of requests: a Part for each would cost as much as to encode it.
+    `key` is the first key. One object stands for hundreds of requests: a Part for each of them
+    would cost as much as encoding it.
     """
 
     prefix: bytes
@@ -54,7 +55,7 @@ class NumberedPart(Part):
 class Batch:
     """One chunk, encoded.
 
-    `values` are those that are encoded, as `Layout.encode` was given them.
+    `values` are the values that `Layout.encode` was given.
     `digest` is the xxh3-64 of the chunk's stored values in C order of its box; `weight` is
     Σ|ψ|² over the chunk, without dV. Sending a batch twice gives the same result as once.
     """

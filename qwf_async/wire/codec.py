@@ -2,8 +2,8 @@
 
 - `c16`: complex128, little-endian, 16 bytes: every bit is kept.
 - `c8`: complex64, little-endian, 8 bytes.
-- `text10`: the older text form, exactly Python's `f"{re:.10f},{im:.10f}"`. It does lose
-  digits (1e-12 becomes 0), and is there for compatibility.
+- `text10`: the older text form, exactly Python's `f"{re:.10f},{im:.10f}"`. It loses digits
+  (1e-12 becomes 0) and exists for compatibility.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def stored(codec: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def digest(codec: str, values: NDArray[Any]) -> int:
-    """xxh3-64 of the stored form of the values, in C order: what the journal holds of a chunk.
+    """xxh3-64 of the stored form of the values, in C order, as the journal keeps it of each chunk.
 
     `values` are in the dtype of the codec (`stored`).
     """
@@ -107,19 +107,19 @@ def joined(values: Sequence[Any], size: int) -> bytes | None:
     """The values one after the other; None if one of them is missing or has not `size` bytes."""
     try:
         return b"".join(values) if set(map(len, values)) == {size} else None
-    except TypeError:  # one is no bytes: it has no length, or cannot be joined
+    except TypeError:  # a value that is not bytes has no length, or cannot be joined
         return None
 
 
 def is_value(value: Any, size: int) -> bool:
-    """Whether it is what `joined` takes."""
+    """Whether a value is bytes of this length."""
     return isinstance(value, bytes) and len(value) == size
 
 
 def damage(key: bytes, field: bytes, value: Any, wrong: str) -> DamagedData:
-    """The error for a field that holds no value: it names key and field, and says what came instead.
+    """The error for a field that holds no value of its codec: it names key and field, and says what came instead.
 
-    `wrong` says what is wrong with the length or the form of bytes, as in "instead of 8192".
+    `wrong` follows the number of bytes if bytes came, as in "instead of 8192".
     """
     if value is None:
         text = "lacks"

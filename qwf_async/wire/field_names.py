@@ -1,8 +1,8 @@
 """Field names `x{x}_y{y}_z{z}_t{t}` of a whole box of points, encoded at once.
 
-Within a block of points whose four indices each keep their number of digits, every record
-has the same length, so a block is one array of bytes: a row of records along z is made
-once and copied, then the digits of x, y and t are written over it column by column.
+The points of a box are taken in blocks within which each index has the same number of
+digits. All records of a block have one length, so a block is one array of bytes. A row of
+records along z is made once and copied; then the digits of x, y and t are written over it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from .batch import Buffer
 from .buckets import FIELD, value_slots
 from .resp import bulk
 
-COMPARED: Final = 65_536
+COMPARED_BYTES: Final = 65_536
 """Bytes compared at a time, about: they stay in the cache of the processor."""
 
 
@@ -45,8 +45,8 @@ class BucketReplies:
     def match(self, data: NDArray[np.uint8], start: int, stop: int) -> bool:
         """Whether the bytes start … stop−1 of `data`, which holds the replies, are what they must be."""
         template = self._template
-        for begin in range(start, stop, COMPARED):
-            end = min(begin + COMPARED, stop)
+        for begin in range(start, stop, COMPARED_BYTES):
+            end = min(begin + COMPARED_BYTES, stop)
             same = slice(begin % template.size, begin % template.size + end - begin)
             differing = data[begin:end] ^ template.bytes[same]
             differing &= template.mask[same]
@@ -121,7 +121,7 @@ def _template(points: int, size: int) -> _ReplyTemplate:
     mask = np.full(len(reply), 255, np.uint8)
     for offset in offsets:
         mask[offset : offset + size] = 0
-    times = 1 + -(-COMPARED // len(reply))
+    times = 1 + -(-COMPARED_BYTES // len(reply))
     return _ReplyTemplate(
         size=len(reply),
         offsets=np.array(offsets),

@@ -1,8 +1,8 @@
 """Ready-made payloads for RESTORE: a hash as a listpack.
 
-Format: an RDB value of type 16 (hash as listpack) in the form of DUMP, that is, the type,
-the listpack as a length-encoded string, the RDB version (two bytes, little-endian) and
-the CRC64 of all before it. Sources: `rdb.h`, `rdb.c`, `listpack.c` and `cluster.c` of
+Format: an RDB value of type 16 (hash as listpack) in the form of DUMP. It has the type, the
+listpack as a length-encoded string, the RDB version (two bytes, little-endian) and the CRC64
+of all bytes before the CRC. Sources: `rdb.h`, `rdb.c`, `listpack.c` and `cluster.c` of
 Redis 7.0. Version 10 is taken by Redis 7.0 and later and by Valkey.
 """
 
@@ -21,7 +21,7 @@ CRC_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """A payload whose values and CRC are still zero; `offsets` are those of the values in `data`."""
+    """A payload whose values and CRC are still zero; `offsets` are the places of the values in `data`."""
 
     data: bytes
     offsets: NDArray[np.int64]
@@ -30,9 +30,9 @@ class Payload:
 def payload(points: int, size: int) -> Payload:
     """The payload of a hash with the fields 0 … points−1 and values of `size` bytes.
 
-    At most 128 fields, which are then small integers of one byte, and at most 63 bytes a
-    value. No field may be there twice, for that can crash Redis 7.0 when it is touched:
-    they are counted, and looked at again in what was made.
+    It has at most 128 fields, which are small integers of one byte, and at most 63 bytes a
+    value. A hash with one field twice can crash Redis 7.0 when it is read. So the fields are
+    checked once more in the finished payload.
     """
     if not (1 <= points <= 128 and 1 <= size <= 63):
         raise ValueError(f"no listpack of {points} fields with values of {size} bytes")
@@ -49,7 +49,7 @@ def payload(points: int, size: int) -> Payload:
 
 
 def shape_of(data: bytes) -> tuple[int, int]:
-    """How many points, and values of how many bytes, a payload has that `payload` made."""
+    """The number of points and the bytes of a value in what `payload` returned."""
     begin = 1 + (1, 2, 5)[data[1] >> 6]
     points = int.from_bytes(data[begin + 4 : begin + 6], "little") // 2
     return points, data[begin + 8] & 0x3F

@@ -1,8 +1,8 @@
 """Texts with numbers in them, many at a time: keys and fields of points that lie anywhere.
 
 `field_names` makes the names of a whole box faster; here each text has numbers of its own.
-Texts whose numbers have the same digits are made together, as one array of bytes, and
-then put to their places.
+Texts whose numbers have as many digits are made together, as one array of bytes, and then
+copied to where they belong.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _same_length_texts(texts: NumberedTexts) -> NDArray[np.uint8]:
 
 
 def hmget(keys: NumberedTexts, fields: NumberedTexts, counts: NDArray[np.int64]) -> Buffer:
-    """Requests of HMGET, one a key, each for the next `counts` of the fields (at least one each)."""
+    """Requests of HMGET, one a key. Request i asks for the next `counts[i]` of the fields, at least one."""
     before = (b"*", counts + 2, b"\r\n" + bulk(b"HMGET"))
     heads = NumberedTexts(parts=(*before, *keys.bulks.parts))
     names = fields.bulks

@@ -1,7 +1,7 @@
-"""Memory for encoded chunks, used again as soon as nothing refers to it.
+"""Memory for encoded chunks, which is reused as soon as nothing refers to it.
 
-A chunk takes 3 MB and is gone 100 ms later. Fresh from the system, each of its pages would
-be faulted in anew, which takes longer (1.1 ms a chunk) than encoding into it (0.6 ms).
+A chunk takes 3 MB and is gone 100 ms later. In memory fresh from the system each page causes
+a page fault, which takes longer (1.1 ms a chunk) than encoding into it (0.6 ms).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class _Slab(np.ndarray[Any, Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slabs:
-    """A few slabs of memory. One is given out again only when no view of it is left anywhere.
+    """A few slabs of memory, each of which is lent again only when no view of it is left anywhere.
 
-    At most `keep` unused ones are held on to. Safe to use from several threads.
+    At most `keep` unused ones are kept. Several threads may use it at once.
     """
 
     keep: int = 8
