@@ -1,4 +1,4 @@
-"""Where ψ comes from. Offered to users as `qwf_async.sources`."""
+"""The sources of ψ: states, arrays, functions, files, evolutions. Users import it as `qwf_async.sources`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The arguments of a SOURCE written as text: keys and values read by annotations, and callables imported by name.
+"""The arguments of a SOURCE written as text: keys and values, and callables imported by name.
 
-A source or a potential is a plain callable. Its parameters, as the signature annotates them, say
-what may be written after its name, as in `hydrogen:n=3,l=2`.
+A source or a potential is a plain callable. The annotations of its parameters say what may be
+written after its name, as in `hydrogen:n=3,l=2`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .parameters import AXES, SINGLE, Kind
 def arguments(name: str, make: Callable[..., Any], text: str) -> dict[str, Any]:
     """Arguments for `make` from "key=value,key=value", by the annotations of its parameters.
 
-    Raises InvalidInput for a parameter that is unknown, missing, given twice, or whose
-    value cannot be read; the message says what is accepted.
+    Raises InvalidInput for a parameter that is unknown, missing or given twice, and for a value
+    that cannot be read; the message says what is accepted.
     """
     texts = words_of(name, text)
     hints = get_type_hints(make, include_extras=True)
@@ -49,7 +49,7 @@ def arguments(name: str, make: Callable[..., Any], text: str) -> dict[str, Any]:
 
 
 def words_of(name: str, text: str) -> dict[str, str]:
-    """The texts of "key=value,key=value" by their keys. Raises InvalidInput for another word, or a key given twice."""
+    """The values of "key=value,key=value" as text, by key. Raises InvalidInput for other text, or a key given twice."""
     texts: dict[str, str] = {}
     for word in text.split(",") if text else ():
         key, equals, value = word.partition("=")
@@ -67,7 +67,7 @@ def keys_of(parameter: str) -> Sequence[str]:
 
 
 def imported(text: str, what: str, *, unknown: str) -> Callable[..., Any]:
-    """What module:attribute names, imported. Raises InvalidInput if that fails, or it is not `what`.
+    """The callable that module:attribute names. Raises InvalidInput if it cannot be imported, or is not `what`.
 
     `unknown` is the message if there is no such module.
     """
@@ -101,7 +101,7 @@ def _value(name: str, parameter: str, kind: Kind, texts: Mapping[str, str]) -> A
 
 
 def _by_axis(parameter: str) -> Sequence[str]:
-    """How the parameter is called for each axis: kx, ky, kz for k; x0, y0, z0 for x0."""
+    """The keys of a parameter for each axis: kx, ky, kz for k; x0, y0, z0 for x0."""
     if parameter == "x0":
         return [f"{axis}0" for axis in AXES]
     return [parameter + axis for axis in AXES]

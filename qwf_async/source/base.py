@@ -13,7 +13,7 @@ from ..lattice.grid import Box, Grid, Order
 
 @runtime_checkable
 class Source(Protocol):
-    """Where ψ comes from. Sources know arrays only: nothing of keys, servers or tasks."""
+    """Where ψ comes from. A source knows arrays only, nothing of keys, servers or tasks."""
 
     @property
     def spec(self) -> str:
@@ -22,19 +22,19 @@ class Source(Protocol):
 
     @property
     def grid(self) -> Grid:
-        """Shape and axes of what it yields."""
+        """Shape and axes of the ψ that `read` yields."""
         ...
 
     @property
     def order(self) -> Order:
-        """The order in which it is read best: "C" (z fastest) or "F" (t fastest)."""
+        """The order in which it is read fastest: "C" (z changes fastest) or "F" (t changes fastest)."""
         ...
 
     def read(self, box: Box) -> NDArray[Any]:
         """ψ over the box: an array of `box.shape`, [t, x, y, z], complex64 or complex128.
 
-        Native byte order; any strides. Called from a worker thread, one call at a time.
-        The array is not written to afterwards by either side, so it may be a view.
+        Native byte order; any strides. It is called from any worker thread, one call at a time.
+        Neither side writes to the array afterwards, so it may be a view.
         Raises InvalidInput if the data cannot be read.
         """
         ...
@@ -42,47 +42,47 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """A short text that is the same if, and only if, `read` would yield the same values.
 
-        Compared by `--resume`: a file that was touched since has another fingerprint.
+        `--resume` compares it: a file that was changed since has another fingerprint.
         Raises InvalidInput if the source is gone.
         """
         ...
 
     def close(self) -> None:
-        """Give back files and maps. May be called twice."""
+        """Close files and memory maps. May be called twice."""
         ...
 
 
 def identity(*facts: str, grid: Grid) -> str:
-    """The facts that decide the values of a source, with its grid, as one line."""
+    """A fingerprint: the facts that decide the values of a source, with its grid, as one line."""
     return ";".join([*facts, f"grid={json.dumps(grid.to_json(), separators=(',', ':'))}"])
 
 
 def notes_of(source: Source) -> Mapping[str, float]:
-    """Numbers for the report, known once the source was read: what its method `notes()` returns."""
+    """Numbers for the report, known after the source was read. Its method `notes()` returns them, if it has one."""
     notes: Mapping[str, float] = getattr(source, "notes", dict)()
     return notes
 
 
 def warnings_of(source: Source) -> Sequence[str]:
-    """What the user is to be told before the source is read: what its method `warnings()` returns."""
+    """Warnings for the user before the source is read. Its method `warnings()` returns them, if it has one."""
     warnings: Sequence[str] = getattr(source, "warnings", list)()
     return warnings
 
 
 def remarks_of(source: Source) -> Sequence[str]:
-    """What the user is to be warned of once the source was read: what its method `remarks()` returns."""
+    """Warnings for the user after the source was read. Its method `remarks()` returns them, if it has one."""
     remarks: Sequence[str] = getattr(source, "remarks", list)()
     return remarks
 
 
 def understood_of(source: Source) -> Mapping[str, str]:
-    """What was made of a source, in words by subject: what its method `understood()` returns."""
+    """How the source was understood, in words by subject. Its method `understood()` returns it, if it has one."""
     words: Mapping[str, str] = getattr(source, "understood", dict)()
     return words
 
 
 def check_unchanged(source: Source) -> None:
-    """Raises InvalidInput if what was read is gone or was changed meanwhile, as its method `check_unchanged()` does."""
+    """Raises InvalidInput if the data is gone or was changed meanwhile, where it has a method `check_unchanged()`."""
     check = getattr(source, "check_unchanged", None)
     if check is not None:
         check()

@@ -38,7 +38,7 @@ class FunctionSource:
         return "C"
 
     def read(self, box: Box) -> NDArray[Any]:
-        """ψ over the box. Raises InvalidInput if the function fails or yields no such array."""
+        """ψ over the box. Raises InvalidInput if the function fails or returns no array that fits."""
         return self._at(
             *(
                 self.grid.coordinates(a, i, j)
@@ -49,7 +49,7 @@ class FunctionSource:
     def fingerprint(self) -> str:
         """A hash of the values at up to 8 points along each axis, both ends included, and the grid.
 
-        What a function depends on cannot be known; a change that all these points miss is missed.
+        What a function depends on cannot be known: a change that shows at none of these points is missed.
         """
         samples = self._at(
             *(
@@ -61,11 +61,12 @@ class FunctionSource:
         return identity(self.spec, f"samples={digest}", grid=self.grid)
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """There is nothing to close."""
 
     def _at(self, *coordinates: NDArray[np.float64]) -> NDArray[Any]:
+        """ψ[t, x, y, z] where the coordinates cross: t [nt], x [nx], y [ny], z [nz]."""
         shape = tuple(len(c) for c in coordinates)
-        t, x, y, z = np.ix_(*coordinates)
+        t, x, y, z = np.ix_(*coordinates)  # [t, 1, 1, 1], [1, x, 1, 1], [1, 1, y, 1], [1, 1, 1, z]
         try:
             values = unmasked(self.function(t, x, y, z))
         except (Exception, SystemExit) as error:  # the function is the user's: it may raise anything
@@ -85,9 +86,9 @@ def function(psi: Psi, *, grid: Grid) -> FunctionSource:
 
     `psi(t, x, y, z)` gets float64 arrays that broadcast to [t, x, y, z] (times in ħ/Eh,
     positions in bohr) and returns ψ there, complex or real, of any shape that broadcasts
-    likewise. `grid` must know its spacing along every axis of more than one point; it is
-    converted to atomic units. Raises InvalidInput if it does not, or has a unit that is not
-    known; what `psi` raises becomes InvalidInput when read.
+    likewise. `grid` must have a known spacing along every axis of more than one point; it is
+    converted to atomic units. Raises InvalidInput if a spacing or a unit is not known; an error
+    that `psi` raises becomes InvalidInput when it is read.
     """
     for axis in range(4):
         grid.coordinates(axis, 0, 1)

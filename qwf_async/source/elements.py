@@ -1,4 +1,4 @@
-"""Which element types an array of a wavefunction can have."""
+"""The elements of an array of a wavefunction: their complex type, and NaN for those that are masked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import InvalidInput
 
 
 def complex_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
-    """The native complex type in which values of `dtype` are yielded.
+    """The native complex type in which a source yields values of `dtype`.
 
     complex64 and float32 become complex64; complex128, float64 and integers become
     complex128 (integers beyond 2^53 are rounded). Raises InvalidInput, naming `what`,
@@ -29,17 +29,17 @@ def complex_type(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
 
 
 def unmasked(values: Any) -> NDArray[Any]:
-    """An array of numpy of anything that can be one, not copied; NaN where a masked array hides a number."""
+    """A value as an array of NumPy, not copied; of a masked array a copy with NaN where it is masked."""
     if not isinstance(values, np.ma.MaskedArray):
         return np.asarray(values)
-    hidden = np.ma.getmaskarray(values)
-    if not hidden.any() or values.dtype.kind not in "cfiu":
+    mask = np.ma.getmaskarray(values)
+    if not mask.any() or values.dtype.kind not in "cfiu":
         return values.data
-    shown = values.data.astype(np.result_type(values.dtype, np.float32))
-    shown[hidden] = missing(shown.dtype)
-    return shown
+    copy = values.data.astype(np.result_type(values.dtype, np.float32))
+    copy[mask] = missing(copy.dtype)
+    return copy
 
 
 def missing(dtype: np.dtype[Any]) -> complex:
-    """NaN of a type: in real part and imaginary part."""
+    """NaN of a type; of a complex type NaN in both parts."""
     return complex(math.nan, math.nan) if dtype.kind == "c" else math.nan

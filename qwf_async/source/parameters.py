@@ -1,8 +1,8 @@
-"""What kinds of parameters the sources take, and how each is written as text.
+"""The kinds of parameters that sources take, and how each is written as text.
 
-A source is a plain function; its parameters are annotated with `int`, `float` or one of
-the kinds here, and from that `text.py` knows how to read them. Text never holds a comma,
-which separates parameters, nor a character that a shell would take for its own.
+A source is a plain function. Its parameters are annotated with `int`, `float` or one of the
+kinds here; `arguments` reads text by these annotations. No text has a comma in it, which
+separates parameters, nor a character that means something to a shell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LARGEST: Final = 1e50
 
 
 class Kind(Protocol):
-    """How a parameter is read from text. `accepts` says what may be given."""
+    """How a parameter is read from text. `accepts` says, for messages, what may be given."""
 
     @property
     def accepts(self) -> str: ...
@@ -31,7 +31,7 @@ class Kind(Protocol):
         ...
 
     def join(self, texts: Mapping[int, str]) -> Any:
-        """The value given axis by axis, text by number of the axis (0 is x). Raises ValueError."""
+        """The value given axis by axis, as text by the number of the axis (0 is x). Raises ValueError."""
         ...
 
 
@@ -53,8 +53,8 @@ class Single:
 class PerAxis:
     """A number for each axis: `k=2`, `k=2x0x1`, or axis by axis `kx=2,kz=1`.
 
-    `rest` is the value on axes that none is given for; None means that one number holds
-    for every axis, and that otherwise each axis needs its own.
+    `rest` is the value for axes that get none. None means that one number is for every axis,
+    and that otherwise each axis needs its own.
     """
 
     of: Callable[[str], Any]
@@ -79,29 +79,29 @@ def complex_number(text: str) -> complex:
 Vector = Annotated[
     float | Sequence[float], PerAxis(of=float, rest=0, accepts="a number, or one an axis as in 2x0x1.5")
 ]
-"""One number is the component along x; components not given are 0."""
+"""One number is the component along x; other components are 0 unless given."""
 
 Scale = Annotated[
     float | Sequence[float], PerAxis(of=float, rest=None, accepts="a number, or one an axis as in 1x1x0.5")
 ]
-"""One number holds for every axis."""
+"""One number is for every axis."""
 
 Periods = Annotated[
     int | Sequence[int], PerAxis(of=int, rest=0, accepts="a whole number, or one an axis as in 3x0x-1")
 ]
-"""Whole numbers along the axes; those not given are 0."""
+"""Whole numbers along the axes, 0 where none is given."""
 
 Displacement = Annotated[
     complex | Sequence[complex],
     PerAxis(of=complex_number, rest=0, accepts="a complex number such as 1-2j, or one an axis as in 2x1jx0"),
 ]
-"""Complex numbers along the axes; those not given are 0."""
+"""Complex numbers along the axes, 0 where none is given."""
 
 SINGLE: Final[Mapping[Any, Kind]] = {
     int: Single(of=int, accepts="a whole number"),
     float: Single(of=float, accepts="a number"),
 }
-"""What the plain annotations stand for."""
+"""The kinds of the plain annotations."""
 
 
 def values_of(value: Any) -> tuple[Any, ...]:
@@ -110,9 +110,9 @@ def values_of(value: Any) -> tuple[Any, ...]:
 
 
 def spread(name: str, value: Any, dimensions: int, *, rest: float | None = 0) -> tuple[Any, ...]:
-    """One value an axis, for as many axes as the state has.
+    """One value for each of the axes that the state has.
 
-    Raises InvalidInput if there are more values than axes, or too few and no `rest`.
+    Raises InvalidInput if there are more values than axes, or too few without a `rest`.
     """
     values = values_of(value)
     if rest is None and len(values) == 1:
@@ -125,7 +125,7 @@ def spread(name: str, value: Any, dimensions: int, *, rest: float | None = 0) ->
 
 
 def reals(name: str, value: Any, dimensions: int, *, rest: float | None = 0) -> tuple[float, ...]:
-    """`spread` as floats. Raises InvalidInput also for one that is not finite or beyond ±1e50."""
+    """`spread` as floats. Raises InvalidInput also for a value that is not finite or beyond ±1e50."""
     values = tuple(float(v) for v in spread(name, value, dimensions, rest=rest))
     if not all(abs(v) <= LARGEST for v in values):
         raise InvalidInput(f"{name}={written(values)} must be finite and at most {LARGEST:g} in magnitude")
@@ -146,7 +146,7 @@ def wholes(name: str, value: Any, dimensions: int) -> tuple[int, ...]:
 
 
 def written(value: Any) -> str:
-    """A number, or numbers along the axes, as text that is read back to the same value."""
+    """A number, or numbers along the axes, as text from which `parse` gets the same value."""
     if isinstance(value, tuple):
         return "x".join(written(v) for v in value)
     if isinstance(value, complex):

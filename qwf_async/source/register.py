@@ -14,8 +14,8 @@ from .array import ArraySource, array
 def statevector(state: Any, grid: Grid) -> ArraySource:
     """A `qiskit.quantum_info.Statevector` on a grid of one frame, ψ = amplitudes / √dV; a Source.
 
-    Of the index of an amplitude the lowest bits are z, see `states.qiskit`. The amplitudes are
-    copied. Raises InvalidInput if they are not as many as the points, or dV is not known.
+    The lowest bits of the index of an amplitude are z, see `states.qiskit`. The amplitudes are
+    copied. Raises InvalidInput if their number is not that of the points, or dV is not known.
     """
     return array(from_statevector(state, grid)[None], grid)
 
@@ -24,7 +24,7 @@ def statevector(state: Any, grid: Grid) -> ArraySource:
 def qobj(ket: Any, grid: Grid) -> ArraySource:
     """A ket `qutip.Qobj` of subsystems x, y, z on a grid of one frame, ψ = amplitudes / √dV; a Source.
 
-    The amplitudes are copied. Raises InvalidInput if it is no ket, if they are not as many as
+    The amplitudes are copied. Raises InvalidInput if it is no ket, if their number is not that of
     the points, or dV is not known.
     """
     return array(from_qobj(ket, grid)[None], grid)

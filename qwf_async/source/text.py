@@ -1,9 +1,12 @@
-"""SOURCE on the command line: text in, a source out.
+"""A source from its text: SOURCE of the command line.
 
-psi.npy                      a file, see `files` for their formats
-hydrogen:n=3,l=2,m=1         an analytic state with its parameters
-my_module:psi                a function of t, x, y, z
-evolve:potential=barrier,k=2 a state propagated in a potential, see `evolve.from_text`
+psi.npy                      A file; `files` lists the formats.
+
+hydrogen:n=3,l=2,m=1         An analytic state with its parameters.
+
+my_module:psi                A function of t, x, y, z.
+
+evolve:potential=barrier,k=2 A state propagated in a potential, see `evolve.from_text`.
 """
 
 from __future__ import annotations
@@ -45,9 +48,9 @@ def open_source(
 
     `grid`: "128" (a cube) or "128x128x64"; `box`: extents in bohr, "20" or "20x20x10";
     `dt`: time step in ħ/Eh; `dims`: which dimension of a file is which axis, "x,y,z,t" in
-    their order, or by name "lon=x,time=t". The caller closes what is returned.
-    Raises UsageError for an option that is no grid or box at all, or that a file has no
-    use for; InvalidInput for an unknown source or parameter, a value that cannot be
+    their order, or by name "lon=x,time=t". The caller closes the source.
+    Raises UsageError for a text that is no grid or no box, or an option that does not apply to
+    this source. Raises InvalidInput for an unknown source or parameter, a value that cannot be
     read or is impossible, or a file that cannot be used.
     """
     name, colon, rest = text.partition(":")
@@ -77,9 +80,9 @@ def open_source(
 
 
 def old_hash_of(text: str, **options: str | int | None) -> str | None:
-    """The key of a hash of the old project, if SOURCE names one: `redis-hash:KEY`.
+    """The key of a hash of the old project if SOURCE names one as `redis-hash:KEY`, else None.
 
-    Raises InvalidInput if there is no key, UsageError for options (grid, frames, dims) that it has no use for.
+    Raises InvalidInput if there is no key, UsageError for options (grid, frames, dims) that do not apply to it.
     """
     name, _, key = text.partition(":")
     if name != OLD_HASH:
@@ -96,9 +99,9 @@ def old_hash_of(text: str, **options: str | int | None) -> str | None:
 
 @checked
 def default_name(text: str) -> str:
-    """The name that data of this SOURCE gets if none is given: a file's stem, a hash's key, else the first word.
+    """The default name for the data of this SOURCE: a file's stem, a hash's key, else the first word.
 
-    Characters that names cannot have become "-".
+    A character that a name cannot have becomes "-".
     """
     word, _, rest = text.partition(":")
     if _is_file(text):
@@ -109,6 +112,7 @@ def default_name(text: str) -> str:
 
 
 def _is_file(text: str) -> bool:
+    """Whether SOURCE names a file. The word of a state does only if a colon and a .npy file follow it."""
     name, colon, _ = text.partition(":")
     if name in STATES or (colon and name in (EVOLVE, OLD_HASH)):
         return bool(colon) and text.endswith(".npy") and name in STATES
@@ -116,6 +120,7 @@ def _is_file(text: str) -> bool:
 
 
 def _sizes(text: str) -> tuple[int, ...]:
+    """Points along x, y, z from "128" (a cube) or "128x128x64"."""
     if not _SIZES.fullmatch(text):
         raise UsageError(f"{option('grid')} {quoted(text)} is no grid: write 128, or 128x128x64")
     sizes = tuple(int(word) for word in text.split("x"))
@@ -123,7 +128,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def extents_of(text: str) -> tuple[float, ...]:
-    """Extents in bohr from "20" or "20x20x10". Raises UsageError if the text is none."""
+    """Extents in bohr from "20" or "20x20x10". Raises UsageError for any other text."""
     try:
         return tuple(float(word) for word in text.split("x"))
     except ValueError as error:

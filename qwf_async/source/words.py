@@ -1,4 +1,4 @@
-"""The first words of a SOURCE written as text, and what is said of one that is not known."""
+"""The first words of a SOURCE written as text, and the message for one that is not known."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .analytic import STATES
 from .formats.table import usual_endings
 
 EVOLVE: Final = "evolve"
-"""The word of a time evolution, whose parameters depend on its parts."""
+"""The word of a time evolution. Which parameters it takes depends on its parts."""
 
 OLD_HASH: Final = "redis-hash"
-"""The word of a hash of the old project, which is on a server."""
+"""The word of a hash that the old project left on a server."""
 
 
 def unknown_source(text: str) -> str:
