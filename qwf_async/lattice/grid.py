@@ -22,7 +22,7 @@ from .units import in_atomic_units
 
 AXIS_NAMES: Final = ("t", "x", "y", "z")
 
-LARGEST_EXTENT: Final = 1e50
+MAX_EXTENT: Final = 1e50
 """Bohr. Squares, quotients and products along three axes stay finite."""
 
 Shape3 = tuple[int, int, int]
@@ -207,7 +207,7 @@ class Grid:
             )
         axes = list(self.axes)
         for i, extent in enumerate(extents, start=1):
-            if not 1 / LARGEST_EXTENT <= extent <= LARGEST_EXTENT:
+            if not 1 / MAX_EXTENT <= extent <= MAX_EXTENT:
                 raise InvalidInput(
                     f"the extent of axis {AXIS_NAMES[i]} is {extent}; it must be above 0, from 1e-50 to 1e50"
                 )

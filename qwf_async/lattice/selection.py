@@ -27,7 +27,7 @@ Slices4 = tuple[slice, slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class SelectedBox:
     """A box to read: `result[into] = values[taken]`, both with four axes."""
 
     box: Box
@@ -74,7 +74,7 @@ class Selection:
     def points(self) -> int:
         return math.prod(self.full_shape)
 
-    def pieces(self, grain: Shape4, points: int = CHUNK_POINTS) -> Iterator[Piece]:
+    def pieces(self, grain: Shape4, points: int = CHUNK_POINTS) -> Iterator[SelectedBox]:
         """Boxes of at most about `points` points that hold the selection, in C order of [t, x, y, z].
 
         They meet at multiples of `grain`, so that what is stored together is read once.
@@ -87,7 +87,7 @@ class Selection:
         sizes = _sizes(self.axes, apart, grain, points)
         cuts = list(map(_cut, self.axes, apart, sizes, grain))
         for t, x, y, z in product(*cuts):
-            yield Piece(
+            yield SelectedBox(
                 box=Box(start=(t.start, x.start, y.start, z.start), stop=(t.stop, x.stop, y.stop, z.stop)),
                 taken=(t.taken, x.taken, y.taken, z.taken),
                 into=(t.into, x.into, y.into, z.into),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Grid
-from .geometry import axes_of, held
+from .geometry import held, spatial_axes
 from .momentum import wave_numbers
 
 Real = NDArray[np.float64]
@@ -42,7 +42,7 @@ def current(psi: NDArray[Any], grid: Grid) -> Real:
     """
     held(psi, grid, None)
     result = np.empty((grid.dimensions, *psi.shape))
-    for axis in axes_of(grid):
+    for axis in spatial_axes(grid):
         for number, frame in enumerate(psi):
             slope = gradient(frame, grid, axis)
             slope *= frame.conj()

@@ -31,7 +31,7 @@ def coordinates(grid: Grid, axis: int, start: int, stop: int) -> NDArray[np.floa
     return numbers if laid.step is None else laid.origin + numbers * laid.step
 
 
-def axes_of(grid: Grid) -> range:
+def spatial_axes(grid: Grid) -> range:
     """The spatial axes that a state on this grid has: 1 … dimensions."""
     return range(1, grid.dimensions + 1)
 

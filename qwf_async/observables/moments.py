@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Box, Grid
-from .geometry import axes_of, coordinates, held, spacing, volume
+from .geometry import coordinates, held, spacing, spatial_axes, volume
 
 Real = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def moments(psi: NDArray[Any], grid: Grid, box: Box | None = None) -> Moments:
     box = held(psi, grid, box)
     first, second, centres = [], [], []
     weight = np.zeros(len(psi))
-    for axis in axes_of(grid):
+    for axis in spatial_axes(grid):
         lines = _summed_to(psi, axis)
         ends = coordinates(grid, axis, 0, grid.shape[axis])
         centres.append(float(ends[0] + ends[-1]) / 2)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Grid
-from .geometry import axes_of, held, spacing
+from .geometry import held, spacing, spatial_axes
 
-BLOCK: Final = 65_536
+FFT_POINTS: Final = 65_536
 """Points transformed at a time: 1 MiB, the cache of one core."""
 
 Real = NDArray[np.float64]
@@ -48,7 +48,7 @@ def momenta(psi: NDArray[Any], grid: Grid) -> Momenta:
     Raises InvalidInput for an array of another shape, or an axis in a unit that is no length.
     """
     first, second = [], []
-    for axis in axes_of(grid):
+    for axis in spatial_axes(grid):
         k, density = spectrum(psi, grid, axis)
         with np.errstate(invalid="ignore", divide="ignore"):
             density = density / density.sum(axis=1, keepdims=True)
@@ -109,7 +109,7 @@ def _blocks(frame: NDArray[Any], axis: int) -> Iterator[NDArray[np.complex128]]:
     """The lines of a frame along an axis, some at a time, copied to [·, ·, n]."""
     lines = np.moveaxis(frame, axis, -1)
     across = 0 if lines.shape[0] > 1 else 1
-    count = max(1, BLOCK * lines.shape[across] // frame.size)
+    count = max(1, FFT_POINTS * lines.shape[across] // frame.size)
     for start in range(0, lines.shape[across], count):
         some = lines[start : start + count] if across == 0 else lines[:, start : start + count]
         yield np.ascontiguousarray(some, np.complex128)

@@ -21,7 +21,7 @@ from .words import unknown_source
 
 Psi = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], Any]
 
-SAMPLES = 8
+SAMPLES_PER_AXIS = 8
 """Points along each axis at which a function is evaluated for its fingerprint."""
 
 
@@ -53,7 +53,9 @@ class FunctionSource:
         """
         samples = self._at(
             *(
-                self.grid.coordinates(a, 0, size)[np.linspace(0, size - 1, min(size, SAMPLES)).astype(int)]
+                self.grid.coordinates(a, 0, size)[
+                    np.linspace(0, size - 1, min(size, SAMPLES_PER_AXIS)).astype(int)
+                ]
                 for a, size in enumerate(self.grid.shape)
             )
         )

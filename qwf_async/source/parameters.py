@@ -16,7 +16,7 @@ from ..errors import InvalidInput
 
 AXES: Final = ("x", "y", "z")
 
-LARGEST: Final = 1e50
+MAX_MAGNITUDE: Final = 1e50
 """Bound on the magnitude of real parameters: their squares and quotients stay finite."""
 
 
@@ -119,7 +119,7 @@ def spread(name: str, value: Any, dimensions: int, *, rest: float | None = 0) ->
         values *= dimensions
     if len(values) > dimensions or (rest is None and len(values) < dimensions):
         raise InvalidInput(
-            f"{name}={written(values)} has {len(values)} values, but the grid has {dimensions} dimensions"
+            f"{name}={number_text(values)} has {len(values)} values, but the grid has {dimensions} dimensions"
         )
     return values + (rest,) * (dimensions - len(values))
 
@@ -127,16 +127,18 @@ def spread(name: str, value: Any, dimensions: int, *, rest: float | None = 0) ->
 def reals(name: str, value: Any, dimensions: int, *, rest: float | None = 0) -> tuple[float, ...]:
     """`spread` as floats. Raises InvalidInput also for a value that is not finite or beyond ±1e50."""
     values = tuple(float(v) for v in spread(name, value, dimensions, rest=rest))
-    if not all(abs(v) <= LARGEST for v in values):
-        raise InvalidInput(f"{name}={written(values)} must be finite and at most {LARGEST:g} in magnitude")
+    if not all(abs(v) <= MAX_MAGNITUDE for v in values):
+        raise InvalidInput(
+            f"{name}={number_text(values)} must be finite and at most {MAX_MAGNITUDE:g} in magnitude"
+        )
     return values
 
 
 def positive(name: str, value: Any, dimensions: int) -> tuple[float, ...]:
     """A `Scale` as one float an axis. Raises InvalidInput unless all are above 0 (from 1e-50 to 1e50)."""
     values = reals(name, value, dimensions, rest=None)
-    if min(values) < 1 / LARGEST:
-        raise InvalidInput(f"{name}={written(values)} must be above 0")
+    if min(values) < 1 / MAX_MAGNITUDE:
+        raise InvalidInput(f"{name}={number_text(values)} must be above 0")
     return values
 
 
@@ -145,12 +147,12 @@ def wholes(name: str, value: Any, dimensions: int) -> tuple[int, ...]:
     return tuple(operator.index(v) for v in spread(name, value, dimensions))
 
 
-def written(value: Any) -> str:
+def number_text(value: Any) -> str:
     """A number, or numbers along the axes, as text from which `parse` gets the same value."""
     if isinstance(value, tuple):
-        return "x".join(written(v) for v in value)
+        return "x".join(number_text(v) for v in value)
     if isinstance(value, complex):
-        return written(value.real) if value.imag == 0 else str(value).strip("()")
+        return number_text(value.real) if value.imag == 0 else str(value).strip("()")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         return str(int(value))
     return str(value)

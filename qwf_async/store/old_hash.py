@@ -36,7 +36,7 @@ from .store import Store
 SCAN_FIELDS: Final = 5000
 """Fields that are asked for at a time, about; a small hash comes as a whole."""
 
-SAMPLES: Final = 1024
+SAMPLED_POINTS: Final = 1024
 """Points whose values go into the fingerprint."""
 
 SPARSE: Final = 16
@@ -150,7 +150,7 @@ async def open_old_hash(
 
 async def _samples(pool: Pool, key: str, grid: Grid) -> str:
     """A hash of the texts at points spread over the grid, both ends included."""
-    places = np.unique(np.linspace(0, grid.points - 1, min(SAMPLES, grid.points)).astype(np.int64))
+    places = np.unique(np.linspace(0, grid.points - 1, min(SAMPLED_POINTS, grid.points)).astype(np.int64))
     t, x, y, z = np.unravel_index(places, grid.shape)
     names = [field_name(*map(int, point)) for point in zip(x, y, z, t, strict=True)]
     limit = limit_of(len(names), max_bytes("text10"))

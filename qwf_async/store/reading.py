@@ -19,7 +19,7 @@ from ..client.guard import HEAD, limit_of
 from ..client.pool import Pool
 from ..client.reply import are_values
 from ..lattice.grid import Box
-from ..lattice.selection import Piece
+from ..lattice.selection import SelectedBox
 from ..layout import Layout
 from ..server.output import CutOff, at_once
 from ..wire.batch import Buffer, Part
@@ -73,7 +73,7 @@ async def read_field(pool: Pool, layout: Layout, box: Box) -> bytes:
 async def read_pieces(
     pool: Pool,
     layout: Layout,
-    pieces: Iterable[Piece],
+    pieces: Iterable[SelectedBox],
     result: NDArray[Any],
     *,
     readers: int,
@@ -84,7 +84,7 @@ async def read_pieces(
     `done` is called with the number of points of each box when they are in the result. Raises as `read_box`.
     """
 
-    async def read(piece: Piece) -> None:
+    async def read(piece: SelectedBox) -> None:
         small = piece.box.points <= MAX_POINTS_IN_PLACE
         values = await _fetched(pool, layout, piece.box, small=small)
 

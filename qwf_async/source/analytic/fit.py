@@ -1,9 +1,9 @@
 """Whether a grid holds a state, and which box and number of points would.
 
-A grid of N points over the extent L cuts away what lies outside the box, and it cannot tell a
-momentum beyond π N/L (two points a wave, the Nyquist limit) from a smaller one: what lies
-there becomes another wave. The position and the momentum of a state in closed form are known
-without a value of ψ, so both shares are known before anything is computed.
+A grid of N points over the extent L cuts off the part of ψ outside the box. It also cannot tell
+a momentum beyond π N/L (two points a wave, the Nyquist limit) from a smaller one: the part beyond
+becomes another wave. The position and the momentum of a state in closed form are known without
+a value of ψ, so both shares are known before anything is computed.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...wording import phrase
-from ..parameters import AXES, LARGEST
+from ..parameters import AXES, MAX_MAGNITUDE
 
 TOLERATED: Final = 1e-3
 """Share of the norm that may be lost along an axis before the user is told."""
 
 AIM: Final = 1e-4
-"""Share that the advised box and grid may lose: less than is tolerated, so that advice ends the warning."""
+"""Share that the advised box and grid may lose: less than TOLERATED, so that they end the warning."""
 
 WIDTHS: Final = 6.0
-"""Standard deviations that a default box leaves around a state, and its spacing around its momentum: e^{-18}."""
+"""Standard deviations of position and of momentum for which a default grid has room: e^{-18} is beyond."""
 
 Tail = Callable[[float], float]
-"""What is lost beyond a half edge (bohr) or beyond a wave number (1/bohr): a share from 0 to 1."""
+"""The share from 0 to 1 that is lost beyond a half edge (bohr) or beyond a wave number (1/bohr)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """How a state lies along one axis of its grid.
+    """How well the grid holds a state along one axis.
 
-    `outside` is its weight outside the box of the grid, `beyond` that of its momentum beyond
-    `nyquist` (1/bohr). `edge` is the extent of the grid (bohr) and `points` their number;
-    `needed_edge` is the extent of a box around 0 that holds it, and `fastest` a wave number
-    beyond which it has nothing.
+    `outside` is the weight of the state outside the box of the grid, `beyond` that of its momentum
+    beyond `nyquist` (1/bohr). The grid has the extent `edge` (bohr) and `points` points.
+    `needed_edge` is the extent of a box around 0 that holds all but AIM of the state, and
+    `fastest` a wave number beyond which there is no more than AIM.
     """
 
     axis: int
@@ -55,7 +55,7 @@ class Fit:
     def of(
         cls, axis: int, *, start: float, step: float, points: int, outside: Callable[..., float], beyond: Tail
     ) -> Fit:
-        """By the weight `outside(low, high)` an interval of bohr, and `beyond` a wave number of both signs."""
+        """The fit from the weight `outside(low, high)`, an interval in bohr, and `beyond(k)`, both signs of k together."""
         edge, nyquist = step * points, math.pi / step
         return cls(
             axis=axis,
@@ -75,12 +75,12 @@ class Fit:
 
     @property
     def advised_edge(self) -> float:
-        """The extent that is there if it does, else one that does, to three digits."""
+        """The extent of the grid if it is large enough, else one that is, to three digits."""
         return self.edge if self.outside <= TOLERATED else _up(self.needed_edge)
 
     @property
     def advised_points(self) -> int:
-        """The number of points that is there if it does over the advised extent, else an even one that does."""
+        """The number of points of the grid if it suffices over the advised extent, else an even one that does."""
         if self.advised_edge == self.edge and self.beyond <= TOLERATED:
             return self.points
         needed = math.ceil(self.fastest * self.advised_edge / math.pi)
@@ -88,23 +88,23 @@ class Fit:
 
 
 def warning(spec: str, fits: Sequence[Fit]) -> str | None:
-    """What is wrong with a grid for the state `spec`, and which would do, in words; None if it holds the state."""
+    """The warning that a grid does not hold the state `spec`, with one that does; None if it holds it."""
     if all(fit.holds for fit in fits):
         return None
     parts = []
-    lost = [fit for fit in fits if fit.outside > TOLERATED]
-    if lost:
-        share = max(fit.outside for fit in lost)
+    too_small = [fit for fit in fits if fit.outside > TOLERATED]
+    if too_small:
+        share = max(fit.outside for fit in too_small)
         parts.append(
-            f"up to {_share(share)} of |ψ|² lies outside the box along {_names(lost)}: it is too small"
+            f"up to {_share(share)} of |ψ|² lies outside the box along {_names(too_small)}: it is too small"
         )
-    folded = [fit for fit in fits if fit.beyond > TOLERATED]
-    if folded:
-        share = max(fit.beyond for fit in folded)
-        nyquist = min(fit.nyquist for fit in folded)
+    too_coarse = [fit for fit in fits if fit.beyond > TOLERATED]
+    if too_coarse:
+        share = max(fit.beyond for fit in too_coarse)
+        nyquist = min(fit.nyquist for fit in too_coarse)
         parts.append(
-            f"up to {_share(share)} of the momentum along {_names(folded)} is beyond {nyquist:.4g}/bohr, two points a "
-            "wave, and becomes a slower wave: the grid is too coarse"
+            f"up to {_share(share)} of the momentum along {_names(too_coarse)} is beyond {nyquist:.4g}/bohr, "
+            "two points a wave, and becomes a slower wave: the grid is too coarse"
         )
     return f"the grid does not hold {spec}: {'; '.join(parts)}; {_advice(fits)} would do"
 
@@ -113,10 +113,11 @@ def fitting_edge(points: int, *, reach: float, width: float, momentum: float, sp
     """Extent of a box around 0 for a state of so many points along an axis, in bohr.
 
     The state reaches to ±`reach` (bohr) with the standard deviation `width` beyond, and its
-    momentum to ±`momentum` (1/bohr) with `spread`. The box leaves WIDTHS of them, or if the
-    points do not suffice for that, as many in position as in momentum: the m at which
-    2 (reach + m width) (momentum + m spread) = π points. Where that is below 1 the state is cut
-    in space and one width is left in momentum: a cut is seen in the norm, aliasing in nothing.
+    momentum to ±`momentum` (1/bohr) with the standard deviation `spread` beyond. The box leaves
+    room for WIDTHS deviations of both. If there are too few points for that, it leaves room for as
+    many in position as in momentum: the m at which 2 (reach + m width) (momentum + m spread) =
+    π points. Where m is below 1 the state is cut in space, and one deviation is left in momentum:
+    a cut shows in the norm, aliasing shows nowhere.
     """
     room = math.pi * points / 2
     if (reach + WIDTHS * width) * (momentum + WIDTHS * spread) <= room:
@@ -128,9 +129,9 @@ def fitting_edge(points: int, *, reach: float, width: float, momentum: float, sp
 
 
 def normal_tail(mean: Any, deviation: Any, low: float, high: float) -> float:
-    """The largest weight outside an interval of several normal distributions, of one deviation or one each."""
+    """The largest weight outside an interval among normal distributions, with one deviation or one for each mean."""
     means, deviations = np.atleast_1d(mean), np.atleast_1d(deviation)
-    if len(deviations) == 1:  # the outermost two are the worst
+    if len(deviations) == 1:  # the two outermost means have the most outside
         means = np.array([means.min(), means.max()])
     return max(
         0.5 * (math.erfc((high - m) / s / math.sqrt(2)) + math.erfc((m - low) / s / math.sqrt(2)))
@@ -139,18 +140,18 @@ def normal_tail(mean: Any, deviation: Any, low: float, high: float) -> float:
 
 
 def cumulated(density: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weight up to each of evenly spaced points, from 0 to 1, by the trapezoidal rule."""
+    """The share from 0 to 1 of a density up to each of its evenly spaced points, by the trapezoidal rule."""
     sums = np.concatenate(([0.0], np.cumsum(density[1:] + density[:-1])))
     weight: NDArray[np.float64] = sums / sums[-1]
     return weight
 
 
 def _least(tail: Tail, start: float) -> float:
-    """The least value beyond which a falling tail has no more than AIM, within 1 %."""
+    """The smallest value, within 1 %, beyond which a falling tail has no more than AIM."""
     high = start
-    while tail(high) > AIM and high < LARGEST:
+    while tail(high) > AIM and high < MAX_MAGNITUDE:
         high *= 2
-    while tail(high / 2) <= AIM and high > 1 / LARGEST:
+    while tail(high / 2) <= AIM and high > 1 / MAX_MAGNITUDE:
         high /= 2
     low = high / 2
     while high > 1.01 * low:

@@ -1,7 +1,7 @@
-"""What the analytic states have in common: their grid, their name as text, their fingerprint.
+"""The base of all analytic states: their grid, their text, their fingerprint, their warnings.
 
 All are in Hartree atomic units (ħ = m_e = e = 1) and normalised to ∫|ψ|²dV = 1. Time runs
-from 0; every state is exact at each time, nothing is propagated.
+from 0. Every state is exact at each time: nothing is propagated.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid, Order
 from ..base import identity
-from ..parameters import written
+from ..parameters import number_text
 from .fit import Fit, warning
 
 DEFAULT_EDGE: Final = 64
-"""Points along each axis of the grid that a state gets if none is named: 64³ is stored in a second."""
+"""Points along each axis of the default grid of a state: 64³ is stored in a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Analytic(ABC):
     def spec(self) -> str:
         """The state as it can be given on the command line, with all parameters."""
         parameters = (f.name for f in fields(self) if f.name != "grid")
-        return f"{self.name}:{','.join(f'{p}={written(getattr(self, p))}' for p in parameters)}"
+        return f"{self.name}:{','.join(f'{p}={number_text(getattr(self, p))}' for p in parameters)}"
 
     @abstractmethod
     def read(self, box: Box) -> NDArray[np.complex128]:
@@ -64,7 +64,7 @@ class Analytic(ABC):
         return 0.0
 
     def warnings(self) -> list[str]:
-        """What should be said before it is stored: that the grid does not hold it, and which would."""
+        """A warning if the grid does not hold the state, with one that does."""
         steps = [axis.step or 0.0 for axis in self.grid.axes[1:]]
         fits = [
             Fit.of(
@@ -77,11 +77,11 @@ class Analytic(ABC):
             )
             for axis in range(self.grid.dimensions)
         ]
-        told = warning(self.spec, fits)
-        return [] if told is None else [told]
+        text = warning(self.spec, fits)
+        return [] if text is None else [text]
 
     def close(self) -> None:  # noqa: B027 # a promise kept by doing nothing, not a gap to fill
-        """There is nothing to give back."""
+        """There is nothing to close."""
 
     def times(self, box: Box) -> NDArray[np.float64]:
         """Times of the box's frames in ħ/Eh."""
@@ -101,22 +101,21 @@ class Analytic(ABC):
 def usable(grid: Grid | None) -> Grid:
     """The grid in atomic units, or 64³ points if there is none.
 
-    Raises InvalidInput if an axis of one point comes before a longer one, or if there is
-    only one point: how many dimensions the state has would not be clear; and for a unit that
-    is not known.
+    Raises InvalidInput if an axis of one point comes before a longer one, or if there is only one
+    point: the number of dimensions of the state would not be clear. Raises it for an unknown unit too.
     """
     if grid is None:
         return Grid.cube(DEFAULT_EDGE)
     if 1 in grid.shape[1 : grid.dimensions + 1]:
         raise InvalidInput(
-            f"a grid of {written(grid.shape[1:])} points cannot hold the state: "
+            f"a grid of {number_text(grid.shape[1:])} points cannot hold the state: "
             "each of its dimensions needs at least 2 points, and axes of one point come last"
         )
     return grid.in_atomic_units()
 
 
 def with_frames(grid: Grid, period: float) -> Grid:
-    """The grid with its frames spread over `period` (ħ/Eh), the end left out, if their step is unknown."""
+    """The grid, with its frames spread over `period` (ħ/Eh) without its end if their step is unknown."""
     frames = grid.shape[0]
     if frames == 1 or grid.axes[0].step is not None:
         return grid
@@ -137,10 +136,10 @@ def extents(grid: Grid) -> tuple[float, ...]:
 
 
 def product(factors: Sequence[NDArray[np.complex128]]) -> NDArray[np.complex128]:
-    """ψ[t, x, y, z] = Π_a factors[a][t, ·], of one to three factors."""
-    psi = factors[0][:, :, None, None]
+    """ψ[t, x, y, z] = Π_a factors[a][t, n_a], of one to three factors; axes without one have one point."""
+    psi = factors[0][:, :, None, None]  # [t, x, 1, 1]
     if len(factors) > 1:
-        psi = psi * factors[1][:, None, :, None]
+        psi = psi * factors[1][:, None, :, None]  # [t, x, 1, 1] × [t, 1, y, 1]
     if len(factors) > 2:
-        psi = psi * factors[2][:, None, None, :]
+        psi = psi * factors[2][:, None, None, :]  # [t, x, y, 1] × [t, 1, 1, z]
     return psi

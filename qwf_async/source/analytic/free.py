@@ -30,7 +30,7 @@ class Gaussian(Analytic):
     x0: tuple[float, ...]
 
     def read(self, box: Box) -> NDArray[np.complex128]:
-        t = self.times(box)[:, None]
+        t = self.times(box)[:, None]  # [t, 1], so that a factor is [t, n] with n points along its axis
         factors = []
         for axis, (k, sigma, x0) in enumerate(zip(self.k, self.sigma, self.x0, strict=True)):
             x = self.along(axis, box) - x0
@@ -43,7 +43,7 @@ class Gaussian(Analytic):
 
     def outside(self, axis: int, low: float, high: float) -> float:
         k, sigma, x0 = self.k[axis], self.sigma[axis], self.x0[axis]
-        t = self.ends  # it moves and widens steadily: it is farthest out at one of them
+        t = self.ends  # it moves and widens steadily, so it reaches farthest at the first or the last frame
         return normal_tail(x0 + k * t, sigma * np.hypot(1, t / (2 * sigma**2)), low, high)
 
     def beyond(self, axis: int, k: float) -> float:
@@ -65,9 +65,9 @@ def gaussian(*, k: Vector = 0.0, sigma: Scale = 1.0, x0: Vector = 0.0, grid: Gri
     and Laloë, Quantum Mechanics, complement G_I. The packet is not periodic: what leaves
     the box is gone.
 
-    Default grid: 64³, wide enough for six widths around the packet at every frame, or fewer
-    where the points are too few for its momentum (`fitting_edge`); frames by default over
-    2σ² ħ/Eh, in which the narrowest axis spreads by √2.
+    Default grid: 64³ points in a box with room for six widths around the packet at every frame,
+    or for fewer widths where there are too few points for its momentum (`fitting_edge`). The frames
+    are by default spread over 2σ² ħ/Eh, in which the narrowest axis spreads by √2.
     Raises InvalidInput for parameters that are not finite, σ ≤ 0, or too many values.
     """
     grid = usable(grid)
@@ -100,6 +100,7 @@ class Plane(Analytic):
         qs = [2 * math.pi * k / edge for k, edge in zip(self.k, edges, strict=True)]
         energy = sum(q * q for q in qs) / 2
         phase = np.exp(-1j * energy * self.times(box)) / math.sqrt(math.prod(edges))
+        # phase is [t], a wave along an axis [1, n]: the first factor is [t, n], as `product` needs it.
         first, *rest = [np.exp(1j * q * self.along(axis, box))[None, :] for axis, q in enumerate(qs)]
         return product([phase[:, None] * first, *rest])
 
@@ -108,13 +109,13 @@ class Plane(Analytic):
 def plane(*, k: Periods = 1, grid: Grid | None = None) -> Plane:
     """A plane wave e^{i(q·x − Et)} / √V in a periodic box of volume V, E = q²/2.
 
-    `k`: whole periods along each axis, q = 2πk/L, so that the wave fits the box; one
+    `k`: the number of whole periods along each axis, q = 2πk/L, so that the wave fits the box; one
     number is along x. Source: Griffiths, Introduction to Quantum Mechanics, section 2.4,
     normalised in the box.
 
-    Default grid: 64³ in a box of 10 bohr; frames by default over one period 2π/E.
-    Raises InvalidInput for more values than dimensions, or for a wave of fewer than two
-    points a period, which on the grid is a wave of another length.
+    Default grid: 64³ points in a box of 10 bohr. The frames are by default spread over one period 2π/E.
+    Raises InvalidInput for more values than dimensions, and for a wave of fewer than two points a
+    period: on the grid that is a wave of another length.
     """
     grid = with_extents(usable(grid), [PLANE_EXTENT] * 3)
     periods = wholes("k", k, grid.dimensions)

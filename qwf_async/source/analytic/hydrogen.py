@@ -1,6 +1,6 @@
 """Bound states of a hydrogen-like atom."""
 
-# ruff: noqa: E741 # l is what everyone calls this quantum number
+# ruff: noqa: E741 # l is the usual name of this quantum number
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..parameters import positive
 from .fit import cumulated
 from .formula import Analytic, usable, with_extents, with_frames
 
-HIGHEST: Final = 60
-"""The highest n for which the recurrences and the default grid have been checked."""
+MAX_HYDROGEN_N: Final = 60
+"""The highest n for which the recurrences and the default grid were checked."""
 
-PLACES: Final = 20_000
-"""Points at which weights in space and momentum are known: 60 or more a wave of n = 60, 80 KB each."""
+WEIGHT_POINTS: Final = 20_000
+"""Points of the tables of weights in space and momentum: 60 or more a wave of n = 60, 160 KB an array."""
 
-FAR: Final = 1500.0
-"""Distance in units of n/2Z at which e^{−ρ/2} is 0 in float64; beyond, polynomials could overflow."""
+MAX_RHO: Final = 1500.0
+"""Distance ρ in units of n/2Z at which e^{−ρ/2} is 0 in float64; beyond it polynomials could overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class Hydrogen(Analytic):
     def read(self, box: Box) -> NDArray[np.complex128]:
         n, l, m = self.n, self.l, abs(self.m)
         scale = 2 * self.Z / n
-        x, y, z = (np.clip(scale * self.along(axis, box), -FAR, FAR) for axis in range(3))
-        x, y = x[:, None, None], y[:, None]
+        x, y, z = (np.clip(scale * self.along(axis, box), -MAX_RHO, MAX_RHO) for axis in range(3))
+        x, y = x[:, None, None], y[:, None]  # [x, 1, 1], [y, 1] and z [z] broadcast to [x, y, z]
         square = x * x + y * y + z * z
         rho = np.sqrt(square)
         radial = _radial(n, l, rho, np.exp(-0.5 * rho))
@@ -54,7 +54,7 @@ class Hydrogen(Analytic):
         if self.m > 0 and m % 2:
             around = -around
         energy = -0.5 * (self.Z / n) ** 2
-        phases = np.exp(-1j * energy * self.times(box))
+        phases = np.exp(-1j * energy * self.times(box))  # [t]; real and around are [x, y, z] and [x, y, 1]
         psi: NDArray[np.complex128] = real * (phases[:, None, None, None] * around)
         return psi
 
@@ -72,23 +72,23 @@ class Hydrogen(Analytic):
 
 @functools.lru_cache(maxsize=8)
 def _radii(n: int, l: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """√r of Z = 1, in which the waves are about even, and the weight within each."""
-    u = np.linspace(0, math.sqrt(4 * _half_edge(n, l)), PLACES)
+    """A table for Z = 1: √r, in which the waves are about equally long, and the weight within each radius."""
+    u = np.linspace(0, math.sqrt(4 * _half_edge(n, l)), WEIGHT_POINTS)
     rho = 2 * u * u / n
-    # ρ^l alone may be beyond float64, and ρ is 0 at the nucleus.
+    # ρ^l alone may overflow float64, and ρ is 0 at the nucleus.
     amplitude = _radial(n, l, rho, np.exp(l * np.log(np.maximum(rho, 1e-300)) - 0.5 * rho))
     return u, cumulated(amplitude**2 * u**5)
 
 
 @functools.lru_cache(maxsize=8)
 def _momenta(n: int, l: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Angles χ, p = Z/n cot(χ/2), from large momenta to small, and the weight of the momenta beyond each.
+    """A table of angles χ, where p = Z/n cot(χ/2) falls, and the weight of the momenta beyond each.
 
     Its density is sin^{2l+2}χ (1 − cos χ) C(cos χ)², C being the Gegenbauer polynomial of degree
     n−l−1 and index l+1. Source: Podolsky and Pauling, Phys. Rev. 34, 109 (1929), in the angle of
     Fock, Z. Phys. 98, 145 (1935); the recurrence is DLMF 18.9.1 with table 18.9.1.
     """
-    chi = np.linspace(0, math.pi, PLACES)
+    chi = np.linspace(0, math.pi, WEIGHT_POINTS)
     x, index, degree = np.cos(chi), l + 1, n - l - 1
     before, here = np.zeros_like(x), np.sin(chi) ** index
     for j in range(degree):
@@ -99,7 +99,7 @@ def _momenta(n: int, l: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _radial(n: int, l: int, rho: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
     """`start` times L_{n−l−1}^{(2l+1)}(ρ), by the recurrence in the degree (DLMF 18.9.1 and table 18.9.1).
 
-    The recurrence starts from the exponential e^{−ρ/2}, so that far away all is 0 and not 0·∞.
+    The recurrence starts from the exponential e^{−ρ/2}, so that far away every term is 0 and not 0·∞.
     """
     alpha = 2 * l + 1
     here = start
@@ -123,8 +123,8 @@ def _polar(
     """`start` times ρ^l Y_lm / (−x − iy)^m for m ≥ 0, a polynomial in z and ρ², `square` being ρ².
 
     By the recurrence of the normalised Legendre functions in l (Press et al., Numerical
-    Recipes, section 6.7), made homogeneous with ρ²; nothing is divided by ρ, so the
-    nucleus may be a point of the grid.
+    Recipes, section 6.7), made homogeneous with ρ². Nothing is divided by ρ, so the nucleus may
+    be a point of the grid.
     """
     factor = math.prod((2 * j + 1) / (2 * j) for j in range(1, m + 1)) / (4 * math.pi)
     here = math.sqrt(factor) * start
@@ -165,17 +165,17 @@ def hydrogen(
     Source: Griffiths, Introduction to Quantum Mechanics, section 4.2; Y_lm as in DLMF
     14.30.1. The nucleus is taken as fixed and of infinite mass.
 
-    Default grid: 64³, centred, in a cube that leaves out less than 1e-6 of the norm; its
-    half edge is the outer turning point n² + n√(n² − l(l+1)) plus n(6 + 2.2√n), over Z, the
-    second term found by integrating all states. Σ|ψ|²dV of a state l = 0, which has a cusp
-    at the nucleus, is 1.002 at n = 1 but 1.05 at n = 4 there: give a finer grid.
-    Frames by default over one period 4πn²/Z² of the phase.
-    Raises InvalidInput for impossible or too high quantum numbers (n > 60), Z ≤ 0, or a
-    grid that has not three dimensions.
+    Default grid: 64³ points in a centred cube that leaves out less than 1e-6 of the norm. Its
+    half edge is the outer turning point n² + n√(n² − l(l+1)) plus n(6 + 2.2√n), divided by Z; the
+    second term was found by integrating all states. A state l = 0 has a cusp at the nucleus: its
+    Σ|ψ|²dV on this grid is 1.002 for n = 1 but 1.05 for n = 4, which needs a finer grid.
+    The frames are by default spread over one period 4πn²/Z² of the phase.
+    Raises InvalidInput for impossible or too high quantum numbers (n > 60), Z ≤ 0, or a grid
+    without three dimensions.
     """
     n, l, m = operator.index(n), operator.index(l), operator.index(m)
-    if not 1 <= n <= HIGHEST:
-        raise InvalidInput(f"n={n} must be from 1 to {HIGHEST}")
+    if not 1 <= n <= MAX_HYDROGEN_N:
+        raise InvalidInput(f"n={n} must be from 1 to {MAX_HYDROGEN_N}")
     if not 0 <= l < n:
         raise InvalidInput(f"l={l} must be from 0 to n-1, which is {n - 1}")
     if abs(m) > l:

@@ -1,8 +1,8 @@
 """Superpositions of eigenstates that are products over the axes: ψ = Σ_j c_j Π_a φ_{n_ja}(x_a) e^{−iE_j t}.
 
-As text, `n=1`, `n=1x2x1` (one quantum number an axis), `n=1+2` (equal weights),
-`n=1:0.6+2:0.8j` (with coefficients; terms of the same numbers add up, so that 1:0.3+1:0.4j
-has the coefficient 0.3+0.4i), or axis by axis `nx=1+2,ny=1`, which is the product.
+As text: `n=1`; `n=1x2x1`, one quantum number an axis; `n=1+2`, equal weights; `n=1:0.6+2:0.8j`,
+with coefficients. Terms of the same numbers add up: 1:0.3+1:0.4j has the coefficient 0.3+0.4i.
+Or axis by axis, `nx=1+2,ny=1`, which is the product.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...wording import quoted
-from ..parameters import AXES, complex_number, values_of, written
+from ..parameters import AXES, complex_number, number_text, values_of
 
 Numbers = tuple[int, ...]
 
@@ -29,7 +29,7 @@ _PLUS: Final = re.compile(r"(?<![eE])\+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelsKind:
-    """Reads the quantum numbers of a superposition. An axis for which none is given has `lowest`."""
+    """How quantum numbers of a superposition are read from text. An axis without one has `lowest`."""
 
     lowest: int
     accepts: str = "quantum numbers such as 1, 1x2x1, 1+2 or 1:0.6+2:0.8j"
@@ -76,38 +76,40 @@ class Superposition:
         a number is below it or above the axis's limit, if there are more numbers than
         dimensions, or if the coefficients are not finite or all 0.
         """
-        given: Mapping[Any, complex] = levels if isinstance(levels, Mapping) else {_numbers(levels): 1}
-        found: dict[Numbers, complex] = {}
-        for key, coefficient in given.items():
+        coefficients: Mapping[Any, complex] = levels if isinstance(levels, Mapping) else {_numbers(levels): 1}
+        terms: dict[Numbers, complex] = {}
+        for key, coefficient in coefficients.items():
             numbers = _numbers(key)
             if len(numbers) > len(limits):
-                raise InvalidInput(f"n={written(numbers)} is too long: the grid has {len(limits)} dimensions")
+                raise InvalidInput(
+                    f"n={number_text(numbers)} is too long: the grid has {len(limits)} dimensions"
+                )
             numbers += (lowest,) * (len(limits) - len(numbers))
             for axis, n, limit in zip(AXES, numbers, limits, strict=False):
                 if not lowest <= n <= limit:
                     raise InvalidInput(f"n = {n} along {axis} must be from {lowest} to {limit} on this grid")
-            found[numbers] = found.get(numbers, 0j) + complex(coefficient)
-        if not all(map(cmath.isfinite, found.values())) or not any(found.values()):
+            terms[numbers] = terms.get(numbers, 0j) + complex(coefficient)
+        if not all(map(cmath.isfinite, terms.values())) or not any(terms.values()):
             raise InvalidInput("the coefficients of a superposition must be finite and not all 0")
-        return cls(terms=tuple(sorted(found.items(), key=operator.itemgetter(0))))
+        return cls(terms=tuple(sorted(terms.items(), key=operator.itemgetter(0))))
 
     def __str__(self) -> str:
-        # A sum of a real and an imaginary term, because "+" separates terms.
+        # A complex coefficient becomes a real and an imaginary term, because "+" separates terms.
         parts = [
             (numbers, part)
             for numbers, c in self.terms
             for part in ((complex(c.real), complex(0, c.imag)) if c.real and c.imag else (c,))
         ]
-        return "+".join(written(n) + ("" if part == 1 else f":{written(part)}") for n, part in parts)
+        return "+".join(number_text(n) + ("" if part == 1 else f":{number_text(part)}") for n, part in parts)
 
     def highest(self, axis: int) -> int:
         """The highest quantum number along an axis (0 is x)."""
         return max(numbers[axis] for numbers, _ in self.terms)
 
     def bound(self, axis: int, weight: Callable[[int], float]) -> float:
-        """An upper bound on a weight of ψ at any time, from those of the eigenstates n of one axis.
+        """An upper bound on a weight of ψ at any time, from the weights of the eigenstates n of one axis.
 
-        By the triangle inequality, √weight ≤ Σ_j |c_j| √weight(n_j); of one eigenstate it is the weight itself.
+        By the triangle inequality √weight ≤ Σ_j |c_j| √weight(n_j). For one eigenstate it is the weight itself.
         """
         total = math.sqrt(sum(abs(c) ** 2 for _, c in self.terms))
         roots = (abs(c) / total * math.sqrt(max(0.0, weight(n[axis]))) for n, c in self.terms)
@@ -131,6 +133,7 @@ class Superposition:
         for (numbers, _), coefficient in zip(self.terms, c, strict=True):
             total_energy = sum(energy(a, n) for a, n in enumerate(numbers))
             x, y, z = [wave(a, n) for a, n in enumerate(numbers)] + [np.ones(1)] * (3 - len(numbers))
+            # left is [t, x] and right [y, z]: one product of [t, x, 1, 1] with it makes the term.
             left = (coefficient * np.exp(-1j * total_energy * times))[:, None] * x
             right = np.multiply.outer(y, z).astype(np.complex128)
             term = left[:, :, None, None] * right

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ..parameters import LARGEST, Displacement, Scale, positive, spread, written
+from ..parameters import MAX_MAGNITUDE, Displacement, Scale, number_text, positive, spread
 from .fit import WIDTHS, cumulated, fitting_edge, normal_tail
 from .formula import Analytic, product, usable, with_extents, with_frames
 from .levels import OscillatorLevels, Superposition
 
-HIGHEST: Final = 500
-"""Quantum numbers beyond this would need e^{−ξ²/2} below the smallest float64 inside the classical region."""
+MAX_OSCILLATOR_N: Final = 500
+"""The highest quantum number: beyond it e^{−ξ²/2} inside the classical region is below the smallest float64."""
 
-MAX_FRAMES: Final = 1000
-"""Frames at which it is asked whether the grid holds a coherent state, at most."""
+MAX_CHECKED_FRAMES: Final = 1000
+"""Frames, at most, at which it is checked whether the grid holds a coherent state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +44,12 @@ class Harmonic(Analytic):
 
     def outside(self, axis: int, low: float, high: float) -> float:
         scale = math.sqrt(self.omega[axis])
-        return self.n.bound(axis, lambda n: _outside(n, low * scale, high * scale))
+        return self.n.bound(axis, lambda n: _weight_outside(n, low * scale, high * scale))
 
     def beyond(self, axis: int, k: float) -> float:
-        # The momentum space of an oscillator is its space, with 1/ω for ω.
+        # In momentum space an oscillator has the same form, with 1/ω in place of ω.
         scaled = k / math.sqrt(self.omega[axis])
-        return self.n.bound(axis, lambda n: _outside(n, -scaled, scaled))
+        return self.n.bound(axis, lambda n: _weight_outside(n, -scaled, scaled))
 
 
 @checked
@@ -62,14 +62,15 @@ def harmonic(n: OscillatorLevels = 0, *, omega: Scale = 1.0, grid: Grid | None =
     number or one an axis. Energies (n + 1/2)ω along each axis; for the eigenfunctions
     see `eigenfunction`.
 
-    Default grid: 64³, centred, six lengths 1/√ω beyond the classical turning points, or
-    fewer where the points are too few for its momentum; frames by default over one period 2π/ω of the slowest axis.
+    Default grid: 64³ points in a centred box, six lengths 1/√ω beyond the classical turning points,
+    or fewer where there are too few points for its momentum. The frames are by default spread over
+    one period 2π/ω of the slowest axis.
     Raises InvalidInput for n below 0 or above 500, ω ≤ 0, too many values, or
-    coefficients all 0.
+    coefficients that are all 0.
     """
     grid = usable(grid)
     d = grid.dimensions
-    levels = Superposition.of(n, lowest=0, limits=[HIGHEST] * d)
+    levels = Superposition.of(n, lowest=0, limits=[MAX_OSCILLATOR_N] * d)
     omegas = positive("omega", omega, d)
     edges = [
         _edge(size, math.sqrt(2 * levels.highest(axis) + 1), w)
@@ -95,7 +96,7 @@ def eigenfunction(n: int, omega: float, x: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _edge(points: int, turning: float, omega: float) -> float:
-    """Extent for a state whose classical turning point is at so many lengths 1/√ω, in position and in momentum."""
+    """Extent for a state with its turning point at `turning` lengths 1/√ω, in position and in momentum."""
     scale = math.sqrt(omega)
     return fitting_edge(
         points, reach=turning / scale, width=1 / scale, momentum=turning * scale, spread=scale
@@ -104,13 +105,13 @@ def _edge(points: int, turning: float, omega: float) -> float:
 
 @functools.lru_cache(maxsize=32)
 def _cumulative(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places ξ, and the weight of φ_n² up to each."""
+    """A table of positions ξ, and the weight of φ_n² up to each."""
     far = math.sqrt(2 * n + 1) + WIDTHS
     xi = np.linspace(-far, far, 40 * (n + 30))  # 20 points or more a period of φ_n²
     return xi, cumulated(eigenfunction(n, 1.0, xi) ** 2)
 
 
-def _outside(n: int, low: float, high: float) -> float:
+def _weight_outside(n: int, low: float, high: float) -> float:
     """Weight of φ_n² outside an interval of ξ."""
     xi, weight = _cumulative(n)
     below, up_to = np.interp((low, high), xi, weight)
@@ -126,7 +127,7 @@ class Coherent(Analytic):
     omega: tuple[float, ...]
 
     def read(self, box: Box) -> NDArray[np.complex128]:
-        t = self.times(box)[:, None]
+        t = self.times(box)[:, None]  # [t, 1], so that a factor is [t, n] with n points along its axis
         factors = []
         for axis, (alpha, omega) in enumerate(zip(self.alpha, self.omega, strict=True)):
             xi = math.sqrt(omega) * self.along(axis, box)
@@ -146,9 +147,9 @@ class Coherent(Analytic):
         return normal_tail(math.sqrt(2 * omega) * self._turned(axis).imag, math.sqrt(0.5 * omega), -k, k)
 
     def _turned(self, axis: int) -> NDArray[np.complex128]:
-        """α at the frames, or at MAX_FRAMES of them: more tell nothing new of a circle."""
+        """α at the frames, or at MAX_CHECKED_FRAMES times: it goes round a circle, of which more show nothing new."""
         first, last = self.ends
-        t = np.linspace(first, last, min(self.grid.shape[0], MAX_FRAMES))
+        t = np.linspace(first, last, min(self.grid.shape[0], MAX_CHECKED_FRAMES))
         turned: NDArray[np.complex128] = self.alpha[axis] * np.exp(-1j * self.omega[axis] * t)
         return turned
 
@@ -165,15 +166,18 @@ def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None
 
     Source: Cohen-Tannoudji, Diu and Laloë, Quantum Mechanics, complement G_V.
 
-    Default grid: 64³, centred, wide enough for the whole swing, or less where the points are
-    too few for its momentum; frames by default over one period 2π/ω of the slowest axis.
+    Default grid: 64³ points in a centred box, wide enough for the whole swing, or less where there
+    are too few points for its momentum. The frames are by default spread over one period 2π/ω of
+    the slowest axis.
     Raises InvalidInput for parameters that are not finite, ω ≤ 0, or too many values.
     """
     grid = usable(grid)
     d = grid.dimensions
     alphas = tuple(complex(a) for a in spread("alpha", alpha, d))
-    if not all(abs(a.real) <= LARGEST and abs(a.imag) <= LARGEST for a in alphas):
-        raise InvalidInput(f"alpha={written(alphas)} must be finite and at most {LARGEST:g} in magnitude")
+    if not all(abs(a.real) <= MAX_MAGNITUDE and abs(a.imag) <= MAX_MAGNITUDE for a in alphas):
+        raise InvalidInput(
+            f"alpha={number_text(alphas)} must be finite and at most {MAX_MAGNITUDE:g} in magnitude"
+        )
     omegas = positive("omega", omega, d)
     edges = [
         _edge(size, math.sqrt(2) * abs(a), w)

@@ -14,7 +14,7 @@ from ...lattice.grid import Box, Grid
 from .formula import Analytic, extents, usable, with_extents, with_frames
 from .levels import Superposition, WellLevels
 
-EXTENT: Final = 10.0
+WELL_EXTENT: Final = 10.0
 """Distance of the walls in bohr, if none is given."""
 
 
@@ -48,13 +48,14 @@ def box(n: WellLevels = 1, *, grid: Grid | None = None) -> ParticleInBox:
     each axis φ_n = √(2/L) sin(nπx/L) and E_n = n²π²/2L². Source: Griffiths, Introduction
     to Quantum Mechanics, section 2.2.
 
-    L is the extent of the grid along each axis, which is laid from 0 to L whatever its
-    origin was. Default grid: 64³, L = 10 bohr; frames by default over the revival time
+    L is the extent of the grid along each axis, which runs from 0 to L whatever its origin was.
+    Default grid: 64³ points, L = 10 bohr. The frames are by default spread over the revival time
     4L²/π of the longest axis.
-    Raises InvalidInput for n < 1, for an n that the axis has too few points for (n = its
-    size is 0 at every point), more numbers than dimensions, or coefficients all 0.
+    Raises InvalidInput for n < 1, and for an n that needs more points than the axis has: with n
+    points ψ_n is 0 at each of them. Raises it too for more numbers than dimensions, or
+    coefficients that are all 0.
     """
-    grid = with_extents(usable(grid), [EXTENT] * 3)
+    grid = with_extents(usable(grid), [WELL_EXTENT] * 3)
     edges = extents(grid)
     grid = with_frames(grid.with_box(edges, centred=False), 4 * max(edges) ** 2 / math.pi)
     limits = [size - 1 for size in grid.shape[1 : grid.dimensions + 1]]

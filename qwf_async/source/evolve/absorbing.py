@@ -2,12 +2,12 @@
 
     W = (14 s + 70 s³ + 1756 s¹²)/absorb²,   s = 1 − (distance from the edge)/absorb,
 
-in Hartree, 1840/absorb² at the edge. As the grid is periodic, what comes to an edge goes through
-2·absorb bohr. What is let through and thrown back, |t|² + |r|², is a function of k·absorb alone:
-below 1e-3 from 5.5 to 80 (at most 4.1e-4), and 1 % at 4.4, 2 % at 4, 23 % at 2. The three
-coefficients minimise its maximum in that range. A `strength` of one's own changes the last of
-them, so that W is that at the edge: less lets fast waves through, as e^(−(4/k)∫W), much more
-throws them back.
+in Hartree, 1840/absorb² at the edge. The grid is periodic, so a wave that comes to an edge goes
+through 2·absorb bohr. The share that is transmitted and reflected, |t|² + |r|², is a function of
+k·absorb alone: below 1e-3 from 5.5 to 80 (at most 4.1e-4), and 1 % at 4.4, 2 % at 4, 23 % at 2.
+The three coefficients minimise its maximum in that range. A `strength` that the user gives is W at
+the edge: it changes the last coefficient. Less of it transmits fast waves, as e^(−(4/k)∫W), much
+more of it reflects them.
 
 Source of the method: Riss and Meyer, J. Phys. B 26, 4503 (1993) and, for potentials fitted to a
 range of k, J. Chem. Phys. 105, 1409 (1996).
@@ -23,23 +23,23 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...lattice.grid import AXIS_NAMES, Grid
-from ...observables.geometry import axes_of, coordinates, spacing
+from ...observables.geometry import coordinates, spacing, spatial_axes
 from ...observables.moments import moments
 from ...observables.momentum import spectrum
 
-SHAPE: Final = ((1, 14.0), (3, 70.0), (12, 1756.0))
+W_SHAPE: Final = ((1, 14.0), (3, 70.0), (12, 1756.0))
 """Powers of s and their coefficients, for a width of 1 bohr."""
 
-SLOWEST: Final = 5.5
-"""k·absorb from which on all but `REST` is absorbed."""
+MIN_K_ABSORB: Final = 5.5
+"""The least k·absorb at which all but `MAX_UNABSORBED` is absorbed."""
 
-REST: Final = 1e-3
-"""What the edges may leave, and what of a packet may lie outside of their range of k unsaid."""
+MAX_UNABSORBED: Final = 1e-3
+"""The share that the edges may leave, and the share of a packet outside their range of k without a warning."""
 
 
 def coefficients(absorb: float, strength: float) -> list[tuple[int, float]]:
-    """Powers of s with their coefficients in Hartree; `strength` at the edge in Hartree, 0 for the best."""
-    soft, (sharp, most) = SHAPE[:-1], SHAPE[-1]
+    """Powers of s with their coefficients in Hartree. `strength` is W at the edge in Hartree, 0 for the best one."""
+    soft, (sharp, most) = W_SHAPE[:-1], W_SHAPE[-1]
     sum_of_soft = sum(value for _, value in soft)
     edge = strength * absorb**2 or sum_of_soft + most
     share = min(1.0, edge / sum_of_soft)
@@ -48,60 +48,62 @@ def coefficients(absorb: float, strength: float) -> list[tuple[int, float]]:
 
 
 def absorbed(absorb: float, strength: float) -> tuple[float, float]:
-    """The least and the largest wave number in 1/bohr of which all but 1e-3 is absorbed, where the grid holds it.
+    """The smallest and the largest wave number in 1/bohr of which all but 1e-3 is absorbed, where the grid holds it.
 
-    The largest is that of which e^(−(4/k)∫W), half of it, goes through both edges: the rest may be thrown back.
+    At the largest one e^(−(4/k)∫W), the share that both edges transmit, is half of 1e-3: the other
+    half may be reflected.
     """
     through = sum(value * absorb / (power + 1) for power, value in coefficients(absorb, strength))
-    return SLOWEST / absorb, 4 * through / math.log(2 / REST)
+    return MIN_K_ABSORB / absorb, 4 * through / math.log(2 / MAX_UNABSORBED)
 
 
 def damping(grid: Grid, absorb: float, strength: float) -> NDArray[np.float64] | None:
-    """W in Hartree, [x, y, z], None if nothing is absorbed.
+    """W in Hartree, of a shape that broadcasts to [x, y, z]; None if nothing is absorbed.
 
-    Raises InvalidInput if it leaves nothing of an axis.
+    Raises InvalidInput if both edges together cover a whole axis.
     """
     if not absorb:
         return None
     total = np.zeros((1, 1, 1))
-    for own, axis in enumerate(axes_of(grid)):
+    for own, axis in enumerate(spatial_axes(grid)):
         size, step = grid.shape[axis], spacing(grid, axis)
         if 2 * absorb >= size * step:
             raise InvalidInput(f"absorb={absorb:g} at both edges leaves nothing of {size * step:g} bohr")
-        place = np.arange(size)
-        s = np.maximum(0.0, 1 - step * np.minimum(place, size - place) / absorb)
+        index = np.arange(size)
+        s = np.maximum(0.0, 1 - step * np.minimum(index, size - index) / absorb)
         w = np.sum([value * s**power for power, value in coefficients(absorb, strength)], axis=0)
+        # w is [n] of this axis: as [n, 1, 1], [1, n, 1] or [1, 1, n] it adds up to [x, y, z].
         total = total + w.reshape([-1 if other == own else 1 for other in range(3)])
     return total
 
 
 def unabsorbed(psi: NDArray[Any], grid: Grid, absorb: float, strength: float, time: float) -> list[str]:
-    """What is to be said of a first frame ψ[1, x, y, z] whose waves reach the edges, and are too slow or too fast.
+    """A warning, if waves of the first frame ψ[1, x, y, z] reach the edges and are too slow or too fast for them.
 
-    A wave of wave number k goes k·`time` (ħ/Eh) in the run. It counts if it so comes to an edge
-    from three standard deviations before the middle of the packet, as if there were no
-    potential. It is said of the axis along which most of them go.
+    A wave of wave number k goes k·`time` (ħ/Eh) in the run, as if there were no potential. It
+    counts if that takes it to an edge from three standard deviations before the middle of the
+    packet. The warning names the axis along which the share is largest.
     """
     slowest, fastest = absorbed(absorb, strength)
-    place = moments(psi, grid)
-    found = []
-    for own, axis in enumerate(axes_of(grid)):
+    position = moments(psi, grid)
+    shares = []
+    for own, axis in enumerate(spatial_axes(grid)):
         k, density = spectrum(psi, grid, axis)
         weight = density[0] / (density[0].sum() or 1.0)
         x = coordinates(grid, axis, 0, grid.shape[axis])
-        mean, spread = float(place.mean[0, own]), 3 * math.sqrt(float(place.variance[0, own]))
+        mean, spread = float(position.mean[0, own]), 3 * math.sqrt(float(position.variance[0, own]))
         ahead, behind = x[-1] - absorb - mean - spread, mean - spread - x[0] - absorb
         weight = weight * ((k * time >= ahead) & (k > 0) | (-k * time >= behind) & (k < 0))
         slow, fast = (float(weight[beyond].sum()) for beyond in (abs(k) < slowest, abs(k) > fastest))
         order = np.argsort(abs(k))
-        least = float(abs(k)[order][np.searchsorted(np.cumsum(weight[order]), REST) % len(k)])
-        wide = SLOWEST / least if slow > fast and least * (x[-1] - x[0]) > 4 * SLOWEST else 0.0
-        found.append((max(slow, fast), "slower" if slow > fast else "faster", AXIS_NAMES[axis], wide))
-    share, side, name, wide = max(found)
-    if not share > REST:
+        least = float(abs(k)[order][np.searchsorted(np.cumsum(weight[order]), MAX_UNABSORBED) % len(k)])
+        wide = MIN_K_ABSORB / least if slow > fast and least * (x[-1] - x[0]) > 4 * MIN_K_ABSORB else 0.0
+        shares.append((max(slow, fast), "slower" if slow > fast else "faster", AXIS_NAMES[axis], wide))
+    share, side, name, wide = max(shares)
+    if not share > MAX_UNABSORBED:
         return []
     return [
-        f"absorb={absorb:g} takes away all but {REST:g} of waves of {slowest:.3g} to {fastest:.3g} ħ/bohr; "
+        f"absorb={absorb:g} takes away all but {MAX_UNABSORBED:g} of waves of {slowest:.3g} to {fastest:.3g} ħ/bohr; "
         f"{100 * share:.3g} % of the initial state may come to the edges along {name} and is {side}"
         + (f": absorb={wide * 1.01:.3g} would do" if wide else "")
     ]

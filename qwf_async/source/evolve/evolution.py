@@ -21,7 +21,7 @@ from ...observables.moments import norm
 from ...wording import option
 from ..analytic.formula import Analytic
 from ..base import Source, identity, warnings_of
-from ..parameters import written
+from ..parameters import number_text
 from .absorbing import damping, unabsorbed
 from .coarse import too_coarse
 from .pace import Pace
@@ -33,7 +33,7 @@ from .stability import stable_step, times_of
 METHOD: Final = "strang-2"
 """Raised when the values change for the same parameters, so that no load goes on with values of another method."""
 
-MEASURED: Final = 16
+MAX_ENERGY_FRAMES: Final = 16
 """Frames after the first at which the energy is measured, at most: it costs as much as two steps."""
 
 ACCURACY: Final = 1e-3
@@ -125,10 +125,10 @@ class Evolve:
         if self.given:
             words += [f"steps={self.given}"]
         if not self.given or self.accuracy != ACCURACY:
-            words += [f"accuracy={written(self.accuracy)}"]
-        words += [f"absorb={written(self.absorb)}"]
+            words += [f"accuracy={number_text(self.accuracy)}"]
+        words += [f"absorb={number_text(self.absorb)}"]
         return "evolve:" + ",".join(
-            words + [f"strength={written(self.strength)}"] * bool(self.absorb and self.strength)
+            words + [f"strength={number_text(self.strength)}"] * bool(self.absorb and self.strength)
         )
 
     def read(self, box: Box) -> NDArray[np.complex128]:
@@ -267,7 +267,7 @@ class Evolve:
     def _measure(self, number: int, frame: NDArray[np.complex128], weight: float) -> None:
         last = self.grid.shape[0] - 1
         found = None
-        if number % math.ceil(max(1, last) / MEASURED) == 0 or number == last:
+        if number % math.ceil(max(1, last) / MAX_ENERGY_FRAMES) == 0 or number == last:
             v = potential_values(self.potential, self.grid, self.grid.axes[0].origin + number * self._between)
             found = float(energy(frame[None], self.grid, v)[0])
         self._measured[number] = weight, found

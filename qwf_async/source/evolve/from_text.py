@@ -1,12 +1,12 @@
-"""`evolve:potential=…,…` and potentials on the command line: text in, parts out.
+"""An evolution from its text, `evolve:potential=…,…` of the command line.
 
 evolve:potential=barrier,height=2,width=1,k=2,sigma=1,x0=-10
 evolve:potential=harmonic,omega=1,initial=coherent,alpha=2
 evolve:potential=my_module:trap,initial=psi.npy,steps=20,absorb=5
 
-A parameter goes to each part that has one of its name: the evolution itself, the
-potential, and the initial state (a Gaussian packet, if none is named). Written
-`initial.omega=2` it goes to the initial state alone.
+A parameter goes to each part that has one of this name: the evolution itself, the potential, and
+the initial state (a Gaussian packet by default). Written `initial.omega=2` it goes to the initial
+state alone.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .potentials import POTENTIALS, read_potential
 
 Maker = Callable[..., Any]
 
-ONLY: Final = "initial."
-"""Before a parameter that is for the initial state alone."""
+INITIAL_PREFIX: Final = "initial."
+"""The prefix of a parameter that goes to the initial state alone."""
 
 
 def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolve:
@@ -46,7 +46,7 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
     state = given.pop("initial", "gaussian")
     own: Maker = _options
     trap, packet = POTENTIALS.get(kind), STATES.get(state)
-    taken = {key for key in given if key.startswith(ONLY)}
+    taken = {key for key in given if key.startswith(INITIAL_PREFIX)}
     parts: list[tuple[str, Maker, dict[str, str]]] = []
     makers: dict[str, Maker | None] = {"evolve": own, f"potential {kind}": trap, state: packet}
     for name, make in makers.items():
@@ -55,7 +55,11 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
         mine = {key: value for key, value in given.items() if _takes(make, key)}
         taken |= set(mine)
         if name == state:
-            mine |= {key.removeprefix(ONLY): value for key, value in given.items() if key.startswith(ONLY)}
+            mine |= {
+                key.removeprefix(INITIAL_PREFIX): value
+                for key, value in given.items()
+                if key.startswith(INITIAL_PREFIX)
+            }
         parts.append((name, make, mine))
     if unknown := [key for key in given if key not in taken]:
         accepted = sorted({name for _, make, _ in parts for name in signature(make).parameters} - {"grid"})
@@ -64,13 +68,13 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
             f"potential, initial, {', '.join(accepted)}"
         )
     made = {
-        make: arguments(name, make, ",".join(f"{key}={value}" for key, value in mine.items()))
-        for name, make, mine in parts
+        make: arguments(name, make, ",".join(f"{key}={value}" for key, value in part_words.items()))
+        for name, make, part_words in parts
     }
     options: dict[str, Any] = made[own]
     potential = trap(**made[trap]) if trap else read_potential(kind)
     initial: Source
-    frames = dt = None  # a state has them from its grid, and its own time step where none is given
+    frames = dt = None  # a state has both from its grid, and a time step of its own if none is given
     is_file = packet is None and locate(state) is not None
     if dims is not None and not is_file:
         raise UsageError(f"{option('dims')} cannot be given for evolve:{text}: its initial state is no file")
@@ -100,7 +104,7 @@ def _from_file(path: str, points: Grid, dims: str | None) -> Source:
     known = points.axes[1].step is not None
     source = files(path, dims=dims, box=edges[: points.dimensions] if known else None)
     if source.grid.shape[1:] != points.shape[1:]:
-        found = "x".join(map(str, source.grid.shape[1:]))
+        sizes = "x".join(map(str, source.grid.shape[1:]))
         source.close()
-        raise InvalidInput(f"initial={path} has {found} points a frame: give {option('grid', found)}")
+        raise InvalidInput(f"initial={path} has {sizes} points a frame: give {option('grid', sizes)}")
     return source

@@ -35,16 +35,16 @@ from .propagator import Leg, Propagator, weight
 
 Complex = NDArray[np.complex128]
 
-EVERY: Final = 4
+SHADOW_STRIDE: Final = 4
 """Steps of ψ that its shadow takes as one."""
 
-DIVISOR: Final = EVERY**1.5 - 1
+DIVISOR: Final = SHADOW_STRIDE**1.5 - 1
 """Their distance in errors of ψ, at the order 3/2."""
 
-LEG: Final = 256
+MAX_LEG_STEPS: Final = 256
 """Stable steps of a leg, at most: so much is done again if the steps turn out too long."""
 
-MOST: Final = 2**16
+MAX_STEPS_PER_STABLE_STEP: Final = 2**16
 """Steps for each stable one, at most."""
 
 
@@ -96,8 +96,8 @@ class Pace:
         """
         if not self.chooses or self._shadow is None:
             return self._obey(psi, into, number)
-        legs = math.ceil(self.least / LEG)
-        steps = math.ceil(self._steps / (EVERY * legs)) * EVERY
+        legs = math.ceil(self.least / MAX_LEG_STEPS)
+        steps = math.ceil(self._steps / (SHADOW_STRIDE * legs)) * SHADOW_STRIDE
         total, ahead, found = 0, psi, 0.0
         for leg in range(legs):
             behind, ahead = ahead, into if (legs - leg) % 2 else self._spare("psi", into)
@@ -118,9 +118,9 @@ class Pace:
         found = self.propagator.advance(psi, into, leg, self.check)
         self.most, self.shortest = self.least, abs(dt)
         steps, shadow = (number + 1 - self._compared) * self.least, self._shadow
-        if shadow is not None and steps % EVERY == 0:
+        if shadow is not None and steps % SHADOW_STRIDE == 0:
             leg = Leg(start=self._time(self._compared), stop=leg.stop, dt=dt, steps=steps)
-            self.propagator.advance(shadow, shadow, leg, self.check, every=EVERY)
+            self.propagator.advance(shadow, shadow, leg, self.check, every=SHADOW_STRIDE)
             self._compared = number + 1
             self.error = max(self.error or 0.0, self._apart(into, shadow))
         return found
@@ -133,7 +133,7 @@ class Pace:
         bound = self.accuracy * (1 + (number + 1) / (legs * (self.frames - 1))) / 2
         start, stop = self._time(number / legs), self._time((number + 1) / legs)
         while True:
-            if steps * legs > self.least * MOST:
+            if steps * legs > self.least * MAX_STEPS_PER_STABLE_STEP:
                 raise InvalidInput(
                     f"no time step is accurate to {self.accuracy:g} at t = {start:g} ħ/Eh: "
                     f"{steps * legs:,} from frame to frame are too few; give accuracy= or steps="
@@ -141,7 +141,7 @@ class Pace:
             leg = Leg(start=start, stop=stop, dt=self.between / (steps * legs), steps=steps)
             try:
                 found = self._in_phase(psi, into, leg, 1)
-                self._in_phase(shadow, ahead, leg, EVERY)
+                self._in_phase(shadow, ahead, leg, SHADOW_STRIDE)
             except _TooLong as error:
                 steps = _more(steps, error.factor)
                 continue
@@ -186,4 +186,4 @@ class _TooLong(Exception):  # not an error: the leg is done again
 
 def _more(steps: int, factor: float) -> int:
     """So many times as many steps, but not by much more or less than the double: an estimate far off is unsure."""
-    return math.ceil(steps * min(max(factor, 1.3), 8.0) / EVERY) * EVERY
+    return math.ceil(steps * min(max(factor, 1.3), 8.0) / SHADOW_STRIDE) * SHADOW_STRIDE

@@ -1,4 +1,4 @@
-"""Potentials V(x, y, z[, t]): the built-in ones, and a user's function."""
+"""Potentials V(x, y, z[, t]): the built-in ones, a user's function, and either of them from text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ...observables.geometry import axes_of, coordinates, spacing
+from ...observables.geometry import coordinates, spacing, spatial_axes
 from ...optional import first_line
 from ..arguments import arguments, imported
 from ..elements import unmasked
-from ..parameters import LARGEST, Scale, Vector, positive, reals, values_of, written
+from ..parameters import MAX_MAGNITUDE, Scale, Vector, number_text, positive, reals, values_of
 
 Real = NDArray[np.float64]
 
@@ -33,18 +33,18 @@ class Line:
     step: float
 
     def inside(self, low: float, high: float) -> Real:
-        """The share of each point's cell, x − step/2 … x + step/2, that lies between `low` and `high`: 0 … 1."""
+        """The share, 0 to 1, of each point's cell, x − step/2 … x + step/2, that lies between `low` and `high`."""
         left, right = np.maximum(self.x - self.step / 2, low), np.minimum(self.x + self.step / 2, high)
         return np.clip((right - left) / self.step, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Potential(ABC):
-    """A real potential in Hartree. Every field is a parameter that can be given on the command line."""
+    """A real potential in Hartree. Every field is a parameter on the command line."""
 
     name: ClassVar[str]
     jumps: ClassVar[bool] = False
-    """Whether V has edges, at which it is not continuous."""
+    """Whether V has edges where it is not continuous."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -55,7 +55,7 @@ class Potential(ABC):
     @property
     def parameters(self) -> dict[str, str]:
         """The parameters as text."""
-        return {each.name: written(getattr(self, each.name)) for each in fields(self)}
+        return {each.name: number_text(getattr(self, each.name)) for each in fields(self)}
 
     @property
     def spec(self) -> str:
@@ -72,10 +72,10 @@ class Potential(ABC):
     def at(self, axes: Sequence[Line], t: float) -> Any:
         """V at the points where the axes cross, in Hartree: of a shape that broadcasts to theirs.
 
-        Where V jumps it is the mean over the point's cell, which is half a step wide on either
-        side along each axis: so an edge may lie anywhere, not only in the middle between two
-        points. `axes` are the dimensions of the grid, `t` is in ħ/Eh. Raises InvalidInput for
-        parameters that do not fit the dimensions.
+        Where V jumps it is the mean over the point's cell, which reaches half a step to either side
+        along each axis. So an edge may lie anywhere, not only in the middle between two points.
+        `axes` are the dimensions of the grid, `t` is in ħ/Eh. Raises InvalidInput for parameters
+        that do not fit the dimensions.
         """
 
 
@@ -205,7 +205,7 @@ class SoftCoulomb(Potential):
 class FunctionPotential(Potential):
     """A user's V(x, y, z) or V(x, y, z, t): it depends on time if it takes a fourth argument.
 
-    It is taken at the points: if it jumps, the function itself has to give the mean over a cell.
+    It is evaluated at the points: if it jumps, the function itself must give the mean over a cell.
     """
 
     name: ClassVar[str] = "function"
@@ -242,12 +242,12 @@ class FunctionPotential(Potential):
 POTENTIALS: Final[Mapping[str, type[Potential]]] = {
     kind.name: kind for kind in (Free, HarmonicTrap, BoxTrap, Barrier, Step, DoubleSlit, SoftCoulomb)
 }
-"""Built-in potentials by name. Their parameters are their fields."""
+"""Built-in potentials by name on the command line. Their parameters are their fields."""
 
 
 @checked
 def read_potential(text: str) -> Potential:
-    """A potential written as "barrier:height=2,width=1" or "module:function". Raises InvalidInput."""
+    """The potential that "barrier:height=2,width=1" or "module:function" stands for. Raises InvalidInput for others."""
     name, _, rest = text.partition(":")
     kind = POTENTIALS.get(name)
     if kind is not None:
@@ -264,38 +264,42 @@ def read_potential(text: str) -> Potential:
 def potential_values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -> Real:
     """V at the points of the grid, or of a box, at time t (ħ/Eh), in Hartree: float64 that broadcasts to [x, y, z].
 
-    Where a built-in potential jumps, the mean over the point's cell.
+    Where a built-in potential jumps it is the mean over the point's cell.
     Raises InvalidInput if the grid's spacing is not known, or if the potential is of another
     shape, not real, or NaN or infinite anywhere.
     """
-    held = box or grid.whole
-    for axis in axes_of(grid):
-        grid.coordinates(axis, 0, 0)  # steps would do for a mean, not for a potential
-    lines = [coordinates(grid, axis, held.start[axis], held.stop[axis]) for axis in axes_of(grid)]
+    part = box or grid.whole
+    for axis in spatial_axes(grid):
+        grid.coordinates(axis, 0, 0)  # raises: a potential needs positions in bohr, not in steps
+    lines = [coordinates(grid, axis, part.start[axis], part.stop[axis]) for axis in spatial_axes(grid)]
+    # A line [n] becomes [n, 1, 1], [1, n, 1] or [1, 1, n], so that lines broadcast to [x, y, z].
     axes = [
         Line(x=x.reshape([-1 if axis == own else 1 for axis in range(3)]), step=spacing(grid, own + 1))
         for own, x in enumerate(lines)
     ]
-    found = unmasked(potential.at(axes, t))
-    if found.dtype.kind not in "fiub":
-        raise InvalidInput(f"potential {potential.spec} is of type {found.dtype}; it must be real")
-    shape = held.shape[1:]
+    v = unmasked(potential.at(axes, t))
+    if v.dtype.kind not in "fiub":
+        raise InvalidInput(f"potential {potential.spec} is of type {v.dtype}; it must be real")
+    shape = part.shape[1:]
     try:
-        np.broadcast_to(found, shape)
+        np.broadcast_to(v, shape)
     except ValueError as error:
         raise InvalidInput(
-            f"potential {potential.spec} has the shape {found.shape}, not one that fits {shape}"
+            f"potential {potential.spec} has the shape {v.shape}, not one that fits {shape}"
         ) from error
-    if not np.isfinite(found).all():
+    if not np.isfinite(v).all():
         raise InvalidInput(
-            f"potential {potential.spec} is NaN or infinite at {np.count_nonzero(~np.isfinite(found)):,} points "
+            f"potential {potential.spec} is NaN or infinite at {np.count_nonzero(~np.isfinite(v)):,} points "
             f"at t = {t:g}: give it a large finite value there"
         )
-    return found.astype(np.float64, copy=False).reshape((1,) * (3 - found.ndim) + found.shape)
+    # As NumPy broadcasts, missing axes come first: [z] becomes [1, 1, z].
+    return v.astype(np.float64, copy=False).reshape((1,) * (3 - v.ndim) + v.shape)
 
 
 def _floats(name: str, value: Any) -> tuple[float, ...]:
     numbers = tuple(float(v) for v in values_of(value))
-    if not all(abs(v) <= LARGEST for v in numbers):
-        raise InvalidInput(f"{name}={written(numbers)} must be finite and at most {LARGEST:g} in magnitude")
+    if not all(abs(v) <= MAX_MAGNITUDE for v in numbers):
+        raise InvalidInput(
+            f"{name}={number_text(numbers)} must be finite and at most {MAX_MAGNITUDE:g} in magnitude"
+        )
     return numbers

@@ -32,7 +32,7 @@ from ...lattice.grid import Grid
 from ...observables.momentum import wave_numbers
 from .potentials import Potential, potential_values
 
-BLOCK: Final = 65_536
+BLOCK_POINTS: Final = 65_536
 """Points of a block: 1 MiB. On two cores of 1 MiB L2 half of it is as quick, a quarter is slower."""
 
 Complex = NDArray[np.complex128]
@@ -192,7 +192,7 @@ class Propagator:
 
     def _in_blocks(self, job: Callable[[slice], float], axis: int) -> Sequence[float]:
         size = self.grid.shape[axis]
-        count = max(1, BLOCK * size // self.grid.frame_points)
+        count = max(1, BLOCK_POINTS * size // self.grid.frame_points)
         parts = [slice(start, start + count) for start in range(0, size, count)]
         return [job(parts[0])] if len(parts) == 1 else list(self.pool.map(job, parts))
 
