@@ -55,7 +55,7 @@ class Fit:
     def of(
         cls, axis: int, *, start: float, step: float, points: int, outside: Callable[..., float], beyond: Tail
     ) -> Fit:
-        """The fit from the weight `outside(low, high)`, an interval in bohr, and `beyond(k)`, both signs of k together."""
+        """The fit by the weight `outside(low, high)` an interval in bohr, and `beyond(k)` in momentum."""
         edge, nyquist = step * points, math.pi / step
         return cls(
             axis=axis,

@@ -1,4 +1,4 @@
-"""Time evolution: a state of another source, propagated in a potential as it is being stored."""
+"""Time evolution: the state of another source, propagated in a potential while it is being stored."""
 
 from __future__ import annotations
 

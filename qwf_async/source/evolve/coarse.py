@@ -47,7 +47,8 @@ def too_coarse(psi: NDArray[Any], v: NDArray[np.float64], grid: Grid) -> list[st
     shape = "x".join(map(str, _shown(size)))
     return [
         f"the potential jumps, and the grid has {points:.2g} points a wave along {name}: "
-        f"with fewer than {POINTS_PER_WAVE} what passes an edge is off by more than a per cent; {option('grid', shape)} would do"
+        f"with fewer than {POINTS_PER_WAVE} what passes an edge is off by more than a per cent; "
+        f"{option('grid', shape)} would do"
     ]
 
 

@@ -1,4 +1,4 @@
-"""A wavefunction propagated in time; a Source."""
+"""The evolution of a state in a potential: a wavefunction propagated in time; a Source."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from .propagator import Propagator, cores
 from .stability import stable_step, times_of
 
 METHOD: Final = "strang-2"
-"""Raised when the values change for the same parameters, so that no load goes on with values of another method."""
+"""Changed when the values change for the same parameters: no load may continue with another method's values."""
 
 MAX_ENERGY_FRAMES: Final = 16
-"""Frames after the first at which the energy is measured, at most: it costs as much as two steps."""
+"""Frames after the first, at most, at which the energy is measured: it costs as much as two steps."""
 
 ACCURACY: Final = 1e-3
-"""Bound on the error of ψ that time steps make, if none is given."""
+"""Default bound on the error of ψ that the time steps make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evolve:
-    """The state of another source at its first frame, propagated; see `evolve`."""
+    """The state of another source at its first frame, propagated in time; see `evolve`."""
 
     initial: Source
     potential: Potential
@@ -85,15 +85,12 @@ class Evolve:
 
     @property
     def steps(self) -> int:
-        """Steps of the propagation from frame to frame: as given, or the most that were taken so far.
-
-        Before any was taken, as many as are stable: they are the fewest.
-        """
+        """Steps from frame to frame: as given, or the most taken so far, or at first as many as are stable."""
         return self._pace.most or self._least
 
     @property
     def step(self) -> float:
-        """The time step of the propagation in ħ/Eh, the shortest that was taken so far."""
+        """The time step of the propagation in ħ/Eh, the shortest taken so far."""
         return self._pace.shortest if self._pace.most else abs(self._between) / self._least
 
     @property
@@ -132,10 +129,10 @@ class Evolve:
         )
 
     def read(self, box: Box) -> NDArray[np.complex128]:
-        """ψ over the box, a copy, in C order; boxes are to be asked for in time order.
+        """ψ over the box, a copy, in C order. Boxes should be read in time order.
 
-        The next frame is computed by all cores while this one is read. A box of an earlier
-        frame starts the evolution again, with the same values, bit for bit.
+        All cores compute the next frame while this one is read. A box of an earlier frame starts
+        the evolution again, with the same values, bit for bit.
         """
         result = np.empty(box.shape, np.complex128)
         for number in range(box.start[0], box.stop[0]):
@@ -146,8 +143,8 @@ class Evolve:
     def fingerprint(self) -> str:
         """Potential, time step, grid, and the initial state's fingerprint.
 
-        Of a user's potential a hash of its values at the first and last time, and some between, stands for it.
-        The values depend on the release of SciPy, which is part of it.
+        A user's potential is represented by a hash of its values at the first and last time, and some
+        between. The values of ψ depend on the release of SciPy, so that is part of it.
         """
         from importlib.metadata import version
 
@@ -157,10 +154,10 @@ class Evolve:
         return identity(*facts, f"initial=({self.initial.fingerprint()})", grid=self.grid)
 
     def notes(self) -> dict[str, float]:
-        """For the report: steps, error, norm and energy of what was computed so far.
+        """For the report: steps, error, norm and energy of the frames computed so far.
 
-        `steps` is the largest number of steps from frame to frame, `time_step` the shortest of them
-        in ħ/Eh. `error_estimate` is the largest estimate of ‖ψ − right ψ‖ / ‖first ψ‖; it is not there
+        `steps` is the largest number of steps from frame to frame, `time_step` the shortest step
+        in ħ/Eh. `error_estimate` is the largest estimate of ‖ψ − right ψ‖ / ‖first ψ‖. It is left out
         if steps were given and no four of them end at a frame, or if the method has no error.
         `norm_drift` is the largest |norm/first norm − 1| over the frames, `energy_drift` the largest
         |energy − first energy| in Hartree over up to 17 of them. Empty before anything was read.
@@ -184,51 +181,51 @@ class Evolve:
         }
 
     def warnings(self) -> list[str]:
-        """What should be said before the run.
+        """Warnings before the run.
 
-        That is: a grid too small or too coarse for the initial state, too few points where the potential
-        jumps, a potential without effect, waves that the edges will not absorb, given steps that
-        are not stable.
+        They are of a grid that is too small or too coarse for the initial state; too few points where
+        the potential jumps; a potential without effect; waves that the edges will not absorb; and
+        given steps that are not stable.
         """
-        told = list(self._begin_warnings())
+        texts = list(self._begin_warnings())
         if self.grid.shape[0] == 1:
-            return told
+            return texts
         if self.absorb:
             whole = abs(self._between) * (self.grid.shape[0] - 1)
-            told += unabsorbed(self._first(), self.grid, self.absorb, self.strength, whole)
+            texts += unabsorbed(self._first(), self.grid, self.absorb, self.strength, whole)
         times = times_of(self.grid) if self.potential.moving else [self.grid.axes[0].origin]
         if not isinstance(self.potential, Free) and not self.potential.moving:
             v = potential_values(self.potential, self.grid, times[0])
             if v.min() == v.max():
-                told.append(
+                texts.append(
                     f"potential {self.potential.spec} is the same at all points of the grid: "
                     "what it has may lie outside of the grid, or, of a function, between its points"
                 )
         if self.potential.jumps:
-            told += too_coarse(
+            texts += too_coarse(
                 self._first(), potential_values(self.potential, self.grid, times[0]), self.grid
             )
         if self.given and self.step > (stable := stable_step(self.grid, self.potential, times)):
-            told.append(
+            texts.append(
                 f"the time step of {self.step:.4g} ħ/Eh is too large: in one step the fastest phase turns by "
                 f"{math.pi * self.step / stable:.3g} rad, more than π; up to {stable:.4g} ħ/Eh is stable: "
                 f"give steps={math.ceil(self.step * self.given / stable)}"
             )
-        return told
+        return texts
 
     def remarks(self) -> list[str]:
-        """What should be said after the run: that the steps that were given are not as accurate as is wanted."""
+        """A warning after the run if the given steps were less accurate than `accuracy`."""
         error = self._pace.error or 0.0
         if not self.given or error <= self.accuracy:
             return []
-        wanted = math.ceil(self.given * math.sqrt(error / self.accuracy))
+        steps = math.ceil(self.given * math.sqrt(error / self.accuracy))
         return [
             f"with steps={self.given} the error of ψ is about {error:.2g}, more than accuracy={self.accuracy:g}: "
-            f"give steps={wanted} or more, or leave steps out"
+            f"give steps={steps} or more, or leave steps out"
         ]
 
     def _begin_warnings(self) -> Sequence[str]:
-        """What the initial state says of its first frame; where its own time would take it, it does not go."""
+        """The warnings of the initial state about its first frame; its later frames are not used."""
         initial = self.initial
         if isinstance(initial, Analytic):
             grid = replace(initial.grid, shape=(1, *initial.grid.shape[1:]))
@@ -236,7 +233,7 @@ class Evolve:
         return warnings_of(initial)
 
     def understood(self) -> dict[str, str]:
-        """For the dry run: how the steps from frame to frame are chosen."""
+        """For a dry run: how the steps from frame to frame are chosen."""
         if self.grid.shape[0] == 1:
             return {}
         least = f"{self._least:,} from frame to frame, of {abs(self._between) / self._least:.4g} ħ/Eh"
@@ -245,14 +242,14 @@ class Evolve:
         return {"steps": f"at least {least}; more where ψ needs them for an error of {self.accuracy:g}"}
 
     def close(self) -> None:
-        """Stop computing, and give the frames back and what the initial state holds."""
+        """Stop computing, release the frames, and close the initial state."""
         self._frames.close()
         self._pace.forget()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.initial.close()
 
     def _first(self) -> NDArray[np.complex128]:
-        """The initial state, [1, x, y, z]."""
+        """The initial state ψ[1, x, y, z]."""
         return self.initial.read(Box(start=(0, 0, 0, 0), stop=(1, *self.grid.shape[1:])))
 
     def _begin(self) -> NDArray[np.complex128]:
@@ -266,11 +263,11 @@ class Evolve:
 
     def _measure(self, number: int, frame: NDArray[np.complex128], weight: float) -> None:
         last = self.grid.shape[0] - 1
-        found = None
+        mean_energy = None
         if number % math.ceil(max(1, last) / MAX_ENERGY_FRAMES) == 0 or number == last:
             v = potential_values(self.potential, self.grid, self.grid.axes[0].origin + number * self._between)
-            found = float(energy(frame[None], self.grid, v)[0])
-        self._measured[number] = weight, found
+            mean_energy = float(energy(frame[None], self.grid, v)[0])
+        self._measured[number] = weight, mean_energy
 
     def _potential_digest(self) -> str:
         digest = hashlib.sha256()
@@ -294,28 +291,28 @@ def evolve(
 ) -> Evolve:
     """The state of `initial` at its first frame, propagated in a potential in 1 to 3 dimensions.
 
-    `potential`: as text, "barrier:height=2,width=1" or "module:function"; one of the built-in
-    ones; or a function V(x, y, z) or V(x, y, z, t) of float64 arrays that broadcast to
-    [x, y, z] (bohr, ħ/Eh), which returns V in Hartree, real, of a shape that broadcasts likewise.
+    `potential`: as text, "barrier:height=2,width=1" or "module:function"; a built-in one; or a
+    function V(x, y, z) or V(x, y, z, t). The function gets float64 arrays that broadcast to
+    [x, y, z] (bohr, ħ/Eh). It returns V in Hartree, real, of a shape that broadcasts likewise.
     `frames` and `dt` (ħ/Eh from frame to frame) are those of `initial` unless given.
 
-    `accuracy` bounds the error that the time steps make, ‖ψ − right ψ‖ / ‖first ψ‖ at every frame
-    (1e-10 to 0.1; that of the grid comes on top): the steps are chosen as the run goes, by an
-    estimate (see `pace`), a quarter of the run's cost. They are at least as many as are stable: in one
-    step no wave of the grid turns its phase by more than π, and V varies by no more than π
-    over the grid. `steps` > 0 from frame to frame are taken as they are, and `remarks` says
-    after the run if the error was larger. For the method see `propagator`.
+    `accuracy`, 1e-10 to 0.1, bounds the error that the time steps make, ‖ψ − right ψ‖ / ‖first ψ‖ at
+    every frame; the error of the grid comes on top. The steps are chosen during the run by an estimate
+    (see `pace`) that takes a quarter of its time. They are at least as many as are stable: in one
+    step no wave of the grid turns its phase by more than π, and neither does the range of V over
+    the grid. `steps` > 0 from frame to frame are taken as given, and `remarks` warns after the run
+    if the error was larger. For the method see `propagator`.
 
-    The grid is periodic: what leaves it on one side comes back on the other, unless it is
-    absorbed: with `absorb` > 0 the potential has an imaginary part within so many bohr of both
-    edges of each axis. All but 1e-3 is absorbed of waves from 5.5/absorb to 80/absorb ħ/bohr;
-    `warnings` tells if the initial state has others (see `absorbing`). `strength` is the
-    imaginary part at the edge in Hartree; 0 is what does that. It takes norm away, as it should.
+    The grid is periodic: what leaves it on one side comes back on the other, unless it is absorbed.
+    With `absorb` > 0 the potential has an imaginary part within so many bohr of both edges of each
+    axis. All but 1e-3 is absorbed of waves from 5.5/absorb to 80/absorb ħ/bohr; `warnings` tells if
+    the initial state has others (see `absorbing`). `strength` is the imaginary part at the edge in
+    Hartree, 0 for the best one. The norm decreases by what is absorbed.
 
-    Memory: four frames of complex128, a fifth where there are more than 256 stable steps from
-    frame to frame, e^{−iVdt/2} of up to a frame, and V of half a frame; a frame less if steps are given.
-    Raises InvalidInput for an unknown potential or one that is unfit, a grid of unknown
-    spacing, or parameters out of range, and UsageError where SciPy is not installed.
+    Memory: four frames of complex128, a fifth where there are more than 256 stable steps from frame
+    to frame, e^{−iVdt/2} of up to a frame, and V of half a frame; one frame less with given `steps`.
+    Raises InvalidInput for a potential that is unknown or unfit, a grid of unknown spacing, or
+    parameters out of range, and UsageError where SciPy is not installed.
     """
     _need_scipy()
     grid = _laid(initial.grid, frames, dt)

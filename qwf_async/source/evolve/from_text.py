@@ -41,27 +41,24 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
     part or parameter that is unknown, or a value that cannot be read, UsageError for `dims` if
     the initial state is no file.
     """
-    given = words_of(EVOLVE, ",".join(filter(None, text.split(","))))
-    kind = given.pop("potential", "free")
-    state = given.pop("initial", "gaussian")
+    words = words_of(EVOLVE, ",".join(filter(None, text.split(","))))
+    kind = words.pop("potential", "free")
+    state = words.pop("initial", "gaussian")
     own: Maker = _options
     trap, packet = POTENTIALS.get(kind), STATES.get(state)
-    taken = {key for key in given if key.startswith(INITIAL_PREFIX)}
+    for_state = {key: value for key, value in words.items() if key.startswith(INITIAL_PREFIX)}
+    taken = set(for_state)
     parts: list[tuple[str, Maker, dict[str, str]]] = []
     makers: dict[str, Maker | None] = {"evolve": own, f"potential {kind}": trap, state: packet}
     for name, make in makers.items():
         if make is None:
             continue
-        mine = {key: value for key, value in given.items() if _takes(make, key)}
-        taken |= set(mine)
+        part_words = {key: value for key, value in words.items() if _takes(make, key)}
+        taken |= set(part_words)
         if name == state:
-            mine |= {
-                key.removeprefix(INITIAL_PREFIX): value
-                for key, value in given.items()
-                if key.startswith(INITIAL_PREFIX)
-            }
-        parts.append((name, make, mine))
-    if unknown := [key for key in given if key not in taken]:
+            part_words |= {key.removeprefix(INITIAL_PREFIX): value for key, value in for_state.items()}
+        parts.append((name, make, part_words))
+    if unknown := [key for key in words if key not in taken]:
         accepted = sorted({name for _, make, _ in parts for name in signature(make).parameters} - {"grid"})
         raise InvalidInput(
             f"evolve has no parameter {unknown[0]!r}; with this potential and initial state it takes "

@@ -1,20 +1,20 @@
 """How many steps are taken from frame to frame, and how far that leaves ψ from the right one.
 
-A shadow of ψ is propagated beside it in steps four times as long, from the first frame to
-the last. The splitting is of second order, so the shadow's error is 16 times that of ψ and
-their distance 15 times: the estimate is the distance divided by 7, which holds from the
-order 3/2 on, to which it can fall where V jumps, and otherwise is twice the error. Both start from
-one state, so the estimate is that of the whole run, with all that cancels on the way: sums
-of the errors of single steps are a hundred times too large where V jumps, since most of
-such an error is undone by the next step. It costs a quarter of the run.
+A shadow of ψ is propagated beside it in steps four times as long, from the first frame to the
+last. The splitting is of second order, so the shadow's error is 16 times that of ψ, and their
+distance 15 times. Where V jumps the order can fall to 3/2, and the distance to 7 times the error:
+the estimate is the distance divided by 7, which elsewhere is twice the error. Both start from
+one state, so the estimate is of the whole run, with everything that cancels on the way. A sum
+of the errors of single steps would be a hundred times too large where V jumps, since the next step
+undoes most of such an error. The shadow costs a quarter of the run.
 
-The steps are at first as many as are stable. Where the estimate is above its bound, which
-grows evenly from half the accuracy at the first frame to all of it at the last, the leg is
-done again in shorter steps, and it stays with them. What is chosen depends on ψ and V
-alone, so a run that is repeated takes the same steps and has the same values, bit for bit.
-A potential in motion is seen at the steps only: a pulse shorter than what is stable, a
-period of the shortest waves of the grid, may fall between them. Where V jumps in time the order
-is 1, and the estimate may be too small by a factor of two or three.
+A run starts with as many steps as are stable. The bound on the estimate grows evenly from half the
+accuracy at the first frame to all of it at the last. Where the estimate is above its bound, the leg
+is done again in shorter steps, and the run keeps to these. The choice depends on ψ and V alone,
+so a repeated run takes the same steps and has the same values, bit for bit. A time-dependent
+potential is evaluated only at the steps. A pulse shorter than a stable step, the period of the
+shortest waves of the grid, may fall between two of them. Where V jumps in time the order is 1, and
+the estimate may be too small by a factor of two or three.
 
 Source: Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, section II.4;
 order at jumps: Jahnke and Lubich, BIT 40, 735 (2000).
@@ -36,26 +36,25 @@ from .propagator import Leg, Propagator, weight
 Complex = NDArray[np.complex128]
 
 SHADOW_STRIDE: Final = 4
-"""Steps of ψ that its shadow takes as one."""
+"""Steps of ψ for one step of its shadow."""
 
 DIVISOR: Final = SHADOW_STRIDE**1.5 - 1
-"""Their distance in errors of ψ, at the order 3/2."""
+"""The distance of ψ and its shadow, in errors of ψ, at the order 3/2."""
 
 MAX_LEG_STEPS: Final = 256
-"""Stable steps of a leg, at most: so much is done again if the steps turn out too long."""
+"""Stable steps of a leg, at most: this much is done again if the steps turn out to be too long."""
 
 MAX_STEPS_PER_STABLE_STEP: Final = 2**16
-"""Steps for each stable one, at most."""
+"""Steps in place of a stable one, at most."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Pace:
-    """Takes ψ from frame to frame, in `least` steps or, if it may choose, more.
+    """Takes ψ from frame to frame in `least` steps, or in more if it `chooses`.
 
-    The first of the `frames` is that of the time `start`, the next comes `between` later, in
-    ħ/Eh. `accuracy` bounds ‖ψ − right ψ‖ / ‖ψ at the first frame‖ at every frame. `watched`
-    is False where the splitting has no error. `check` is called before each pass over a
-    frame, and may raise.
+    The first of the `frames` is at the time `start`, the next one `between` later, in ħ/Eh.
+    `accuracy` bounds ‖ψ − right ψ‖ / ‖ψ at the first frame‖ at every frame. `watched` is False
+    where the splitting has no error. `check` is called before each pass over a frame, and may raise.
     """
 
     propagator: Propagator
@@ -68,11 +67,11 @@ class Pace:
     watched: bool
     check: Callable[[], None]
     error: float | None = field(init=False, default=None)
-    """The largest estimate at the frames that were compared, None before."""
+    """The largest estimate at the frames compared so far, None before the first."""
     most: int = field(init=False, default=0)
-    """The largest number of steps that was taken from one frame to the next."""
+    """The largest number of steps taken from one frame to the next."""
     shortest: float = field(init=False, default=math.inf)
-    """The shortest step that was taken, in ħ/Eh."""
+    """The shortest step taken, in ħ/Eh."""
     _steps: int = field(init=False, default=0)
     _present: float = field(init=False, default=0.0)
     _weight: float = field(init=False, default=0.0)
@@ -81,7 +80,7 @@ class Pace:
     _spares: dict[str, Complex] = field(init=False, default_factory=dict)
 
     def begin(self, frame: Complex) -> None:
-        """Begin anew with frame 0."""
+        """Start again with frame 0."""
         self._weight = weight(frame)
         self._steps = self.least
         self._shadow, self._compared, self._present = None, 0, 0.0
@@ -90,7 +89,7 @@ class Pace:
             self._shadow = frame.copy()
 
     def advance(self, psi: Complex, into: Complex, number: int) -> float:
-        """Fill `into` with frame `number` + 1, given frame `number`; Σ|ψ|² of it.
+        """Fill `into` with frame `number` + 1, given frame `number`; returns its Σ|ψ|².
 
         Raises InvalidInput if the potential fails, or if no number of steps is accurate.
         """
@@ -98,37 +97,37 @@ class Pace:
             return self._obey(psi, into, number)
         legs = math.ceil(self.least / MAX_LEG_STEPS)
         steps = math.ceil(self._steps / (SHADOW_STRIDE * legs)) * SHADOW_STRIDE
-        total, ahead, found = 0, psi, 0.0
+        total, ahead, norm = 0, psi, 0.0
         for leg in range(legs):
             behind, ahead = ahead, into if (legs - leg) % 2 else self._spare("psi", into)
-            steps, found = self._choose(self._shadow, behind, ahead, number * legs + leg, legs, steps)
+            steps, norm = self._choose(self._shadow, behind, ahead, number * legs + leg, legs, steps)
             total += steps
         self._steps = steps * legs
         self.most = max(self.most, total)
-        return found
+        return norm
 
     def forget(self) -> None:
-        """Give the frames back."""
+        """Release the frames."""
         self._shadow, self._spares = None, {}
 
     def _obey(self, psi: Complex, into: Complex, number: int) -> float:
-        """In the number of steps that was given; the shadow follows where it can."""
+        """`advance` in the given number of steps; the shadow follows where whole steps of its own end at a frame."""
         dt = self.between / self.least
         leg = Leg(start=self._time(number), stop=self._time(number + 1), dt=dt, steps=self.least)
-        found = self.propagator.advance(psi, into, leg, self.check)
+        norm = self.propagator.advance(psi, into, leg, self.check)
         self.most, self.shortest = self.least, abs(dt)
         steps, shadow = (number + 1 - self._compared) * self.least, self._shadow
         if shadow is not None and steps % SHADOW_STRIDE == 0:
             leg = Leg(start=self._time(self._compared), stop=leg.stop, dt=dt, steps=steps)
             self.propagator.advance(shadow, shadow, leg, self.check, every=SHADOW_STRIDE)
             self._compared = number + 1
-            self.error = max(self.error or 0.0, self._apart(into, shadow))
-        return found
+            self.error = max(self.error or 0.0, self._estimate(into, shadow))
+        return norm
 
     def _choose(
         self, shadow: Complex, psi: Complex, into: Complex, number: int, legs: int, steps: int
     ) -> tuple[int, float]:
-        """Leg `number`, of so many from frame to frame, in `steps` steps or more; how many, and Σ|ψ|²."""
+        """Leg `number`, of `legs` from frame to frame, in `steps` steps or more; returns how many, and Σ|ψ|²."""
         ahead = self._spare("shadow", into)
         bound = self.accuracy * (1 + (number + 1) / (legs * (self.frames - 1))) / 2
         start, stop = self._time(number / legs), self._time((number + 1) / legs)
@@ -140,22 +139,22 @@ class Pace:
                 )
             leg = Leg(start=start, stop=stop, dt=self.between / (steps * legs), steps=steps)
             try:
-                found = self._in_phase(psi, into, leg, 1)
+                norm = self._in_phase(psi, into, leg, 1)
                 self._in_phase(shadow, ahead, leg, SHADOW_STRIDE)
             except _TooLong as error:
                 steps = _more(steps, error.factor)
                 continue
-            present = self._apart(into, ahead)
+            present = self._estimate(into, ahead)
             if not present > bound:
                 break
             steps = _more(steps, 1.1 * math.sqrt((present - self._present) / (bound - self._present)))
         self._shadow, self._spares["shadow"] = ahead, shadow
         self._present, self.error = present, max(self.error or 0.0, present)
         self.shortest = min(self.shortest, abs(leg.dt))
-        return steps, found
+        return steps, norm
 
     def _in_phase(self, psi: Complex, into: Complex, leg: Leg, every: int) -> float:
-        """Raises _TooLong where the range of V turns phases by more than π in a step."""
+        """The propagator's `advance`. Raises _TooLong where the range of V turns phases by more than π in a step."""
         self.propagator.widest = 0.0
 
         def check() -> None:
@@ -169,11 +168,12 @@ class Pace:
     def _time(self, frame: float) -> float:
         return self.start + frame * self.between
 
-    def _apart(self, psi: Complex, shadow: Complex) -> float:
+    def _estimate(self, psi: Complex, shadow: Complex) -> float:
+        """The error of ψ, relative to the first frame, from its distance to the shadow."""
         return math.sqrt(self.propagator.distance(psi, shadow) / self._weight) / DIVISOR
 
     def _spare(self, name: str, like: Complex) -> Complex:
-        """Room for a frame, which is kept from leg to leg."""
+        """An array for a frame, which is kept from leg to leg."""
         if name not in self._spares:
             self._spares[name] = np.empty_like(like)
         return self._spares[name]
@@ -185,5 +185,5 @@ class _TooLong(Exception):  # not an error: the leg is done again
 
 
 def _more(steps: int, factor: float) -> int:
-    """So many times as many steps, but not by much more or less than the double: an estimate far off is unsure."""
+    """`factor` times as many steps, but 1.3 to 8 times: an estimate far above its bound is uncertain."""
     return math.ceil(steps * min(max(factor, 1.3), 8.0) / SHADOW_STRIDE) * SHADOW_STRIDE

@@ -1,18 +1,18 @@
-"""One frame to the next: the split-operator method of second order, in blocks that fit the cache.
+"""ψ from one time to another by the split-operator method of second order, in blocks that fit the cache.
 
     ψ(t + dt) = e^{−iV(t+dt)dt/2} e^{−iTdt} e^{−iV(t)dt/2} ψ(t),   T = p²/2
 
-T is diagonal after a Fourier transform. Error O(dt³) a step, O(dt²) in all; the norm is
-kept to rounding. Source: Feit, Fleck and Steiger, J. Comput. Phys. 47, 412 (1982); that a
-potential in motion is taken at the ends of the step keeps it symmetric and so of second
-order (Strang, SIAM J. Numer. Anal. 5, 506 (1968)).
+T is diagonal after a Fourier transform. The error is O(dt³) a step, O(dt²) in all; the norm is
+kept to rounding. Source: Feit, Fleck and Steiger, J. Comput. Phys. 47, 412 (1982). A
+time-dependent potential is taken at both ends of the step, which keeps the step symmetric and so
+of second order (Strang, SIAM J. Numer. Anal. 5, 506 (1968)).
 
-Between two frames the half steps of V join, and a step goes through memory twice, where
-the transforms of all axes at once and the products would do it eight times: slabs across
-x are transformed along y and z, multiplied, and transformed back while they lie in the
-cache of a core, then slabs across y along x. A step on 128³ points so takes 0.7 to 0.9 of
-the time of the two bare transforms that it needs. Each block is computed alike whichever
-thread takes it, so results do not depend on their number, bit for bit.
+Between two frames the half steps of V join into whole ones. A step goes through memory twice;
+transforms of all axes at once, and the products, would do it eight times. Slabs across x are
+transformed along y and z, multiplied and transformed back while they are in the cache of a core,
+then slabs across y along x. A step on 128³ points takes 0.7 to 0.9 of the time of the two bare
+transforms that it needs. Each block is computed in the same way in whatever thread, so results do
+not depend on the number of threads, bit for bit.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from ...observables.momentum import wave_numbers
 from .potentials import Potential, potential_values
 
 BLOCK_POINTS: Final = 65_536
-"""Points of a block: 1 MiB. On two cores of 1 MiB L2 half of it is as quick, a quarter is slower."""
+"""Points of a block, 1 MiB. On two cores with 1 MiB of L2 half of it is as fast, a quarter is slower."""
 
 Complex = NDArray[np.complex128]
 
 
-class Stopped(Exception):  # not an error: nobody waits for the frame any more
+class Stopped(Exception):  # not an error: nobody is waiting for the frame any more
     """The computation of a frame was given up because the source was closed."""
 
 
@@ -52,7 +52,7 @@ class Leg:
     steps: int
 
     def time(self, step: int) -> float:
-        """The time after so many steps: after all of them it is `stop` to the last bit, where the next leg starts."""
+        """The time after `step` steps; after the last one exactly `stop`, where the next leg starts."""
         return self.stop if step == self.steps else self.start + step * self.dt
 
 
@@ -61,8 +61,8 @@ class Propagator:
     """Advances ψ[x, y, z] on a grid.
 
     `damping` is the absorbing potential W in Hartree, of a shape that broadcasts to ψ, or None:
-    V becomes V − iW. `pool` has a thread for each core. `widest` is the largest range of V over
-    the grid in Hartree that was met; whoever wants to know it sets it to 0 before.
+    V becomes V − iW. `pool` has a thread for each core. `widest` is the largest range of V over the
+    grid in Hartree that was met since the caller last set it to 0.
     """
 
     grid: Grid
@@ -76,12 +76,11 @@ class Propagator:
     def advance(
         self, psi: Complex, into: Complex, leg: Leg, check: Callable[[], None], *, every: int = 1
     ) -> float:
-        """Fill `into` with ψ at the end of a leg, given ψ at its start; Σ|ψ|² of it.
+        """Fill `into` with ψ at the end of a leg, given ψ at its start; returns Σ|ψ|² at the end.
 
-        With `every` = 2ⁿ so many steps of the leg, a whole number of times, are taken as one.
-        Both arrays are complex128 in C order, and may be the same one; else `psi` is left as
-        it is. `check` is called before each pass, and may raise. Raises InvalidInput if the
-        potential fails or is unfit.
+        With `every` = 2ⁿ, which divides the steps of the leg, so many are taken as one. Both arrays
+        are complex128 in C order and may be the same one; if not, `psi` is not changed. `check` is
+        called before each pass, and may raise. Raises InvalidInput if the potential fails or is unfit.
         """
         turns = self._kinetic_turns(every * leg.dt)
         squares = every.bit_length() - 1
@@ -98,27 +97,27 @@ class Propagator:
     def distance(self, psi: Complex, other: Complex) -> float:
         """Σ|ψ − other|², the same to the last bit for any number of threads."""
 
-        def apart(part: slice) -> float:
+        def squared(part: slice) -> float:
             return weight(psi[part] - other[part])
 
-        return math.fsum(self._over_x(apart))
+        return math.fsum(self._over_x(squared))
 
     def _kinetic_turns(self, dt: float) -> tuple[Complex, Complex]:
         """e^{−iTdt}: along x, [x, 1, 1], and across it, [1, y, z]."""
         if dt not in self._turns:
-            if len(self._turns) > 1:  # of a step and of several as one: no more are in use
+            if len(self._turns) > 1:  # only two are in use: of one step, and of several as one
                 self._turns.clear()
             kinetic = [np.exp(-0.5j * dt * wave_numbers(self.grid, axis) ** 2) for axis in (1, 2, 3)]
             x, y, z = (k if self.grid.shape[1 + own] > 1 else np.ones(1) for own, k in enumerate(kinetic))
-            along, across = x[:, None, None], (y[:, None] * z)[None]
+            along, across = x[:, None, None], (y[:, None] * z)[None]  # [x, 1, 1] and [1, y, z]
             self._turns[dt] = along.astype(np.complex128), across.astype(np.complex128)
         return self._turns[dt]
 
     def _phase(self, leg: Leg, step: int) -> Complex:
-        """e^{−iVdt/2} at the time of a step, the absorption with it; broadcast to ψ without copies."""
+        """e^{−iVdt/2} at the time of a step, with the absorption in it, broadcast to [x, y, z] without a copy."""
         key = leg.dt, leg.time(step) if self.potential.moving else 0.0
         if self._half is None or self._half[0] != key:
-            self._half = None  # it is given back before the next one is made
+            self._half = None  # its memory is released before the next one is made
             v = potential_values(self.potential, self.grid, leg.time(step))
             exponent = -0.5j * leg.dt * v
             if self.damping is not None:
@@ -129,6 +128,7 @@ class Propagator:
 
     @property
     def _inner(self) -> tuple[int, ...]:
+        """Which of the axes y (1) and z (2) of ψ[x, y, z] have more than one point."""
         return tuple(axis for axis in (1, 2) if self.grid.shape[1 + axis] > 1)
 
     def _first(
@@ -149,9 +149,8 @@ class Propagator:
     ) -> float:
         block = psi[part]
         self._back(block)
-        block *= _squared(
-            half[part], squares
-        )  # from the cache: kept whole it would be another frame in memory
+        # Squared here, in the cache: the whole square would be another frame in memory.
+        block *= _squared(half[part], squares)
         self._transform(block, turns[1])
         return 0.0
 
@@ -162,7 +161,7 @@ class Propagator:
         return weight(block)
 
     def _transform(self, block: Complex, across: Complex) -> None:
-        """Along y and z, with their kinetic phase."""
+        """Transform a slab [some x, y, z] along y and z, and apply their kinetic phase."""
         from scipy import fft
 
         if self._inner:
@@ -170,12 +169,14 @@ class Propagator:
             block *= across
 
     def _back(self, block: Complex) -> None:
+        """Transform a slab [some x, y, z] back along y and z."""
         from scipy import fft
 
         if self._inner:
             _keep(block, fft.ifftn(block, axes=self._inner, overwrite_x=True))
 
     def _kinetic(self, psi: Complex, turns: tuple[Complex, Complex], part: slice) -> float:
+        """Transform a slab [x, some y, z] along x, apply the kinetic phase, and transform it back."""
         from scipy import fft
 
         block = psi[:, part]
@@ -191,6 +192,7 @@ class Propagator:
         return self._in_blocks(job, 2)
 
     def _in_blocks(self, job: Callable[[slice], float], axis: int) -> Sequence[float]:
+        """The results of a job for slabs across an axis of the grid (1 is x), in order, computed by the pool."""
         size = self.grid.shape[axis]
         count = max(1, BLOCK_POINTS * size // self.grid.frame_points)
         parts = [slice(start, start + count) for start in range(0, size, count)]
@@ -216,6 +218,6 @@ def _squared(phase: Complex, times: int) -> Complex:
 
 
 def _keep(block: Complex, result: NDArray[Any]) -> None:
-    """Have the result of a transform in `block`: that it is computed in place is allowed, not promised."""
+    """Put the result of a transform into `block`: SciPy may compute it in place, but does not promise to."""
     if not np.may_share_memory(block, result):
         block[...] = result
