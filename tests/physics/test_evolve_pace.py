@@ -113,7 +113,7 @@ def frame(source: Evolve, number: int) -> Complex:
 
 
 def test_every_run_takes_the_same_steps_wherever_it_is_read_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(propagator, "BLOCK", 512)  # several blocks to a frame
+    monkeypatch.setattr(propagator, "BLOCK_POINTS", 512)  # several blocks to a frame
     with closing(late()) as source:
         kept = read(source)
         steps, notes = source.steps, source.notes()
@@ -182,7 +182,7 @@ def test_accuracies_that_cannot_be_had_are_refused(monkeypatch: pytest.MonkeyPat
         with pytest.raises(InvalidInput, match=r"must lie between 1e-10 and 0\.1"):
             evolve(start, accuracy=accuracy)
     chance = np.random.default_rng(4)
-    monkeypatch.setattr(pace, "MOST", 64)
+    monkeypatch.setattr(pace, "MAX_STEPS_PER_STABLE_STEP", 64)
     with (
         closing(evolve(start, lambda x, y, z, t: 3 * x * chance.normal())) as source,
         pytest.raises(InvalidInput, match=r"no time step is accurate to 0\.001 at t = "),
