@@ -104,7 +104,7 @@ async def test_a_server_that_becomes_a_replica_and_primary_again_is_given_the_re
 @ON_UVLOOP
 @pytest.mark.usefixtures("small_plans")
 async def test_a_server_that_stays_a_replica_is_given_up_in_time(pair: tuple[Server, Server]) -> None:
-    """It stays so until then: nothing but the deadline ends this."""
+    """The server stays a replica, so nothing but the deadline can end this."""
     one, other = pair
 
     def swap() -> None:

@@ -44,7 +44,7 @@ CHUNK_REQUESTS = 65
 
 @contextmanager
 def user(server: Server, name: str, *rules: str) -> Iterator[str]:
-    """A user with the password SECRET, who may do all but for the rules: the URL without the password."""
+    """The URL, without its password SECRET, of a user who may do all except for the rules."""
     ask(server, "ACL", "SETUSER", name, "reset", "on", f">{SECRET}", "~*", "&*", "+@all", *rules)
     try:
         yield f"unix://{name}@{server.socket}"
@@ -57,7 +57,7 @@ def forbid(server: Server, name: str) -> None:
 
 
 def rotate(server: Server, name: str) -> None:
-    """Another password; and as those who are in would stay in, they are thrown out."""
+    """Change the password, and close the connections of the user, which would stay open."""
     ask(server, "ACL", "SETUSER", name, "resetpass", ">new")
     ask(server, "CLIENT", "KILL", "USER", name)
 
@@ -88,7 +88,7 @@ TAKEN: dict[str, tuple[Callable[[Server, str], None], str, Callable[[Server, str
 def test_what_is_taken_away_in_mid_run_ends_the_command_at_once_and_it_is_resumed(
     rig: Rig, what: str
 ) -> None:
-    """At once: it is not tried again until the deadline, which is an hour away."""
+    """The command ends at once: the deadline, an hour away, is not waited for."""
     take, says, give_back, password = TAKEN[what]
     with user(rig.server, "loader") as url:
         shell = rig.shell.having(QWF_URL=url, QWF_PASSWORD=SECRET, QWF_DEADLINE="3600")

@@ -69,7 +69,7 @@ async def test_latency_is_hidden_by_several_writers_and_little_data_is_held_mean
 async def test_half_open_connections_are_noticed_within_the_socket_timeout(
     server: Server, relay: Relay
 ) -> None:
-    """No other time limit could end the wait for them: they stay half-open, and the deadline is an hour."""
+    """The connections stay half-open, and the deadline is an hour, so no other time limit ends the wait."""
     assert max(Settings().socket_timeout, Settings().socket_connect_timeout) <= 5
     settings = Settings(socket_timeout=0.5, socket_connect_timeout=0.5, deadline=3600)
 
@@ -89,7 +89,7 @@ async def test_half_open_connections_are_noticed_within_the_socket_timeout(
 
 @ON_UVLOOP
 async def test_a_server_that_swallows_all_is_given_up_in_time(server: Server, relay: Relay) -> None:
-    """It swallows all until then: nothing but the deadline ends this."""
+    """The relay swallows everything, so nothing but the deadline can end this."""
     settings = Settings(socket_timeout=0.3, socket_connect_timeout=0.3, deadline=1.0, ownership_ttl=1.0)
     async with qwf_async.connect(relay.tcp_url, settings=settings) as store:
         with pytest.raises(QwfError) as raised:

@@ -64,7 +64,7 @@ def test_a_command_whose_connections_are_cut_all_the_time_stores_all(rig: Rig, c
 
 @ON_UVLOOP
 async def test_an_ingest_that_any_one_reply_is_lost_of_is_whole(server: Server, relay: Relay) -> None:
-    """What the reply was to has been applied then, and is sent again; each reply of an ingest is lost in turn."""
+    """Each reply of an ingest is lost in turn. Its request has been applied by then, and is sent again."""
     psi = PSI[:2]
     async with qwf_async.connect(relay.url, settings=Settings(sample_interval=60)) as store:
         before = relay.replies.pieces

@@ -35,7 +35,7 @@ PSI = wave(*GRID.shape)
 OTHER = wave(*GRID.shape, seed=1)
 
 Stored = dict[int, bytes]
-"""Chunk number → the values of the chunk in C order. Only of chunks that are whole."""
+"""Chunk number → the bytes of its values in C order. Only whole chunks are in it."""
 
 
 def batch_of(number: int, psi: NDArray[Any] = PSI) -> Batch:
@@ -81,7 +81,7 @@ def stored_in(spool: Path) -> Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A reason for which a sink takes no batch: how it begins and ends, the error, and if trying again may help."""
+    """A fault with which a sink takes no batch: how it begins and ends, its error, and whether a retry may help."""
 
     begin: Callable[[], Awaitable[object]]
     end: Callable[[], Awaitable[object]]

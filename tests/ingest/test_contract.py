@@ -25,15 +25,15 @@ from tests.support.loads import ask
 
 GENERATION = BASE.decode().split(":")[-1]
 ROOM = 3000
-"""Bytes of a spool: more than the contract writes, but soon full."""
+"""Bytes of a spool: more than the contract writes, but few enough to be full soon."""
 
 
 def ignore(*_: object) -> None:
-    """An event that no test asks for."""
+    """Take an event, and do nothing."""
 
 
 async def nothing(batch: Batch) -> None:
-    """Where a spool is emptied into."""
+    """Deliver a batch nowhere, to empty a spool."""
 
 
 def killed(server: Server) -> Fault:

@@ -1,6 +1,6 @@
 """Estimates against what an ingest then takes on the same server, and what they leave behind.
 
-What is estimated does not depend on the event loop: it runs on one.
+An estimate does not depend on the event loop, so the tests run on one.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ async def test_it_says_whether_it_fits(own_server: Server, monkeypatch: pytest.M
 async def test_only_the_first_frames_are_read(
     server: Server, monkeypatch: pytest.MonkeyPatch, shape: Shape4, frames: int
 ) -> None:
-    """The later ones of a time evolution would have to be computed, each from the one before it."""
+    """The later frames of a time evolution would have to be computed, each from the one before it."""
     monkeypatch.setattr(module, "SAMPLE_POINTS", 20_000)
     psi = sources.array(wave(*shape))
     read: Any = type(psi).read

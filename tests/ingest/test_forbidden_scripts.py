@@ -24,7 +24,7 @@ WAYS = ["renamed", "acl"]
 
 @pytest.fixture(params=WAYS)
 def bare(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server on which a wavefunction `there` was stored before EVAL was forbidden, in each way that there is."""
+    """A server that holds a wavefunction `there`, on which EVAL was then forbidden, in each way that exists."""
     for server in new_server("redis", appendonly="yes", appendfsync="always"):
         anyio.run(_stored, server)
         if request.param == "acl":

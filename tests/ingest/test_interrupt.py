@@ -37,7 +37,7 @@ def psi(t, x, y, z):
 
 
 ENDLESS = {"QWF_DRAIN_TIMEOUT": "3600", "QWF_OWNERSHIP_TTL": "3600"}
-"""Who ends or goes on with these has waited for neither."""
+"""Time limits of an hour: what ends or goes on with them has waited for neither."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def chance() -> random.Random:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """So many seconds after a process began, or after its load did; it may read so many chunks by then."""
+    """The moment of a signal: `seconds` after the process or its load began. It may read `chunks` by then."""
 
     while_loading: bool
     seconds: float
@@ -251,7 +251,7 @@ def test_second_interrupt_ends_it_within_a_second_in_the_midst_of_a_load(rig: Ri
 def test_draining_ends_in_time_on_a_server_that_hangs(
     rig: Rig, own_server: Server, signals: int, drain_timeout: str
 ) -> None:
-    """It hangs until the process has ended, and the other time limits are an hour: nothing else can end it."""
+    """The read hangs until the process has ended. The other time limits are an hour, so nothing else can end it."""
     assert LAST_GRACE < 1
     hour = {f"QWF_{name}": "3600" for name in ("SOCKET_TIMEOUT", "DEADLINE", "GATE_TIMEOUT")}
     here = replace(
@@ -291,7 +291,7 @@ def test_hang_up_of_the_terminal_is_no_matter_under_nohup(rig: Rig) -> None:
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
 def test_a_signal_that_was_ignored_from_the_start_stays_so(rig: Rig, name: str) -> None:
-    """As a shell has SIGINT ignored by what a script starts in the background."""
+    """A shell lets what a script starts in the background ignore SIGINT."""
     ingest = [sys.executable, "-m", "qwf_async", "ingest", *SOURCE, "--name", name]
     command = ["/bin/sh", "-c", f"trap '' {name}; exec \"$@\"", "sh", *ingest]
     rig.let(name, 1)

@@ -82,7 +82,7 @@ def data_keys(server: Server) -> list[Any]:
 
 
 def chunks(server: Server) -> int:
-    """How many the journal of the load has."""
+    """The number of chunks in the journal of the load."""
     (journal,) = server.plain.keys("qwf:{psi}:journal:*")
     return int(ask(server, "HLEN", journal))
 

@@ -28,8 +28,8 @@ from tests.support.ingest_rig import new_rig as new_ingests
 pytestmark = pytest.mark.timeout(300)
 SIDE: Final = 16
 POINTS: Final = SIDE**3
-LONGEST: Final = 200.0
-"""Seconds after which a job that still waits is taken for one that waits for ever."""
+MAX_SECONDS: Final = 200.0
+"""After so long a job that still waits counts as one that waits for ever."""
 
 
 def wave(seed: int) -> NDArray[np.complex128]:
@@ -92,7 +92,7 @@ def check_all(server: Server, layouts: dict[str, str], seeds: dict[str, int]) ->
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CrowdedServer:
     shell: Shell
     server: Server
 
@@ -105,30 +105,30 @@ class Place:
                 )
                 for file, name, layout in jobs
             ]
-            end = time.monotonic() + LONGEST
+            end = time.monotonic() + MAX_SECONDS
             return [each.end(max(0.1, end - time.monotonic())) for each in begun]
 
 
 FILES: Final = 6
 
 
-def new_place(directory: Path, software: str, maxclients: int) -> Iterator[Place]:
+def new_crowded_server(directory: Path, software: str, maxclients: int) -> Iterator[CrowdedServer]:
     for seed in range(FILES):
         np.save(directory / f"psi{seed}.npy", wave(seed))
     # Nothing is lost here: a server that has answered nobody for a while is on a busy machine.
     long = {f"QWF_{name}": str(PATIENCE) for name in ("SOCKET_TIMEOUT", "SOCKET_CONNECT_TIMEOUT")}
     for server in new_server(software, maxclients=str(maxclients)):
-        yield Place(shell=Shell.at(directory, QWF_URL=server.url, **long), server=server)
+        yield CrowdedServer(shell=Shell.at(directory, QWF_URL=server.url, **long), server=server)
 
 
-def run_all(place: Place, count: int) -> list[dict[str, Any]]:
-    """So many jobs of their own names at once: all succeed, all is right. Their reports."""
+def run_all(crowded: CrowdedServer, count: int) -> list[dict[str, Any]]:
+    """The reports of `count` jobs at once, each with its own name. All must succeed and be stored right."""
     jobs = [(f"psi{i % FILES}.npy", f"job{i}", list(LAYOUTS)[i % 3]) for i in range(count)]
-    outcomes = place.ingests(jobs)
+    outcomes = crowded.ingests(jobs)
     failed = [outcome for outcome in outcomes if outcome.status != 0]
     assert not failed, f"{len(failed)} of {count} failed, first {failed[0].status}: {failed[0].err}"
     check_all(
-        place.server,
+        crowded.server,
         {name: layout for _, name, layout in jobs},
         {name: i % FILES for i, (_, name, _) in enumerate(jobs)},
     )
@@ -146,9 +146,9 @@ def totals(reports: list[dict[str, Any]]) -> dict[str, int]:
 def test_a_hundred_processes_share_a_server(
     tmp_path: Path, software: str, maxclients: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for place in new_place(tmp_path, software, maxclients):
+    for crowded in new_crowded_server(tmp_path, software, maxclients):
         begun = time.monotonic()
-        seen = totals(run_all(place, 100))
+        seen = totals(run_all(crowded, 100))
         attempts = seen["opened"] + seen["failed"]  # to be turned away for lack of room is to queue
         reuse = 1 - seen["opened"] / seen["borrowed"]
         with capsys.disabled():
@@ -162,18 +162,20 @@ def test_a_hundred_processes_share_a_server(
 
 
 def test_thirty_jobs_queue_for_five_places_and_one_bad_input_fails_alone(tmp_path: Path) -> None:
-    for place in new_place(tmp_path, "valkey", 5):
+    for crowded in new_crowded_server(tmp_path, "valkey", 5):
         spoilt = wave(0)
         spoilt[3, 2, 1] = np.nan
         np.save(tmp_path / "spoilt.npy", spoilt)
         jobs = [(f"psi{i % FILES}.npy", f"job{i}", list(LAYOUTS)[i % 3]) for i in range(29)]
-        *good, bad = place.ingests([*jobs, ("spoilt.npy", "spoilt", "flat")])
+        *good, bad = crowded.ingests([*jobs, ("spoilt.npy", "spoilt", "flat")])
         assert not [(each.status, each.err) for each in good if each.status]
-        assert (bad.status, bad.err.count("\n")) == (7, 1), bad.err
+        # On a busy machine it may have said that it waits for room.
+        errors = [line for line in bad.err.splitlines() if "waiting for room" not in line]
+        assert (bad.status, len(errors)) == (7, 1), bad.err
         seen = totals([json.loads(outcome.out) for outcome in good])
         assert (seen["failed"], seen["timeouts"], seen["lost"]) == (0, 0, 0)
         check_all(
-            place.server,
+            crowded.server,
             {name: layout for _, name, layout in jobs},
             {name: i % FILES for i, (_, name, _) in enumerate(jobs)},
         )
@@ -182,21 +184,21 @@ def test_thirty_jobs_queue_for_five_places_and_one_bad_input_fails_alone(tmp_pat
 def test_of_many_that_want_one_name_one_gets_it_and_the_others_are_told_who(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """The source is held back until all others have ended: whoever comes last finds the owner at work."""
-    for place in new_ingests(tmp_path_factory):
+    """The source is held back until all others have ended, so even the last of them finds the owner at work."""
+    for crowded in new_ingests(tmp_path_factory):
         with ExitStack() as all_:
-            begun = [all_.enter_context(place.begin_held("one", 0)) for _ in range(8)]
-            end = time.monotonic() + LONGEST
+            begun = [all_.enter_context(crowded.begin_held("one", 0)) for _ in range(8)]
+            end = time.monotonic() + MAX_SECONDS
             while sum(each.process.poll() is not None for each in begun) < 7:
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            place.let("one", CHUNKS)
-            outcomes = [each.end(LONGEST) for each in begun]
+            crowded.let("one", CHUNKS)
+            outcomes = [each.end(MAX_SECONDS) for each in begun]
         owners = [each.process.pid for each in begun if each.process.returncode == 0]
         assert sorted(outcome.status for outcome in outcomes) == [0] + [8] * 7
         told = f"process {owners[0]} on "
         assert all(told in outcome.err for outcome in outcomes if outcome.status == 8)
-        place.check_whole("one")
+        crowded.check_whole("one")
 
 
 @pytest.mark.anyio
@@ -211,7 +213,7 @@ async def test_three_hundred_tasks_of_one_process_share_its_connections() -> Non
             await qwf_async.ingest(source, store, f"job{i}", layout=list(LAYOUTS)[i % 3])
             took.append(anyio.current_time() - begun)
 
-        with anyio.fail_after(LONGEST):
+        with anyio.fail_after(MAX_SECONDS):
             # Each job borrows 11 times and more: with 30 connections that is 99 % at least, however slowly it goes.
             settings = qwf_async.Settings(
                 max_connections=30, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE

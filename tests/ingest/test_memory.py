@@ -43,7 +43,7 @@ QUICK: dict[str, Any] = {"sample_interval": 0.02, "clean_batch": 100}
 
 
 def fill(server: Server, share: float) -> None:
-    """Another tenant takes memory until so much of LIMIT is used."""
+    """Another user of the server takes memory until this share of LIMIT is used."""
     ask(server, "SETRANGE", "tenant", int(share * LIMIT) - used(server), "x")
 
 

@@ -117,7 +117,7 @@ class Tenant:
                 number += 1
 
     def leave(self) -> None:
-        """Look whether everything is there still, and delete it."""
+        """Check that all keys are still there, and delete them."""
         with self._server.plain as client:
             keys = list(self.stored)
             self.left_whole = client.mget(keys) == [self.stored[key] for key in keys]
@@ -271,7 +271,7 @@ def slow_to_save(request: pytest.FixtureRequest, each_own_server: Server) -> Ite
 
 
 def end_saving(server: Server) -> None:
-    """As the server itself ends a child whose copy is not wanted any more: this counts as no failure to save."""
+    """End the child as the server itself would if it did not need the copy any more. This is no failure to save."""
     assert server.process is not None
     pid = server.process.pid
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
@@ -321,7 +321,7 @@ async def test_what_a_fork_for_saving_copies_counts_against_the_machine(
 
 @pytest.fixture(params=["valkey", "redis"])
 def primary(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server that keeps all that a replica has not taken yet, however much."""
+    """A server that keeps everything that a replica has not read yet, without a limit."""
     options = {
         "client-output-buffer-limit": "replica 0 0 0",
         "repl-backlog-size": "16kb",

@@ -76,7 +76,7 @@ async def test_a_flushed_server_is_noticed_and_nothing_is_published(each_server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtTheEnd(Watched):
-    """A source that does something when all was read, just before the data is verified."""
+    """A source that calls a function when all was read, just before the data is verified."""
 
     end: Callable[[], None]
 

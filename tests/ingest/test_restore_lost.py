@@ -1,4 +1,4 @@
-"""RESTORE that is refused on the way, or meets what is there already: HSET decides, to the same effect.
+"""RESTORE that is refused in mid-load, or meets a key that exists: HSET then writes the same.
 
 What is on a server is read by plain redis-py and compared with a plain twin of layout packed.
 """
@@ -40,7 +40,7 @@ def relay(server: Server) -> Iterator[Relay]:
 
 @contextmanager
 def user(server: Server) -> Iterator[str]:
-    """The URL of a user who may do all, until that is changed."""
+    """The URL of a user who may do everything, until a test changes that."""
     ask(server, "ACL", "SETUSER", "loader", "reset", "on", ">pw", "~*", "&*", "+@all")
     try:
         yield f"unix://loader:pw@{server.socket}"
@@ -204,7 +204,7 @@ async def test_what_is_restored_already_is_written_again_without_a_word(each_ser
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_any_reply_to_restore_may_be_lost(server: Server, relay: Relay) -> None:
-    """What the reply was to has been applied then, and is sent again; each reply of an ingest is lost in turn."""
+    """Each reply of an ingest is lost in turn. Its request has been applied by then, and is sent again."""
     async with qwf_async.connect(relay.url) as store:
         source, options = sources.array(PSI), {"layout": "packed", "write_mode": "restore"}
         before = relay.replies.pieces

@@ -26,13 +26,13 @@ def batch(number: int, nbytes: int = 1) -> Batch:
 
 
 async def send(stream: BatchStream, one: Batch) -> None:
-    """As the producer does."""
+    """Put batches as the producer does."""
     await stream.room()
     await anyio.to_thread.run_sync(stream.put, one)
 
 
 async def drained(stream: BatchStream) -> list[int]:
-    """The numbers of all that is still received."""
+    """The numbers of the batches that are still received."""
     found = []
     try:
         while True:

@@ -148,7 +148,7 @@ async def test_a_chunk_that_is_changed_while_it_is_verified_is_not_called_damage
         client = server.plain
 
         def change_the_last(points: int) -> None:
-            """After the journal was read, and before the last chunk is."""
+            """A change after the journal was read, and before the last chunk is read."""
             client.hset(f"qwf:{{psi}}:journal:{psi.manifest.generation}", str(last), "stale")
             client.hset(f"qwf:psi:{psi.manifest.generation}:s0", "x9_y9_z9_t1", bytes(16))
 

@@ -1,4 +1,4 @@
-"""The memory gate and its watchdog: watermarks, cleaning, giving up; told of servers that are not there.
+"""The memory gate and its watchdog: watermarks, cleaning, giving up. Samples are handed in; there is no server.
 
 Time is the tests' own: it passes while something sleeps, and not while the machine is busy.
 """
@@ -34,7 +34,7 @@ WATERMARKS = Watermarks(high=Settings().high_watermark, low=Settings().low_water
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds that have passed; whoever sleeps lets them pass at once."""
+    """A clock that the tests set: a sleep lets its seconds pass at once."""
 
     now: float = 1000.0
 
@@ -102,7 +102,7 @@ async def watch(
     evictable: bool = False,
     limit: int | None = 1000,
 ) -> tuple[Gate, Events]:
-    """A watchdog that is told these fills, samples or errors in turn, until it has heeded the last of them."""
+    """A watchdog that gets these fills, samples or errors in turn, until it has acted on the last of them."""
     gate, events = gate or Gate(), Events()
     waiting = list(told)
 
@@ -188,7 +188,7 @@ async def waiting_writer(gate: Gate) -> AsyncIterator[None]:
 
 
 async def pressed(gate: Gate, seconds: float) -> None:
-    """Wait until memory has kept the writers waiting for so long."""
+    """Wait until memory has held the writers up for these seconds."""
     while gate.pressed_for < seconds:  # noqa: ASYNC110 # it is the time itself that is waited for
         await anyio.sleep(0.25)
 

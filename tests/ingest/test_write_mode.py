@@ -1,4 +1,4 @@
-"""How layout packed comes to be written: RESTORE where it works, HSET where it does not, and what is said."""
+"""How layout packed is written: by RESTORE where that works, by HSET where it does not, and what the user is told."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ async def test_a_source_that_is_safe_in_the_spool_is_replayed_by_another_process
 
 
 async def test_a_spool_is_taken_up_by_the_same_command_with_resume(durable: Server, spool_dir: Path) -> None:
-    """The source is cut off by a full spool: the rest of it is read when the load is resumed."""
+    """A full spool holds the source up; the rest of it is read when the load is resumed."""
     room = 5 * 16_200  # bytes of five chunks, about
     error = await refusal(
         sources.array(PSI),
@@ -182,7 +182,7 @@ async def test_a_server_that_dies_again_during_the_replay_is_given_all_in_the_en
 async def test_what_was_replayed_and_not_forgotten_is_replayed_again_to_the_same_effect(
     durable: Server, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if killed between the server's answer and the removal of the row: the file is put back as it was."""
+    """The process seems to be killed between the server's answer and the removal of the row: the file is put back."""
     await owing(durable)
     before = {path: path.read_bytes() for path in left(spool_dir)}
     durable.start()
@@ -199,7 +199,7 @@ async def test_what_was_replayed_and_not_forgotten_is_replayed_again_to_the_same
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 async def _die(*_: Any) -> None:

@@ -37,7 +37,8 @@ def rig(durable: Server, tmp_path: Path) -> Rig:
 
 
 SPOOLED = (LINES - 1, LINES)
-"""Chunks that `left_alone` leaves to the spool: the first, too, if the server died before its reply was read."""
+"""Numbers of chunks that `left_alone` may leave to the spool. The first chunk is one of them if the server died before
+its reply was read."""
 
 
 @contextmanager

@@ -58,11 +58,11 @@ class Rig:
         return self.shell.having(LET=f"let-{name}").begin("ingest", *SOURCE, "--name", name, *options)
 
     def let(self, name: str, chunks: int) -> None:
-        """From now on processes begun by `begin_held` may read so many chunks each."""
+        """Let processes that `begin_held` began read so many chunks each."""
         (self.shell.directory / f"let-{name}").write_text(str(chunks))
 
     def ingest_held(self, name: str, *options: str) -> Outcome:
-        """As `begin_held`, to its end."""
+        """Run an ingest as `begin_held` does, to its end."""
         with self.begin_held(name, CHUNKS, *options) as begun:
             return begun.end()
 
@@ -77,7 +77,7 @@ class Rig:
         return {key.decode(): value.decode() for key, value in found.items()}
 
     def wait_for_load(self, name: str, chunks: int) -> None:
-        """Return when the journal of the load under way has so many chunks."""
+        """Wait until the journal of the load under way has so many chunks."""
         end = time.monotonic() + PATIENCE
         with self.server.plain as client:
             while time.monotonic() < end:
@@ -101,7 +101,7 @@ class Rig:
             client.unlink(*keys)
 
     def await_own_load(self, name: str, begun: Begun) -> bool:
-        """Return when the process has begun to load, or has ended: whether it has begun."""
+        """Wait until the process has begun to load, or has ended. Returns whether it has begun."""
         with self.server.plain as client:
             while client.hget(f"qwf:{{{name}}}:load", "owner_pid") != str(begun.process.pid).encode():
                 if begun.process.poll() is not None:

@@ -1,4 +1,4 @@
-"""A device between client and server that keeps what a client sent, and delivers it long after the client is gone."""
+"""A relay that keeps what a client sent, and delivers it to the server long after the client is gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Line:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Holder:
-    """Made by `holding`. A connection over which one of the words comes that it `keeps` is passed on no more."""
+    """Made by `holding`. Once one of the words that it `keeps` comes over a connection, nothing more is passed on."""
 
     target: str
     listener: socket.socket
@@ -41,7 +41,7 @@ class Holder:
         assert self.keeping.wait(PATIENCE)
 
     def deliver(self) -> None:
-        """Hand what was kept to the server, and wait until it has dealt with it."""
+        """Deliver what was kept to the server, and wait until the server has answered it."""
         for line in self._lines:
             if line.kept:
                 with suppress(OSError):

@@ -1,7 +1,7 @@
-"""Loads for the tests of the engine: arrays, sources that do as they are told, and what a server then holds.
+"""Loads for tests of an ingest: arrays, sources that a test controls, and what a server then holds.
 
 What is on a server is read with plain redis-py and compared byte for byte with a plain
-twin of the codec: none of the code under test is on that road.
+twin of the codec. None of the code under test is used for it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def data_key(server: Server, name: str = "psi", *, of: str = "meta") -> str:
 
 
 def check_points(server: Server, psi: NDArray[Any], name: str = "psi", *, codec: str = "c16") -> None:
-    """Every point of ψ[t, x, y, z] is stored under the name bit for bit, and nothing besides."""
+    """Check that every point of ψ[t, x, y, z] is stored under the name bit for bit, and nothing else."""
     with server.plain as client:
         held = client.hgetall(data_key(server, name))
     wanted = plain_fields(psi, codec)
@@ -79,7 +79,7 @@ def check_points(server: Server, psi: NDArray[Any], name: str = "psi", *, codec:
 
 
 def contents(server: Server) -> Contents:
-    """Everything on the server. Of the index only the names: which load of a name it saw last says nothing."""
+    """Everything on the server. Of the index only the names are compared, as which load it saw last does not matter."""
     with server.plain as client:
         found = {
             key: client.hgetall(key) if client.type(key) == b"hash" else client.get(key)
@@ -91,7 +91,7 @@ def contents(server: Server) -> Contents:
 
 
 def check_alone(server: Server, name: str = "psi") -> None:
-    """Of a name there are what is published, its journal and the index, and no key of ours besides."""
+    """Check that a name has what is published, its journal and its place in the index, and no other key of ours."""
     generation = published(server, name)
     keys = {
         f"qwf:{{{name}}}:meta",
@@ -207,7 +207,7 @@ def claim_is_over(server: Server) -> bool:
 
 
 async def claim_over(server: Server) -> None:
-    """Return when the claim on the load of `psi` has run out, of an owner that lives and could not give it up."""
+    """Wait until the claim on the load of `psi` has run out. Its owner lives, and could not give it up."""
     with anyio.fail_after(PATIENCE):
         while not claim_is_over(server):  # noqa: ASYNC110 # the server's clock tells nobody
             await anyio.sleep(0.01)

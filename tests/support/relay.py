@@ -44,7 +44,7 @@ class Flow:
         self.in_pieces = in_pieces
 
     def allow(self, data: bytes) -> tuple[bytes, bool]:
-        """What of a piece may pass, and whether the connection is cut after it."""
+        """The part of a piece that may pass, and whether the connection is cut after it."""
         length = 1 if self.in_pieces else len(data)
         cut = self.left is not None and self.left < length
         if self.left is not None:
@@ -126,7 +126,7 @@ class Relay:
         self._steer(plan if after else self._normal)
 
     def delay(self, seconds: float, *, jitter: float = 0.0, chance: random.Random) -> None:
-        """Hold whatever goes in either direction for so long, give or take the jitter; nothing overtakes."""
+        """Delay what goes in either direction by these seconds, give or take the jitter. The order stays."""
 
         async def change() -> None:
             self._delay, self._jitter, self._chance = seconds, jitter, chance
@@ -134,7 +134,7 @@ class Relay:
         self._steer(change)
 
     def slice(self, *sizes: int) -> None:
-        """Pass on so many bytes at a time, in either direction; of several sizes a random one each time."""
+        """Pass on this number of bytes at a time, in either direction. Of several numbers, a random one each time."""
 
         async def change() -> None:
             self._sizes = sizes
@@ -142,7 +142,7 @@ class Relay:
         self._steer(change)
 
     def discard(self) -> None:
-        """Half-open: take what comes from either side, over old and new connections, and pass nothing on."""
+        """Take what comes from either side, over old and new connections, and pass nothing on: all are half-open."""
 
         async def change() -> None:
             self._discards = True
@@ -177,7 +177,7 @@ class Relay:
         self._cut_flow(self.replies, gaps, in_pieces=True)
 
     def stop(self) -> None:
-        """End all connections, and listen no more."""
+        """End all connections, and stop listening."""
         self._steer(self._stop)
 
     def _cut_flow(self, flow: Flow, gaps: Iterable[int], *, in_pieces: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for what another process brings about, of which nobody tells us: generously, for the machine may be busy."""
+"""Waiting for what another process does without telling us. The waits are long, as the machine may be busy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import PATIENCE
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Return when it holds. Blocks; fails if it never does."""
+    """Block until the condition holds. Fails if it never does."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
@@ -20,12 +20,12 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """As `wait_until`, while other tasks go on."""
+    """Wait until the condition holds, while other tasks go on."""
     with anyio.fail_after(PATIENCE):
         while not condition():  # noqa: ASYNC110 # another process sets no event of ours
             await anyio.sleep(0.005)
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process that was sent SIGSTOP stands still: until then it may still act, or take a later signal."""
+    """Whether a process that was sent SIGSTOP has stopped. Until then it may still act, or take a later signal."""
     return "\nState:\tT" in Path(f"/proc/{pid}/status").read_text()

@@ -1,4 +1,4 @@
-"""The oracle: one wavefunction as it should lie on the server, against what is there.
+"""The oracle: one wavefunction as it should be on the server, compared with what is there.
 
 Read by plain redis-py, past the code under test, and compared with a plain twin of the
 layouts and codecs, a value at a time.

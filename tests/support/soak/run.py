@@ -79,7 +79,7 @@ class Acked:
 
 @dataclass(slots=True, kw_only=True)
 class Soak:
-    """Workers that ingest while there is weather. `stored` is what must be there: by name, its last ingest."""
+    """Workers that ingest while there are faults. `stored` is what must be there: by name, its last ingest."""
 
     server: Server
     relay: Relay
@@ -260,7 +260,7 @@ class Soak:
     async def _process(
         self, shell: Shell, command: list[str], number: int | None, chance: random.Random
     ) -> tuple[Outcome, bool]:
-        """A command to its end, and whether it was sent the signal before."""
+        """Run a command to its end. Returns its outcome, and whether it was sent the signal before."""
         struck = False
         with await anyio.to_thread.run_sync(partial(shell.begin, *command)) as begun:
             if number is not None:
@@ -272,7 +272,7 @@ class Soak:
             return await anyio.to_thread.run_sync(begun.end, HANGS), struck
 
     def _explain(self, case: Case, code: int, text: str, attempt: int, begun: float, *, calm: bool) -> None:
-        """An error must have its cause in the weather, or in the attempt before."""
+        """An error must be caused by a fault, or by the attempt before."""
         if "is being loaded by" in text:
             explained = attempt > 1  # by an attempt of this process, which could not give it up
         elif any(sign in text for sign in _LOSS):
