@@ -34,7 +34,7 @@ from ..wire.fetch import FETCH_POINTS, Fetch
 from ..wire.field_names import FIELD, blocks, box_records, field_name
 from ..wire.known_replies import KnownReplies
 from ..wire.numbered_texts import NumberedTexts
-from ..wire.resp import bulk, head
+from ..wire.resp import bulk, head, hset
 from ..wire.slab import Slabs
 from .base import Counts, Probe
 from .hash_memory import Server, hash_bytes, mean_digits
@@ -98,7 +98,7 @@ class Flat:
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         runs, checksum = self._runs(chunk.box, values)
-        requests, buffers = _requests(partial(head, b"HSET", self.key), runs, chunk.box.points, strings=2)
+        requests, buffers = _requests(partial(hset, self.key), runs, chunk.box.points, strings=2)
         part = Part(key=self.key, requests=requests, buffers=buffers)
         return Batch(
             chunk=chunk.number,

@@ -14,7 +14,7 @@ from ..errors import DamagedData
 from ..lattice.grid import Box, Order, Shape3, Shape4
 from ..lattice.plan import Chunk, Plan, RangePlan, c_index, c_indices
 from ..wire.batch import Batch, Part, byte_view
-from ..wire.buckets import BUCKET, FIELD, hset, requests, restore
+from ..wire.buckets import BUCKET, FIELD, hset_template, requests, restore_template
 from ..wire.change import pairs, set_fields
 from ..wire.codec import binary_dtype, damage, digest, is_value, joined, max_bytes
 from ..wire.fetch import FETCH_POINTS, Fetch, grouped
@@ -100,7 +100,10 @@ class Packed:
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         first = c_index(self.shape, chunk.boxes[0].start) // BUCKET
-        prefix, template = self.base + KEY.removesuffix(b"%d"), restore if self.by_restore else hset
+        prefix, template = (
+            self.base + KEY.removesuffix(b"%d"),
+            restore_template if self.by_restore else hset_template,
+        )
         return Batch(
             chunk=chunk.number,
             points=chunk.points,

@@ -22,7 +22,7 @@ from ..wire.codec import binary_dtype, damage, digest, is_value, joined
 from ..wire.fetch import FETCH_BYTES, Fetch, grouped
 from ..wire.known_replies import KnownReplies
 from ..wire.numbered_texts import NumberedTexts
-from ..wire.resp import bulk, head
+from ..wire.resp import bulk, head, hset
 from ..wire.slab import Slabs
 from .base import Counts, Probe
 from .hash_memory import KEY_BYTES, Server, block_bytes
@@ -147,7 +147,7 @@ class Tile:
                 view[n * self.nbytes : (n + 1) * self.nbytes]
                 for n in range(row * nj * nk, (row + 1) * nj * nk)
             ]
-            parts.append(self._filled(key, partial(head, b"HSET", key), fields, tiles))
+            parts.append(self._filled(key, partial(hset, key), fields, tiles))
         return Batch(
             chunk=chunk.number,
             points=chunk.points,

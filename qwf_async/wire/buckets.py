@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .batch import Batch, NumberedPart, Part, byte_view
 from .field_names import digit_spans, digits
 from .listpack import CRC_BYTES, payload, shape_of
-from .resp import bulk, head
+from .resp import bulk, head, hset
 from .slab import Slabs
 
 BUCKET: Final = 128
@@ -45,9 +45,9 @@ class RequestTemplate:
     checked: slice | None = None
 
 
-def hset(key: bytes, points: int, size: int) -> RequestTemplate:
+def hset_template(key: bytes, points: int, size: int) -> RequestTemplate:
     """HSET of the fields 0 … points−1 with values of `size` bytes."""
-    parts = [head(b"HSET", key, 2 * points)]
+    parts = [hset(key, 2 * points)]
     offsets, length = [], len(parts[0])
     for point in range(points):
         field = bulk(FIELD % point) + b"$%d\r\n" % size
@@ -57,7 +57,7 @@ def hset(key: bytes, points: int, size: int) -> RequestTemplate:
     return RequestTemplate(request=b"".join(parts), offsets=np.array(offsets))
 
 
-def restore(key: bytes, points: int, size: int) -> RequestTemplate:
+def restore_template(key: bytes, points: int, size: int) -> RequestTemplate:
     """RESTORE of a listpack with the fields 0 … points−1 and values of `size` bytes.
 
     It has no REPLACE, which would delete what is under the key, whatever type that has.
@@ -115,11 +115,11 @@ def _part_as_hset(part: Part) -> Part:
     first = data[0].tobytes()
     begin = first.index(b"\r\n", len(_before_payload(part.key))) + 2
     points, size = shape_of(first[begin:])
-    offsets = restore(part.key, points, size).offsets
+    offsets = restore_template(part.key, points, size).offsets
     values = np.empty((part.requests, points), f"V{size}")
     for columns, slots in value_slots(data, offsets, values.dtype):
         values[:, columns] = slots
-    return _same_length(part.prefix, part.first, values, hset, Slabs())
+    return _same_length(part.prefix, part.first, values, hset_template, Slabs())
 
 
 def _same_length(

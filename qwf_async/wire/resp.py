@@ -15,3 +15,8 @@ def bulk(value: bytes) -> bytes:
 def head(command: bytes, key: bytes, arguments: int) -> bytes:
     """The beginning of `command key …` that `arguments` bulk strings will follow."""
     return b"*%d\r\n%s%s" % (2 + arguments, bulk(command), bulk(key))
+
+
+def hset(key: bytes, arguments: int) -> bytes:
+    """The beginning of an HSET that half as many fields, each with its value, will follow."""
+    return head(b"HSET", key, arguments)

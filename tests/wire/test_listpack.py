@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qwf_async.wire.batch import Batch, NumberedPart
-from qwf_async.wire.buckets import BUCKET, as_hset, hset, requests, restore, uses_restore
+from qwf_async.wire.buckets import BUCKET, as_hset, hset_template, requests, restore_template, uses_restore
 from qwf_async.wire.listpack import payload
 from qwf_async.wire.slab import Slabs
 from tests.conftest import Server
@@ -96,7 +96,7 @@ def test_the_crc_is_the_one_that_servers_check() -> None:
 def test_hset_requests_are_the_plain_twin(first: int, count: int, dtype: str, seed: int) -> None:
     values = random_values(count, dtype, seed)
     found = {}
-    for part in requests(BASE + b":b", first, values, hset, Slabs()):
+    for part in requests(BASE + b":b", first, values, hset_template, Slabs()):
         for number, (command, key, *pairs) in enumerate(parsed(part)):
             assert command == b"HSET"
             assert key == part.key_of(number)
@@ -111,7 +111,7 @@ def test_restore_requests_are_the_plain_twin_byte_for_byte(
 ) -> None:
     values = random_values(count, dtype, seed)
     found = {}
-    for part in requests(BASE + b":b", first, values, restore, Slabs()):
+    for part in requests(BASE + b":b", first, values, restore_template, Slabs()):
         for number, (command, key, ttl, dump) in enumerate(parsed(part)):
             assert (command, ttl) == (b"RESTORE", b"0")
             assert key == part.key_of(number)
@@ -133,7 +133,7 @@ def test_restore_requests_turned_into_hset_are_those_made_so_byte_for_byte(
             weight=3.0,
             values=values,
         )
-        for way in (hset, restore)
+        for way in (hset_template, restore_template)
     )
     turned = as_hset(other)
     assert (uses_restore(made), uses_restore(other), uses_restore(turned)) == (False, True, False)
@@ -147,7 +147,7 @@ def test_both_ways_leave_the_same_on_the_server(each_server: Server, points: int
     values = random_values(points, dtype, points)
     held = []
     with each_server.plain as client:
-        for template in (hset, restore):
+        for template in (hset_template, restore_template):
             (part,) = requests(BASE + b":b", 99, values, template, Slabs())
             ((command, *arguments),) = parsed(part)
             client.delete(BASE + b":b99")
