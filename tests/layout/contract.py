@@ -24,7 +24,7 @@ from qwf_async.lattice.plan import BoxPlan, RangePlan
 from qwf_async.layout import LAYOUTS, Form
 from qwf_async.wire.codec import CODECS, digest, stored
 from tests.conftest import Server
-from tests.layout.cases import BASE, Case, as_stored, boxes, hashes, parsed, send, send_parts
+from tests.layout.layout_cases import BASE, LayoutCase, as_stored, boxes, hashes, parsed, send, send_parts
 from tests.support.loads import wave
 
 examples = settings(
@@ -55,11 +55,11 @@ class LayoutContract:
 
         return drawn()
 
-    def case(self, data: st.DataObject) -> Case:
+    def case(self, data: st.DataObject) -> LayoutCase:
         form = data.draw(self.forms())
-        return Case.of(form, by_restore=data.draw(st.booleans()), seed=data.draw(st.integers(0, 9)))
+        return LayoutCase.of(form, by_restore=data.draw(st.booleans()), seed=data.draw(st.integers(0, 9)))
 
-    def store(self, client: redis.Redis, case: Case) -> None:
+    def store(self, client: redis.Redis, case: LayoutCase) -> None:
         client.flushall()
         for batch in case.batches():
             replies = send_parts(client, batch.parts)
@@ -80,7 +80,7 @@ class LayoutContract:
             assert (counts.keys, counts.fields) == (len(first), sum(map(len, first.values())))
             sizes = [len(value) for fields in first.values() for value in fields.values()]
             assert max(sizes) <= case.layout.field_bytes
-            again = Case.of(case.form)  # as HSET, which leaves what is there as it is
+            again = LayoutCase.of(case.form)  # as HSET, which leaves what is there as it is
             for batch in again.batches():
                 send_parts(client, batch.parts)
             assert sorted(hashes(client)) == sorted(first)
@@ -246,7 +246,7 @@ class LayoutContract:
             assert sum(chunk.points for chunk in plan) == case.psi.size
         fields = [
             (command[1], name)
-            for batch in Case.of(case.form).batches()
+            for batch in LayoutCase.of(case.form).batches()
             for part in batch.parts
             for command in parsed(part)
             for name in command[2::2]
@@ -273,7 +273,7 @@ class LayoutContract:
                 assert form.predicted_bytes(None, listpacks=listpacks, peak=False) >= end
 
     def test_a_field_that_is_a_chunk_of_zarr_is_its_values_in_c_order(self, server: Server) -> None:
-        case = Case.of(self.form((2, 9, 8, 11)))
+        case = LayoutCase.of(self.form((2, 9, 8, 11)))
         if not case.layout.zarr_chunks:
             return
         grain = case.layout.grain
@@ -299,7 +299,7 @@ class LayoutContract:
                     assert client.object("encoding", probe.part.key) == b"listpack"
                 held = []
                 for by_restore in (False, True):
-                    self.store(client, Case.of(self.form((2, 5, 7, 11), codec), by_restore=by_restore))
+                    self.store(client, LayoutCase.of(self.form((2, 5, 7, 11), codec), by_restore=by_restore))
                     held.append(hashes(client))
             assert held[0] == held[1]
 
@@ -320,7 +320,7 @@ class LayoutContract:
     def form(self, shape: tuple[int, int, int, int], codec: str = "c16") -> Form:
         return Form(layout=self.name, codec=codec, shape=shape)
 
-    def fetched(self, client: redis.Redis, case: Case, points: NDArray[np.int64]) -> NDArray[Any]:
+    def fetched(self, client: redis.Redis, case: LayoutCase, points: NDArray[np.int64]) -> NDArray[Any]:
         """The values of points that lie anywhere."""
         found = np.empty(len(points), case.expected.dtype)
         for fetch in case.layout.fetches(points):

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-import hiredis
 import numpy as np
 import pytest
 import xxhash
@@ -20,12 +19,11 @@ from qwf_async.lattice.grid import Box, Order, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk
 from qwf_async.layout import Form
 from qwf_async.layout.flat import FIELDS_A_REQUEST, Flat
-from qwf_async.wire.batch import Part
 from qwf_async.wire.codec import digest, stored
 from tests.conftest import Server, open_pool
+from tests.layout.layout_cases import BASE, parsed
 
 CODECS = ("c16", "c8", "text10")
-BASE = b"qwf:psi:0123456789abcdef"
 KEY = BASE + b":s0"
 codecs = st.sampled_from(CODECS)
 
@@ -43,15 +41,6 @@ def plain_twin(box: Box, values: NDArray[Any], codec: str) -> dict[bytes, bytes]
         b"x%d_y%d_z%d_t%d" % (x0 + x, y0 + y, z0 + z, t0 + t): plain_value(codec, complex(values[t, x, y, z]))
         for t, x, y, z in np.ndindex(box.shape)
     }
-
-
-def parsed(part: Part) -> list[list[bytes]]:
-    """The requests of a part as hiredis reads them; not a byte may be left over."""
-    reader = hiredis.Reader()
-    reader.feed(b"".join(part.buffers))
-    requests = [reader.gets() for _ in range(part.requests)]
-    assert not reader.has_data()
-    return requests
 
 
 def as_it_is(psi: NDArray[Any]) -> NDArray[Any]:

@@ -20,10 +20,8 @@ from qwf_async.layout import Form
 from qwf_async.layout.packed import Packed
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
+from tests.layout.layout_cases import BASE, Hashes, published_hashes
 from tests.support.loads import Events, ask, leave_unfinished, wave
-
-Hashes = dict[bytes, dict[bytes, bytes]]
-BASE = b"qwf:psi:0123456789abcdef"
 
 
 def plain_twin(base: bytes, psi: NDArray[Any]) -> Hashes:
@@ -32,14 +30,6 @@ def plain_twin(base: bytes, psi: NDArray[Any]) -> Hashes:
     for i, value in enumerate(psi.reshape(-1)):
         hashes.setdefault(b"%s:b%d" % (base, i // 128), {})[b"%d" % (i % 128)] = value.tobytes()
     return hashes
-
-
-def held(server: Server, name: str = "psi") -> tuple[bytes, Hashes]:
-    """The beginning of the published keys, and all that lies under it, read with plain redis-py."""
-    generation = ask(server, "HGET", f"qwf:{{{name}}}:meta", "generation").decode()
-    base = f"qwf:{name}:{generation}".encode()
-    with server.plain as client:
-        return base, {key: client.hgetall(key) for key in client.keys(base + b":*")}
 
 
 def encodings(server: Server) -> set[bytes]:
@@ -107,7 +97,7 @@ async def test_every_point_is_stored_and_read_back(
         assert (report.layout, report.points, report.retries) == ("packed", psi.size, 0)
         reader = await store.open("psi")
         assert await reader.point(4, 6, 22, t=1) == stored(codec, psi)[1, 4, 6, 22]
-    base, hashes = held(each_server)
+    base, hashes = published_hashes(each_server)
     assert hashes == plain_twin(base, stored(codec, np.ascontiguousarray(psi)))
     assert encodings(each_server) == {b"listpack"}
 
@@ -121,7 +111,7 @@ async def test_grids_of_few_points_are_stored_and_read(each_server: Server, poin
             source = qwf_async.sources.array(psi)
             await qwf_async.ingest(source, store, "psi", layout="packed", write_mode=mode, overwrite=True)
             assert np.array_equal(await (await store.open("psi")).read[...], psi)
-        base, hashes = held(each_server)
+        base, hashes = published_hashes(each_server)
         assert hashes == plain_twin(base, psi)
 
 
@@ -142,7 +132,7 @@ async def test_a_load_begun_one_way_and_resumed_the_other_is_the_same(
             source, store, "psi", layout="packed", write_mode="restore", resume=True
         )
     assert report.resumed_chunks >= 3
-    base, hashes = held(each_server)
+    base, hashes = published_hashes(each_server)
     assert hashes == plain_twin(base, psi)
     assert encodings(each_server) == {b"listpack"}
 
@@ -155,7 +145,7 @@ async def test_the_many_keys_of_an_old_generation_all_go(each_server: Server) ->
         events = Events()
         for layout in ("flat", "packed", "tile", "packed", "flat"):
             await qwf_async.ingest(source, store, "psi", layout=layout, overwrite=True, hooks=(events,))
-            base, hashes = held(each_server)
+            base, hashes = published_hashes(each_server)
             with each_server.plain as client:
                 assert set(client.keys("qwf:psi:*")) == set(hashes)
             assert len(hashes) == {"flat": 1, "packed": 125, "tile": 3}[layout]
@@ -180,4 +170,4 @@ async def test_an_old_generation_goes_in_batches(each_server: Server) -> None:
         await qwf_async.ingest(source, store, "psi", layout="flat", overwrite=True)
     with each_server.plain as client:
         assert client.info("commandstats")["cmdstat_unlink"]["calls"] == 1 + 5  # the journal, 125 buckets
-    assert len(held(each_server)[1]) == 1
+    assert len(published_hashes(each_server)[1]) == 1

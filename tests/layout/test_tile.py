@@ -6,7 +6,6 @@ import re
 from itertools import product
 from typing import Any
 
-import hiredis
 import numpy as np
 import pytest
 import zarr
@@ -22,12 +21,11 @@ from qwf_async.layout import Form
 from qwf_async.layout.tile import Tile
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
+from tests.layout.layout_cases import BASE, Hashes, parsed, published_hashes
 from tests.support.loads import ask, leave_unfinished, wave
 
-Hashes = dict[bytes, dict[bytes, bytes]]
 ORDERS: tuple[Order, ...] = ("C", "F")
 orders = st.sampled_from(ORDERS)
-BASE = b"qwf:psi:0123456789abcdef"
 
 
 def zarr_twin(base: bytes, psi: NDArray[Any], tile: Shape3) -> Hashes:
@@ -65,14 +63,6 @@ def plain_twin(base: bytes, psi: NDArray[Any], tile: Shape3) -> Hashes:
     return hashes
 
 
-def held(server: Server) -> tuple[bytes, Hashes]:
-    """The beginning of the published keys, and all that lies under it, read with plain redis-py."""
-    generation = ask(server, "HGET", "qwf:{psi}:meta", "generation").decode()
-    base = f"qwf:psi:{generation}".encode()
-    with server.plain as client:
-        return base, {key: client.hgetall(key) for key in client.keys(base + b":*")}
-
-
 @st.composite
 def shapes_and_tiles(draw: st.DrawFn) -> tuple[Shape4, Shape3]:
     t, x, y, z = draw(st.tuples(*(st.integers(1, n) for n in (2, 12, 12, 25))))
@@ -91,13 +81,9 @@ def test_batches_are_the_plain_twin(
     found: Hashes = {}
     for chunk in form.plan(order):
         for part in layout.encode(chunk, psi[chunk.box.slices], 0.0).parts:
-            reader = hiredis.Reader()
-            reader.feed(b"".join(part.buffers))
-            for _ in range(part.requests):
-                command, key, *pairs = reader.gets()
+            for command, key, *pairs in parsed(part):
                 assert (command, key) == (b"HSET", part.key)
                 found.setdefault(key, {}).update(zip(pairs[::2], pairs[1::2], strict=True))
-            assert not reader.has_data()
     assert found == plain_twin(BASE, psi, tile)
     assert list(layout.keys()) == list(found)
 
@@ -106,9 +92,7 @@ def test_batches_are_the_plain_twin(
     box = Box(start=(*starts,), stop=(*stops,))  # type: ignore[arg-type] # four each
     replies = []
     for part in layout.requests(box):
-        reader.feed(b"".join(part.buffers))
-        for _ in range(part.requests):
-            command, key, *fields = reader.gets()
+        for command, key, *fields in parsed(part):
             assert (command, key) == (b"HMGET", part.key)
             replies.append([found[key].get(field) for field in fields])
     assert np.array_equal(layout.values(box, replies), psi[box.slices])
@@ -147,7 +131,7 @@ async def test_what_is_stored_is_byte_for_byte_what_zarr_writes(
             reader = await store.open("psi")
             t, x, y, z = (n - 1 for n in shape)
             assert await reader.point(x, y, z, t) == stored(codec, psi)[t, x, y, z]
-        base, hashes = held(each_server)
+        base, hashes = published_hashes(each_server)
         assert hashes == zarr_twin(base, stored(codec, psi), tile or Tile.default_tile(shape))
 
 
@@ -160,7 +144,7 @@ async def test_a_resumed_load_is_whole(each_server: Server) -> None:
     async with qwf_async.connect(each_server.url) as store:
         report = await qwf_async.ingest(source, store, "psi", layout="tile", resume=True)
     assert report.resumed_chunks > 0
-    base, hashes = held(each_server)
+    base, hashes = published_hashes(each_server)
     assert hashes == zarr_twin(base, psi, (8, 8, 8))
 
 
@@ -201,7 +185,7 @@ async def test_a_tile_that_is_gone_from_the_server_is_named(each_server: Server)
     async with qwf_async.connect(each_server.url) as store:
         source = qwf_async.sources.array(wave(1, 16, 16, 16))
         await qwf_async.ingest(source, store, "psi", layout="tile")
-        base, _ = held(each_server)
+        base, _ = published_hashes(each_server)
         ask(each_server, "HDEL", base + b":t0.1", "c/0/1/0/1")
         reader = await store.open("psi")
         with pytest.raises(DamagedData, match=r":t0\.1 lacks the field c/0/1/0/1"):

@@ -17,14 +17,15 @@ from qwf_async.lattice.plan import Chunk
 from qwf_async.layout import Form, Layout
 from qwf_async.wire.batch import Batch, Part
 from qwf_async.wire.codec import stored
-from tests.support.loads import wave
+from tests.conftest import Server
+from tests.support.loads import ask, wave
 
 BASE = b"qwf:psi:0123456789abcdef"
-Contents = dict[bytes, dict[bytes, bytes]]
+Hashes = dict[bytes, dict[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class LayoutCase:
     """A wavefunction in a form, the layout that it is stored in, and the values that come back."""
 
     form: Form
@@ -33,7 +34,7 @@ class Case:
     expected: NDArray[Any]
 
     @classmethod
-    def of(cls, form: Form, *, by_restore: bool = False, seed: int = 0) -> Case:
+    def of(cls, form: Form, *, by_restore: bool = False, seed: int = 0) -> LayoutCase:
         psi = stored(form.codec, wave(*form.shape, seed=seed))
         layout = form.open(BASE, by_restore=by_restore)
         return cls(form=form, layout=layout, psi=psi, expected=as_stored(form.codec, psi))
@@ -84,8 +85,8 @@ def parsed(part: Part) -> list[list[bytes]]:
     return requests
 
 
-def hashes(client: redis.Redis) -> Contents:
-    held: Contents = {key: client.hgetall(key) for key in client.keys("*")}  # type: ignore[misc] # bytes, as it does not decode
+def hashes(client: redis.Redis) -> Hashes:
+    held: Hashes = {key: client.hgetall(key) for key in client.keys("*")}  # type: ignore[misc] # bytes, as it does not decode
     return held
 
 
@@ -95,3 +96,11 @@ def boxes(draw: st.DrawFn, shape: Sequence[int]) -> Box:
     starts = [draw(st.integers(0, size - 1)) for size in shape]
     stops = [draw(st.integers(start + 1, size)) for start, size in zip(starts, shape, strict=True)]
     return Box(start=shape4(starts), stop=shape4(stops))
+
+
+def published_hashes(server: Server, name: str = "psi") -> tuple[bytes, Hashes]:
+    """The beginning of the published keys, and all that lies under it, read with plain redis-py."""
+    generation = ask(server, "HGET", f"qwf:{{{name}}}:meta", "generation").decode()
+    base = f"qwf:{name}:{generation}".encode()
+    with server.plain as client:
+        return base, {key: client.hgetall(key) for key in client.keys(base + b":*")}
