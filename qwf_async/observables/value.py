@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import math
 
 from ..errors import InvalidInput
 
@@ -10,7 +11,7 @@ from ..errors import InvalidInput
 def of_value(value: complex) -> dict[str, float]:
     """Modulus |ψ|, probability density |ψ|² and phase arg ψ (radians, −π to π) of one value.
 
-    Raises InvalidInput for what is no number.
+    What is beyond the largest float is infinite. Raises InvalidInput for what is no number.
     """
     try:
         value = complex(value)
@@ -18,5 +19,9 @@ def of_value(value: complex) -> dict[str, float]:
         raise InvalidInput(
             f"one value of ψ is a complex number, not of type {type(value).__name__}"
         ) from error
-    modulus = abs(value)
-    return {"modulus": modulus, "density": modulus**2, "phase": cmath.phase(value)}
+    try:
+        modulus = abs(value)
+        density = modulus**2
+    except OverflowError:
+        modulus, density = math.hypot(value.real, value.imag), math.inf
+    return {"modulus": modulus, "density": density, "phase": cmath.phase(value)}

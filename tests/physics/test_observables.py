@@ -254,3 +254,14 @@ def test_where_psi_is_zero_means_are_not_numbers_and_nothing_is_raised() -> None
     assert np.isnan(observables.position(psi, grid)).all()
     assert np.isnan(observables.energy(psi, grid, 0.0)).all()
     assert np.isnan(observables.fidelity(psi, psi, grid)).all()
+
+
+@pytest.mark.parametrize(("value", "modulus"), [(1e200j, 1e200), (1.7e308 + 1.7e308j, math.inf)])
+def test_a_value_whose_density_is_beyond_all_floats_has_an_infinite_one(
+    value: complex, modulus: float
+) -> None:
+    assert observables.of_value(value) == {
+        "modulus": modulus,
+        "density": math.inf,
+        "phase": cmath.phase(value),
+    }
