@@ -133,12 +133,7 @@ class TestNetcdf3(StatesAxes, StatesMissing):
 
     def write(self, directory: Path, psi: Array, grid: Grid) -> str:
         with netcdf_file(directory / "psi.nc", "w", version=2) as file:
-            for number, (letter, size) in enumerate(zip(LETTERS, psi.shape, strict=True)):
-                file.createDimension(letter, size)
-                if grid.axes[number].step is not None:
-                    axis = file.createVariable(letter, "f8", (letter,))
-                    axis[:] = points_of(grid, number)
-                    axis.units = grid.axes[number].unit
+            add_axes(file, psi, grid)
             for name, values in parts_of(psi):
                 file.createVariable(name, values.dtype.newbyteorder("="), tuple(LETTERS))[:] = values
         return f"{directory}/psi.nc"
@@ -166,12 +161,7 @@ class TestNetcdf4(StatesAxes, StatesMissing, CanBeWritten):
 
     def write(self, directory: Path, psi: Array, grid: Grid) -> str:
         with netCDF4.Dataset(directory / "psi.nc", "w") as file:
-            for number, (letter, size) in enumerate(zip(LETTERS, psi.shape, strict=True)):
-                file.createDimension(letter, size)
-                if grid.axes[number].step is not None:
-                    axis = file.createVariable(letter, "f8", (letter,))
-                    axis[:] = points_of(grid, number)
-                    axis.units = grid.axes[number].unit
+            add_axes(file, psi, grid)
             for name, values in parts_of(psi):
                 order: Any = "big" if values.dtype.str[0] == ">" else "little"
                 file.createVariable(name, values.dtype, tuple(LETTERS), endian=order)[:] = values
@@ -294,6 +284,16 @@ def points_of(grid: Grid, number: int) -> Array:
     axis = grid.axes[number]
     assert axis.step is not None
     return axis.origin + axis.step * np.arange(grid.shape[number])
+
+
+def add_axes(file: Any, psi: Array, grid: Grid) -> None:
+    """The dimensions of ψ in a NetCDF file of either library, with a coordinate for each axis that is known."""
+    for number, (letter, size) in enumerate(zip(LETTERS, psi.shape, strict=True)):
+        file.createDimension(letter, size)
+        if grid.axes[number].step is not None:
+            axis = file.createVariable(letter, "f8", (letter,))
+            axis[:] = points_of(grid, number)
+            axis.units = grid.axes[number].unit
 
 
 def parts_of(psi: Array, names: tuple[str, str] = ("psi_re", "psi_im")) -> list[tuple[str, Array]]:

@@ -1,13 +1,16 @@
 """`files`: ψ in a file of any format, by the text that SOURCE is; its content tells the format.
 
-psi.npy                             an array; - is one on standard input
-psi.npz:psi                         a member
-psi.h5:/path, psi.h5:/re,/im        a data set, or two
-run.zarr:/path, run.zarr/path       an array in a directory, or in a zip file of one, run.zarr.zip
-psi.nc:psi                          a variable
-density.cube, re.cube,im.cube       one real function, or two; orbitals.cube:mo=5
-psi.dat:shape=64x64x64,dtype=c16    numbers and nothing else; order=F, offset=1024, marks=4
-fr_*.npy, run_*.h5:/psi             several files, each a frame
+One array: psi.npy, or - for one on standard input.
+
+A member: psi.npz:psi, psi.nc:psi, psi.h5:/path, or two of them, psi.h5:/re,/im.
+
+An array of a directory: run.zarr:/path or run.zarr/path, or of a zip file of one, run.zarr.zip.
+
+One real function or two: density.cube, re.cube,im.cube, orbitals.cube:mo=5.
+
+Numbers and nothing else: psi.dat:shape=64x64x64,dtype=c16, with order=F, offset=1024, marks=4.
+
+Several files, each a frame: fr_*.npy, run_*.h5:/psi.
 """
 
 from __future__ import annotations

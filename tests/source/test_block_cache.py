@@ -51,7 +51,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def h5(path: Path, psi: Array, **how: Any) -> str:
     with h5py.File(path / "psi.h5", "w", userblock_size=how.pop("userblock_size", 0)) as file:
-        file["lying"] = np.arange(3)
+        file["other"] = np.arange(3)
         chunks = tuple(min(a, b) for a, b in zip(BLOCKS, psi.shape, strict=True))
         file.create_dataset("psi", data=psi, chunks=chunks, **how)
     return f"{path}/psi.h5:psi"

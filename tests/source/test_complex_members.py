@@ -120,7 +120,7 @@ def test_a_pair_that_is_named_has_no_further_parts(
 ) -> None:
     """A dimension of two is two frames, or two planes, and no question."""
     psi = wave(*shape)
-    monkeypatch.setattr("tests.source.test_files_complex.NAMED", dict(zip("xyz", shape, strict=False)))
+    monkeypatch.setattr("tests.source.test_complex_members.NAMED", dict(zip("xyz", shape, strict=False)))
     if write is netcdf_4 and len(shape) != 3:
         return
     source = write(tmp_path, re=psi.real, im=psi.imag)
