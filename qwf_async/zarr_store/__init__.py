@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .store import ZarrStore, open_store
+from .adapter import ZarrStore, open_store
 
 __all__ = ["ZarrStore", "open_store"]

@@ -15,48 +15,48 @@ from ..errors import DamagedData, Refused
 from ..lattice.grid import Box, shape4
 from ..layout import Layout
 from ..store.reading import read_box, read_field
-from .hierarchy import Array, Place
+from .hierarchy import ChunkIndex, ZarrArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunks:
-    """The chunks of `array`, the ψ of one generation, over one pool, and so on one event loop.
+    """The chunks of `array`, the ψ of one generation, read over one pool and so on one event loop.
 
-    `under_way` has what is being read, and the event that says that it is over.
+    `reads` holds for each read that is under way the event that is set when it ends.
     """
 
     pool: Pool
     keys: Keys
     manifest: Manifest
     layout: Layout
-    array: Array
-    under_way: dict[anyio.CancelScope, anyio.Event] = field(default_factory=dict)
+    array: ZarrArray
+    reads: dict[anyio.CancelScope, anyio.Event] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pool: Pool, keys: Keys, manifest: Manifest, array: Array) -> Chunks:
+    def of(cls, pool: Pool, keys: Keys, manifest: Manifest, array: ZarrArray) -> Chunks:
         layout = manifest.form.open(keys.base(manifest.generation))
         return cls(pool=pool, keys=keys, manifest=manifest, layout=layout, array=array)
 
-    async def get(self, place: Place) -> bytes:
-        """The bytes of a chunk. Errors as for `ZarrStore.get`."""
+    async def get(self, index: ChunkIndex) -> bytes:
+        """The bytes of a chunk. Raises as `ZarrStore.get`."""
         scope = anyio.CancelScope()
-        self.under_way[scope] = anyio.Event()
+        self.reads[scope] = anyio.Event()
         try:
             with scope:
-                return await self._read(place)
+                return await self._read(index)
         finally:
-            self.under_way.pop(scope).set()
+            self.reads.pop(scope).set()
         raise Refused(f"{self.keys.name} was closed while it was read: open it again")
 
     async def aclose(self) -> None:
-        """Stop what is under way and close the connections."""
-        for scope, over in list(self.under_way.items()):
+        """Stop all reads and close the connections."""
+        for scope, ended in list(self.reads.items()):
             scope.cancel()
-            await over.wait()
+            await ended.wait()
         await self.pool.aclose()
 
-    async def _read(self, place: Place) -> bytes:
-        box = Box(start=shape4(self.array.start(place)), stop=shape4(self.array.stop(place)))
+    async def _read(self, index: ChunkIndex) -> bytes:
+        box = Box(start=shape4(self.array.start(index)), stop=shape4(self.array.stop(index)))
         try:
             if self.layout.zarr_chunks:
                 return await read_field(self.pool, self.layout, box)
@@ -66,5 +66,6 @@ class Chunks:
 
     async def _box(self, box: Box) -> bytes:
         values = await read_box(self.pool, self.layout, box)
-        room = [(0, c - n) for c, n in zip(self.array.chunk, box.shape, strict=True)]
-        return np.pad(values, room).tobytes()
+        # From the shape of the box to the shape of a chunk, with zeros behind the points on each axis.
+        padding = [(0, c - n) for c, n in zip(self.array.chunk, box.shape, strict=True)]
+        return np.pad(values, padding).tobytes()

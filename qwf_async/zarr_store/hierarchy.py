@@ -1,7 +1,7 @@
 """A wavefunction as a Zarr hierarchy: its metadata, its keys, and the box behind each chunk. Pure.
 
-At the root is a group with the array `psi` [t, x, y, z] and, for each axis, an array of its
-coordinates, named as its dimension is: that is how xarray knows them.
+The root is a group that holds the array `psi` [t, x, y, z] and, for each axis, an array of its
+coordinates. That array has the name of its dimension, by which xarray recognises it.
 Source: Zarr core specification 3.0.
 """
 
@@ -27,13 +27,13 @@ PSI: Final = "psi"
 METADATA: Final = "zarr.json"
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
-Place = tuple[int, ...]
-"""Which chunk of an array: its number along each axis."""
+ChunkIndex = tuple[int, ...]
+"""A chunk of an array: its number along each axis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Array:
-    """A Zarr array in chunks of one shape, those at the edge padded; no compression."""
+class ZarrArray:
+    """A Zarr array in chunks of one shape, without compression. Chunks at the edge are padded."""
 
     shape: tuple[int, ...]
     chunk: tuple[int, ...]
@@ -67,35 +67,36 @@ class Array:
             attributes=self.attributes,
         )
 
-    def holds(self, place: Place) -> bool:
-        """Whether there are chunks whose numbers along the first axes are these."""
-        return all(0 <= n < count for n, count in zip(place, self.counts, strict=False))
+    def holds(self, index: ChunkIndex) -> bool:
+        """Whether there are chunks with these numbers along the first axes."""
+        return all(0 <= n < count for n, count in zip(index, self.counts, strict=False))
 
-    def start(self, place: Place) -> tuple[int, ...]:
-        return tuple(n * c for n, c in zip(place, self.chunk, strict=True))
+    def start(self, index: ChunkIndex) -> tuple[int, ...]:
+        """The first point of a chunk."""
+        return tuple(n * c for n, c in zip(index, self.chunk, strict=True))
 
-    def stop(self, place: Place) -> tuple[int, ...]:
-        """The end of what a chunk holds of the array; the rest of it is padding."""
-        ends = zip(self.start(place), self.chunk, self.shape, strict=True)
+    def stop(self, index: ChunkIndex) -> tuple[int, ...]:
+        """The end of the points that a chunk holds; the rest of it is padding."""
+        ends = zip(self.start(index), self.chunk, self.shape, strict=True)
         return tuple(min(a + c, n) for a, c, n in ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hierarchy:
-    """What can be found under which key. Nothing here asks the server."""
+    """What Zarr finds under which key. Nothing here asks the server."""
 
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, ZarrArray]
     attributes: Mapping[str, Any]
 
     @classmethod
     def of(cls, name: str, manifest: Manifest) -> Hierarchy:
         """The hierarchy of a wavefunction stored under a name.
 
-        Chunks of ψ are the tiles of layout tile; of other layouts, where no two points are
-        stored together, boxes of about CHUNK_POINTS.
+        Chunks of ψ are the tiles of layout tile. In other layouts no two points are stored
+        together, so the chunks are boxes of about CHUNK_POINTS.
         """
         form, grid = manifest.form, manifest.grid
-        psi = Array(
+        psi = ZarrArray(
             shape=grid.shape,
             chunk=_chunk(form),
             dtype=binary_dtype(form.codec) or np.dtype("<c16"),
@@ -103,7 +104,7 @@ class Hierarchy:
             attributes={"long_name": "wavefunction"},
         )
         coordinates = {
-            axis: Array(
+            axis: ZarrArray(
                 shape=(size,),
                 chunk=(min(size, CHUNK_POINTS),),
                 dtype=np.dtype("<f8"),
@@ -118,24 +119,24 @@ class Hierarchy:
             "source": manifest.source,
             "created": manifest.created,
             **({} if manifest.norm is None else {"norm": manifest.norm}),
-            **{f"convention_{what}": value for what, value in CONVENTIONS.items()},
+            **{f"convention_{name}": text for name, text in CONVENTIONS.items()},
         }
         return cls(arrays={**coordinates, PSI: psi}, attributes=attributes)
 
     def document(self, key: str) -> bytes | None:
-        """The metadata under a key, or None."""
+        """The metadata under a key; None if the key names none."""
         if key == METADATA:
             return _json(node_type="group", attributes=self.attributes)
         name, _, rest = key.partition("/")
         array = self.arrays.get(name)
         return array.metadata if array and rest == METADATA else None
 
-    def chunk(self, key: str) -> tuple[str, Place] | None:
-        """The array and the place of the chunk under a key, or None."""
-        name, place = self._place(key.split("/"))
-        if place is None or len(place) != len(self.arrays[name].shape):
+    def chunk(self, key: str) -> tuple[str, ChunkIndex] | None:
+        """The array and the index of the chunk under a key; None if the key names none."""
+        name, index = self._parsed(key.split("/"))
+        if index is None or len(index) != len(self.arrays[name].shape):
             return None
-        return name, place
+        return name, index
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys that begin with a prefix."""
@@ -146,8 +147,8 @@ class Hierarchy:
                 continue
             if (key := f"{name}/{METADATA}").startswith(prefix):
                 yield key
-            for place in product(*map(range, array.counts)):
-                if (key := "/".join((name, "c", *map(str, place)))).startswith(prefix):
+            for index in product(*map(range, array.counts)):
+                if (key := "/".join((name, "c", *map(str, index)))).startswith(prefix):
                     yield key
 
     def children(self, path: str) -> Iterator[str]:
@@ -159,27 +160,27 @@ class Hierarchy:
         elif len(parts) == 1 and parts[0] in self.arrays:
             yield from (METADATA, "c")
         else:
-            name, place = self._place(parts)
-            if place is not None:
-                further = self.arrays[name].counts[len(place) :]
+            name, index = self._parsed(parts)
+            if index is not None:
+                further = self.arrays[name].counts[len(index) :]
                 yield from map(str, range(further[0] if further else 0))
 
-    def _place(self, parts: list[str]) -> tuple[str, Place | None]:
-        """The array that a path names, and the numbers after its `c`; None if it leads nowhere."""
+    def _parsed(self, parts: list[str]) -> tuple[str, ChunkIndex | None]:
+        """The array that a path names, and the numbers after its `c`; None for those if there are no such chunks."""
         name, *rest = parts
         array = self.arrays.get(name)
         if array is None or rest[:1] != ["c"] or len(rest) - 1 > len(array.shape):
             return name, None
         if not all(_NUMBER.fullmatch(part) for part in rest[1:]):
             return name, None
-        place = tuple(map(int, rest[1:]))
-        return name, place if array.holds(place) else None
+        index = tuple(map(int, rest[1:]))
+        return name, index if array.holds(index) else None
 
 
-def coordinate_chunk(grid: Grid, name: str, array: Array, place: Place) -> bytes:
-    """A chunk of the coordinates of an axis, in its unit; indices if its spacing is not known."""
+def coordinate_chunk(grid: Grid, name: str, array: ZarrArray, index: ChunkIndex) -> bytes:
+    """A chunk of the coordinates of an axis, in its unit, or of indices if its spacing is not known."""
     number = AXIS_NAMES.index(name)
-    (start,), (stop,) = array.start(place), array.stop(place)
+    (start,), (stop,) = array.start(index), array.stop(index)
     padded = np.zeros(array.chunk, array.dtype)
     if grid.axes[number].step is None:
         padded[: stop - start] = np.arange(start, stop)
@@ -192,7 +193,7 @@ def _chunk(form: Form) -> tuple[int, ...]:
     if form.scheme.zarr_chunks:
         return form.scheme.grain
     plan = BoxPlan.cut(form.shape)
-    # The same number of chunks, but alike: Zarr pads the last ones.
+    # As many chunks as in the plan, but all of one shape: Zarr pads the last ones.
     return tuple(-(-n // count) for n, count in zip(form.shape, plan.counts, strict=True))
 
 

@@ -9,16 +9,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwf_async.zarr_store.hierarchy import Array, Hierarchy
+from qwf_async.zarr_store.hierarchy import Hierarchy, ZarrArray
 
 shapes = st.lists(st.integers(1, 25), min_size=4, max_size=4)
 
 
 @st.composite
 def hierarchies(draw: st.DrawFn) -> Hierarchy:
-    def array(shape: list[int], chunk: list[int]) -> Array:
+    def array(shape: list[int], chunk: list[int]) -> ZarrArray:
         pairs = zip(shape, chunk, strict=True)
-        return Array(
+        return ZarrArray(
             shape=tuple(shape),
             chunk=tuple(min(n, c + 2) for n, c in pairs),
             dtype=np.dtype("<c16"),

@@ -1,4 +1,4 @@
-"""The Zarr store: keys answered from the manifest, chunks of ψ fetched from the server."""
+"""A wavefunction behind Zarr's interface of a store: metadata from the manifest, chunks of ψ from the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zarr.abc.store import (
 )
 from zarr.core.buffer import Buffer, BufferPrototype
 
-# The loop itself is not offered in public; `sync` alone cannot be awaited from another loop.
+# Zarr has no public name for its loop, and `sync` alone cannot be awaited on another loop.
 from zarr.core.sync import _get_loop, sync
 
 from ..catalog.keys import Keys
@@ -25,28 +25,28 @@ from ..settings import Settings
 from ..store.connecting import connect, pool_to
 from ..store.wavefunction import Wavefunction
 from .chunks import Chunks
-from .hierarchy import PSI, Hierarchy, Place, coordinate_chunk
+from .hierarchy import PSI, ChunkIndex, Hierarchy, coordinate_chunk
 
 
 class ZarrStore(Store):
     """A wavefunction as a Zarr v3 hierarchy, read only: `psi` [t, x, y, z] and its coordinates.
 
-    `psi` is complex128, or complex64 for codec c8. In layout tile a chunk is a tile, handed
-    over as it is stored; in the others a box of about 65,536 points, read and put together,
-    so small selections cost the whole box. `t`, `x`, `y`, `z` are float64, with their unit as
-    attribute `units`, or indices if the spacing is not known.
+    `psi` is complex128, or complex64 for codec c8. In layout tile a chunk is a tile, returned as
+    it is stored. In the others it is a box of about 65,536 points, read and put together, so small
+    selections cost the whole box. `t`, `x`, `y`, `z` are float64, with their unit as attribute
+    `units`, or indices if the spacing is not known.
 
-    Everything but chunks of ψ comes from the manifest: nothing is listed on the server. A
-    chunk that is missing or malformed there raises DamagedData; it never reads as zeros, as
-    it would in Zarr. If the wavefunction was replaced or removed since it was opened, and
-    its data is gone, reading raises Refused.
+    Everything but chunks of ψ comes from the manifest: nothing is listed on the server. A chunk
+    that is missing or malformed there raises DamagedData. It never reads as zeros, as a missing
+    chunk does in Zarr. If the wavefunction was replaced or removed since it was opened, and its
+    data is gone, reading raises Refused.
 
-    A connection belongs to one event loop, so all reading happens on Zarr's own loop, which
-    runs in a thread as long as the process does: `zarr.open`, xarray and dask are there
-    anyway, and a `get` from any other loop waits for it. The store has connections of its
-    own, opened when first needed, and does not need those that `psi` came from. `close`, or
-    the end of a `with` block, closes them; who opens the store again, as `zarr.open` does,
-    can read again. A pickle holds the address with its password, and no connection.
+    A connection belongs to one event loop, so all reading happens on Zarr's own loop, which runs
+    in a thread as long as the process does. `zarr.open`, xarray and dask work there anyway, and
+    a `get` on any other loop waits for it. The store has connections of its own, opened when they
+    are first needed, and does not use those that `psi` came from. `close`, or the end of a `with`
+    block, closes them. When the store is opened again, as `zarr.open` does, it can be read again.
+    A pickle holds the address with its password, and no connection.
     """
 
     supports_writes = False
@@ -103,13 +103,13 @@ class ZarrStore(Store):
         Raises DamagedData, Refused or ServerUnavailable if a chunk of ψ cannot be had.
         """
         value = self._hierarchy.document(key)
-        if value is None and (found := self._hierarchy.chunk(key)):
-            name, place = found
+        if value is None and (chunk := self._hierarchy.chunk(key)):
+            name, index = chunk
             if name == PSI:
-                value = await _on_zarr_loop(self._fetch(place))
+                value = await _on_zarr_loop(self._fetch(index))
             else:
                 array = self._hierarchy.arrays[name]
-                value = coordinate_chunk(self._manifest.grid, name, array, place)
+                value = coordinate_chunk(self._manifest.grid, name, array, index)
         return None if value is None else prototype.buffer.from_bytes(_range(value, byte_range))
 
     async def get_partial_values(
@@ -119,8 +119,8 @@ class ZarrStore(Store):
 
     async def getsize(self, key: str) -> int:
         """Bytes of a value, without reading it. Raises FileNotFoundError if there is no such key."""
-        if found := self._hierarchy.chunk(key):
-            return self._hierarchy.arrays[found[0]].nbytes
+        if chunk := self._hierarchy.chunk(key):
+            return self._hierarchy.arrays[chunk[0]].nbytes
         document = self._hierarchy.document(key)
         if document is None:
             raise FileNotFoundError(key)
@@ -153,21 +153,21 @@ class ZarrStore(Store):
     def _identity(self) -> tuple[object, ...]:
         return self._address, self._keys, self._manifest.generation
 
-    async def _fetch(self, place: Place) -> bytes:
-        """A chunk of ψ. On Zarr's loop."""
-        if self._closed:  # zarr goes on asking for chunks after one of them failed
+    async def _fetch(self, index: ChunkIndex) -> bytes:
+        """A chunk of ψ. Called on Zarr's loop."""
+        if self._closed:  # zarr asks for more chunks after one of them failed
             raise Refused(f"{self} was closed: open it again")
         loop = asyncio.get_running_loop()
         if self._opened is None or self._opened[0] is not loop:
             pool = pool_to(self._address, self._settings)
             chunks = Chunks.of(pool, self._keys, self._manifest, self._hierarchy.arrays[PSI])
             self._opened = (loop, chunks)
-        return await self._opened[1].get(place)
+        return await self._opened[1].get(index)
 
     async def _disconnect(self) -> None:
-        """On Zarr's loop, after what was asked of it before."""
+        """Close the connections. Called on Zarr's loop, after all earlier reads."""
         opened, self._opened = self._opened, None
-        # After a fork the loop is another, and the connections are the parent's.
+        # After a fork the loop is another one, and the connections belong to the parent.
         if opened and opened[0] is asyncio.get_running_loop():
             await opened[1].aclose()
 
@@ -179,11 +179,11 @@ def open_store(name: str, url: str | None = None, *, settings: Settings | None =
     `ZarrStore(await store.open(name))`.
     """
 
-    async def find() -> ZarrStore:
+    async def opened() -> ZarrStore:
         async with connect(url, settings=settings) as store:
             return ZarrStore(await store.open(name))
 
-    return sync(find())
+    return sync(opened())
 
 
 async def _on_zarr_loop(work: Coroutine[Any, Any, bytes]) -> bytes:
@@ -193,8 +193,8 @@ async def _on_zarr_loop(work: Coroutine[Any, Any, bytes]) -> bytes:
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
-def _range(value: bytes, wanted: ByteRequest | None) -> bytes:
-    match wanted:
+def _range(value: bytes, request: ByteRequest | None) -> bytes:
+    match request:
         case None:
             return value
         case RangeByteRequest(start, end):
@@ -203,5 +203,5 @@ def _range(value: bytes, wanted: ByteRequest | None) -> bytes:
             return value[offset:]
         case SuffixByteRequest(suffix):
             return value[max(0, len(value) - suffix) :]
-    # Zarr's own error and text, which its suite of tests asks for.
-    raise TypeError(f"Unexpected byte_range, got {wanted!r}")
+    # Zarr's own error and text, which its test suite expects.
+    raise TypeError(f"Unexpected byte_range, got {request!r}")
