@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 from ..client.failure import WrongType
-from ..client.guard import LISTING
+from ..client.guard import LISTING_BYTES
 from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_pairs
 from ..errors import DamagedData
@@ -115,7 +115,7 @@ async def clean_scratch(pool: Pool, keys: Keys, *, batch: int) -> int:
             batch,
             expect=is_page,
             doing=f"cleaning {keys.scratch}",
-            limit=LISTING,
+            limit=LISTING_BYTES,
         )
         fields = pairs[::2]  # a small hash comes whole, whatever COUNT says
         for start in range(0, len(fields), batch):
@@ -135,7 +135,9 @@ async def sweep(pool: Pool, keys: Keys, *, batch: int) -> int:
 async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
     """`sweep`, which also counts the entries that it left because they are not ours."""
     entries = text_fields(
-        await pool.call("HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}", limit=LISTING)
+        await pool.call(
+            "HGETALL", keys.trash, expect=is_pairs, doing=f"reading {keys.trash}", limit=LISTING_BYTES
+        )
     )
     if entries:
         await pool.fence_off()  # else connections of ours that broke while writing could bring keys back

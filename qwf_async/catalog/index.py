@@ -14,7 +14,7 @@ So an entry can only be missing if both processes died within those few millisec
 
 from __future__ import annotations
 
-from ..client.guard import LISTING
+from ..client.guard import LISTING_BYTES
 from ..client.pool import Pool
 from ..client.reply import is_number, is_text_or_none, is_texts
 from .keys import Keys, is_name, names_key
@@ -26,7 +26,9 @@ async def known_names(pool: Pool, prefix: str) -> list[str]:
     key = names_key(prefix)
     names = (
         name.decode("utf-8", "replace")
-        for name in await pool.call("HKEYS", key, expect=is_texts, doing=f"reading {key}", limit=LISTING)
+        for name in await pool.call(
+            "HKEYS", key, expect=is_texts, doing=f"reading {key}", limit=LISTING_BYTES
+        )
     )
     return sorted(name for name in names if is_name(name))
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from ..client.guard import HEAD, limit_of
+from ..client.guard import HEAD_BYTES, reply_limit
 from ..client.pool import Pool
 from ..client.reply import is_pairs
 from ..errors import DamagedData
-from ..server.output import at_once
+from ..server.output_limit import fetch_at_once
 from .keys import Keys
 from .manifest import Manifest, text_fields
 
@@ -46,13 +46,13 @@ class JournalEntry:
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
     """The journal of a generation: chunk number → entry. Raises DamagedData if it is malformed."""
     key = keys.journal(manifest.generation)
-    limit, doing = limit_of(2 * len(manifest.plan), MAX_ENTRY_BYTES), f"reading {key}"
+    limit, doing = reply_limit(2 * len(manifest.plan), MAX_ENTRY_BYTES), f"reading {key}"
 
     async def fetch() -> list[bytes]:
         return await pool.call_once("HGETALL", key, expect=is_pairs, doing=doing, limit=limit)
 
-    size = len(manifest.plan) * (MAX_ENTRY_BYTES + HEAD)
-    reply = text_fields(await at_once(pool, size, fetch, doing=doing))
+    size = len(manifest.plan) * (MAX_ENTRY_BYTES + HEAD_BYTES)
+    reply = text_fields(await fetch_at_once(pool, size, fetch, doing=doing))
     try:
         entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
     except ValueError as error:

@@ -27,7 +27,7 @@ from .address import Address
 from .counts import ConnectionCounts
 from .failure import ConnectionLost, HungUp, ServerCrowded, UnexpectedReply, translate
 from .greeting import greet, reach
-from .guard import REPLIES
+from .guard import REPLY_BYTES
 from .parser import Parser
 from .redis_private import drop, parser_of, streams
 from .reply import is_anything
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 SEND_BYTES: Final = 256 * 1024
 """Bytes handed to the kernel at a time; a peer that takes none of them for `stall_timeout` seconds is dead."""
 
-BUFFERED: Final = 64 * 1024
+BUFFER_BYTES: Final = 64 * 1024
 """Bytes that asyncio's transport takes over without a wait (its high-water mark)."""
 
 READ_BYTES: Final = 128 * 1024
 """Bytes taken from the reader at a time: as many as it holds before it stops reading from the socket."""
 
-PROGRESS: Final = 4096
+PROGRESS_BYTES: Final = 4096
 """Bytes that count as progress while replies are read as bytes."""
 
 Buffer = bytes | bytearray | memoryview
@@ -100,11 +100,11 @@ class Connection:
         replies: int,
         *,
         stall_timeout: float | None = None,
-        limit: int = REPLIES,
+        limit: int = REPLY_BYTES,
     ) -> list[Any]:
         """Send encoded requests and read their replies, an error reply in its place as ResponseError.
 
-        `limit` (bytes): what the replies may take together, see `guard.limit_of`. `stall_timeout`
+        `limit` (bytes): what the replies may take together, see `guard.reply_limit`. `stall_timeout`
         (seconds) bounds the time without progress, not the whole; infinity is allowed. Raises
         ServerUnavailable if the connection cannot be made or is lost, and Refused if the
         server does not let us in; after either, and after cancellation, the connection is
@@ -138,9 +138,9 @@ class Connection:
         As they come, `matches(start, stop)` is asked whether the bytes start … stop−1 are
         what was expected. At the first no the connection is closed, since it is not known
         where the replies end, and the result is False. The rest as for `exchange`; progress
-        is another PROGRESS bytes, so that a peer cannot drag it out byte by byte.
+        is another PROGRESS_BYTES bytes, so that a peer cannot drag it out byte by byte.
         """
-        got, awaited = 0, PROGRESS
+        got, awaited = 0, PROGRESS_BYTES
         await self._make_ready()
         try:
             # Read beside the library's parser, which holds nothing back between exchanges.
@@ -154,7 +154,7 @@ class Connection:
                 while got < len(into):
                     data = await _some(reader, len(into) - got)
                     if got + len(data) >= awaited:
-                        awaited = got + len(data) + PROGRESS
+                        awaited = got + len(data) + PROGRESS_BYTES
                         progress()
                     into[got : got + len(data)] = data
                     if not matches(got, got + len(data)):
@@ -173,7 +173,7 @@ class Connection:
         expect: Callable[[Any], TypeGuard[T]] = is_anything,
         stall_timeout: float | None = None,
         doing: str = "",
-        limit: int = REPLIES,
+        limit: int = REPLY_BYTES,
     ) -> T:
         """Send one command and return its reply.
 
@@ -203,7 +203,7 @@ class Connection:
         commands: Sequence[Sequence[str | bytes | int | float]],
         *,
         stall_timeout: float | None = None,
-        limit: int = REPLIES,
+        limit: int = REPLY_BYTES,
     ) -> list[Any]:
         """Send commands together and return their replies, error replies in place as ResponseError."""
         packed = self._connection.pack_commands(commands)
@@ -252,7 +252,7 @@ class Connection:
 
     def _post(self, buffers: Sequence[Buffer]) -> bool:
         """Send little, for which nothing needs to be waited for; whether it was so little."""
-        if sum(map(len, buffers)) > BUFFERED:
+        if sum(map(len, buffers)) > BUFFER_BYTES:
             return False
         streams(self._connection)[1].writelines(buffers)
         return True

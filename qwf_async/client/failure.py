@@ -56,10 +56,10 @@ class UnexpectedReply(ServerUnavailable):
     """A reply that the command does not have: it is another command's, or what answers is no server."""
 
 
-LONGEST: Final = 1000
+MAX_QUOTED: Final = 1000
 """Characters that are repeated of what a server says: who answers may be no server."""
 
-LOST: Final = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
+BROKEN: Final = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 """What the operating system says of an open connection that broke."""
 
 
@@ -161,7 +161,7 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     if isinstance(error, QwfError):
         return error
     task = f" while {doing}" if doing else ""
-    text = f"{error!s:.{LONGEST}}"
+    text = f"{error!s:.{MAX_QUOTED}}"
     prefix = _prefix(error, text)
     if isinstance(error, redis_errors.RedisError) and prefix in _REPLIES:
         leaf, words = _REPLIES[prefix]
@@ -197,7 +197,7 @@ def _no_connection(error: Exception, where: str) -> ServerUnavailable:
     cause = error if isinstance(error, OSError) else error.__context__
     if isinstance(cause, socket.gaierror):
         return ServerUnavailable(f"{where}: the host name does not resolve")
-    if isinstance(cause, OSError) and not isinstance(cause, LOST):
+    if isinstance(cause, OSError) and not isinstance(cause, BROKEN):
         # A name with several addresses fails with the words for each, and no number.
         number = cause.errno or next(map(int, re.findall(r"\[Errno (\d+)\]", str(cause))), 0)
         if number in _WORDS:

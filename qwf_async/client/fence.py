@@ -44,12 +44,12 @@ class Fence:
     """
 
     where: str
-    loose: set[ClientId] = field(default_factory=set)
-    lost: set[ClientId] = field(default_factory=set)
+    given_up: set[ClientId] = field(default_factory=set)
+    not_killed: set[ClientId] = field(default_factory=set)
     is_open: bool = False
     _connections: WeakSet[Connection] = field(default_factory=WeakSet)
-    _nameless: bool = False
-    _toothless: bool = False
+    _cannot_identify: bool = False
+    _cannot_kill: bool = False
 
     def watch(self, connection: Connection) -> None:
         """A connection of the pool's: while it is open it is never fenced."""
@@ -57,17 +57,17 @@ class Fence:
 
     async def identify(self, connection: Connection) -> ClientId | None:
         """What the server calls this connection, asked once while it is open; None if it does not tell us."""
-        if connection.client_id is None and not self._nameless:
+        if connection.client_id is None and not self._cannot_identify:
             number, facts = await connection.pipeline([["CLIENT", "ID"], ["INFO", "server"]])
             for reply in (number, facts):
                 if isinstance(reply, ResponseError):
                     self._check_refused(reply, "asking for the number of a connection")
-                    self._nameless = True
+                    self._cannot_identify = True
             found = _RUN.search(facts) if is_text(facts) else None
             if is_number(number) and found:
                 connection.client_id = ClientId(number=number, run=found[1].decode())
             else:
-                self._nameless = True
+                self._cannot_identify = True
         return connection.client_id
 
     def give_up(self, client: ClientId | None) -> None:
@@ -75,7 +75,7 @@ class Fence:
         if client is None:
             self.is_open = True
         else:
-            self.loose.add(client)
+            self.given_up.add(client)
 
     async def kill(self, connection: Connection, clients: Iterable[ClientId]) -> bool:
         """End connections over another one; whether none of them can do anything any more.
@@ -84,7 +84,7 @@ class Fence:
         under way. Raises ServerUnavailable if it is not known.
         """
         here = await self.identify(connection)
-        if here is None or self._toothless:
+        if here is None or self._cannot_kill:
             return False
         own = {other.client_id for other in self._connections}
         alive = [client for client in clients if client.run == here.run and client not in own]
@@ -94,23 +94,23 @@ class Fence:
         for reply in await connection.pipeline(commands):
             if isinstance(reply, ResponseError):
                 self._check_refused(reply, "ending a broken connection")
-                self._toothless = True
+                self._cannot_kill = True
                 return False
             if not is_number(reply):
                 raise connection.error_of(reply, doing="ending a broken connection")
         return True
 
-    async def close(self, connection: Connection) -> None:
+    async def kill_given_up(self, connection: Connection) -> None:
         """Fence all that is loose. Raises ServerUnavailable if it is not known whether that was done."""
-        if loose := set(self.loose):
-            if not await self.kill(connection, loose):
-                self.lost |= loose
+        if clients := set(self.given_up):
+            if not await self.kill(connection, clients):
+                self.not_killed |= clients
                 self.is_open = True
-            self.loose -= loose
+            self.given_up -= clients
 
     def doubts(self, client: ClientId) -> bool:
         """Whether requests of it may still be applied, as far as is known here."""
-        return client in self.loose or client in self.lost
+        return client in self.given_up or client in self.not_killed
 
     def _check_refused(self, reply: Any, doing: str) -> None:
         """Raises what an error reply means if it is not that we may not."""

@@ -18,7 +18,7 @@ from typing import Final
 
 from redis.asyncio.connection import AbstractConnection
 
-from .failure import LOST, HungUp, ShutOut
+from .failure import BROKEN, HungUp, ShutOut
 from .redis_private import connect, error_reply, streams
 from .tls import TLSConnection
 
@@ -36,7 +36,7 @@ async def reach(connection: AbstractConnection, *, where: str) -> WriteTransport
     """
     try:
         await connect(connection)
-    except (*LOST, ssl.SSLEOFError) as error:
+    except (*BROKEN, ssl.SSLEOFError) as error:
         if isinstance(connection, TLSConnection) and not connection.heard:
             raise ShutOut(
                 f"{where}: the server hung up before the TLS handshake: it has no room for another client, "
@@ -61,11 +61,11 @@ async def greet(connection: AbstractConnection, *, where: str) -> None:
     # It may have hung up already, and its words wait to be read. ENOTCONN: asyncio takes a unix
     # socket for connected that was turned away by the kernel, because the server's queue is full.
     try:
-        with suppress(*LOST):
+        with suppress(*BROKEN):
             os.write(transport.get_extra_info("socket").fileno(), GREETING)
         line = await reader.readline()
     except OSError as error:
-        if isinstance(error, LOST) or error.errno == errno.ENOTCONN:
+        if isinstance(error, BROKEN) or error.errno == errno.ENOTCONN:
             raise HungUp(f"{where}: the server hung up without a word") from error
         raise
     if not line:

@@ -21,22 +21,22 @@ from typing import Final
 
 from redis.exceptions import InvalidResponse
 
-REPLIES: Final = 1 << 20
+REPLY_BYTES: Final = 1 << 20
 """Bytes that the replies of one exchange may take if nothing else is said."""
 
-LISTING: Final = 16 << 20
+LISTING_BYTES: Final = 16 << 20
 """Bytes that a listing may take whose length nobody knows: all names (150,000 or more), what is in the trash."""
 
-ITEM: Final = 64
+ITEM_BYTES: Final = 64
 """Bytes that an item of an array takes besides its text: as a Python object, and in the list."""
 
-DEPTH: Final = 5
+MAX_DEPTH: Final = 5
 """Arrays within arrays: what a server describes of itself has four (COMMAND, CLUSTER SLOTS)."""
 
-LINE: Final = 16_384
+MAX_LINE_BYTES: Final = 16_384
 """Bytes of a line: a number, a status or an error."""
 
-HEAD: Final = 20
+HEAD_BYTES: Final = 20
 """Bytes around a text, at most: a sign, the digits of its length and two ends of a line."""
 
 _DIGITS: Final = 15
@@ -76,9 +76,9 @@ def _arrays(size: int) -> re.Pattern[bytes]:
     )
 
 
-def limit_of(items: int, size: int) -> int:
+def reply_limit(items: int, size: int) -> int:
     """Bytes that replies with so many texts of at most `size` bytes may take, and a little."""
-    return REPLIES + items * (size + HEAD + ITEM)
+    return REPLY_BYTES + items * (size + HEAD_BYTES + ITEM_BYTES)
 
 
 class ReplyRefused(InvalidResponse):
@@ -88,15 +88,15 @@ class ReplyRefused(InvalidResponse):
 class Guard:
     """Follows the bytes of one connection, in pieces as they come; raises ReplyRefused at those not to be parsed.
 
-    What is refused is more memory than `expect` was told, arrays nested deeper than DEPTH, longer
-    lines than LINE, and what is no RESP2.
+    What is refused is more memory than `expect` was told, arrays nested deeper than MAX_DEPTH, longer
+    lines than MAX_LINE_BYTES, and what is no RESP2.
     """
 
     def __init__(self) -> None:
-        self.expect(REPLIES)
+        self.expect(REPLY_BYTES)
 
     def expect(self, limit: int) -> None:
-        """Replies begin that may take `limit` bytes together: their own, and ITEM for each item of an array."""
+        """Replies begin that may take `limit` bytes together: their own, and ITEM_BYTES for each item of an array."""
         self._room = self._limit = limit
         self._owed: list[
             int
@@ -118,10 +118,10 @@ class Guard:
         owed, size, find = self._owed, len(data), data.find
         while place < size:
             sign = data[place]
-            end = find(_END, place, place + LINE)
+            end = find(_END, place, place + MAX_LINE_BYTES)
             if end < 0:
-                if size - place >= LINE:
-                    raise ReplyRefused(f"a line of more than {LINE:,} bytes")
+                if size - place >= MAX_LINE_BYTES:
+                    raise ReplyRefused(f"a line of more than {MAX_LINE_BYTES:,} bytes")
                 break
             if sign == _TEXT:
                 number = self._number(data[place + 1 : end])
@@ -174,7 +174,7 @@ class Guard:
         match = _arrays(size).match(data, place)
         end = match.end() if match else place
         # At most so many values, and no more arrays than values.
-        self._room -= 2 * ITEM * ((end - place) // (size + 7))
+        self._room -= 2 * ITEM_BYTES * ((end - place) // (size + 7))
         if self._room < 0:
             raise ReplyRefused(f"replies that take more than {self._limit:,} bytes")
         return end
@@ -190,14 +190,14 @@ class Guard:
 
     def _begin(self, count: int) -> bool:
         """An array of `count` items begins, −1 for none; whether any are to come."""
-        self._room -= ITEM * (max(count, 0) + 1)
+        self._room -= ITEM_BYTES * (max(count, 0) + 1)
         if self._room < 0:
             raise ReplyRefused(f"an array of {count} items, where {self._limit:,} bytes are the limit")
         if count <= 0:
             return False
         self._owed.append(count)
-        if len(self._owed) > DEPTH:
-            raise ReplyRefused(f"arrays nested deeper than {DEPTH}")
+        if len(self._owed) > MAX_DEPTH:
+            raise ReplyRefused(f"arrays nested deeper than {MAX_DEPTH}")
         return True
 
     def _complete(self) -> None:

@@ -20,7 +20,7 @@ from .connection import ClientId, Connection, now
 from .counts import ConnectionCounts
 from .failure import HungUp, ServerCrowded
 from .fence import Fence
-from .guard import REPLIES
+from .guard import REPLY_BYTES
 from .pool_state import CALM, Action, Rejection, State, Step, surplus
 from .reply import is_anything, is_text
 from .retry import Retry, until_available
@@ -105,7 +105,7 @@ class Pool:
         writing over a connection one round trip more.
         """
         async with self.connection() as connection:
-            await self.fence.close(connection)
+            await self.fence.kill_given_up(connection)
             client = await self.fence.identify(connection)
             try:
                 yield connection
@@ -118,12 +118,12 @@ class Pool:
 
         False if the server does not let us. Raises ServerUnavailable once the deadline is over.
         """
-        if not clients and not self.fence.loose:
+        if not clients and not self.fence.given_up:
             return True
 
         async def kill() -> bool:
             async with self.connection() as connection:
-                await self.fence.close(connection)
+                await self.fence.kill_given_up(connection)
                 return await self.fence.kill(connection, clients)
 
         return await until_available(kill, self.retry)
@@ -133,7 +133,7 @@ class Pool:
         *command: str | bytes | int | float,
         expect: Callable[[Any], TypeGuard[R]] = is_anything,
         doing: str = "",
-        limit: int = REPLIES,
+        limit: int = REPLY_BYTES,
     ) -> R:
         """`call_once`, tried again while the server is unavailable.
 
@@ -149,7 +149,7 @@ class Pool:
         *command: str | bytes | int | float,
         expect: Callable[[Any], TypeGuard[R]] = is_anything,
         doing: str = "",
-        limit: int = REPLIES,
+        limit: int = REPLY_BYTES,
     ) -> R:
         """`Connection.call` on any connection."""
         async with self.connection() as connection:

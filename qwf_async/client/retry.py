@@ -6,7 +6,7 @@ Where it is decided, and what:
 - One command or script: `Pool.call`. An operation of several: the caller, with `until_available`.
 - Room on a crowded server: `client.pool_state`, for as long as QUEUE says.
 - One batch of an ingest: `ingesting.delivery`. That it goes into the spool instead: `ingesting.outage`.
-- Requests that the server's own limits cut off: `server.output` and `ingesting.value_limit`, which
+- Requests that the server's own limits cut off: `server.output_limit` and `ingesting.value_limit`, which
   count the losses and then stop.
 - The embedded server while it starts, loads or ends: `embedded.lifecycle`.
 

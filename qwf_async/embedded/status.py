@@ -17,7 +17,7 @@ from ..client.counts import ConnectionCounts
 from ..client.failure import ServerCrowded
 from ..client.reply import is_pairs, is_text
 from ..errors import ServerUnavailable
-from ..server.facts import parse_info, whole
+from ..server.facts import parse_info, whole_number
 
 ANSWER_STALL: Final = 60.0
 """Seconds for which a server may be silent before it answers to INFO."""
@@ -90,7 +90,7 @@ class InfoAnswer:
             memory_used=int(entries["used_memory"]),
             maxmemory=int(entries["maxmemory"]),
             keys=sum(
-                whole(counts.split(",")[0].removeprefix("keys=")) or 0
+                whole_number(counts.split(",")[0].removeprefix("keys=")) or 0
                 for database, counts in entries.items()
                 if re.fullmatch(r"db\d+", database)
             ),
@@ -117,7 +117,7 @@ async def ask_info(socket: Path, *, stall_timeout: float = ANSWER_STALL) -> Info
             return None
     info, directory = replies
     entries = parse_info(info) if is_text(info) else {}
-    numbers = (whole(entries.get(name, "")) for name in _NUMBERS)
+    numbers = (whole_number(entries.get(name, "")) for name in _NUMBERS)
     if not entries.keys() >= _TEXTS or None in numbers:
         raise ServerUnavailable(f"{socket}: what listens there is no server that serves a data directory")
     if not is_pairs(directory) or len(directory) != 2:

@@ -18,7 +18,7 @@ from ..client.retry import until_available
 from ..errors import Refused
 from ..events import ServerFacts
 from ..layout import Form
-from ..server.facts import whole
+from ..server.facts import whole_number
 
 MIN_LIMIT: Final = 1 << 20
 """Bytes of a request that every server takes: neither limit can be lower."""
@@ -37,7 +37,7 @@ async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
     advice = f"a field of layout {form.layout} has {size:,} bytes: use smaller tiles, or raise the limit"
     if facts.settings is not None:
         for setting in _LIMITS:
-            limit = whole(facts.settings.get(setting, ""))
+            limit = whole_number(facts.settings.get(setting, ""))
             if limit is not None and limit < size + (MAX_OVERHEAD if setting == _LIMITS[1] else 0):
                 raise Refused(
                     f"{pool.address.shown} takes no such value: its {setting} is {limit:,} bytes, and {advice}"

@@ -13,7 +13,7 @@ from ..client.reply import is_pairs, is_text
 from ..errors import Refused
 from ..events import ServerFacts
 
-LONGEST: Final = 20
+MAX_DIGITS: Final = 20
 """Digits of the largest number that a server counts to: 2**64."""
 
 _SETTINGS: Final = (
@@ -63,20 +63,20 @@ def parse_info(reply: bytes) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
-def whole(text: str) -> int | None:
+def whole_number(text: str) -> int | None:
     """The number that a text is; None if it is none, or has more digits than any that a server counts."""
-    return int(text) if text.isdecimal() and len(text) <= LONGEST else None
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def _facts(info: dict[str, str], settings: dict[str, str] | None, forbidden: tuple[str, ...]) -> ServerFacts:
     def number(name: str) -> int | None:
-        return whole(info.get(name, ""))
+        return whole_number(info.get(name, ""))
 
     software = info.get("server_name") or ("redis" if "redis_version" in info else None)
     limit = number("maxmemory")
     policy = info.get("maxmemory_policy")
     if settings is not None:
-        limit = whole(settings["maxmemory"]) if "maxmemory" in settings else limit
+        limit = whole_number(settings["maxmemory"]) if "maxmemory" in settings else limit
         policy = settings.get("maxmemory-policy", policy)
     return ServerFacts(
         software=software,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from ..client.pool import Pool
 from ..client.reply import is_text
-from .facts import parse_info, whole
+from .facts import parse_info, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def sample_of(info: Mapping[str, str], *, limit: int | None, machine: int | None
     """The sample that a reply to INFO makes. What it lacks counts as 0, or as no limit. Pure."""
 
     def number(name: str) -> int:
-        return whole(info.get(name, "")) or 0
+        return whole_number(info.get(name, "")) or 0
 
     used, copied = number("used_memory"), number("current_cow_size")
     counted = max(0, used - number("mem_not_counted_for_evict"))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checked import checked
-from ..client.guard import LISTING, limit_of
+from ..client.guard import LISTING_BYTES, reply_limit
 from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_texts_or_none
 from ..errors import DamagedData, InvalidInput
@@ -153,7 +153,7 @@ async def _samples(pool: Pool, key: str, grid: Grid) -> str:
     places = np.unique(np.linspace(0, grid.points - 1, min(SAMPLED_POINTS, grid.points)).astype(np.int64))
     t, x, y, z = np.unravel_index(places, grid.shape)
     names = [field_name(*map(int, point)) for point in zip(x, y, z, t, strict=True)]
-    limit = limit_of(len(names), max_bytes("text10"))
+    limit = reply_limit(len(names), max_bytes("text10"))
     found = await pool.call(
         "HMGET", key, *names, expect=is_texts_or_none, doing=f"reading {key}", limit=limit
     )
@@ -176,8 +176,9 @@ async def _scan(pool: Pool, key: str) -> AsyncIterator[list[bytes]]:
     cursor: Any = b"0"
     while True:
         cursor, found = await pool.call(
-            "HSCAN", key, cursor, "COUNT", SCAN_FIELDS, expect=is_page, doing=f"scanning {key}", limit=LISTING
-        )
+            "HSCAN", key, cursor, "COUNT", SCAN_FIELDS,
+            expect=is_page, doing=f"scanning {key}", limit=LISTING_BYTES,
+        )  # fmt: skip
         if found:
             yield found[0::2]
         if int(cursor) == 0:

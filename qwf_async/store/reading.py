@@ -15,13 +15,13 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
-from ..client.guard import HEAD, limit_of
+from ..client.guard import HEAD_BYTES, reply_limit
 from ..client.pool import Pool
 from ..client.reply import are_values
 from ..lattice.grid import Box
 from ..lattice.selection import SelectedBox
 from ..layout import Layout
-from ..server.output import CutOff, at_once
+from ..server.output_limit import CutOff, fetch_at_once
 from ..wire.batch import Buffer, Part
 from ..wire.codec import is_value
 from ..wire.fetch import Fetch
@@ -110,7 +110,7 @@ async def read_scattered(
 
     async def read(fetch: Fetch) -> None:
         fields = int(fetch.counts.sum())
-        size = fields * (fetch.field_bytes + HEAD)
+        size = fields * (fetch.field_bytes + HEAD_BYTES)
         if size > pool.reply_bytes and fields > 1:
             await in_halves(fetch)
             return
@@ -154,7 +154,7 @@ def _reply_bytes(layout: Layout, box: Box) -> int:
     """Bytes of the replies that hold a box, about."""
     ends = zip(box.start, box.stop, layout.grain, strict=True)
     fields = math.prod(-(-stop // step) - start // step for start, stop, step in ends)
-    return fields * (layout.field_bytes + HEAD)
+    return fields * (layout.field_bytes + HEAD_BYTES)
 
 
 async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
@@ -191,7 +191,7 @@ async def _fetch_whole(pool: Pool, whole: KnownReplies) -> bool:
         async with pool.connection() as connection:
             return await connection.exchange_raw([whole.request], whole.data.data, whole.match)
 
-    return await at_once(pool, whole.data.nbytes, fetch, doing="reading buckets")
+    return await fetch_at_once(pool, whole.data.nbytes, fetch, doing="reading buckets")
 
 
 async def _exchange(
@@ -205,7 +205,7 @@ async def _exchange(
 
     `key_of` gives the key of a request, for the error if it is refused.
     """
-    limit = limit_of(sum(counts), field_bytes)
+    limit = reply_limit(sum(counts), field_bytes)
 
     async def fetch() -> list[Any]:
         async with pool.connection() as connection:
@@ -216,8 +216,8 @@ async def _exchange(
                     raise connection.error_of(reply, doing=doing)
         return replies
 
-    size = sum(counts) * (field_bytes + HEAD)
-    return await at_once(pool, size, fetch, doing=f"reading {key_of(0)}")
+    size = sum(counts) * (field_bytes + HEAD_BYTES)
+    return await fetch_at_once(pool, size, fetch, doing=f"reading {key_of(0)}")
 
 
 async def _run(job: Callable[[], T], *, small: bool) -> T:

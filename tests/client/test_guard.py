@@ -13,7 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.exceptions import InvalidResponse
 
-from qwf_async.client.guard import DEPTH, ITEM, LINE, REPLIES, Guard, ReplyRefused, limit_of
+from qwf_async.client.guard import (
+    ITEM_BYTES,
+    MAX_DEPTH,
+    MAX_LINE_BYTES,
+    REPLY_BYTES,
+    Guard,
+    ReplyRefused,
+    reply_limit,
+)
 
 BOMB = b"\r\n*99999999\r\n"
 """What would take 800 MB if hiredis read it as a head."""
@@ -52,8 +60,8 @@ def depth(reply: Any) -> int:
 def taken(reply: Any) -> int:
     """What a reply takes besides its bytes, by the guard's count."""
     if reply == "*-1":
-        return ITEM
-    return ITEM * (len(reply) + 1) + sum(map(taken, reply)) if isinstance(reply, list) else 0
+        return ITEM_BYTES
+    return ITEM_BYTES * (len(reply) + 1) + sum(map(taken, reply)) if isinstance(reply, list) else 0
 
 
 def feed(guard: Guard, data: bytes, sizes: list[int]) -> None:
@@ -66,7 +74,7 @@ def feed(guard: Guard, data: bytes, sizes: list[int]) -> None:
 
 
 @given(
-    st.lists(trees, min_size=1, max_size=4).filter(lambda replies: max(map(depth, replies)) <= DEPTH),
+    st.lists(trees, min_size=1, max_size=4).filter(lambda replies: max(map(depth, replies)) <= MAX_DEPTH),
     st.lists(st.integers(1, 5000), min_size=1, max_size=5),
 )
 @example([[b"x" * 16] * 512] * 3, [4096])
@@ -147,7 +155,7 @@ def test_what_goes_through_takes_no_more_than_the_limit_when_hiredis_reads_it(da
         with suppress(InvalidResponse):
             while reader.gets() is not False:
                 pass
-        assert tracemalloc.get_traced_memory()[1] < 2 * REPLIES
+        assert tracemalloc.get_traced_memory()[1] < 2 * REPLY_BYTES
     finally:
         tracemalloc.stop()
 
@@ -164,7 +172,7 @@ def test_many_short_replies_go_through_and_a_bomb_behind_them_does_not(
     data = b"".join(encoded([value] * count) for count in counts)
     guard = Guard()
     for ending, said in ((b"*99999999\r\n", "an array of"), (b">1\r\n", "not asked for")):
-        guard.expect(limit_of(sum(counts), size))
+        guard.expect(reply_limit(sum(counts), size))
         feed(guard, data, [piece])
         with pytest.raises(ReplyRefused, match=said):
             guard.check(ending)
@@ -177,15 +185,15 @@ def test_many_short_replies_go_through_and_a_bomb_behind_them_does_not(
 def test_arrays_may_not_be_nested_deeper_than_the_limit(road: str) -> None:
     head = b"*1\r\n" if road == "last" else b"*2\r\n"
     guard = Guard()
-    guard.check(head * DEPTH)
+    guard.check(head * MAX_DEPTH)
     with pytest.raises(ReplyRefused, match="nested"):
         guard.check(head)
 
 
 def test_a_line_has_an_end() -> None:
     guard = Guard()
-    guard.check(b"-" + b"x" * (LINE - 3) + b"\r\n")
-    guard.check(b"+" + b"x" * (LINE - 2))
+    guard.check(b"-" + b"x" * (MAX_LINE_BYTES - 3) + b"\r\n")
+    guard.check(b"+" + b"x" * (MAX_LINE_BYTES - 2))
     with pytest.raises(ReplyRefused, match="a line of more than"):
         guard.check(b"x")
 
@@ -194,6 +202,6 @@ def test_the_limit_for_values_leaves_room_for_them() -> None:
     values = [bytes(16)] * 65_536
     data = encoded(values)
     guard = Guard()
-    guard.expect(limit_of(len(values), 16))
+    guard.expect(reply_limit(len(values), 16))
     feed(guard, data, [65_536])
-    assert limit_of(0, 0) == REPLIES
+    assert reply_limit(0, 0) == REPLY_BYTES

@@ -12,7 +12,7 @@ from qwf_async import sources
 from qwf_async.errors import ServerUnavailable
 from qwf_async.lattice.grid import Box
 from qwf_async.layout import LAYOUTS
-from qwf_async.server.output import CutOff, output_limit
+from qwf_async.server.output_limit import CutOff, output_limit
 from tests.conftest import Server, new_server
 from tests.support.loads import ask, wave
 

@@ -15,7 +15,7 @@ from ..client.pool import Pool
 from ..client.reply import is_pairs, is_text
 from ..client.retry import until_available
 from ..errors import Refused
-from .facts import parse_info, whole
+from .facts import parse_info, whole_number
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class CutOff(Refused):
     """The server ends a connection to which it owes so much."""
 
 
-async def at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str) -> T:
+async def fetch_at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str) -> T:
     """`until_available(fetch)`, for replies of about `size` bytes.
 
     Raises CutOff if the connection was lost because of the server's limit on them: at once
@@ -66,9 +66,11 @@ async def output_limit(pool: Pool) -> int | None:
     else:
         words = b" ".join(reply[1:2]).decode(errors="replace").split()
         classes = dict(zip(words[::4], zip(words[1::4], words[2::4], strict=False), strict=False))
-        return min((number for word in classes.get("normal", ()) if (number := whole(word))), default=None)
+        return min(
+            (number for word in classes.get("normal", ()) if (number := whole_number(word))), default=None
+        )
     try:
         info = parse_info(await pool.call_once("INFO", "stats", expect=is_text))
     except Refused:
         return 0
-    return None if whole(info.get("client_output_buffer_limit_disconnections", "")) == 0 else 0
+    return None if whole_number(info.get("client_output_buffer_limit_disconnections", "")) == 0 else 0
