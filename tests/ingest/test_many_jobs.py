@@ -22,8 +22,7 @@ import qwf_async
 from qwf_async.layout import LAYOUTS
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.command import Begun, Outcome, Shell
-from tests.support.ingest_rig import CHUNKS
-from tests.support.ingest_rig import new_rig as new_ingests
+from tests.support.ingest_rig import CHUNKS, new_rig
 
 pytestmark = pytest.mark.timeout(300)
 SIDE: Final = 16
@@ -185,20 +184,20 @@ def test_of_many_that_want_one_name_one_gets_it_and_the_others_are_told_who(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """The source is held back until all others have ended, so even the last of them finds the owner at work."""
-    for crowded in new_ingests(tmp_path_factory):
+    for rig in new_rig(tmp_path_factory):
         with ExitStack() as all_:
-            begun = [all_.enter_context(crowded.begin_held("one", 0)) for _ in range(8)]
+            begun = [all_.enter_context(rig.begin_held("one", 0)) for _ in range(8)]
             end = time.monotonic() + MAX_SECONDS
             while sum(each.process.poll() is not None for each in begun) < 7:
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            crowded.let("one", CHUNKS)
+            rig.let("one", CHUNKS)
             outcomes = [each.end(MAX_SECONDS) for each in begun]
         owners = [each.process.pid for each in begun if each.process.returncode == 0]
         assert sorted(outcome.status for outcome in outcomes) == [0] + [8] * 7
         told = f"process {owners[0]} on "
         assert all(told in outcome.err for outcome in outcomes if outcome.status == 8)
-        crowded.check_whole("one")
+        rig.check_whole("one")
 
 
 @pytest.mark.anyio
