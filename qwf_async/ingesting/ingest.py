@@ -56,8 +56,8 @@ async def ingest(
     layout, codec: how it is stored; see `layout` and `codec`.
     tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
     write_mode: how layout packed is written: "restore" is faster where the server allows it,
-        "hset" works everywhere, "auto" tries; what is stored is the same. What RESTORE is
-        refused on the way is written by HSET.
+        "hset" works everywhere, "auto" tries; what is stored is the same. If
+        RESTORE is refused in mid-load, HSET is used.
     writers: tasks that write at the same time; the setting `writers` if None.
     max_rate: points per second at most, for a server that others use too.
     resume: go on with an unfinished load of the name. With it the call can be repeated

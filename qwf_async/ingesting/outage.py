@@ -37,9 +37,9 @@ class State(Enum):
 class Outage:
     """A sink for writers; `run` is to run beside them.
 
-    `back` is awaited to learn whether the server is there and the load still ours. It raises
-    ServerUnavailable if the server is away; any other error is final. `lost` is called when
-    the server gave no answer. `server` takes a batch once; `deliver_to_server` takes one from
+    `reach_server` is awaited to learn whether the server is there and the load still ours. It
+    raises ServerUnavailable if the server is away; any other error is final. `connection_lost`
+    is called when the server gave no answer. `server` takes a batch once; `deliver_to_server` takes one from
     the spool and tries again, and raises ServerUnavailable if the server is away once more.
     `after` is how long (s) the server may give no answer before the spool is used. `deadline`
     is how long (s) it may be away while batches find no room in the spool. Both count from
@@ -48,8 +48,8 @@ class Outage:
 
     server: Sink
     spool: LoadSpool
-    back: Callable[[], Awaitable[object]]
-    lost: Callable[[], object]
+    reach_server: Callable[[], Awaitable[object]]
+    connection_lost: Callable[[], object]
     deliver_to_server: Callable[[Batch], Awaitable[None]]
     writers: int
     after: float
@@ -97,7 +97,7 @@ class Outage:
                 continue
             try:
                 with anyio.fail_after(MAX_LOOK_TIME):
-                    await self.back()
+                    await self.reach_server()
                 self._turn(State.REPLAYING)
                 await self.spool.replay(self._replay, self.writers, self._tell)
             except (ServerUnavailable, TimeoutError):
@@ -128,7 +128,7 @@ class Outage:
             self._answered = anyio.current_time()
             raise
         except ServerUnavailable as error:
-            self.lost()
+            self.connection_lost()
             if anyio.current_time() - self._answered < self.after:
                 raise  # the writer tries again
             if self._state is State.THERE:

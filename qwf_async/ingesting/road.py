@@ -64,8 +64,8 @@ class Road:
         outage = Outage(
             server=server,
             spool=spool,
-            back=lease.renew,
-            lost=lease.doubt,
+            reach_server=lease.renew,
+            connection_lost=lease.doubt,
             deliver_to_server=replay.write,
             writers=writers,
             after=settings.spool_after,

@@ -35,12 +35,12 @@ async def watch_server(store: Store, *, hook: Hook) -> None:
         with shutdown.scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(watchdog.run)
-                tasks.start_soon(_look, store, hook)
-                tasks.start_soon(_replay, store, hook)
+                tasks.start_soon(_sample, store, hook)
+                tasks.start_soon(_replay_spools, store, hook)
     raise shutdown.interrupted("not watching any more")
 
 
-async def _look(store: Store, hook: Hook) -> None:
+async def _sample(store: Store, hook: Hook) -> None:
     away = False
     while True:
         try:
@@ -53,16 +53,16 @@ async def _look(store: Store, hook: Hook) -> None:
         await anyio.sleep(VIEW_EVERY)
 
 
-async def _replay(store: Store, hook: Hook) -> None:
-    told: dict[Path, str] = {}
+async def _replay_spools(store: Store, hook: Hook) -> None:
+    last_errors: dict[Path, str] = {}
     while True:
         for spool in await waiting_spools(store):
             try:
                 report = await replay(store, spool, Shutdown(drain_timeout=0), hook=hook)
-            except QwfError as error:  # in use by a living process, or superseded: told once
-                if told.get(spool.path) != str(error):
+            except QwfError as error:  # in use by a living process, or superseded: the hook is told once
+                if last_errors.get(spool.path) != str(error):
                     hook(Noted(text=f"cannot replay {spool.path}: {error}", warning=True))
-                told[spool.path] = str(error)
+                last_errors[spool.path] = str(error)
             else:
                 hook(Noted(text=f"{report.name} is published: what waited in {spool.path} was replayed"))
         await anyio.sleep(REPLAY_EVERY)

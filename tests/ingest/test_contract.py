@@ -97,14 +97,14 @@ async def server_sink(server: Server) -> AsyncIterator[ServerSink]:
 
 
 def outage_of(server: Sink, spool: LoadSpool, *, after: float, deadline: float) -> Outage:
-    async def back() -> None:
+    async def reach_server() -> None:
         raise ServerUnavailable("it stays away")
 
     return Outage(
         server=server,
         spool=spool,
-        back=back,
-        lost=ignore,
+        reach_server=reach_server,
+        connection_lost=ignore,
         deliver_to_server=nothing,
         writers=1,
         after=after,

@@ -115,7 +115,7 @@ async def test_everything_goes_with_exactly_the_rights_of_the_writer(
 
 
 async def watched(store: qwf_async.Store) -> None:
-    """Let the serving mode look at the server once."""
+    """Let `watch_server` look at the server once."""
     from qwf_async.ingesting.watch_server import watch_server
 
     class Seen(Exception):
