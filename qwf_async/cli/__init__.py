@@ -9,21 +9,21 @@ from io import TextIOWrapper
 
 
 def main() -> None:
-    """Entry point of the console commands. Exits with the code of the error, if there is one."""
+    """The entry point of the console commands. Exits with the code of the error, if there is one."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed, as by `>&-`: its number would go to a socket, which libuv aborts over
+        except OSError:  # closed, as by `>&-`: a socket would get its number, and libuv aborts then
             os.open(os.devnull, os.O_RDWR)
-        if getattr(sys, name) is None:  # what Python makes of a descriptor that was closed
+        if getattr(sys, name) is None:  # if its descriptor was closed when Python began
             setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w", closefd=False))
-    # ψ, σ, and a file's name that is not UTF-8 are no reason to end with a traceback where they cannot be printed.
+    # A terminal that cannot print ψ, or the name of a file that is not UTF-8, shows it escaped.
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # Until a job runs there is nothing to tidy, and an exception raised in the middle of an import can get lost.
+    # Until a job runs there is nothing to clean up, and an exception in the middle of an import can get lost.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from .app import run  # here, because it takes a quarter of a second, in which Ctrl-C is to be heard
+    from .app import run  # here, because it takes a quarter of a second, in which Ctrl-C must have an effect
 
     try:
         run()

@@ -67,15 +67,17 @@ def run() -> None:
     except QwfError as error:
         _fail(str(error), error.status if isinstance(error, Interrupted) else error.exit_code)
     except SystemExit as end:
-        if end.code != 130:  # what typer makes of a KeyboardInterrupt
+        if end.code != 130:  # typer's exit code for a KeyboardInterrupt
             raise
         _fail("stopped by SIGINT", 130)
-    except OSError as error:  # ours are translated where they arise: this is standard output, on a full disk
+    except (
+        OSError
+    ) as error:  # others are translated where they arise; this is standard output, on a full disk
         _fail(error.strerror or str(error), 1)
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    with suppress(OSError):  # nobody is there to be told
+    with suppress(OSError):  # standard error may be closed
         say(f"qwf: {message} (exit {status})")
     with suppress(OSError):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`qwf clean`: what is expendable on a server, removed."""
+"""`qwf clean` removes expendable data from a server."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def clean(
         return unowned, await store.clean()
 
     unowned, cleaned = run_on_store(job, server_options, quiet=quiet)
-    listed = {"orphans": [orphan.to_json() for orphan in unowned]} if orphans else {}
+    orphan_list = {"orphans": [orphan.to_json() for orphan in unowned]} if orphans else {}
     if as_json:
-        print_json((cleaned.to_json() if cleaned is not None else {}) | listed)
+        print_json((cleaned.to_json() if cleaned is not None else {}) | orphan_list)
         return
     for orphan in unowned:
         size = "" if orphan.bytes is None else f", about {orphan.bytes / 1e6:,.1f} MB"

@@ -1,4 +1,4 @@
-"""`qwf config`: what the settings are, and where each value came from."""
+"""`qwf config` shows the settings, and where each value came from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def show(*, server_options: ServerOptions, as_json: JsonOption = False) -> None:
 
 
 def _shown(name: str, value: object, origin: str) -> object:
-    """`value` as it may be printed: a path as text, passwords masked."""
+    """The value of a setting as it may be printed: a path as text, passwords masked."""
     if isinstance(value, Path):
         return str(value)
     if value is None or name not in ("url", "password"):
@@ -44,7 +44,7 @@ def _shown(name: str, value: object, origin: str) -> object:
 
     try:
         return Address.parse(str(value)).shown
-    except UsageError as error:  # it quotes nothing of the URL
+    except UsageError as error:  # its message quotes nothing of the URL
         raise UsageError(f"url ({origin}): {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""`qwf ingest --dry-run`: what is understood of a source, and what would be stored of it."""
+"""`qwf ingest --dry-run` shows how a source is understood, and what would be stored of it."""
 
 from __future__ import annotations
 

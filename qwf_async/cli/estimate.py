@@ -1,4 +1,4 @@
-"""`qwf estimate`: the memory and the time that a source would take on a server, in each layout."""
+"""`qwf estimate` measures the memory and the time that a source would take on a server, in each layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf export`: a stored wavefunction written to a file."""
+"""`qwf export` writes a stored wavefunction to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts by name, as `qwf info` and `ingest --dry-run` print them for a reader; JSON has them as they are."""
+"""A table of facts by name, as `qwf info` and `qwf ingest --dry-run` print it; JSON has the facts as they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .output import show
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
-    """A line for each fact on standard output; a group of facts, and each axis of a grid, is a line each."""
+    """Print a line for each fact on standard output; each fact of a group, and each axis, has a line of its own."""
     rows = list(_rows(facts))
     width = max(len(label) for label, _ in rows)
     for label, text in rows:

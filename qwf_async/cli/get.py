@@ -1,4 +1,4 @@
-"""`qwf get`: ψ at a point, or at many."""
+"""`qwf get` prints ψ at a point, or at many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf help`: the guide, a topic at a time. The topics are the Markdown files in `qwf_async/help`."""
+"""`qwf help` shows a topic of the guide. The topics are the Markdown files in `qwf_async/help`."""
 
 from __future__ import annotations
 

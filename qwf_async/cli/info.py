@@ -1,4 +1,4 @@
-"""`qwf info`: what is known of a wavefunction, or of a server."""
+"""`qwf info` shows all that is known of a wavefunction, or of a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf ingest`: from a source to a stored wavefunction."""
+"""`qwf ingest` loads a source and stores it as a wavefunction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf ls`: the wavefunctions that are stored, and loads under way."""
+"""`qwf ls` lists the wavefunctions that are stored, and the loads under way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf observe`: what a physicist asks of a stored wavefunction, as a table, JSON or CSV."""
+"""`qwf observe` shows observables of a stored wavefunction, as a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEADS = {
     "sigma_x_sigma_p_x": "σx·σpx", "sigma_y_sigma_p_y": "σy·σpy", "sigma_z_sigma_p_z": "σz·σpz",
     "kinetic": "⟨T⟩", "potential": "⟨V⟩", "energy": "⟨H⟩",
 }  # fmt: skip
-"""What stands over a column of the table, where it is not the name that JSON and CSV have for it."""
+"""Name of an observable in JSON and CSV → the head of its column in the table, where they differ."""
 
 
 @with_option_groups
@@ -80,7 +80,11 @@ def observe(
         raise UsageError("--marginal goes with --frame only: it prints a density, not observables")
 
     async def job(store: Store) -> tuple[str, list[Row]]:
+        from ..events import progress_of
         from ..observables.geometry import in_steps
+        from ..source import read_potential
+        from ..store.observing import observe as stream
+        from .progress import shown_progress
 
         grid = (await open_stored(store, name)).manifest.grid
         if potential is not None and in_steps(grid):
@@ -92,18 +96,18 @@ def observe(
             await open_stored(store, other)
         if marginal is not None:
             return in_steps(grid), await _density(store, name, grid, "xyz".index(marginal), frame or 0)
-        rows = await _rows(
-            store,
-            name,
-            grid.points,
-            frame,
-            other,
-            potential,
-            autocorrelation=autocorrelation,
-            sums=sums,
-            quiet=quiet,
-        )
-        return in_steps(grid), rows
+        with shown_progress(quiet=quiet or frame is not None) as hook:
+            observed = stream(
+                store,
+                name,
+                frames=None if frame is None else [frame],
+                potential=None if potential is None else read_potential(potential),
+                other=other,
+                autocorrelation=autocorrelation,
+                sums_only=sums,
+                done=progress_of(hook, grid.points),
+            )
+            return in_steps(grid), [row.to_json() async for row in observed]
 
     unknown, rows = run_on_store(job, server_options, quiet=quiet)
     if as_json:
@@ -119,38 +123,8 @@ def observe(
         _print_table(rows)
 
 
-async def _rows(
-    store: Store,
-    name: str,
-    total: int,
-    frame: int | None,
-    other: str | None,
-    potential: str | None,
-    *,
-    autocorrelation: bool,
-    sums: bool,
-    quiet: bool,
-) -> list[Row]:
-    from ..events import progress_of
-    from ..source import read_potential
-    from ..store.observing import observe as stream
-    from .progress import shown_progress
-
-    with shown_progress(quiet=quiet or frame is not None) as hook:
-        observed = stream(
-            store,
-            name,
-            frames=None if frame is None else [frame],
-            potential=None if potential is None else read_potential(potential),
-            other=other,
-            autocorrelation=autocorrelation,
-            sums_only=sums,
-            done=progress_of(hook, total),
-        )
-        return [row.to_json() async for row in observed]
-
-
 async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[Row]:
+    """The probability density along an axis (0 is x) of one frame, a row a point."""
     from ..observables.geometry import coordinates
     from ..store.observing import marginals
 
@@ -159,10 +133,10 @@ async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -
             f"{name} lies along {'xyz'[: grid.dimensions]} only: no density along {'xyz'[axis]}"
         )
     densities = await marginals(store, name, frame)
-    places = coordinates(grid, axis + 1, 0, grid.shape[axis + 1])
+    x_values = coordinates(grid, axis + 1, 0, grid.shape[axis + 1])
     return [
         {"xyz"[axis]: x, "density": rho}
-        for x, rho in zip(places.tolist(), densities[axis].tolist(), strict=True)
+        for x, rho in zip(x_values.tolist(), densities[axis].tolist(), strict=True)
     ]
 
 
@@ -182,7 +156,7 @@ def _print_table(rows: Sequence[Row]) -> None:
         table.add_column(HEADS.get(key, key), justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*map(_shown, row.values()))
-    # As wide as it comes: a line that is cut loses numbers, one that a terminal wraps does not.
+    # Wider than the terminal if need be: a line that is cut loses numbers, a line that the terminal wraps does not.
     Console(width=40 + 16 * len(rows[0])).print(table, soft_wrap=True)
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print a message for the user, a line on standard error; what would move the cursor is escaped."""
+    """Print a message for the user, a line on standard error; characters that would move the cursor are escaped."""
     typer.echo(printable(text), err=True)
 
 
 def show(text: str) -> None:
-    """Print a line of a result on standard output; what would move the cursor is escaped."""
+    """Print a line of a result on standard output; characters that would move the cursor are escaped."""
     typer.echo(printable(text))
 
 
@@ -34,7 +34,7 @@ def print_json(value: Any) -> None:
 
 
 def notes_said(*, quiet: bool) -> Hook:
-    """A hook that says what is noted, unless `quiet`."""
+    """A hook that says the notes among events, unless `quiet`."""
     from ..events import Noted
 
     def hook(event: Event) -> None:
@@ -45,7 +45,7 @@ def notes_said(*, quiet: bool) -> Hook:
 
 
 def raise_first(errors: Sequence[QwfError]) -> None:
-    """Raise the first error of several, if there is any, whose code is the exit code; the others are said."""
+    """Raise the first error, if there is any, so that its code is the exit code; the others are said."""
     for error in errors[1:]:
         say(f"qwf: {error}")
     if errors:

@@ -1,4 +1,4 @@
-"""`qwf plot`: pictures of a stored wavefunction, in a file or in the terminal."""
+"""`qwf plot` draws a stored wavefunction, in a file or in the terminal."""
 
 from __future__ import annotations
 

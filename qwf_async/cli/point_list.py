@@ -1,4 +1,4 @@
-"""A file of points, one a line, as `qwf get --points` reads it."""
+"""The points in a file, one a line, for `qwf get --points`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command shows while it runs: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a command while it runs: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .output import say
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
-LINE_EVERY: Final = 5.0
+LINE_INTERVAL: Final = 5.0
 """Seconds between lines where there is no terminal."""
 
-RETRY_EVERY: Final = 1.0
+RETRY_INTERVAL: Final = 1.0
 """Seconds between lines about retries: an outage makes many at once."""
 
 
 @contextmanager
 def shown_progress(*, quiet: bool) -> Iterator[Hook]:
-    """A hook that shows events on standard error: with a bar if that is a terminal, or not at all."""
+    """A hook that shows events on standard error, with a bar if that is a terminal; if `quiet`, it shows nothing."""
     if quiet:
         yield _nothing
     elif sys.stderr.isatty():
@@ -35,14 +35,14 @@ def shown_progress(*, quiet: bool) -> Iterator[Hook]:
 
 
 def _nothing(event: Event) -> None:
-    """Quiet."""
+    """Show nothing."""
 
 
-class _Notes:
-    """Lines about what the user should know; retries at most once in RETRY_EVERY seconds."""
+class _Messages:
+    """The messages of events that the user should know; retries at most once in RETRY_INTERVAL seconds."""
 
     def __init__(self) -> None:
-        self._retry_told = 0.0
+        self._last_retry = 0.0
 
     def text(self, event: Event) -> str | None:
         match event:
@@ -50,40 +50,40 @@ class _Notes:
                 return f"warning: {event.text}" if event.warning else event.text
             case GateMoved():
                 return f"{'paused' if event.shut else 'going on'}: {event.reason}"
-            case Retried() if time.monotonic() - self._retry_told > RETRY_EVERY:
-                self._retry_told = time.monotonic()
+            case Retried() if time.monotonic() - self._last_retry > RETRY_INTERVAL:
+                self._last_retry = time.monotonic()
                 return f"trying again: {event.reason}"
         return None
 
 
 class _Lines:
-    """Plain lines, for logs."""
+    """Plain lines on standard error, for logs."""
 
     def __init__(self) -> None:
-        self._begun = self._told = time.monotonic()
+        self._start = self._last_line = time.monotonic()
         self._first: int | None = None
         self._used: int | None = None
-        self._notes = _Notes()
+        self._messages = _Messages()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, MemorySampled):
             self._used = event.used
         elif isinstance(event, Progress):
             self._progress(event)
-        elif (text := self._notes.text(event)) is not None:
+        elif (text := self._messages.text(event)) is not None:
             say(text)
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
         if self._first is None:
             self._first = event.points
-        if now - self._told < LINE_EVERY:
+        if now - self._last_line < LINE_INTERVAL:
             return
-        self._told = now
-        rate = (event.points - self._first) / (now - self._begun)
+        self._last_line = now
+        rate = (event.points - self._first) / (now - self._start)
         left = (event.total - event.points) / rate if rate else float("inf")
         memory = f", server memory {self._used / 1e6:,.0f} MB" if self._used else ""
-        megabytes = event.bytes_sent / 1e6 / (now - self._begun)
+        megabytes = event.bytes_sent / 1e6 / (now - self._start)
         say(
             f"{event.points:,} of {event.total:,} points ({event.points / event.total:.0%}), "
             f"{rate:,.0f} points/s, {megabytes:,.1f} MB/s, {left:,.0f} s left{memory}"
@@ -103,15 +103,15 @@ def _bar() -> Iterator[Hook]:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[memory]}"),
     ]
-    begun = time.monotonic()
-    notes = _Notes()
+    start = time.monotonic()
+    messages = _Messages()
     with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True) as bar:
         task = bar.add_task("", total=None, rate="", memory="")
 
         def hook(event: Event) -> None:
             changes: dict[str, Any] = {}
             if isinstance(event, Progress):
-                megabytes = event.bytes_sent / 1e6 / max(1e-9, time.monotonic() - begun)
+                megabytes = event.bytes_sent / 1e6 / max(1e-9, time.monotonic() - start)
                 speed = bar.tasks[0].speed or 0.0
                 changes = {"completed": event.points, "total": event.total}
                 changes["rate"] = f"{speed / 1e6:.2f} M points/s, {megabytes:.0f} MB/s"
@@ -122,7 +122,7 @@ def _bar() -> Iterator[Hook]:
             elif isinstance(event, MemorySampled):
                 share = f" ({event.used / event.limit:.0%})" if event.limit else ""
                 changes = {"memory": f"server {event.used / 1e6:,.0f} MB{share}"}
-            elif (text := notes.text(event)) is not None:
+            elif (text := messages.text(event)) is not None:
                 bar.console.print(printable(text), markup=False, highlight=False)
             if changes:
                 bar.update(task, **changes)

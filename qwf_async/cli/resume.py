@@ -1,4 +1,4 @@
-"""`qwf resume`: what an outage has left to be done."""
+"""`qwf resume` brings to the server what waits in spools since an outage."""
 
 from __future__ import annotations
 

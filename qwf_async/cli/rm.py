@@ -1,4 +1,4 @@
-"""`qwf rm`: wavefunctions removed, with their unfinished loads and spools."""
+"""`qwf rm` removes wavefunctions, with their unfinished loads and spools."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rm(
 
 
 async def _remove(store: Store, name: str, *, quiet: bool) -> None:
-    """Remove a name, and what waits in spools of it; a spool alone is something to remove, too."""
+    """Remove a wavefunction and the spools of its name. Raises InvalidInput if there is neither."""
     from ..ingesting.leftover_spools import drop_expendable
 
     absent = None

@@ -1,4 +1,4 @@
-"""`qwf server`: the embedded server, and advice for one's own."""
+"""`qwf server` runs the embedded server, and prints a configuration and users for a server of one's own."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ def start(
     from ..embedded.lifecycle import ensure
 
     settings = _settings(config, data_dir, maxmemory)
-    found = run_job(partial(ensure, settings.data_dir, maxmemory=settings.memory_limit))
+    running = run_job(partial(ensure, settings.data_dir, maxmemory=settings.memory_limit))
     if as_json:
         facts = {
-            "url": found.url,
-            "socket": str(found.socket),
-            "pid": found.pid,
-            "started": found.started,
-            "binary": found.binary,
-            "data_dir": str(found.data_dir),
+            "url": running.url,
+            "socket": str(running.socket),
+            "pid": running.pid,
+            "started": running.started,
+            "binary": running.binary,
+            "data_dir": str(running.data_dir),
         }
         print_json(facts)
         return
-    show(found.url)
+    show(running.url)
     if not quiet:
-        state = "started; it stays until 'qwf server stop'" if found.started else "was running already"
-        say(f"embedded server (process {found.pid}) {state}")
+        state = "started; it stays until 'qwf server stop'" if running.started else "was running already"
+        say(f"embedded server (process {running.pid}) {state}")
 
 
 @server.command()
@@ -100,24 +100,24 @@ def status(data_dir: DataDirOption = None, config: ConfigOption = None, as_json:
     from ..embedded.lifecycle import status as ask_server
 
     settings = _settings(config, data_dir)
-    found = run_job(partial(ask_server, settings.data_dir))
-    if found is None:
+    state = run_job(partial(ask_server, settings.data_dir))
+    if state is None:
         if as_json:
             print_json({"running": False})
         else:
             show(f"not running (data directory {settings.data_dir})")
         return
     facts: dict[str, Any] = {
-        "url": found.server.url,
-        "socket": str(found.server.socket),
-        "pid": found.server.pid,
-        "version": found.version,
-        "binary": found.server.binary,
-        "data_dir": str(found.server.data_dir),
-        "uptime_seconds": found.uptime,
-        "keys": found.keys,
-        "memory_used": found.memory_used,
-        "maxmemory": found.maxmemory,
+        "url": state.server.url,
+        "socket": str(state.server.socket),
+        "pid": state.server.pid,
+        "version": state.version,
+        "binary": state.server.binary,
+        "data_dir": str(state.server.data_dir),
+        "uptime_seconds": state.uptime,
+        "keys": state.keys,
+        "memory_used": state.memory_used,
+        "maxmemory": state.maxmemory,
     }
     if as_json:
         print_json({"running": True, **facts})

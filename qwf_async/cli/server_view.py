@@ -1,4 +1,4 @@
-"""What `qwf watch` shows: a live table on a terminal, lines elsewhere, or JSON lines."""
+"""The view of a server that `qwf watch` shows: a live table on a terminal, lines elsewhere, or JSON lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..server.facts import rows_of
 from ..wording import printable
 from .output import print_json, say
 
-LINE_EVERY: Final = 10.0
+LINE_INTERVAL: Final = 10.0
 """Seconds between lines where there is no terminal."""
 
 
@@ -41,12 +41,14 @@ def _json_line(event: Event) -> None:
 
 
 class _Lines:
+    """Plain lines on standard error, for logs."""
+
     def __init__(self) -> None:
-        self._told = -LINE_EVERY
+        self._last_line = -LINE_INTERVAL
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, ServerSampled) and time.monotonic() - self._told >= LINE_EVERY:
-            self._told = time.monotonic()
+        if isinstance(event, ServerSampled) and time.monotonic() - self._last_line >= LINE_INTERVAL:
+            self._last_line = time.monotonic()
             say(", ".join(f"{name} {value}" for name, value in rows_of(event.facts).items()))
         elif (text := _note(event)) is not None:
             say(text)

@@ -1,4 +1,4 @@
-"""`qwf set`: a stored value changed in place."""
+"""`qwf set` changes a stored value in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf slice`: a part of a stored wavefunction, into a file or printed."""
+"""`qwf slice` reads a part of a stored wavefunction into a file, or prints it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SOURCE of a command: opened at once, or, if it is a hash on the server, when that is reached."""
+"""The SOURCE of a command, opened at once; a hash on the server is opened when the server is reached."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SourceArgument:
     async def on(self, store: Store, *, warn: bool = False) -> Source:
         """The source; a hash of the old project is opened on the server of the store. Raises as `open_old_hash`.
 
-        With `warn` it is said what is skipped of such a hash; an ingest says it by itself.
+        With `warn` the warnings about such a hash are said; an ingest says them by itself.
         """
         if self.local is not None:
             return self.local
@@ -52,7 +52,7 @@ def opened_source(source: str, options: SourceOptions) -> Iterator[SourceArgumen
     try:
         yield SourceArgument(local=local, key=key, options=options)
     except Interrupted:
-        local = None  # closing it waits for a thread that may read for long, and the process ends now
+        local = None  # closing it would wait for a thread that may read for long, and the process ends now
         raise
     finally:
         if local is not None:

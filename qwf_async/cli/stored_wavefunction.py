@@ -1,4 +1,4 @@
-"""A stored wavefunction for a command to read: if the rest of it waits in the spool, that is replayed first."""
+"""A stored wavefunction for a command to read; one that waits in the spool is replayed first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf verify`: what is stored, compared with what was written or with a source."""
+"""`qwf verify` compares a stored wavefunction with the digests of what was written, or with a source."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def verify(
 def _described(differences: list[Difference]) -> str:
     """The first differences in words."""
     first = (
-        f"chunk {difference.chunk} ({difference.place}{_WHY[difference.what]}{difference.detail or ''})"
+        f"chunk {difference.chunk} ({difference.place}{_REASONS[difference.what]}{difference.detail or ''})"
         for difference in differences[:MAX_DESCRIBED]
     )
     return ", ".join(first) + (", …" if len(differences) > MAX_DESCRIBED else "")
 
 
-_WHY: Final = {"differs": "", "missing": ": ", "unrecorded": ": no digest of it was kept"}
+_REASONS: Final = {"differs": "", "missing": ": ", "unrecorded": ": no digest of it was kept"}

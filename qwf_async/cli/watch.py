@@ -1,4 +1,4 @@
-"""`qwf watch`: a server looked at, and kept in order, until a signal."""
+"""`qwf watch` shows the memory of a server, and keeps it below the watermark, until a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a command writes: with progress, stopped by signals, and what is said of them in the end."""
+"""A file of values that a command writes: its progress, signals that stop it, and the report in the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Write(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenFile:
-    """A file of values of ψ: its path, their shape and type, and the seconds that it took to write them."""
+    """A file of values of ψ: its path, the shape and type of the values, and the seconds that it took."""
 
     file: str
     shape: tuple[int, ...]
@@ -36,7 +36,7 @@ class WrittenFile:
         return self.points / self.seconds
 
     def print(self, *, as_json: bool, quiet: bool) -> None:
-        """Print the facts as JSON, or say them in one line unless `quiet`."""
+        """Print the report as JSON, or say it in one line unless `quiet`."""
         if as_json:
             print_json(
                 {
@@ -66,11 +66,11 @@ async def write_values(
     quiet: bool,
 ) -> WrittenFile:
     """Run `write` and show its progress. Raises Interrupted at a signal: `write` must leave no file when cancelled."""
-    begun = time.monotonic()
+    start = time.monotonic()
     with shown_progress(quiet=quiet) as hook:
         async with shutdown_on_signals(0) as shutdown:
             with shutdown.scope:
                 await write(done=progress_of(hook, points, point_bytes=dtype.itemsize))
-                seconds = time.monotonic() - begun
+                seconds = time.monotonic() - start
                 return WrittenFile(file=file, shape=shape, dtype=dtype, points=points, seconds=seconds)
     raise shutdown.interrupted(f"{file} was not written")

@@ -13,7 +13,7 @@ from types import FrameType
 from ..errors import Interrupted, Refused, ServerUnavailable
 from ..host.signals import stop_signals_handled
 from .data_dir import DataDir
-from .launch import prepared_command
+from .launch import prepared_command, process_options
 from .lock import server_lock
 
 
@@ -24,8 +24,8 @@ def serve(directory: Path, *, maxmemory: int | None = None) -> None:
     Either raises Interrupted. Returns if another process stopped the server. `maxmemory` is in
     bytes. Only for the main thread.
 
-    Raises Refused if a server of this data directory lives already, ServerUnavailable if there
-    is no program or it ends by itself, and InvalidInput if the data directory cannot be used.
+    Raises Refused if a server of this data directory lives already. Raises ServerUnavailable if
+    there is no program or it ends by itself, and InvalidInput if the data directory cannot be used.
     """
     data_dir = DataDir.of(directory)
     data_dir.create()
@@ -43,14 +43,8 @@ def serve(directory: Path, *, maxmemory: int | None = None) -> None:
                 raise Refused(f"a server of {data_dir.path} lives already: stop it with 'qwf server stop'")
             command = prepared_command(data_dir, maxmemory=maxmemory, detached=False)
             try:
-                # The server has a session of its own: in ours Ctrl-C would reach it twice, from here and the terminal.
                 process = subprocess.Popen(  # noqa: S603 # a server program with a file of ours
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    cwd=data_dir.path,
-                    pass_fds=(lock,),
-                    umask=0o077,
-                    start_new_session=True,
+                    command, **process_options(data_dir, lock)
                 )
             except OSError as error:
                 raise ServerUnavailable(f"{command[0]} does not run: {error}") from error

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..errors import ServerUnavailable
 from .binary import find_binary
@@ -37,15 +37,11 @@ def launch(data_dir: DataDir, *, maxmemory: int | None) -> bool:
             # The server forks by itself (daemonize), so that it never becomes a zombie of this process.
             start = subprocess.run(  # noqa: S603 # a server program with a file of ours
                 command,
-                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=data_dir.path,
-                pass_fds=(lock,),
-                umask=0o077,
-                start_new_session=True,
                 timeout=_LAUNCH_DEADLINE,
                 check=False,
+                **process_options(data_dir, lock),
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ServerUnavailable(f"{command[0]} does not run: {error}") from error
@@ -67,6 +63,20 @@ def prepared_command(data_dir: DataDir, *, maxmemory: int | None, detached: bool
     directives = server_configuration(maxmemory=maxmemory, data_dir=data_dir, detached=detached)
     data_dir.write(data_dir.configuration_file, configuration_text(directives))
     return [str(binary), str(data_dir.configuration_file)]
+
+
+def process_options(data_dir: DataDir, lock: int) -> dict[str, Any]:
+    """The options of `subprocess` for a server program, which inherits the lock.
+
+    It has a session of its own: in ours Ctrl-C would reach it twice, from here and from the terminal.
+    """
+    return {
+        "stdin": subprocess.DEVNULL,
+        "cwd": data_dir.path,
+        "pass_fds": (lock,),
+        "umask": 0o077,
+        "start_new_session": True,
+    }
 
 
 def log_warnings(data_dir: DataDir) -> str:
