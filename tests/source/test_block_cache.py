@@ -46,7 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_cache, "CELL_BYTES", 1)
     monkeypatch.setattr(read_ahead, "AHEAD_POINTS", 1)
     monkeypatch.setattr(sys.modules["qwf_async.source.formats.hdf5.hdf5_blocks"], "PLAIN_BYTES", 1)
-    monkeypatch.setattr(zarr_blocks, "MAX_OPEN", 3)
+    monkeypatch.setattr(zarr_blocks, "MAX_OPEN_BLOCKS", 3)
 
 
 def h5(path: Path, psi: Array, **how: Any) -> str:
@@ -304,8 +304,8 @@ def test_a_copy_of_a_zarr_directory_with_its_times_is_read_to_the_end(tmp_path: 
 def test_a_block_of_another_length_is_refused(compressors: Any, tmp_path: Path) -> None:
     text = stored(tmp_path, wave(), compressors=compressors)
     path = next(blocks_of(tmp_path / "psi.zarr"))
-    content = np.zeros(7).tobytes()
-    path.write_bytes(content if compressors is None else numcodecs.Zstd().encode(content))
+    numbers = np.zeros(7).tobytes()
+    path.write_bytes(numbers if compressors is None else numcodecs.Zstd().encode(numbers))
     with (
         closing(open_source(text)) as source,
         pytest.raises(InvalidInput, match="holds 56 bytes of numbers, where its array says 1280"),

@@ -85,7 +85,7 @@ MAKERS = (npy, npy_fortran, npz, hdf5, hdf5_one_time, netcdf, zarr_directory, ra
 def test_files_of_a_pattern_are_frames_in_natural_order(
     tmp_path: Path, make: Callable[[Path, Array], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "MAX_OPEN", 3)
+    monkeypatch.setattr(frames, "MAX_OPEN_FRAMES", 3)
     order = list(range(12))
     random.Random(1).shuffle(order)
     for number in order:
@@ -189,7 +189,7 @@ def test_a_file_that_is_not_like_the_first_is_named(tmp_path: Path, case: str) -
 def test_a_frame_that_is_changed_while_others_are_read_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "MAX_OPEN", 2)
+    monkeypatch.setattr(frames, "MAX_OPEN_FRAMES", 2)
     for number in range(12):
         npy(tmp_path / f"fr_{number}", PSI[number])
     plan = BoxPlan.cut(PSI.shape, points=PSI[0].size)

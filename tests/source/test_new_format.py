@@ -23,11 +23,11 @@ from qwf_async.source.formats import table
 from qwf_async.source.formats.content import Content
 from qwf_async.source.formats.contiguous import check_length, contiguous
 from qwf_async.source.formats.detection import detect
-from qwf_async.source.formats.format import Format, Writer
+from qwf_async.source.formats.format import Format, FormatWriter
 from qwf_async.source.formats.open_files import open_files
 from qwf_async.source.formats.regular_file import open_regular
 from qwf_async.source.formats.variable_source import VariableSource, variable_source
-from qwf_async.source.formats.writing import ExportHeader, Write
+from qwf_async.source.formats.writing import ExportHeader, WriteBox
 from tests.conftest import Server
 from tests.source.contract import sample
 from tests.source.format_contract import Array, CanBeWritten
@@ -53,7 +53,7 @@ def read(path: str, chosen: str | None, **options: Any) -> VariableSource:
 
 
 @contextmanager
-def written(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+def written(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]:
     (path,) = paths
     values = np.empty(header.grid.shape, "<c16")
 
@@ -75,7 +75,7 @@ WAVE: Final = Format(
     recognises=recognises,
     has_members=False,
     read=read,
-    writer=Writer(endings=(".wave",), open=written),
+    writer=FormatWriter(endings=(".wave",), open=written),
 )
 
 

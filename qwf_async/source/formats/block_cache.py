@@ -26,6 +26,7 @@ from ...lattice.grid import Box, Order, Shape4, shape4
 from ...lattice.plan import BoxPlan
 from .block_assembly import BlockIndex, read_blocks
 from .contiguous import read_contiguous
+from .read_ahead import ReadBox
 from .temporary_file import MAX_TEMPORARY_BYTES, no_room_error, temporary_file
 from .variable import Slices
 
@@ -43,9 +44,6 @@ RUN_BYTES: Final = 32 * 1024
 
 ReadPart = Callable[[Slices], NDArray[Any]]
 """Yields a part of a cell, by slices within the cell."""
-
-ReadBox = Callable[[Box], NDArray[Any]]
-"""Reads a box of the grid from the file."""
 
 
 def order_for(shape: Shape4, chunk: Shape4) -> Order:

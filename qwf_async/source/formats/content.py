@@ -14,7 +14,7 @@ from .decompression import open_content
 HEAD_BYTES: Final = 4096
 """Bytes at the beginning of a file that are looked at."""
 
-ZIP_MARKS: Final = (b"PK\x03\x04", b"PK\x05\x06")
+ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 """What a zip file begins with, one of members or an empty one. Source: PKWARE's APPNOTE, 4.3.7 and 4.3.16."""
 
 
@@ -42,7 +42,7 @@ class Content:
         file = open_content(path, keep)
         head = file.read(HEAD_BYTES)
         members: Sequence[str] | None = None
-        if head.startswith(ZIP_MARKS):
+        if head.startswith(ZIP_MAGIC):
             with zipfile.ZipFile(file) as archive:
                 members = archive.namelist()
         return cls(path=path, file=file, head=head, members=members)

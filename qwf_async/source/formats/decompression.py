@@ -23,13 +23,13 @@ STANDARD_INPUT: Final = "-"
 PIECE_BYTES: Final = 1 << 20
 """Bytes that are moved at a time."""
 
-MARKS: Final[Mapping[bytes, str]] = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
+MAGIC: Final[Mapping[bytes, str]] = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
 """What a compressed file begins with, and the module of Python that reads it."""
 
 
 def compression_of(head: bytes) -> str | None:
     """The module that unpacks a file with such a beginning, None if it is not compressed."""
-    return next((module for mark, module in MARKS.items() if head.startswith(mark)), None)
+    return next((module for mark, module in MAGIC.items() if head.startswith(mark)), None)
 
 
 def open_content(path: str, keep: ExitStack) -> IO[bytes]:

@@ -30,7 +30,7 @@ from .regular_file import check_readable
 from .table import FORMATS
 from .variable_source import VariableSource
 
-Text = str | os.PathLike[str]
+PathText = str | os.PathLike[str]
 
 MAX_SPEC: Final = 60
 """Characters of the names of several files that stand for them in messages."""
@@ -38,7 +38,7 @@ MAX_SPEC: Final = 60
 
 @checked
 def files(
-    path: Text | Sequence[Text],
+    path: PathText | Sequence[PathText],
     *,
     dims: str | None = None,
     box: float | Sequence[float] | None = None,

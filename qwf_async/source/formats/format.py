@@ -14,14 +14,14 @@ from typing import Protocol
 from ...lattice.grid import Grid, Shape4
 from .content import Content
 from .variable_source import VariableSource
-from .writing import ExportHeader, Write
+from .writing import ExportHeader, WriteBox
 
-Named = tuple[str, str | None]
+ChosenFile = tuple[str, str | None]
 """The path of a file, and what is chosen of it after the colon, None for nothing."""
 
 
-class Read(Protocol):
-    """Opens ψ in one file, see `Named`; the options are those of `files`."""
+class OpenFile(Protocol):
+    """Opens ψ in one file, see `ChosenFile`; the options are those of `files`."""
 
     def __call__(
         self,
@@ -35,13 +35,13 @@ class Read(Protocol):
     ) -> VariableSource: ...
 
 
-class ReadPair(Protocol):
+class OpenPair(Protocol):
     """Opens ψ in two files: real part, and imaginary part."""
 
     def __call__(
         self,
-        re: Named,
-        im: Named,
+        re: ChosenFile,
+        im: ChosenFile,
         /,
         *,
         dims: str | None,
@@ -60,7 +60,7 @@ def _single_points(_: Shape4) -> Shape4:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writer:
+class FormatWriter:
     """How a format is written.
 
     `endings` are those by which the format of a new file is told; they can be fewer than those
@@ -70,7 +70,7 @@ class Writer:
     """
 
     endings: tuple[str, ...]
-    open: Callable[[Sequence[Path], ExportHeader], AbstractContextManager[Write]]
+    open: Callable[[Sequence[Path], ExportHeader], AbstractContextManager[WriteBox]]
     max_files: int = 1
     is_directory: bool = False
     check: Callable[[Grid], None] = _any_grid
@@ -95,10 +95,10 @@ class Format:
     name: str
     label: str
     endings: tuple[str, ...]
-    read: Read
+    read: OpenFile
     recognises: Callable[[Content], bool] | None = None
     is_text: bool = False
     parameters: tuple[str, ...] = ()
     has_members: bool = True
-    read_pair: ReadPair | None = None
-    writer: Writer | None = None
+    read_pair: OpenPair | None = None
+    writer: FormatWriter | None = None

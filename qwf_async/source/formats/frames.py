@@ -19,7 +19,7 @@ from .file_stamps import FileStamps
 from .variable import Slices, Variable
 from .variable_source import VariableSource, variable_source
 
-MAX_OPEN: Final = 8
+MAX_OPEN_FRAMES: Final = 8
 """Files that are open at a time: a process may have 256, and a chunk of the plan can take a few frames."""
 
 
@@ -44,7 +44,7 @@ class FrameFiles:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
-        if len(self._open) == MAX_OPEN:
+        if len(self._open) == MAX_OPEN_FRAMES:
             self._open.popitem(last=False)[1].close()
         source = self._open[number] = self.frames[number].open()
         facts = source.files.now()

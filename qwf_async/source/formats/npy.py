@@ -22,11 +22,11 @@ from ...optional import first_line
 from .content import Content
 from .contiguous import check_length, contiguous
 from .decompression import STANDARD_INPUT
-from .format import Format, Writer
+from .format import Format, FormatWriter
 from .open_files import open_files
 from .regular_file import open_regular
 from .variable_source import VariableSource, variable_source
-from .writing import ExportHeader, Write, take_space, write_into
+from .writing import ExportHeader, WriteBox, take_space, write_into
 
 MAX_HEADER_BYTES: Final = 10_000
 """Bytes that a header may claim; that of an array of numbers has a hundred or two. The bound is numpy's own."""
@@ -120,7 +120,7 @@ def new_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.memm
 
 
 @contextmanager
-def _write(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+def _write(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]:
     """A new file of ψ[t, x, y, z] in C order. Raises OSError if there is no room for it."""
     (path,) = paths
     with write_into(new_npy(path, header.grid.shape, header.dtype)) as write:
@@ -142,5 +142,5 @@ NPY: Final = Format(
     recognises=_recognises,
     has_members=False,
     read=_read,
-    writer=Writer(endings=(".npy",), open=_write),
+    writer=FormatWriter(endings=(".npy",), open=_write),
 )

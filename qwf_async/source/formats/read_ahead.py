@@ -20,6 +20,7 @@ AHEAD_POINTS: Final = 131_072
 """Points of the smallest box that is read ahead: handing over smaller ones takes a fifth of the rate."""
 
 ReadBox = Callable[[Box], NDArray[Any]]
+"""Reads a box of the grid from the file."""
 
 
 @dataclass(slots=True, kw_only=True)

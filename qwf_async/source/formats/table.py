@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .cube.cube import CUBE
-from .format import Format, Writer
+from .format import Format, FormatWriter
 from .hdf5.hdf5 import HDF5
 from .netcdf.netcdf import NETCDF
 from .npy import NPY
@@ -17,7 +17,7 @@ FORMATS: Final[dict[str, Format]] = {one.name: one for one in (NPY, NPZ, HDF5, Z
 """The formats by their names, in the order in which messages list them and contents are compared with them."""
 
 
-def writers() -> dict[str, Writer]:
+def writers() -> dict[str, FormatWriter]:
     """The formats that can be written, by their names."""
     return {name: one.writer for name, one in FORMATS.items() if one.writer is not None}
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...lattice.grid import AXIS_NAMES, Axis, Box, Grid, Shape4
 
-Write = Callable[[Box, NDArray[Any]], None]
+WriteBox = Callable[[Box, NDArray[Any]], None]
 """Takes the values of the next box, [t, x, y, z]; boxes come in C order of the grid."""
 
 
@@ -72,7 +72,7 @@ def take_space(path: Path) -> None:
 
 
 @contextmanager
-def write_into(array: np.memmap[Any, Any]) -> Iterator[Write]:
+def write_into(array: np.memmap[Any, Any]) -> Iterator[WriteBox]:
     """Fills a mapped file, [t, x, y, z], which is flushed if no error is raised within."""
 
     def write(box: Box, values: NDArray[Any]) -> None:

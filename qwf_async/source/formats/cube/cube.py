@@ -22,7 +22,7 @@ from ....checked import checked
 from ....errors import InvalidInput
 from ..content import Content
 from ..coordinate import Coordinate
-from ..format import Format, Named, Writer
+from ..format import ChosenFile, Format, FormatWriter
 from ..member_choice import MAX_SHOWN
 from ..open_files import open_files
 from ..regular_file import open_regular
@@ -173,7 +173,7 @@ def _read(path: str, chosen: str | None, **options: Any) -> CubeSource:
     return cube(path, orbital=_orbital(f"{path}:{chosen}", chosen), **options)
 
 
-def _read_pair(re_: Named, im: Named, **options: Any) -> CubeSource:
+def _read_pair(re_: ChosenFile, im: ChosenFile, **options: Any) -> CubeSource:
     (first, chosen), (second, other) = re_, im
     text = ",".join(path if one is None else f"{path}:{one}" for path, one in (re_, im))
     if chosen != other:
@@ -197,5 +197,5 @@ CUBE: Final = Format(
     is_text=True,
     read=_read,
     read_pair=_read_pair,
-    writer=Writer(endings=(".cube", ".cub"), open=cube_files, max_files=2, check=check_cube),
+    writer=FormatWriter(endings=(".cube", ".cub"), open=cube_files, max_files=2, check=check_cube),
 )

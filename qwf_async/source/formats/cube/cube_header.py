@@ -23,7 +23,7 @@ from ....lattice.units import ANGSTROM
 MAX_COUNT: Final = 1_000_000
 """Atoms, or values at a voxel, that a header can state."""
 
-MAX_LINE: Final = 10_000
+MAX_HEADER_LINE: Final = 10_000
 """Characters of a line of the header."""
 
 NOISE: Final = 1e-6
@@ -70,7 +70,7 @@ class CubeHeader:
 
 def read_cube_header(file: FileIO, name: str) -> CubeHeader:
     """The header of a cube file. Raises InvalidInput if it is none."""
-    lines = _Lines(file=file, name=name)
+    lines = _HeaderLines(file=file, name=name)
     lines.take()
     lines.take()
     atoms, *origin, values = lines.first()
@@ -129,7 +129,7 @@ class _Atoms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Lines:
+class _HeaderLines:
     """The lines of a header, taken one after another."""
 
     file: FileIO
@@ -138,7 +138,7 @@ class _Lines:
     def take(self) -> bytes:
         """The next line. Raises InvalidInput if the file ends in it."""
         here = self.file.tell()
-        line, end, _ = self.file.read(MAX_LINE).partition(b"\n")
+        line, end, _ = self.file.read(MAX_HEADER_LINE).partition(b"\n")
         if not end:
             raise InvalidInput(f"{self.name} is no cube file: its header is cut short")
         self.file.seek(here + len(line) + 1)

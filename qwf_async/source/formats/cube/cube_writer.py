@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from ....errors import InvalidInput
 from ....lattice.grid import Box, Grid
 from ....wording import option
-from ..writing import ExportHeader, Write
+from ..writing import ExportHeader, WriteBox
 
 NUMBERS_A_LINE: Final = 6
 """As in Gaussian's own files."""
 
 
 @contextmanager
-def cube_files(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+def cube_files(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]:
     """New files: of one the real part, where the imaginary part must be 0; of two both.
 
     Raises InvalidInput for more than one time, an axis of unknown spacing, or, when

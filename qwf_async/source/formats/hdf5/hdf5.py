@@ -21,7 +21,7 @@ from ..complex_values import holds_complex
 from ..content import Content
 from ..coordinate import Coordinate, coordinate_of
 from ..file_stamps import FileStamps
-from ..format import Format, Writer
+from ..format import Format, FormatWriter
 from ..member_choice import choose_members
 from ..open_files import OpenFiles, open_files, spec_of
 from ..regular_file import open_regular
@@ -41,7 +41,7 @@ from .hdf5_writer import hdf5_file
 from .value_sources import ValueSources
 from .virtual_reader import VirtualReader, check_limit
 
-MARK: Final = b"\x89HDF\r\n\x1a\n"
+HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 """What the superblock of a file begins with. Source: HDF5 File Format Specification 3.0, II.A."""
 
 MAX_USER_BLOCK: Final = 1 << 20
@@ -189,7 +189,7 @@ def _recognises(content: Content) -> bool:
     position = 0
     while position <= MAX_USER_BLOCK:
         content.file.seek(position)
-        if content.file.read(len(MARK)) == MARK:
+        if content.file.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
             return True
         position = 2 * position or 512
     return False
@@ -201,5 +201,5 @@ HDF5: Final = Format(
     endings=(".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".mat"),
     recognises=_recognises,
     read=hdf5,
-    writer=Writer(endings=(".h5", ".hdf5", ".hdf"), open=hdf5_file),
+    writer=FormatWriter(endings=(".h5", ".hdf5", ".hdf"), open=hdf5_file),
 )

@@ -45,7 +45,7 @@ STATED: Final[Mapping[int, Callable[[bytes], int | None]]] = {
 }
 """By the number of the last filter of a block: the size that its head states."""
 
-MAX_GROWTH: Final = 1024
+MAX_PACKED_GROWTH: Final = 1024
 """Bytes by which packing, besides an eighth, can make a block longer: no filter is worse."""
 
 
@@ -130,7 +130,7 @@ class Blocks:
             item=item, what=what, raw=raw, dtype=dtype, size=size, filters=filters,
             begins=begins, lengths=lengths, masks=masks,
         )  # fmt: skip
-        max_length = size + size // 8 + MAX_GROWTH
+        max_length = size + size // 8 + MAX_PACKED_GROWTH
         if (lengths > max_length).any():
             index = tuple(int(n) for n in np.unravel_index(int(lengths.argmax()), lengths.shape))
             raise blocks._fault(index, f"has {lengths.max()} bytes packed, where its array says {size}")

@@ -22,7 +22,7 @@ MAX_LINKS: Final = 64
 LINKS_VARIABLE: Final = "HDF5_EXT_PREFIX"
 """The variable with directories in which the library looks for the files of external links."""
 
-MAX_OPEN: Final = 16
+MAX_OPEN_LINKED: Final = 16
 """Files that are kept open: they can be named again, as by the next mapping of a virtual data set."""
 
 
@@ -41,7 +41,7 @@ class LinkedFiles:
     def open(self, name: str, beside: str, variable: str) -> Any:
         """The file that the file `beside` names; None if the library would find none.
 
-        It may close once `MAX_OPEN` others were opened and nothing of it is in use. Raises
+        It may close once `MAX_OPEN_LINKED` others were opened and nothing of it is in use. Raises
         InvalidInput if nothing can be beside the file that names it.
         """
         if self.alone:
@@ -49,7 +49,7 @@ class LinkedFiles:
                 f"the HDF5 file names another, {name}, which is looked for beside it: unpack it where that file is"
             )
         if (name, beside) not in self._open:
-            if len(self._open) == MAX_OPEN:
+            if len(self._open) == MAX_OPEN_LINKED:
                 del self._open[next(iter(self._open))]
             self._open[name, beside] = self._first(_places(name, beside, os.environ.get(variable, "")))
         return self._open[name, beside]

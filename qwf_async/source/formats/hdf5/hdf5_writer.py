@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
-from ..writing import ExportHeader, Write, known_axes
+from ..writing import ExportHeader, WriteBox, known_axes
 
 
 @contextmanager
-def hdf5_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+def hdf5_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]:
     """A new file. The values are in one piece, without blocks: they are written, and read again, in order."""
     (path,) = paths
     h5py = library("h5py", extra="files", what="writing HDF5")

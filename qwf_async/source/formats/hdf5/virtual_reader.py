@@ -20,11 +20,11 @@ from ....errors import InvalidInput
 from ..variable import Slices
 from .virtual_mapping import Piece
 
-MAX_OPEN: Final = 64
+MAX_OPEN_SOURCES: Final = 64
 """Files of sources that are open at a time; the least that a system allows is 256."""
 
 RESERVED: Final = 64
-"""Files that this process can need besides, where more than `MAX_OPEN` are needed at once."""
+"""Files that this process can need besides, where more than `MAX_OPEN_SOURCES` are needed at once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class VirtualReader:
         """Read a box into `values`, in halves along its longest dimension if it needs too many files."""
         needed = self._needed(slices)
         axis = int(np.argmax(values.shape))
-        if needed > MAX_OPEN and values.shape[axis] > 1:
+        if needed > MAX_OPEN_SOURCES and values.shape[axis] > 1:
             half = values.shape[axis] // 2
             middle = slices[axis].start + half
             parts = (
@@ -80,7 +80,7 @@ class VirtualReader:
                     self._fill(target, tuple(part))
                 return
         check_limit(self.what, needed)
-        if self._touched + needed > MAX_OPEN:
+        if self._touched + needed > MAX_OPEN_SOURCES:
             name, file = self.item.name, self.item.file
             self.item.id.close()
             self.item, self._touched = file[name], 0
@@ -97,7 +97,7 @@ class VirtualReader:
 
 def check_limit(what: str, files: int) -> None:
     """Raises InvalidInput, naming `what`, if so many files cannot be open at once."""
-    if files <= MAX_OPEN or sys.platform == "win32":
+    if files <= MAX_OPEN_SOURCES or sys.platform == "win32":
         return
     import resource
 

@@ -17,7 +17,7 @@ from ..content import Content
 from ..contiguous import read_contiguous
 from ..coordinate import coordinate_of
 from ..decompression import open_content
-from ..format import Format, Writer
+from ..format import Format, FormatWriter
 from ..hdf5.hdf5 import hdf5
 from ..member_choice import choose_members
 from ..open_files import open_files, spec_of
@@ -25,7 +25,7 @@ from ..packing import packing_of
 from ..regular_file import check_readable, open_regular
 from ..variable import Slices, Variable
 from ..variable_source import VariableSource, variable_source
-from .netcdf_classic import MARK, VERSIONS, ClassicVariable, classic_variables
+from .netcdf_classic import CLASSIC_MAGIC, CLASSIC_VERSIONS, ClassicVariable, classic_variables
 from .netcdf_writer import netcdf_file
 
 
@@ -46,8 +46,8 @@ def netcdf(
     name = os.fspath(path)
     check_readable(name)
     with ExitStack() as keep:
-        head = open_content(name, keep).read(len(MARK))
-    if head != MARK:
+        head = open_content(name, keep).read(len(CLASSIC_MAGIC))
+    if head != CLASSIC_MAGIC:
         return hdf5(path, member, dims=dims, box=box, dt=dt)
     with open_files(name, format="NetCDF") as opened:
         file = opened.keep.enter_context(open_regular(opened.path))
@@ -106,7 +106,7 @@ def _read(path: str, stored: ClassicVariable, file: FileIO, slices: Slices) -> N
 
 
 def _recognises(content: Content) -> bool:
-    return content.head.startswith(tuple(MARK + bytes([version]) for version in VERSIONS))
+    return content.head.startswith(tuple(CLASSIC_MAGIC + bytes([version]) for version in CLASSIC_VERSIONS))
 
 
 NETCDF: Final = Format(
@@ -115,5 +115,5 @@ NETCDF: Final = Format(
     endings=(".nc", ".nc4", ".nc3", ".cdf", ".ncdf"),
     recognises=_recognises,
     read=netcdf,
-    writer=Writer(endings=(".nc", ".nc4"), open=netcdf_file),
+    writer=FormatWriter(endings=(".nc", ".nc4"), open=netcdf_file),
 )

@@ -16,10 +16,10 @@ import numpy as np
 
 from ....errors import InvalidInput
 
-MARK: Final = b"CDF"
+CLASSIC_MAGIC: Final = b"CDF"
 """What a classic file begins with, before its version."""
 
-VERSIONS: Final = (1, 2, 5)
+CLASSIC_VERSIONS: Final = (1, 2, 5)
 """Versions of the format: 64-bit offsets from 2 on, 64-bit counts in 5."""
 
 TYPES: Final = {
@@ -33,7 +33,7 @@ DIMENSIONS, VARIABLES, ATTRIBUTES = 10, 11, 12
 MAX_ENTRIES: Final = 10_000
 """Entries that a list can have: a damaged count must not make reading it endless."""
 
-MAX_HEADER_BYTES: Final = 1 << 24
+MAX_CLASSIC_HEADER_BYTES: Final = 1 << 24
 """Bytes that a header can have."""
 
 
@@ -60,7 +60,7 @@ def classic_variables(file: FileIO, name: str, size: int) -> dict[str, ClassicVa
     """
     file.seek(0)
     try:
-        return _variables(_Header(data=file.read(MAX_HEADER_BYTES)), size, name)
+        return _variables(_HeaderReader(data=file.read(MAX_CLASSIC_HEADER_BYTES)), size, name)
     except (
         struct.error,
         KeyError,
@@ -74,7 +74,7 @@ def classic_variables(file: FileIO, name: str, size: int) -> dict[str, ClassicVa
 
 
 @dataclass(slots=True, kw_only=True)
-class _Header:
+class _HeaderReader:
     """The header, read from `position` on. `count` and `begin` are the types of its counts and offsets."""
 
     data: bytes
@@ -117,10 +117,10 @@ class _Header:
         return self.name(), self.number(self.count)
 
 
-def _variables(header: _Header, size: int, name: str) -> dict[str, ClassicVariable]:
+def _variables(header: _HeaderReader, size: int, name: str) -> dict[str, ClassicVariable]:
     """The variables by their names. Raises InvalidInput if one ends after the file, ValueError for damage."""
     version = header.data[3]
-    if version not in VERSIONS:
+    if version not in CLASSIC_VERSIONS:
         raise ValueError(version)
     header.count = ">q" if version == 5 else ">i"
     header.begin = ">i" if version == 1 else ">q"

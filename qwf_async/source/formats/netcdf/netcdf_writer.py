@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
-from ..writing import ExportHeader, Write, known_axes
+from ..writing import ExportHeader, WriteBox, known_axes
 
 
 @contextmanager
-def netcdf_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+def netcdf_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]:
     """A new file by the CF conventions, as far as they go: coordinates have their units."""
     (path,) = paths
     h5netcdf = library("h5netcdf", extra="files", what="writing NetCDF")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ....errors import InvalidInput
 from ..variable import Slices
 
-RUN_BYTES: Final = 1 << 20
+UNPACKED_BYTES: Final = 1 << 20
 """Bytes that are unpacked at a time."""
 
 MAX_PASSES: Final = 8
@@ -53,7 +53,7 @@ class CompressedMember:
         if self._stream is None or position < self._position:
             self._rewind()
         while self._position < position:
-            self._take(min(position - self._position, RUN_BYTES))
+            self._take(min(position - self._position, UNPACKED_BYTES))
         return np.frombuffer(self._take(math.prod(sizes) * self.dtype.itemsize), self.dtype).reshape(sizes)
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class CompressedMember:
 
 def run_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """The shape of a block of an array in C order that is in one piece and has RUN_BYTES at most."""
-    room, run = max(1, RUN_BYTES // itemsize), [1] * len(shape)
+    room, run = max(1, UNPACKED_BYTES // itemsize), [1] * len(shape)
     for axis in range(len(shape) - 1, -1, -1):
         run[axis] = min(shape[axis], room)
         room //= shape[axis]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 MAX_PARTS: Final = 1_000_000
 """Parts of records that are looked for: nobody who cares for speed writes a file of more."""
 
-MARKS: Final = (4, 8)
+MARK_WIDTHS: Final = (4, 8)
 """Bytes that a mark can have."""
 
 
@@ -46,7 +46,7 @@ class Records:
         )
 
 
-def records_of(file: IO[bytes], marks: tuple[int, ...] = MARKS) -> Records | None:
+def records_of(file: IO[bytes], marks: tuple[int, ...] = MARK_WIDTHS) -> Records | None:
     """The records of a file that consists of them, from its beginning to its end; None if it does not."""
     for width in marks:
         for order in "<>":

@@ -17,12 +17,12 @@ import numpy as np
 from ....checked import checked
 from ....errors import InvalidInput
 from ..contiguous import contiguous
-from ..format import Format, Writer
+from ..format import Format, FormatWriter
 from ..open_files import open_files
 from ..regular_file import open_regular
 from ..variable_source import VariableSource, variable_source
-from ..writing import ExportHeader, Write, take_space, write_into
-from .fortran_records import MARKS, WithoutMarks, records_of
+from ..writing import ExportHeader, WriteBox, take_space, write_into
+from .fortran_records import MARK_WIDTHS, WithoutMarks, records_of
 
 PARAMETERS: Final = ("shape", "dtype", "order", "offset", "marks")
 """What can be stated of a raw file after the colon."""
@@ -63,7 +63,7 @@ def raw(
         )
     if not sizes or min(sizes) < 1 or offset < 0:
         raise InvalidInput(f"{name}: sizes must be at least 1, and the offset at least 0")
-    if marks not in (None, 0, *MARKS):
+    if marks not in (None, 0, *MARK_WIDTHS):
         raise InvalidInput(
             f"{name}: marks={marks}: the marks of records have 4 or 8 bytes, or 0 if there are none"
         )
@@ -76,7 +76,7 @@ def raw(
     with open_files(name, format="raw", as_is=as_is) as opened:
         file = opened.keep.enter_context(open_regular(opened.path))
         length = os.fstat(file.fileno()).st_size
-        records = None if marks == 0 else records_of(file, MARKS if marks is None else (marks,))
+        records = None if marks == 0 else records_of(file, MARK_WIDTHS if marks is None else (marks,))
         if marks is None and records is not None:
             raise InvalidInput(f"{name} is {records.described()}")
         if marks and records is None:
@@ -151,7 +151,7 @@ def raw_text(
 
 
 @contextmanager
-def _write(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+def _write(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]:
     """A new file of ψ[t, x, y, z] in C order, little-endian. Raises OSError if there is no room for it."""
     (path,) = paths
     array: np.memmap[Any, Any] = np.memmap(
@@ -172,5 +172,5 @@ RAW: Final = Format(
     endings=(".raw", ".bin"),
     parameters=PARAMETERS,
     read=_read,
-    writer=Writer(endings=(".raw", ".bin"), open=_write),
+    writer=FormatWriter(endings=(".raw", ".bin"), open=_write),
 )

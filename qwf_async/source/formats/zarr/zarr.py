@@ -23,7 +23,7 @@ from ..complex_values import holds_complex
 from ..content import Content
 from ..coordinate import Coordinate, coordinate_of
 from ..file_stamps import FileStamps
-from ..format import Format, Writer
+from ..format import Format, FormatWriter
 from ..hdf5.hdf5_attributes import NETCDF_FILE
 from ..member_choice import choose_members
 from ..open_files import open_files, spec_of
@@ -36,7 +36,7 @@ from .zarr_bounds import bounded
 from .zarr_nodes import is_node, zip_roots
 from .zarr_writer import zarr_directory
 
-METADATA: Final = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
+GROUP_FILES: Final = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
 """Files in which a group describes what is within it. Source: Zarr specifications, as above."""
 
 
@@ -169,7 +169,7 @@ def _add_files(files: FileStamps, directory: str, member: str) -> None:
     files.add(os.path.join(directory, member))
     while member:
         member = member.rpartition("/")[0]
-        for name in METADATA:
+        for name in GROUP_FILES:
             if os.path.isfile(path := os.path.join(directory, member, name)):
                 files.add(path)
 
@@ -229,5 +229,5 @@ ZARR: Final = Format(
     endings=(".zarr", ".zarr.zip"),
     recognises=_recognises,
     read=zarr,
-    writer=Writer(endings=(".zarr",), open=zarr_directory, is_directory=True, unit=blocks),
+    writer=FormatWriter(endings=(".zarr",), open=zarr_directory, is_directory=True, unit=blocks),
 )

@@ -26,7 +26,7 @@ from ..bounded_decoding import BOUNDED, inflate
 from ..contiguous import read_contiguous
 from ..variable import Slices
 
-MAX_OPEN: Final = 64
+MAX_OPEN_BLOCKS: Final = 64
 """Files of plain numbers that are kept open: opening one takes as long as reading 64 KiB of it."""
 
 KNOWN_CODECS: Final = ("zstd", "gzip", "blosc")
@@ -79,7 +79,7 @@ class ZarrBlocks:
             self._files.move_to_end(index)
             return self._files[index]
         file = FileIO(self.name(index))
-        if len(self._files) == MAX_OPEN:
+        if len(self._files) == MAX_OPEN_BLOCKS:
             self._files.popitem(last=False)[1].close()
         self._files[index] = file
         self._check(index, os.fstat(file.fileno()).st_size)

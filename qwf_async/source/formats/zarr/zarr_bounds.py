@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from ....optional import library
 from ..bounded_decoding import BOUNDED, check_length, inflate
 
-MAX_GROWTH: Final = 64 * 1024
+MAX_CODEC_GROWTH: Final = 64 * 1024
 """Bytes by which a codec, besides an eighth, can make data longer before the next codec packs it."""
 
 MAX_FILTER_GROWTH: Final = 16
@@ -56,7 +56,7 @@ def bounded(item: Any) -> Any:
 def _bounded_2(item: Any) -> Any:
     size = math.prod(item.chunks) * item.dtype.itemsize
     filters, packed = item.metadata.filters or (), item.metadata.compressor
-    max_bytes = MAX_FILTER_GROWTH * size + MAX_GROWTH if filters else size
+    max_bytes = MAX_FILTER_GROWTH * size + MAX_CODEC_GROWTH if filters else size
     return replace(
         item.metadata,
         filters=[_limited(one, max_bytes) for one in filters] or None,
@@ -118,7 +118,7 @@ def _limited_3() -> Any:
             for data, spec in pairs:
                 if data is not None:
                     size = math.prod(spec.shape) * spec.dtype.item_size
-                    max_bytes = size if self.first else size + size // 8 + MAX_GROWTH
+                    max_bytes = size if self.first else size + size // 8 + MAX_CODEC_GROWTH
                     check_length(self.unpacks, data.to_bytes(), max_bytes)
             return await self.inner.decode(pairs)
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
-from ..writing import ExportHeader, Write, blocks, known_axes
+from ..writing import ExportHeader, WriteBox, blocks, known_axes
 
 
 @contextmanager
-def zarr_directory(paths: Sequence[Path], header: ExportHeader) -> Iterator[Write]:
+def zarr_directory(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]:
     """A new directory. Nothing is compressed: that makes amplitudes hardly smaller, and takes longer than writing."""
     (path,) = paths
     zarr = library("zarr", extra="zarr", what="writing Zarr")
