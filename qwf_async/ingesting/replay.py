@@ -65,8 +65,6 @@ async def replay(
                 f"{where}, and another has its name; the file holds the whole of it, and is kept: move it and "
                 f"{head_path(spool.path).name} away before {keys.name} is removed, and back again after"
             )
-    form, base = head.manifest.form, keys.base(head.manifest.generation)
-    by_restore = await choose_restore(store.pool, base, form, "auto", hook)
     load = await Load.begin(
         store.pool,
         keys,
@@ -77,6 +75,12 @@ async def replay(
     )
     if isinstance(load, Manifest):  # published by another process at this moment
         return await replay(store, spool, shutdown, hook=hook, anew=anew)
+    form, base = load.manifest.form, keys.base(load.manifest.generation)
+    try:
+        by_restore = await choose_restore(store.pool, base, form, "auto", hook)
+    except BaseException:
+        load.end()
+        raise
     job = Job(
         store=store,
         keys=keys,
