@@ -1,9 +1,9 @@
-"""Numbers that a physicist asks of ψ. Functions of arrays ψ[t, x, y, z] and their grid; no connection.
+"""Observables: functions of an array ψ[t, x, y, z] and its grid, without a connection.
 
-All are in Hartree atomic units (ħ = m_e = e = 1): lengths in bohr, momenta in ħ/bohr,
-energies in Eh. The grid gives the positions; an axis of unknown spacing counts in grid
-steps (see `geometry`). Expectation values are of the state normalised. Results have an
-item a frame, [t], and where they are vectors one an axis of the grid, [t, d].
+All are in Hartree atomic units (ħ = m_e = e = 1): lengths in bohr, momenta in ħ/bohr, energies in
+Eh. The grid gives the positions; an axis of unknown spacing counts in grid steps (see
+`geometry`). Expectation values are of the normalised state. A result has one item a frame, [t]; a
+vector also has one item for each axis of the grid, [t, d].
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fields made of ψ, a value a point: probability density, phase and probability current."""
+"""Fields with a value at each point: probability density, phase and probability current."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Grid
-from .geometry import held, spatial_axes
+from .geometry import check_shape, spatial_axes
 from .momentum import wave_numbers
 
 Real = NDArray[np.float64]
@@ -34,13 +34,13 @@ def phase(psi: NDArray[Any]) -> Real:
 def current(psi: NDArray[Any], grid: Grid) -> Real:
     """Probability current j = (ħ/m) Im(ψ*∇ψ) of ψ[t, x, y, z], float64 [d, t, x, y, z], in Eh/ħ · bohr^(1−d).
 
-    It obeys ∂|ψ|²/∂t + ∇·j = 0 where the potential is real. ∇ by FFT, so the grid is taken
-    as periodic; of an even number of points the shortest wave has no derivative. Source:
-    Griffiths, Introduction to Quantum Mechanics, problem 1.14; the derivative: Trefethen,
+    It obeys ∂|ψ|²/∂t + ∇·j = 0 where the potential is real. ∇ is taken by FFT, so the grid counts as
+    periodic, and with an even number of points the shortest wave has no derivative. Source:
+    Griffiths, Introduction to Quantum Mechanics, problem 1.14; for the derivative Trefethen,
     Spectral Methods in MATLAB, chapter 3. Memory: the result, and two frames of complex128.
     Raises InvalidInput for an array of another shape, or an axis in a unit that is no length.
     """
-    held(psi, grid, None)
+    check_shape(psi, grid)
     result = np.empty((grid.dimensions, *psi.shape))
     for axis in spatial_axes(grid):
         for number, frame in enumerate(psi):
@@ -56,7 +56,7 @@ def gradient(frame: NDArray[Any], grid: Grid, axis: int) -> NDArray[np.complex12
     k = wave_numbers(grid, axis)
     if len(k) % 2 == 0:
         k[len(k) // 2] = 0.0
-    shape = [1, 1, 1]
+    shape = [1, 1, 1]  # k is [n]: as [n, 1, 1], [1, n, 1] or [1, 1, n] it multiplies the waves [x, y, z]
     shape[axis - 1] = -1
     waves: NDArray[np.complex128] = np.fft.fft(frame.astype(np.complex128, copy=False), axis=axis - 1)
     waves *= 1j * k.reshape(shape)

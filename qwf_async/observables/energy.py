@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checked import checked
 from ..errors import InvalidInput
-from ..lattice.grid import Box, Grid
-from .geometry import held
+from ..lattice.grid import Grid
+from .geometry import check_shape
 from .moments import Real, moments
 from .momentum import kinetic_energy
 
 
 def potential_sum(psi: NDArray[Any], potential: NDArray[np.float64]) -> Real:
-    """ΣV|ψ|² over the points of ψ[t, x, y, z], [t]: adds up over chunks. `potential` broadcasts to ψ."""
+    """ΣV|ψ|² over the points of ψ[t, x, y, z], [t]; a sum that adds up over chunks. `potential` broadcasts to ψ."""
     values = np.broadcast_to(potential, psi.shape)
     result = np.empty(len(psi))
     for number, (frame, v) in enumerate(zip(psi, values, strict=True)):
@@ -30,9 +30,9 @@ def potential_energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Rea
     """⟨V⟩ = ΣV|ψ|² / Σ|ψ|² of each frame in Hartree, [t].
 
     `potential`: V in Hartree, real, of a shape that broadcasts to ψ[t, x, y, z].
-    Raises InvalidInput for shapes that do not go together.
+    Raises InvalidInput for shapes that do not fit each other.
     """
-    box: Box = held(psi, grid, None)
+    box = check_shape(psi, grid)
     values = np.asarray(potential, np.float64)
     try:
         np.broadcast_to(values, box.shape)
@@ -47,9 +47,9 @@ def potential_energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Rea
 
 @checked
 def energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Real:
-    """⟨H⟩ = ⟨T⟩ + ⟨V⟩ of each frame in Hartree, [t], of the state normalised.
+    """⟨H⟩ = ⟨T⟩ + ⟨V⟩ of each frame in Hartree, [t], of the normalised state.
 
-    T by FFT, so the grid is taken as periodic: see `momentum.spectrum`. Source: Griffiths,
+    T is taken by FFT, so the grid counts as periodic: see `momentum.spectrum`. Source: Griffiths,
     Introduction to Quantum Mechanics, section 2.1. Raises as `potential_energy`.
     """
     return kinetic_energy(psi, grid) + potential_energy(psi, grid, potential)

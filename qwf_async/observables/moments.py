@@ -1,4 +1,4 @@
-"""Norm, mean position and its variance: sums over points, which can be added up chunk by chunk."""
+"""Norm, mean position and its variance, from sums over points that add up chunk by chunk."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Box, Grid
-from .geometry import coordinates, held, spacing, spatial_axes, volume
+from .geometry import check_shape, coordinates, spacing, spatial_axes, volume
 
 Real = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """Sums over some points of each frame; `+` joins the sums over other points of the same frames.
+    """Sums over some points of each frame; `+` adds the sums over other points of the same frames.
 
-    `weight` is Σ|ψ|², [t]; `first` Σ(x − c)|ψ|² and `second` Σ(x − c)²|ψ|², [t, d] in bohr and
-    bohr², with c, `centre`, the middle of the grid: about it the variance loses no digits
-    where the origin is far away. `cell` is dV. Means are of the state normalised,
-    ⟨A⟩ = ⟨ψ|A|ψ⟩ / ⟨ψ|ψ⟩; they are NaN where ψ is 0 everywhere.
+    `weight` is Σ|ψ|², [t]. `first` is Σ(x − c)|ψ|² and `second` Σ(x − c)²|ψ|², [t, d] in bohr and
+    bohr². Here c is `centre`, the middle of the grid, so that the variance loses no digits where the
+    origin is far away. `cell` is dV. Means are of the normalised state, ⟨A⟩ = ⟨ψ|A|ψ⟩ / ⟨ψ|ψ⟩; they
+    are NaN where ψ is 0 everywhere.
     """
 
     weight: Real
@@ -60,19 +60,19 @@ class Moments:
 
 @checked
 def moments(psi: NDArray[Any], grid: Grid, box: Box | None = None) -> Moments:
-    """The sums over ψ[t, x, y, z], all points of some frames, or those of `box`.
+    """The sums over ψ[t, x, y, z]: over all points of some frames, or over those of `box`.
 
-    On a periodic axis x is taken from the grid's first point to its last: a packet that lies
-    across the edge has no meaningful mean. Source: the definitions, as in Griffiths,
-    Introduction to Quantum Mechanics, section 1.5, the integral as Σ·dV (the trapezoidal
-    rule of a periodic function). Memory beside ψ: |ψ|² summed to lines.
+    On a periodic axis x runs from the grid's first point to its last: a packet across the edge has no
+    meaningful mean. Source: the definitions, as in Griffiths, Introduction to Quantum Mechanics,
+    section 1.5, with the integral as Σ·dV (the trapezoidal rule of a periodic function).
+    Memory beside ψ: |ψ|² summed to lines.
     Raises InvalidInput for an array of another shape, or an axis in a unit that is no length.
     """
-    box = held(psi, grid, box)
+    box = check_shape(psi, grid, box)
     first, second, centres = [], [], []
     weight = np.zeros(len(psi))
     for axis in spatial_axes(grid):
-        lines = _summed_to(psi, axis)
+        lines = _summed_to(psi, axis)  # [t, n], times x [n]
         ends = coordinates(grid, axis, 0, grid.shape[axis])
         centres.append(float(ends[0] + ends[-1]) / 2)
         x = coordinates(grid, axis, box.start[axis], box.stop[axis]) - centres[-1]
@@ -108,20 +108,20 @@ def position_variance(psi: NDArray[Any], grid: Grid) -> Real:
 
 @checked
 def marginal(psi: NDArray[Any], grid: Grid, axis: int, box: Box | None = None) -> Real:
-    """Probability density along one axis (1, 2, 3 are x, y, z), the others integrated out: [t, n] in 1/bohr.
+    """Probability density along one axis (1, 2, 3 are x, y, z), integrated over the others: [t, n] in 1/bohr.
 
-    Over a `box` it is what those points contribute, [t, points of the box along the axis].
+    With `box` it is the contribution of its points, [t, points of the box along the axis].
     Source: Born's rule, ρ(x) = ∫|ψ|² dy dz. Raises as `moments`.
     """
-    held(psi, grid, box)
+    check_shape(psi, grid, box)
     return _summed_to(psi, axis) * (volume(grid) / (spacing(grid, axis) if grid.shape[axis] > 1 else 1.0))
 
 
 def _summed_to(psi: NDArray[Any], axis: int) -> Real:
     """Σ|ψ|² over the other spatial axes, [t, n], in double precision.
 
-    By einsum, not by a product of matrices: the threads of a BLAS go on spinning after each
-    call, and take the event loop its core. Frame by frame: complex64 is widened on the way.
+    It uses einsum, not a product of matrices: the threads of a BLAS keep spinning after each call,
+    and take the core of the event loop. It goes frame by frame because complex64 is widened on the way.
     """
     kept = "xyz"[axis - 1]
     result = np.empty((len(psi), psi.shape[axis]))
@@ -132,6 +132,7 @@ def _summed_to(psi: NDArray[Any], axis: int) -> Real:
 
 
 def _over(sums: Real, weight: Real) -> Real:
+    """Sums [t, d] divided by the weight [t] of their frame; NaN where it is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio: Real = sums / weight[:, None]
     return ratio

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..lattice.grid import Grid
-from .geometry import held, spacing, spatial_axes
+from .geometry import check_shape, spacing, spatial_axes
 
 FFT_POINTS: Final = 65_536
-"""Points transformed at a time: 1 MiB, the cache of one core."""
+"""Points transformed at a time: 1 MiB of complex128, the cache of one core."""
 
 Real = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Momenta:
-    """⟨p⟩ and ⟨p²⟩ along each axis of each frame, [t, d], in ħ/bohr and its square; of the state normalised."""
+    """⟨p⟩ (`mean`) and ⟨p²⟩ (`square`) of the normalised state along each axis, [t, d], in ħ/bohr and its square."""
 
     mean: Real
     square: Real
@@ -43,18 +43,18 @@ class Momenta:
 def momenta(psi: NDArray[Any], grid: Grid) -> Momenta:
     """Momentum of each frame of ψ[t, x, y, z].
 
-    By Parseval's theorem each component needs no more than FFTs along its own axis, so
-    memory beside ψ is a few megabytes. The grid is taken as periodic (see `spectrum`).
+    By Parseval's theorem each component needs FFTs along its own axis only, so memory beside ψ is a
+    few megabytes. The grid counts as periodic (see `spectrum`).
     Raises InvalidInput for an array of another shape, or an axis in a unit that is no length.
     """
     first, second = [], []
     for axis in spatial_axes(grid):
         k, density = spectrum(psi, grid, axis)
         with np.errstate(invalid="ignore", divide="ignore"):
-            density = density / density.sum(axis=1, keepdims=True)
+            density = density / density.sum(axis=1, keepdims=True)  # [t, n] / [t, 1]
         odd = k.copy()
         if len(k) % 2 == 0:
-            odd[len(k) // 2] = 0.0  # the shortest wave of the grid runs either way
+            odd[len(k) // 2] = 0.0  # the shortest wave of the grid stands for both directions
         first.append((density * odd).sum(axis=1))
         second.append((density * (k * k)).sum(axis=1))
     return Momenta(mean=np.stack(first, axis=1), square=np.stack(second, axis=1))
@@ -82,13 +82,13 @@ def kinetic_energy(psi: NDArray[Any], grid: Grid) -> Real:
 def spectrum(psi: NDArray[Any], grid: Grid, axis: int) -> tuple[Real, Real]:
     """Wave numbers k [n] in 1/bohr, and Σ|ψ̃(k)|² along one axis (1, 2, 3 are x, y, z), [t, n].
 
-    Both in the order of the FFT; the sums are Parseval's, Σ_k Σ|ψ̃|² = Σ|ψ|², and they add
-    up over boxes of whole lines. k_j = 2πj/L with j = −n/2 … (n−1)/2: the grid is one period,
-    so a state that does not end at its edges as it begins (between walls, say) has a tail
-    in k that is the step's, and ⟨p²⟩ converges as 1/n only. Source: Press et al., Numerical
-    Recipes, section 12.1; for ψ in a periodic box Kosloff, J. Phys. Chem. 92, 2087 (1988).
+    Both are in the order of the FFT. The sums are Parseval's, Σ_k Σ|ψ̃|² = Σ|ψ|², and add up over
+    boxes of whole lines. k_j = 2πj/L with j = −n/2 … (n−1)/2, because the grid is one period. A state
+    whose ends do not join smoothly there (between walls, say) has a step: its tail in k makes ⟨p²⟩
+    converge only as 1/n. Source: Press et al., Numerical Recipes, section 12.1; for ψ in a periodic
+    box Kosloff, J. Phys. Chem. 92, 2087 (1988).
     """
-    held(psi, grid, None)
+    check_shape(psi, grid)
     size = psi.shape[axis]
     k = wave_numbers(grid, axis)
     density = np.zeros((len(psi), size))
@@ -106,10 +106,10 @@ def wave_numbers(grid: Grid, axis: int) -> Real:
 
 
 def _blocks(frame: NDArray[Any], axis: int) -> Iterator[NDArray[np.complex128]]:
-    """The lines of a frame along an axis, some at a time, copied to [·, ·, n]."""
-    lines = np.moveaxis(frame, axis, -1)
-    across = 0 if lines.shape[0] > 1 else 1
+    """The lines of a frame [x, y, z] along an axis of n points, some at a time, copied to [·, ·, n]."""
+    lines = np.moveaxis(frame, axis, -1)  # [y, z, x], [x, z, y] or [x, y, z]
+    across = 0 if lines.shape[0] > 1 else 1  # the axis along which blocks are cut
     count = max(1, FFT_POINTS * lines.shape[across] // frame.size)
     for start in range(0, lines.shape[across], count):
-        some = lines[start : start + count] if across == 0 else lines[:, start : start + count]
-        yield np.ascontiguousarray(some, np.complex128)
+        block = lines[start : start + count] if across == 0 else lines[:, start : start + count]
+        yield np.ascontiguousarray(block, np.complex128)

@@ -1,4 +1,4 @@
-"""Overlap and fidelity of two wavefunctions, and of one with its own beginning."""
+"""Overlap and fidelity of two wavefunctions, and the overlap of one with its first frame."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from ..checked import checked
 from ..errors import InvalidInput
 from ..lattice.grid import Grid
-from .geometry import held, volume
+from .geometry import check_shape, volume
 from .moments import Real, moments
 
 Complex = NDArray[np.complex128]
 
 
 def overlap_sum(bra: NDArray[Any], ket: NDArray[Any]) -> Complex:
-    """Σφ*ψ over the points of φ and ψ, both [t, x, y, z], without dV, [t]: adds up over chunks.
+    """Σφ*ψ over the points of φ and ψ, both [t, x, y, z], without dV, [t]; a sum that adds up over chunks.
 
-    Frames are paired; a φ of one frame goes with every frame of ψ.
+    Frames are paired; a φ of one frame is paired with every frame of ψ.
     """
     result = np.empty(len(ket), np.complex128)
     for number, frame in enumerate(ket):
@@ -32,13 +32,13 @@ def overlap_sum(bra: NDArray[Any], ket: NDArray[Any]) -> Complex:
 
 @checked
 def overlap(bra: NDArray[Any], ket: NDArray[Any], grid: Grid) -> Complex:
-    """⟨φ|ψ⟩ = Σφ*ψ dV of each frame, [t]: antilinear in `bra`, as Dirac has it. No unit.
+    """⟨φ|ψ⟩ = Σφ*ψ dV of each frame, [t], without a unit: antilinear in `bra`, in Dirac's convention.
 
-    Neither is normalised. A φ of one frame goes with every frame of ψ.
-    Raises InvalidInput if the two have not the shape of the grid, or differ in frames.
+    Neither is normalised. A φ of one frame is paired with every frame of ψ.
+    Raises InvalidInput if one of them has not the shape of the grid, or if they differ in frames.
     """
-    held(bra, grid, None)
-    held(ket, grid, None)
+    check_shape(bra, grid)
+    check_shape(ket, grid)
     if len(bra) not in (1, len(ket)):
         raise InvalidInput(f"{len(bra)} frames cannot be paired with {len(ket)}: give as many, or one")
     return overlap_sum(bra, ket) * volume(grid)
@@ -49,7 +49,7 @@ def fidelity(bra: NDArray[Any], ket: NDArray[Any], grid: Grid) -> Real:
     """|⟨φ|ψ⟩|² / ⟨φ|φ⟩⟨ψ|ψ⟩ of each frame, [t], from 0 to 1.
 
     Source: Nielsen and Chuang, Quantum Computation and Quantum Information, section 9.2.2,
-    squared, as is usual for pure states. Raises as `overlap`.
+    squared, as usual for pure states. Raises as `overlap`.
     """
     return fidelity_of(overlap(bra, ket, grid), moments(bra, grid).norm, moments(ket, grid).norm)
 
@@ -71,5 +71,5 @@ def autocorrelation(psi: NDArray[Any], grid: Grid) -> Complex:
 
 
 def _real_sum(a: NDArray[Any], b: NDArray[Any]) -> float:
-    # Not by vdot: see moments._summed_to.
+    # einsum, not vdot: see moments._summed_to.
     return float(np.einsum("xyz,xyz->", a, b, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Numbers of one value of ψ."""
+"""Modulus, probability density and phase of one value of ψ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import InvalidInput
 def of_value(value: complex) -> dict[str, float]:
     """Modulus |ψ|, probability density |ψ|² and phase arg ψ (radians, −π to π) of one value.
 
-    What is beyond the largest float is infinite. Raises InvalidInput for what is no number.
+    A result beyond the largest float is infinite. Raises InvalidInput for a value that is no number.
     """
     try:
         value = complex(value)

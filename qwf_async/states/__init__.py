@@ -1,4 +1,4 @@
-"""ψ as the state of a quantum register, Qiskit's or QuTiP's, and back. Functions of arrays and their grid.
+"""ψ as the state of a quantum register of Qiskit or QuTiP, and back: functions of an array and its grid.
 
     frame = await psi.read[0]                               # [x, y, z]
     state = to_statevector(frame, psi.manifest.grid)        # amplitudes ψ·√dV

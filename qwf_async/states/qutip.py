@@ -1,7 +1,7 @@
-"""QuTiP's `Qobj`. The extra `qutip` is needed to make one, not to read one.
+"""ψ as a ket `Qobj` of QuTiP, and back. The extra `qutip` is needed to make one, not to read one.
 
-A ket of QuTiP has its subsystems in the order of `tensor`, the last one fastest: that is C
-order, so the axes are subsystems in the order x, y, z. Source: QuTiP user guide, "Using
+A ket of QuTiP has its subsystems in the order of `tensor`, the last one fastest. That is C order,
+so the axes are subsystems in the order x, y, z. Source: QuTiP user guide, "Using
 Tensor Products and Partial Traces".
 """
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput, UsageError
 from ..lattice.grid import Grid
-from .amplitudes import amplitudes, field, sizes
+from .amplitudes import amplitudes, psi_of, sizes
 
 
 def to_qobj(psi: NDArray[Any], grid: Grid) -> Any:
-    """One frame as a ket `qutip.Qobj` of the amplitudes ψ·√dV, with memory of its own.
+    """One frame as a ket `qutip.Qobj` of the amplitudes ψ·√dV, which are a copy.
 
     Its dims are [[nx, ny, nz], [1, 1, 1]], with an item for each axis of the grid; QuTiP 5
-    writes the second as [1]. It is as normalised as ψ is. `psi` as in `amplitudes`. Raises
+    shows the second as [1]. It is normalised if ψ is. `psi` as in `amplitudes`. Raises
     InvalidInput for another shape or an unknown spacing, UsageError where QuTiP is not installed.
     """
     vector = amplitudes(psi, grid)
@@ -37,11 +37,11 @@ def to_qobj(psi: NDArray[Any], grid: Grid) -> Any:
 def from_qobj(ket: Any, grid: Grid) -> NDArray[np.complex128]:
     """ψ[x, y, z] of a ket laid over a grid: its amplitudes / √dV, complex128, a copy.
 
-    Raises InvalidInput if it is no ket, has another number of amplitudes, or the grid an
-    unknown spacing.
+    Raises InvalidInput if it is no ket, if the number of amplitudes differs, or if the spacing of
+    the grid is unknown.
     """
     if not hasattr(ket, "isket"):
         raise InvalidInput(f"a Qobj is wanted, not what is of type {type(ket).__name__}")
     if not ket.isket:
         raise InvalidInput(f"a wavefunction is a ket; this Qobj is of type {ket.type}")
-    return field(ket.full(), grid)
+    return psi_of(ket.full(), grid)

@@ -207,7 +207,7 @@ def cores() -> int:
 def weight(psi: Complex) -> float:
     """Σ|ψ|² of an array in C order."""
     numbers = psi.reshape(-1).view(np.float64)
-    return float(np.einsum("i,i->", numbers, numbers))  # not by vdot: see observables.moments
+    return float(np.einsum("i,i->", numbers, numbers))  # einsum, not vdot: see observables.moments
 
 
 def _squared(phase: Complex, times: int) -> Complex:
