@@ -1,7 +1,7 @@
 """Grids and boxes: which points there are, and where they lie.
 
-A wavefunction is indexed [t, x, y, z] everywhere in this module. Everything here is a
-pure function of numbers: no connection, no file, no array of points.
+A wavefunction is indexed [t, x, y, z] everywhere in this module. Everything here is a pure
+function of numbers, without a connection, a file or an array of points.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .units import in_atomic_units
 AXIS_NAMES: Final = ("t", "x", "y", "z")
 
 MAX_EXTENT: Final = 1e50
-"""Bohr. Squares, quotients and products along three axes stay finite."""
+"""The largest extent of an axis in bohr: squares, quotients and products along three axes stay finite."""
 
 Shape3 = tuple[int, int, int]
 Shape4 = tuple[int, int, int, int]
@@ -32,10 +32,10 @@ Order = Literal["C", "F"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """Where the points of one axis lie: point i at `origin + i * step`.
+    """The positions of the points of one axis: point i is at `origin + i * step`.
 
-    `step` None means that the spacing is not known (a bare array): nothing is guessed.
-    `unit` is a name that `units` knows; None stands for atomic units (bohr, ħ/Eh).
+    `step` None means that the spacing is not known, as of a plain array: nothing is guessed.
+    `unit` is a name in the table of `units`; None means atomic units (bohr, ħ/Eh).
     `periodic` says that the end point is left out, because it is the first point again.
     """
 
@@ -46,7 +46,7 @@ class Axis:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        # NumPy's numbers are taken, and not kept: they cannot be written as JSON.
+        # NumPy's numbers are converted, because they cannot be written as JSON.
         object.__setattr__(self, "origin", float(self.origin))
         object.__setattr__(self, "step", None if self.step is None else float(self.step))
         if not math.isfinite(self.origin):
@@ -55,7 +55,7 @@ class Axis:
             raise InvalidInput(f"axis step {self.step!r} must be a finite number above 0")
 
     def in_atomic_units(self, name: str) -> Axis:
-        """The same points in bohr or, of the axis named t, in ħ/Eh. Raises InvalidInput for a unit not known."""
+        """The same points in bohr, or in ħ/Eh on the axis named t. Raises InvalidInput for an unknown unit."""
         factor, unit = in_atomic_units(self.unit, time=name == "t", what=f"axis {name}")
         if factor == 1:
             return replace(self, unit=unit)
@@ -87,11 +87,11 @@ class Box:
         return self.within(Box(start=(0, 0, 0, 0), stop=self.stop))
 
     def halves(self, grain: Shape4) -> tuple[Box, Box, int] | None:
-        """Two boxes cut at a multiple of the grain, and the axis; None if all axes lie within one grain."""
+        """The two boxes of a cut at a multiple of the grain, and the axis that is cut; None if none can be."""
         cells = [
             range(-(-(start + 1) // step) * step, stop, step)
             for start, stop, step in zip(self.start, self.stop, grain, strict=True)
-        ]  # where it can be cut
+        ]  # the indices at which each axis can be cut
         axis = max(range(4), key=lambda a: len(cells[a]))
         if not cells[axis]:
             return None
@@ -111,8 +111,8 @@ class Box:
 class Grid:
     """Shape and axes of a wavefunction ψ[t, x, y, z].
 
-    A state of fewer dimensions has size-1 axes at the end (1-D: y = z = 1). Units are
-    Hartree atomic units (ħ = m_e = e = 1) unless an axis says otherwise.
+    A state of fewer dimensions has axes of one point at the end (1-D: y = z = 1). Units are Hartree
+    atomic units (ħ = m_e = e = 1) unless an axis has another unit.
     """
 
     shape: Shape4
@@ -130,7 +130,7 @@ class Grid:
     @classmethod
     @checked
     def cube(cls, n: int, *, box: float | None = None, frames: int = 1, dt: float | None = None) -> Grid:
-        """A cubic grid of n³ points a frame; `box` is the edge in bohr, `dt` the time step in ħ/Eh."""
+        """A grid of n³ points a frame; `box` is the edge of the cube in bohr, `dt` the time step in ħ/Eh."""
         return cls.of((n, n, n), box=None if box is None else (box,) * 3, frames=frames, dt=dt)
 
     @classmethod
@@ -145,9 +145,9 @@ class Grid:
     ) -> Grid:
         """A grid of one to three spatial sizes (x, y, z), periodic and centred on 0.
 
-        `box` gives the extent of each axis in bohr; without it the spacing stays unknown
-        until a source that has a natural extent sets it. Raises InvalidInput for sizes
-        below 1, more than three sizes, or extents that do not match the sizes.
+        `box` gives the extent of each axis in bohr. Without it the spacing is unknown until a source
+        with a natural extent sets it. Raises InvalidInput for sizes below 1, more than three sizes,
+        or extents that do not match the sizes.
         """
         if not 1 <= len(sizes) <= 3:
             raise InvalidInput(f"a grid has 1 to 3 spatial sizes, got {len(sizes)}")
@@ -158,7 +158,7 @@ class Grid:
 
     @property
     def dimensions(self) -> int:
-        """Spatial dimensions that have more than one point, at least 1."""
+        """The number of spatial dimensions: the last axis of more than one point, at least 1."""
         return max((i for i in (1, 2, 3) if self.shape[i] > 1), default=1)
 
     @property
@@ -189,14 +189,14 @@ class Grid:
         return volume
 
     def in_atomic_units(self) -> Grid:
-        """The same points with all axes in bohr and ħ/Eh. Raises InvalidInput for a unit that is not known."""
+        """The same points with all axes in bohr and ħ/Eh. Raises InvalidInput for an unknown unit."""
         named = zip(AXIS_NAMES, self.axes, strict=True)
         t, x, y, z = (axis.in_atomic_units(name) for name, axis in named)
         return replace(self, axes=(t, x, y, z))
 
     @checked
     def with_box(self, extents: Sequence[float], *, centred: bool = True) -> Grid:
-        """The same points laid over the given extents (bohr): step = extent / size, end left out."""
+        """The same points over the given extents in bohr: step = extent / size, the end left out."""
         extents = tuple(map(float, extents))
         if len(extents) == 1:
             extents *= self.dimensions
@@ -235,7 +235,7 @@ class Grid:
     def index(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Shape4:
         """The array index [t, x, y, z] of a point named x, y, z, t.
 
-        Raises InvalidInput outside the grid, and for what is no integer.
+        Raises InvalidInput for a point outside the grid, and for an index that is no integer.
         """
         point = shape4(map(_whole, (t, x, y, z)))
         for name, i, size in zip(AXIS_NAMES, point, self.shape, strict=True):
@@ -269,7 +269,7 @@ def _whole(index: int) -> int:
 
 
 def whole_number(value: Any) -> int:
-    """A number of a JSON text that must be whole. Raises TypeError for any other, and what is no number."""
+    """A whole number from JSON. Raises TypeError for any other value."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{quoted(value)} is no whole number")
     return value

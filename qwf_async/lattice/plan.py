@@ -1,7 +1,7 @@
-"""Plans: the grid cut into numbered chunks, the pieces in which it travels.
+"""Plans: the grid cut into numbered chunks, in which it is read, sent and stored.
 
-Pure functions of numbers. A plan is stored with the data, so that the numbers mean the
-same for as long as the data is kept.
+They are pure functions of numbers. A plan is stored with the data, so that a chunk number means
+the same chunk for as long as the data is kept.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ..wording import quoted
 from .grid import Box, Order, Shape4, shape4, whole_number
 
 CHUNK_POINTS: Final = 65_536
-"""Points in a chunk, about: large enough that work per chunk is free, small enough to hold dozens."""
+"""Points in a chunk, about: so many that the work per chunk is negligible, so few that dozens fit in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """One numbered piece of a plan.
+    """One numbered piece of the grid.
 
-    Its values are those of `boxes`, one after the other, each in C order. Their array has
-    the shape of the box if there is one by plan, else it is flat, [points].
+    Its values are those of `boxes`, one after the other, each in C order. A plan of boxes has one box
+    a chunk, and the array of the values has its shape; otherwise the array is `flat`, [points].
     """
 
     number: int
@@ -36,7 +36,7 @@ class Chunk:
 
     @property
     def box(self) -> Box:
-        """The box of a chunk that is one box by plan."""
+        """The box of a chunk of a plan of boxes."""
         (box,) = self.boxes
         return box
 
@@ -54,7 +54,7 @@ class Chunk:
 class BoxPlan:
     """The grid cut into boxes of `chunk` points along each axis; the last ones are smaller.
 
-    Numbered in the order of the axes: "C" is time order, "F" the order of a Fortran file.
+    They are numbered in the order of the axes: "C" is time order, "F" the order of a Fortran file.
     """
 
     shape: Shape4
@@ -72,7 +72,7 @@ class BoxPlan:
     def cut(
         cls, shape: Shape4, *, order: Order = "C", points: int = CHUNK_POINTS, unit: Shape4 = (1, 1, 1, 1)
     ) -> BoxPlan:
-        """Chunks of at most about `points` points, of whole units, whole along the axes that change fastest."""
+        """A plan of whole units, with about `points` points a chunk at most, whole along the fastest axes."""
         chunk = [min(size, piece) for size, piece in zip(shape, unit, strict=True)]
         for axis in (3, 2, 1, 0) if order == "C" else (0, 1, 2, 3):
             room = points // math.prod(chunk)
@@ -95,11 +95,11 @@ class BoxPlan:
     def __getitem__(self, number: int) -> Chunk:
         if not 0 <= number < len(self):
             raise IndexError(number)
-        place = [0, 0, 0, 0]
+        position = [0, 0, 0, 0]  # of the chunk among all chunks, along t, x, y, z
         rest = number
         for axis in (3, 2, 1, 0) if self.order == "C" else (0, 1, 2, 3):
-            rest, place[axis] = divmod(rest, self.counts[axis])
-        start = shape4(p * c for p, c in zip(place, self.chunk, strict=True))
+            rest, position[axis] = divmod(rest, self.counts[axis])
+        start = shape4(p * c for p, c in zip(position, self.chunk, strict=True))
         ends = zip(start, self.chunk, self.shape, strict=True)
         stop = shape4(min(a + c, n) for a, c, n in ends)
         return Chunk(number=number, boxes=(Box(start=start, stop=stop),))
@@ -131,7 +131,7 @@ class RangePlan:
 
     @classmethod
     def cut(cls, shape: Shape4, *, points: int = CHUNK_POINTS, unit: int = 1) -> RangePlan:
-        """Ranges of at most about `points` points, of whole units."""
+        """A plan of ranges of whole units, with about `points` points a range at most."""
         return cls(shape=shape, length=max(1, points // unit) * unit)
 
     @property
@@ -178,25 +178,26 @@ def plan_from_json(shape: Shape4, value: Mapping[str, Any]) -> Plan:
 
 
 def c_index(shape: Shape4, index: Shape4) -> int:
-    """The place of the point [t, x, y, z] in C order."""
-    place = 0
+    """The C-order index of the point [t, x, y, z]."""
+    flat = 0
     for size, i in zip(shape, index, strict=True):
-        place = place * size + i
-    return place
+        flat = flat * size + i
+    return flat
 
 
 def c_indices(shape: Shape4, box: Box) -> NDArray[np.int64]:
-    """The places in C order of the points of a box, int64 [points], in order."""
+    """The C-order indices of the points of a box, int64 [points], ascending."""
     t, x, y, z = (np.arange(a, b, dtype=np.int64) for a, b in zip(box.start, box.stop, strict=True))
-    places = ((t[:, None] * shape[1] + x)[..., None] * shape[2] + y)[..., None] * shape[3] + z
-    return places.reshape(-1)
+    # [t, 1] with [x], then [t, x, 1] with [y], then [t, x, y, 1] with [z]: indices [t, x, y, z].
+    indices = ((t[:, None] * shape[1] + x)[..., None] * shape[2] + y)[..., None] * shape[3] + z
+    return indices.reshape(-1)
 
 
 def boxes_of_range(shape: Shape4, start: int, stop: int) -> Iterator[Box]:
-    """Boxes that hold the C-order indices start … stop−1, in order: at most seven.
+    """The boxes of the C-order indices start … stop−1, in order: at most seven.
 
-    Each is as long as can be: from its first point on, whole along the axes that follow
-    the one along which it ends.
+    Each box is as long as possible: from its first point on it is whole along the axes after the
+    one along which it ends.
     """
     while start < stop:
         point, rest = [0, 0, 0, 0], start

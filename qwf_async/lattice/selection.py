@@ -1,7 +1,7 @@
 """Selections: NumPy's basic indexing over [t, x, y, z], planned as boxes to read.
 
-Pure functions of numbers, as in `plan`. Basic indexing is that of the NumPy manual,
-"Indexing on ndarrays": integers, slices and one ellipsis.
+They are pure functions of numbers, as in `plan`. Basic indexing takes integers, slices and one
+ellipsis. Source: NumPy manual, "Indexing on ndarrays".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .grid import AXIS_NAMES, Box, Shape4, shape4
 from .plan import CHUNK_POINTS
 
 PIECE_COST: Final = 1000
-"""What a piece costs beside its points, in points: a request and a reply of its own, half a millisecond."""
+"""The cost in points of a request and a reply, beside the points of its box: half a millisecond."""
 
 Slices4 = tuple[slice, slice, slice, slice]
 
@@ -37,9 +37,9 @@ class SelectedBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The indices of each axis that were asked for, and which axes the result has.
+    """The selected indices of each axis, and the axes that the result has.
 
-    `steps` may be negative. `kept` are the axes that no integer was given for.
+    The steps of `axes` may be negative. `kept` are the axes that were not indexed with an integer.
     """
 
     axes: tuple[range, range, range, range]
@@ -49,8 +49,8 @@ class Selection:
     def of(cls, shape: Shape4, index: Any) -> Selection:
         """The selection `array[index]` of an array of this shape.
 
-        Raises InvalidInput for what is not basic indexing (arrays, booleans, None), for too
-        many indices, and for an integer outside the grid.
+        Raises InvalidInput for other than basic indexing (arrays, booleans, None), for too many
+        indices, and for an integer outside the grid.
         """
         items = _expanded(index if isinstance(index, tuple) else (index,))
         axes, kept = [], []
@@ -67,7 +67,7 @@ class Selection:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the result, as NumPy has it: without the axes that an integer was given for."""
+        """The shape of the result, as in NumPy: without the axes that were indexed with an integer."""
         return tuple(len(self.axes[axis]) for axis in self.kept)
 
     @property
@@ -75,11 +75,11 @@ class Selection:
         return math.prod(self.full_shape)
 
     def pieces(self, grain: Shape4, points: int = CHUNK_POINTS) -> Iterator[SelectedBox]:
-        """Boxes of at most about `points` points that hold the selection, in C order of [t, x, y, z].
+        """The boxes that cover the selection, about `points` points each at most, in C order of [t, x, y, z].
 
-        They meet at multiples of `grain`, so that what is stored together is read once.
-        With a step along an axis it is decided which is cheaper: to read what lies between,
-        or each plane by itself.
+        They meet at multiples of `grain`, so that points that are stored together are read once. Along
+        an axis with a step either the points between are read too, or each plane is read by itself,
+        whichever is cheaper.
         """
         if self.points == 0:
             return
@@ -123,7 +123,7 @@ def scattered(shape: Shape4, points: ArrayLike) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cut:
-    """A piece of one axis: indices start … stop−1 are read; of these `taken` go to `into` of the result."""
+    """A part of one axis: the indices start … stop−1 are read, and `taken` of them go to `into` of the result."""
 
     start: int
     stop: int
@@ -132,7 +132,7 @@ class _Cut:
 
 
 def _expanded(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """One item an axis: the ellipsis, and what is not given, as whole axes."""
+    """One item for each axis: the ellipsis and missing items become whole axes."""
     ellipses = sum(item is Ellipsis for item in items)
     if ellipses > 1:
         raise InvalidInput("an index can have one ellipsis only")
@@ -142,12 +142,12 @@ def _expanded(items: tuple[Any, ...]) -> tuple[Any, ...]:
     rest = (slice(None),) * (len(AXIS_NAMES) - given)
     if not ellipses:
         return items + rest
-    place = next(n for n, item in enumerate(items) if item is Ellipsis)
-    return items[:place] + rest + items[place + 1 :]
+    position = next(n for n, item in enumerate(items) if item is Ellipsis)
+    return items[:position] + rest + items[position + 1 :]
 
 
 def _indices(axis: int, size: int, item: Any) -> range:
-    """The indices of an axis that one item of an index means."""
+    """The indices of an axis that one item of an index selects."""
     name = AXIS_NAMES[axis]
     if isinstance(item, slice):
         try:
@@ -172,7 +172,7 @@ def _extent(indices: range) -> tuple[int, int]:
 
 
 def _apart(axes: Sequence[range], grain: Shape4, points: int) -> tuple[bool, ...]:
-    """Along which axes each plane is read by itself: the cheapest of all ways."""
+    """For each axis, whether each plane is read by itself: the cheapest of all combinations."""
 
     def cost(apart: Sequence[bool]) -> float:
         read, pieces = 1.0, 1.0
@@ -200,7 +200,7 @@ def _sizes(axes: Sequence[range], apart: Sequence[bool], grain: Shape4, points: 
 
 
 def _cut(indices: range, alone: bool, size: int, grain: int) -> list[_Cut]:
-    """One axis cut: into its indices, or at every `size` from the multiple of `grain` before its first."""
+    """The parts of one axis: its single indices, or cuts at every `size` from the multiple of `grain` before it."""
     if alone:
         return [
             _Cut(start=i, stop=i + 1, taken=slice(0, 1), into=slice(n, n + 1)) for n, i in enumerate(indices)
@@ -210,7 +210,7 @@ def _cut(indices: range, alone: bool, size: int, grain: int) -> list[_Cut]:
     begin, end = _extent(indices)
     cuts = []
     for edge in range(begin // grain * grain, end, size):
-        # Of the ascending indices, those within [edge, edge + size): numbers first … stop−1.
+        # The ascending indices within [edge, edge + size) are those of the numbers first … stop−1.
         first = max(0, -(-(edge - begin) // step))
         stop = min(last + 1, -(-(edge + size - begin) // step))
         if first >= stop:

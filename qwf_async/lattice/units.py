@@ -1,12 +1,12 @@
 """Units of length and time by the names that files and people give them, in Hartree atomic units.
 
-This is the only table of units. An axis without a unit is in atomic units; a name that is not
-here is refused, and never taken for one of them. Energies carry no unit anywhere: they are Hartree.
+This is the only table of units. An axis without a unit is in atomic units. A name that is not in the
+table is refused, never taken for one that is. Energies have no unit anywhere: they are in Hartree.
 
 Source: CODATA recommended values of 2022 (NIST, physics.nist.gov/constants): Bohr radius
-5.291 772 105 44(82) × 10⁻¹¹ m; atomic unit of time 2.418 884 326 5864(26) × 10⁻¹⁷ s. Names are
-those of CF conventions and UDUNITS-2, and what programs of the field write; "X since DATE" is
-CF's way to state a time (CF conventions 1.11, section 4.4).
+5.291 772 105 44(82) × 10⁻¹¹ m; atomic unit of time 2.418 884 326 5864(26) × 10⁻¹⁷ s. The names are
+those of CF conventions and UDUNITS-2, and those that programs of the field write. CF states a time
+as "X since DATE" (CF conventions 1.11, section 4.4).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ ANGSTROM: Final = 1e-10 / BOHR_METRES
 
 LENGTH: Final = "bohr"
 TIME: Final = "hbar/Eh"
-"""The names under which axes have the atomic units of length and time."""
+"""The names of the atomic units of length and time on axes."""
 
 NO_UNIT: Final = frozenset({"", "1", "none", "dimensionless"})
-"""What stands for no unit. Source: "1" and an empty text by CF conventions 1.11, section 3.1."""
+"""Texts that mean no unit. Source: "1" and an empty text are so in CF conventions 1.11, section 3.1."""
 
 SINCE: Final = " since "
-"""What stands between the unit and the date from which times count."""
+"""The text between the unit and the date from which times count."""
 
 _PREFIXES: Final = {
     "": ("", 1.0), "m": ("milli", 1e-3), "u": ("micro", 1e-6), "n": ("nano", 1e-9),
@@ -45,7 +45,7 @@ _PREFIXES: Final = {
 
 
 def _si(symbol: str, words: tuple[str, ...], one: float) -> Iterator[tuple[str, float]]:
-    """The names of a unit of the SI and of its small multiples, `one` of which is so many atomic units."""
+    """The names of an SI unit and of its small multiples with their values; `one` is the unit in atomic units."""
     for letter, (prefix, factor) in _PREFIXES.items():
         for name in (letter + symbol, *(prefix + word for word in words)):
             yield name, factor * one
@@ -74,13 +74,13 @@ _TIMES: Final[Mapping[str, float]] = {
 }
 
 _CASED: Final = frozenset({"A", "AA", "mm", "ms"})
-"""Names that mean another unit, or none, if their letters are of another case."""
+"""Names that mean another unit, or none, in another case of letters."""
 
 
 def in_atomic_units(unit: str | None, *, time: bool, what: str) -> tuple[float, str | None]:
-    """What one `unit` is in bohr or, of a time, in ħ/Eh, and the name of that; None where there is no unit.
+    """The value of one `unit` in bohr or ħ/Eh, and the name of that; None as the name where there is no unit.
 
-    Raises InvalidInput, naming `what`, for a unit that is not known, or not of that kind.
+    Raises InvalidInput, naming `what`, for a unit that is not known, or not one of length or `time`.
     """
     if is_none(unit):
         return 1.0, None
@@ -101,5 +101,5 @@ def in_atomic_units(unit: str | None, *, time: bool, what: str) -> tuple[float, 
 
 
 def is_none(unit: str | None) -> bool:
-    """Whether a text stands for no unit at all."""
+    """Whether a text means no unit."""
     return unit is None or unit.strip().casefold() in NO_UNIT
