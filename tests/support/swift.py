@@ -59,7 +59,6 @@ def swift_qwf(program: Path, path: Path, environment: dict[str, str]) -> Iterato
 
 def serve(listener: socket.socket) -> NoReturn:
     """Answer requests for ever, each in a process of its own."""
-
     for module in ("qwf_async.cli.app", "redis.asyncio", "typer.rich_utils", "uvloop"):
         import_module(module)
     for name in qwf_async.__all__:  # the public names are imported when they are asked for
