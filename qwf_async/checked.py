@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_NUMBERS: Final[dict[type, tuple[type, str]]] = {
+_NUMBER_TYPES: Final[dict[type, tuple[type, str]]] = {
     int: (Integral, "a whole number"),
     float: (Real, "a number"),
     complex: (Complex, "a complex number"),
 }
 """Type → the abstract type that is accepted, and its noun. NumPy's scalars are registered with these."""
 
-_NOUNS: Final = {
+_CLASS_NOUNS: Final = {
     "bool": "True or False",
     "str": "text",
     "Callable": "a function",
@@ -56,7 +56,7 @@ _NOUNS: Final = {
 }
 """Name of a class → its noun in messages; other classes go by their names."""
 
-_LIMITS: Final = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_LIMIT_WORDS: Final = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -115,8 +115,8 @@ def _accepts(kind: Any, value: Any) -> bool:
         return True
     if kind in (None, NoneType):
         return value is None
-    if kind in _NUMBERS:
-        return isinstance(value, _NUMBERS[kind][0]) and not isinstance(value, bool)
+    if kind in _NUMBER_TYPES:
+        return isinstance(value, _NUMBER_TYPES[kind][0]) and not isinstance(value, bool)
     if getattr(origin, "__name__", "") == "ndarray":
         return hasattr(value, "shape") and hasattr(value, "dtype")
     if isinstance(origin, type) and issubclass(origin, Iterable):
@@ -175,7 +175,7 @@ def _words(kind: Any) -> str:
             f"{words} {getattr(meta, limit):g}"
             for meta in inner[1:]
             if _is_bound(meta)
-            for limit, words in _LIMITS.items()
+            for limit, words in _LIMIT_WORDS.items()
             if getattr(meta, limit) is not None
         ]
         accepts = [meta.accepts for meta in inner[1:] if hasattr(meta, "accepts")]
@@ -188,13 +188,13 @@ def _words(kind: Any) -> str:
         return f"{len(inner)} of {_words(inner[0])}"
     if kind in (None, NoneType):
         return "None"
-    if kind in _NUMBERS:
-        return _NUMBERS[kind][1]
+    if kind in _NUMBER_TYPES:
+        return _NUMBER_TYPES[kind][1]
     name = getattr(origin or kind, "__name__", str(kind))
-    if isinstance(origin, type) and issubclass(origin, Iterable) and name not in _NOUNS:
+    if isinstance(origin, type) and issubclass(origin, Iterable) and name not in _CLASS_NOUNS:
         item = inner[-1] if issubclass(origin, Mapping) else inner[0] if inner else Any
         return "several values" if item is Any else f"several, each {_words(item)}"
-    return _NOUNS.get(name, f"a {name}")
+    return _CLASS_NOUNS.get(name, f"a {name}")
 
 
 def _shown(value: Any) -> str:

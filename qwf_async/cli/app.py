@@ -70,9 +70,8 @@ def run() -> None:
         if end.code != 130:  # typer's exit code for a KeyboardInterrupt
             raise
         _fail("stopped by SIGINT", 130)
-    except (
-        OSError
-    ) as error:  # others are translated where they arise; this is standard output, on a full disk
+    except OSError as error:
+        # Other OSErrors are translated where they arise: this is standard output, on a full disk.
         _fail(error.strerror or str(error), 1)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..lattice.grid import Grid
     from ..store.store import Store
 
-Row = Mapping[str, float | None]
+ObservableRow = Mapping[str, float | None]
 
 HEADS = {
     "sigma_x": "σx", "sigma_y": "σy", "sigma_z": "σz",
@@ -79,7 +79,7 @@ def observe(
     if marginal is not None and (other or potential or autocorrelation or sums):
         raise UsageError("--marginal goes with --frame only: it prints a density, not observables")
 
-    async def job(store: Store) -> tuple[str, list[Row]]:
+    async def job(store: Store) -> tuple[str, list[ObservableRow]]:
         from ..events import progress_of
         from ..observables.geometry import in_steps
         from ..source import read_potential
@@ -123,7 +123,7 @@ def observe(
         _print_table(rows)
 
 
-async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[Row]:
+async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[ObservableRow]:
     """The probability density along an axis (0 is x) of one frame, a row a point."""
     from ..observables.geometry import coordinates
     from ..store.observing import marginals
@@ -140,13 +140,13 @@ async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -
     ]
 
 
-def _print_csv(rows: Sequence[Row]) -> None:
+def _print_csv(rows: Sequence[ObservableRow]) -> None:
     writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
 
 
-def _print_table(rows: Sequence[Row]) -> None:
+def _print_table(rows: Sequence[ObservableRow]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table

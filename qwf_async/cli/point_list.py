@@ -9,10 +9,10 @@ from typing import Final
 
 from ..errors import InvalidInput
 
-MAX_POINTS: Final = 1_000_000
+MAX_LISTED_POINTS: Final = 1_000_000
 """Points of a file: about 1 GB of memory, because each is printed with its words."""
 
-MAX_LINE_BYTES: Final = 1000
+MAX_POINT_LINE_BYTES: Final = 1000
 """Bytes of a line, its end included."""
 
 MAX_QUOTED_BYTES: Final = 60
@@ -25,7 +25,7 @@ def read_points(path: Path | None) -> list[Index]:
     """x, y, z, t of each line of a file that is not empty; of standard input if the path is `-`.
 
     Raises InvalidInput for a file that cannot be read, for one without a point or with more
-    than MAX_POINTS, and for a line that is no point.
+    than MAX_LISTED_POINTS, and for a line that is no point.
     """
     file_name = "standard input" if str(path) == "-" else str(path)
     points = []
@@ -33,14 +33,14 @@ def read_points(path: Path | None) -> list[Index]:
         with sys.stdin.buffer if str(path) == "-" else Path(str(path)).open("rb") as file:
             # Line by line, each bounded: what is piped in by mistake must not fill the memory.
             for number in count(1):
-                line = file.readline(MAX_LINE_BYTES)
+                line = file.readline(MAX_POINT_LINE_BYTES)
                 if not line:
                     break
                 if (point := _parsed(line, f"{file_name}, line {number}")) is not None:
                     points.append(point)
-                if len(points) > MAX_POINTS:
+                if len(points) > MAX_LISTED_POINTS:
                     raise InvalidInput(
-                        f"{file_name} holds more than {MAX_POINTS:,} points: 'qwf slice' reads regions"
+                        f"{file_name} holds more than {MAX_LISTED_POINTS:,} points: 'qwf slice' reads regions"
                     )
     except OSError as error:
         raise InvalidInput(f"cannot read points from {file_name}: {error.strerror}") from error
@@ -54,7 +54,9 @@ def _parsed(line: bytes, origin: str) -> Index | None:
     words = line.replace(b",", b" ").split()
     try:
         # A line that is too long was cut, perhaps in the middle of a number.
-        numbers = [int(word) for word in words] if len(line) < MAX_LINE_BYTES and len(words) <= 4 else None
+        numbers = (
+            [int(word) for word in words] if len(line) < MAX_POINT_LINE_BYTES and len(words) <= 4 else None
+        )
     except ValueError:
         numbers = None
     if numbers is None:

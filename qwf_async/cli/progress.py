@@ -15,7 +15,7 @@ from .output import say
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
-LINE_INTERVAL: Final = 5.0
+PROGRESS_INTERVAL: Final = 5.0
 """Seconds between lines where there is no terminal."""
 
 RETRY_INTERVAL: Final = 1.0
@@ -31,7 +31,7 @@ def shown_progress(*, quiet: bool) -> Iterator[Hook]:
         with _bar() as hook:
             yield hook
     else:
-        yield _Lines()
+        yield _ProgressLines()
 
 
 def _nothing(event: Event) -> None:
@@ -56,7 +56,7 @@ class _Messages:
         return None
 
 
-class _Lines:
+class _ProgressLines:
     """Plain lines on standard error, for logs."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class _Lines:
         now = time.monotonic()
         if self._first is None:
             self._first = event.points
-        if now - self._last_line < LINE_INTERVAL:
+        if now - self._last_line < PROGRESS_INTERVAL:
             return
         self._last_line = now
         rate = (event.points - self._first) / (now - self._start)

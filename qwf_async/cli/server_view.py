@@ -14,7 +14,7 @@ from ..server.facts import rows_of
 from ..wording import printable
 from .output import print_json, say
 
-LINE_INTERVAL: Final = 10.0
+SERVER_INTERVAL: Final = 10.0
 """Seconds between lines where there is no terminal."""
 
 
@@ -29,7 +29,7 @@ def shown_server(*, as_json: bool, quiet: bool) -> Iterator[Hook]:
         with _live() as hook:
             yield hook
     else:
-        yield _Lines()
+        yield _ServerLines()
 
 
 def _json_line(event: Event) -> None:
@@ -40,14 +40,14 @@ def _json_line(event: Event) -> None:
     sys.stdout.flush()
 
 
-class _Lines:
+class _ServerLines:
     """Plain lines on standard error, for logs."""
 
     def __init__(self) -> None:
-        self._last_line = -LINE_INTERVAL
+        self._last_line = -SERVER_INTERVAL
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, ServerSampled) and time.monotonic() - self._last_line >= LINE_INTERVAL:
+        if isinstance(event, ServerSampled) and time.monotonic() - self._last_line >= SERVER_INTERVAL:
             self._last_line = time.monotonic()
             say(", ".join(f"{name} {value}" for name, value in rows_of(event.facts).items()))
         elif (text := _note(event)) is not None:

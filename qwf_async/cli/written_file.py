@@ -15,7 +15,7 @@ from .output import print_json, say
 from .progress import shown_progress
 
 
-class Write(Protocol):
+class WriteValues(Protocol):
     """Writes a file, and tells `done` the points that it has written."""
 
     async def __call__(self, *, done: Callable[[int], object]) -> None: ...
@@ -57,7 +57,7 @@ class WrittenFile:
 
 
 async def write_values(
-    write: Write,
+    write: WriteValues,
     file: str,
     *,
     shape: tuple[int, ...],

@@ -26,8 +26,8 @@ STOP_DEADLINE: Final = 300.0
 """Seconds that a server may take to save its data and end."""
 
 
-_TEXTS: Final = {"executable", "redis_version", "loading"}
-_NUMBERS: Final = ("process_id", "uptime_in_seconds", "used_memory", "maxmemory")
+_TEXT_ENTRIES: Final = {"executable", "redis_version", "loading"}
+_NUMERIC_ENTRIES: Final = ("process_id", "uptime_in_seconds", "used_memory", "maxmemory")
 """Entries of INFO that every server has which this package starts."""
 
 
@@ -117,8 +117,8 @@ async def ask_info(socket: Path, *, stall_timeout: float = ANSWER_STALL) -> Info
             return None
     info, directory = replies
     entries = parse_info(info) if is_text(info) else {}
-    numbers = (whole_number(entries.get(name, "")) for name in _NUMBERS)
-    if not entries.keys() >= _TEXTS or None in numbers:
+    numbers = (whole_number(entries.get(name, "")) for name in _NUMERIC_ENTRIES)
+    if not entries.keys() >= _TEXT_ENTRIES or None in numbers:
         raise ServerUnavailable(f"{socket}: what listens there is no server that serves a data directory")
     if not is_pairs(directory) or len(directory) != 2:
         raise ServerUnavailable(f"{socket}: the server there does not tell in which directory it saves")

@@ -8,12 +8,12 @@ import stat
 from pathlib import Path
 from typing import Final
 
-MAX_BYTES: Final = 1 << 20
+MAX_SMALL_FILE_BYTES: Final = 1 << 20
 """Bytes that such a file may have."""
 
 
 def read_small_file(path: Path) -> bytes:
-    """The contents of a regular file of at most MAX_BYTES.
+    """The contents of a regular file of at most MAX_SMALL_FILE_BYTES.
 
     Raises OSError if it cannot be read, and ValueError for a pipe or a device, and for a file that
     is larger. Opening a pipe does not wait for its other end.
@@ -26,9 +26,9 @@ def read_small_file(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             raise ValueError("it is no regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            contents = file.read(MAX_BYTES + 1)
+            contents = file.read(MAX_SMALL_FILE_BYTES + 1)
     finally:
         os.close(descriptor)
-    if len(contents) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
+    if len(contents) > MAX_SMALL_FILE_BYTES:
+        raise ValueError(f"it is larger than {MAX_SMALL_FILE_BYTES // 2**20} MiB")
     return contents

@@ -23,7 +23,7 @@ from .picture import Picture
 FRAMES_PER_SECOND: Final = 20
 """A GIF counts time in hundredths of a second, so this rate is exact."""
 
-DPI: Final = 100
+ANIMATION_DPI: Final = 100
 
 Image8 = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ def write_animation(
 def drawn_frames(picture: Picture, quantities: Sequence[str] = BOTH) -> Iterator[Image8]:
     """The frames as pixels, each uint8 [height, width, 3], of even height and width, all in the same memory."""
     kinds = panel_kinds(picture, quantities)
-    figure = new_figure(len(kinds), wide=len(picture.view.axes) == 1, dpi=DPI)
+    figure = new_figure(len(kinds), wide=len(picture.view.axes) == 1, dpi=ANIMATION_DPI)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BOTH: Final = ("density", "phase")
 
-DPI: Final = 150
+FIGURE_DPI: Final = 150
 """Dots per inch of a file: a panel of 5 inches, its scale apart, has about 600 pixels for the values."""
 
 MIN_NORM_RANGE: Final = 1e-3
@@ -93,7 +93,7 @@ def draw_expectations(expectations: Expectations) -> Figure:
     return figure
 
 
-def new_figure(panels: int, *, wide: bool, dpi: int = DPI) -> Figure:
+def new_figure(panels: int, *, wide: bool, dpi: int = FIGURE_DPI) -> Figure:
     """An empty figure for a number of panels side by side. Raises UsageError if matplotlib is not installed."""
     need_matplotlib()
     from matplotlib.figure import Figure

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from ..observables.geometry import coordinates, in_steps
-from ..store.observing import marginals_opened, observe_opened
+from ..store.observing import Done, marginals_opened, observe_opened
 from ..store.wavefunction import Wavefunction
 from .curves import Expectations, Marginals
 from .labels import axis_label, time_label
 from .picture import Picture
 from .view_plan import plan_view
-
-Done = Callable[[int], object]
 
 MAX_VANISHING_SHARE: Final = 1e-20
 """ψ vanishes on a plane if |ψ|² stays below this share of its mean, which is the square of rounding errors.

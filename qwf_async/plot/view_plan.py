@@ -18,16 +18,16 @@ from ..errors import InvalidInput
 from ..lattice.grid import AXIS_NAMES, Grid
 from ..lattice.selection import Selection
 
-MAX_SIDE: Final = 640
+MAX_SIDE_POINTS: Final = 640
 """Points along an axis of a picture: as many as a panel has pixels."""
 
-MAX_ANIMATION_SIDE: Final = 256
+MAX_ANIMATION_SIDE_POINTS: Final = 256
 """Points along an axis of an animation."""
 
-MAX_FRAMES: Final = 400
-"""Frames of an animation: with MAX_ANIMATION_SIDE² points each, 210 MB of ψ as complex64 and as much of |ψ|²."""
+MAX_SHOWN_FRAMES: Final = 400
+"""Frames of an animation: with MAX_ANIMATION_SIDE_POINTS² points each, 210 MB of ψ as complex64 and as much of |ψ|²."""
 
-MAX_LINE: Final = 4096
+MAX_LINE_POINTS: Final = 4096
 """Points along a line of one frame: many, so that narrow peaks are not missed."""
 
 
@@ -109,14 +109,14 @@ def plan_view(
                 "nothing is left to draw when all axes are cut: qwf get prints the value of a point"
             )
         free = [1]
-    if len(frames) > MAX_FRAMES:
-        frames = frames[:: -(-len(frames) // MAX_FRAMES)]
+    if len(frames) > MAX_SHOWN_FRAMES:
+        frames = frames[:: -(-len(frames) // MAX_SHOWN_FRAMES)]
     is_line, is_animation = len(free) == 1, len(frames) > 1
     if max_points is None:
         if is_line:
-            max_points = MAX_SIDE if is_animation else MAX_LINE
+            max_points = MAX_SIDE_POINTS if is_animation else MAX_LINE_POINTS
         else:
-            max_points = MAX_ANIMATION_SIDE if is_animation else MAX_SIDE
+            max_points = MAX_ANIMATION_SIDE_POINTS if is_animation else MAX_SIDE_POINTS
     return View(
         grid=grid,
         frames=frames,

@@ -16,7 +16,7 @@ _YEAR: Final = 31_536_000
 
 # \Z, because $ would let a line feed at the end pass, and the prefix becomes part of every key.
 Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}\Z")]
-Text = Annotated[str, Meta(min_length=1)]
+NonEmptyText = Annotated[str, Meta(min_length=1)]
 Writers = Annotated[int, Meta(ge=1, le=64)]
 Rate = Annotated[float, Meta(gt=0, le=1e12)]
 Fraction = Annotated[float, Meta(gt=0, le=1)]
@@ -70,7 +70,7 @@ class Settings:
     Raises UsageError if a value is out of its bounds, or low_watermark not below high_watermark.
     """
 
-    url: Text | None = field(default=None, repr=False)
+    url: NonEmptyText | None = field(default=None, repr=False)
     data_dir: Path = field(default_factory=_default_data_dir)
     prefix: Prefix = "qwf"
     writers: Writers = 4
@@ -94,7 +94,7 @@ class Settings:
     health_check_interval: Seconds = 30.0
     max_connections: Annotated[int, Meta(ge=1, le=65_535)] = 50
     password_file: Path | None = None
-    password: Text | None = field(default=None, repr=False)
+    password: NonEmptyText | None = field(default=None, repr=False)
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

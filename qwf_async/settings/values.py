@@ -13,14 +13,20 @@ from ..errors import UsageError
 _HIDDEN: Final = ("url", "host", "username", "password")
 """Names whose values may hold a password, if only by mistake."""
 
-_SIZES: Final = ("stream_bytes", "memory_limit", "spool_limit")
-_UNITS: Final = {
+_SIZE_SETTINGS: Final = ("stream_bytes", "memory_limit", "spool_limit")
+_SIZE_UNITS: Final = {
     "": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30
 }  # fmt: skip # one line is easier to read than eight
 """Suffixes of sizes, as the server's own `maxmemory` takes them. Source: the head of redis.conf."""
 
-_NOUNS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
-_LIMITS: Final = {
+_TYPE_NOUNS: Final = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+}
+_BOUND_WORDS: Final = {
     "ge": "at least",
     "gt": "above",
     "le": "at most",
@@ -36,7 +42,7 @@ def checked_value(name: str, value: object, origin: str, *, kind: Any, text: boo
     that the value came from `origin`.
     """
     try:
-        number = _bytes_of(value) if name in _SIZES and isinstance(value, str) else value
+        number = _bytes_of(value) if name in _SIZE_SETTINGS and isinstance(value, str) else value
         return msgspec.convert(number, kind, strict=not text, dec_hook=_path)
     except (msgspec.ValidationError, ValueError, RuntimeError) as error:
         raise UsageError(f"{name} = {shown(name, value)} ({origin}) must be {_bound(name, kind)}") from error
@@ -65,22 +71,22 @@ def _path(_: type, value: object) -> Path:
 
 def _bytes_of(text: str) -> int:
     match = re.fullmatch(r"([0-9]{1,18}) ?([a-z]*)", text.lower())
-    if match is None or match[2] not in _UNITS:
+    if match is None or match[2] not in _SIZE_UNITS:
         raise ValueError("not a size")
-    return int(match[1]) * _UNITS[match[2]]
+    return int(match[1]) * _SIZE_UNITS[match[2]]
 
 
 def _bound(name: str, kind: Any) -> str:
     """The type and bounds of a setting in words: 'a whole number, at least 1, at most 64'."""
     # Optional[Annotated[type, meta]] without its wrappers.
     bare = get_args(kind)[0] if type(None) in get_args(kind) else kind
-    noun = _NOUNS[get_args(bare)[0] if get_args(bare) else bare]
-    if name in _SIZES:
+    noun = _TYPE_NOUNS[get_args(bare)[0] if get_args(bare) else bare]
+    if name in _SIZE_SETTINGS:
         noun = "a number of bytes, or text such as '512mb'"
     bounds = [
         f"{words} {getattr(meta, limit)}"
         for meta in get_args(bare)[1:]
-        for limit, words in _LIMITS.items()
+        for limit, words in _BOUND_WORDS.items()
         if getattr(meta, limit) is not None
     ]
     return ", ".join([noun, *bounds])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from qwf_async.host.small_files import MAX_BYTES, read_small_file
+from qwf_async.host.small_files import MAX_SMALL_FILE_BYTES, read_small_file
 from tests.support.command import Shell
 
 
-@pytest.mark.parametrize("size", [0, 1, MAX_BYTES])
+@pytest.mark.parametrize("size", [0, 1, MAX_SMALL_FILE_BYTES])
 def test_a_small_file_is_read_whole(tmp_path: Path, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "file").write_bytes(content)

@@ -12,7 +12,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import LAYOUTS
 from qwf_async.plot import draw, plan_view, read_expectations, read_picture
-from qwf_async.plot.view_plan import MAX_FRAMES, MAX_LINE, MAX_SIDE
+from qwf_async.plot.view_plan import MAX_LINE_POINTS, MAX_SHOWN_FRAMES, MAX_SIDE_POINTS
 from tests.conftest import Server
 from tests.support.loads import ask, wave
 
@@ -33,8 +33,10 @@ def test_a_view_is_a_plane_or_a_line_of_no_more_points_than_pixels(
     view = plan_view(grid, frames=range(frames), fixed=cuts)
     assert view.axes == tuple(free[:2] or [1])
     shape = view.selection.shape
-    assert shape[0] <= MAX_FRAMES
-    assert all(n <= (MAX_LINE if frames == 1 and len(view.axes) == 1 else MAX_SIDE) for n in shape[1:])
+    assert shape[0] <= MAX_SHOWN_FRAMES
+    assert all(
+        n <= (MAX_LINE_POINTS if frames == 1 and len(view.axes) == 1 else MAX_SIDE_POINTS) for n in shape[1:]
+    )
     for axis, n, step in zip(view.axes, shape[1:], view.steps, strict=True):
         assert n * step >= sizes[axis - 1]  # to the end of the axis
     for axis, index in cuts.items():
