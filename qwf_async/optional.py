@@ -1,4 +1,4 @@
-"""What the code of others has to say when it fails."""
+"""Libraries that not everybody has, and the first line of what a library says when it fails."""
 
 from __future__ import annotations
 

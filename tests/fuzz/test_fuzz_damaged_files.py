@@ -201,7 +201,7 @@ def test_dimensions_are_all_given_a_letter_of_their_own_or_refused(
     shape: tuple[int, ...], names: list[str | None], real: bool, wanted: str | None
 ) -> None:
     try:
-        letters = letters_of(names[: len(shape)], shape, real=real, wanted=wanted, what="it")
+        letters = letters_of(names[: len(shape)], shape, real=real, dims=wanted, what="it")
     except (InvalidInput, UsageError) as error:
         check_error(error)
         return

@@ -18,14 +18,17 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 import qwf_async
+from qwf_async.cli.app import app
 from qwf_async.errors import InvalidInput, QwfError, UsageError
-from qwf_async.exporting import export_file as export_module
+from qwf_async.exporting import export_file
 from qwf_async.exporting.export_file import export
 from qwf_async.lattice.grid import Axis, Grid, shape4
 from qwf_async.layout import LAYOUTS
 from qwf_async.source import array, open_source
+from qwf_async.source.formats.table import writers
 from tests.conftest import Server, new_server
 from tests.support.command import Shell
 from tests.support.loads import wave
@@ -91,7 +94,7 @@ async def test_what_is_exported_and_ingested_again_is_the_same_to_the_last_bit(
     psi = wave(*shape, seed=seed).astype("c8" if codec == "c8" else "c16")
     directory = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export_module, "POINTS", points)
+        patch.setattr(export_file, "POINTS", points)
         async with qwf_async.connect(server.url) as store:
             found = await stored(store, psi, grid, codec=codec, layout=layout)
             for suffix in SUFFIXES:
@@ -193,7 +196,7 @@ async def test_an_export_that_fails_leaves_what_was_there(
     server: Server, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / f"psi{suffix}"
-    monkeypatch.setattr(export_module, "POINTS", 20)
+    monkeypatch.setattr(export_file, "POINTS", 20)
     async with qwf_async.connect(server.url) as store:
         old = wave(2, 5, 3, 4)
         await export(await stored(store, old), path)
@@ -288,3 +291,9 @@ def test_a_stopped_export_leaves_nothing(shell: tuple[Shell, Server]) -> None:
         "qwf: stopped by SIGTERM; large.h5 was not written (exit 143)",
     )
     assert set(os.listdir(run.directory)) == before
+
+
+def test_help_names_every_format_that_can_be_written() -> None:
+    text = CliRunner().invoke(app, ["export", "--help"]).output
+    assert all(name in text for name in writers())
+    assert all(f"psi{writer.endings[0]}" in text for writer in writers().values() if writer.max_files == 1)

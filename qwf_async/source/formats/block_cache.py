@@ -154,14 +154,14 @@ class BlockCache:
             number = 0
             for axis in (0, 1, 2, 3) if self.order == "C" else (3, 2, 1, 0):
                 number = number * -(-self.shape[axis] // self.cell[axis]) + index[axis]
-            kept = self._used(number, load)
+            cell = self._used(number, load)
             try:
-                values = kept.part.result()(within)
+                values = cell.part.result()(within)
             except BaseException:
                 self._kept.pop(number, None)
                 raise
-            kept.left -= values.size
-            if kept.left <= 0:
+            cell.left -= values.size
+            if cell.left <= 0:
                 self._kept.pop(number, None)
             return values
 
@@ -171,11 +171,11 @@ class BlockCache:
         """The cell of that number; if cells are asked for in their order, reading those that follow is begun."""
         if number not in self._kept:
             self._begin(number, load)
-        kept = self._kept[number]
+        cell = self._kept[number]
         self._kept.move_to_end(number)
         if number == self._newest + 1 and self.times == 1:
             # As many as are in use: one for a plan that follows the blocks, a panel for one that cuts across them.
-            used = sum(one.left < self._box(cell).points for cell, one in self._kept.items())
+            used = sum(one.left < self._box(other).points for other, one in self._kept.items())
             last = min(
                 number + max(used + 1, self._in_memory - 1), number + self.keep - used - 1, self._count - 1
             )
@@ -183,7 +183,7 @@ class BlockCache:
                 if after not in self._kept:
                     self._begin(after, load)
         self._newest = max(self._newest, number)
-        return kept
+        return cell
 
     def _begin(self, number: int, load: ReadBox) -> None:
         """Begin to read a cell; if no other can be kept, it replaces the one that was used longest ago."""

@@ -43,14 +43,14 @@ def letters_of(
     shape: tuple[int, ...],
     *,
     real: bool,
-    wanted: str | None,
+    dims: str | None,
     grid: Shape4 | None = None,
     lengths: Lengths = MappingProxyType({}),
     what: str,
 ) -> str:
     """One letter for each dimension.
 
-    `names` are those of the dimensions, None for one without. `wanted` is what --dims says: a
+    `names` are those of the dimensions, None for one without. `dims` is what --dims says: a
     letter for each dimension in order, `x,y,z,t`, or by name, `lon=x,time=t`. Without it, the
     dimensions are those that their names say: t (or time), x, y, z. Without names, dimensions
     are those whose arrays beside ψ have the same number of points, by their `lengths`. Without
@@ -58,27 +58,27 @@ def letters_of(
     real numbers, and not one of two arrays for re and im: only then a dimension can be the parts.
     Without names a first or last dimension of two can be the parts or two points. The shape of a
     `grid`, [t, x, y, z], decides it, or else the user is asked. Raises InvalidInput, naming
-    `what`, if it is not clear or not possible, UsageError for a `wanted` that cannot be read.
+    `what`, if it is not clear or not possible, UsageError for a `dims` that cannot be read.
     """
     if not shape:
         raise InvalidInput(f"{what} is a single number, no wavefunction")
     known = [None if name is None or _ANONYMOUS.fullmatch(name) else name for name in names]
-    if wanted is not None and "=" not in wanted:
-        letters = _in_order(wanted, shape, what)
-    elif wanted is None and not any(known):
+    if dims is not None and "=" not in dims:
+        letters = _in_order(dims, shape, what)
+    elif dims is None and not any(known):
         letters = _by_number(shape, real, grid, lengths, what)
     else:
-        letters = _by_name(known, shape, real, _pairs(wanted, names, what), what)
+        letters = _by_name(known, shape, real, _pairs(dims, names, what), what)
     _check(letters, shape, real, what)
     return letters
 
 
-def _in_order(wanted: str, shape: tuple[int, ...], what: str) -> str:
+def _in_order(dims: str, shape: tuple[int, ...], what: str) -> str:
     """The letters that --dims gives in the order of the dimensions."""
-    words = wanted.split(",")
+    words = dims.split(",")
     if not set(words) <= {*LETTERS, PART, LEFT_OUT}:
         raise UsageError(
-            f"{option('dims')} {quoted(wanted)} cannot be read: write t,x,y,z in the order of the dimensions, or name=x"
+            f"{option('dims')} {quoted(dims)} cannot be read: write t,x,y,z in the order of the dimensions, or name=x"
         )
     if len(words) != len(shape):
         raise InvalidInput(
@@ -87,10 +87,10 @@ def _in_order(wanted: str, shape: tuple[int, ...], what: str) -> str:
     return "".join(words)
 
 
-def _pairs(wanted: str | None, names: Sequence[str | None], what: str) -> dict[str, str]:
+def _pairs(dims: str | None, names: Sequence[str | None], what: str) -> dict[str, str]:
     """The letters that --dims gives by the names of dimensions."""
     pairs = {}
-    for word in wanted.split(",") if wanted else ():
+    for word in dims.split(",") if dims else ():
         name, _, letter = word.rpartition("=")
         if not name or letter not in (*LETTERS, PART, LEFT_OUT):
             raise UsageError(

@@ -97,7 +97,7 @@ def _pieces(text: str, format_: Format) -> list[tuple[str, str | None]]:
     pair = ",".join(f"{half}{format_.endings[0]}" for half in ("re", "im"))
     if len(pieces) > 2 or not all(pieces):
         raise InvalidInput(f"{text}: ψ is one {format_.name} file, or two, {pair}")
-    found = []
+    located = []
     for piece in pieces:
         location = locate(piece)
         if (
@@ -106,5 +106,5 @@ def _pieces(text: str, format_: Format) -> list[tuple[str, str | None]]:
             or (location.chosen or "").startswith(",")
         ):
             raise InvalidInput(f"{text}: {piece!r} is no {format_.name} file; a pair is written {pair}")
-        found.append((location.path, location.chosen))
-    return found
+        located.append((location.path, location.chosen))
+    return located

@@ -74,8 +74,8 @@ def locate(text: str) -> FileLocation | None:
     if text == STANDARD_INPUT or os.path.lexists(text):
         return _in_hierarchy(text, None)  # a name may hold a colon or a comma
     for cut in range(len(text) - 1, 0, -1):
-        if text[cut] in ":,/" and (found := _cut(text[:cut], text[cut], text[cut + 1 :])) is not None:
-            return found
+        if text[cut] in ":,/" and (location := _cut(text[:cut], text[cut], text[cut + 1 :])) is not None:
+            return location
     missing = re.fullmatch(
         rf"(?P<path>.+?(?:{_endings()}){_COMPRESSED})/?(?P<rest>[:,].*)?", text, re.IGNORECASE | re.DOTALL
     )

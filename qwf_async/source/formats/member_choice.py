@@ -18,7 +18,7 @@ _HALF: Final = re.compile(
 
 def choose_members(
     names: Sequence[str],
-    wanted: str | None,
+    choice: str | None,
     path: str,
     is_complex: Callable[[str], bool],
     *,
@@ -26,7 +26,7 @@ def choose_members(
 ) -> tuple[str, ...]:
     """The name of the array that is ψ, or the names of two: real part, imaginary part.
 
-    `names` are those of all arrays, as `group/name`. `wanted` is what was given after the
+    `names` are those of all arrays, as `group/name`. `choice` is what was given after the
     colon: a name, a group that holds one array or a pair, two names with a comma between,
     or None. Arrays that are `axes` of others are ψ only if they are named. Of several arrays the
     only one that `is_complex` is taken. Raises InvalidInput if there is no such array or half, or
@@ -34,11 +34,11 @@ def choose_members(
     """
     listed = _listed(names)
     others = [name for name in names if name not in axes]
-    if not wanted:
+    if not choice:
         return _only(others, path, f"name one as {path}:NAME; {listed}", is_complex)
-    words = [word.strip("/") for word in wanted.split(",")]
+    words = [word.strip("/") for word in choice.split(",")]
     if len(words) > 2:
-        raise InvalidInput(f"{path}:{wanted} names {len(words)} arrays: ψ is one, or two for re and im")
+        raise InvalidInput(f"{path}:{choice} names {len(words)} arrays: ψ is one, or two for re and im")
     if len(words) == 2:
         for word in words:
             if word not in names:

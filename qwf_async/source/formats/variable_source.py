@@ -222,7 +222,7 @@ def variable_source(
         first.names,
         first.shape,
         real=real and len(parts) == 1,
-        wanted=dims,
+        dims=dims,
         grid=None if grid is None else grid.shape,
         lengths=axis_lengths(first),
         what=first.what,

@@ -73,9 +73,9 @@ def hdf5(
     h5py = library("h5py", extra="files", what="reading HDF5")
     with open_files(name, format="HDF5") as opened:
         # The library asks for the real path of a path, which a temporary file has not: it gets the open file.
-        place = name if opened.path == name else opened.keep.enter_context(open_regular(opened.path))
+        path_or_file = name if opened.path == name else opened.keep.enter_context(open_regular(opened.path))
         # Blocks are read whole and once: the library need keep none of them.
-        file = opened.keep.enter_context(h5py.File(place, "r", rdcc_nbytes=0))
+        file = opened.keep.enter_context(h5py.File(path_or_file, "r", rdcc_nbytes=0))
         linked = opened.keep.enter_context(
             closing(LinkedFiles(h5py=h5py, files=opened.files, alone=opened.path != name))
         )

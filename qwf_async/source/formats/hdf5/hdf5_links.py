@@ -152,39 +152,39 @@ def _within(h5py: Any, group: Any, above: Sequence[Any]) -> dict[str, Any]:
     All hard links are followed before others, so that a data set has the name under which it
     was written. The groups `above` are not entered: a link can lead back up.
     """
-    found: dict[str, Any] = {}
-    seen = {_identity(h5py, one) for one in (*above, group)}
-    kept, near, far = [group], deque([("", group)]), deque[tuple[str, Any, str]]()
-    while near or far:
-        if near:
-            prefix, item = near.popleft()
+    sets: dict[str, Any] = {}
+    visited = {_identity(h5py, one) for one in (*above, group)}
+    kept, groups, links = [group], deque([("", group)]), deque[tuple[str, Any, str]]()
+    while groups or links:
+        if groups:
+            prefix, item = groups.popleft()
             for name in item:
                 if isinstance(item.get(name, getlink=True), h5py.HardLink):
-                    _note(h5py, f"{prefix}{name}", item[name], found, near, seen)
+                    _note(h5py, f"{prefix}{name}", item[name], sets, groups, visited)
                 else:
-                    far.append((f"{prefix}{name}", item, name))
+                    links.append((f"{prefix}{name}", item, name))
         else:
-            path, item, name = far.popleft()
+            path, item, name = links.popleft()
             try:
                 target = item[name]
             except (KeyError, OSError, RuntimeError):
-                found[path] = None
+                sets[path] = None
             else:
                 kept.append(target)  # else its file is closed, and another can get its number
-                _note(h5py, path, target, found, near, seen)
-    return dict(sorted(found.items()))
+                _note(h5py, path, target, sets, groups, visited)
+    return dict(sorted(sets.items()))
 
 
-def _note(h5py: Any, path: str, item: Any, found: dict[str, Any], near: Any, seen: set[Any]) -> None:
-    """Note an object that was not seen yet: a data set in `found`, a group in `near`, to be looked through."""
+def _note(h5py: Any, path: str, item: Any, sets: dict[str, Any], groups: Any, visited: set[Any]) -> None:
+    """Note an object that was not seen yet: a data set in `sets`, a group in `groups`, to be looked through."""
     key = _identity(h5py, item)
-    if key in seen:
+    if key in visited:
         return
-    seen.add(key)
+    visited.add(key)
     if isinstance(item, h5py.Group):
-        near.append((f"{path}/", item))
+        groups.append((f"{path}/", item))
     elif _can_be_psi(h5py, item):
-        found[path] = item
+        sets[path] = item
 
 
 def _identity(h5py: Any, item: Any) -> tuple[int, int]:
