@@ -1,4 +1,4 @@
-"""Wavefunctions as states of Qiskit and QuTiP: where each amplitude goes is asked of those libraries themselves."""
+"""Wavefunctions as states of Qiskit and QuTiP; those libraries themselves tell the place of each amplitude."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOX = (6.0, 5.0, 4.0)
 
 
 def random_psi(grid: Grid, seed: int = 5) -> NDArray[np.complex128]:
-    """A normalised frame [x, y, z] of no symmetry."""
+    """A normalised frame [x, y, z] without symmetry."""
     rng = np.random.default_rng(seed)
     psi = rng.standard_normal(grid.shape[1:]) + 1j * rng.standard_normal(grid.shape[1:])
     normed: NDArray[np.complex128] = psi / np.sqrt(observables.norm(psi[None], grid)[0])

@@ -1,4 +1,4 @@
-"""Grids, boxes and chunk plans: pure numbers, held against arrays that count points."""
+"""Grids, boxes and chunk plans, compared with arrays that count points."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plans(draw: st.DrawFn) -> BoxPlan:
 
 
 def numbers_of(plan: BoxPlan) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The number of the chunk that each point lies in; a point in no chunk or in two fails."""
+    """The number of the chunk of each point. It fails if a point is in no chunk or in two."""
     numbers = np.full(plan.shape, -1, np.int64)
     for chunk in plan:
         assert (numbers[chunk.box.slices] == -1).all()

@@ -1,4 +1,4 @@
-"""Selections, held against NumPy itself, and what reading them costs."""
+"""Selections, compared with NumPy itself, and the cost of reading them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def indices(draw: st.DrawFn, shape: Shape4) -> Any:
 
 
 def executed(selection: Selection, array: NDArray[Any], grain: Shape4, points: int) -> NDArray[Any]:
-    """The pieces of a selection put together; every point must come from exactly one."""
+    """The result of a selection from its pieces; every point must come from exactly one of them."""
     result = np.full(selection.full_shape, -1)
     for piece in selection.pieces(grain, points):
         assert (result[piece.into] == -1).all()

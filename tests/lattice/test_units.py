@@ -1,4 +1,4 @@
-"""Units of axes: one table, by which files, grids, observables, evolution and export convert alike."""
+"""Units of axes: files, grids, observables, evolution and export convert by one table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PSI = np.asarray(STATE.read(STATE.grid.whole))
 
 
 def in_angstrom(grid: Grid) -> Grid:
-    """The same points, whose axes say ångström."""
+    """The same points, with axes in ångström."""
     laid = (
         Axis(origin=axis.origin / ANGSTROM, step=axis.step and axis.step / ANGSTROM, unit="Å")
         for axis in grid.axes[1:]

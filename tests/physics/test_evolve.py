@@ -1,4 +1,4 @@
-"""Time evolution against exact states and the exponential of the Hamiltonian, and what its source promises."""
+"""Time evolution against exact states and the exponential of the Hamiltonian, and the promise of its source."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_coherent_state_swings_as_the_exact_one(
 
 
 def hamiltonian(grid: Grid, v: NDArray[np.float64]) -> Complex:
-    """T + V as a matrix over the points of a frame, by the matrix of the Fourier transform: no FFT."""
+    """T + V as a matrix over the points of a frame, from the matrix of the Fourier transform, without an FFT."""
     total = np.diag(np.broadcast_to(v, grid.shape[1:]).ravel()).astype(complex)
     for axis in range(1, grid.dimensions + 1):
         n = grid.shape[axis]
@@ -162,7 +162,7 @@ def test_a_barrier_higher_than_the_energy_reflects() -> None:
 
 @pytest.fixture
 def wide() -> Iterator[Callable[[], Evolve]]:
-    """Sources of a grid that is cut into several blocks, closed at the end."""
+    """A maker of sources whose grid is cut into several blocks; they are closed at the end."""
     opened: list[Evolve] = []
 
     def make() -> Evolve:
@@ -181,7 +181,7 @@ def test_an_earlier_frame_asked_for_again_is_the_same_bit_for_bit(wide: Callable
     kept = [frame.copy() for frame in first]
     for number in (2, 3, 0, 1, 1):
         assert np.array_equal(source.read(frame_box(source, number)), kept[number])
-    for frame, copy in zip(first, kept, strict=True):  # what was handed out is not written to
+    for frame, copy in zip(first, kept, strict=True):  # arrays that were returned are not written to
         assert np.array_equal(frame, copy)
     part = Box(start=(1, 3, 5, 7), stop=(4, 17, 60, 8))
     assert np.array_equal(wide().read(part), np.concatenate(kept)[part.slices])

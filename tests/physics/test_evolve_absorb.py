@@ -1,4 +1,4 @@
-"""Absorbing edges: what they leave of a wave, against its scattering, and what is said of other waves."""
+"""Absorbing edges: the share of a wave that they leave, against its scattering, and the warning of other waves."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def last_norm(source: Source) -> float:
 def test_a_packet_is_gone_when_it_has_met_the_edges(
     k: tuple[float, ...], absorb: float, edge: float, sizes: tuple[int, ...]
 ) -> None:
-    """The packet's own spread of momenta is within the range; a thousandth may be left."""
+    """The packet's spread of momenta is within the range, so a thousandth may be left."""
     grid = Grid.of(sizes, box=(edge,) * len(sizes), frames=2, dt=1.3 * edge / max(k))
     start = gaussian(k=k, sigma=(4 / max(k),) * len(sizes), grid=grid)
     assert last_norm(evolve(start, absorb=absorb)) < 1e-3

@@ -1,4 +1,4 @@
-"""Potentials that jump: the mean over each cell, against counting, and its physics against textbook formulas."""
+"""Potentials that jump: the mean over each cell against counting, and the physics against textbook formulas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from qwf_async.source.evolve.potentials import potential_values
 Real = NDArray[np.float64]
 
 FINE = 16
-"""Parts of a cell along each axis in which is counted; the edges below lie between such parts."""
+"""Parts of a cell along each axis that are counted; the edges below lie between such parts."""
 
 
 def box(x: Real, y: Real, z: Real) -> Any:
@@ -145,7 +145,7 @@ def test_a_step_lets_through_what_the_textbook_says() -> None:
 def test_a_grid_too_coarse_for_waves_at_an_edge_is_told_with_one_that_is_not(
     state: dict[str, Any], potential: str, shape: tuple[int, ...]
 ) -> None:
-    """Below ten points a wave: at 128 points what passes the first of these is 26 % too much."""
+    """Below ten points a wave there is a warning: at 128 points the first of these lets 26 % too much pass."""
 
     def told(shape: tuple[int, ...]) -> list[str]:
         grid = Grid.of(shape, box=(80.0, 40.0)[: len(shape)], frames=2, dt=0.1)

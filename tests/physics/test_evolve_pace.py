@@ -1,4 +1,4 @@
-"""The steps of an evolution: as many as its accuracy needs, the same ones in every run, and said."""
+"""The steps of an evolution: as many as its accuracy needs, the same in every run, and reported."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def read(source: Evolve) -> Complex:
 
 
 def worst(found: Complex, right: Complex) -> float:
-    """The largest distance of a frame from the right one, in norms of the first frame."""
+    """The largest distance of a frame from the exact one, in norms of the first frame."""
     apart = np.sqrt((np.abs(found - right) ** 2).sum(axis=(1, 2, 3)))
     return float(apart.max() / np.linalg.norm(right[0]))
 
 
 def pulse(x: Any, y: Any, z: Any, t: float) -> Any:
-    """A push along x during 0 < t < 2, which is 0 at both ends, and with its slope too."""
+    """A force along x during 0 < t < 2; it and its slope are 0 at both ends."""
     return 12.0 * x * math.sin(math.pi * t / 2) ** 2 * math.cos(5 * t) * (0 < t < 2)
 
 
@@ -70,7 +70,7 @@ RUNS: dict[str, tuple[Any, dict[str, Any], Grid]] = {
 def test_the_error_keeps_to_the_accuracy_and_its_estimate(
     potential: Any, state: dict[str, Any], grid: Grid, accuracy: float
 ) -> None:
-    """The right frames are those of 4 times as many steps, which have a 16th of the error."""
+    """The reference frames have 4 times as many steps, and so a 16th of the error."""
     start = gaussian(grid=grid, **state)
     with closing(evolve(start, potential, accuracy=accuracy)) as source:
         found = read(source)
@@ -89,7 +89,7 @@ def test_a_coherent_state_follows_the_exact_one_to_the_accuracy() -> None:
 
 
 def test_a_pulse_that_is_nothing_at_the_frames_moves_the_packet_as_newton_says() -> None:
-    """Ehrenfest: under a force that is the same everywhere means move as a particle does, to the last digit."""
+    """Ehrenfest: under a force that is the same everywhere means move exactly as a particle does."""
     grid = Grid.of((160,), box=(60.0,), frames=2, dt=2.0)
     t = np.linspace(0, 2, 20001)
     force = np.array([-pulse(1.0, 0, 0, time) for time in t])

@@ -1,4 +1,4 @@
-"""A grid that cannot hold a state is told, with the figure and with a grid that can; a default box fits."""
+"""A warning tells of a grid that cannot hold a state, with the share lost and a grid that can; a default box fits."""
 
 from __future__ import annotations
 

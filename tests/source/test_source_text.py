@@ -1,4 +1,4 @@
-"""SOURCE on the command line: what text means which source, and what is said of text that means none."""
+"""SOURCE on the command line: the source of each text, and the message for a text that names none."""
 
 from __future__ import annotations
 

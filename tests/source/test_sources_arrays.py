@@ -1,4 +1,4 @@
-"""Arrays and functions as sources, against numpy."""
+"""Arrays and functions as sources, compared with NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of `.npy` as sources, against numpy reading the same."""
+"""Files of `.npy` as sources, compared with NumPy reading the same file."""
 
 from __future__ import annotations
 
