@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from .lattice.grid import Axis, Box, Grid
     from .settings import Settings
     from .store.connecting import connect
-    from .store.observing import Observed, marginals, observe
+    from .store.observed import Observed
+    from .store.observing import marginals, observe
     from .store.old_hash import open_old_hash
     from .store.store import Store
     from .store.wavefunction import Wavefunction
@@ -47,7 +48,8 @@ _HOMES = {
     ),
     "ingesting.estimate": ("Estimate", "estimate"),
     "ingesting.ingest": ("ingest",),
-    "store.observing": ("Observed", "marginals", "observe"),
+    "store.observed": ("Observed",),
+    "store.observing": ("marginals", "observe"),
     "store.old_hash": ("open_old_hash",),
     "ingesting.report": ("Report",),
     "ingesting.verify": ("Difference", "Verification", "verify"),

@@ -1,1 +1,1 @@
-"""What is stored on a server: opened, listed, read, changed, observed."""
+"""What is stored on a server: it is opened, listed, read, changed and observed."""

@@ -1,4 +1,4 @@
-"""Connecting to a server: which one, with which settings, and whether it lets us in."""
+"""How a store is opened: which server it connects to, with which settings, and whether that lets us in."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ..wording import option
 from .store import Store
 
 MAX_REOPENING_TIME: Final = 2.0
-"""Seconds for which a server is tried again that let us in and was lost before it said anything more."""
+"""Seconds for which a server is tried again that accepted the first connection and then broke it."""
 
 
 def pool_to(address: Address, settings: Settings) -> Pool:
-    """Connections to a server as the settings want them, none open yet."""
+    """A pool of connections to a server, as the settings say; none is open yet."""
     return Pool(
         address,
         size=settings.max_connections,
@@ -45,9 +45,9 @@ async def connect(
 ) -> AsyncIterator[Store]:
     """Connect to a server, and close the connections at the end.
 
-    `url` is `redis://`, `rediss://`, `valkey://` or `unix://`; without one the settings
-    decide (QWF_URL, REDIS_URL), and if they name no server the embedded one is used, and
-    started if it does not run. It keeps its data in `data_dir`.
+    `url` is `redis://`, `rediss://`, `valkey://` or `unix://`. Without one the settings decide
+    (QWF_URL, REDIS_URL). If they name no server, the embedded one is used, and started if it does
+    not run. It keeps its data in `data_dir`.
 
     Raises ServerUnavailable if there is no server, Refused if it does not let us in, and
     UsageError if the URL does not parse or a TLS file cannot be used.
@@ -64,7 +64,7 @@ async def connect(
 
         embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)
     tls = TLSFiles(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
-    if embedded:  # which has no password: that of the settings is for another
+    if embedded:  # it has no password: that of the settings is for another server
         address = Address.parse(embedded.url)
     else:
         address = Address.parse(settings.url or "", password=settings.password, tls=tls)

@@ -1,4 +1,4 @@
-"""How durable the stored data is: brought to disk first, so far as the server offers it, and then described.
+"""How durable the stored data is: it is first brought to disk, as far as the server offers that.
 
 WAITAOF (Redis 7.2, Valkey) waits until the append-only file is synced up to the last change
 that its own connection made. On a connection that has changed nothing it answers at once. The

@@ -1,8 +1,8 @@
-"""Observables of what is stored, a frame or a chunk at a time.
+"""Observables of stored wavefunctions, read a frame or a chunk at a time.
 
-What is a sum over points (norm, ⟨x⟩, σx, ⟨V⟩, overlaps, marginals) is added up chunk by
-chunk: memory is a few chunks of about 65,536 points. Momentum and kinetic energy need
-whole lines of the grid, and hold one frame.
+Sums over points (norm, ⟨x⟩, σx, ⟨V⟩, overlaps, marginals) are added up chunk by chunk: that takes
+the memory of a few chunks of about 65,536 points. Momentum and kinetic energy need whole lines of
+the grid, and hold one frame.
 """
 
 from __future__ import annotations
@@ -27,62 +27,20 @@ from ..observables.moments import Moments, marginal, moments
 from ..observables.momentum import Momenta, momenta
 from ..observables.overlap import fidelity_of, overlap_sum
 from ..source.evolve.potentials import Potential, potential_values
+from .observed import Observed
 from .parallel import in_parallel
 from .store import Store
 from .wavefunction import Wavefunction
 
 Done = Callable[[int], object]
 
-EVENNESS: Final = 1e-6
-"""Of a step: how far the points of two wavefunctions may lie apart that count as the same."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """One frame. Hartree atomic units, of the state normalised; `norm` and the two products are of ψ as stored.
-
-    Vectors have an item for each axis of the grid. `time` is None if the time step is not
-    known. What was not asked for is None; what is not defined, as where ψ is 0, is NaN.
-    """
-
-    frame: int
-    time: float | None
-    norm: float
-    position: tuple[float, ...]
-    position_sigma: tuple[float, ...]
-    momentum: tuple[float, ...] | None
-    momentum_sigma: tuple[float, ...] | None
-    kinetic: float | None
-    potential: float | None
-    overlap: complex | None
-    fidelity: float | None
-    autocorrelation: complex | None
-
-    @property
-    def energy(self) -> float | None:
-        """⟨H⟩ = ⟨T⟩ + ⟨V⟩, if both are there."""
-        return None if self.kinetic is None or self.potential is None else self.kinetic + self.potential
-
-    def to_json(self) -> dict[str, float | None]:
-        """What is there, a number each: x, sigma_x, p_x, sigma_p_x, sigma_x_sigma_p_x, … by the names of the axes."""
-        row: dict[str, float | None] = {"frame": self.frame, "time": self.time, "norm": self.norm}
-        for own, axis in enumerate(AXIS_NAMES[1 : 1 + len(self.position)]):
-            row |= {axis: self.position[own], f"sigma_{axis}": self.position_sigma[own]}
-            if self.momentum is not None and self.momentum_sigma is not None:
-                product = self.position_sigma[own] * self.momentum_sigma[own]
-                row |= {f"p_{axis}": self.momentum[own], f"sigma_p_{axis}": self.momentum_sigma[own]}
-                row |= {f"sigma_{axis}_sigma_p_{axis}": product}
-        energies = {"kinetic": self.kinetic, "potential": self.potential, "energy": self.energy}
-        row |= {name: value for name, value in energies.items() if value is not None}
-        for name, value in (("overlap", self.overlap), ("autocorrelation", self.autocorrelation)):
-            if value is not None:
-                row |= {f"{name}_re": value.real, f"{name}_im": value.imag}
-        return row if self.fidelity is None else row | {"fidelity": self.fidelity}
+MAX_OFFSET: Final = 1e-6
+"""Distance, in steps of the grid, up to which points of two wavefunctions count as the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sums:
-    """What chunks contribute; each added up as `+` does. What was not asked for stays 0."""
+    """What chunks contribute to the sums of a frame, added up by `+`. What was not asked for stays 0."""
 
     moments: Moments
     potential: float = 0.0
@@ -112,17 +70,17 @@ async def observe(
     sums_only: bool = False,
     done: Done = lambda points: None,
 ) -> AsyncIterator[Observed]:
-    """Observables of a stored wavefunction, frame by frame in the order given, or of all frames.
+    """The observables of a stored wavefunction, frame by frame in the order given, or of all frames.
 
-    `potential` adds ⟨V⟩ and ⟨H⟩; `other`, the name of another wavefunction on the same grid,
-    adds ⟨other|ψ⟩ and the fidelity, frame with frame, or each with its only one;
-    `autocorrelation` adds ⟨ψ(0)|ψ(t)⟩ with the first frame. With `sums_only` there is no
-    momentum and no energy, and no frame is held. Where the spacing of an axis is not known it
-    counts in grid steps. `done` is told the points of each frame when it is done.
+    `potential` adds ⟨V⟩ and ⟨H⟩. `other`, the name of another wavefunction on the same grid, adds
+    ⟨other|ψ⟩ and the fidelity: of frame with frame, or of each frame with its only one.
+    `autocorrelation` adds ⟨ψ(0)|ψ(t)⟩ with the first frame. With `sums_only` there is no momentum
+    and no energy, and no frame is held. If the spacing of an axis is not known, its observables
+    are in grid steps. `done` is called with the number of points of each frame when it is done.
 
-    Raises InvalidInput if there is no such name or frame, if the two do not lie on the same
-    points, or if the potential is unfit or the spacing that it needs is not known; DamagedData
-    if a value is missing, Refused if it was replaced meanwhile, and ServerUnavailable.
+    Raises InvalidInput if there is no such name or frame, or if the two do not lie on the same
+    points. Also if the potential does not fit, or needs a spacing that is not known. Raises
+    DamagedData if a value is missing, Refused if it was replaced meanwhile, and ServerUnavailable.
     """
     psi = await store.open(name)
     bra = None if other is None else await store.open(other)
@@ -153,7 +111,7 @@ async def observe_opened(
     if bra is not None:
         _check_paired(psi, bra)
     grid = psi.manifest.grid
-    one_at_a_time = anyio.CapacityLimiter(1)  # a user's potential is promised no more
+    one_at_a_time = anyio.CapacityLimiter(1)  # a potential of the user need not bear two calls at once
     for number in _numbers(grid, frames):
         whole = None if sums_only else await psi.read[number : number + 1]
         summing = _Summing(
@@ -162,18 +120,18 @@ async def observe_opened(
             whole=whole,
             potential=potential,
             bra=bra,
-            beginning=autocorrelation,
+            autocorrelation=autocorrelation,
             one_at_a_time=one_at_a_time,
         )
         sums: _Sums = await _added(psi, summing.chunk)
-        moved = None if whole is None else await anyio.to_thread.run_sync(momenta, whole, grid)
-        yield _observed(grid, number, sums, moved, summing)
+        momentum = None if whole is None else await anyio.to_thread.run_sync(momenta, whole, grid)
+        yield _observed(grid, number, sums, momentum, summing)
         done(grid.frame_points)
 
 
 @checked
 async def marginals(store: Store, name: str, frame: int = 0) -> list[NDArray[np.float64]]:
-    """Probability density along each axis of the grid at one frame, the others integrated out: [n] in 1/bohr.
+    """The probability density along each axis at one frame, integrated over the other axes: [n] in 1/bohr.
 
     Memory is that of a few chunks. Raises as `observe`.
     """
@@ -188,27 +146,25 @@ async def marginals_opened(psi: Wavefunction, frame: int) -> list[NDArray[np.flo
 
     async def chunk(box: Box) -> list[tuple[slice, NDArray[np.float64]]]:
         part = _at(box, number)
-        chunk = await _read(psi, part)
-        return [
-            (part.slices[axis], marginal(chunk, grid, axis, part)[0]) for axis in range(1, 1 + len(result))
-        ]
+        ket = await _read(psi, part)
+        return [(part.slices[axis], marginal(ket, grid, axis, part)[0]) for axis in range(1, 1 + len(result))]
 
-    for some in await _each(psi, chunk):
-        for line, (where, density) in zip(result, some, strict=True):
-            line[where] += density
+    for densities in await _each(psi, chunk):
+        for line, (points, density) in zip(result, densities, strict=True):
+            line[points] += density
     return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Summing:
-    """What is summed up over the chunks of one frame; `whole` is the frame if it is held, [1, x, y, z]."""
+    """What is summed up over the chunks of one frame. `whole` is the frame, [1, x, y, z], if it is held."""
 
     psi: Wavefunction
     number: int
     whole: NDArray[Any] | None
     potential: Potential | None
     bra: Wavefunction | None
-    beginning: bool
+    autocorrelation: bool
     one_at_a_time: anyio.CapacityLimiter
 
     async def chunk(self, box: Box) -> _Sums:
@@ -216,9 +172,9 @@ class _Summing:
         ket = await _read(self.psi, part) if self.whole is None else self.whole[box.slices]
         bra = start = None
         if self.bra is not None:
-            first = self.bra.manifest.grid.shape[0] == 1
-            bra = await _read(self.bra, box if first else part)
-        if self.beginning:
+            has_one_frame = self.bra.manifest.grid.shape[0] == 1
+            bra = await _read(self.bra, box if has_one_frame else part)
+        if self.autocorrelation:
             start = ket if self.number == 0 else await _read(self.psi, box)
         return await anyio.to_thread.run_sync(self._sums, part, ket, bra, start, limiter=self.one_at_a_time)
 
@@ -226,11 +182,9 @@ class _Summing:
         self, part: Box, ket: NDArray[Any], bra: NDArray[Any] | None, start: NDArray[Any] | None
     ) -> _Sums:
         grid = self.psi.manifest.grid
-        v = (
-            None
-            if self.potential is None
-            else potential_values(self.potential, grid, _time(grid, self.number), part)
-        )
+        v = None
+        if self.potential is not None:
+            v = potential_values(self.potential, grid, _time(grid, self.number), part)
         return _Sums(
             moments=moments(ket, grid, part),
             potential=0.0 if v is None else float(potential_sum(ket, v)[0]),
@@ -240,25 +194,27 @@ class _Summing:
         )
 
 
-def _observed(grid: Grid, number: int, sums: _Sums, moved: Momenta | None, asked: _Summing) -> Observed:
-    found, cell = sums.moments, sums.moments.cell
+def _observed(grid: Grid, number: int, sums: _Sums, momentum: Momenta | None, asked: _Summing) -> Observed:
+    position, cell = sums.moments, sums.moments.cell
     product = sums.overlap * cell
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean_potential = float((np.array([sums.potential]) / found.weight)[0])
+        mean_potential = float((np.array([sums.potential]) / position.weight)[0])
     other = np.array([sums.other_weight * cell])
     return Observed(
         frame=number,
         time=None if grid.axes[0].step is None else _time(grid, number),
-        norm=float(found.norm[0]),
-        position=tuple(found.mean[0].tolist()),
-        position_sigma=tuple(np.sqrt(found.variance[0]).tolist()),
-        momentum=None if moved is None else tuple(moved.mean[0].tolist()),
-        momentum_sigma=None if moved is None else tuple(np.sqrt(moved.variance[0]).tolist()),
-        kinetic=None if moved is None else float(moved.kinetic[0]),
+        norm=float(position.norm[0]),
+        position=tuple(position.mean[0].tolist()),
+        position_sigma=tuple(np.sqrt(position.variance[0]).tolist()),
+        momentum=None if momentum is None else tuple(momentum.mean[0].tolist()),
+        momentum_sigma=None if momentum is None else tuple(np.sqrt(momentum.variance[0]).tolist()),
+        kinetic=None if momentum is None else float(momentum.kinetic[0]),
         potential=None if asked.potential is None else mean_potential,
         overlap=None if asked.bra is None else product,
-        fidelity=None if asked.bra is None else float(fidelity_of(np.array([product]), other, found.norm)[0]),
-        autocorrelation=sums.autocorrelation * cell if asked.beginning else None,
+        fidelity=None
+        if asked.bra is None
+        else float(fidelity_of(np.array([product]), other, position.norm)[0]),
+        autocorrelation=sums.autocorrelation * cell if asked.autocorrelation else None,
     )
 
 
@@ -267,15 +223,15 @@ async def _added(psi: Wavefunction, chunk: Callable[[Box], Any]) -> Any:
 
 
 async def _each(psi: Wavefunction, chunk: Callable[[Box], Any]) -> list[Any]:
-    """What `chunk` yields for the boxes of a frame, in their order: so sums do not depend on who came first."""
+    """The results of `chunk` for the boxes of a frame, in the order of the boxes, so that sums can be repeated."""
     plan = BoxPlan.cut((1, *psi.manifest.grid.shape[1:]), unit=psi.manifest.form.scheme.grain)
-    found: list[Any] = [None] * len(plan)
+    results: list[Any] = [None] * len(plan)
 
-    async def one(number: int) -> None:
-        found[number] = await chunk(plan[number].box)
+    async def fill(number: int) -> None:
+        results[number] = await chunk(plan[number].box)
 
-    await in_parallel(one, range(len(plan)), psi.settings.writers)
-    return found
+    await in_parallel(fill, range(len(plan)), psi.settings.writers)
+    return results
 
 
 async def _read(psi: Wavefunction, box: Box) -> NDArray[Any]:
@@ -283,12 +239,12 @@ async def _read(psi: Wavefunction, box: Box) -> NDArray[Any]:
 
 
 def _at(box: Box, number: int) -> Box:
-    """A box of the frame 0 moved to another frame."""
+    """A box of the frame 0, moved to another frame."""
     return Box(start=(number, *box.start[1:]), stop=(number + 1, *box.stop[1:]))
 
 
 def _time(grid: Grid, number: int) -> float:
-    """Time of a frame in ħ/Eh; 0 + the number if the time step is not known."""
+    """The time of a frame in ħ/Eh, or in frames if the time step is not known."""
     axis = grid.axes[0].in_atomic_units("t")
     return axis.origin + number * (1.0 if axis.step is None else axis.step)
 
@@ -309,11 +265,11 @@ def _check_paired(psi: Wavefunction, other: Wavefunction) -> None:
             f"{other.name} has the shape {b.shape} as t, x, y, z, and {psi.name} has {a.shape}: "
             "their points must be the same, and their frames as many, or one"
         )
-    laid = zip(a.in_atomic_units().axes[1:], b.in_atomic_units().axes[1:], strict=True)
-    for name, size, (one, two) in zip(AXIS_NAMES[1:], a.shape[1:], laid, strict=True):
-        if size == 1 or one.step is None or two.step is None:
+    pairs = zip(a.in_atomic_units().axes[1:], b.in_atomic_units().axes[1:], strict=True)
+    for name, size, (first, second) in zip(AXIS_NAMES[1:], a.shape[1:], pairs, strict=True):
+        if size == 1 or first.step is None or second.step is None:
             continue
-        # What was converted from another unit is off by the rounding of that.
-        off = abs(one.origin - two.origin) + size * abs(one.step - two.step)
-        if off > EVENNESS * one.step:
+        # Axes that were converted from another unit differ by the rounding of that.
+        offset = abs(first.origin - second.origin) + size * abs(first.step - second.step)
+        if offset > MAX_OFFSET * first.step:
             raise InvalidInput(f"{other.name} and {psi.name} lie on different points along {name}")

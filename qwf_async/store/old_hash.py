@@ -1,8 +1,8 @@
-"""The old project's hash as a source: fields `x{x}_y{y}_z{z}_t{t}`, values `re,im` in text.
+"""A hash of the old project as a source: fields `x{x}_y{y}_z{z}_t{t}`, values `re,im` in text.
 
-Format: quantum_wavefunc_redis, which wrote one hash field a grid point, the two numbers
-with 10 decimals. Its values are stored as they are read: what it rounded away is lost.
-It kept temporary fields in the same hash, which it cleaned now and then: they are skipped.
+Format: quantum_wavefunc_redis, which wrote one hash field for each grid point, as two numbers with
+10 decimals. The values are stored as they are read, so what was rounded away is lost. It also kept
+temporary fields in the hash, which it cleaned now and then. They are skipped.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ SCAN_FIELDS: Final = 5000
 SAMPLED_POINTS: Final = 1024
 """Points whose values go into the fingerprint."""
 
-SPARSE: Final = 16
-"""Grid points for each field up to which a hash with gaps is looked through for the first that is missing."""
+MAX_SPARSENESS: Final = 16
+"""Grid points for each field up to which a hash with gaps is searched for the points that are missing."""
 
 _WORDS: Final = bytes.maketrans(b"xyzt_\n", b"      ")
 _POINT: Final = re.compile(rb"x[0-9]{1,18}_y[0-9]{1,18}_z[0-9]{1,18}_t[0-9]{1,18}")
 _TEMPORARY: Final = re.compile(rb"(.*[^a-z0-9])?(temp|tmp|temporary)([^a-z].*)?", re.IGNORECASE | re.DOTALL)
-"""Temporary fields have a name with the word temp, tmp or temporary in it, as temp_1, tmp:x0 or x0_y0_temp."""
+"""The name of a temporary field has the word temp, tmp or temporary in it, as temp_1, tmp:x0 or x0_y0_temp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ class OldHash:
             raise InvalidInput(str(error)) from error
 
     def fingerprint(self) -> str:
-        """Server, key, number of fields, a hash of the values at up to 1024 points, and the grid.
+        """Server, key, a hash of the values at up to 1024 points, and the grid.
 
-        A change that all these points miss is missed.
+        A change of other points is not noticed.
         """
         return identity(self.server, self.spec, f"samples={self.sampled}", grid=self.grid)
 
     def warnings(self) -> list[str]:
-        """How many temporary fields are skipped, if there are any."""
+        """How many temporary fields are skipped; empty if there are none."""
         if not self.skipped:
             return []
         several = len(self.skipped) > 1
@@ -108,7 +108,7 @@ class OldHash:
         ]
 
     def close(self) -> None:
-        """There is nothing to give back: the connections are the store's."""
+        """Does nothing: the connections belong to the store."""
 
 
 @checked
@@ -117,11 +117,11 @@ async def open_old_hash(
 ) -> OldHash:
     """The hash of the old project under a key of the store's server, as a source.
 
-    Its extent is found by scanning its fields; every point within it must be there, and
-    temporary fields are skipped. `box`:
-    extent of each axis in bohr, centred on 0, `dt`: time step in ħ/Eh; unknown unless given.
-    Raises InvalidInput if there is no such key, a field has another name, or points are
-    missing (it says which); Refused if the key is no hash; ServerUnavailable.
+    Its extent is found by scanning its fields. Every point within it must be there, and temporary
+    fields are skipped. `box` is the extent of each axis in bohr, centred on 0, and `dt` the time
+    step in ħ/Eh; they are unknown unless given. Raises InvalidInput if there is no such key, if a
+    field has another name, or if points are missing (it says which). Raises Refused if the key
+    is no hash, and ServerUnavailable.
     """
     pool = store.pool
     fields = await pool.call("HLEN", key, expect=is_number, doing=f"reading {key}")
@@ -149,15 +149,17 @@ async def open_old_hash(
 
 
 async def _samples(pool: Pool, key: str, grid: Grid) -> str:
-    """A hash of the texts at points spread over the grid, both ends included."""
-    places = np.unique(np.linspace(0, grid.points - 1, min(SAMPLED_POINTS, grid.points)).astype(np.int64))
-    t, x, y, z = np.unravel_index(places, grid.shape)
+    """A digest of the texts at points spread over the grid, both ends included."""
+    flat_indices = np.unique(
+        np.linspace(0, grid.points - 1, min(SAMPLED_POINTS, grid.points)).astype(np.int64)
+    )
+    t, x, y, z = np.unravel_index(flat_indices, grid.shape)
     names = [field_name(*map(int, point)) for point in zip(x, y, z, t, strict=True)]
     limit = reply_limit(len(names), max_bytes("text10"))
-    found = await pool.call(
+    texts = await pool.call(
         "HMGET", key, *names, expect=is_texts_or_none, doing=f"reading {key}", limit=limit
     )
-    return hashlib.sha256(b"\n".join(text or b"" for text in found)).hexdigest()[:32]
+    return hashlib.sha256(b"\n".join(text or b"" for text in texts)).hexdigest()[:32]
 
 
 async def _extent(pool: Pool, key: str) -> tuple[Shape4, set[bytes]]:
@@ -165,7 +167,7 @@ async def _extent(pool: Pool, key: str) -> tuple[Shape4, set[bytes]]:
     largest = np.full(4, -1, np.int64)
     temporary: set[bytes] = set()
     async for names in _scan(pool, key):
-        points, others = await anyio.to_thread.run_sync(_told_apart, key, names)
+        points, others = await anyio.to_thread.run_sync(_split, key, names)
         temporary.update(others)
         largest = np.maximum(largest, points.max(axis=0, initial=-1))
     return shape4(int(n) + 1 for n in largest), temporary
@@ -175,17 +177,23 @@ async def _scan(pool: Pool, key: str) -> AsyncIterator[list[bytes]]:
     """The names of the fields, some at a time; a few may come twice."""
     cursor: Any = b"0"
     while True:
-        cursor, found = await pool.call(
-            "HSCAN", key, cursor, "COUNT", SCAN_FIELDS,
-            expect=is_page, doing=f"scanning {key}", limit=LISTING_BYTES,
-        )  # fmt: skip
-        if found:
-            yield found[0::2]
+        cursor, pairs = await pool.call(
+            "HSCAN",
+            key,
+            cursor,
+            "COUNT",
+            SCAN_FIELDS,
+            expect=is_page,
+            doing=f"scanning {key}",
+            limit=LISTING_BYTES,
+        )
+        if pairs:
+            yield pairs[0::2]
         if int(cursor) == 0:
             return
 
 
-def _told_apart(key: str, names: list[bytes]) -> tuple[NDArray[np.int64], list[bytes]]:
+def _split(key: str, names: list[bytes]) -> tuple[NDArray[np.int64], list[bytes]]:
     """The indices t, x, y, z of the points among some fields, int64 [n, 4], and the names of the temporary ones.
 
     Raises InvalidInput for a field that is neither.
@@ -194,6 +202,7 @@ def _told_apart(key: str, names: list[bytes]) -> tuple[NDArray[np.int64], list[b
     numbers = text.translate(_WORDS).split()
     plain = text.translate(None, b"0123456789") == b"x_y_z_t\n" * len(names)
     if plain and len(numbers) == 4 * len(names) and max(map(len, numbers)) <= 18:
+        # [4 n] numbers to rows [n, 4] in the order x, y, z, t, and their columns to t, x, y, z.
         return np.array(numbers, np.bytes_).astype(np.int64).reshape(-1, 4)[:, (3, 0, 1, 2)], []
     others = [name for name in names if not _POINT.fullmatch(name)]
     odd = next((name for name in others if not _TEMPORARY.fullmatch(name)), None)
@@ -204,29 +213,29 @@ def _told_apart(key: str, names: list[bytes]) -> tuple[NDArray[np.int64], list[b
     points = [name for name in names if _POINT.fullmatch(name)]
     if not points:
         return np.empty((0, 4), np.int64), others
-    return _told_apart(key, points)[0], others
+    return _split(key, points)[0], others
 
 
 async def _gap(pool: Pool, key: str, grid: Grid, fields: int) -> str:
-    """What to say of a hash that has not as many fields as its grid has points."""
+    """In words, that a hash does not have as many fields as its grid has points, and which points are missing."""
     t, x, y, z = grid.shape
     text = f"{key} has {fields} points, where its grid of {x}×{y}×{z} points and {t} times has {grid.points}"
-    if grid.points > SPARSE * fields:
+    if grid.points > MAX_SPARSENESS * fields:
         return text
-    there = np.zeros(grid.points, np.bool_)
+    is_stored = np.zeros(grid.points, np.bool_)
     async for names in _scan(pool, key):
-        points, _ = _told_apart(key, names)
-        there[np.ravel_multi_index(tuple(points.T), grid.shape)] = True
-    missing = np.flatnonzero(~there)
+        points, _ = _split(key, names)
+        is_stored[np.ravel_multi_index(tuple(points.T), grid.shape)] = True
+    missing = np.flatnonzero(~is_stored)
     if not len(missing):
         return text
-    named = []
-    for place in missing[:3].tolist():
-        t, x, y, z = (int(i) for i in np.unravel_index(place, grid.shape))
-        named.append(f"x{x}_y{y}_z{z}_t{t}")
-    return f"{text}: missing are {', '.join(named)}{', …' if len(missing) > 3 else ''}"
+    examples = []
+    for flat_index in missing[:3].tolist():
+        t, x, y, z = (int(i) for i in np.unravel_index(flat_index, grid.shape))
+        examples.append(f"x{x}_y{y}_z{z}_t{t}")
+    return f"{text}: missing are {', '.join(examples)}{', …' if len(missing) > 3 else ''}"
 
 
 def _named(names: Sequence[bytes]) -> str:
-    """The first of some fields, for a message."""
+    """The first three of some fields, for a message."""
     return ", ".join(repr(name[:40])[1:] for name in names[:3]) + (", …" if len(names) > 3 else "")

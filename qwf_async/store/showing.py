@@ -1,4 +1,4 @@
-"""How a stored wavefunction shows itself, in a shell and in a notebook. Nothing here asks a server."""
+"""A stored wavefunction in words, for a shell and a notebook. Nothing here asks a server."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def describe(name: str, manifest: Manifest) -> Facts:
     form = manifest.form
     parameters = ("×".join(map(str, sizes)) for sizes in form.parameters.values())
     axes = []
-    for axis, size, place in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
-        if size == 1 or place.step is None:
+    for axis, size, points in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
+        if size == 1 or points.step is None:
             axes.append((axis, f"{size}"))
         else:
-            unit = f" {place.unit}" if place.unit else ""
-            axes.append((axis, f"{size} from {place.origin:.6g}{unit}, step {place.step:.6g}{unit}"))
+            unit = f" {points.unit}" if points.unit else ""
+            axes.append((axis, f"{size} from {points.origin:.6g}{unit}, step {points.step:.6g}{unit}"))
     facts = (
         ("name", name),
         *axes,

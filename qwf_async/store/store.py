@@ -1,4 +1,4 @@
-"""The store: what is on a server, opened, listed, read and removed."""
+"""The store: the wavefunctions on a server, opened, listed, cleaned and removed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from .wavefunction import Wavefunction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A name in the store: what is published under it, and in words what else is to be known.
+    """A name in the store, with what is published under it.
 
-    That is a load under way or unfinished, or metadata that cannot be read.
+    `note` says in words if a load of it is under way or unfinished, or if a record of it cannot be read.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Store:
 
     @property
     def pool(self) -> Pool:
-        """Its connections. Raises UsageError once it is closed."""
+        """Its connections. Raises UsageError once the store is closed."""
         return self._connections.pool
 
     @property
@@ -61,7 +61,7 @@ class Store:
         return self._connections.address
 
     async def aclose(self) -> None:
-        """Close the connections; what was opened of the store says then that it is closed. May be called twice."""
+        """Close the connections. Wavefunctions that were opened then raise UsageError. May be called twice."""
         await self._connections.aclose()
 
     @checked
@@ -76,17 +76,17 @@ class Store:
         return Wavefunction(self._connections, self.settings, name, state.published)
 
     async def entries(self) -> list[Entry]:
-        """Everything in the store, sorted by name."""
-        found = []
+        """The names in the store that have something, sorted."""
+        entries = []
         for name in await known_names(self.pool, self.settings.prefix):
             try:
                 state = await read_state(self.pool, self._keys(name))
             except (DamagedData, WrongType) as error:
-                found.append(Entry(name=name, manifest=None, note=str(error)))
+                entries.append(Entry(name=name, manifest=None, note=str(error)))
                 continue
             if state.published or state.under_way:
-                found.append(Entry(name=name, manifest=state.published, note=state.describe_load()))
-        return found
+                entries.append(Entry(name=name, manifest=state.published, note=state.describe_load()))
+        return entries
 
     @checked
     async def remove(self, name: str) -> bool:
@@ -121,11 +121,11 @@ class Store:
 
     @checked
     async def remove_damaged(self, name: str) -> list[str]:
-        """Delete those records of a name, published or under way, that cannot be read; their keys.
+        """Delete the records of a name, published or under way, that cannot be read. Returns their keys.
 
-        Nothing else goes: which data a damaged record meant is not known, and it stays under
-        the keys `prefix:name:generation:…`. Raises InvalidInput if no record is damaged, and
-        Refused if one changed meanwhile, is another program's or of a later format.
+        Nothing else is deleted: which data a damaged record belonged to is not known, and they
+        stay under the keys `prefix:name:generation:…`. Raises InvalidInput if no record is
+        damaged. Raises Refused if one changed meanwhile, or is of another program or a later format.
         """
         keys = self._keys(name)
         damaged = await damaged_records(self.pool, keys)
@@ -139,7 +139,7 @@ class Store:
         return list(damaged)
 
     async def clean(self) -> Cleaned:
-        """Remove what is expendable, of all names; see `cleaning`."""
+        """Remove what is expendable, of all names; see `catalog.cleaning`."""
         return await clean(
             self.pool,
             self.settings.prefix,
@@ -152,6 +152,7 @@ class Store:
         return await find_orphans(self.pool, self.settings.prefix, remove=remove)
 
     async def facts(self) -> ServerFacts:
+        """What the server says of itself."""
         return await learn(self.pool)
 
     async def server_info(self) -> dict[str, Any]:
@@ -166,7 +167,7 @@ class Store:
         }
 
     def probe(self) -> MemoryProbe:
-        """The memory probe of this server."""
+        """A probe of this server's memory and its limit."""
         machine = None
         if self.pool.address.is_local:
             from ..embedded.machine import memory_bytes
@@ -175,6 +176,7 @@ class Store:
         return MemoryProbe(pool=self.pool, limit=self.settings.memory_limit, machine=machine)
 
     async def memory(self) -> MemorySample:
+        """The server's memory now, and its limit."""
         return await self.probe().sample()
 
     async def secure(self) -> str:
@@ -182,9 +184,9 @@ class Store:
 
         `rdb (saved to …)`: the embedded server has saved, and its data outlives its process.
         `aof (synced)`: the server has synced its append-only file since (`store.durability`
-        states what that promises). Else nothing was waited for, and the text repeats the
-        server's settings: `aof (everysec)` and `rdb (save …)` can lose what was written since
-        the server synced or saved last, `memory` loses everything when the server ends, and
+        states what that promises). Otherwise nothing was waited for, and the text repeats the
+        server's settings. `aof (everysec)` and `rdb (save …)` can lose what was written since
+        the server synced or saved last. `memory` loses everything when the server ends.
         `unknown` is a server that forbids CONFIG GET. Raises QwfError if saving fails.
         """
         if self.embedded is not None:
@@ -192,7 +194,7 @@ class Store:
         return await secured(self.pool, self.settings.prefix)
 
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
-        """Memory of the data on the server for each point, sampled; None if the server forbids MEMORY."""
+        """Memory of the data on the server for each point, by a sample; None if the server forbids MEMORY."""
         layout = manifest.form.open(self._keys(name).base(manifest.generation))
         return await bytes_per_point(self.pool, layout, manifest.points)
 

@@ -1,4 +1,4 @@
-"""The connections of a store, which what was opened of it shares."""
+"""The connections of a store, shared by the wavefunctions that were opened of it."""
 
 from __future__ import annotations
 

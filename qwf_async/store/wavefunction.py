@@ -1,4 +1,4 @@
-"""One stored wavefunction: its values by index, and facts about it."""
+"""A stored wavefunction: its values by index, and facts about it."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from .updating import storable, update_box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class IndexReader:
     """`await psi.read[0, 10:20, :, 64]`: NumPy's basic indexing of ψ[t, x, y, z]."""
 
     wavefunction: Wavefunction
 
     def __getitem__(self, index: Any) -> Coroutine[Any, Any, NDArray[Any]]:
-        """To be awaited: the selected values, in `Wavefunction.dtype`; of one point an array of no axes.
+        """A coroutine of the selected values, in `Wavefunction.dtype`. For one point it is an array without axes.
 
-        Raises InvalidInput for an index that is not basic, has too many items or an integer
-        outside the grid; when awaited, as `Wavefunction.point`.
+        Raises InvalidInput for an index that is not basic, has too many items, or has an integer
+        outside the grid. The coroutine raises as `Wavefunction.point`.
         """
         selection = Selection.of(self.wavefunction.manifest.grid.shape, index)
         return self.wavefunction.read_selection(selection)
 
 
 class Wavefunction:
-    """One published generation. It stays what it was opened as: if it is replaced, reading says so."""
+    """One published generation. It never changes into another: if it was replaced, reading raises Refused."""
 
     def __init__(self, connections: StorePool, settings: Settings, name: str, manifest: Manifest) -> None:
         self.settings = settings
@@ -78,28 +78,28 @@ class Wavefunction:
         return np.dtype(binary_dtype(self.manifest.form.codec) or np.complex128)
 
     @property
-    def read(self) -> Reading:
+    def read(self) -> IndexReader:
         """Read a selection by index: `await psi.read[0, 10:20, :, 64]`."""
-        return Reading(wavefunction=self)
+        return IndexReader(wavefunction=self)
 
     async def read_points(self, points: ArrayLike) -> NDArray[Any]:
         """ψ at many points that lie anywhere, [N] in `dtype`.
 
-        `points` are integers [N, 4] in the order x, y, z, t, in any order, some perhaps more
-        than once. Raises InvalidInput for another shape or dtype and, naming the rows, for
-        points outside the grid; else as `point`.
+        `points` are integers [N, 4] in the order x, y, z, t. The rows may have any order, and
+        points may come more than once. Raises InvalidInput for another shape or dtype, and for
+        points outside the grid, with their rows; else as `point`.
         """
-        wanted = scattered(self.manifest.grid.shape, points)
-        result = np.empty(len(wanted), self.dtype)
+        indices = scattered(self.manifest.grid.shape, points)
+        result = np.empty(len(indices), self.dtype)
         readers = self.settings.writers
         try:
-            await read_scattered(self._connections.pool, self._layout, wanted, result, readers=readers)
+            await read_scattered(self._connections.pool, self._layout, indices, result, readers=readers)
         except DamagedData as error:
             raise await self._explained(error) from error
         return result
 
     async def frames(self) -> AsyncIterator[tuple[float, NDArray[Any]]]:
-        """The frames in time order: (time, ψ[x, y, z]), one in memory at a time.
+        """The frames in the order of time, as (time, ψ[x, y, z]); one is in memory at a time.
 
         The time is in the unit of the time axis, or the number of the frame if the time
         step is not known. Raises as `point`.
@@ -116,11 +116,11 @@ class Wavefunction:
         *,
         done: Callable[[int], object] = lambda points: None,
     ) -> NDArray[Any]:
-        """A selection, into `into` if it is given: an array of the selection's shape, perhaps a file in memory.
+        """The values of a selection, in `into` if that is given: an array of its shape, perhaps a file in memory.
 
-        Memory is bounded by the result and a constant. `done` is told the points of each box
-        when they are there. Raises InvalidInput if there is no memory for the result; else
-        as `point`.
+        Memory is bounded by the result and a constant. `done` is called with the number of points
+        of each box when they are in the result. Raises InvalidInput if there is no memory for the
+        result; else as `point`.
         """
         try:
             result = np.empty(selection.shape, self.dtype) if into is None else into
@@ -142,9 +142,9 @@ class Wavefunction:
         """Change ψ at one grid point, in the order x, y, z, t. The stored norm stays that of what was ingested.
 
         The point changes atomically; `verify` then knows that its chunk was changed on purpose.
-        Raises InvalidInput outside the grid, or for a value that is no number, not finite, or
-        too large for the codec; DamagedData if the point is missing on the server; Refused if
-        the wavefunction was replaced or removed since it was opened.
+        Raises InvalidInput outside the grid, or for a value that is no number, not finite, or too
+        large for the codec. Raises DamagedData if the point is missing on the server, and Refused
+        if the wavefunction was replaced or removed since it was opened.
         """
         start = self.manifest.grid.index(x, y, z, t)
         box = Box(start=start, stop=shape4(i + 1 for i in start))
@@ -153,10 +153,10 @@ class Wavefunction:
     async def update_region(self, index: Any, values: ArrayLike, *, allow_nonfinite: bool = False) -> None:
         """Change a region: `await psi.update_region((0, slice(10, 20)), values)`, with `index` as for `read`.
 
-        `values` has the shape that `read[index]` has. Each point changes atomically, the
+        `values` has the shape that `read[index]` has. Each point changes atomically, but the
         region does not: after an error a part of it may be changed, and the same call can be
-        repeated. Raises InvalidInput for an index with a step or of other than basic indexing,
-        and for values of another shape; else as `update`. After InvalidInput nothing is changed.
+        repeated. Raises InvalidInput for an index that is not basic or has a step, and for values
+        of another shape; else as `update`. After InvalidInput nothing is changed.
         """
         selection = Selection.of(self.manifest.grid.shape, index)
         if any(axis.step != 1 for axis in selection.axes):
@@ -168,18 +168,19 @@ class Wavefunction:
     async def _change(
         self, box: Box, shape: tuple[int, ...], values: ArrayLike, allow_nonfinite: bool
     ) -> None:
-        wanted = storable(self.manifest.form.codec, values, shape, allow_nonfinite=allow_nonfinite)
+        new = storable(self.manifest.form.codec, values, shape, allow_nonfinite=allow_nonfinite)
         if not box.points:
             return
         pool, writers = self._connections.pool, self.settings.writers
-        new = wanted.reshape(box.shape)
         try:
-            await update_box(pool, self._keys, self.manifest, self._layout, box, new, writers=writers)
+            await update_box(
+                pool, self._keys, self.manifest, self._layout, box, new.reshape(box.shape), writers=writers
+            )
         except DamagedData as error:
             raise await self._explained(error) from error
 
     def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
-        """Raises UsageError: what lies on a server is not an array, and reading it is awaited."""
+        """Raises UsageError: a wavefunction on a server is no array, and reading it must be awaited."""
         raise UsageError(
             f"{self.name} is on a server and has no values here: write `await psi.read[...]` for all of them, "
             "or `await psi.read[0, 10:20, :, 64]` for a part"
@@ -189,11 +190,11 @@ class Wavefunction:
         return f"<Wavefunction {'; '.join(f'{fact} {value}' for fact, value in describe(self.name, self.manifest))}>"
 
     def _repr_html_(self) -> str:
-        """The same as a table, for a notebook."""
+        """The same facts as an HTML table, for a notebook."""
         return as_table(describe(self.name, self.manifest))
 
     async def info(self) -> dict[str, Any]:
-        """Facts for a reader: shape, layout, codec, points, keys, encoding, memory, source, age."""
+        """Facts for the user: shape, layout, codec, points, keys, encoding, memory, source, age."""
         manifest, counts, pool = self.manifest, self._layout.counts, self._connections.pool
         first_key = next(iter(self._layout.keys()))
         encoding = await pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)

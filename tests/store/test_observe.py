@@ -24,7 +24,8 @@ from qwf_async.ingesting.verify import verify
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.source import open_source, read_potential
 from qwf_async.source.evolve.potentials import potential_values
-from qwf_async.store.observing import Observed, marginals, observe
+from qwf_async.store.observed import Observed
+from qwf_async.store.observing import marginals, observe
 from tests.conftest import Server
 
 pytestmark = pytest.mark.anyio
