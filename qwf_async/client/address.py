@@ -1,4 +1,4 @@
-"""Where a server is: URLs parsed, passwords kept out of sight."""
+"""The address of a server: parses its URL, and shows it without the password."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OPTIONS = {"client_name", "db", "password", "username"}
 _TLS_OPTIONS = {
     "ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"
 }  # fmt: skip
-"""Options that the library takes and the connection recipe leaves to the URL."""
+"""Options of the library that a URL may set; `Connection` sets the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Address:
 
     @property
     def identity(self) -> str:
-        """Which database of which server it is, whoever asks: the same for all ways to write it that can be known."""
+        """One text for one database of one server, the same for all ways to write its URL that can be recognized."""
         database = self.options.get("db", 0)
         if "path" in self.options:
             return f"unix://{os.path.realpath(self.options['path'])}/{database}"
@@ -56,11 +56,11 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, *, password: str | None = None, tls: TLSFiles | None = None) -> Address:
-        """Raises UsageError if the URL or the password cannot be understood; reads no file.
+        """The address that a URL gives. Raises UsageError if the URL or the password cannot be understood.
 
-        `password` replaces that of the URL; `tls` holds for `rediss://` where its options name no file.
-
-        The message quotes nothing of it: where a URL is wrong, any part may be the password.
+        `password` replaces that of the URL. `tls` is used for `rediss://` where the options of the
+        URL name no file. No file is read. The message quotes nothing of the URL: where it is
+        wrong, any part may be the password.
         """
         from redis.asyncio.connection import parse_url
 
@@ -112,10 +112,10 @@ class Address:
 def _options_of(url: str) -> list[str]:
     """The names of the options in a URL.
 
-    Raises UsageError if its parts cannot be told apart for certain, because a character that
-    parts them stands somewhere unescaped: the rest of a password would then be taken for a
-    host, a path or an option. So it is too if what is escaped is no text, and if an option
-    is given twice.
+    Raises UsageError if the parts of the URL cannot be told apart for certain, because a
+    separator stands unescaped in one of them. The rest of a password would then be taken for a
+    host, a path or an option. Raises it also if escaped bytes are no text, or if an option is
+    given twice.
     """
     head, _, query = url.partition("?")
     scheme, _, rest = head.partition("://")
@@ -143,13 +143,13 @@ def _options_of(url: str) -> list[str]:
 
 
 def _on_one_line(quoted: str) -> str:
-    """A part of a URL as people write it, but nothing that would move a terminal's cursor."""
+    """A part of a URL with its escapes resolved, unless that would move a terminal's cursor."""
     plain = unquote(quoted)
     return plain if plain.isprintable() else quote(plain)
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether it can be sent. Bytes of a variable that are not UTF-8 are surrogates in Python."""
+    """Whether a text can be sent. Bytes of an environment variable that are not UTF-8 are surrogates in Python."""
     try:
         text.encode()
     except UnicodeEncodeError:

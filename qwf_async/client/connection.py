@@ -1,8 +1,8 @@
-"""Connections to the server, by one recipe that survives cancellation and dead peers.
+"""Connections to the server, all made in one way that survives cancellation and dead peers.
 
-Every connection speaks RESP2, has no retries and no timeout of the library's own, and is
-dropped on anything that happens between the first byte sent and the last reply read: a
-reply can then never be taken for another command's. Retrying is the caller's business.
+Every connection speaks RESP2, and uses no retries and no timeouts of the library. It is closed
+after any error or cancellation between the first byte sent and the last reply read, so that a
+reply can never be taken for another command's. The caller decides what is tried again.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     T = TypeVar("T", default=Any)
 
 SEND_BYTES: Final = 256 * 1024
-"""Bytes handed to the kernel at a time; a peer that takes none of them for `stall_timeout` seconds is dead."""
+"""Bytes handed to the kernel at a time. A peer that takes none of them for `stall_timeout` seconds counts as dead."""
 
 BUFFER_BYTES: Final = 64 * 1024
-"""Bytes that asyncio's transport takes over without a wait (its high-water mark)."""
+"""Bytes that asyncio's transport buffers before a sender has to wait (its high-water mark)."""
 
 READ_BYTES: Final = 128 * 1024
-"""Bytes taken from the reader at a time: as many as it holds before it stops reading from the socket."""
+"""Bytes taken from the reader at a time. It holds as many before it stops reading from the socket."""
 
 PROGRESS_BYTES: Final = 4096
 """Bytes that count as progress while replies are read as bytes."""
@@ -63,9 +63,9 @@ class ClientId:
 class Connection:
     """One connection, used by one task at a time. Opens itself when it is first used.
 
-    `where` is the server's masked URL. `used` is when it was last given back, by the clock of the
-    event loop. `client_id` is what the server calls it while it is open, once that was asked for
-    (`fence.Fence.identify`).
+    `where` is the server's masked URL. `used` is when it was last given back, in seconds of the
+    event loop's clock. `client_id` is what the server calls it while it is open, known once
+    `fence.Fence.identify` has asked.
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class Connection:
         stall_timeout: float | None = None,
         limit: int = REPLY_BYTES,
     ) -> list[Any]:
-        """Send encoded requests and read their replies, an error reply in its place as ResponseError.
+        """The replies to encoded requests, in order; an error reply is a ResponseError in its place.
 
-        `limit` (bytes): what the replies may take together, see `guard.reply_limit`. `stall_timeout`
-        (seconds) bounds the time without progress, not the whole; infinity is allowed. Raises
-        ServerUnavailable if the connection cannot be made or is lost, and Refused if the
-        server does not let us in; after either, and after cancellation, the connection is
-        closed and the next exchange opens a new one.
+        `limit` (bytes) is what the replies may take together, see `guard.reply_limit`.
+        `stall_timeout` (seconds) bounds the time without progress, not the whole; infinity is
+        allowed. Raises ServerUnavailable if the connection cannot be made or is lost, and
+        Refused if the server does not let us in. After either, and after cancellation, the
+        connection is closed and the next exchange opens a new one.
         """
         wait = self._answer_timeout if stall_timeout is None else stall_timeout
         await self._make_ready()
@@ -133,12 +133,12 @@ class Connection:
     async def exchange_raw(
         self, buffers: Sequence[Buffer], into: memoryview, matches: Callable[[int, int], bool]
     ) -> bool:
-        """Send encoded requests and read the bytes of their replies into `into`, as many as it holds.
+        """Send encoded requests, and fill `into` with the bytes of their replies; True if all of them match.
 
-        As they come, `matches(start, stop)` is asked whether the bytes start … stop−1 are
-        what was expected. At the first no the connection is closed, since it is not known
-        where the replies end, and the result is False. The rest as for `exchange`; progress
-        is another PROGRESS_BYTES bytes, so that a peer cannot drag it out byte by byte.
+        As bytes come, `matches(start, stop)` is asked whether the bytes start … stop−1 are as
+        expected. At the first no the connection is closed, because nobody knows where the replies
+        end, and the result is False. Errors are those of `exchange`. Only PROGRESS_BYTES more count
+        as progress, so that a peer cannot make it last by sending byte after byte.
         """
         got, awaited = 0, PROGRESS_BYTES
         await self._make_ready()
@@ -152,7 +152,7 @@ class Connection:
 
                 await self._send(buffers, progress)
                 while got < len(into):
-                    data = await _some(reader, len(into) - got)
+                    data = await _received(reader, len(into) - got)
                     if got + len(data) >= awaited:
                         awaited = got + len(data) + PROGRESS_BYTES
                         progress()
@@ -175,10 +175,10 @@ class Connection:
         doing: str = "",
         limit: int = REPLY_BYTES,
     ) -> T:
-        """Send one command and return its reply.
+        """The reply to one command.
 
-        Raises the error of ours that an error reply means, and UnexpectedReply, with the
-        connection closed, if `expect` is not true of the reply.
+        Raises as `exchange` does, and the error of ours that an error reply stands for. If
+        `expect` is not true of the reply, closes the connection and raises UnexpectedReply.
         """
         (reply,) = await self.pipeline([command], stall_timeout=stall_timeout, limit=limit)
         if isinstance(reply, ResponseError) or not expect(reply):
@@ -205,22 +205,22 @@ class Connection:
         stall_timeout: float | None = None,
         limit: int = REPLY_BYTES,
     ) -> list[Any]:
-        """Send commands together and return their replies, error replies in place as ResponseError."""
+        """The replies to commands that are sent together; an error reply is a ResponseError in its place."""
         packed = self._connection.pack_commands(commands)
         return await self.exchange(packed, len(commands), stall_timeout=stall_timeout, limit=limit)
 
     def close(self) -> None:
-        """Close it at once; the next exchange opens a new one.
+        """Close the connection at once; the next exchange opens a new one.
 
-        Nothing is awaited, so it is done whenever it is called, also by a task that is cancelled.
+        Nothing is awaited, so a task that is being cancelled can call it, too.
         """
-        # Aborted, not closed: closing would still send what is buffered, at some later time, and
+        # Aborted, not closed: to close would still send what is buffered at some later time, and
         # would wait for ever for a peer that does not read.
         self.client_id = None
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
-        # A dying connection can raise nearly anything; it is gone either way.
+        # A dying connection can raise nearly anything. It is gone either way.
         with suppress(Exception):
             drop(self._connection)
 
@@ -240,18 +240,18 @@ class Connection:
             self.close()
             if not isinstance(error, Exception):
                 raise
-            found = translate(error, where=self.where)
+            meaning = translate(error, where=self.where)
             self._counts.timeouts += isinstance(error, TimeoutError)
-            if isinstance(found, ServerCrowded | HungUp):
+            if isinstance(meaning, ServerCrowded | HungUp):
                 self._counts.turned_away += 1
             else:
                 self._counts.failed += 1
-            raise found from error
+            raise meaning from error
         self._counts.opened += 1
         self.used = now()
 
     def _post(self, buffers: Sequence[Buffer]) -> bool:
-        """Send little, for which nothing needs to be waited for; whether it was so little."""
+        """Send the buffers without waiting if they are few bytes; False if they are too many for that."""
         if sum(map(len, buffers)) > BUFFER_BYTES:
             return False
         streams(self._connection)[1].writelines(buffers)
@@ -259,54 +259,54 @@ class Connection:
 
     async def _send(self, buffers: Sequence[Buffer], progress: Callable[[], None]) -> None:
         _, writer = streams(self._connection)
-        for some in _pieces(buffers):
-            writer.writelines(some)
+        for group in _groups(buffers):
+            writer.writelines(group)
             await writer.drain()
             progress()
 
     async def _make_ready(self) -> None:
-        """Open it if it is not; anew if something came that nobody had asked for."""
+        """Open the connection if it is closed, and open it anew if bytes came that nobody had asked for."""
         if self._connection.is_connected and self._parser.has_rest:
             self.close()
         if not self._connection.is_connected:
             await self.open()
 
     def _check_rest(self) -> None:
-        """Raises UnexpectedReply if more came than was asked for: whose reply is whose is not known then."""
+        """Raise UnexpectedReply if more came than was asked for: replies and requests no longer match then."""
         if self._parser.has_rest:
             raise UnexpectedReply(f"{self.where}: more replies than requests; is it a Redis server?")
 
     def _failed(self, error: BaseException) -> None:
-        """Close the connection after an error; raise ours for it, unless it is a cancellation."""
+        """Close the connection after an error, and raise ours for it unless it is a cancellation."""
         self.close()
         if isinstance(error, Exception):
-            found = translate(error, where=self.where)
+            meaning = translate(error, where=self.where)
             self._counts.timeouts += isinstance(error, TimeoutError)
-            self._counts.lost += isinstance(found, ConnectionLost)
-            raise found from error
+            self._counts.lost += isinstance(meaning, ConnectionLost)
+            raise meaning from error
 
 
 def now() -> float:
-    """What anyio.current_time() says, without asking which library runs: 2 µs, and an HGET asks five times."""
+    """The time of anyio.current_time(), in seconds. That takes 2 µs more, and an HGET asks five times."""
     return get_running_loop().time()
 
 
 def _check_time(scope: anyio.CancelScope) -> None:
-    """Raises TimeoutError if the deadline of the scope ended it."""
+    """Raise TimeoutError if the scope was ended by its deadline."""
     if scope.cancelled_caught:
         raise TimeoutError
 
 
-async def _some(reader: StreamReader, most: int) -> bytes:
-    """What has come, at least a byte. Raises ConnectionResetError at the end of the stream."""
-    data = await reader.read(min(READ_BYTES, most))
+async def _received(reader: StreamReader, max_bytes: int) -> bytes:
+    """The bytes that have come, at least one. Raises ConnectionResetError at the end of the stream."""
+    data = await reader.read(min(READ_BYTES, max_bytes))
     if not data:
         raise ConnectionResetError("the server closed the connection")
     return data
 
 
-def _pieces(buffers: Sequence[Buffer]) -> list[Sequence[Buffer]]:
-    """The buffers in groups of at most about SEND_BYTES, none joined or copied."""
+def _groups(buffers: Sequence[Buffer]) -> list[Sequence[Buffer]]:
+    """The buffers in groups of about SEND_BYTES at most. No buffer is joined or copied."""
     ends = list(accumulate(map(len, buffers)))
     groups, start, sent = [], 0, 0
     while start < len(ends):

@@ -1,4 +1,4 @@
-"""What the connections of a pool have been through, counted."""
+"""Counts of what the connections of a pool went through: opened, turned away, lost."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 @dataclass(slots=True)
 class ConnectionCounts:
-    """`attempts` to open a connection ended as one of these three: `opened` (usable: greeted and let in),
-    `turned_away` (the server was there but had no room; such an attempt is queueing) or `failed`.
+    """Counts over all connections of a pool, since it was made.
 
-    `borrowed`: times a connection was lent. `timeouts`: answers, also to an attempt, that did
-    not come in time. `lost`: open connections that broke otherwise. `checks`: connections that
-    lay idle and were asked whether they still live, before they were lent.
+    Each attempt to open a connection counts as one of three. `opened`: the server let it in.
+    `turned_away`: the server was there but had no room. `failed`: anything else.
+
+    `borrowed`: times that a connection was lent. `timeouts`: answers that did not come in time,
+    those to an attempt included. `lost`: open connections that broke otherwise. `checks`: idle
+    connections that were asked whether they still live before they were lent.
     """
 
     opened: int = 0
@@ -26,16 +28,13 @@ class ConnectionCounts:
 
     @property
     def success(self) -> float | None:
-        """Share of the attempts that led to a usable connection; None before the first.
-
-        Being turned away counts as no success.
-        """
+        """The share of the attempts that the server let in; None before the first attempt."""
         attempts = self.opened + self.failed + self.turned_away
         return self.opened / attempts if attempts else None
 
     @property
     def reuse(self) -> float | None:
-        """Share of the lendings that needed no new connection, 1 − opened/borrowed; None before the first."""
+        """The share of the loans that needed no new connection, 1 − opened/borrowed; None before the first loan."""
         return 1 - self.opened / self.borrowed if self.borrowed else None
 
     def to_json(self) -> dict[str, Any]:

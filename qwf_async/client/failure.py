@@ -1,14 +1,14 @@
-"""The one table from what a server or a network says to what it means for us.
+"""The one table that translates errors of a server, a network or a library into errors of ours.
 
-The leaf of `errors` that an error becomes is also what is to be done about it:
+The class of `errors` that an error becomes also says what is to be done about it:
 
 - `ServerUnavailable`: try again on a new connection, with back-off, until the deadline.
 - `OutOfMemory`: press back; try again when the memory gate opens.
 - `Refused`: final; trying again cannot succeed.
 
-An error reply that has no row is `Refused`: nothing that this package sends meets one of
-those (CROSSSLOT, EXECABORT, NOSCRIPT, NOTBUSY, UNKILLABLE …) unless there is a bug,
-or a server that does not know a command.
+An error reply that has no row is `Refused`. Nothing that this package sends meets one of those
+(CROSSSLOT, EXECABORT, NOSCRIPT, NOTBUSY, UNKILLABLE …), unless there is a bug or the
+server does not know a command.
 """
 
 from __future__ import annotations
@@ -30,45 +30,45 @@ class ServerBusy(ServerUnavailable):
 
 
 class ServerCrowded(ServerBusy):
-    """The server is there, and has no room for another client: queue."""
+    """The server is there, and has no room for another client: stand in line."""
 
 
 class ConnectionLost(ServerUnavailable):
-    """An open connection broke. Whether the server is there shows when the next one is opened."""
+    """An open connection broke. The next attempt to open one shows whether the server is there."""
 
 
 class HungUp(ServerUnavailable):
-    """A connection was taken and closed before the first reply, without a word.
+    """A connection was accepted and closed before the first reply, without a word.
 
-    It is so with a server that is just ending, and with a proxy that has no server behind it.
+    A server that is just ending does so, and a proxy that has no server behind it.
     """
 
 
 class ShutOut(HungUp):
-    """Over TLS a connection was taken and closed before the server had said anything of the handshake.
+    """Over TLS a connection was accepted and closed before the server had said anything of the handshake.
 
-    So it is with a server past maxclients, for as long as it is: it drops the connection and
-    cannot say why. But a server that is ending and a proxy without one look the same.
+    A server past maxclients does so for as long as it is full: it drops the connection and cannot
+    say why. But a server that is ending, and a proxy without a server, look the same.
     """
 
 
 class UnexpectedReply(ServerUnavailable):
-    """A reply that the command does not have: it is another command's, or what answers is no server."""
+    """A reply that its command cannot have: it is another command's, or the peer is no server."""
 
 
 MAX_QUOTED: Final = 1000
-"""Characters that are repeated of what a server says: who answers may be no server."""
+"""Characters that a message repeats of what a server says: the peer may be no server."""
 
 BROKEN: Final = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
-"""What the operating system says of an open connection that broke."""
+"""The errors of the operating system for an open connection that broke."""
 
 
 class WrongType(Refused):
-    """A key of another type is where one of ours should be. It belongs to somebody else."""
+    """A key of another type is in the place of one of ours. It belongs to somebody else."""
 
 
 class KeyExists(Refused):
-    """A key is there already that was to be made."""
+    """A key that was to be made exists already."""
 
 
 Meaning = tuple[type[QwfError], str]
@@ -106,12 +106,12 @@ _REPLIES: Final[dict[str, Meaning]] = {
 """Error prefix of a reply → leaf and meaning. Source: the servers' sources, `addReplyError`."""
 
 _NO_COMMAND: Final = re.compile(r"unknown command [^\w]?([\w|.-]{1,40})", re.IGNORECASE)
-"""A command that the server does not have: its name. The server goes on with the arguments, which may be a script."""
+"""Finds the name of a command that the server does not have. Its arguments follow, and may be a whole script."""
 
 _IN_A_SCRIPT: Final = ("The user executing the script can't", "ACL failure in script")
-"""How the lack of a permission is told for what a script does (`script.c` of Redis 7.0 and Valkey 9.1)."""
+"""How a server reports that a script lacks a permission (`script.c` of Redis 7.0 and Valkey 9.1)."""
 
-_WORDS: Final[dict[int, str]] = {
+_OS_REASONS: Final[dict[int, str]] = {
     errno.ECONNREFUSED: "connection refused, nothing listens there",
     errno.ENOENT: "there is no such socket file",
     errno.ENOTDIR: "there is no such socket file",
@@ -124,9 +124,9 @@ _WORDS: Final[dict[int, str]] = {
     errno.EMFILE: "this process has too many files open: raise ulimit -n",
     errno.ENFILE: "this machine has too many files open",
 }
-"""Why a connection could not be made. The library's words for it name the address again, and a number."""
+"""Error number → why a connection could not be made. The library's text repeats the address and the number."""
 
-_CUT: Final[dict[type[BaseException], str]] = {
+_CUT_PREFIXES: Final[dict[type[BaseException], str]] = {
     redis_errors.AskError: "ASK",
     redis_errors.BusyLoadingError: "LOADING",
     redis_errors.ClusterDownError: "CLUSTERDOWN",
@@ -137,26 +137,26 @@ _CUT: Final[dict[type[BaseException], str]] = {
     redis_errors.ReadOnlyError: "READONLY",
     redis_errors.TryAgainError: "TRYAGAIN",
 }
-"""Errors that redis-py has a class for: it cuts the prefix off their text (`BaseParser.parse_error`)."""
+"""Class of redis-py → the prefix of the reply, which the class cuts off its text (`BaseParser.parse_error`)."""
 
-_TLS: Final[dict[str, str]] = {
+_TLS_REASONS: Final[dict[str, str]] = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted: name its CA by QWF_TLS_CA, and the host as it does",
     "CERTIFICATE_REQUIRED": "the server wants a client certificate: set QWF_TLS_CERT and QWF_TLS_KEY",
     "ALERT_UNKNOWN_CA": "the server does not trust our client certificate: QWF_TLS_CERT must be of its CA",
     "ALERT_CERTIFICATE_EXPIRED": "our client certificate has expired: renew the file QWF_TLS_CERT",
     "ALERT_BAD_CERTIFICATE": "the server does not accept our client certificate",
 }
-"""OpenSSL's words for what a new attempt cannot mend → meaning. Source: RFC 8446, section 6.2."""
+"""OpenSSL's word for a failure that a new attempt cannot mend → meaning. Source: RFC 8446, section 6.2."""
 
-_SILENT: Final = ("DENIED", "NOAUTH", "WRONGPASS")
-"""Prefixes whose text adds nothing, or could repeat what should not be shown."""
+_NOT_SHOWN: Final = ("DENIED", "NOAUTH", "WRONGPASS")
+"""Prefixes whose text is not shown: it adds nothing, or could repeat a secret."""
 
 
 def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     """The error of ours that stands for `error`, met at `where` (a masked URL) while `doing`.
 
-    Anything that is no reply of the server counts as a lost connection: a connection that
-    dies can raise TypeError or AttributeError from inside the library (CPython 3.12+).
+    Any other error counts as a lost connection: a connection that dies can raise TypeError or
+    AttributeError from inside the library (CPython 3.12+).
     """
     if isinstance(error, QwfError):
         return error
@@ -166,7 +166,7 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     if isinstance(error, redis_errors.RedisError) and prefix in _REPLIES:
         leaf, words = _REPLIES[prefix]
         meaning = words.format(password_file=option("password_file"))
-        detail = "" if prefix in _SILENT else f" ({text})"
+        detail = "" if prefix in _NOT_SHOWN else f" ({text})"
         return leaf(f"{where}{task}: {meaning}{detail}")
     if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:
         return ServerCrowded(f"{where}{task}: the server has no room for another client")
@@ -185,7 +185,7 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
         return ServerUnavailable(f"{where}{task}: no answer in time")
     if isinstance(error, redis_errors.ConnectionError | OSError):
-        for sign, meaning in _TLS.items():
+        for sign, meaning in _TLS_REASONS.items():
             if sign in text:
                 return Refused(f"{where}{task}: {meaning} ({_tls_reason(text)})")
         return _no_connection(error, f"{where}{task}")
@@ -200,21 +200,21 @@ def _no_connection(error: Exception, where: str) -> ServerUnavailable:
     if isinstance(cause, OSError) and not isinstance(cause, BROKEN):
         # A name with several addresses fails with the words for each, and no number.
         number = cause.errno or next(map(int, re.findall(r"\[Errno (\d+)\]", str(cause))), 0)
-        if number in _WORDS:
-            return ServerUnavailable(f"{where}: {_WORDS[number]}")
+        if number in _OS_REASONS:
+            return ServerUnavailable(f"{where}: {_OS_REASONS[number]}")
         return ServerUnavailable(f"{where}: {cause.strerror or cause}")
     return ConnectionLost(f"{where}: connection lost")
 
 
 def _tls_reason(text: str) -> str:
-    """What OpenSSL says, without what the library puts around it."""
+    """OpenSSL's own text, without what the library puts around it."""
     return text.partition("] ")[2].partition(" (_ssl.c")[0].partition("failed: ")[2] or "alert of the server"
 
 
 def _prefix(error: BaseException, text: str) -> str:
-    """The prefix of the error reply that the library made `error` of."""
+    """The prefix of the error reply that `error` was made of."""
     if isinstance(
         error, redis_errors.AuthenticationError | redis_errors.AuthenticationWrongNumberOfArgsError
     ):
         return "NOAUTH" if "required" in text.lower() else "WRONGPASS"
-    return _CUT.get(type(error)) or text.split(" ", 1)[0].rstrip(":")
+    return _CUT_PREFIXES.get(type(error)) or text.split(" ", 1)[0].rstrip(":")

@@ -1,19 +1,19 @@
-"""Fencing: of a connection that was given up with requests under way, no byte is applied any more.
+"""Fencing: ends a broken connection at the server's side, so that no request of it is applied late.
 
-A connection that breaks may have left bytes behind it: in the socket of a server that stands
-still, or in a device between us and it. They can arrive minutes later, after the same
-request has been sent again and its result was changed, or after its keys were removed. So
-before a request that may not come late goes over another connection, the one that was given
-up is ended at the server's side, by CLIENT KILL of its number. The server reads no more of
-it from then on, and drops what it had read and not yet carried out.
+A connection that breaks may leave bytes behind: in the socket of a server that stands still, or
+in a device between us and the server. They can arrive minutes later, after the same request
+was sent again and its result was changed, or after its keys were removed. So before a request
+that must not be applied late goes over another connection, the broken one is ended by CLIENT KILL
+with its number. The server then reads no more of it, and drops what it had read but not yet
+carried out.
 
-A number is never given twice within one run of a server, but again after a restart. So it
-goes together with the run id, and is used over a connection to that very run: nobody else's
-client can be hit. Of a run that has ended, no connection is left to be fenced.
+A server gives each number once in one run, but again after a restart. So the number is kept
+with the run id, and is used only over a connection to the same run: nobody else's client can be
+hit. A run that has ended has no connections left to fence.
 
-This needs the rights to CLIENT ID, INFO and CLIENT KILL. Where one of them is missing, that is
-found out once, and then there is no fence: requests of a broken connection may be applied
-late, as with every client of Redis. `cleaning` says what that can leave behind.
+This needs the rights to CLIENT ID, INFO and CLIENT KILL. If one of them is missing, the fence
+finds that out once and then does nothing. Requests of a broken connection may then be applied
+late, as with every client of Redis; `catalog.cleaning` says what that can leave behind.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _RUN: Final = re.compile(rb"^run_id:([0-9a-f]{40})\r?$", re.MULTILINE)
 
 @dataclass(slots=True, kw_only=True)
 class Fence:
-    """What a pool knows of its connections for this end. `where` is the server's masked URL.
+    """Which connections of a pool were given up, and which of them the server has ended.
 
-    `loose` are connections that were given up and are not fenced yet; `lost` those that will not
-    be, because the server refuses CLIENT KILL. `is_open`: there was one that is not fenced for
-    lack of a right.
+    `where` is the server's masked URL. `given_up` are broken connections that are not fenced
+    yet. `not_killed` are those that will not be, because the server refuses CLIENT KILL.
+    `is_open`: at least one connection could not be fenced because a right is missing.
     """
 
     where: str
@@ -52,42 +52,45 @@ class Fence:
     _cannot_kill: bool = False
 
     def watch(self, connection: Connection) -> None:
-        """A connection of the pool's: while it is open it is never fenced."""
+        """Take note of a connection of the pool: it is never fenced while it is open."""
         self._connections.add(connection)
 
     async def identify(self, connection: Connection) -> ClientId | None:
-        """What the server calls this connection, asked once while it is open; None if it does not tell us."""
+        """The number and run that the server knows this connection by; None if it does not say.
+
+        The server is asked once for each time that the connection is opened.
+        """
         if connection.client_id is None and not self._cannot_identify:
             number, facts = await connection.pipeline([["CLIENT", "ID"], ["INFO", "server"]])
             for reply in (number, facts):
                 if isinstance(reply, ResponseError):
                     self._check_refused(reply, "asking for the number of a connection")
                     self._cannot_identify = True
-            found = _RUN.search(facts) if is_text(facts) else None
-            if is_number(number) and found:
-                connection.client_id = ClientId(number=number, run=found[1].decode())
+            run_id = _RUN.search(facts) if is_text(facts) else None
+            if is_number(number) and run_id:
+                connection.client_id = ClientId(number=number, run=run_id[1].decode())
             else:
                 self._cannot_identify = True
         return connection.client_id
 
     def give_up(self, client: ClientId | None) -> None:
-        """This connection is closed, and there may be requests of it under way."""
+        """Take note that this connection is closed, and that requests of it may be under way."""
         if client is None:
             self.is_open = True
         else:
             self.given_up.add(client)
 
     async def kill(self, connection: Connection, clients: Iterable[ClientId]) -> bool:
-        """End connections over another one; whether none of them can do anything any more.
+        """End these connections over another one; True if none of them can do anything any more.
 
-        Those of the pool that are open are left: they are in step, and nothing of them is
-        under way. Raises ServerUnavailable if it is not known.
+        Open connections of the pool are left alone: they are in step, and nothing of them is
+        under way. Raises ServerUnavailable if the outcome is not known.
         """
-        here = await self.identify(connection)
-        if here is None or self._cannot_kill:
+        this = await self.identify(connection)
+        if this is None or self._cannot_kill:
             return False
         own = {other.client_id for other in self._connections}
-        alive = [client for client in clients if client.run == here.run and client not in own]
+        alive = [client for client in clients if client.run == this.run and client not in own]
         if not alive:
             return True
         commands: list[list[str | int]] = [["CLIENT", "KILL", "ID", client.number] for client in alive]
@@ -101,7 +104,7 @@ class Fence:
         return True
 
     async def kill_given_up(self, connection: Connection) -> None:
-        """Fence all that is loose. Raises ServerUnavailable if it is not known whether that was done."""
+        """Fence all connections that were given up. Raises ServerUnavailable if the outcome is not known."""
         if clients := set(self.given_up):
             if not await self.kill(connection, clients):
                 self.not_killed |= clients
@@ -109,11 +112,11 @@ class Fence:
             self.given_up -= clients
 
     def doubts(self, client: ClientId) -> bool:
-        """Whether requests of it may still be applied, as far as is known here."""
+        """Whether requests of this connection may still be applied, as far as this pool knows."""
         return client in self.given_up or client in self.not_killed
 
     def _check_refused(self, reply: Any, doing: str) -> None:
-        """Raises what an error reply means if it is not that we may not."""
+        """Raise the error that a reply stands for, unless it says that a right is missing."""
         error = translate(reply, where=self.where, doing=doing)
         if not isinstance(error, Refused):
             raise error

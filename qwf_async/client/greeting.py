@@ -1,10 +1,10 @@
-"""Opening a connection: reach the server, hear whether it takes us, introduce ourselves.
+"""Opening a connection: reach the server, and read whether it lets us in.
 
-A server with no room for another client says so and hangs up at once. Over a unix socket
-our first request then meets a broken pipe, and the event loop throws the words away with
-the connection. So the first request is written beside the loop's transport: whatever
-becomes of it, what the server said can be read. Measured with Valkey 9.1 and Redis 7.0 over
-TCP and unix sockets: the words were there in each of 1,600 connections past maxclients.
+A server with no room for another client says so and hangs up at once. Over a unix socket our
+first request then meets a broken pipe, and the event loop drops the server's words with the
+connection. So the first request is written past the loop's transport: even if that fails, what
+the server said can be read. Measured with Valkey 9.1 and Redis 7.0 over TCP and unix
+sockets: the words were there in each of 1,600 connections past maxclients.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from .tls import TLSConnection
 GREETING: Final = b"*1\r\n$4\r\nPING\r\n"
 
 _LAST_WORDS: Final = (b"-ERR max number of clients", b"-DENIED")
-"""What a server says before it hangs up; other errors (NOAUTH, LOADING …) are met, and told, later."""
+"""What a server says before it hangs up. Other errors (NOAUTH, LOADING …) come up with the first command."""
 
 
 async def reach(connection: AbstractConnection, *, where: str) -> WriteTransport:
-    """Make the connection of the socket, and of TLS, and say nothing yet.
+    """Connect the socket, make the TLS handshake if there is one, and send nothing yet; gives the transport.
 
-    Raises what the operating system does, and HungUp if the TLS handshake was cut off: ShutOut
-    if it was before the server had said anything.
+    Raises what the operating system raises, and HungUp if the TLS handshake was cut off. It is
+    ShutOut if the server had said nothing before.
     """
     try:
         await connect(connection)
@@ -47,19 +47,19 @@ async def reach(connection: AbstractConnection, *, where: str) -> WriteTransport
 
 
 async def greet(connection: AbstractConnection, *, where: str) -> None:
-    """Say PING, and hear whether we are taken.
+    """Send PING, and return if the server lets us in.
 
-    Raises HungUp if the server closes the connection without a word, and what its last
-    words become in the library if there are some. Over TLS there is nothing to be heard:
-    whoever is turned away is so before the handshake, without a word (`acceptCommonHandler`
-    of Redis 7.0 and Valkey 9.1).
+    Raises HungUp if the server closes the connection without a word. If it gives a reason,
+    raises the error that the library makes of it. Over TLS nothing is sent: a server without
+    room hangs up before the handshake, without a word (`acceptCommonHandler` of Redis 7.0 and
+    Valkey 9.1).
     """
     reader, writer = streams(connection)
     transport = writer.transport
     if transport.get_extra_info("ssl_object") is not None:
         return
-    # It may have hung up already, and its words wait to be read. ENOTCONN: asyncio takes a unix
-    # socket for connected that was turned away by the kernel, because the server's queue is full.
+    # The server may have hung up already, and its words wait to be read. ENOTCONN: asyncio takes a unix
+    # socket for connected although the kernel turned it away, because the server's queue is full.
     try:
         with suppress(*BROKEN):
             os.write(transport.get_extra_info("socket").fileno(), GREETING)

@@ -10,17 +10,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from .guard import Guard
 from .redis_private import INCOMPLETE, HiredisParser
 
-_DIGITS: Final = 7
-"""Of the length of a text that is taken apart without hiredis."""
+_MAX_DIGITS: Final = 7
+"""Digits of the length of a text that is read without hiredis."""
 
 _END: Final = b"\r\n"
 
 _ONLY: Final = b"*1\r\n$"
-"""Of a reply of one text in an array, all before the length of the text."""
+"""The start of a reply that is an array of one text, up to the length of the text."""
 
 
 class Parser(HiredisParser):
-    """Raises ReplyRefused at what its guard refuses, before it is parsed."""
+    """A parser that raises ReplyRefused at bytes that its guard refuses, before hiredis parses them."""
 
     _guard: Guard
 
@@ -29,11 +29,12 @@ class Parser(HiredisParser):
         self._guard = Guard()
 
     async def read_replies(self, count: int, progress: Callable[[], None], limit: int) -> list[Any]:
-        """The next replies, an error reply in its place; `progress` is called when some of them have come.
+        """The next replies, in order, with error replies in their places.
 
-        They may take `limit` bytes together, as `Guard.expect` counts them.
-        Raises ConnectionError of redis-py if the server closed the connection, or says that
-        it is of no use now (LOADING), and InvalidResponse if it does not speak RESP2, or takes more.
+        `progress` is called whenever some of them have come. Together they may take `limit`
+        bytes, as `Guard.expect` counts them. Raises ConnectionError of redis-py if the server
+        closed the connection or is still loading (LOADING). Raises InvalidResponse if the bytes
+        are not RESP2, or take more than the limit.
         """
         replies: list[Any] = []
         self._guard.expect(limit)
@@ -65,11 +66,11 @@ class Parser(HiredisParser):
 
 
 def only_text(data: bytes) -> bytes | None:
-    """The text in a reply of one text in an array, as to HMGET of one field, if that is all there is; else None.
+    """The text in a reply that is an array of one text, as to HMGET of one field; None for any other reply.
 
-    What hiredis makes of it, too, and sooner: there it is copied twice.
+    hiredis gives the same, but takes longer, because it copies the text twice.
     """
-    end = data.find(_END, len(_ONLY), len(_ONLY) + _DIGITS + len(_END))
+    end = data.find(_END, len(_ONLY), len(_ONLY) + _MAX_DIGITS + len(_END))
     size = len(data) - end - 2 * len(_END)
     if end < 0 or data[:end] != b"%s%d" % (_ONLY, size) or not data.endswith(_END):
         return None

@@ -1,4 +1,7 @@
-"""Connections to one server, shared by the tasks of a process; and what is tried again while it is away."""
+"""Connections to one server, shared by the tasks of a process.
+
+`pool_state` decides what happens to them; this file does it, and awaits.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 CHECK_TIMEOUT: Final = 1.0
-"""Seconds for a connection that lay idle to answer, before it is given up for dead."""
+"""Seconds for a connection that lay idle to answer. After that it counts as dead."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,13 +50,15 @@ class _Turn:
 class Pool:
     """At most `size` connections to one server, lent to one task at a time, first come first served.
 
-    All times in seconds. One that lay idle for longer than `keep_idle` (0: never) is asked
-    whether it still lives before it is lent. `deadline` is that of `retry`; the rest as for `Connection`.
+    All times are in seconds. A connection that lay idle for longer than `keep_idle` is asked
+    whether it still lives before it is lent; 0 means that none is asked. `deadline` is that of
+    `retry`, by which commands are tried again. The other arguments are those of `Connection`.
 
     A server that has no room for another client is no outage: borrowers then stand in a line
     (`pool_state`). So a job with one connection gets everything done that needs more.
 
-    `reply_bytes`: the most that should be asked for at a time, once the server was found to limit it (`output`).
+    `reply_bytes` is the most that should be asked for at a time. It becomes finite once the server
+    has shown that it limits what it owes to a client (`server.output_limit`).
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class Pool:
         self._state: State[_Turn] = CALM
         self._idle: deque[Connection] = deque()  # all open; the one used last at the right
         self._surplus_timer: TimerHandle | None = None
-        # fast_acquire: without it a free place costs a turn of the event loop, a sixth of the time of one HGET.
+        # Without fast_acquire a free place costs a turn of the event loop: a sixth of the time of one HGET.
         self._places = anyio.Semaphore(size, fast_acquire=True)
 
     @asynccontextmanager
@@ -99,10 +104,10 @@ class Pool:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Connection]:
-        """As `connection`, for requests that may not be applied late, after they were sent again; see `fence`.
+        """Lend a connection as `connection` does, for requests that must not be applied late (see `fence`).
 
-        Connections that broke under such requests are fenced first. Both take the first
-        writing over a connection one round trip more.
+        Connections that broke under such requests are fenced first. That, and asking for the
+        connection's number, take one round trip each: the second only once a connection.
         """
         async with self.connection() as connection:
             await self.fence.kill_given_up(connection)
@@ -114,9 +119,9 @@ class Pool:
                     self.fence.give_up(client)
 
     async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
-        """See to it that these connections, and those given up here, do nothing any more.
+        """End these connections, and all that were given up here, so that nothing of them is applied any more.
 
-        False if the server does not let us. Raises ServerUnavailable once the deadline is over.
+        False if the server does not allow it. Raises ServerUnavailable once the deadline is over.
         """
         if not clients and not self.fence.given_up:
             return True
@@ -135,10 +140,10 @@ class Pool:
         doing: str = "",
         limit: int = REPLY_BYTES,
     ) -> R:
-        """`call_once`, tried again while the server is unavailable.
+        """The reply to one command, which is tried again while the server is unavailable.
 
-        For commands that may be applied twice with the same result. Raises
-        ServerUnavailable once `deadline` seconds have passed without success.
+        For commands that give the same result when they are applied twice. Raises as
+        `Connection.call` does, and ServerUnavailable only once the deadline is over.
         """
         return await until_available(
             lambda: self.call_once(*command, expect=expect, doing=doing, limit=limit), self.retry
@@ -151,17 +156,17 @@ class Pool:
         doing: str = "",
         limit: int = REPLY_BYTES,
     ) -> R:
-        """`Connection.call` on any connection."""
+        """The reply to one command over any connection, not tried again. Raises as `Connection.call` does."""
         async with self.connection() as connection:
             return await connection.call(*command, expect=expect, doing=doing, limit=limit)
 
     async def probe(self) -> None:
-        """One PING, not tried again: whether there is a server that lets us in."""
+        """Return if there is a server that lets us in, by one PING that is not tried again; raise if not."""
         async with self.connection() as connection:
             await connection.call("PING", expect=is_text, doing="connecting")
 
     async def aclose(self) -> None:
-        """Close the idle connections; one that is lent is closed when it is given back.
+        """Close the idle connections; those that are lent are closed when they are given back.
 
         A task that still has something to tidy up gets a connection afterwards, too.
         """

@@ -37,8 +37,8 @@ class Retry:
     """How long, how often and at what distance something is tried again.
 
     `deadline` (seconds, from the first failure on) and `attempts` (the first one included)
-    both bound it. Before attempt n + 1 it waits for a random time up to `base` · 2ⁿ seconds,
-    so that many clients do not come back together, but never for longer than `cap` seconds.
+    both bound it. The wait before attempt n + 1 is a random time up to `base` · 2ⁿ seconds, but
+    `cap` seconds at most. It is random so that many clients do not come back together.
     """
 
     deadline: float

@@ -1,4 +1,4 @@
-"""TLS: the certificates that a connection shows and trusts."""
+"""TLS: the certificates that a connection shows to the server, and those that it trusts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .redis_private import PreparedSSLConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSFiles:
-    """Files in PEM form: certificates to trust instead of the system's, our own certificate, and its key.
+    """Files in PEM form. `ca`: certificates to trust instead of the system's. `cert`: our own certificate.
 
-    `key` None means that the key is in the file of the certificate.
+    `key` is the key of our certificate; None means that it is in the same file.
     """
 
     ca: Path | None = None
@@ -27,17 +27,20 @@ class TLSFiles:
     key: Path | None = None
 
     def options(self) -> dict[str, str]:
-        """What is set, as arguments for redis-py's connection class."""
+        """The files that are set, as arguments for redis-py's connection class."""
         files = {"ssl_ca_certs": self.ca, "ssl_certfile": self.cert, "ssl_keyfile": self.key}
         return {name: str(path) for name, path in files.items() if path is not None}
 
 
 class TLSConnection(PreparedSSLConnection):
-    """redis-py's, but a CA that was named is the only one trusted, where the library adds the system's."""
+    """redis-py's connection over TLS, except that a CA that was named is the only one trusted.
+
+    The library would trust the system's certificates, too.
+    """
 
     @property
     def heard(self) -> bool:
-        """Whether in the handshake that was tried last anything came from the server."""
+        """Whether the server sent anything in the last handshake."""
         return bool(cast("Any", self.ssl_context.context).steps > 1)
 
     def prepare(self) -> None:
@@ -47,7 +50,7 @@ class TLSConnection(PreparedSSLConnection):
 
 
 class _Handshake(ssl.SSLObject):
-    """Counts the steps of a handshake in its context: one to begin with, and one whenever something came."""
+    """Counts the steps of a handshake in its context: one at the beginning, and one whenever something came."""
 
     def do_handshake(self) -> None:
         cast("Any", self.context).steps += 1
@@ -62,7 +65,7 @@ def check_files(options: Mapping[str, Any]) -> None:
     names = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
     given = [options[name] for name in names if options.get(name)]
     if not given:
-        return  # loading the system's certificates to no end takes 25 ms
+        return  # to load the system's certificates for nothing takes 25 ms
     for path in given:
         try:
             if not Path(path).is_dir():
@@ -79,13 +82,13 @@ def check_files(options: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _context(wanted: RedisSSLContext) -> ssl.SSLContext:
+def _context(options: RedisSSLContext) -> ssl.SSLContext:
     # Without a CA of its own this loads the system's.
-    context = ssl.create_default_context(cafile=wanted.ca_certs, capath=wanted.ca_path)
-    context.check_hostname = wanted.check_hostname
-    context.verify_mode = wanted.cert_reqs
-    if wanted.certfile:
+    context = ssl.create_default_context(cafile=options.ca_certs, capath=options.ca_path)
+    context.check_hostname = options.check_hostname
+    context.verify_mode = options.cert_reqs
+    if options.certfile:
         # An empty passphrase, or OpenSSL would stop and ask the terminal for that of an encrypted key.
-        context.load_cert_chain(wanted.certfile, wanted.keyfile, password="")
+        context.load_cert_chain(options.certfile, options.keyfile, password="")
     context.sslobject_class = _Handshake
     return context

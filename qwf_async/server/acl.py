@@ -1,4 +1,4 @@
-"""Users of a server that has access control: what `qwf` needs to be allowed, and nothing else."""
+"""Rules of access control for the users of a server: what `qwf` needs to be allowed, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ READING: Final = (
 """Commands of everything that only reads: ls, info, get, slice, observe, plot, export, verify."""
 
 WRITING: Final = ("eval", "hset", "hdel", "hscan", "exists", "del", "unlink")
-"""What ingest, resume, set, rm, clean, watch and estimate need besides."""
+"""Commands that ingest, resume, set, rm, clean, watch and estimate need besides."""
 
 RESTORE: Final = ("restore", "multi", "exec")
-"""What makes layout packed fast to write; without one of them qwf says so, and writes by HSET."""
-
+"""Commands that make layout packed fast to write. If one is missing, qwf says so and writes by HSET."""
 
 FENCING: Final = ("client|id", "client|kill")
-"""What keeps the late bytes of a broken connection from being applied (`fence`); without it qwf goes on
-unfenced. The second lets the user end other clients' connections too: the server knows no narrower right."""
+"""Commands that keep late bytes of a broken connection from being applied (`client.fence`); without them qwf goes
+on unfenced. The second lets the user end other clients' connections, too: servers have no narrower right."""
 
 
 def reader(prefix: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""What the client can learn of a server: its memory, eviction policy, persistence and limits.
+"""What a server says about itself: its memory, eviction policy, persistence and limits.
 
-A server that forbids INFO or CONFIG is no error: what cannot be learnt is None, and
-`forbidden` names the commands that were refused.
+A server that forbids INFO or CONFIG is no error. What it does not tell is None, and
+`forbidden` names the commands that it refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SETTINGS: Final = (
 
 
 async def learn(pool: Pool) -> ServerFacts:
-    """Ask the server with INFO and CONFIG GET, each once; a refusal is noted, not raised."""
+    """The facts that INFO and CONFIG GET give, each asked once; a refusal is noted, not raised."""
     forbidden = []
     try:
         info = parse_info(await pool.call("INFO", "everything", expect=is_text))
@@ -58,13 +58,13 @@ def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
 
 
 def parse_info(reply: bytes) -> dict[str, str]:
-    """The reply to INFO as a mapping; section heads and blank lines left out."""
+    """The reply to INFO as a mapping, without section heads and blank lines."""
     lines = reply.decode("utf-8", "replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
 def whole_number(text: str) -> int | None:
-    """The number that a text is; None if it is none, or has more digits than any that a server counts."""
+    """The number that a text gives; None if it is no number, or has more than MAX_DIGITS digits."""
     return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 

@@ -1,16 +1,15 @@
 """The memory probe: how full a server is, and against which limits.
 
-Two limits are heeded, each with what counts against it:
+There are two limits, and different memory counts against each:
 
-- The server's own, `maxmemory`: `used_memory` less `mem_not_counted_for_evict` (the buffers
-  of replicas that lag behind, and of the append-only file), which is what the server itself
-  compares before it refuses a write (`getMaxmemoryState` in its evict.c).
-- The machine's: `used_memory`, those buffers included, and `current_cow_size`, the memory
-  that a process forked for BGSAVE or for a rewrite of the append-only file has by now beside
-  the server's, because pages that either writes to are copied. A limit that the user has set
-  counts the same.
+- The server's own, `maxmemory`. Against it counts `used_memory` less `mem_not_counted_for_evict`
+  (the buffers of replicas that lag behind, and of the append-only file). The server itself
+  compares the same before it refuses a write (`getMaxmemoryState` in its evict.c).
+- The machine's, or a limit that the user has set. Against it counts `used_memory`, those
+  buffers included, and `current_cow_size`. That is what a process forked for BGSAVE, or for a
+  rewrite of the append-only file, takes besides: pages that either process writes to are copied.
 
-Not covered: what else runs on the machine, what the allocator wastes, and the memory of a
+Not covered are other programs on the machine, what the allocator wastes, and the memory of a
 fork on servers that do not tell it (before Redis 7.0).
 """
 
@@ -26,7 +25,10 @@ from .facts import parse_info, whole_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """A limit, and what counts against it, both in bytes. `copied` is the part of `used` that a fork has."""
+    """A limit named `what`, and the memory that counts against it, both in bytes.
+
+    `copied` is the part of `used` that a fork has.
+    """
 
     what: str
     used: int
@@ -44,7 +46,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySample:
-    """Memory in use, bytes; the limits it is held against; the eviction policy, if the server tells it."""
+    """Memory in use (bytes), its bounds, and the eviction policy if the server tells it."""
 
     used: int
     bounds: tuple[Bound, ...] = ()
@@ -52,7 +54,7 @@ class MemorySample:
 
     @property
     def tightest(self) -> Bound | None:
-        """The bound that is filled most; None if no limit is known."""
+        """The bound that is fullest; None if no limit is known."""
         return max(self.bounds, key=lambda bound: bound.fill, default=None)
 
     def room(self, share: float) -> float | None:
@@ -62,11 +64,11 @@ class MemorySample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryProbe:
-    """Asks one server.
+    """Samples the memory of one server.
 
-    `limit` is the user's setting, which counts where the server has no maxmemory; `machine`
-    what this machine or its cgroup has, given if the server runs here: otherwise the server
-    tells what its machine has. Both in bytes.
+    `limit` (bytes) is the user's setting, which counts where the server has no maxmemory.
+    `machine` (bytes) is the memory of this machine or its cgroup if the server runs here; None
+    elsewhere, where the server says what its machine has.
     """
 
     pool: Pool
@@ -74,15 +76,15 @@ class MemoryProbe:
     machine: int | None
 
     async def sample(self) -> MemorySample:
-        """One sample, on one connection, not tried again. Raises Refused if the server forbids INFO."""
+        """One sample, over one connection, not tried again. Raises Refused if the server forbids INFO."""
         async with self.pool.connection() as connection:
-            # Of all sections: servers before 7.0 do not take the names of several, and it costs 30 µs more.
+            # All sections, which takes 30 µs more: servers before 7.0 do not accept the names of several.
             info = parse_info(await connection.call("INFO", expect=is_text, doing="reading its memory"))
         return sample_of(info, limit=self.limit, machine=self.machine)
 
 
 def sample_of(info: Mapping[str, str], *, limit: int | None, machine: int | None) -> MemorySample:
-    """The sample that a reply to INFO makes. What it lacks counts as 0, or as no limit. Pure."""
+    """The sample that a reply to INFO gives. A missing number counts as 0, and a missing limit as none. Pure."""
 
     def number(name: str) -> int:
         return whole_number(info.get(name, "")) or 0
@@ -91,13 +93,13 @@ def sample_of(info: Mapping[str, str], *, limit: int | None, machine: int | None
     counted = max(0, used - number("mem_not_counted_for_evict"))
     maxmemory = number("maxmemory")
     bounds = [Bound(what="maxmemory", used=counted, limit=maxmemory)] if maxmemory else []
-    theirs = {"the machine's memory": machine or number("total_system_memory")}
+    limits = {"the machine's memory": machine or number("total_system_memory")}
     if limit and not maxmemory:
-        theirs["the memory limit"] = limit
+        limits["the memory limit"] = limit
     bounds += [
-        Bound(what=what, used=used + copied, limit=most, copied=copied)
-        for what, most in theirs.items()
-        if most
+        Bound(what=what, used=used + copied, limit=maximum, copied=copied)
+        for what, maximum in limits.items()
+        if maximum
     ]
     return MemorySample(
         used=used + copied,

@@ -1,8 +1,8 @@
-"""Servers that end a connection to which they owe too much: client-output-buffer-limit.
+"""Fetches replies from servers that close a connection to which they owe too much.
 
-What a server has answered and a client has not taken yet lies in the server's memory. Past a
-limit that its owner has set for normal clients it closes the connection, without a word. That
-is no outage, and trying again is in vain: less is to be asked for at a time.
+Replies that a client has not read yet lie in the server's memory. Past the limit that the
+server's owner has set (client-output-buffer-limit), it closes the connection without a word.
+That is no outage, and another attempt fails, too: less must be asked for at a time.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from .facts import parse_info, whole_number
 T = TypeVar("T")
 
 UNCOUNTED: Final = 16_384
-"""Bytes of replies that count for nothing: they lie in a buffer that every client has (PROTO_REPLY_CHUNK_BYTES)."""
+"""Bytes of replies that do not count: they lie in a buffer that every client has (PROTO_REPLY_CHUNK_BYTES)."""
 
 
 class CutOff(Refused):
-    """The server ends a connection to which it owes so much."""
+    """The server closes a connection to which it owes so much."""
 
 
 async def fetch_at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str) -> T:
-    """`until_available(fetch)`, for replies of about `size` bytes.
+    """The result of `fetch`, which reads replies of about `size` bytes; tried again while the server is unavailable.
 
-    Raises CutOff if the connection was lost because of the server's limit on them: at once
-    if the server tells its limit, else when that has happened twice.
+    Raises CutOff if the connection was lost because of the server's limit on replies: at once if
+    the server tells its limit, else after the second loss.
     """
     losses = 0
 
@@ -44,10 +44,10 @@ async def fetch_at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]]
             limit = await output_limit(pool) if size > UNCOUNTED else None
             if limit is None or limit > 2 * size or (limit == 0 and losses == 1):
                 raise
-            told = f"{limit:,}" if limit else "so many"
+            shown = f"{limit:,}" if limit else "so many"
             raise CutOff(
                 f"{pool.address.shown} while {doing}: the server ends a connection to which it owes more than "
-                f"{told} bytes (client-output-buffer-limit normal), and {size:,} are to be read in one piece: "
+                f"{shown} bytes (client-output-buffer-limit normal), and {size:,} are to be read in one piece: "
                 "raise that limit, or store the data in smaller tiles"
             ) from error
 
@@ -55,9 +55,10 @@ async def fetch_at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]]
 
 
 async def output_limit(pool: Pool) -> int | None:
-    """Bytes that the server may owe to a client; None without a limit, 0 if that is not known.
+    """The bytes that the server may owe to a client; None without a limit, 0 if it is not known.
 
-    Those that forbid CONFIG may count in INFO what their limit ended (Redis 7.2, Valkey 7.2).
+    A server that forbids CONFIG may count in INFO the connections that its limit ended (Redis
+    7.2, Valkey 7.2).
     """
     try:
         reply = await pool.call_once("CONFIG", "GET", "client-output-buffer-limit", expect=is_pairs)

@@ -1,7 +1,7 @@
-"""Whether a server is fit for stored data, and what would make it so.
+"""Whether a server is fit for stored data, and which settings would make it so.
 
-The settings of a server belong to whoever runs it: `findings` only looks; `configure`
-changes what the findings name, and is called only when the user asked for it.
+The settings of a server belong to its owner. `findings` only looks at them. `configure` changes
+those that the findings name, and is called only when the user asked for it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ..client.reply import is_text
 from ..events import ServerFacts
 
 LISTPACK_ENTRIES: Final = 512
-"""More fields than this in a listpack make every insertion slow: its cost grows with its length."""
+"""Fields of a listpack above which insertions are slow: the cost of one grows with the length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing about a server that is unfit: what it is, the settings that cure it, what it would do to the data."""
+    """One thing that makes a server unfit: in words, with the settings that cure it and what it does to the data."""
 
     text: str
     cure: tuple[tuple[str, str], ...] = ()
@@ -29,32 +29,32 @@ class Finding:
 
 
 def findings(facts: ServerFacts) -> list[Finding]:
-    """What is unfit, the most serious first. Pure."""
-    found = []
+    """What makes the server unfit, the most serious first. Pure."""
+    unfit = []
     policy = facts.policy or ""
     if policy.startswith("allkeys"):
         text = f"maxmemory-policy {policy} evicts whole hashes of stored data without a word"
-        found.append(Finding(text=text, cure=(("maxmemory-policy", "noeviction"),), loses_data=True))
+        unfit.append(Finding(text=text, cure=(("maxmemory-policy", "noeviction"),), loses_data=True))
     if facts.role == "slave":
-        found.append(Finding(text="this server is a replica; its primary takes the writes"))
+        unfit.append(Finding(text="this server is a replica; its primary takes the writes"))
     if facts.limit is None and facts.used is not None:
         cure = (("maxmemory", str(facts.machine * 3 // 4)),) if facts.machine else ()
-        found.append(
+        unfit.append(
             Finding(text="the server has no maxmemory; the machine's memory is its limit", cure=cure)
         )
     entries = (facts.settings or {}).get("hash-max-listpack-entries", "")
     if entries.isdecimal() and int(entries) > LISTPACK_ENTRIES:
         text = f"hash-max-listpack-entries {entries} makes small hashes slow to fill"
-        found.append(Finding(text=text, cure=(("hash-max-listpack-entries", str(LISTPACK_ENTRIES)),)))
-    return found
+        unfit.append(Finding(text=text, cure=(("hash-max-listpack-entries", str(LISTPACK_ENTRIES)),)))
+    return unfit
 
 
 def listpack_findings(facts: ServerFacts, *, fields: int, value_bytes: int) -> list[Finding]:
-    """What keeps hashes of so many fields with values of so many bytes from being listpacks. Pure.
+    """What keeps hashes of so many fields, with values of so many bytes, from being listpacks. Pure.
 
-    A server that does not tell its settings is taken to be fit.
+    A server that does not tell its settings counts as fit.
     """
-    found = []
+    unfit = []
     for setting, needed, subject in (
         ("hash-max-listpack-entries", fields, f"the {fields} points of a bucket: buckets become hash tables"),
         (
@@ -67,12 +67,12 @@ def listpack_findings(facts: ServerFacts, *, fields: int, value_bytes: int) -> l
         limit = (facts.settings or {}).get(setting, "")
         if limit.isdecimal() and int(limit) < needed:
             text = f"{setting} {limit} is below {subject}, and take two to three times the memory"
-            found.append(Finding(text=text, cure=((setting, str(needed)),), wastes_memory=True))
-    return found
+            unfit.append(Finding(text=text, cure=((setting, str(needed)),), wastes_memory=True))
+    return unfit
 
 
 async def configure(pool: Pool, found: Iterable[Finding]) -> list[str]:
-    """Apply the cures with CONFIG SET; what was set, as text. Raises Refused if the server forbids it."""
+    """Apply the cures with CONFIG SET, and give what was set, as texts. Raises Refused if the server forbids it."""
     done = []
     for finding in found:
         for setting, value in finding.cure:

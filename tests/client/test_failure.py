@@ -17,8 +17,8 @@ from redis._parsers.base import BaseParser
 
 from qwf_async.client.address import Address
 from qwf_async.client.failure import (
+    _OS_REASONS,
     _REPLIES,
-    _WORDS,
     ConnectionLost,
     KeyExists,
     ServerBusy,
@@ -351,11 +351,11 @@ async def test_why_a_connection_cannot_be_made_is_said_in_plain_words(
             assert str(raised.value) == f"{url}: {words}"
 
 
-@pytest.mark.parametrize("number", _WORDS)
+@pytest.mark.parametrize("number", _OS_REASONS)
 def test_an_error_of_the_system_is_said_in_plain_words(number: int) -> None:
     found = translate(OSError(number, os.strerror(number)), where="unix:///s")
     assert type(found) is ServerUnavailable
-    assert str(found) == f"unix:///s: {_WORDS[number]}"
+    assert str(found) == f"unix:///s: {_OS_REASONS[number]}"
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), redis.exceptions.TimeoutError("Timeout reading")])
