@@ -36,6 +36,7 @@ class Columns:
     codec: str
     shape: Shape4
 
+    key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
     one_hash: ClassVar[bool] = False
     listpack_fields: ClassVar[int] = 0

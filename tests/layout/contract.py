@@ -8,6 +8,7 @@ that values are compared with is a NumPy array.
 from __future__ import annotations
 
 import math
+import re
 from contextlib import closing
 from typing import Any, ClassVar
 
@@ -75,7 +76,8 @@ class LayoutContract:
             self.store(client, case)
             first = hashes(client)
             assert sorted(first) == sorted(case.layout.keys())
-            assert all(key.startswith(BASE + b":") for key in first)
+            ending = case.layout.key_ending.replace(b"%d", rb"(0|[1-9]\d*)")
+            assert all(re.fullmatch(BASE + ending, key) for key in first)
             counts = case.layout.counts
             assert (counts.keys, counts.fields) == (len(first), sum(map(len, first.values())))
             sizes = [len(value) for fields in first.values() for value in fields.values()]

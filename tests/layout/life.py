@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import qwf_async
 from qwf_async import Grid, sources
 from qwf_async.cli.app import app
+from qwf_async.layout import Form
 from tests.conftest import Server
 from tests.support.loads import ask, contents, leave_unfinished, wave
 from tests.support.zarrs import opened, put
@@ -82,6 +83,19 @@ class LifeContract:
         async with qwf_async.connect(server.url) as store:
             await qwf_async.ingest(source, store, "psi", layout=self.name, resume=True)
             assert np.array_equal(await (await store.open("psi")).read[...], PSI)
+
+    @pytest.mark.anyio
+    async def test_what_nobody_knows_of_it_is_found_and_removed(self, server: Server) -> None:
+        gone = "0123456789abcdef"
+        layout = Form(layout=self.name, codec="c16", shape=PSI.shape).open(f"qwf:psi:{gone}".encode())
+        keys = list(layout.keys())
+        with server.plain as client:
+            for key in keys:
+                client.hset(key, "a", "b")
+        async with qwf_async.connect(server.url) as store:
+            (orphan,) = await store.orphans(remove=True)
+        assert (orphan.name, orphan.generation, orphan.keys) == ("psi", gone, len(keys))
+        assert not ask(server, "KEYS", "qwf:psi:*")
 
     def test_zarr_reads_it(self, server: Server) -> None:
         with put(server, PSI, layout=self.name) as store:

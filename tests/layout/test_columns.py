@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from qwf_async.layout import LAYOUTS
+from qwf_async.layout import LAYOUTS, Layout
 from tests.layout.columns import Columns
 from tests.layout.contract import LayoutContract
 from tests.layout.life import LifeContract
+
+COLUMNS: type[Layout] = Columns
 
 
 class TestColumns(LayoutContract, LifeContract):
@@ -15,4 +17,4 @@ class TestColumns(LayoutContract, LifeContract):
 
     @pytest.fixture(autouse=True)
     def _added(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(LAYOUTS, "columns", Columns)
+        monkeypatch.setitem(LAYOUTS, "columns", COLUMNS)
