@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qwf_async.errors import QwfError
 from qwf_async.settings import Settings
 from tests.conftest import free_port, new_server
 from tests.support.command import ROOT, Shell
@@ -81,6 +82,14 @@ def test_every_setting_is_in_the_topic_of_settings() -> None:
     text = (ROOT / "qwf_async" / "help" / "settings.md").read_text("utf-8")
     for one in fields(Settings):
         assert f"`{one.name}`" in text
+
+
+def test_every_error_and_its_exit_code_is_in_the_guide() -> None:
+    codes = (ROOT / "README.md").read_text("utf-8").partition("\n## When it fails\n")[2]
+    names = (ROOT / "qwf_async" / "help" / "python.md").read_text("utf-8")
+    for error in QwfError.__subclasses__():
+        assert f"`{error.__name__}`" in names
+        assert f"\n| {error.exit_code} | " in codes
 
 
 def test_a_step_that_fails_or_prints_something_else_is_noticed(reader: tuple[Reader, str]) -> None:
