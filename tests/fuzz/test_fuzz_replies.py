@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import qwf_async
 import qwf_async.client.pool_state as pool_state
-import qwf_async.store.store as store_module
+import qwf_async.store.connecting as connecting
 from qwf_async.client.address import Address
 from qwf_async.client.pool import Pool
 from qwf_async.client.reply import is_text, is_text_or_none
@@ -155,7 +155,7 @@ def attacker() -> Iterator[Attacker]:
                     # Who says that there is no room, or hangs up, is waited for: longer than a test can.
                     patch.setattr(pool_state, "QUEUE", Retry(deadline=PATIENCE))
                     patch.setattr(pool_state, "MAX_SILENCE", PATIENCE)
-                    patch.setattr(store_module, "SECOND_CHANCE", PATIENCE)
+                    patch.setattr(connecting, "MAX_REOPENING_TIME", PATIENCE)
                     yield found
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
