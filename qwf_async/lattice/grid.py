@@ -258,7 +258,7 @@ class Grid:
             Axis(origin=a["origin"], step=a["step"], unit=a["unit"], periodic=a["periodic"])
             for a in value["axes"]
         )
-        return cls(shape=shape4(map(whole_number, value["shape"])), axes=(t, x, y, z))
+        return cls(shape=shape4(map(json_integer, value["shape"])), axes=(t, x, y, z))
 
 
 def _whole(index: int) -> int:
@@ -268,7 +268,7 @@ def _whole(index: int) -> int:
         raise InvalidInput(f"an index is an integer, not {quoted(repr(index))}") from error
 
 
-def whole_number(value: Any) -> int:
+def json_integer(value: Any) -> int:
     """A whole number from JSON. Raises TypeError for any other value."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{quoted(value)} is no whole number")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from ..wording import quoted
-from .grid import Box, Order, Shape4, shape4, whole_number
+from .grid import Box, Order, Shape4, json_integer, shape4
 
 CHUNK_POINTS: Final = 65_536
 """Points in a chunk, about: so many that the work per chunk is negligible, so few that dozens fit in memory."""
@@ -167,9 +167,9 @@ def plan_from_json(shape: Shape4, value: Mapping[str, Any]) -> Plan:
     """The inverse of the plans' `to_json`. Raises KeyError, TypeError or ValueError if it is malformed."""
     plan: Plan
     if value["kind"] == "range":
-        plan = RangePlan(shape=shape, length=whole_number(value["length"]))
+        plan = RangePlan(shape=shape, length=json_integer(value["length"]))
     elif value["kind"] == "box":
-        plan = BoxPlan(shape=shape, chunk=shape4(map(whole_number, value["chunk"])), order=value["order"])
+        plan = BoxPlan(shape=shape, chunk=shape4(map(json_integer, value["chunk"])), order=value["order"])
     else:
         raise ValueError(f"a plan of kind {quoted(value['kind'])} is not known")
     if len(plan) != value["count"]:

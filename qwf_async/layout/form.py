@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..errors import InvalidInput, UsageError
-from ..lattice.grid import Grid, Order, Shape3, Shape4, shape4, whole_number
+from ..lattice.grid import Grid, Order, Shape3, Shape4, json_integer, shape4
 from ..lattice.plan import Plan
 from ..wire.codec import check_codec
 from ..wording import option, quoted
@@ -95,9 +95,9 @@ class Form:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Form:
         """The inverse of `to_json`. Raises KeyError, TypeError, ValueError, InvalidInput or UsageError."""
-        grid = Grid(shape=shape4(map(whole_number, value["shape"])))
+        grid = Grid(shape=shape4(map(json_integer, value["shape"])))
         tile = None
         if value.get("tile") is not None:
-            a, b, c = map(whole_number, value["tile"])
+            a, b, c = map(json_integer, value["tile"])
             tile = (a, b, c)
         return cls(layout=value["layout"], codec=value["codec"], shape=grid.shape, tile=tile)

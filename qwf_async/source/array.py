@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from ..checked import checked
@@ -35,9 +36,7 @@ class ArraySource(VariableSource):
 
     def fingerprint(self) -> str:
         """A hash of all values, as they are stored, and the grid. It reads (and computes) the whole array once."""
-        from xxhash import xxh3_128
-
-        digest = xxh3_128()
+        digest = xxhash.xxh3_128()
         for chunk in BoxPlan.cut(self.grid.shape, order=self.order):
             digest.update(np.ascontiguousarray(self.read(chunk.box)).data)
         return identity(self.spec, f"dims={self.letters}", f"xxh3={digest.hexdigest()}", grid=self.grid)

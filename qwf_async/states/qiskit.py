@@ -27,7 +27,7 @@ def to_statevector(psi: NDArray[Any], grid: Grid) -> Any:
     """
     vector = amplitudes(psi, grid)
     try:
-        from qiskit.quantum_info import Statevector
+        from qiskit.quantum_info import Statevector  # heavy, and optional
     except ImportError as error:
         raise UsageError(
             "a Statevector needs qiskit, which is not installed: pip install 'qwf_async[qiskit]'"

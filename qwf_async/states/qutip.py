@@ -26,7 +26,7 @@ def to_qobj(psi: NDArray[Any], grid: Grid) -> Any:
     """
     vector = amplitudes(psi, grid)
     try:
-        from qutip import Qobj
+        from qutip import Qobj  # heavy, and optional
     except ImportError as error:
         raise UsageError(
             "a Qobj needs qutip, which is not installed: pip install 'qwf_async[qutip]'"

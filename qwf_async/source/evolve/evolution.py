@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -146,7 +147,7 @@ class Evolve:
         A user's potential is represented by a hash of its values at the first and last time, and some
         between. The values of ψ depend on the release of SciPy, so that is part of it.
         """
-        from importlib.metadata import version
+        from importlib.metadata import version  # 25 ms that no other source needs
 
         facts = [self.spec, f"method={METHOD}", f"scipy={version('scipy')}"]
         if isinstance(self.potential, FunctionPotential):
@@ -353,8 +354,6 @@ def _laid(grid: Grid, frames: int | None, dt: float | None) -> Grid:
 
 
 def _need_scipy() -> None:
-    from importlib.util import find_spec
-
     if find_spec("scipy") is None:
         raise UsageError(
             "time evolution needs scipy, which is not installed: pip install 'qwf_async[physics]'"

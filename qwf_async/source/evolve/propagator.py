@@ -162,7 +162,7 @@ class Propagator:
 
     def _transform(self, block: Complex, across: Complex) -> None:
         """Transform a slab [some x, y, z] along y and z, and apply their kinetic phase."""
-        from scipy import fft
+        from scipy import fft  # heavy, and optional
 
         if self._inner:
             _keep(block, fft.fftn(block, axes=self._inner, overwrite_x=True))
@@ -170,14 +170,14 @@ class Propagator:
 
     def _back(self, block: Complex) -> None:
         """Transform a slab [some x, y, z] back along y and z."""
-        from scipy import fft
+        from scipy import fft  # heavy, and optional
 
         if self._inner:
             _keep(block, fft.ifftn(block, axes=self._inner, overwrite_x=True))
 
     def _kinetic(self, psi: Complex, turns: tuple[Complex, Complex], part: slice) -> float:
         """Transform a slab [x, some y, z] along x, apply the kinetic phase, and transform it back."""
-        from scipy import fft
+        from scipy import fft  # heavy, and optional
 
         block = psi[:, part]
         waves = fft.fft(block, axis=0, overwrite_x=True)
