@@ -26,10 +26,10 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .exporting.export_file import export
-    from .ingesting.estimate import Estimate, estimate
-    from .ingesting.ingest import ingest
+    from .ingesting.estimation import Estimate, estimate
+    from .ingesting.ingestion import ingest
     from .ingesting.report import Report
-    from .ingesting.verify import Difference, Verification, verify
+    from .ingesting.verification import Difference, Verification, verify
     from .lattice.grid import Axis, Box, Grid
     from .settings import Settings
     from .store.connecting import connect
@@ -46,13 +46,13 @@ _HOMES = {
         "DamagedData", "DataLost", "Interrupted", "InvalidInput", "OutOfMemory", "QwfError", "Refused",
         "ReplayOwed", "ServerUnavailable", "UsageError",
     ),
-    "ingesting.estimate": ("Estimate", "estimate"),
-    "ingesting.ingest": ("ingest",),
+    "ingesting.estimation": ("Estimate", "estimate"),
+    "ingesting.ingestion": ("ingest",),
     "store.observed": ("Observed",),
     "store.observing": ("marginals", "observe"),
     "store.old_hash": ("open_old_hash",),
     "ingesting.report": ("Report",),
-    "ingesting.verify": ("Difference", "Verification", "verify"),
+    "ingesting.verification": ("Difference", "Verification", "verify"),
     "exporting.export_file": ("export",),
     "lattice.grid": ("Axis", "Box", "Grid"),
     "catalog.manifest": ("Manifest",),

@@ -19,7 +19,7 @@ from .output import print_json, show
 from .source_argument import opened_source
 
 if TYPE_CHECKING:
-    from ..ingesting.estimate import Estimate
+    from ..ingesting.estimation import Estimate
     from ..store.store import Store
 
 
@@ -44,7 +44,7 @@ def estimate(
     with opened_source(source, source_options) as argument:
 
         async def job(store: Store) -> list[Estimate]:
-            from ..ingesting.estimate import estimate as measure
+            from ..ingesting.estimation import estimate as measure
 
             return await measure(await argument.on(store, warn=True), store, tile=shape)
 

@@ -125,7 +125,7 @@ def ingest(
             return
 
         async def job(store: Store) -> Report | None:
-            from ..ingesting.ingest import ingest as load
+            from ..ingesting.ingestion import ingest as load
             from .progress import shown_progress
 
             psi = await argument.on(store)

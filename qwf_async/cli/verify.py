@@ -22,7 +22,7 @@ from .source_argument import opened_source
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
-    from ..ingesting.verify import Difference, Verification
+    from ..ingesting.verification import Difference, Verification
     from ..store.store import Store
 
 MAX_DESCRIBED: Final = 3
@@ -57,7 +57,7 @@ def verify(
 
         async def job(store: Store) -> Verification:
             from ..events import progress_of
-            from ..ingesting.verify import verify as read_back
+            from ..ingesting.verification import verify as read_back
             from .progress import shown_progress
 
             total = (await open_stored(store, name)).manifest.points

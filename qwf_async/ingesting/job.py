@@ -28,7 +28,7 @@ from .road import Road
 from .shutdown import Shutdown
 from .surviving_chunks import surviving_entries
 from .transfer import transfer
-from .verify import differing_chunks
+from .verification import differing_chunks
 from .watchdog import Watchdog
 
 MAX_ROUNDS: Final = 5

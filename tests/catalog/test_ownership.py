@@ -25,7 +25,7 @@ from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.sink import ServerSink
 from qwf_async.ingesting.stream import BatchStream
 from qwf_async.ingesting.transfer import write_all
-from qwf_async.ingesting.verify import differing_chunks
+from qwf_async.ingesting.verification import differing_chunks
 from qwf_async.lattice.grid import Box
 from qwf_async.settings import Settings
 from qwf_async.wire.batch import Batch

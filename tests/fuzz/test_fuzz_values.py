@@ -26,7 +26,7 @@ import qwf_async
 from qwf_async import Wavefunction
 from qwf_async.errors import DamagedData, QwfError, Refused
 from qwf_async.exporting.npy_selection import write_npy
-from qwf_async.ingesting.verify import verify
+from qwf_async.ingesting.verification import verify
 from qwf_async.lattice.selection import Selection
 from qwf_async.layout import LAYOUTS
 from qwf_async.zarr_store import ZarrStore

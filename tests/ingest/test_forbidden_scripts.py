@@ -13,7 +13,7 @@ import pytest
 import qwf_async
 from qwf_async import sources
 from qwf_async.errors import Refused
-from qwf_async.ingesting.estimate import estimate
+from qwf_async.ingesting.estimation import estimate
 from tests.conftest import Server, new_server
 from tests.support.command import Shell
 from tests.support.loads import ask, wave

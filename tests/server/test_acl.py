@@ -19,8 +19,8 @@ from qwf_async import sources
 from qwf_async.cli.server import server as commands
 from qwf_async.errors import QwfError, Refused
 from qwf_async.events import ServerSampled
-from qwf_async.ingesting.estimate import estimate
-from qwf_async.ingesting.verify import verify
+from qwf_async.ingesting.estimation import estimate
+from qwf_async.ingesting.verification import verify
 from qwf_async.server.acl import READING, RESTORE, WRITING, reader, writer
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.loads import Enough, Events, ask, enough, wave, when_stored

@@ -20,7 +20,7 @@ from qwf_async import observables, sources
 from qwf_async.cli.app import app
 from qwf_async.errors import InvalidInput
 from qwf_async.events import Event, Noted, Progress
-from qwf_async.ingesting.verify import verify
+from qwf_async.ingesting.verification import verify
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.source import open_source, read_potential
 from qwf_async.source.evolve.potentials import potential_values

@@ -17,7 +17,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.errors import DamagedData, InvalidInput, Refused, UsageError
-from qwf_async.ingesting.verify import verify
+from qwf_async.ingesting.verification import verify
 from qwf_async.lattice.grid import Box, shape4
 from qwf_async.lattice.plan import BoxPlan, RangePlan
 from qwf_async.layout import LAYOUTS, Form

@@ -19,8 +19,8 @@ import typer.rich_utils
 import uvloop
 
 import qwf_async.exporting.export_file
-import qwf_async.ingesting.ingest
-import qwf_async.ingesting.verify
+import qwf_async.ingesting.ingestion
+import qwf_async.ingesting.verification
 from qwf_async.cli import app, main, progress
 
 IMPORTED = (app, progress, qwf_async, redis, typer, uvloop)

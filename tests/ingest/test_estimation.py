@@ -16,8 +16,8 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.errors import OutOfMemory
-from qwf_async.ingesting import estimate as module
-from qwf_async.ingesting.estimate import estimate
+from qwf_async.ingesting import estimation as module
+from qwf_async.ingesting.estimation import estimate
 from qwf_async.ingesting.sink import ServerSink
 from qwf_async.lattice.grid import Box, Shape4
 from qwf_async.layout import LAYOUTS

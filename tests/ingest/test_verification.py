@@ -14,7 +14,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.errors import DamagedData, InvalidInput, Refused
-from qwf_async.ingesting.verify import verify
+from qwf_async.ingesting.verification import verify
 from qwf_async.layout import LAYOUTS
 from tests.conftest import Server
 
