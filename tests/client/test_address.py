@@ -1,4 +1,4 @@
-"""The addresses that name a server, what is shown of them, and the passwords with which a server is opened."""
+"""Addresses of a server: which are understood, what is shown of them, and where passwords come from."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_no_other_server_is_reached_with_a_part_of_a_password(tcp_server: Server
 
 
 def parsed(url: str) -> tuple[Address | None, str]:
-    """The address, if it is one, and all that a user would be shown. A connection can be made from it."""
+    """The address, or None if it is refused, and all texts that a user would see. Makes a connection from it."""
     try:
         address = Address.parse(url)
     except UsageError as error:

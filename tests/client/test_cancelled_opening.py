@@ -19,7 +19,7 @@ from qwf_async.client.pool import Pool
 from qwf_async.client.tls import TLSFiles
 from tests.conftest import Server, free_port, new_server
 from tests.support.certificates import Certificates
-from tests.support.loads import ask
+from tests.support.loads import ask, clients
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -56,12 +56,6 @@ def roads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, di
 def sockets() -> set[str]:
     paths = (f"/proc/self/fd/{entry}" for entry in os.listdir("/proc/self/fd"))
     return {target for path in paths if os.path.lexists(path) and "socket:" in (target := os.readlink(path))}
-
-
-def clients(server: Server) -> int:
-    """Connections that the server counts, without the one that asks."""
-    with server.plain as client:
-        return int(client.info("clients")["connected_clients"]) - 1
 
 
 @contextmanager

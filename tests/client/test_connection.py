@@ -23,16 +23,11 @@ from qwf_async.client.reply import is_text
 from qwf_async.client.retry import Retry, until_available
 from qwf_async.errors import ServerUnavailable
 from tests.conftest import PATIENCE, Server, open_pool
+from tests.support.loads import clients
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 CANCELLATIONS = 300
-
-
-def clients(server: Server) -> int:
-    """Connections that the server counts, without the one that asks."""
-    with server.plain as client:
-        return int(client.info("clients")["connected_clients"]) - 1
 
 
 def sockets() -> set[str]:
@@ -213,13 +208,13 @@ async def test_a_call_goes_on_when_the_server_comes_back_in_time(own_server: Ser
 
 @pytest.fixture
 def going_on(own_server: Server) -> Iterator[None]:
-    """A server that the test has stopped goes on at the end."""
+    """A server that a test has stopped continues at the end of it."""
     yield
     own_server.go_on()
 
 
 async def echoed(connection: Connection, text: str) -> bytes:
-    """The reply of a server that is there, however long it takes against the timeouts of the connection."""
+    """The reply of a server that is there, even if it takes longer than the timeouts of the connection."""
     return await until_available(
         lambda: connection.call("ECHO", text, expect=is_text), Retry(deadline=PATIENCE)
     )

@@ -1,4 +1,4 @@
-"""The table of errors, a row at a time: replies of real servers wherever one can be made to give them."""
+"""The table of errors, row by row, with replies of real servers wherever a server can be made to give them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 async def failure(server: Server, *command: str, url: str | None = None) -> QwfError:
-    """The error that a command meets, without a second try."""
+    """The error of a command that is tried once."""
     pool = Pool(Address.parse(url or server.url), connect_timeout=PATIENCE, answer_timeout=PATIENCE)
     try:
         with pytest.raises(QwfError) as raised:
@@ -287,7 +287,7 @@ def test_no_row_is_without_a_test() -> None:
 
 
 def own_address() -> str | None:
-    """An address of this machine that is not the loopback's, if it has one. Nothing is sent."""
+    """An address of this machine other than the loopback, if there is one. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
@@ -329,7 +329,7 @@ async def test_why_a_connection_cannot_be_made_is_said_in_plain_words(
     resolve = socket.getaddrinfo
 
     def know_all_but_one(host: Any, *arguments: Any, **options: Any) -> Any:
-        """A name server that is far away, or away, is not to be waited for here."""
+        """Answers in place of a name server, which may be slow or away."""
         if host == "no-such-host.invalid":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return resolve(host, *arguments, **options)

@@ -1,4 +1,4 @@
-"""Late bytes: of a connection that was given up, and of a process that is gone, nothing is applied any more."""
+"""Late bytes of a broken connection, or of a process that has ended, are not applied any more."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_of(server: Server) -> str:
 
 
 def writers(server: Server) -> dict[str, str]:
-    """The writers that the record of the load of psi names."""
+    """The connections that the record of the load of psi names."""
     record = ask(server, "HGETALL", KEYS.load)
     fields = dict(zip(record[::2], record[1::2], strict=True)) if isinstance(record, list) else record
     return {
@@ -225,7 +225,7 @@ async def test_an_owner_that_was_shut_out_enters_no_writer_any_more(each_own_ser
 
 
 async def test_a_stopped_server_is_fenced_when_it_goes_on(own_server: Server) -> None:
-    """What lies in its sockets is not carried out once the connection was ended."""
+    """Requests that lie in the server's socket are not carried out once the connection was ended."""
     async with open_pool(own_server, answer_timeout=0.5, deadline=PATIENCE) as pool:
         async with pool.writing() as connection:
             first = connection.client_id
@@ -276,7 +276,7 @@ async def test_without_the_right_to_end_connections_it_goes_on_unfenced_and_says
 async def test_a_load_that_was_left_unfinished_by_another_store_is_resumed_beside_it(
     own_server: Server,
 ) -> None:
-    """The connections of a store that gave up in order are its own still."""
+    """The connections of a store that ended its load in order still belong to it."""
     async with qwf_async.connect(own_server.url) as store:
         await leave_unfinished(own_server, sources.array(PSI), 3000)
         await qwf_async.ingest(sources.array(PSI), store, "psi", resume=True)

@@ -1,4 +1,4 @@
-"""Replies are measured before they are parsed: all that a server may say goes through, and nothing larger."""
+"""Replies are measured before they are parsed: those that a server may send pass, and larger ones do not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qwf_async.client.guard import (
 )
 
 BOMB = b"\r\n*99999999\r\n"
-"""What would take 800 MB if hiredis read it as a head."""
+"""A head for which hiredis would take 800 MB."""
 
 texts = st.binary(max_size=120) | st.integers(0, 3000).map(bytes) | st.just(BOMB) | st.just(b"\r\n")
 leaves = (
@@ -58,14 +58,14 @@ def depth(reply: Any) -> int:
 
 
 def taken(reply: Any) -> int:
-    """What a reply takes besides its bytes, by the guard's count."""
+    """The bytes that a reply takes besides its own, as the guard counts them."""
     if reply == "*-1":
         return ITEM_BYTES
     return ITEM_BYTES * (len(reply) + 1) + sum(map(taken, reply)) if isinstance(reply, list) else 0
 
 
 def feed(guard: Guard, data: bytes, sizes: list[int]) -> None:
-    """In pieces of these sizes, again and again."""
+    """The data in pieces of these sizes, over and over."""
     start, size = 0, cycle(sizes)
     while start < len(data):
         stop = start + next(size)

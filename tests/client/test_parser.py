@@ -1,4 +1,4 @@
-"""Replies taken apart without hiredis: only those, and just as hiredis takes them apart."""
+"""Replies that are read without hiredis give what hiredis gives; no other reply is read so."""
 
 from __future__ import annotations
 

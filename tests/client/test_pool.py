@@ -1,4 +1,4 @@
-"""The pool: who is lent a connection and when, which are closed, and what is tried again while a server is away."""
+"""The pool against real servers: when a connection is lent, checked and closed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from qwf_async.client.address import Address
 from qwf_async.client.pool import Pool
 from qwf_async.errors import ServerUnavailable
 from tests.conftest import PATIENCE, Server, free_port, open_pool
+from tests.support.loads import clients
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-def clients(server: Server) -> int:
-    """Connections that the server counts, without the one that asks."""
-    with server.plain as client:
-        return int(client.info("clients")["connected_clients"]) - 1
 
 
 async def test_connections_that_the_server_cut_while_idle_are_no_outage(each_server: Server) -> None:
@@ -46,7 +41,7 @@ async def test_connections_that_the_server_cut_while_idle_are_no_outage(each_ser
 
 
 def lie_idle(pool: Pool) -> None:
-    """As if the idle connections had been so for an hour."""
+    """Make the idle connections look as if they had been idle for an hour."""
     for connection in pool._idle:
         connection.used -= 3600
 

@@ -1,4 +1,4 @@
-"""The state of a pool without a server: what any order of events leads to, and what is taken for an outage."""
+"""The state of a pool, without a server: what holds after any order of events, and what counts as an outage."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Seen:
 
 
 class PoolMachine(RuleBasedStateMachine):
-    """A pool with no event loop: it follows the steps as `Pool` does, with numbers for connections."""
+    """A pool without an event loop, which follows the steps as `Pool` does; its connections are numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class PoolMachine(RuleBasedStateMachine):
         return [borrower for borrower in self.borrowers if borrower.connection and not borrower.is_opening]
 
     def go(self, borrower: Borrower) -> None:
-        """It is served and through, cancelled, or gives up; a connection of its own is given back sound."""
+        """The borrower is done, cancelled, or gives up; its connection, if it has one, comes back sound."""
         self.borrowers.remove(borrower)
         if borrower.connection is not None:
             self.follow(self.state.give_back(is_open=True), borrower.connection)
@@ -193,7 +193,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert (self.state == CALM) <= (self.state.give_back(is_open=True) == Step(CALM, Action.KEEP))
 
     def teardown(self) -> None:
-        """Nobody starves: when all that is lent comes back sound, all who wait are served, in their order."""
+        """Nobody starves: when all lent connections come back sound, all who wait are served in their order."""
         waiting, before = list(self.state.line), len(self.seen.lent)
         while self.state.line:
             if not self.lent:  # nobody has a connection to give back: the server lets the first in
@@ -222,7 +222,7 @@ def test_a_rejection_is_told_by_its_error(error: type[HungUp], rejection: Reject
 def actions(
     state: State[str], rejection: Rejection, *times: float, since: float | None = None
 ) -> list[Action]:
-    """What is done about attempts that are turned away at these times."""
+    """The actions for attempts that are turned away at these times."""
     found = []
     for now in times:
         step = state.reject(rejection, now, since=since)

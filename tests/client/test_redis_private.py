@@ -1,6 +1,6 @@
-"""The private names of redis-py, hiredis and asyncio that the client stands on: the test that fails says which is gone.
+"""The private names of redis-py and asyncio that the client uses: the test that fails says which one is gone.
 
-That they do what they did is shown by all other tests of the client.
+All other tests of the client show that these names still do what they did.
 """
 
 from __future__ import annotations

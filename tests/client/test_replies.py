@@ -1,4 +1,4 @@
-"""Replies compared as bytes: held against hiredis, against replies that are not as expected, and over a bad network."""
+"""Replies compared as bytes: as hiredis reads them, when they are not as expected, and over a bad network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bulk(value: bytes) -> bytes:
 
 
 def reply(values: list[bytes]) -> bytes:
-    """The reply to HGETALL of one bucket, a string at a time."""
+    """The reply to HGETALL of one bucket."""
     pairs = [bulk(b"%d" % field) + bulk(value) for field, value in enumerate(values)]
     return b"*%d\r\n" % (2 * len(values)) + b"".join(pairs)
 
@@ -40,7 +40,7 @@ def made(count: int, points: int, dtype: np.dtype[Any], seed: int) -> tuple[NDAr
 
 
 def matched(replies: BucketReplies, come: bytes, cuts: list[int]) -> bool:
-    """Whether bytes that come in pieces are taken for what was expected; False at the first piece that is not."""
+    """Whether bytes that come in pieces match what is expected; False at the first piece that does not."""
     data = np.zeros(replies.nbytes, np.uint8)
     edges = sorted({0, len(come), *(cut % (len(come) + 1) for cut in cuts)})
     for start, stop in pairwise(edges):

@@ -1,4 +1,4 @@
-"""What is tried again, how long, how often and at what distance."""
+"""What is tried again, for how long, how often, and after which pauses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS against a real server: who is trusted, who is let in, and what is said when it is not so."""
+"""TLS against a real server: whom we trust, whom it lets in, and the messages when either fails."""
 
 from __future__ import annotations
 

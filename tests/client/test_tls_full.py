@@ -39,11 +39,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
 PSI = wave(6, 10, 10, 10)
 MOMENT = 0.2
-"""Seconds that stand for SILENCE here."""
+"""Seconds that these tests use for MAX_SILENCE."""
 
 SOON: dict[str, Any] = {"deadline": 1.0, "spool_after": 0.2}
 PATIENT: dict[str, Any] = {"spool_after": 60.0, "socket_timeout": 60.0, "socket_connect_timeout": 60.0}
-"""So that nothing but being turned away can be taken for an outage."""
+"""Settings under which only being turned away can look like an outage."""
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ class Place:
         return int(self.plain.info("stats")["rejected_connections"])
 
     def fill(self, room: int) -> None:
-        """Leave room for so many clients besides those that are in."""
+        """Leave room for so many clients besides those that are connected."""
         known = 1 + len(self.others)
         while len(self.plain.client_list()) != known:  # it notices who came and who went at its next turn
             time.sleep(0.001)
@@ -183,7 +183,7 @@ async def test_a_server_that_dies_is_an_outage_at_once(place: Place) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Proxy:
-    """Passes TLS on as it is; `cut` cuts all connections, and then it hangs up on whoever comes, and sets `hung_up`."""
+    """Passes TLS on unchanged. After `cut`, which cuts all connections, it hangs up on new ones and sets `hung_up`."""
 
     port: int
     target: int
@@ -235,7 +235,7 @@ async def proxy_to(port: int) -> AsyncIterator[Proxy]:
 
 
 async def test_a_proxy_that_lost_its_server_is_an_outage(place: Place) -> None:
-    """It hangs up as a full server does; but the connections that there were have broken too."""
+    """It hangs up as a full server does, but the connections that were open have broken, too."""
     with anyio.fail_after(60):
         async with proxy_to(place.port) as proxy:
             spooled = anyio.Event()
@@ -279,7 +279,7 @@ async def test_a_proxy_without_a_server_is_told_in_the_end(
 async def test_a_handshake_that_is_cut_after_the_server_had_answered_is_not_taken_for_want_of_room(
     place: Place,
 ) -> None:
-    """As by a server that does not accept our certificate, if the alert that says so is lost."""
+    """A server that does not accept our certificate looks so if the alert that says so is lost."""
     place.plain.config_set("tls-protocols", "TLSv1.2")  # in which the client has more to say then
 
     async def answer_and_hang_up(client: anyio.abc.SocketStream) -> None:

@@ -1,4 +1,4 @@
-"""The users that `qwf server acl` prints: everything goes with exactly their rights, and without a few of them."""
+"""The users that `qwf server acl` prints: everything works with exactly their rights, and without a few of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PASSWORD = "s:e@c/r%e#t ψ"
 
 
 def printed(**environment: str) -> dict[str, list[str]]:
-    """The rules by user, as the command prints them."""
+    """User → rules, as the command prints them."""
     result = CliRunner().invoke(commands, ["acl"], env=environment)
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -45,7 +45,7 @@ def give_user(server: Server, name: str, *more: str) -> None:
 
 
 def denials(server: Server) -> set[str]:
-    """What the server denied since it was asked last."""
+    """The commands that the server denied since it was asked last."""
     with server.plain as client:
         log = client.execute_command("ACL", "LOG")
         client.execute_command("ACL", "LOG", "RESET")
@@ -115,7 +115,7 @@ async def test_everything_goes_with_exactly_the_rights_of_the_writer(
 
 
 async def watched(store: qwf_async.Store) -> None:
-    """Let `watch_server` look at the server once."""
+    """Run the watching of a server until its first look."""
     from qwf_async.ingesting.watch_server import watch_server
 
     class Seen(Exception):
@@ -164,7 +164,7 @@ async def test_the_reader_changes_nothing_and_neither_user_leaves_the_prefix(eac
 
 
 async def test_no_right_of_the_writer_is_one_too_many(own_server: Server) -> None:
-    """Without any one of them that one is denied, and that is told as a refusal or not at all."""
+    """If any one right is missing, its command is denied, and the user reads of a refusal or of nothing."""
     small = sources.array(PSI[:1, :4])
     told: dict[str, QwfError] = {}
     for command in (*READING, *WRITING, *RESTORE):

@@ -1,4 +1,4 @@
-"""Servers that end a connection to which they owe much: it is read in smaller pieces, or the limit is named."""
+"""Servers that close a connection to which they owe much: smaller pieces are read, or the limit is named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GRAINS = [(1, 1, 1, 1), (1, 8, 8, 8), (1, 5, 3, 7)]
 
 @pytest.fixture(scope="module", params=["valkey", "redis"])
 def stingy(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Holds wavefunctions in every layout; a limit is set by each test."""
+    """A server that holds wavefunctions in every layout; each test sets a limit."""
     yield from new_server(request.param, **{"client-output-buffer-limit": "normal 0 0 0"})
 
 
