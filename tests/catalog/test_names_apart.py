@@ -1,4 +1,4 @@
-"""Names that stay in their place: no key, file or removal of one name touches another."""
+"""Names are kept apart: no key, file or removal of one name touches another name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message advises works when it is followed: options as it writes them, names as it gives them."""
+"""The advice in a message works when it is followed: options as it writes them, names as it gives them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def advised(message: str) -> list[dict[str, Any]]:
 
 
 def opens(spec: str, **options: Any) -> Any:
-    """The shape of what is opened, all of which can be read."""
+    """The shape of the source that is opened; all of it can be read."""
     with closing(open_source(spec, **options)) as source:
         source.read(source.grid.whole)
         return source.grid.shape

@@ -40,7 +40,7 @@ def psi() -> Psi:
 
 @pytest.fixture(scope="module")
 def stored(psi: Psi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Server]]:
-    """A shell where psi.npy is, named by QWF_URL a server on which it is stored as psi. For tests that only read."""
+    """A shell where psi.npy is, and QWF_URL names a server that has it as psi. For tests that only read."""
     directory = tmp_path_factory.mktemp("stored")
     np.save(directory / "psi.npy", psi)
     for server in new_server("valkey", maxmemory="1gb"):

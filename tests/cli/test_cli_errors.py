@@ -20,9 +20,9 @@ QUOTED = "g%2Fh%3Ae%40i%25m"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is typed, the exit code that it must have, and a pattern that its message must have.
+    """A command line, the exit code that it must have, and a pattern that its message must match.
 
-    `boxed`: found wrong by typer, which puts a box around its message.
+    `boxed`: typer refuses it, and puts a box around its message.
     """
 
     status: int

@@ -1,4 +1,4 @@
-"""What holds of every command: help with an example, JSON, completion, and output that any terminal takes."""
+"""Every command has help with an example, JSON, completion, and output that any terminal can print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qwf get`, `slice` and `export` as a user runs them: what they print and write, and what they leave when stopped."""
+"""`qwf get`, `slice` and `export` as a user runs them: their output and files, also when they are stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES = {"psi.npy", "points.txt", "bad.txt", "none.txt", "long.txt", "five.txt"}
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Server]]:
-    """A shell, named by QWF_URL a server on which PSI is stored in every layout, and as complex64 in c8."""
+    """A shell where QWF_URL names a server that has PSI in every layout, and as complex64 in c8."""
     directory = tmp_path_factory.mktemp("stored")
     np.save(directory / "psi.npy", PSI)
     (directory / "points.txt").write_text("1 2 3 1\n\n29,19,9,0\n4 5\n1 2 3 1\n")
@@ -45,7 +45,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Se
 
 @pytest.fixture
 def shell(stored: tuple[Shell, Server]) -> Iterator[Shell]:
-    """The shell; after the test only what was there before may be in its directory."""
+    """The shell; after the test its directory must hold the same files as before."""
     yield stored[0]
     for path in stored[0].directory.iterdir():
         if path.name not in FILES:

@@ -19,8 +19,8 @@ from tests.support.loads import wave
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A shell with ffmpeg on its PATH, and named by QWF_URL a server with wavefunctions of 1, 2 and 3 dimensions."""
+def plot_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A shell with ffmpeg on its PATH, where QWF_URL names a server with wavefunctions of 1, 2 and 3 dimensions."""
     tools, data = tmp_path_factory.mktemp("tools"), tmp_path_factory.mktemp("data") / "bare.npy"
     (tools / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
     np.save(data, wave(6, 5, 4))
@@ -42,11 +42,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def shell(place: Shell) -> Iterator[Shell]:
+def shell(plot_shell: Shell) -> Iterator[Shell]:
     """The shell; after the test its directory is empty again."""
-    yield place
-    for name in files(place):
-        (place.directory / name).unlink()
+    yield plot_shell
+    for name in files(plot_shell):
+        (plot_shell.directory / name).unlink()
 
 
 def files(shell: Shell) -> set[str]:
@@ -66,7 +66,7 @@ for arguments in json.loads(sys.argv[1]):
             status, message = error.exit_code, str(error)
     print(json.dumps([status, message, out.getvalue()]))
 """
-"""To start one for each costs more than what is tested."""
+"""One process runs all commands, because starting one for each takes longer than the tests."""
 
 
 def plotted(shell: Shell, *commands: Sequence[str]) -> list[tuple[int, str, str]]:

@@ -1,4 +1,4 @@
-"""Which server program is found."""
+"""The server program that is found."""
 
 from __future__ import annotations
 

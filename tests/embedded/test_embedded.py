@@ -259,7 +259,7 @@ async def test_a_server_that_is_loading_is_waited_for(
     looks, ahead = 0, 0.0
 
     async def look(socket: Path, **options: Any) -> InfoAnswer | None:
-        """As if more than half the time for which it is waited had passed before the server said that it loads."""
+        """The server's answer, as if more than half of the waiting time had passed before it said that it loads."""
         nonlocal looks, ahead
         answer = await ask_info(socket, **options)
         if answer is not None and answer.is_loading:

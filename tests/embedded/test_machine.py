@@ -1,4 +1,4 @@
-"""How much memory there is: what the kernel shows of a machine and its control groups, laid out in files."""
+"""The memory of a machine and its control groups, from files like those of the kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEMINFO = (
 
 
 def machine(root: Path, *, membership: str, mounts: str, files: dict[str, str]) -> None:
-    """Lay out what the kernel shows under `root`, with 16 GB of memory of which 8 GB are available."""
+    """Write the files of the kernel under `root`, with 16 GB of memory of which 8 GB are available."""
     files = files | {"proc/meminfo": MEMINFO, "proc/self/cgroup": membership, "proc/self/mountinfo": mounts}
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

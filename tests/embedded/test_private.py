@@ -1,4 +1,4 @@
-"""What the embedded server has is its user's alone, and nothing of another user is trusted."""
+"""The files of the embedded server are its user's alone, and no file of another user is trusted."""
 
 from __future__ import annotations
 

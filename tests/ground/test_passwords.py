@@ -1,4 +1,4 @@
-"""Passwords that nobody sees, whichever way they are given and whatever fails."""
+"""A password is never shown, whichever way it is given and whatever fails."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_no_failing_command_shows_a_password(locked: tuple[Server, int], nobody:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     parents = {}
     for entry in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError):
@@ -185,7 +185,7 @@ async def test_no_repr_and_no_traceback_has_the_password(locked: tuple[Server, i
 
 
 async def looked_at(settings: qwf_async.Settings, texts: list[str]) -> None:
-    """Connect, note what a store shows of itself, and open a name at which something else lies."""
+    """Connect, note the representations of a store, and open a name whose key has another type."""
     async with qwf_async.connect(settings=settings) as store:
         texts += [repr(store), repr(store.__dict__), repr(await store.server_info())]
         await store.open("wrong")

@@ -1,4 +1,4 @@
-"""Messages speak as their reader does, and hold nothing that moves a cursor."""
+"""Messages name options as their reader writes them, and have no character that moves a cursor."""
 
 from __future__ import annotations
 

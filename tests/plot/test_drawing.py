@@ -1,4 +1,4 @@
-"""Colours, figures and animations: what is drawn of a picture."""
+"""A picture drawn: colours, figures and animations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.loads import wave
 
 
 def lab(rgb: NDArray[Any]) -> NDArray[np.float64]:
-    """CIELAB of sRGB bytes [n, 3], by IEC 61966-2-1 and CIE 15: another road than Oklab."""
+    """CIELAB of sRGB bytes [n, 3], by IEC 61966-2-1 and CIE 15, independent of Oklab."""
     u = rgb / 255
     linear = np.where(u <= 0.04045, u / 12.92, ((u + 0.055) / 1.055) ** 2.4)
     xyz = linear @ np.array([[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]])

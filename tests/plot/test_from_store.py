@@ -1,4 +1,4 @@
-"""Pictures of stored wavefunctions: the view that is planned, and what is read for it."""
+"""Pictures of stored wavefunctions: the view that is planned, and the points that are read for it."""
 
 from __future__ import annotations
 

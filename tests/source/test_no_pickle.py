@@ -1,4 +1,4 @@
-"""No code in a file runs: pickles are refused, whatever the file is called."""
+"""Code in a file never runs: pickles are refused, whatever the name of the file."""
 
 from __future__ import annotations
 
