@@ -29,25 +29,25 @@ class Beginning:
 
 
 def decide_beginning(
-    name: str, state: NameState, wanted: Manifest, *, unfinished: Unfinished, overwrite: bool
+    name: str, state: NameState, requested: Manifest, *, unfinished: Unfinished, overwrite: bool
 ) -> Beginning:
-    """How a load of `wanted` begins under a name, given the state of the name. Pure.
+    """How a load of `requested` begins under a name, given the state of the name. Pure.
 
     Raises Refused, which says what is in the way and which option gets past it.
     """
     published, load = state.published, state.under_way
     if load is None:
         if published is None:
-            return Beginning(manifest=wanted, overwrites=None)
-        if unfinished == "resume" and not published.differences(wanted):
+            return Beginning(manifest=requested, overwrites=None)
+        if unfinished == "resume" and not published.differences(requested):
             return Beginning(manifest=published, overwrites=None, finished=True)
         if not overwrite:
             raise Refused(f"{name} exists already: {flag('overwrite')} replaces it")
-        return Beginning(manifest=wanted, overwrites=published)
+        return Beginning(manifest=requested, overwrites=published)
     if load.owner.holds(state.now):
         raise Refused(f"{name} is being loaded by {load.owner.describe()}: wait for it, or stop it")
     if unfinished == "resume":
-        differences = load.manifest.differences(wanted)
+        differences = load.manifest.differences(requested)
         if differences:
             raise Refused(
                 f"the unfinished load of {name} cannot be resumed, it differs in {'; '.join(differences)}: "
@@ -57,7 +57,7 @@ def decide_beginning(
     if unfinished == "discard":
         if published is not None and not (overwrite or load.overwrites):
             raise Refused(f"{name} exists already: {flag('overwrite')} with {flag('discard')} replaces it")
-        return Beginning(manifest=wanted, overwrites=published, discards=load.manifest)
+        return Beginning(manifest=requested, overwrites=published, discards=load.manifest)
     raise Refused(
         f"there is an unfinished load of {name}: {flag('resume')} goes on with it, {flag('discard')} throws it away"
     )

@@ -35,11 +35,11 @@ def is_name(name: str) -> bool:
     return bool(re.fullmatch(_NAME, name))
 
 
-def check_name(name: str, what: str = "name") -> str:
+def check_name(name: str, kind: str = "name") -> str:
     """The name, if it may stand in a key. Raises InvalidInput otherwise."""
     if not is_name(name):
         raise InvalidInput(
-            f"the {what} {quoted(name)} may hold only letters, digits, '.', '_' and '-' (1 to 128)"
+            f"the {kind} {quoted(name)} may hold only letters, digits, '.', '_' and '-' (1 to 128)"
         )
     return name
 

@@ -57,7 +57,7 @@ class Load:
         cls,
         pool: Pool,
         keys: Keys,
-        wanted: Manifest,
+        requested: Manifest,
         *,
         unfinished: Unfinished,
         overwrite: bool,
@@ -70,7 +70,7 @@ class Load:
         """
         owner = Owner.here()
         try:
-            begun = await cls._begin(pool, keys, wanted, owner, unfinished, overwrite, ttl)
+            begun = await cls._begin(pool, keys, requested, owner, unfinished, overwrite, ttl)
         except BaseException:
             owner.end()
             raise
@@ -83,7 +83,7 @@ class Load:
         cls,
         pool: Pool,
         keys: Keys,
-        wanted: Manifest,
+        requested: Manifest,
         owner: Owner,
         unfinished: Unfinished,
         overwrite: bool,
@@ -92,7 +92,9 @@ class Load:
         expelled: set[str] = set()
         while True:
             state = await read_state(pool, keys)
-            beginning = decide_beginning(keys.name, state, wanted, unfinished=unfinished, overwrite=overwrite)
+            beginning = decide_beginning(
+                keys.name, state, requested, unfinished=unfinished, overwrite=overwrite
+            )
             if beginning.finished:
                 return beginning.manifest
             before = state.under_way
