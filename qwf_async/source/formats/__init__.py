@@ -1,1 +1,1 @@
-"""ψ from files: a module a format, and what they share; `dispatch` chooses by the name."""
+"""ψ from files, and to files: a module or a folder a format, what they share, and the `table` that lists them."""

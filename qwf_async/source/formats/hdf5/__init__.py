@@ -1,1 +1,1 @@
-"""HDF5 files: read by h5py and beside it, and written."""
+"""HDF5 files: read by h5py, or without it where their bytes are known, and written."""

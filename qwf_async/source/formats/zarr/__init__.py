@@ -1,1 +1,1 @@
-"""Zarr hierarchies: read by zarr-python and beside it, and written."""
+"""Zarr hierarchies: read by zarr-python, or without it where blocks are files, and written."""
