@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from ..checked import checked
@@ -36,7 +35,9 @@ class ArraySource(VariableSource):
 
     def fingerprint(self) -> str:
         """A hash of all values, as they are stored, and the grid. It reads (and computes) the whole array once."""
-        digest = xxhash.xxh3_128()
+        from xxhash import xxh3_128  # no other source needs it
+
+        digest = xxh3_128()
         for chunk in BoxPlan.cut(self.grid.shape, order=self.order):
             digest.update(np.ascontiguousarray(self.read(chunk.box)).data)
         return identity(self.spec, f"dims={self.letters}", f"xxh3={digest.hexdigest()}", grid=self.grid)
