@@ -12,7 +12,7 @@ import qwf_async
 
 PACKAGE = Path(qwf_async.__file__).parent
 PROJECT = PACKAGE.parent
-TEXT = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
+TEXT = (PROJECT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
 PATHS = sorted(set(re.findall(r"`([\w./]+\.(?:py|md)|[\w/]+/|\.ci/\w+)`", TEXT)))
 NAMES = sorted(set(re.findall(r"`([\w/]+\.py)` \(`(\w+)`", TEXT)))
 
