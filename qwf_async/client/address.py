@@ -64,7 +64,7 @@ class Address:
         """
         from redis.asyncio.connection import parse_url
 
-        given = _options_of(url)
+        names = _options_of(url)
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -83,7 +83,7 @@ class Address:
         except ValueError:
             raise UsageError(f"the server URL does not parse: {_FORMS}") from None
         known = _OPTIONS | (_TLS_OPTIONS if scheme == "rediss" else set())
-        if set(given) - known:
+        if set(names) - known:
             raise UsageError(
                 f"the options of a server URL are {', '.join(sorted(known))}; the rest are settings"
             )

@@ -113,40 +113,40 @@ class Guard:
         if self._skipped >= len(data):
             self._skipped -= len(data)
             return
-        place, self._skipped = self._skipped, 0
+        position, self._skipped = self._skipped, 0
         if self._rest:
             data, self._rest = self._rest + data, b""
         owed, size, find = self._owed, len(data), data.find
-        while place < size:
-            sign = data[place]
-            end = find(_END, place, place + MAX_LINE_BYTES)
+        while position < size:
+            sign = data[position]
+            end = find(_END, position, position + MAX_LINE_BYTES)
             if end < 0:
-                if size - place >= MAX_LINE_BYTES:
+                if size - position >= MAX_LINE_BYTES:
                     raise ReplyRefused(f"a line of more than {MAX_LINE_BYTES:,} bytes")
                 break
             if sign == _TEXT:
-                number = self._number(data[place + 1 : end])
+                number = self._number(data[position + 1 : end])
                 after = end + 2 + (number + 2 if number >= 0 else 0)
-                if after > size and number > self._room + size - place:
+                if after > size and number > self._room + size - position:
                     raise ReplyRefused(f"a text of {number:,} bytes, where {self._limit:,} are the limit")
-                if owed and owed[-1] >= _MIN_VALUES and place + _MIN_VALUES * (after - place) <= size:
-                    place = self._after_texts(data, place, end + 2 - place, after - place)
+                if owed and owed[-1] >= _MIN_VALUES and position + _MIN_VALUES * (after - position) <= size:
+                    position = self._after_texts(data, position, end + 2 - position, after - position)
                     continue
-                place = after
+                position = after
             elif sign == _ARRAY:
                 if (
                     not owed
-                    and size - place > _MIN_BYTES
-                    and (after := self._after_arrays(data, place)) > place
+                    and size - position > _MIN_BYTES
+                    and (after := self._after_arrays(data, position)) > position
                 ):
-                    place = after
+                    position = after
                     continue
-                number = self._number(data[place + 1 : end])
-                place = end + 2
+                number = self._number(data[position + 1 : end])
+                position = end + 2
                 if self._begin(number):
                     continue
             elif sign in _LINES:
-                place = end + 2
+                position = end + 2
             else:
                 raise ReplyRefused(f"a reply of the type {chr(sign)!r}, which was not asked for")
             if owed:
@@ -154,32 +154,32 @@ class Guard:
                 if not owed[-1]:
                     self._complete()
         else:
-            self._skipped = place - size
+            self._skipped = position - size
             return
-        self._rest = data[place:]
+        self._rest = data[position:]
 
-    def _after_texts(self, data: bytes, place: int, head: int, stride: int) -> int:
-        """Where the text at `place` ends, or the last of several alike that are all here; each takes `stride` bytes."""
-        several = min(self._owed[-1], (len(data) - place) // stride)
-        end = place + several * stride
-        if not _are_alike(data, place, head, stride, several):
-            several, end = 1, place + stride
-            if match := _MANY.match(data, place):
+    def _after_texts(self, data: bytes, position: int, head: int, stride: int) -> int:
+        """The end of the text at `position`, or of several alike that are all here; each takes `stride` bytes."""
+        several = min(self._owed[-1], (len(data) - position) // stride)
+        end = position + several * stride
+        if not _are_alike(data, position, head, stride, several):
+            several, end = 1, position + stride
+            if match := _MANY.match(data, position):
                 several, end = _MIN_VALUES, match.end()
         self._owed[-1] -= several
         if not self._owed[-1]:
             self._complete()
         return end
 
-    def _after_arrays(self, data: bytes, place: int) -> int:
-        """Where the short arrays of values that begin at `place` end, of those that are here whole; else `place`."""
-        if not (head := _VALUES.match(data, place)):
-            return place
+    def _after_arrays(self, data: bytes, position: int) -> int:
+        """The end of the short arrays of values at `position`, of those that are here whole; else `position`."""
+        if not (head := _VALUES.match(data, position)):
+            return position
         size = int(head[1])
-        match = _arrays(size).match(data, place)
-        end = match.end() if match else place
+        match = _arrays(size).match(data, position)
+        end = match.end() if match else position
         # At most so many values, and no more arrays than values.
-        self._room -= 2 * ITEM_BYTES * ((end - place) // (size + 7))
+        self._room -= 2 * ITEM_BYTES * ((end - position) // (size + 7))
         if self._room < 0:
             raise ReplyRefused(f"replies that take more than {self._limit:,} bytes")
         return end
@@ -216,9 +216,9 @@ class Guard:
             owed.pop()
 
 
-def _are_alike(data: bytes, place: int, head: int, stride: int, several: int) -> bool:
-    """Whether the `head` bytes at `place` are repeated at each of `several` places that are `stride` apart."""
-    end = place + several * stride
+def _are_alike(data: bytes, position: int, head: int, stride: int, several: int) -> bool:
+    """Whether the `head` bytes at `position` are repeated at each of `several` places that are `stride` apart."""
+    end = position + several * stride
     return all(
-        data[byte:end:stride] == data[byte : byte + 1] * several for byte in range(place, place + head)
+        data[byte:end:stride] == data[byte : byte + 1] * several for byte in range(position, position + head)
     )

@@ -63,10 +63,10 @@ def check_files(options: Mapping[str, Any]) -> None:
     if options.get("ssl_keyfile") and not cert:
         raise UsageError("a TLS key was given without its certificate: set QWF_TLS_CERT")
     names = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
-    given = [options[name] for name in names if options.get(name)]
-    if not given:
+    paths = [options[name] for name in names if options.get(name)]
+    if not paths:
         return  # to load the system's certificates for nothing takes 25 ms
-    for path in given:
+    for path in paths:
         try:
             if not Path(path).is_dir():
                 read_small_file(Path(path))
@@ -77,7 +77,7 @@ def check_files(options: Mapping[str, Any]) -> None:
         _context(TLSConnection(**{n: options[n] for n in options if n.startswith("ssl_")}).ssl_context)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise UsageError(
-            f"the TLS files {', '.join(map(str, given))} cannot be used: PEM files are wanted, "
+            f"the TLS files {', '.join(map(str, paths))} cannot be used: PEM files are wanted, "
             f"a key that fits its certificate and is not encrypted ({error})"
         ) from error
 

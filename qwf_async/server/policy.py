@@ -71,10 +71,10 @@ def listpack_findings(facts: ServerFacts, *, fields: int, value_bytes: int) -> l
     return unfit
 
 
-async def configure(pool: Pool, found: Iterable[Finding]) -> list[str]:
+async def configure(pool: Pool, unfit: Iterable[Finding]) -> list[str]:
     """Apply the cures with CONFIG SET, and give what was set, as texts. Raises Refused if the server forbids it."""
     done = []
-    for finding in found:
+    for finding in unfit:
         for setting, value in finding.cure:
             await pool.call("CONFIG", "SET", setting, value, expect=is_text, doing=f"setting {setting}")
             done.append(f"{setting} {value}")
