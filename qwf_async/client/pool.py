@@ -24,7 +24,7 @@ from .counts import ConnectionCounts
 from .failure import HungUp, ServerCrowded
 from .fence import Fence
 from .guard import REPLY_BYTES
-from .pool_state import CALM, Action, Rejection, State, Step, surplus
+from .pool_state import CALM, Action, PoolState, Rejection, Transition, surplus
 from .reply import is_anything, is_text
 from .retry import Retry, until_available
 
@@ -79,7 +79,7 @@ class Pool:
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._keep_idle = keep_idle
-        self._state: State[_Turn] = CALM
+        self._state: PoolState[_Turn] = CALM
         self._idle: deque[Connection] = deque()  # all open; the one used last at the right
         self._surplus_timer: TimerHandle | None = None
         # Without fast_acquire a free place costs a turn of the event loop: a sixth of the time of one HGET.
@@ -243,7 +243,7 @@ class Pool:
         elif action is Action.CLOSE:
             connection.close()
 
-    def _follow(self, step: Step[_Turn], connection: Connection | None = None) -> Action:
+    def _follow(self, step: Transition[_Turn], connection: Connection | None = None) -> Action:
         """Take the state of a step, and wake whom it says; the action, of which the caller does the rest."""
         self._state = step.state
         if step.turn is not None:

@@ -1,6 +1,6 @@
 """What a pool knows between two awaits, as a frozen value, with pure transitions from one to the next.
 
-A transition gives the next state and the one thing that is to be done about it (`Step`);
+A transition gives the next state and the one thing that is to be done about it (`Transition`);
 `client.pool` does it. Nothing here awaits, reads a clock, or knows an address: each node of a
 cluster can have a state of its own.
 
@@ -81,16 +81,16 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Generic[T]):
+class Transition(Generic[T]):
     """The state after a transition, and what is to be done; `turn` for LEND and WAKE."""
 
-    state: State[T]
+    state: PoolState[T]
     action: Action
     turn: T | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class State(Generic[T]):
+class PoolState(Generic[T]):
     """`line`: the turns of those who wait for room, first come first served, each told apart by its identity.
 
     Times are seconds of one monotonic clock. `silent_since`: when the server began to hang up
@@ -105,58 +105,58 @@ class State(Generic[T]):
     crowded_since: float | None = None
     is_closed: bool = False
 
-    def join(self, turn: T) -> State[T]:
+    def join(self, turn: T) -> PoolState[T]:
         """A borrower who found no connection, and no room for another, stands in line."""
         return replace(self, line=(*self.line, turn))
 
-    def leave(self, turn: T) -> Step[T]:
+    def leave(self, turn: T) -> Transition[T]:
         """A borrower goes: served, cancelled or tired of waiting. The first of the others may try."""
         return replace(self, line=tuple(other for other in self.line if other is not turn))._wake()
 
     def is_first(self, turn: T) -> bool:
         return bool(self.line) and self.line[0] is turn
 
-    def answer(self) -> State[T]:
+    def answer(self) -> PoolState[T]:
         """A connection was let in, or came back sound: the server is there, and has room for us."""
         if not self.line and not self.is_closed:
             return CALM
-        return State(line=self.line, is_closed=self.is_closed)
+        return PoolState(line=self.line, is_closed=self.is_closed)
 
-    def give_back(self, *, is_open: bool) -> Step[T]:
+    def give_back(self, *, is_open: bool) -> Transition[T]:
         """A borrower is through with its connection, which is still open or not."""
         if not is_open:
             return replace(self, is_broken=True)._wake()
         state = self.answer()
         if state.line:
-            return Step(replace(state, line=state.line[1:]), Action.LEND, state.line[0])
-        return Step(state, Action.CLOSE if state.is_closed else Action.KEEP)
+            return Transition(replace(state, line=state.line[1:]), Action.LEND, state.line[0])
+        return Transition(state, Action.CLOSE if state.is_closed else Action.KEEP)
 
-    def reject(self, rejection: Rejection, now: float, *, since: float | None = None) -> Step[T]:
+    def reject(self, rejection: Rejection, now: float, *, since: float | None = None) -> Transition[T]:
         """An attempt to open a connection was turned away: by a borrower in the line `since` then, or not in it."""
         silent = rejection is Rejection.HUNG_UP or (rejection is Rejection.SHUT_OUT and self.is_broken)
         silent_since = (now if self.silent_since is None else self.silent_since) if silent else None
         state = replace(self, silent_since=silent_since)
         is_outage = silent_since is not None and now > silent_since + MAX_SILENCE
         if is_outage or (since is not None and now > since + QUEUE.deadline):
-            return Step(state, Action.GIVE_UP)
+            return Transition(state, Action.GIVE_UP)
         if since is None:
-            return Step(state, Action.WAIT)
+            return Transition(state, Action.WAIT)
         if state.crowded_since is None:
-            return Step(replace(state, crowded_since=now), Action.WAIT)
+            return Transition(replace(state, crowded_since=now), Action.WAIT)
         if now > state.crowded_since + WARN_AFTER:
-            return Step(replace(state, crowded_since=math.inf), Action.WARN)
-        return Step(state, Action.WAIT)
+            return Transition(replace(state, crowded_since=math.inf), Action.WARN)
+        return Transition(state, Action.WAIT)
 
-    def close(self) -> State[T]:
+    def close(self) -> PoolState[T]:
         """From now on a connection that is given back is closed, unless somebody waits for it."""
         return replace(self, is_closed=True)
 
-    def _wake(self) -> Step[T]:
+    def _wake(self) -> Transition[T]:
         """The state as it is; the first in the line may try."""
-        return Step(self, Action.WAKE, self.line[0]) if self.line else Step(self, Action.NOTHING)
+        return Transition(self, Action.WAKE, self.line[0]) if self.line else Transition(self, Action.NOTHING)
 
 
-CALM: Final[State[Any]] = State()
+CALM: Final[PoolState[Any]] = PoolState()
 """Nobody waits, and nothing is wrong. A connection that is given back sound is kept, and the state remains."""
 
 

@@ -27,7 +27,7 @@ MAX_LOOK_TIME: Final = 3.0
 """Seconds that one attempt to reach the server may take: a stopped server accepts connections, and says nothing."""
 
 
-class State(Enum):
+class OutageState(Enum):
     THERE = "there"
     AWAY = "away"
     REPLAYING = "replaying"
@@ -56,13 +56,13 @@ class Outage:
     deadline: float
     hook: Hook
     replayed: int = 0
-    _state: State = State.THERE
+    _state: OutageState = OutageState.THERE
     _answered: float = field(default_factory=anyio.current_time)
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
         if self.spool.has_rows:  # left by a process that ended during an outage
-            self._state = State.AWAY
+            self._state = OutageState.AWAY
 
     async def write(self, batch: Batch) -> None:
         """Return once the batch is applied by the server, or committed to the spool.
@@ -71,9 +71,9 @@ class Outage:
         """
         while True:
             changed = self._changed
-            if self._state is State.THERE:
+            if self._state is OutageState.THERE:
                 return await self._write_to_server(batch)
-            if self._state is State.AWAY:
+            if self._state is OutageState.AWAY:
                 try:
                     await self.spool.write(batch)
                 except SpoolFull as error:
@@ -81,7 +81,7 @@ class Outage:
                     continue
                 self._tell()
                 if self._changed is not changed:  # the replay may have ended during the commit
-                    self._turn(State.AWAY)
+                    self._turn(OutageState.AWAY)
                 return None
             await changed.wait()
 
@@ -92,20 +92,20 @@ class Outage:
         """
         while True:
             changed = self._changed
-            if self._state is State.THERE:
+            if self._state is OutageState.THERE:
                 await changed.wait()
                 continue
             try:
                 with anyio.fail_after(MAX_LOOK_TIME):
                     await self.reach_server()
-                self._turn(State.REPLAYING)
+                self._turn(OutageState.REPLAYING)
                 await self.spool.replay(self._replay, self.writers, self._tell)
             except (ServerUnavailable, TimeoutError):
-                self._turn(State.AWAY)
+                self._turn(OutageState.AWAY)
                 await anyio.sleep(LOOK_EVERY)
             else:
                 self._answered = anyio.current_time()
-                self._turn(State.THERE)
+                self._turn(OutageState.THERE)
                 while self.spool.damaged:
                     row = self.spool.damaged.pop()
                     chunk = "a chunk" if row.chunk is None else f"chunk {row.chunk}"
@@ -114,7 +114,7 @@ class Outage:
 
     async def settled(self) -> None:
         """Return when nothing waits in the spool. Raises AwayForTooLong if the server stays away."""
-        while self._state is not State.THERE:
+        while self._state is not OutageState.THERE:
             await self._wait(self._changed)
 
     async def _replay(self, batch: Batch) -> None:
@@ -131,8 +131,8 @@ class Outage:
             self.connection_lost()
             if anyio.current_time() - self._answered < self.after:
                 raise  # the writer tries again
-            if self._state is State.THERE:
-                self._turn(State.AWAY)
+            if self._state is OutageState.THERE:
+                self._turn(OutageState.AWAY)
                 self.hook(Noted(text=f"{error}: going on into the spool {self.spool.path}", warning=True))
             await self.write(batch)
         else:
@@ -141,7 +141,7 @@ class Outage:
     async def _wait(self, changed: anyio.Event, why: str = "") -> None:
         """Wait for another state, until the deadline of the outage. During a replay there is no deadline."""
         left = self._answered + self.deadline - anyio.current_time()
-        if self._state is State.REPLAYING:
+        if self._state is OutageState.REPLAYING:
             await changed.wait()
             return
         with anyio.move_on_after(left):
@@ -149,7 +149,7 @@ class Outage:
             return
         raise AwayForTooLong(f"the server was away for {self.deadline:g} s{why}")
 
-    def _turn(self, state: State) -> None:
+    def _turn(self, state: OutageState) -> None:
         if state is not self._state:
             self._state = state
             self._changed.set()
@@ -161,6 +161,6 @@ class Outage:
             Spooled(
                 chunks=len(self.spool.chunks),
                 nbytes=self.spool.nbytes,
-                replaying=self._state is State.REPLAYING,
+                replaying=self._state is OutageState.REPLAYING,
             )
         )

@@ -17,9 +17,9 @@ from qwf_async.client.pool_state import (
     SURPLUS_TIME,
     WARN_AFTER,
     Action,
+    PoolState,
     Rejection,
-    State,
-    Step,
+    Transition,
     surplus,
 )
 
@@ -56,7 +56,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state: State[Borrower] = CALM
+        self.state: PoolState[Borrower] = CALM
         self.idle: list[int] = []
         self.borrowers: list[Borrower] = []
         self.server = Server()
@@ -64,7 +64,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.opened = 0
 
-    def follow(self, step: Step[Borrower], connection: int | None = None) -> Action:
+    def follow(self, step: Transition[Borrower], connection: int | None = None) -> Action:
         if step.turn is not None:
             assert step.turn is self.state.line[0] or step.turn is step.state.line[0]
         self.state = step.state
@@ -190,7 +190,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_pool_without_trouble_is_calm(self) -> None:
-        assert (self.state == CALM) <= (self.state.give_back(is_open=True) == Step(CALM, Action.KEEP))
+        assert (self.state == CALM) <= (self.state.give_back(is_open=True) == Transition(CALM, Action.KEEP))
 
     def teardown(self) -> None:
         """Nobody starves: when all lent connections come back sound, all who wait are served in their order."""
@@ -220,7 +220,7 @@ def test_a_rejection_is_told_by_its_error(error: type[HungUp], rejection: Reject
 
 
 def actions(
-    state: State[str], rejection: Rejection, *times: float, since: float | None = None
+    state: PoolState[str], rejection: Rejection, *times: float, since: float | None = None
 ) -> list[Action]:
     """The actions for attempts that are turned away at these times."""
     found = []
@@ -262,14 +262,14 @@ def test_a_long_wait_without_any_connection_is_told_once() -> None:
     soon, late = 0.5 * WARN_AFTER, WARN_AFTER + 0.1
     told = actions(CALM, Rejection.NO_ROOM, 0.0, soon, late, late + 1, 10 * late, since=0.0)
     assert told == [Action.WAIT, Action.WAIT, Action.WARN, Action.WAIT, Action.WAIT]
-    assert actions(State(crowded_since=math.inf).answer(), Rejection.NO_ROOM, 0.0, late, since=0.0) == [
+    assert actions(PoolState(crowded_since=math.inf).answer(), Rejection.NO_ROOM, 0.0, late, since=0.0) == [
         Action.WAIT,
         Action.WARN,
     ]
 
 
 def test_a_closed_pool_still_serves_those_who_wait() -> None:
-    state: State[str] = CALM.join("a").close()
+    state: PoolState[str] = CALM.join("a").close()
     step = state.give_back(is_open=True)
     assert (step.action, step.turn) == (Action.LEND, "a")
     assert step.state.give_back(is_open=True).action is Action.CLOSE
