@@ -55,12 +55,12 @@ def _topics() -> dict[str, Traversable]:
     """The file of each topic by the topic's name, in alphabetical order."""
     from importlib.resources import files
 
-    found = {
+    topics = {
         entry.name.removesuffix(".md"): entry
         for entry in files("qwf_async").joinpath("help").iterdir()
         if entry.name.endswith(".md")
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(topics.items()))
 
 
 def _print_list(topics: dict[str, Traversable], *, as_json: bool) -> None:

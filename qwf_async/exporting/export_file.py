@@ -55,7 +55,7 @@ def check_out(
     """
     kind = format_of(out, format)
     writer = writers()[kind]
-    paths = [Path(one) for one in (out.split(",") if writer.max_files > 1 else [out])]
+    paths = [Path(name) for name in (out.split(",") if writer.max_files > 1 else [out])]
     if len(paths) > writer.max_files or not all(path.name for path in paths) or len(set(paths)) < len(paths):
         raise InvalidInput(f"{out} names no file, or no pair of files as in re.cube,im.cube")
     for path in paths:

@@ -132,7 +132,7 @@ class ServerSink:
 async def _answered_as_expected(batch: Batch, buffers: Sequence[Buffer], connection: Connection) -> bool:
     """Send the batch. Whether the replies are the expected bytes: to compare is much faster than to parse."""
     expected = b"".join(part.answer * part.requests for part in batch.parts)
-    got = memoryview(bytearray(len(expected)))
+    replies = memoryview(bytearray(len(expected)))
     return await connection.exchange_raw(
-        buffers, got, lambda start, stop: got[start:stop] == expected[start:stop]
+        buffers, replies, lambda start, stop: replies[start:stop] == expected[start:stop]
     )

@@ -44,11 +44,11 @@ _PREFIXES: Final = {
 }  # fmt: skip
 
 
-def _si(symbol: str, words: tuple[str, ...], one: float) -> Iterator[tuple[str, float]]:
-    """The names of an SI unit and of its small multiples with their values; `one` is the unit in atomic units."""
+def _si(symbol: str, words: tuple[str, ...], size: float) -> Iterator[tuple[str, float]]:
+    """The names of an SI unit and of its small multiples with their values; `size` is the unit in atomic units."""
     for letter, (prefix, factor) in _PREFIXES.items():
         for name in (letter + symbol, *(prefix + word for word in words)):
-            yield name, factor * one
+            yield name, factor * size
 
 
 _ANGSTROMS: Final = [f"{a}ngstr{o}m{s}" for a, o, s in product("aå", "oö", ("", "s"))]

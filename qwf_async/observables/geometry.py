@@ -26,9 +26,9 @@ def spacing(grid: Grid, axis: int) -> float:
 
 def coordinates(grid: Grid, axis: int, start: int, stop: int) -> NDArray[np.float64]:
     """Positions of the points start … stop−1 of a spatial axis in bohr, or in steps. Raises as `spacing`."""
-    laid = _laid(grid, axis)
+    in_bohr = _laid(grid, axis)
     numbers = np.arange(start, stop, dtype=np.float64)
-    return numbers if laid.step is None else laid.origin + numbers * laid.step
+    return numbers if in_bohr.step is None else in_bohr.origin + numbers * in_bohr.step
 
 
 def spatial_axes(grid: Grid) -> range:

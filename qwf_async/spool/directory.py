@@ -53,7 +53,7 @@ def spools(
         raise InvalidInput(f"the spool directory {directory} cannot be read: {error.strerror}") from error
     readable: list[tuple[str, SpoolEntry]] = []
     problems = []
-    wanted = {"server": server, "prefix": prefix, "name": name}
+    required = {"server": server, "prefix": prefix, "name": name}
     for path in paths:
         if not _GENERATION.fullmatch(path.stem):
             continue
@@ -63,7 +63,7 @@ def spools(
             if os.path.lexists(path):  # else its owner has just deleted it
                 problems.append(SpoolEntry(path=path, problem=str(error)))
             continue
-        if all(value in (None, getattr(head, field)) for field, value in wanted.items()):
+        if all(value in (None, getattr(head, field)) for field, value in required.items()):
             readable.append((head.manifest.created, SpoolEntry(path=path, head=head)))
     readable.sort(key=lambda pair: (pair[0], pair[1].path))
     return [spool for _, spool in readable] + problems

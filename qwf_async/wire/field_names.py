@@ -88,9 +88,8 @@ def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
     row = np.empty((len(z), len(record)), np.uint8)
     row[:] = np.frombuffer(record, np.uint8)
     row[:, at_z : at_z + z.shape[1]] = z
-    data.reshape(-1, row.size)[:] = row.reshape(
-        -1
-    )  # [t, x, y, z, record] → [t·x·y, z·record]: the row, copied
+    # [t, x, y, z, record] → [t·x·y, z·record]: the row, copied to each.
+    data.reshape(-1, row.size)[:] = row.reshape(-1)
     # One digit at a time: the long loop is then over the points, not over two or three digits.
     for k in range(x.shape[1]):
         data[..., at_x + k] = x[:, k, None, None]

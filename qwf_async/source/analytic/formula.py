@@ -124,8 +124,8 @@ def with_frames(grid: Grid, period: float) -> Grid:
 
 def with_extents(grid: Grid, extents: Sequence[float]) -> Grid:
     """The grid with each axis of unknown spacing laid over its extent (bohr), centred on 0."""
-    laid = grid.with_box(extents)
-    _, x, y, z = (b if a.step is None else a for a, b in zip(grid.axes, laid.axes, strict=True))
+    over_box = grid.with_box(extents)
+    _, x, y, z = (b if a.step is None else a for a, b in zip(grid.axes, over_box.axes, strict=True))
     return replace(grid, axes=(grid.axes[0], x, y, z))
 
 

@@ -42,8 +42,8 @@ def axes_of(part: Variable, letters: str, shape: Shape4, *, box: bool, dt: bool)
 def axis_lengths(part: Variable) -> Lengths:
     """How many points the arrays beside ψ have, by the letters of their axes."""
     lengths: dict[str, frozenset[int]] = {}
-    for one in part.axis_arrays:
-        lengths[one.letter] = lengths.get(one.letter, frozenset()) | {one.length}
+    for array in part.axis_arrays:
+        lengths[array.letter] = lengths.get(array.letter, frozenset()) | {array.length}
     return lengths
 
 
@@ -51,7 +51,7 @@ def axis_arrays_for(part: Variable, letters: str, letter: str, size: int) -> Seq
     """The arrays beside ψ that are one of its axes: none if the dimension has a coordinate of its own."""
     if letters.find(letter) in part.coordinates:
         return ()
-    return [one for one in part.axis_arrays if one.letter == letter and one.length == size]
+    return [array for array in part.axis_arrays if array.letter == letter and array.length == size]
 
 
 def _axis(part: Variable, letters: str, letter: str, size: int) -> Axis:
@@ -65,11 +65,11 @@ def _axis(part: Variable, letters: str, letter: str, size: int) -> Axis:
     arrays = axis_arrays_for(part, letters, letter, size)
     if not arrays:
         return UNKNOWN_AXIS
-    coordinates = [one.read() for one in arrays]
+    coordinates = [array.read() for array in arrays]
     if not all(_same(coordinates[0], other) for other in coordinates[1:]):
         raise InvalidInput(
-            f"{' and '.join(one.what for one in arrays)} could be the axis {letter} of {part.what}, and differ: say "
-            f"where its points lie by {option('dt' if letter == 't' else 'box')}"
+            f"{' and '.join(array.what for array in arrays)} could be the axis {letter} of {part.what}, and differ: "
+            f"say where its points lie by {option('dt' if letter == 't' else 'box')}"
         )
     return coordinates[0].axis(time=letter == "t", what=f"{arrays[0].what}, which lies beside {part.what},")
 

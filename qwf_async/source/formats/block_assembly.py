@@ -32,12 +32,12 @@ def read_blocks(
         [
             (
                 index,
-                slice(max(one.start - index * size, 0), min(one.stop - index * size, size)),
-                slice(max(index * size - one.start, 0), min((index + 1) * size, one.stop) - one.start),
+                slice(max(span.start - index * size, 0), min(span.stop - index * size, size)),
+                slice(max(index * size - span.start, 0), min((index + 1) * size, span.stop) - span.start),
             )
-            for index in range(one.start // size, -(-one.stop // size))
+            for index in range(span.start // size, -(-span.stop // size))
         ]
-        for one, size in zip(slices, chunk, strict=True)
+        for span, size in zip(slices, chunk, strict=True)
     ]
     # `product` changes its last dimension fastest, as C order has it; reversed lists are Fortran order.
     turn = 1 if order == "C" else -1
@@ -46,7 +46,7 @@ def read_blocks(
         block, within, target = zip(*touched[::turn], strict=True)
         piece = part(block, within)
         if values is None:
-            shape = tuple(one.stop - one.start for one in slices)
+            shape = tuple(span.stop - span.start for span in slices)
             if piece.shape == shape:
                 return piece
             values = np.empty(shape, piece.dtype, order=order)

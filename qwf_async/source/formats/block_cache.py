@@ -175,7 +175,7 @@ class BlockCache:
         self._kept.move_to_end(number)
         if number == self._newest + 1 and self.times == 1:
             # As many as are in use: one for a plan that follows the blocks, a panel for one that cuts across them.
-            used = sum(one.left < self._box(other).points for other, one in self._kept.items())
+            used = sum(kept.left < self._box(other).points for other, kept in self._kept.items())
             last = min(
                 number + max(used + 1, self._in_memory - 1), number + self.keep - used - 1, self._count - 1
             )
@@ -191,7 +191,7 @@ class BlockCache:
             _, oldest = self._kept.popitem(last=False)
             if not oldest.part.cancel():
                 wait([oldest.part])  # it may be writing into the slot that is given away
-        slots = [one.slot for one in self._kept.values()]
+        slots = [cell.slot for cell in self._kept.values()]
         slot = None if slots.count(None) < self._in_memory else min({*range(len(slots) + 1)} - {*slots})
         if self._thread is None:
             self._thread = ThreadPoolExecutor(self.threads, "reading")

@@ -36,11 +36,10 @@ def read_contiguous(
     next. The part is in the order of the file. Raises InvalidInput if the file was cut
     short, OSError if it cannot be read.
     """
-    if (
-        fortran
-    ):  # [x, y, z] in Fortran order has the bytes of [z, y, x] in C order, of which it is the transpose
+    if fortran:
+        # [x, y, z] in Fortran order has the bytes of [z, y, x] in C order, of which it is the transpose.
         return read_contiguous(file, path, offset, shape[::-1], dtype, slices[::-1]).T
-    values: NDArray[Any] = np.empty([one.stop - one.start for one in slices], dtype)
+    values: NDArray[Any] = np.empty([span.stop - span.start for span in slices], dtype)
     sizes = values.shape
     # A run is what is next to each other in the file: whole along all dimensions after `axis`, a part along
     # `axis`, one index of each dimension before it. Of [4, 5, 6] the part [2:3, 1:4, :] is one run, axis 1.
@@ -67,10 +66,10 @@ def read_contiguous(
         run = target[i * length : (i + 1) * length]
         file.seek(begin)
         while run:
-            got = file.readinto(run)
-            if not got:
+            nbytes = file.readinto(run)
+            if not nbytes:
                 raise InvalidInput(f"{path} was cut short while it was read")
-            run = run[got:]
+            run = run[nbytes:]
     return values
 
 

@@ -108,11 +108,11 @@ def _text(value: Any) -> str | None:
     if getattr(value, "shape", ()) is None:
         return None  # h5py.Empty, which netcdf-c writes for a text without letters
     flat = np.asarray(value, object).reshape(-1)
-    one = flat[0] if flat.size == 1 else "" if flat.size == 0 else value
-    if one is None:
+    item = flat[0] if flat.size == 1 else "" if flat.size == 0 else value
+    if item is None:
         return None
     # h5py keeps bytes that are no UTF-8 as surrogates: Å of old Fortran and of Windows is one byte.
-    data = one if isinstance(one, bytes) else str(one).encode("utf-8", "surrogateescape")
+    data = item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogateescape")
     try:
         return data.rstrip(b"\0").decode()
     except UnicodeDecodeError:

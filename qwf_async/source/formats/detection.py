@@ -67,7 +67,7 @@ def unreadable_file(path: str, detection: Detection) -> InvalidInput:
     """The error for a file of no known format: what it is, and what can be done."""
     if detection.otherwise is not None:
         return InvalidInput(f"{path} is {detection.otherwise}")
-    *labels, last = [one.label for one in FORMATS.values() if one.recognises is not None]
+    *labels, last = [format_.label for format_ in FORMATS.values() if format_.recognises is not None]
     return InvalidInput(
         f"{path} is none of {', '.join(labels)} and {last}; if it is numbers and nothing else, "
         f"give their shape and type: {path}:shape=64x64x64,dtype=c16"
@@ -107,9 +107,9 @@ def _recognised(content: Content, *, is_text: bool) -> Format | None:
     """The first format of the table that the content is of, among those of text or the others."""
     return next(
         (
-            one
-            for one in FORMATS.values()
-            if one.is_text == is_text and one.recognises is not None and one.recognises(content)
+            format_
+            for format_ in FORMATS.values()
+            if format_.is_text == is_text and format_.recognises is not None and format_.recognises(content)
         ),
         None,
     )

@@ -113,12 +113,12 @@ def _by_number(shape: tuple[int, ...], real: bool, grid: Shape4 | None, lengths:
     if len(shape) in _BY_NUMBER:
         possible.append(_BY_NUMBER[len(shape)])
     if fitting := _fitting(shape, lengths):
-        usual = [one for one in possible if _agrees(one, shape, fitting)]
+        usual = [letters for letters in possible if _agrees(letters, shape, fitting)]
         possible = usual or _arrangements(shape, fitting, real)
         if not usual and len(possible) != 1:
             raise InvalidInput(_unclear(shape, fitting, possible, what))
     if len(possible) > 1 and grid is not None:
-        possible = [one for one in possible if _sizes_of(one, shape) == grid] or possible
+        possible = [letters for letters in possible if _sizes_of(letters, shape) == grid] or possible
     if not possible or (len(possible) > 1 and len(shape) not in _BY_NUMBER):
         raise InvalidInput(_too_many(shape, possible or _without_ones(shape, real), what))
     if len(possible) > 1:
@@ -148,14 +148,14 @@ def _too_many(shape: tuple[int, ...], possible: Sequence[str], what: str) -> str
     about = f"{what} has {len(shape)} dimensions of {_sizes(shape)} points"
     if not possible:
         return f"{about}: ψ has four at most, t, x, y, z; store its parts one by one"
-    ways = " or ".join(option("dims", ",".join(one)) for one in possible)
+    ways = " or ".join(option("dims", ",".join(letters)) for letters in possible)
     return f"{about}: say by {option('dims')} which is which, as in {ways}"
 
 
 def _unclear(shape: tuple[int, ...], fitting: Lengths, possible: Sequence[str], what: str) -> str:
     """What is said of dimensions that the arrays beside ψ fit in no way or in several."""
     arrays = ", ".join(f"{letter} of {_alternatives(sizes)}" for letter, sizes in sorted(fitting.items()))
-    ways = [option("dims", ",".join(one)) for one in possible[:3]] or [option("dims")]
+    ways = [option("dims", ",".join(letters)) for letters in possible[:3]] or [option("dims")]
     return (
         f"{what} has dimensions of {_sizes(shape)} points, and beside it lie {arrays} points: which is which? Say it "
         f"by {' or '.join(ways)}"
@@ -268,7 +268,7 @@ def _arrangements(shape: tuple[int, ...], fitting: Lengths, real: bool) -> list[
         free = [letter for letter in letters if letter in SPATIAL and letter not in fitting]
         in_order = free == [letter for letter in SPATIAL if letter not in fitting][: len(free)]
         if in_order and _agrees("".join(letters), shape, fitting):
-            key = tuple(one for one, size in zip(letters, shape, strict=True) if size > 1)
+            key = tuple(letter for letter, size in zip(letters, shape, strict=True) if size > 1)
             ways.setdefault(key, "".join(letters))
     return list(ways.values())
 

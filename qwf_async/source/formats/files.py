@@ -52,7 +52,7 @@ def files(
     and `dt` (ħ/Eh) go before what the files say. Raises InvalidInput if there is no such file,
     if one cannot be used, or if one is not like the first; UsageError if a library is missing.
     """
-    texts = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
+    texts = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(item) for item in path]
     sources = [source for text in texts for source in expand(text)]
     if not sources:
         raise InvalidInput("a list of no files is no wavefunction")
@@ -60,7 +60,7 @@ def files(
         return _open(sources[0], dims=dims, box=box, dt=dt)
     spec = ", ".join(texts)
     return frames_source(
-        [Frame(name=one, open=partial(_open, one, dims=dims, box=box, dt=dt)) for one in sources],
+        [Frame(name=source, open=partial(_open, source, dims=dims, box=box, dt=dt)) for source in sources],
         spec=spec if len(spec) <= MAX_SPEC else f"{sources[0]} to {sources[-1]} ({len(sources)} files)",
         box=box,
         dt=dt,

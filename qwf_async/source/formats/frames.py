@@ -58,7 +58,7 @@ class FrameFiles:
         """A block of ψ, [t, x, y, z], read one frame after another, [1, x, y, z] each."""
         time, *rest = slices
         box = Box(
-            start=shape4((0, *(one.start for one in rest))), stop=shape4((1, *(one.stop for one in rest)))
+            start=shape4((0, *(span.start for span in rest))), stop=shape4((1, *(span.stop for span in rest)))
         )
         blocks = [self.at(number).read_directly(box) for number in range(time.start, time.stop)]
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -104,10 +104,10 @@ def frames_source(
         first, times = opened.at(0), []
         understood, warnings = first.understood(), first.warnings()
         for number, frame in enumerate(frames):
-            one = opened.at(number)
-            _check_like(first, one, frames[0].name, frame.name)
-            files.include(one.files)
-            times.append(_time(one))
+            current = opened.at(number)
+            _check_like(first, current, frames[0].name, frame.name)
+            files.include(current.files)
+            times.append(_time(current))
         part = Variable(
             what=f"{frames[0].name} to {frames[-1].name} ({len(frames)} files)",
             shape=(len(frames), *first.grid.shape[1:]),
@@ -135,16 +135,20 @@ def frames_source(
     return source.extended(FramesSource, first=understood, first_warnings=warnings)
 
 
-def _check_like(first: VariableSource, one: VariableSource, first_name: str, name: str) -> None:
+def _check_like(first: VariableSource, source: VariableSource, first_name: str, name: str) -> None:
     """Raises InvalidInput unless a file is a frame, and differs from the first in its values and its time alone."""
-    if one.grid.shape[0] > 1:
-        raise InvalidInput(f"{name} holds {one.grid.shape[0]} times: each of several files must be one frame")
+    if source.grid.shape[0] > 1:
+        raise InvalidInput(
+            f"{name} holds {source.grid.shape[0]} times: each of several files must be one frame"
+        )
     for what, mine, other in (
-        ("shape", _sizes(one), _sizes(first)),
-        ("dtype", _types(one), _types(first)),
+        ("shape", _sizes(source), _sizes(first)),
+        ("dtype", _types(source), _types(first)),
         *(
             (f"axis {letter}", str(mine), str(other))
-            for letter, mine, other in zip(LETTERS[1:], one.grid.axes[1:], first.grid.axes[1:], strict=True)
+            for letter, mine, other in zip(
+                LETTERS[1:], source.grid.axes[1:], first.grid.axes[1:], strict=True
+            )
         ),
     ):
         if mine != other:
@@ -153,18 +157,20 @@ def _check_like(first: VariableSource, one: VariableSource, first_name: str, nam
             )
 
 
-def _sizes(one: VariableSource) -> str:
-    return ", ".join(f"{letter}={size}" for letter, size in zip(LETTERS[1:], one.grid.shape[1:], strict=True))
+def _sizes(source: VariableSource) -> str:
+    return ", ".join(
+        f"{letter}={size}" for letter, size in zip(LETTERS[1:], source.grid.shape[1:], strict=True)
+    )
 
 
-def _types(one: VariableSource) -> str:
-    return " and ".join(str(part.meant.newbyteorder("=")) for part in one.parts)
+def _types(source: VariableSource) -> str:
+    return " and ".join(str(part.meant.newbyteorder("=")) for part in source.parts)
 
 
-def _time(one: VariableSource) -> tuple[Axis, str | None]:
+def _time(source: VariableSource) -> tuple[Axis, str | None]:
     """When a frame is, and the unit in which its file says so, perhaps since a date."""
-    stated = one.parts[0].coordinates.get(one.letters.find("t"))
-    return one.grid.axes[0], None if stated is None else stated.unit
+    stated = source.parts[0].coordinates.get(source.letters.find("t"))
+    return source.grid.axes[0], None if stated is None else stated.unit
 
 
 def _axis(times: Sequence[tuple[Axis, str | None]], what: str) -> Axis:

@@ -23,7 +23,7 @@ _COMPRESSED = r"(?:\.(?:gz|bz2|xz))?"
 
 def _endings() -> str:
     """A pattern of all endings of formats, longer ones first."""
-    endings = [ending for one in FORMATS.values() for ending in one.endings]
+    endings = [ending for format_ in FORMATS.values() for ending in format_.endings]
     return "|".join(re.escape(ending) for ending in sorted(endings, key=len, reverse=True))
 
 
@@ -49,9 +49,9 @@ class FileLocation:
     @property
     def stated_format(self) -> str | None:
         """The format that the parameters after the colon state, as `shape=…` states raw numbers; None without."""
-        for one in FORMATS.values():
-            if one.parameters and re.match(rf"(?:{'|'.join(one.parameters)})=", self.chosen or ""):
-                return one.name
+        for format_ in FORMATS.values():
+            if format_.parameters and re.match(rf"(?:{'|'.join(format_.parameters)})=", self.chosen or ""):
+                return format_.name
         return None
 
     def detect(self) -> Detection:

@@ -116,7 +116,7 @@ def packing_of(
         _held(number, viewed) if own is None else own.view(viewed)
         for number, own in zip(named, held, strict=True)
     )
-    absent = tuple(dict.fromkeys(one for one in all_of if one is not None))
+    absent = tuple(dict.fromkeys(number for number in all_of if number is not None))
     scale, offset = (_factor(attributes.get(name), what, name) for name in ("scale_factor", "add_offset"))
     if scale is None and offset is None:
         if not absent and viewed == stored:
@@ -142,18 +142,21 @@ def _complex(records: np.dtype[Any]) -> np.dtype[Any]:
 
 def _viewed(stored: np.dtype[Any], attributes: Attributes) -> np.dtype[Any]:
     """The type that integers have by `_Unsigned`; the stored type without it."""
-    says = attributes.get("_Unsigned")
-    if says is None or stored.kind not in "iu":
+    attribute = attributes.get("_Unsigned")
+    if attribute is None or stored.kind not in "iu":
         return stored
-    word = np.asarray(says).reshape(-1)[0]
-    says_so = {"true": "u", "false": "i"}
-    kind = says_so.get(_text(word).casefold(), stored.kind) if isinstance(word, bytes | str) else stored.kind
+    word = np.asarray(attribute).reshape(-1)[0]
+    kinds = {"true": "u", "false": "i"}
+    kind = kinds.get(_text(word).casefold(), stored.kind) if isinstance(word, bytes | str) else stored.kind
     return np.dtype(f"{kind}{stored.itemsize}")
 
 
 def _precision(stored: np.dtype[Any], scale: Any, offset: Any) -> type[np.floating[Any]]:
     """The type for scaled numbers. Source: xarray's `_choose_float_dtype` (coding/variables.py)."""
-    single = [one is None or (one.dtype.kind == "f" and one.dtype.itemsize <= 4) for one in (scale, offset)]
+    single = [
+        factor is None or (factor.dtype.kind == "f" and factor.dtype.itemsize <= 4)
+        for factor in (scale, offset)
+    ]
     rounded = stored.kind in "iu" and stored.itemsize == 4
     if offset is not None and (scale is None or rounded or not all(single)):
         return np.float64
@@ -178,9 +181,9 @@ def _fills(value: Any, stored: np.dtype[Any], what: str, name: str) -> list[Any]
         return []
     listed = np.asarray(value).reshape(-1).tolist() if isinstance(value, np.ndarray | np.generic) else value
     each = listed if isinstance(listed, list) else [listed]
-    if stored.kind == "c" and len(each) == 2 and all(isinstance(one, str) for one in each):
+    if stored.kind == "c" and len(each) == 2 and all(isinstance(item, str) for item in each):
         each = [tuple(each)]  # as xarray writes a complex fill value into Zarr 3
-    return [_number(one, what, name) for one in each if not _is_word(one)]
+    return [_number(item, what, name) for item in each if not _is_word(item)]
 
 
 def _number(value: Any, what: str, name: str) -> Any:
@@ -191,7 +194,7 @@ def _number(value: Any, what: str, name: str) -> Any:
     if isinstance(value, int | float | complex | np.number):
         return value
     if isinstance(value, tuple) and len(value) == 2:
-        return complex(*(_number(one, what, name) for one in value))
+        return complex(*(_number(part, what, name) for part in value))
     number = _read(_text(value)) if isinstance(value, bytes | str) else None
     if number is None:
         raise InvalidInput(f"{what}: its attribute {name} is {_quoted(value)}; it must be a number")

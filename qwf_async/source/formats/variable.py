@@ -77,5 +77,5 @@ def transposed(part: Variable) -> Variable:
         names=part.names[::-1],
         chunk=None if part.chunk is None else part.chunk[::-1],
         fortran=not part.fortran,
-        coordinates={last - dimension: one for dimension, one in part.coordinates.items()},
+        coordinates={last - dimension: coordinate for dimension, coordinate in part.coordinates.items()},
     )

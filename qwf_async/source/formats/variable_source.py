@@ -146,9 +146,11 @@ class VariableSource:
         """The arrays beside ψ that are its axes, and the date from which times count, if there are any."""
         first = self.parts[0]
         sizes = zip(LETTERS, self.grid.shape, strict=True)
-        arrays = [one for letter, size in sizes for one in axis_arrays_for(first, self.letters, letter, size)]
+        arrays = [
+            array for letter, size in sizes for array in axis_arrays_for(first, self.letters, letter, size)
+        ]
         if arrays:
-            yield "axes beside", ", ".join(f"{one.letter}={one.what}" for one in arrays)
+            yield "axes beside", ", ".join(f"{array.letter}={array.what}" for array in arrays)
         time = self.letters.find("t")
         unit = first.coordinates[time].unit if time in first.coordinates else None
         if unit is not None and SINCE in unit:
@@ -157,10 +159,11 @@ class VariableSource:
     def warnings(self) -> list[str]:
         """Warnings of arrays beside ψ that do not fit it, and of blocks of the file that are read more than once."""
         unfit = [
-            f"{one.what} has {one.length} points and the axis {one.letter} of ψ has {size}: it is not taken for it"
+            f"{array.what} has {array.length} points and the axis {array.letter} of ψ has {size}: "
+            "it is not taken for it"
             for letter, size, axis in zip(LETTERS, self.grid.shape, self.grid.axes, strict=True)
-            for one in self.parts[0].axis_arrays
-            if one.letter == letter and 1 < size != one.length and axis.step is None
+            for array in self.parts[0].axis_arrays
+            if array.letter == letter and 1 < size != array.length and axis.step is None
         ]
         if self.cache is None or self.cache.times == 1:
             return unfit
@@ -295,7 +298,7 @@ def _read(part: Variable, slices: Slices) -> NDArray[Any]:
         raise InvalidInput(
             f"{part.what} cannot be read: {type(error).__name__}: {first_line(error)}"
         ) from error
-    shape = tuple(one.stop - one.start for one in slices)
+    shape = tuple(span.stop - span.start for span in slices)
     if values.shape != shape or values.dtype.kind not in "cfiuV":
         raise InvalidInput(f"{part.what} gave {values.dtype} of shape {values.shape} for a block of {shape}")
     if part.packing is None:

@@ -74,7 +74,7 @@ def cube(
     see that none is missing. Raises InvalidInput if a file cannot be used, or if the two have
     unequal grids.
     """
-    names = [os.fspath(one) for one in (path, imag) if one is not None]
+    names = [os.fspath(name) for name in (path, imag) if name is not None]
     with open_files(*names, format="Gaussian cube") as opened:
         headers, parts = [], []
         for name, readable in zip(names, opened.paths, strict=True):
@@ -135,18 +135,18 @@ def _variable(
     name: str, file: FileIO, header: CubeHeader, marks: NDArray[np.int64], orbital: int | None
 ) -> Variable:
     noun = "orbital" if header.orbitals else "value"
-    held, listed = len(header.numbers), ", ".join(map(str, header.numbers[:MAX_SHOWN]))
-    listed += ", …" if held > MAX_SHOWN else ""
-    if orbital is None and held > 1:
+    count, listed = len(header.numbers), ", ".join(map(str, header.numbers[:MAX_SHOWN]))
+    listed += ", …" if count > MAX_SHOWN else ""
+    if orbital is None and count > 1:
         raise InvalidInput(
-            f"{name} holds {held} {noun}s{'' if header.orbitals else ' at a voxel'}: choose one, "
+            f"{name} holds {count} {noun}s{'' if header.orbitals else ' at a voxel'}: choose one, "
             f"{name}:mo={header.numbers[0]}, of {listed}"
         )
     if orbital is not None and orbital not in header.numbers:
         raise InvalidInput(f"{name} has no {noun} {orbital}: it has {listed}")
     chosen = 0 if orbital is None else header.numbers.index(orbital)
     y, z = header.shape[1:]
-    values = CubeValues(file=file, name=name, shape=header.shape, held=held, chosen=chosen, marks=marks)
+    values = CubeValues(file=file, name=name, shape=header.shape, held=count, chosen=chosen, marks=marks)
     return Variable(
         what=name if orbital is None else f"{name}:mo={orbital}",
         shape=header.shape,
@@ -175,7 +175,7 @@ def _read(path: str, chosen: str | None, **options: Any) -> CubeSource:
 
 def _read_pair(re_: ChosenFile, im: ChosenFile, **options: Any) -> CubeSource:
     (first, chosen), (second, other) = re_, im
-    text = ",".join(path if one is None else f"{path}:{one}" for path, one in (re_, im))
+    text = ",".join(path if orbital is None else f"{path}:{orbital}" for path, orbital in (re_, im))
     if chosen != other:
         raise InvalidInput(f"{text}: of both files of a pair the same orbital, :mo=N, must be chosen")
     return cube(first, second, orbital=_orbital(text, chosen), **options)

@@ -208,9 +208,9 @@ class _HeaderLines:
         while len(words) < 1 + min(max(0, int(words[0])), MAX_COUNT):
             words += self.numbers()
         numbers = words[1:]
-        if len(numbers) != words[0] or not numbers or any(one != int(one) for one in numbers):
+        if len(numbers) != words[0] or not numbers or any(number != int(number) for number in numbers):
             raise InvalidInput(f"{self.name} says {words[0]:g} orbitals, but numbers {len(numbers)}")
-        return tuple(int(one) for one in numbers)
+        return tuple(int(number) for number in numbers)
 
 
 def _number_or_nan(word: bytes) -> float:

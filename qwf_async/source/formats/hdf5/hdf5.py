@@ -83,11 +83,11 @@ def hdf5(
         lost = None in sets.values()  # nobody knows what is behind a link that leads nowhere
         axes = axes_among({key: (item.shape, item.dtype) for key, item in sets.items() if item is not None})
         names = choose_members(
-            list(sets), member, name, lambda one: not lost and _is_complex(sets[one]), axes=axes
+            list(sets), member, name, lambda key: not lost and _is_complex(sets[key]), axes=axes
         )
-        items = [follow(linked, file, one, name) for one in names]
+        items = [follow(linked, file, key, name) for key in names]
         return variable_source(
-            [_variable(h5py, opened, name, item, one) for item, one in zip(items, names, strict=True)],
+            [_variable(h5py, opened, name, item, key) for item, key in zip(items, names, strict=True)],
             spec=spec_of(name, member),
             format="HDF5",
             files=opened.files,
@@ -168,17 +168,19 @@ def _axis_arrays(h5py: Any, opened: OpenFiles, path: str, item: Any) -> list[Axi
         group = group.parent
         for name in SPELLINGS:
             if isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
-                one = group.get(name)
-                if isinstance(one, h5py.Dataset) and has_values_of_axis(h5py, one):
-                    sets[f"{group.name}/{name}".lstrip("/")] = one
+                data_set = group.get(name)
+                if isinstance(data_set, h5py.Dataset) and has_values_of_axis(h5py, data_set):
+                    sets[f"{group.name}/{name}".lstrip("/")] = data_set
 
     def read(name: str) -> Coordinate:
         with closing(LinkedFiles(h5py=h5py, files=opened.files, alone=opened.path != path)) as linked:
-            one = sets[name]
-            stated = _coordinate(h5py, ValueSources(linked=linked), one, f"{path}:/{name}", one.size)
+            data_set = sets[name]
+            stated = _coordinate(
+                h5py, ValueSources(linked=linked), data_set, f"{path}:/{name}", data_set.size
+            )
         return replace(stated, values=stated.values.reshape(-1))
 
-    lengths = {name: one.size for name, one in sets.items()}
+    lengths = {name: data_set.size for name, data_set in sets.items()}
     return nearest_axis_arrays(item.name.lstrip("/"), lengths, root=f"{path}:/", read=read)
 
 

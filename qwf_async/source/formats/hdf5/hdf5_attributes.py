@@ -39,7 +39,7 @@ def packing_in_hdf5(item: Any, what: str) -> Packing | None:
     """
     scales = (scale_of(dimension) for dimension in item.dims)
     netcdf = NETCDF_FILE in item.file.attrs or any(
-        NETCDF_DIMENSION in one.attrs for one in (item, *scales) if one is not None
+        NETCDF_DIMENSION in holder.attrs for holder in (item, *scales) if holder is not None
     )
     return packing_of(item.dtype, item.attrs, what=what, netcdf=netcdf)
 

@@ -146,7 +146,7 @@ class Blocks:
     def part(self, index: BlockIndex, within: Slices) -> NDArray[Any]:
         """A part of one block. Raises InvalidInput if the block unpacks to another size than it must have."""
         begin, length, mask = int(self.begins[index]), int(self.lengths[index]), int(self.masks[index])
-        applied = [one for bit, one in enumerate(self.filters) if not mask >> bit & 1]
+        applied = [filter_ for bit, filter_ in enumerate(self.filters) if not mask >> bit & 1]
         if begin < 0:
             return self._by_library(index, within)
         if not applied and length != self.size:
@@ -166,7 +166,7 @@ class Blocks:
         """A part of one block, as the library reads it."""
         corner = (n * size for n, size in zip(index, self.item.chunks, strict=True))
         values: NDArray[Any] = self.item[
-            tuple(slice(n + one.start, n + one.stop) for n, one in zip(corner, within, strict=True))
+            tuple(slice(n + span.start, n + span.stop) for n, span in zip(corner, within, strict=True))
         ]
         return values
 

@@ -91,7 +91,7 @@ def data_sets(linked: LinkedFiles, file: Any, path: str, member: str | None) -> 
         if isinstance(item, h5py.Group):
             pieces = word.split("/")
             above = [file["/"], *(file["/".join(pieces[:n])] for n in range(1, len(pieces)))]
-            sets |= {f"{word}/{name}": one for name, one in _within(h5py, item, above).items()}
+            sets |= {f"{word}/{name}": data_set for name, data_set in _within(h5py, item, above).items()}
     return sets
 
 
@@ -153,7 +153,7 @@ def _within(h5py: Any, group: Any, above: Sequence[Any]) -> dict[str, Any]:
     was written. The groups `above` are not entered: a link can lead back up.
     """
     sets: dict[str, Any] = {}
-    visited = {_identity(h5py, one) for one in (*above, group)}
+    visited = {_identity(h5py, ancestor) for ancestor in (*above, group)}
     kept, groups, links = [group], deque([("", group)]), deque[tuple[str, Any, str]]()
     while groups or links:
         if groups:

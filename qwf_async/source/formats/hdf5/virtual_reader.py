@@ -60,7 +60,7 @@ class VirtualReader:
 
     def read(self, slices: Slices) -> NDArray[Any]:
         """The values of a box."""
-        values = np.empty([one.stop - one.start for one in slices], self.item.dtype)
+        values = np.empty([span.stop - span.start for span in slices], self.item.dtype)
         self._fill(values, slices)
         return values
 
@@ -89,8 +89,8 @@ class VirtualReader:
 
     def _needed(self, slices: Sequence[slice]) -> int:
         """How many files the sources of a box open, at most."""
-        first = np.array([one.start for one in slices])
-        end = np.array([one.stop for one in slices])
+        first = np.array([span.start for span in slices])
+        end = np.array([span.stop for span in slices])
         touched = ((self.start < end) & (first < self.stop)).all(1)
         return int(self.files[touched].sum())
 

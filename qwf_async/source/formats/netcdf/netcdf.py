@@ -52,15 +52,15 @@ def netcdf(
     with open_files(name, format="NetCDF") as opened:
         file = opened.keep.enter_context(open_regular(opened.path))
         variables = classic_variables(file, name, os.fstat(file.fileno()).st_size)
-        dimensions = {dimension for one in variables.values() for dimension in one.dimensions}
+        dimensions = {dimension for variable in variables.values() for dimension in variable.dimensions}
         candidates = [
             key
-            for key, one in variables.items()
-            if key not in dimensions and one.shape and one.dtype.kind in "fiu"
+            for key, variable in variables.items()
+            if key not in dimensions and variable.shape and variable.dtype.kind in "fiu"
         ]
-        names = choose_members(candidates, member, name, lambda one: _is_complex(variables[one]))
+        names = choose_members(candidates, member, name, lambda key: _is_complex(variables[key]))
         return variable_source(
-            [_variable(name, variables, one, file) for one in names],
+            [_variable(name, variables, key, file) for key in names],
             spec=spec_of(name, member),
             format="NetCDF-3",
             files=opened.files,

@@ -137,8 +137,12 @@ def _variables(header: _HeaderReader, size: int, name: str) -> dict[str, Classic
         return name, numbers, attributes, dtype, header.number(header.begin)
 
     variables = header.entries(VARIABLES, variable)
-    varying = [one for one in variables if one[1] and header.names[one[1][0]][1] == 0]
-    sizes = [_bytes([header.names[i][1] for i in numbers[1:]], dtype) for _, numbers, _, dtype, _ in varying]
+    # The first dimension of a record variable is the one without a length of its own, which has length 0 here.
+    sizes = [
+        _bytes([header.names[i][1] for i in numbers[1:]], dtype)
+        for _, numbers, _, dtype, _ in variables
+        if numbers and header.names[numbers[0]][1] == 0
+    ]
     # One record variable alone is not padded, by the specification's special case.
     stride = sizes[0] if len(sizes) == 1 else sum(-(-n // 4) * 4 for n in sizes)
     result = {}
@@ -154,7 +158,7 @@ def _variables(header: _HeaderReader, size: int, name: str) -> dict[str, Classic
         if end > size:
             raise InvalidInput(f"{name} is cut short: {size} bytes, where its variable {key} ends at {end}")
         result[key] = ClassicVariable(
-            dimensions=tuple(one for one, _ in dimensions),
+            dimensions=tuple(dimension for dimension, _ in dimensions),
             shape=shape,
             attributes=attributes,
             dtype=dtype,
@@ -167,6 +171,6 @@ def _variables(header: _HeaderReader, size: int, name: str) -> dict[str, Classic
 def _bytes(shape: Any, dtype: np.dtype[Any]) -> int:
     """Bytes of an array, in whole numbers of Python, which do not overflow."""
     size = dtype.itemsize
-    for one in shape:
-        size *= one
+    for length in shape:
+        size *= length
     return size

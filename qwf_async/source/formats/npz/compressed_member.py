@@ -39,7 +39,7 @@ class CompressedMember:
 
     def read(self, slices: Slices) -> NDArray[Any]:
         """A block. Raises InvalidInput if the member would have to be unpacked from its beginning too often."""
-        sizes = tuple(one.stop - one.start for one in slices)
+        sizes = tuple(span.stop - span.start for span in slices)
         axis = next((axis for axis, size in enumerate(sizes) if size > 1), len(sizes) - 1)
         if sizes[axis + 1 :] != self.shape[axis + 1 :]:
             # A block that is not in one piece: along its first dimension of several indices, index by index.
@@ -47,8 +47,8 @@ class CompressedMember:
             pieces = [self.read((*before, slice(i, i + 1), *after)) for i in range(along.start, along.stop)]
             return np.concatenate(pieces, axis)
         first = 0
-        for one, size in zip(slices, self.shape, strict=True):
-            first = first * size + one.start
+        for span, size in zip(slices, self.shape, strict=True):
+            first = first * size + span.start
         position = self.begin + first * self.dtype.itemsize
         if self._stream is None or position < self._position:
             self._rewind()

@@ -68,7 +68,7 @@ def npz(
         header = partial(_header, archive, arrays)
         headers = {key: header(key) for key in arrays} if any(map(letter_of, arrays)) else {}
         axes = axes_among(headers)
-        names = choose_members(list(arrays), member, name, lambda one: _is_complex(*header(one)), axes=axes)
+        names = choose_members(list(arrays), member, name, lambda key: _is_complex(*header(key)), axes=axes)
 
         def read_axis(key: str) -> Coordinate:
             values = _variable(name, archive, arrays[key], key, file, opened.keep)
@@ -77,7 +77,7 @@ def npz(
         lengths = {
             key: math.prod(shape) for key, (shape, dtype) in headers.items() if can_be_axis(key, shape, dtype)
         }
-        parts = [_variable(name, archive, arrays[one], one, file, opened.keep) for one in names]
+        parts = [_variable(name, archive, arrays[key], key, file, opened.keep) for key in names]
         return variable_source(
             [
                 replace(

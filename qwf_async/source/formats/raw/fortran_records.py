@@ -110,6 +110,6 @@ class WithoutMarks(FileIO):
             return 0
         left = int(self._ends[part]) - self._position
         super().seek(int(self._records.begins[part] + self._records.sizes[part]) - left)
-        got = super().readinto(memoryview(buffer).cast("B")[:left]) or 0
-        self._position += got
-        return got
+        count = super().readinto(memoryview(buffer).cast("B")[:left]) or 0
+        self._position += count
+        return count

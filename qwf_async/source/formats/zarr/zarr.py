@@ -69,14 +69,14 @@ def zarr(
         arrays = _arrays(library_, root)
         names = _choose(arrays, member, name)
         if not zipped:
-            for one in names:
-                _add_files(opened.files, name, one)
-                for other in (*_coordinate_paths(arrays, one).values(), *_axis_lengths(arrays, one)):
+            for key in names:
+                _add_files(opened.files, name, key)
+                for other in (*_coordinate_paths(arrays, key).values(), *_axis_lengths(arrays, key)):
                     _add_files(opened.files, name, other)
         netcdf = NETCDF_FILE in root.attrs
         keep = None if zipped else opened.keep
         return variable_source(
-            [_variable(name, arrays, one, keep, netcdf=netcdf) for one in names],
+            [_variable(name, arrays, key, keep, netcdf=netcdf) for key in names],
             spec=spec_of(name, member),
             format=f"Zarr v{root.metadata.zarr_format}",
             files=opened.files,
@@ -120,7 +120,7 @@ def _choose(arrays: dict[str, Any], member: str | None, name: str) -> tuple[str,
     coordinates = _coordinates(arrays)
     candidates = [key for key in arrays if key not in coordinates]
     axes = axes_among({path: (array.shape, array.dtype) for path, array in arrays.items()})
-    return choose_members(candidates, member, name, lambda one: _is_complex(arrays[one]), axes=axes)
+    return choose_members(candidates, member, name, lambda key: _is_complex(arrays[key]), axes=axes)
 
 
 def _coordinates(arrays: dict[str, Any]) -> set[str]:

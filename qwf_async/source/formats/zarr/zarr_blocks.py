@@ -58,10 +58,10 @@ class ZarrBlocks:
             if self.codec is None:
                 file = self._file(index)
                 return read_contiguous(file, str(file.name), 0, self.chunk, self.dtype, within)
-            with FileIO(self.name(index)) as one:
-                packed = one.readall()
+            with FileIO(self.name(index)) as block:
+                packed = block.readall()
         except FileNotFoundError:  # a block of nothing but the fill value need not be stored
-            return np.full([one.stop - one.start for one in within], self.fill, self.dtype)
+            return np.full([span.stop - span.start for span in within], self.fill, self.dtype)
         values = np.frombuffer(self._unpacked(index, packed), np.uint8)
         self._check(index, values.size)
         return values.view(self.dtype).reshape(self.chunk)[within]

@@ -59,7 +59,7 @@ def _bounded_2(item: Any) -> Any:
     max_bytes = MAX_FILTER_GROWTH * size + MAX_CODEC_GROWTH if filters else size
     return replace(
         item.metadata,
-        filters=[_limited(one, max_bytes) for one in filters] or None,
+        filters=[_limited(filter_, max_bytes) for filter_ in filters] or None,
         compressor=None if packed is None else _limited(packed, max_bytes),
     )
 
