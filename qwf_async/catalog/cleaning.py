@@ -5,13 +5,13 @@ than a given time. A journal is deleted before its data. An abandoned load is ta
 owner by a script before anything of it is touched. Nothing blocks the server: large hashes are
 unlinked, and scratch fields are deleted by HSCAN and HDEL in batches.
 
-Nothing of a generation comes back after it was removed: the connections that wrote it are fenced
-before, whether they belong to this process or to one that died (`load_connections`,
-`client.fence`). Without the right to CLIENT KILL (or CLIENT ID, INFO) that is not guaranteed:
-requests that were under way when a connection broke may be carried out later. They are HSETs of
-data and journal of that load alone. If the load was removed meanwhile, they leave keys that no
-record knows, which `orphans` finds. If it was published, they may undo an update of the same
-points. Only `verify` can find that, and only if a source is given that has the update.
+Nothing of a generation comes back after it was removed. The connections that wrote it are fenced
+first, those of this process and those of one that died (`load_connections`, `client.fence`).
+Without the right to CLIENT KILL (or CLIENT ID, INFO) that is not guaranteed: requests that were
+under way when a connection broke may be carried out later. They are HSETs of data and journal of
+that load alone. If the load was removed meanwhile, they leave keys that no record knows, which
+`orphans` finds. If it was published, they may undo an update of the same points. Only `verify` can
+find that, and only if a source is given that has the update.
 """
 
 from __future__ import annotations

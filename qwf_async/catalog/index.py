@@ -34,7 +34,7 @@ async def known_names(pool: Pool, prefix: str) -> list[str]:
 
 
 async def leave(pool: Pool, keys: Keys) -> None:
-    """Take a name out of the index if it has nothing: published, under way, in the trash or in scratch."""
+    """Take a name out of the index, unless it has something: published, under way, in the trash or in scratch."""
     text = await pool.call(
         "HGET", keys.names, keys.name, expect=is_text_or_none, doing=f"reading {keys.names}"
     )

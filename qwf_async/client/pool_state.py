@@ -32,8 +32,9 @@ from .retry import Retry
 T = TypeVar("T")
 
 QUEUE: Final = Retry(deadline=600.0)
-"""How a borrower waits for room on a crowded server: for ten minutes. Jobs ahead of it end sooner or later, so it is
-much longer than an outage is borne; but not for ever, for the places may be held by clients that never end."""
+"""How a borrower waits for room on a crowded server: for ten minutes. That is much longer
+than an outage is borne, because jobs ahead of it end sooner or later. It has an end because clients that never
+end may hold the places."""
 
 MAX_SILENCE: Final = 2.0
 """Seconds for which being hung up on without a word is taken for crowding: longer, and it is an outage."""

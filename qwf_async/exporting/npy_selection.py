@@ -18,8 +18,9 @@ async def write_npy(
 ) -> None:
     """Write a selection of ψ to a file, an array of the selection's shape, box by box as it is read.
 
-    A symbolic link is replaced itself. `done` is called with the points of each box that was
-    written. Raises InvalidInput if the file cannot be written; after any error it is as it was.
+    A symbolic link is replaced, not the file that it names. `done` is called with the number
+    of points of each box that was written. Raises InvalidInput if the file cannot be written;
+    after any error it is as it was.
     """
     with translated_errors(path):
         async with in_threads(written_whole(path)) as new_path:

@@ -1,4 +1,4 @@
-"""The signals that stop a command, and their handlers for a while."""
+"""The signals that stop a command, and a handler of ours for them while a block runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heeded_signals() -> dict[signal.Signals, Any]:
-    """The signals that stop this process, each with its present handler; without those that it was begun to ignore.
+    """The signals that stop this process, each with its present handler; without those that it was started to ignore.
 
-    nohup(1) has SIGHUP ignored, and a shell has SIGINT ignored by what a script starts in the
-    background: the process was asked to live on.
+    nohup(1) makes its command ignore SIGHUP. A shell makes what a script starts in the background
+    ignore SIGINT. Such a process was asked to live on.
     """
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     return {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
@@ -23,7 +23,7 @@ def heeded_signals() -> dict[signal.Signals, Any]:
 
 @contextmanager
 def stop_signals_handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle the signals that stop this process by `handler`; at the end their handlers are put back."""
+    """Run the body with `handler` for the signals that stop this process; the old handlers are put back after it."""
     before = heeded_signals()
     for number in before:
         signal.signal(number, handler)

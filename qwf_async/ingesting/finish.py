@@ -99,7 +99,7 @@ class Finish:
                 return False
         return True
 
-    async def after(self, error: BaseException) -> BaseException:
+    async def end_after(self, error: BaseException) -> BaseException:
         """Leave things in order after an error. Returns the error to raise: it says what is left, and what to do."""
         cause = first_error(error)
         if self.tally.published:

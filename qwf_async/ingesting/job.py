@@ -93,10 +93,10 @@ class Job:
             so_far = finish.so_far()
         except BaseException as error:
             with anyio.CancelScope(shield=True):
-                lasting = await finish.after(error)
-            if lasting is error:
+                final = await finish.end_after(error)
+            if final is error:
                 raise
-            raise lasting from error
+            raise final from error
         finally:
             try:
                 with anyio.CancelScope(shield=True):

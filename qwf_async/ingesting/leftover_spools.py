@@ -1,12 +1,12 @@
 """Spools that earlier processes left: what has become of their loads, and which may be dropped.
 
-A spool is dropped only if nobody can miss it. Either the same wavefunction is published, or
-the load is certainly gone and only a part of it waits in the spool. The load is certainly gone
-from the server of the spool's address in two cases: the name has another load or wavefunction
-there, or it is the same run of the server that the load was written to. Otherwise a server
-that knows nothing of the name may be another one of the same address, or one that came up
-without its data for the moment. Then the spool is kept. If all chunks wait in it, the load can
-be begun anew from it.
+A spool is dropped only if nobody can miss it. Either the same wavefunction is published, or the
+load is certainly gone and only a part of it waits in the spool. There are two cases in which a
+load is certainly gone from the server of the spool's address. Either the name has another load or
+wavefunction there, or the server still is in the run in which the load was written. Otherwise a
+server that knows nothing of the name may be another one of the same address, or one that came up
+without its data for the moment. Then the spool is kept. If all chunks wait in it, the load can be
+begun anew from it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SpoolState(Enum):
 
     - SUPERSEDED by another load or wavefunction of the name, or LOST by the server;
     - WHOLE: all chunks wait in the spool, and the load can be begun anew from it;
-    - IN_THE_WAY: so it is, but another load or wavefunction has the name;
+    - IN_THE_WAY: as WHOLE, but another load or wavefunction has the name;
     - UNSURE whether this is the server that had the load.
     """
 

@@ -26,7 +26,7 @@ from ..wire.codec import stored_dtype
 T = TypeVar("T")
 
 REPLAY_BYTES: Final = 16 * 2**20
-"""Bytes of values that a replay holds in memory at a time, about. Each of its tasks holds an encoded chunk besides."""
+"""About how many bytes of values a replay holds at a time. Each of its tasks holds an encoded chunk besides."""
 
 Deliver = Callable[[Batch], Awaitable[None]]
 

@@ -37,13 +37,18 @@ class OutageState(Enum):
 class Outage:
     """A sink for writers; `run` is to run beside them.
 
-    `reach_server` is awaited to learn whether the server is there and the load still ours. It
-    raises ServerUnavailable if the server is away; any other error is final. `connection_lost`
-    is called when the server gave no answer. `server` takes a batch once; `deliver_to_server` takes one from
-    the spool and tries again, and raises ServerUnavailable if the server is away once more.
-    `after` is how long (s) the server may give no answer before the spool is used. `deadline`
-    is how long (s) it may be away while batches find no room in the spool. Both count from
-    its last answer. `replayed` counts the batches that went through the spool.
+    - `server` takes a batch, and tries once.
+    - `spool` takes batches while the server is away.
+    - `reach_server` is awaited to learn whether the server is there and the load still ours. It
+      raises ServerUnavailable if the server is away; any other error is final.
+    - `connection_lost` is called when the server gave no answer.
+    - `deliver_to_server` takes a batch from the spool and tries again. It raises
+      ServerUnavailable if the server is away once more.
+    - `writers` batches at a time are replayed.
+    - `after`: seconds for which the server may give no answer before the spool is used.
+    - `deadline`: seconds for which it may be away while batches find no room in the spool. Both
+      count from its last answer.
+    - `replayed` counts the batches that went through the spool.
     """
 
     server: Sink
@@ -86,7 +91,7 @@ class Outage:
             await changed.wait()
 
     async def run(self) -> None:
-        """Whenever the server is away, wait for it, and replay the spool. Runs until it is cancelled.
+        """Wait for the server whenever it is away, and then replay the spool, until cancelled.
 
         Raises what is final: the load is gone or not ours any more, or the server refuses.
         """

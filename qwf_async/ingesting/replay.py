@@ -25,9 +25,9 @@ async def replay(
     `anew`: if the server does not have the load any more, and all of it waits in the spool,
     the load is begun anew. Only the user can say that this is the server that is meant.
 
-    Raises DataLost if the server lost the load. Raises Refused if the load was superseded, if
-    another process has it, or if part of it was never spooled and must come from the source;
-    what waited is written then. A spool that nobody can miss is dropped, and the message says
+    Raises DataLost if the server lost the load. Raises Refused if the load was superseded, or if
+    another process has it. Raises Refused too if part of it was never spooled and must come from
+    the source; what waited is written then. A spool that nobody can miss is dropped, and the message says
     so. The rest is as for `ingest`.
     """
     if spool.head is None:

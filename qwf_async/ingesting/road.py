@@ -27,8 +27,8 @@ class Road:
 
     A batch goes from `delivery`, which tries again, to `outage`, which chooses between the
     server and the spool. Before it goes to the server, the gate must be open and the lease
-    valid; after the server has applied it, it is noted in the journal over the same
-    connection. What waits in the spool is replayed to the server by a delivery of its own.
+    valid. When the server has applied it, it is noted in the journal over the same connection.
+    What waits in the spool is replayed to the server by a delivery of its own.
     """
 
     delivery: Delivery

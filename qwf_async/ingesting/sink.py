@@ -55,8 +55,8 @@ class ServerSink:
 
     The server may refuse RESTORE. The batch is then written by HSET, whose error counts. If
     RESTORE was refused only because a bucket is there already, this holds for that batch
-    alone: the bucket is ours, sent before with its reply lost, or it is something else, which
-    HSET leaves alone if it is no hash. After any other refusal all batches are written by
+    alone. Then the bucket is ours, sent before with its reply lost; or it is something else,
+    which HSET leaves alone if it is no hash. After any other refusal all batches are written by
     HSET, and `hook` is told.
     """
 

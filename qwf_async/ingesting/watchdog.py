@@ -25,9 +25,10 @@ BLIND_PAUSE: Final = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class Watchdog:
-    """`timeout` bounds the time (s) for which the gate may hold all writers up; `interval` is that between samples (s).
+    """Shuts and opens `gate` by samples of the server's memory, one every `interval` seconds.
 
-    `evictable`: the server may evict stored data.
+    `timeout` bounds the time (s) for which the gate may hold all writers up. `evictable`: the
+    server may evict stored data.
     """
 
     gate: Gate
@@ -39,7 +40,7 @@ class Watchdog:
     evictable: bool
     hook: Hook
     _last_error: str = ""
-    _seen_above: bool = False
+    _was_above: bool = False
 
     @classmethod
     def of(cls, store: Store, gate: Gate, *, timeout: float, evictable: bool, hook: Hook) -> Self:
@@ -69,7 +70,7 @@ class Watchdog:
             except Refused:
                 await self._watch_blind()
             except ServerUnavailable:
-                # Writers that wait at the gate would not notice that. Those past the gate have the deadline.
+                # Writers that wait at the gate would not notice, so it opens: past it, their deadline counts.
                 if self.gate.pressed_for > 0:
                     self._open("the server is away, and its memory not known")
                 self.gate.excuse(anyio.current_time() - looked)
@@ -90,21 +91,22 @@ class Watchdog:
             )
 
     async def _act_on(self, bound: Bound) -> None:
-        late = self.gate.is_shut and self.gate.pressed_for > self.timeout
-        if late and not self._seen_above:  # a writer shut it, each time that the samples had it opened
+        overdue = self.gate.is_shut and self.gate.pressed_for > self.timeout
+        # All samples were below the watermark, but writers shut the gate again: the server had no memory for them.
+        if overdue and not self._was_above:
             self._give_up(f"the server refuses writes, {bound}")
-        # When it has been shut for `timeout` it goes on where it could for want of anything left to clean.
-        if not self.watermarks.shut(bound.fill, is_shut=self.gate.is_shut, nothing_left=late):
+        # A gate that is overdue opens below `high` already, as if nothing were left to clean.
+        if not self.watermarks.shut(bound.fill, is_shut=self.gate.is_shut, nothing_left=overdue):
             self._open(str(bound))
             return
-        # The sample decides this before cleaning, which may take long, and may help.
-        if late:
+        # Decided by this sample and not after cleaning, which may take long and may help.
+        if overdue:
             self._give_up(str(bound))
         if not self.gate.is_shut:
             self.gate.shut()
             self.hook(GateMoved(shut=True, reason=str(bound)))
-        self._seen_above = True
-        # While a fork of the server lives, freeing memory copies it. The fork ends, so this waits for it.
+        self._was_above = True
+        # While the server has a forked child that saves, freeing memory copies it. So cleaning waits until that ends.
         removed = Cleaned() if bound.copied else await self._cleaned()
         if removed:
             self.hook(Noted(text=f"cleaned {removed.describe()} to free memory"))
@@ -134,7 +136,7 @@ class Watchdog:
                 self._open("trying again")
 
     def _open(self, reason: str) -> None:
-        self._seen_above = False
+        self._was_above = False
         if self.gate.is_shut:
             self.gate.open()
             self.hook(GateMoved(shut=False, reason=reason))

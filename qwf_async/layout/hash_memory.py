@@ -35,14 +35,14 @@ def hash_bytes(
     """Growth of `used_memory` in bytes by a hash of `fields` fields.
 
     `field_bytes` and `value_bytes` are mean lengths. Field names of a grid differ by a
-    digit or two, so their lengths are taken as spread about the mean; values are taken
-    as of one length (two, if the mean is not whole). What comes out is the hash just
-    after its last field was added, an unfinished rehash included; with `peak`, the most
-    that it took at any moment until then.
+    digit or two, so their lengths are taken as spread about the mean. Values are taken as
+    of one length (two, if the mean is not whole). The result is for the moment just after
+    the last field was added, an unfinished rehash included. With `peak` it is the most that
+    the hash took at any moment until then.
 
-    `server` is "valkey" for Valkey 9 and later on libc malloc, "redis" for Redis 7 on
-    the system's jemalloc (Debian); builds with the jemalloc that they bundle take the
-    same or less. The larger of the two also covers Valkey 8.
+    `server` is "valkey" for Valkey 9 and later on libc malloc, "redis" for Redis 7 on the
+    system's jemalloc (Debian). Builds with the jemalloc that they bundle take the same or
+    less. The larger of the two also covers Valkey 8.
     """
     pair_bytes, table = (_valkey_pair, _valkey_table) if server == "valkey" else (_redis_pair, _redis_table)
     pair = _mean_pair(pair_bytes, field_bytes, value_bytes)
@@ -105,8 +105,8 @@ def _redis_table(fields: int) -> _Table:
     """An array of pointers, as many as the next power of two.
 
     Source: `dict.c` of Redis 7. The array doubles when there are as many entries as
-    pointers. Then each field set takes two steps (dictFind, dictAdd); a step empties one
-    chain and passes over the empty ones before it, which are 1/e of all: so the old
+    pointers. From then on each insertion takes two steps (dictFind, dictAdd). A step empties
+    one chain and passes over the empty ones before it, which are 1/e of all. So the old
     array, of n pointers, lives for (1 − 1/e)/2·n insertions more. A hash leaves its
     listpack with 1024 pointers.
     """

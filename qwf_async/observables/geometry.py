@@ -21,12 +21,12 @@ def spacing(grid: Grid, axis: int) -> float:
 
     Raises InvalidInput if the unit of the axis is no known length.
     """
-    return _laid(grid, axis).step or 1.0
+    return _in_bohr(grid, axis).step or 1.0
 
 
 def coordinates(grid: Grid, axis: int, start: int, stop: int) -> NDArray[np.float64]:
     """Positions of the points start … stop−1 of a spatial axis in bohr, or in steps. Raises as `spacing`."""
-    in_bohr = _laid(grid, axis)
+    in_bohr = _in_bohr(grid, axis)
     numbers = np.arange(start, stop, dtype=np.float64)
     return numbers if in_bohr.step is None else in_bohr.origin + numbers * in_bohr.step
 
@@ -62,5 +62,6 @@ def check_shape(psi: NDArray[Any], grid: Grid, box: Box | None = None) -> Box:
     )
 
 
-def _laid(grid: Grid, axis: int) -> Axis:
+def _in_bohr(grid: Grid, axis: int) -> Axis:
+    """A spatial axis with its unit converted to bohr."""
     return grid.axes[axis].in_atomic_units(AXIS_NAMES[axis])

@@ -67,10 +67,10 @@ def array(
     where its points lie; its shape must be that of the array. `box` (bohr) and `dt` (ħ/Eh) give
     the extents instead. Without them the spacing is unknown.
 
-    Raises InvalidInput for something that is no array, an empty array, and values of another type;
-    for a shape that does not fit, unknown names of dimensions, and coordinates that cannot be used;
-    and for a first or last dimension of two real numbers, which may be re and im or two points,
-    unless `dims` or `grid` says which.
+    Raises InvalidInput for something that is no array, an empty array, and values of another type.
+    Also for a shape that does not fit, unknown names of dimensions, and coordinates that cannot be
+    used. Also if the first or last dimension is of two real numbers, which may be re and im or two
+    points, and neither `dims` nor `grid` says which.
     """
     in_memory = not is_lazy(psi)
     values = _in_memory(psi) if in_memory else psi

@@ -1,7 +1,7 @@
 """Changing stored values in place, chunk by chunk, each point atomically.
 
-Before the data of a chunk changes, its digest in the journal is marked stale: data and journal
-lie in different slots of a cluster, so one script cannot do both. A reader sees the old or the
+Before the data of a chunk changes, its digest in the journal is marked stale. One script cannot do
+both, because data and journal lie in different slots of a cluster. A reader sees the old or the
 new value of each point, and may see a part of a region changed before the rest.
 """
 

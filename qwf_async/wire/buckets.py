@@ -1,8 +1,8 @@
 """Buckets of consecutive points, encoded many at a time: as HSET of their fields, or as RESTORE of a listpack.
 
 All full buckets whose numbers have the same number of digits give requests of the same
-length, so they are one array of bytes [buckets, length]: a request made once and copied,
-with the digits of the numbers and the values written over it.
+length, so they are one array of bytes [buckets, length]. A request is made once and copied;
+then the digits of the numbers and the values are written over it.
 """
 
 from __future__ import annotations

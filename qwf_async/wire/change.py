@@ -74,8 +74,8 @@ def _eval_head(script: bytes, key: bytes, arguments: int) -> bytes:
 def cut_place(tile: Shape3, first: Shape3, sizes: Shape3, itemsize: int) -> bytes:
     """Where a block of `sizes` points that begins at point `first` lies in a tile, as arguments of SET_IN_TILES.
 
-    Along the last axes on which the block is as long as the tile, its points are one run of
-    bytes; if the block is the whole tile, it is one run.
+    A run is bytes next to each other in the tile. Where the block is as long as the tile along
+    the last axis, its rows in a plane are one run; along the last two axes, its planes are.
     """
     (a, b, c), (i, j, k), (planes, rows, n) = tile, first, sizes
     for _ in range(2):

@@ -2,8 +2,8 @@
 
 The library makes two Python objects a point of them (2.0 to 2.6 M points/s). Here their bytes
 are compared with what they must be, and the values are copied out: three times that speed.
-HGETALL replies with the fields of a listpack in the order in which they were set, in RESP2
-as an array of field, value, field, value, … Source: the Redis serialization protocol
+HGETALL replies with the fields of a listpack in the order in which they were set. In RESP2
+that is an array of field, value, field, value and so on. Source: the Redis serialization protocol
 specification, and `hgetallCommand` of `t_hash.c`.
 """
 
@@ -21,7 +21,7 @@ from .buckets import FIELD, value_slots
 from .resp import bulk
 
 COMPARED_BYTES: Final = 65_536
-"""Bytes compared at a time, about: they stay in the cache of the processor."""
+"""About how many bytes are compared at a time: they stay in the cache of the processor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class BucketReplies:
     """The replies to HGETALL of `count` buckets of the fields 0 … points−1, whose values have the dtype `dtype`.
 
     A value's length is fixed by the bytes before it, and no reply in RESP is the beginning
-    of another. So as long as the bytes are as expected, more of them will come until the last
-    one: a reader that compares the bytes as they arrive never waits in vain.
+    of another. So as long as the bytes are as expected, more of them come until the last one.
+    A reader that compares the bytes as they arrive never waits in vain.
     """
 
     count: int
@@ -73,8 +73,8 @@ class BucketReplies:
 class KnownReplies:
     """A box of points read by the whole buckets that hold it.
 
-    `data` is for the bytes of the replies to `request`: those to `full` buckets, then that to
-    the last one of the grid if it is there, which may be `partial`. `places`, int64 [points of
+    `data` is room for the bytes of the replies to `request`. First come those of the `full`
+    buckets, then that of the grid's last bucket, if it is among them and `partial`. `places`, int64 [points of
     the box], are those of its points in the values of all buckets one after the other.
     """
 

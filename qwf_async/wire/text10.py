@@ -1,6 +1,6 @@
 """The text form of a complex value, `re,im`: exactly Python's `f"{re:.10f},{im:.10f}"`, in ASCII.
 
-Numbers below 9e5 in modulus take the vectorised road, in both directions; all others
+Numbers below 9e5 in modulus are converted together by numpy, in both directions. All others
 (nan, inf, large, or written in another way) are left to Python's own conversion, one by one.
 The form keeps 10 decimals and no more: 1e-12 becomes 0.0000000000.
 """
@@ -62,8 +62,8 @@ class Texts:
 def encode(values: NDArray[np.complex128]) -> Texts:
     """The text of each value, in the order of the array (flattened in C order).
 
-    Ties are rounded to even on the exact value of the double, as Python does; the sign of
-    a negative zero is kept, and that of a number that is rounded to zero.
+    Ties are rounded to even on the exact value of the double, as Python does. A negative zero
+    keeps its sign, and so does a negative number that is rounded to zero.
     """
     numbers = np.ascontiguousarray(values, np.complex128).reshape(-1).view(np.float64)
     size = np.abs(numbers)
@@ -83,8 +83,8 @@ def encode(values: NDArray[np.complex128]) -> Texts:
     stop[1::2] = np.cumsum(lengths)
     stop[0::2] = stop[1::2] - width[1::2] - 1
 
-    # A body ends where its number ends, so with a margin of BODY_BYTES in front its position is `stop`;
-    # the body of an odd number, which may be longer than its text, goes into the margin.
+    # A body ends where its number ends, so with a margin of BODY_BYTES in front its position is `stop`.
+    # The body of an odd number may be longer than its text, so it goes into the margin.
     bordered = np.empty(BODY_BYTES + int(lengths.sum()), np.uint8)
     data = bordered[BODY_BYTES:]
     position = stop.copy()

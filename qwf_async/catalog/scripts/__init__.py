@@ -5,8 +5,8 @@ All keys of a script share the hash tag of the name, except those of the index, 
 Times are the server's, in milliseconds.
 
 Every script is a Lua text and, below it, the function that runs it. Only that function knows
-the order of KEYS and ARGV. A new script goes into the file of its family: write the Lua, begin
-it with EVEN_IF_FULL if it must also run on a full server, write the function, and name it here.
+the order of KEYS and ARGV. A new script goes into the file of its family: write the Lua and its
+function, and name both here. If it must also run on a full server, begin it with EVEN_IF_FULL.
 """
 
 from __future__ import annotations

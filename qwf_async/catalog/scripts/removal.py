@@ -50,7 +50,7 @@ return 1
 
 
 async def trash(pool: Pool, keys: Keys, entry: TrashEntry) -> bool:
-    """Put a generation into the trash that neither what is published nor a load refers to. False if one does."""
+    """Put a generation into the trash. False, and nothing is done, if it is published or a load under way has it."""
     done = await evaluate(
         pool.call,
         TRASH,

@@ -184,9 +184,9 @@ class Evolve:
     def warnings(self) -> list[str]:
         """Warnings before the run.
 
-        They are of a grid that is too small or too coarse for the initial state; too few points where
-        the potential jumps; a potential without effect; waves that the edges will not absorb; and
-        given steps that are not stable.
+        There are warnings of a grid that is too small or too coarse for the initial state, and of too
+        few points where the potential jumps. Others are of a potential without effect, of waves that
+        the edges will not absorb, and of given steps that are not stable.
         """
         texts = list(self._begin_warnings())
         if self.grid.shape[0] == 1:
@@ -299,9 +299,9 @@ def evolve(
 
     `accuracy`, 1e-10 to 0.1, bounds the error that the time steps make, ‖ψ − right ψ‖ / ‖first ψ‖ at
     every frame; the error of the grid comes on top. The steps are chosen during the run by an estimate
-    (see `pace`) that takes a quarter of its time. They are at least as many as are stable: in one
-    step no wave of the grid turns its phase by more than π, and neither does the range of V over
-    the grid. `steps` > 0 from frame to frame are taken as given, and `remarks` warns after the run
+    (see `pace`) that takes a quarter of its time. There are at least as many as are stable. In a
+    stable step no wave of the grid turns its phase by more than π, and neither does the range of V
+    over the grid. `steps` > 0 from frame to frame are taken as given, and `remarks` warns after the run
     if the error was larger. For the method see `propagator`.
 
     The grid is periodic: what leaves it on one side comes back on the other, unless it is absorbed.

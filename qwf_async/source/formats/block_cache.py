@@ -1,8 +1,8 @@
 """A cache of a file's blocks: each is read once, though the chunks of a plan cut across them.
 
 A chunk of the plan takes a few planes, while a file's own block can be 64 planes thick.
-So cells of whole blocks are read, ahead of their use, and kept as long as the plan comes back
-to them: a panel of blocks side by side, and the next panel. What is too much for memory is
+So cells of whole blocks are read ahead of their use, and kept as long as the plan comes back to
+them. Those are a panel of blocks side by side, and the next panel. What is too much for memory is
 kept in a temporary file: 64 planes of 512×512 complex128 are 268 MB. Not covered: panels that
 exceed the bound of that file. Their blocks are read more than once, as `BlockCache.times` says.
 """

@@ -1,9 +1,13 @@
 """What comes before the values of a Gaussian cube file.
 
-Format: Gaussian 16, utility `cubegen` (gaussian.com/cubegen): two lines of comment; number
-of atoms, origin, and perhaps the number of values at a voxel; for each axis its number of
-voxels and their edge, in bohr, or in ångström if the numbers of voxels are negative; the
-atoms; if their number is negative, how many orbitals follow, and their numbers.
+Format: Gaussian 16, utility `cubegen` (gaussian.com/cubegen). In order:
+
+- two lines of comment;
+- number of atoms, origin, and perhaps the number of values at a voxel;
+- for each axis its number of voxels and their edge: in bohr, or in ångström if the numbers of
+  voxels are negative;
+- the atoms;
+- if the number of atoms is negative: how many orbitals follow, and their numbers.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Source: GNU Fortran manual, "File format of unformatted sequential files"; Intel's compiler
 writes the same. A mark is 4 bytes (8 with -frecord-marker=8). A record of 2 GiB or more is
-written in parts: a mark before a part is negative if more of the record follows, and one
-after a part if some of it came before.
+written in parts. The mark before a part is negative if more of the record follows; the mark
+after a part is negative if some of the record came before it.
 """
 
 from __future__ import annotations
