@@ -1,4 +1,4 @@
-"""What those who watch an ingest, a long read or a server are told: frozen records, handed to hooks.
+"""The events of an ingest, of a long read and of a watched server: frozen records, with which hooks are called.
 
 The progress bar, the log and the JSON report of the command line are hooks. A hook is
 called on the event loop and must return at once.

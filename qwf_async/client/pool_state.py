@@ -92,8 +92,9 @@ class Transition(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PoolState(Generic[T]):
-    """`line`: the turns of those who wait for room, first come first served, each told apart by its identity.
+    """Who waits for room on the server, and what was last seen of it.
 
+    `line`: the turns of those who wait, first come first served; each is told apart by its identity.
     Times are seconds of one monotonic clock. `silent_since`: when the server began to hang up
     without a word. `is_broken`: a connection broke, and none has answered since.
     `crowded_since`: when the first in the line was first turned away; infinite once the log

@@ -1,4 +1,4 @@
-"""Files that must be their user's alone, checked: they decide what is done, and whoever can write to them could too."""
+"""Checks that files and directories are their user's alone: whoever could write to them could decide what is done."""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ from .sink import LOOK_EVERY, AwayForTooLong, Sink
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """`retry` bounds how long one batch is tried for while the server is away or busy.
+    """Writes batches to `sink`, each again and again until it is written.
+
+    `retry` bounds how long one batch is tried for while the server is away or busy.
 
     When the server has no memory, the gate is shut: the next attempt waits there until the
     watchdog opens it, for as long as the watchdog allows.

@@ -23,7 +23,9 @@ from .sink import ServerSink
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Road:
-    """`delivery` takes the batches, from several tasks at once; `outage.run` is to run beside them.
+    """Where the batches of a load go in, and what runs beside the writers.
+
+    `delivery` takes the batches, from several tasks at once; `outage.run` is to run beside them.
 
     A batch goes from `delivery`, which tries again, to `outage`, which chooses between the
     server and the spool. Before it goes to the server, the gate must be open and the lease

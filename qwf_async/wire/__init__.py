@@ -1,1 +1,1 @@
-"""Requests and replies as bytes: made and read without a Python object a point."""
+"""Requests and replies as bytes: made and read without a Python object for each point."""

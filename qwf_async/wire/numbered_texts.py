@@ -33,7 +33,7 @@ class NumberedTexts:
 
     @classmethod
     def of(cls, pattern: bytes, *numbers: NDArray[np.int64], after: bytes = b"") -> NumberedTexts:
-        """`after` and then `pattern`, as `%` formats it, with numbers for each %d in it."""
+        """Texts that are `after` and then `pattern`, as `%` formats it, with numbers for each %d in it."""
         constants = pattern.split(b"%d")
         parts: list[bytes | NDArray[np.int64]] = [after + constants[0]]
         for part, constant in zip(numbers, constants[1:], strict=True):

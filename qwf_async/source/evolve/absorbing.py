@@ -1,4 +1,6 @@
-"""The absorbing edge of the grid: an imaginary potential −iW within `absorb` bohr of both edges of each axis,
+"""The absorbing edge of the grid: an imaginary potential within `absorb` bohr of both edges of each axis.
+
+It is −iW with
 
     W = (14 s + 70 s³ + 1756 s¹²)/absorb²,   s = 1 − (distance from the edge)/absorb,
 

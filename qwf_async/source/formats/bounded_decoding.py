@@ -31,9 +31,8 @@ def inflate(codec: Any, packed: bytes, max_bytes: int) -> Any:
         return _streamed(lambda: _STREAMS[codec.codec_id](codec), packed, max_bytes)
     size = _STATED[codec.codec_id](packed)
     if size is None:
-        return codec.decode(
-            packed, out=np.empty(max_bytes, np.uint8)
-        )  # it unpacks to exactly so many, or raises
+        # It unpacks to exactly so many bytes, or raises.
+        return codec.decode(packed, out=np.empty(max_bytes, np.uint8))
     if size > max_bytes:
         raise InvalidInput(f"it unpacks to {size} bytes, where its array says {max_bytes}")
     return codec.decode(packed)

@@ -112,7 +112,7 @@ class Blocks:
         size: int,
         filters: tuple[tuple[int, int], ...],
     ) -> Blocks:
-        """Raises InvalidInput if a block is longer than packing can make it."""
+        """The blocks of a data set. Raises InvalidInput if one is longer than packing can make it."""
         shape, chunk = item.shape, item.chunks
         grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
         begins, lengths, masks = (

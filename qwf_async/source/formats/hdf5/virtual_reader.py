@@ -45,7 +45,7 @@ class VirtualReader:
 
     @classmethod
     def of(cls, h5py: Any, what: str, item: Any, pieces: Sequence[Piece]) -> VirtualReader:
-        """Raises InvalidInput if it needs more files at once than this process may open."""
+        """The reader of a virtual data set. Raises InvalidInput if this process may not open as many files."""
         reader = cls(
             h5py=h5py,
             what=what,

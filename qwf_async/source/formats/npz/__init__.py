@@ -1,1 +1,1 @@
-"""Archives of NumPy arrays."""
+"""`.npz` files, which are archives of NumPy arrays: read, not written."""

@@ -120,7 +120,10 @@ def raw_text(
     box: float | Sequence[float] | None = None,
     dt: float | None = None,
 ) -> VariableSource:
-    """`raw` from "shape=64x64x64,dtype=c16,order=C,offset=0,marks=4". Raises InvalidInput if it cannot be read."""
+    """`raw` with its arguments from a text. Raises InvalidInput if the text cannot be read.
+
+    An example is "shape=64x64x64,dtype=c16,order=C,offset=0,marks=4".
+    """
     given: dict[str, str] = {}
     for word in filter(None, parameters.split(",")):
         key, _, value = word.partition("=")
