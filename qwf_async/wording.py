@@ -72,7 +72,7 @@ def shortened(text: str) -> str:
 
 
 def cut_where_they_differ(one: str, other: str) -> tuple[str, str]:
-    """Two foreign texts that differ, each cut to 200 characters among which they do."""
+    """Two foreign texts that differ, each cut to 200 characters; the first difference is among these."""
     common = len(os.path.commonprefix((one, other)))  # noqa: RUF071 # characters are meant
     if common < MAX_QUOTED_CHARACTERS // 2:
         return shortened(one), shortened(other)

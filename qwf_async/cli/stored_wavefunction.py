@@ -23,7 +23,7 @@ async def open_stored(store: Store, name: str) -> Wavefunction:
     try:
         return await store.open(name)
     except InvalidInput as error:
-        absent = error
+        not_published = error
         spools = [spool for spool in await waiting_spools(store, name) if spool.head is not None]
         if not spools:
             raise
@@ -32,5 +32,5 @@ async def open_stored(store: Store, name: str) -> Wavefunction:
         try:
             await replay(store, spool, shutdown, hook=lambda event: None)
         except DataLost as error:
-            raise InvalidInput(f"{absent}; {error}") from error
+            raise InvalidInput(f"{not_published}; {error}") from error
     return await store.open(name)

@@ -32,15 +32,15 @@ from .verification import differing_chunks
 from .watchdog import Watchdog
 
 MAX_ROUNDS: Final = 5
-"""Times that what the journal lacks is sent: once, and again after each loss that the journal shows."""
+"""How often the chunks that the journal lacks are sent: once, and again after each loss that the journal shows."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Job:
     """A load that this process owns, being filled from its source; from its spool alone if `source` is None.
 
-    `by_restore` is what `choose_restore` said. `writers` and `max_rate` (points/s) are as for
-    `ingest`. `evictable`: the server may evict stored data.
+    `by_restore`: whether the chunks are written by RESTORE, see `choose_restore`. `writers` and
+    `max_rate` (points/s) are as for `ingest`. `evictable`: the server may evict stored data.
     """
 
     store: Store

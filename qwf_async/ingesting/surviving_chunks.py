@@ -21,7 +21,7 @@ async def surviving_entries(
     """The entries of a load's journal whose chunks are stored.
 
     A server may have evicted data and kept the journal, even if its policy allowed that for a
-    moment only; and after a restart its counters do not tell. So the marks of each chunk are
+    moment only. After a restart its counters do not tell. So the marks of each chunk are
     read, and the entries of the chunks that lack one are removed. Raises as `Load.journal` and
     `read_box`.
     """
@@ -30,7 +30,7 @@ async def surviving_entries(
     layout = manifest.form.open(keys.base(manifest.generation))
     lost: set[int] = set()
 
-    async def look(number: int) -> None:
+    async def check_chunk(number: int) -> None:
         points = await anyio.to_thread.run_sync(layout.marks, manifest.plan[number])
         values = np.empty(len(points), np.complex128)
         try:
@@ -38,7 +38,7 @@ async def surviving_entries(
         except DamagedData:
             lost.add(number)
 
-    await in_parallel(look, sorted(entries), readers)
+    await in_parallel(check_chunk, sorted(entries), readers)
     if lost:
         await load.forget(lost)
         text = f"the server has lost {len(lost)} of the {len(entries)} chunks that were stored: written again"

@@ -77,8 +77,8 @@ async def _try_restore(pool: Pool, probe: Probe) -> None:
         if len(replies) != 4 or not is_pairs(replies[1]) or not is_text_or_none(replies[2]):
             raise connection.error_of(done, doing=doing)
     _, pairs, encoding, _ = replies
-    held = dict(zip(pairs[::2], pairs[1::2], strict=True))
-    if held != probe.fields:
+    stored = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    if stored != probe.fields:
         raise Refused(f"{where}: a bucket that was written by RESTORE holds other values")
     if encoding != b"listpack":
         made = (encoding or b"nothing").decode(errors="replace")

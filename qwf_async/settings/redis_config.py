@@ -45,7 +45,7 @@ OLDER: Final = frozenset({*ADDRESS, *RENAMED, *MEANINGLESS})
 Warn = Callable[[str], object]
 """Called with a warning of one line."""
 
-# A closing quote or the end of a comment may be missing: then the rest of the text is one string or comment,
+# A closing quote or the end of a comment may be missing. Then the rest of the text is one string or comment,
 # so that the time stays linear in the length.
 _COMMENTS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _COMMAS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|,(?=\s*+[}\]])', re.DOTALL)

@@ -26,8 +26,8 @@ FIELD: Final = b"x%d_y%d_z%d_t%d"
 class BlockRecords:
     """The records of a block of points, in C order of [t, x, y, z].
 
-    `data` is uint8 [t, x, y, z, record length]; each record is the field as a bulk string
-    and then `tail`, the same bytes for every point, which may hold room for a value.
+    `data` is uint8 [t, x, y, z, record length]. Each record is the field as a bulk string and
+    then `tail`. That is the same bytes for every point, and may hold room for a value.
     """
 
     box: Box

@@ -157,7 +157,7 @@ def decode(texts: Texts) -> NDArray[np.complex128]:
         _decode_singly(texts, range(points), out)
         return out.view(np.complex128)
     # If comma i is not in text i, or not alone in it, a part of the text gets a length below 0 or a comma
-    # among its digits: it counts as not ordinary, and is judged singly.
+    # among its digits. It then counts as not ordinary, and is decoded singly.
     start = np.empty(2 * points, np.int64)
     start[0::2] = ends - texts.lengths
     start[1::2] = commas + 1

@@ -114,10 +114,10 @@ def fitting_edge(points: int, *, reach: float, width: float, momentum: float, sp
 
     The state reaches to ±`reach` (bohr) with the standard deviation `width` beyond, and its
     momentum to ±`momentum` (1/bohr) with the standard deviation `spread` beyond. The box leaves
-    room for WIDTHS deviations of both. If there are too few points for that, it leaves room for as
-    many in position as in momentum: the m at which 2 (reach + m width) (momentum + m spread) =
-    π points. Where m is below 1 the state is cut in space, and one deviation is left in momentum:
-    a cut shows in the norm, aliasing shows nowhere.
+    room for WIDTHS deviations of both. If there are too few points for that, it leaves room for m
+    deviations of both, where 2 (reach + m width) (momentum + m spread) = π points. Where m is below
+    1 the state is cut in space, and one deviation is left in momentum: a cut shows in the norm,
+    aliasing shows nowhere.
     """
     room = math.pi * points / 2
     if (reach + WIDTHS * width) * (momentum + WIDTHS * spread) <= room:

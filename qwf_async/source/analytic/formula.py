@@ -102,7 +102,7 @@ def usable(grid: Grid | None) -> Grid:
     """The grid in atomic units, or 64³ points if there is none.
 
     Raises InvalidInput if an axis of one point comes before a longer one, or if there is only one
-    point: the number of dimensions of the state would not be clear. Raises it for an unknown unit too.
+    point. The number of dimensions of the state would not be clear. Also for an unknown unit.
     """
     if grid is None:
         return Grid.cube(DEFAULT_EDGE)

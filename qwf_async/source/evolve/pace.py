@@ -2,8 +2,8 @@
 
 A shadow of ψ is propagated beside it in steps four times as long, from the first frame to the
 last. The splitting is of second order, so the shadow's error is 16 times that of ψ, and their
-distance 15 times. Where V jumps the order can fall to 3/2, and the distance to 7 times the error:
-the estimate is the distance divided by 7, which elsewhere is twice the error. Both start from
+distance 15 times. Where V jumps the order can fall to 3/2, and the distance to 7 times the error.
+So the estimate is the distance divided by 7, which elsewhere is twice the error. Both start from
 one state, so the estimate is of the whole run, with everything that cancels on the way. A sum
 of the errors of single steps would be a hundred times too large where V jumps, since the next step
 undoes most of such an error. The shadow costs a quarter of the run.

@@ -163,8 +163,8 @@ class Step(Potential):
 class DoubleSlit(Potential):
     """A wall across x of `thickness` and `height` with two openings, each `slit` wide, `apart` from each other.
 
-    The openings lie at y = ±apart/2 (from middle to middle) and go through along z; lengths
-    in bohr, the height in Eh, `centre` is where along x the wall stands.
+    The openings lie at y = ±apart/2 (from middle to middle) and go through along z. Lengths are
+    in bohr, the height in Eh; `centre` is where along x the wall stands.
     """
 
     name: ClassVar[str] = "double-slit"

@@ -42,15 +42,15 @@ def npy(
 ) -> VariableSource:
     """A `.npy` file of ψ[x], ψ[x, y], ψ[x, y, z] or ψ[t, x, y, z], complex or real.
 
-    C or Fortran order, any byte order; records of two real fields (r and i, re and im, real
-    and imag) are complex; float32 is stored as complex64, other reals as complex128. `dims`:
+    C or Fortran order, any byte order. Records of two real fields (r and i, re and im, real
+    and imag) are complex. float32 is stored as complex64, other reals as complex128. `dims`:
     which dimension is which axis, "x,y,z,t", with "c" for one of re and im. `box`: extent of
     each axis in bohr, centred on 0, and `dt`: time step in ħ/Eh; unknown unless given. The
     file is open until `close`. The path "-" is standard input, which is kept in a temporary
     file as it may be read more than once.
     Raises InvalidInput if there is no such file, or if it is not one array in this format and
-    of its full length; for values of another type; and for a dimension of two that may be re and
-    im or two points. Objects are never unpickled.
+    of its full length. Also for values of another type, and for a dimension of two that may be
+    re and im or two points. Objects are never unpickled.
     """
     name = os.fspath(path)
     what = "standard input" if name == STANDARD_INPUT else name
