@@ -67,6 +67,16 @@ class InvalidInput(QwfError):
     exit_code = 7
 
 
+class SpoolFull(QwfError):
+    """The spool's limit is reached or its disk is full. Nothing of what was to be put is in the file.
+
+    It is not a ServerUnavailable, although the exit code is the same, because trying again at
+    once cannot help. There is room again when batches were removed or the disk was cleared.
+    """
+
+    exit_code = 3
+
+
 class Refused(QwfError):
     """Refused by the server (permission, password, wrong type) or by the state of things there."""
 
@@ -82,8 +92,13 @@ class Interrupted(QwfError):
 
     @property
     def status(self) -> int:
-        """Exit status by shell convention: 128 + signal number."""
-        return 128 + self.signum
+        """The exit code of the command line."""
+        return status_of(self.signum)
+
+
+def status_of(signum: int) -> int:
+    """The exit code of a command that a signal stopped, by the convention of shells."""
+    return 128 + signum
 
 
 def first_error(error: BaseException) -> BaseException:

@@ -28,7 +28,9 @@ def main() -> None:
     try:
         run()
     except KeyboardInterrupt:
-        os._exit(130)
+        from ..errors import status_of
+
+        os._exit(status_of(signal.SIGINT))
 
 
 __all__ = ["main"]

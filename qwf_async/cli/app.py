@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 
-from ..errors import Interrupted, QwfError
+from ..errors import Interrupted, QwfError, status_of
 from ..wording import messages_for_command_line
 from .clean import clean
 from .config import config
@@ -30,6 +31,8 @@ from .set import set_
 from .slice import slice_
 from .verify import verify
 from .watch import watch
+
+INTERRUPTED: Final = status_of(signal.SIGINT)
 
 app = typer.Typer(
     name="qwf",
@@ -67,9 +70,9 @@ def run() -> None:
     except QwfError as error:
         _fail(str(error), error.status if isinstance(error, Interrupted) else error.exit_code)
     except SystemExit as end:
-        if end.code != 130:  # typer's exit code for a KeyboardInterrupt
+        if end.code != INTERRUPTED:  # typer's exit code for a KeyboardInterrupt
             raise
-        _fail("stopped by SIGINT", 130)
+        _fail("stopped by SIGINT", INTERRUPTED)
     except OSError as error:
         # Other OSErrors are translated where they arise: this is standard output, on a full disk.
         _fail(error.strerror or str(error), 1)

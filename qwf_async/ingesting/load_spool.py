@@ -15,9 +15,9 @@ import numpy as np
 from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
-from ..errors import InvalidInput, QwfError, Refused
+from ..errors import InvalidInput, QwfError, Refused, SpoolFull
 from ..layout import Layout
-from ..spool import Quarantined, Row, SpoolFile, SpoolFull, SpoolHead, spool_path
+from ..spool import Quarantined, Row, SpoolFile, SpoolHead, spool_path
 from ..store.parallel import in_parallel
 from ..store.store import Store
 from ..wire.batch import Batch

@@ -16,9 +16,8 @@ from typing import Final
 import anyio
 
 from ..client.failure import ServerBusy
-from ..errors import ServerUnavailable
+from ..errors import ServerUnavailable, SpoolFull
 from ..events import Hook, Noted, Spooled
-from ..spool import SpoolFull
 from ..wire.batch import Batch
 from .load_spool import LoadSpool
 from .sink import LOOK_EVERY, AwayForTooLong, Sink

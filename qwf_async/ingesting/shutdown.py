@@ -15,7 +15,7 @@ from typing import Final
 
 import anyio
 
-from ..errors import Interrupted, first_error
+from ..errors import Interrupted, first_error, status_of
 from ..host.signals import heeded_signals
 from ..wording import flag
 
@@ -101,7 +101,7 @@ async def _listening(shutdown: Shutdown) -> AsyncIterator[None]:
             async def listen() -> None:
                 shutdown.stop(int(await anext(received)))
                 await anext(received)
-                end = threading.Timer(LAST_GRACE, os._exit, (128 + (shutdown.signum or 0),))
+                end = threading.Timer(LAST_GRACE, os._exit, (status_of(shutdown.signum or 0),))
                 end.daemon = True
                 end.start()
                 shutdown.scope.cancel()

@@ -4,14 +4,12 @@ from .directory import SpoolEntry, spool_path, spools
 from .file import Quarantined, SpoolFile
 from .head import SpoolHead, head_path
 from .row import Row
-from .sqlite_errors import SpoolFull
 
 __all__ = [
     "Quarantined",
     "Row",
     "SpoolEntry",
     "SpoolFile",
-    "SpoolFull",
     "SpoolHead",
     "head_path",
     "spool_path",

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Final, Self
 
 from ..catalog.manifest import NewerFormat
-from ..errors import DamagedData, InvalidInput, QwfError, Refused
+from ..errors import DamagedData, InvalidInput, QwfError, Refused, SpoolFull
 from ..host.private_files import check_private_file
 from ..wire.batch import Batch
 from .database import check, checksum_of, connect, create_tables, scan
 from .first_page import mended
 from .head import SpoolHead, check_spool_directory, head_path, read_head, sync_directory, write_head
 from .row import Row, decode, encode
-from .sqlite_errors import FAILURES, SpoolFull, damaged, translate
+from .sqlite_errors import FAILURES, damaged, translate
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """Endings of files that SQLite may leave beside its file. They are removed first: a log that outlives its file

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
-from ..errors import DamagedData, InvalidInput, QwfError, Refused
+from ..errors import DamagedData, InvalidInput, QwfError, Refused, SpoolFull
 from ..wording import flag
 
 FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 """What the library raises. UnicodeDecodeError comes from a message that quotes damaged text."""
-
-
-class SpoolFull(QwfError):
-    """The spool's limit is reached or its disk is full. Nothing of what was to be put is in the file.
-
-    It is not a ServerUnavailable, although the exit code is the same, because trying again at
-    once cannot help. There is room again when batches were removed or the disk was cleared.
-    """
-
-    exit_code: ClassVar[int] = 3
 
 
 def translate(error: Exception, path: Path) -> QwfError:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import qwf_async as qwf
 from qwf_async.errors import QwfError
 from qwf_async.settings import Settings
 from tests.conftest import free_port, new_server
@@ -88,8 +89,8 @@ def test_every_error_and_its_exit_code_is_in_the_guide() -> None:
     codes = (ROOT / "README.md").read_text("utf-8").partition("\n## When it fails\n")[2]
     names = (ROOT / "qwf_async" / "help" / "python.md").read_text("utf-8")
     for error in QwfError.__subclasses__():
-        assert f"`{error.__name__}`" in names
         assert f"\n| {error.exit_code} | " in codes
+        assert f"`{error.__name__}`" in names or error.__name__ not in qwf.__all__
 
 
 def test_a_step_that_fails_or_prints_something_else_is_noticed(reader: tuple[Reader, str]) -> None:

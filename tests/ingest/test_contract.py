@@ -10,13 +10,13 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from qwf_async.client.retry import Retry
-from qwf_async.errors import OutOfMemory, QwfError, Refused, ServerUnavailable
+from qwf_async.errors import OutOfMemory, QwfError, Refused, ServerUnavailable, SpoolFull
 from qwf_async.ingesting.delivery import Delivery
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.load_spool import LoadSpool
 from qwf_async.ingesting.outage import Outage
 from qwf_async.ingesting.sink import AwayForTooLong, ServerSink, Sink
-from qwf_async.spool import SpoolFull, SpoolHead, spool_path
+from qwf_async.spool import SpoolHead, spool_path
 from qwf_async.wire.batch import Batch
 from tests.conftest import PATIENCE, Server, open_pool
 from tests.ingest.contract import BASE, Fault, Opened, SinkContract, batch_of, stored_in, stored_on

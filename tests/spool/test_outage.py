@@ -13,12 +13,11 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.errors import DataLost, Refused, ReplayOwed, ServerUnavailable
+from qwf_async.errors import DataLost, Refused, ReplayOwed, ServerUnavailable, SpoolFull
 from qwf_async.events import Event, GateMoved, Spooled
 from qwf_async.ingesting.load_spool import LoadSpool
 from qwf_async.lattice.grid import Box
 from qwf_async.layout import LAYOUTS
-from qwf_async.spool import SpoolFull
 from qwf_async.wire.batch import Batch
 from tests.conftest import PATIENCE, Server
 from tests.support.loads import (

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qwf_async.spool import SpoolFile, SpoolFull, spool_path
+from qwf_async.errors import SpoolFull
+from qwf_async.spool import SpoolFile, spool_path
 from tests.conftest import PATIENCE
 from tests.support.spool_processes import (
     GENERATION,

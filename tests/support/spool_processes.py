@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from qwf_async.catalog.manifest import Manifest
-from qwf_async.errors import QwfError
+from qwf_async.errors import QwfError, SpoolFull
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import Form
-from qwf_async.spool import Row, SpoolFile, SpoolFull, SpoolHead, spool_path
+from qwf_async.spool import Row, SpoolFile, SpoolHead, spool_path
 from qwf_async.wire.batch import Batch
 
 GENERATION = "0123456789abcdef"
