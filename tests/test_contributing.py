@@ -14,7 +14,11 @@ PACKAGE = Path(qwf_async.__file__).parent
 PROJECT = PACKAGE.parent
 TEXT = (PROJECT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
 PATHS = sorted(set(re.findall(r"`([\w./]+\.(?:py|md)|[\w/]+/|\.ci/\w+)`", TEXT)))
-NAMES = sorted(set(re.findall(r"`([\w/]+\.py)` \(`(\w+)`", TEXT)))
+NAMES = sorted(
+    (path, name)
+    for path, names in set(re.findall(r"`([\w/]+\.py)` \(((?:`\w+`(?:, )?)+)\)", TEXT))
+    for name in re.findall(r"\w+", names)
+)
 
 
 def located(path: str) -> Path:
