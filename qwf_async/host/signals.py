@@ -11,7 +11,7 @@ from typing import Any, Final
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def heeded_signals() -> dict[signal.Signals, Any]:
+def handlers_of_stop_signals() -> dict[signal.Signals, Any]:
     """The signals that stop this process, each with its present handler; without those that it was started to ignore.
 
     nohup(1) makes its command ignore SIGHUP. A shell makes what a script starts in the background
@@ -24,7 +24,7 @@ def heeded_signals() -> dict[signal.Signals, Any]:
 @contextmanager
 def stop_signals_handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Run the body with `handler` for the signals that stop this process; the old handlers are put back after it."""
-    before = heeded_signals()
+    before = handlers_of_stop_signals()
     for number in before:
         signal.signal(number, handler)
     try:

@@ -62,7 +62,7 @@ class Delivery:
                 self._report(batch, attempt, error)
                 await anyio.sleep(pause)
             else:
-                self.gate.relieved()
+                self.gate.note_progress()
                 return
 
     def _report(self, batch: Batch, attempt: int, error: Exception) -> None:

@@ -25,12 +25,12 @@ class Watermarks:
 
 
 class Gate:
-    """A gate, open at first, that knows for how long the lack of memory has held all writers up."""
+    """A gate, open at first. It knows for how long no writer got a batch through for lack of memory."""
 
     def __init__(self) -> None:
         self._open = anyio.Event()
         self._open.set()
-        self._pressed_since: float | None = None
+        self._blocked_since: float | None = None
 
     @property
     def is_shut(self) -> bool:
@@ -43,27 +43,27 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
-    def relieved(self) -> None:
+    def note_progress(self) -> None:
         """A batch got through."""
         if not self.is_shut:
-            self._pressed_since = None
+            self._blocked_since = None
 
-    def excuse(self, seconds: float) -> None:
+    def discount(self, seconds: float) -> None:
         """Do not count these seconds: the writers waited for another reason than memory."""
-        if self._pressed_since is not None:
-            self._pressed_since = min(self._pressed_since + seconds, anyio.current_time())
+        if self._blocked_since is not None:
+            self._blocked_since = min(self._blocked_since + seconds, anyio.current_time())
 
     @property
-    def pressed_for(self) -> float:
+    def blocked_for(self) -> float:
         """Seconds since a writer began to wait at the gate, if no batch got through since; else 0.
 
         While no writer wants to pass, because the source is slow, a shut gate does not count.
         """
-        return 0.0 if self._pressed_since is None else anyio.current_time() - self._pressed_since
+        return 0.0 if self._blocked_since is None else anyio.current_time() - self._blocked_since
 
-    async def passed(self) -> None:
+    async def wait_until_open(self) -> None:
         """Wait until the gate is open."""
         while self.is_shut:
-            if self._pressed_since is None:
-                self._pressed_since = anyio.current_time()
+            if self._blocked_since is None:
+                self._blocked_since = anyio.current_time()
             await self._open.wait()

@@ -33,7 +33,7 @@ class Lease:
                 pause = self.load.ttl / 3
             await anyio.sleep(pause)
 
-    async def assured(self) -> None:
+    async def wait_until_valid(self) -> None:
         """Return at once while the lease is valid. If this process slept past its end, renew it first."""
         if anyio.current_time() >= self._valid_until:
             async with self._renewing:

@@ -53,8 +53,8 @@ class Road:
         """The road of a load whose spool was looked for. `retry` is for the batches that come from the source."""
 
         async def permit() -> None:
-            await gate.passed()
-            await lease.assured()
+            await gate.wait_until_open()
+            await lease.wait_until_valid()
 
         async def record(batch: Batch, connection: Connection) -> None:
             entry = JournalEntry(digest=batch.digest, weight=batch.weight)

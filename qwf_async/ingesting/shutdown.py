@@ -16,7 +16,7 @@ from typing import Final
 import anyio
 
 from ..errors import Interrupted, first_error, status_of
-from ..host.signals import heeded_signals
+from ..host.signals import handlers_of_stop_signals
 from ..wording import flag
 
 LAST_GRACE: Final = 0.8
@@ -114,7 +114,7 @@ async def _listening(shutdown: Shutdown) -> AsyncIterator[None]:
 @contextmanager
 def _signals() -> Iterator[AsyncIterator[signal.Signals]]:
     """The signals as they arrive. At the end the caller's handlers are put back: event loops set others."""
-    before = heeded_signals()
+    before = handlers_of_stop_signals()
     try:
         with anyio.open_signal_receiver(*before) as received:
             yield received

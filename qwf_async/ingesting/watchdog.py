@@ -71,9 +71,9 @@ class Watchdog:
                 await self._watch_blind()
             except ServerUnavailable:
                 # Writers that wait at the gate would not notice, so it opens: past it, their deadline counts.
-                if self.gate.pressed_for > 0:
+                if self.gate.blocked_for > 0:
                     self._open("the server is away, and its memory not known")
-                self.gate.excuse(anyio.current_time() - looked)
+                self.gate.discount(anyio.current_time() - looked)
             else:
                 self._check_policy(sample)
                 bound = sample.tightest
@@ -91,7 +91,7 @@ class Watchdog:
             )
 
     async def _act_on(self, bound: Bound) -> None:
-        overdue = self.gate.is_shut and self.gate.pressed_for > self.timeout
+        overdue = self.gate.is_shut and self.gate.blocked_for > self.timeout
         # All samples were below the watermark, but writers shut the gate again: the server had no memory for them.
         if overdue and not self._was_above:
             self._give_up(f"the server refuses writes, {bound}")
@@ -130,7 +130,7 @@ class Watchdog:
         while True:
             await anyio.sleep(BLIND_PAUSE)
             if self.gate.is_shut:
-                if self.gate.pressed_for > self.timeout:
+                if self.gate.blocked_for > self.timeout:
                     self._give_up("the server refuses writes")
                 await self._cleaned()
                 self._open("trying again")

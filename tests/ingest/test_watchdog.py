@@ -182,14 +182,14 @@ async def test_the_watchdog_opens_below_the_high_watermark_when_nothing_is_left_
 async def waiting_writer(gate: Gate) -> AsyncIterator[None]:
     """A writer that wants to pass, and gets no batch through."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(gate.passed)
+        tasks.start_soon(gate.wait_until_open)
         yield
         tasks.cancel_scope.cancel()
 
 
 async def pressed(gate: Gate, seconds: float) -> None:
     """Wait until memory has held the writers up for these seconds."""
-    while gate.pressed_for < seconds:  # noqa: ASYNC110 # it is the time itself that is waited for
+    while gate.blocked_for < seconds:  # noqa: ASYNC110 # it is the time itself that is waited for
         await anyio.sleep(0.25)
 
 
@@ -214,7 +214,7 @@ async def test_the_watchdog_gives_up_when_a_writer_waited_for_too_long() -> None
 async def test_a_gate_that_keeps_nobody_waiting_ends_nothing() -> None:
     gate, _ = await watch([0.9] * 200, gate_timeout=1.0)
     assert gate.is_shut
-    assert gate.pressed_for == 0
+    assert gate.blocked_for == 0
 
 
 async def test_memory_that_was_freed_at_the_last_moment_counts() -> None:
@@ -235,7 +235,7 @@ async def test_a_server_that_refuses_what_its_figures_allow_is_given_up() -> Non
 
     async def write() -> None:
         while True:
-            await gate.passed()
+            await gate.wait_until_open()
             gate.shut()
 
     with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 # the group is the statement
@@ -264,13 +264,13 @@ async def test_time_in_which_batches_got_through_does_not_count() -> None:
     async with waiting_writer(gate):
         await pressed(gate, 3.0)
         gate.open()
-        assert gate.pressed_for >= 3.0  # open, but nothing came through yet
-        gate.relieved()
-        assert gate.pressed_for == 0
+        assert gate.blocked_for >= 3.0  # open, but nothing came through yet
+        gate.note_progress()
+        assert gate.blocked_for == 0
     gate.shut()
     async with waiting_writer(gate):
         await anyio.wait_all_tasks_blocked()
-        gate.relieved()  # a batch that was on its way when the gate shut proves nothing
+        gate.note_progress()  # a batch that was on its way when the gate shut proves nothing
         await pressed(gate, 3.0)
 
 
@@ -302,7 +302,7 @@ async def test_time_in_which_the_server_was_away_does_not_count() -> None:
         waiting = [9.0, 9.0, 9.0]
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watchdog(gate, away, Events()).run)
-        assert gate.pressed_for == pytest.approx(0.2)  # since the last of them
+        assert gate.blocked_for == pytest.approx(0.2)  # since the last of them
 
 
 async def test_a_fork_is_waited_for_without_cleaning_what_it_would_copy() -> None:
@@ -366,7 +366,7 @@ async def test_where_info_is_forbidden_the_gate_is_tried_again_after_a_pause() -
 
     async def write() -> None:
         while True:  # every batch is refused
-            await gate.passed()
+            await gate.wait_until_open()
             gate.shut()
 
     with anyio.fail_after(PATIENCE), pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 # the group is the statement
