@@ -7,7 +7,7 @@ reply can never be taken for another command's. The caller decides what is tried
 
 from __future__ import annotations
 
-from asyncio import StreamReader, WriteTransport, get_running_loop
+from asyncio import WriteTransport, get_running_loop
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,6 +26,7 @@ from ..errors import QwfError
 from .address import Address
 from .counts import ConnectionCounts
 from .failure import ConnectionLost, HungUp, ServerCrowded, UnexpectedReply, translate
+from .filling import Filling
 from .greeting import greet, reach
 from .guard import REPLY_BYTES
 from .parser import Parser
@@ -42,9 +43,6 @@ SEND_BYTES: Final = 256 * 1024
 
 BUFFER_BYTES: Final = 64 * 1024
 """Bytes that asyncio's transport buffers before a sender has to wait (its high-water mark)."""
-
-READ_BYTES: Final = 128 * 1024
-"""Bytes taken from the reader at a time. It holds as many before it stops reading from the socket."""
 
 PROGRESS_BYTES: Final = 4096
 """Bytes that count as progress while replies are read as bytes."""
@@ -140,28 +138,33 @@ class Connection:
         end, and the result is False. Errors are those of `exchange`. Only PROGRESS_BYTES more count
         as progress, so that a peer cannot make it last by sending byte after byte.
         """
-        got, awaited = 0, PROGRESS_BYTES
+        awaited = PROGRESS_BYTES
         await self._make_ready()
         try:
-            # Read beside the library's parser, which holds nothing back between exchanges.
-            reader, _ = streams(self._connection)
             with anyio.fail_after(self._answer_timeout) as scope:
 
                 def progress() -> None:
                     scope.deadline = now() + self._answer_timeout
 
-                await self._send(buffers, progress)
-                while got < len(into):
-                    data = await _received(reader, len(into) - got)
-                    if got + len(data) >= awaited:
-                        awaited = got + len(data) + PROGRESS_BYTES
+                def came(start: int, stop: int) -> bool:
+                    nonlocal awaited
+                    if stop >= awaited:
+                        awaited = stop + PROGRESS_BYTES
                         progress()
-                    into[got : got + len(data)] = data
-                    if not matches(got, got + len(data)):
-                        self.close()
-                        return False
-                    got += len(data)
-            self._check_rest()
+                    return matches(start, stop)
+
+                # Beside the library's streams and its parser, which hold nothing back between exchanges.
+                filling = Filling(streams(self._connection)[1].transport, into, came)
+                try:
+                    filling.begin()
+                    await self._send(buffers, progress)
+                    matched = await filling.filled()
+                finally:
+                    filling.end()
+            if not matched:
+                self.close()
+                return False
+            self._check_rest(more=filling.has_rest)
         except BaseException as error:
             self._failed(error)
             raise
@@ -271,9 +274,9 @@ class Connection:
         if not self._connection.is_connected:
             await self.open()
 
-    def _check_rest(self) -> None:
+    def _check_rest(self, *, more: bool = False) -> None:
         """Raise UnexpectedReply if more came than was asked for: replies and requests no longer match then."""
-        if self._parser.has_rest:
+        if more or self._parser.has_rest:
             raise UnexpectedReply(f"{self.where}: more replies than requests; is it a Redis server?")
 
     def _failed(self, error: BaseException) -> None:
@@ -295,14 +298,6 @@ def _check_time(scope: anyio.CancelScope) -> None:
     """Raise TimeoutError if the scope was ended by its deadline."""
     if scope.cancelled_caught:
         raise TimeoutError
-
-
-async def _received(reader: StreamReader, max_bytes: int) -> bytes:
-    """The bytes that have come, at least one. Raises ConnectionResetError at the end of the stream."""
-    data = await reader.read(min(READ_BYTES, max_bytes))
-    if not data:
-        raise ConnectionResetError("the server closed the connection")
-    return data
 
 
 def _groups(buffers: Sequence[Buffer]) -> list[Sequence[Buffer]]:
