@@ -22,9 +22,10 @@ from scipy import fft
 import qwf_async
 from benchmarks.report import environment
 from benchmarks.servers import Running, running
+from qwf_async.host.cores import cores
 from qwf_async.lattice.grid import Box, Grid
 from qwf_async.source import Source, array, evolve, gaussian, read_potential
-from qwf_async.source.evolve.propagator import Leg, Propagator, cores
+from qwf_async.source.evolve.propagator import Leg, Propagator
 
 Complex = NDArray[np.complex128]
 BARE = "bare FFTs, there and back"

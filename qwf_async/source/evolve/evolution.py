@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...checked import checked
 from ...errors import InvalidInput, UsageError
+from ...host.cores import cores
 from ...lattice.grid import Axis, Box, Grid, Order
 from ...observables.energy import energy
 from ...observables.geometry import volume
@@ -28,7 +29,7 @@ from .coarse import too_coarse
 from .pace import Pace
 from .potentials import Free, FunctionPotential, Potential, potential_values, read_potential
 from .prefetch import PrefetchedFrames
-from .propagator import Propagator, cores
+from .propagator import Propagator
 from .stability import stable_step, times_of
 
 METHOD: Final = "strang-2"

@@ -18,7 +18,6 @@ not depend on the number of threads, bit for bit.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -197,11 +196,6 @@ class Propagator:
         count = max(1, BLOCK_POINTS * size // self.grid.frame_points)
         parts = [slice(start, start + count) for start in range(0, size, count)]
         return [job(parts[0])] if len(parts) == 1 else list(self.pool.map(job, parts))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def weight(psi: Complex) -> float:
