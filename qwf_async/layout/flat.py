@@ -139,7 +139,7 @@ class Flat:
             t, x, y, z = box.start
             request = head(b"HMGET", self.key, 1) + bulk(field_name(x, y, z, t))
             return (Part(key=self.key, requests=1, buffers=(request,), fields=(1,)),)
-        runs = [_run(block.data) for block in box_records(box, b"", self._slabs)]
+        runs = [_run(block.data) for block in box_records(box, bulk, self._slabs)]
         count, buffers = _requests(partial(head, b"HMGET", self.key), runs, box.points, strings=1)
         fields = [FIELDS_A_REQUEST] * (count - 1) + [box.points - FIELDS_A_REQUEST * (count - 1)]
         return (Part(key=self.key, requests=count, buffers=buffers, fields=fields),)
@@ -210,7 +210,7 @@ def _run(data: NDArray[np.uint8]) -> _Run:
 def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any], slabs: Slabs) -> list[_Run]:
     tail = b"$%d\r\n%s\r\n" % (dtype.itemsize, bytes(dtype.itemsize))
     runs = []
-    for block in box_records(box, tail, slabs):
+    for block in box_records(box, lambda name: bulk(name) + tail, slabs):
         data = block.data
         size = data.shape[-1]
         # A view of the values' bytes in the records, before the \r\n at their ends:
@@ -227,7 +227,7 @@ def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run]
     texts = text10.encode(values)
     numbers = np.arange(box.points).reshape(box.shape)
     runs = []
-    for block in box_records(box, b"", slabs):
+    for block in box_records(box, bulk, slabs):
         fields = block.data.reshape(-1, block.data.shape[-1])  # [t, x, y, z, record] → [points, record]
         data, ends = text10.records(fields, texts, numbers[block.box.within(box)].reshape(-1))
         runs.append(_Run(data=byte_view(data), ends=ends))

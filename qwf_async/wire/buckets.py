@@ -16,7 +16,7 @@ from anycrc import Model
 from numpy.typing import NDArray
 
 from .batch import Batch, NumberedPart, Part, byte_view
-from .field_names import digit_spans, digits
+from .decimal_digits import digit_spans, digits
 from .listpack import CRC_BYTES, payload, shape_of
 from .resp import bulk, head, hset
 from .slab import Slabs

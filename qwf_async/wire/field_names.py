@@ -7,15 +7,16 @@ records along z is made once and copied; then the digits of x, y and t are writt
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..lattice.grid import Box
-from .resp import bulk
+from .decimal_digits import digit_spans, digits
 from .slab import Slabs
 
 FIELD: Final = b"x%d_y%d_z%d_t%d"
@@ -26,8 +27,8 @@ FIELD: Final = b"x%d_y%d_z%d_t%d"
 class BlockRecords:
     """The records of a block of points, in C order of [t, x, y, z].
 
-    `data` is uint8 [t, x, y, z, record length]. Each record is the field as a bulk string and
-    then `tail`. That is the same bytes for every point, and may hold room for a value.
+    `data` is uint8 [t, x, y, z, record length]. But for the digits of the name, a record is the
+    same bytes for every point.
     """
 
     box: Box
@@ -39,9 +40,13 @@ def field_name(x: int, y: int, z: int, t: int) -> bytes:
     return FIELD % (x, y, z, t)
 
 
-def box_records(box: Box, tail: bytes, slabs: Slabs) -> list[BlockRecords]:
-    """Records for all points of the box, one block for each class of digits, in memory of one slab."""
-    first_records = [(block, _record(block, tail)) for block in blocks(box)]
+def box_records(box: Box, record: Callable[[bytes], bytes], slabs: Slabs) -> list[BlockRecords]:
+    """Records for all points of the box, one block for each class of digits, in memory of one slab.
+
+    `record` makes a record of a name: what it puts before and after the name is the same for
+    all names of one length. It may leave room for a value.
+    """
+    first_records = [(block, record(first_name(block))) for block in blocks(box)]
     memory = slabs.take(sum(block.points * len(record) for block, record in first_records))
     result = []
     begin = 0
@@ -62,16 +67,27 @@ def blocks(box: Box) -> list[Box]:
     ]
 
 
-def digit_spans(start: int, stop: int) -> list[tuple[int, int]]:
-    """The range cut where the number of decimal digits changes."""
-    powers = [10**d for d in range(1, 19) if start < 10**d < stop]
-    return list(pairwise([start, *powers, stop]))
-
-
-def _record(box: Box, tail: bytes) -> bytes:
-    """The record of the first point of a block."""
+def first_name(box: Box) -> bytes:
+    """The field of the first point of a box."""
     t, x, y, z = box.start
-    return bulk(field_name(x, y, z, t)) + tail
+    return field_name(x, y, z, t)
+
+
+def digit_columns(block: Box) -> Iterator[tuple[int, int, int]]:
+    """Where the names of a block's points differ: (axis of [t, x, y, z], byte of the name, digit of the index).
+
+    The digits of an index are counted from 0 on. All others are the same in all names.
+    """
+    at = 0
+    for axis in (1, 2, 3, 0):
+        start, last = block.start[axis], block.stop[axis] - 1
+        at += len("x")
+        width = len(str(start))
+        for digit in range(width):
+            power = 10 ** (width - 1 - digit)
+            if start // power != last // power:
+                yield axis, at + digit, digit
+        at += width + len("_")
 
 
 def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
@@ -79,28 +95,19 @@ def _fill(data: NDArray[np.uint8], box: Box, record: bytes) -> None:
 
     `data` is uint8 [t, x, y, z, record length].
     """
-    t, x, y, z = (digits(a, b) for a, b in zip(box.start, box.stop, strict=True))
-    at_x = record.index(b"x") + 1
-    at_y = at_x + x.shape[1] + 2
-    at_z = at_y + y.shape[1] + 2
-    at_t = at_z + z.shape[1] + 2
-
-    row = np.empty((len(z), len(record)), np.uint8)
+    begin = record.index(first_name(box))
+    row = np.empty((data.shape[3], len(record)), np.uint8)
     row[:] = np.frombuffer(record, np.uint8)
-    row[:, at_z : at_z + z.shape[1]] = z
+    columns = [
+        (axis, begin + at, digits(box.start[axis], box.stop[axis])[:, digit])
+        for axis, at, digit in digit_columns(box)
+    ]
+    for axis, at, column in columns:
+        if axis == 3:
+            row[:, at] = column
     # [t, x, y, z, record] → [t·x·y, z·record]: the row, copied to each.
     data.reshape(-1, row.size)[:] = row.reshape(-1)
     # One digit at a time: the long loop is then over the points, not over two or three digits.
-    for k in range(x.shape[1]):
-        data[..., at_x + k] = x[:, k, None, None]
-    for k in range(y.shape[1]):
-        data[..., at_y + k] = y[:, k, None]
-    for k in range(t.shape[1]):
-        data[..., at_t + k] = t[:, k, None, None, None]
-
-
-def digits(start: int, stop: int) -> NDArray[np.uint8]:
-    """Decimal digits of start … stop−1, all of the same length: uint8 [n, digits]."""
-    width = len(str(start))
-    powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
-    return (np.arange(start, stop, dtype=np.int64)[:, None] // powers % 10 + ord("0")).astype(np.uint8)
+    for axis, at, column in columns:
+        if axis < 3:
+            data[..., at] = column.reshape(-1, *(1,) * (3 - axis))  # [t], [x] or [y] with the axes after it

@@ -7,13 +7,15 @@ The form keeps 10 decimals and no more: 1e-12 becomes 0.0000000000.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .decimal_digits import four_digits
 
 SCALE: Final = 1e10
 """Units of the last decimal in 1. 10**10 = 2**10 · 5**10 has 24 significant bits, so it is exact."""
@@ -105,15 +107,19 @@ def encode(values: NDArray[np.complex128]) -> Texts:
 
 
 def records(
-    fields: NDArray[np.uint8], texts: Texts, chosen: NDArray[np.int64] | slice = slice(None)
+    fields: NDArray[np.uint8],
+    texts: Texts,
+    chosen: NDArray[np.int64] | slice,
+    *,
+    begin: Callable[[int], bytes],
+    end: bytes,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    r"""What HSET takes for each point: its field, then its text as `$<length>\r\n<text>\r\n`.
+    """What a request has for each point: its field, `begin(length of the text)`, its text, and `end`.
 
-    fields: uint8 [n, F], row i the ready-made RESP bulk string of a field.
-    chosen: int64 [n], which of the texts belongs to each field; by default all, in order.
+    fields: uint8 [n, F], row i a field as it is to be sent.
+    chosen: int64 [n], which of the texts belongs to each field.
     Returns the bytes of the n records in the order of the fields, uint8, and the end offset
     of each, int64 [n]. Raises ValueError if there are not as many fields as chosen texts.
-    Format: https://redis.io/docs/latest/develop/reference/protocol-spec/#bulk-strings
     """
     lengths = texts.lengths[chosen]
     source = (np.cumsum(texts.lengths) - texts.lengths)[chosen]
@@ -121,10 +127,10 @@ def records(
         raise ValueError(f"{len(fields)} fields for {len(lengths)} texts")
     width = fields.shape[1]
     classes = [
-        (length, np.flatnonzero(lengths == length), b"$%d\r\n" % length)
+        (length, np.flatnonzero(lengths == length), begin(length))
         for length in np.flatnonzero(np.bincount(lengths)).tolist()
     ]
-    sizes = lengths + (width + len(b"\r\n"))
+    sizes = lengths + (width + len(end))
     for _, alike, header in classes:
         sizes[alike] += len(header)
     ends = np.cumsum(sizes)
@@ -138,8 +144,8 @@ def records(
         _windows(out, len(header))[position] = np.frombuffer(header, f"V{len(header)}")
         position += len(header)
         _windows(out, length)[position] = _windows(texts.data, length)[source[alike]]
-        position += length
-        _windows(out, 2)[position] = np.frombuffer(b"\r\n", "V2")
+        if end:
+            _windows(out, len(end))[position + length] = np.frombuffer(end, f"V{len(end)}")
     return out, ends
 
 
@@ -219,8 +225,8 @@ def _digits(units: NDArray[np.float64]) -> tuple[NDArray[np.void], NDArray[np.in
     leading = np.floor(top / 1e3)
     words = np.empty((units.size, 3), np.uint32)
     words[:, 0] = _point_digits()[(top - leading * 1e3).astype(np.intp)]
-    words[:, 1] = _four_digits()[(upper - top * 1e4).astype(np.intp)]
-    words[:, 2] = _four_digits()[(units - upper * 1e4).astype(np.intp)]
+    words[:, 1] = four_digits()[(upper - top * 1e4).astype(np.intp)]
+    words[:, 2] = four_digits()[(units - upper * 1e4).astype(np.intp)]
     return words.reshape(-1).view(f"V{BODY_BYTES}"), leading.astype(np.int64)
 
 
@@ -261,12 +267,6 @@ def _windows(data: NDArray[np.uint8], width: int) -> NDArray[np.void]:
 def _rows(matrix: NDArray[np.uint8]) -> NDArray[np.void]:
     """The rows of a matrix, each as one item."""
     return np.ascontiguousarray(matrix).view(f"V{matrix.shape[1]}").reshape(-1)
-
-
-@cache
-def _four_digits() -> NDArray[np.uint32]:
-    """`0000` … `9999`, four bytes each, as words."""
-    return np.frombuffer(b"".join(b"%04d" % n for n in range(10_000)), np.uint32)
 
 
 @cache

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from qwf_async.lattice.grid import Box
 from qwf_async.wire.field_names import box_records
+from qwf_async.wire.resp import bulk
 from qwf_async.wire.slab import Slabs
 
 
@@ -22,7 +23,7 @@ def test_records_are_the_fields_of_the_box_as_bulk_strings(
 ) -> None:
     box = Box(start=(t[0], x[0], y[0], z[0]), stop=(t[1], x[1], y[1], z[1]))
     found = {}
-    for block in box_records(box, tail, Slabs()):
+    for block in box_records(box, lambda name: bulk(name) + tail, Slabs()):
         for it in range(block.box.shape[0]):
             for ix in range(block.box.shape[1]):
                 for iy in range(block.box.shape[2]):

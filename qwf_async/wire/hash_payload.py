@@ -1,0 +1,40 @@
+"""Ready-made hashes for RESTORE: the points of a box as one hash table, whatever its size.
+
+Format: an RDB value of type 4 (hash) in the form of DUMP: the number of fields, then name and
+value of each as strings. A server that limits listpacks to fewer fields, or to shorter values,
+makes a hash table of it, and a listpack else: just as HSET does. Source: `rdbLoadObject` of `rdb.c`, Redis 7.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from ..lattice.grid import Box
+from .batch import Part
+from .point_records import IN_RDB, point_runs
+from .rdb import ENDING_BYTES, RDB_VERSION, RESTORED, crc64, length, restore
+from .slab import Slabs
+
+TYPE_HASH: Final = 4
+
+
+def beginning(box: Box) -> bytes:
+    """The bytes of a payload before the records of the points of a box."""
+    return bytes([TYPE_HASH]) + length(box.points)
+
+
+def restored_box(key: bytes, box: Box, values: NDArray[Any], codec: str, slabs: Slabs) -> tuple[Part, int]:
+    """The request that stores a box of points as the hash of a key that is not there yet; and the values' digest.
+
+    `values` [t, x, y, z] are in the dtype of the codec (`codec.stored`).
+    """
+    runs, checksum = point_runs(box, values, codec, IN_RDB, slabs)
+    begin = beginning(box)
+    records: Sequence[memoryview] = [run.data for run in runs]
+    nbytes = len(begin) + sum(map(len, records)) + ENDING_BYTES
+    ending = RDB_VERSION + crc64(begin, *records, RDB_VERSION)
+    buffers = (restore(key, nbytes) + begin, *records, ending + b"\r\n")
+    return Part(key=key, requests=1, buffers=buffers, answer=RESTORED), checksum
