@@ -13,7 +13,6 @@ from ..client.failure import KeyExists
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..events import Hook, Noted
 from ..wire.batch import Batch, Buffer
-from ..wire.buckets import as_hset, uses_restore
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two attempts to reach a server that is away, at most."""
@@ -76,12 +75,12 @@ class ServerSink:
     async def write(self, batch: Batch) -> None:
         if self._permit is not None:
             await self._permit()
-        restore = uses_restore(batch) and self._restores
-        if uses_restore(batch) and not restore:
-            batch = await anyio.to_thread.run_sync(as_hset, batch)
+        as_hset = batch.as_hset
+        if as_hset is not None and not self._restores:
+            batch, as_hset = await anyio.to_thread.run_sync(as_hset), None
         error = await self._error(batch)
-        if restore and isinstance(error, Refused):
-            refusal, batch = error, await anyio.to_thread.run_sync(as_hset, batch)
+        if as_hset is not None and isinstance(error, Refused):
+            refusal, batch = error, await anyio.to_thread.run_sync(as_hset)
             error = await self._error(batch)
             if error is None and not isinstance(refusal, KeyExists):
                 self._give_restore_up(refusal)

@@ -10,20 +10,18 @@ from itertools import chain
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from ..errors import DamagedData
 from ..lattice.grid import Box, Order, Shape3, Shape4
 from ..lattice.plan import BoxPlan, Chunk, Plan
 from ..wire import text10
-from ..wire.batch import Batch, Buffer, Part, byte_view
+from ..wire.batch import Batch, Buffer, Part
 from ..wire.change import set_fields
 from ..wire.codec import (
     CODECS,
     binary_dtype,
     damage,
-    digest,
     is_value,
     is_whole,
     joined,
@@ -31,11 +29,13 @@ from ..wire.codec import (
     mean_bytes,
 )
 from ..wire.fetch import FETCH_POINTS, Fetch
-from ..wire.field_names import FIELD, blocks, box_records, field_name
+from ..wire.field_names import FIELD, blocks, field_name
 from ..wire.known_replies import KnownReplies
 from ..wire.numbered_texts import NumberedTexts
+from ..wire.point_records import Run, name_runs, point_runs
 from ..wire.resp import bulk, head, hset
 from ..wire.slab import Slabs
+from ..wire.string_form import IN_RESP
 from .base import Counts, Probe
 from .hash_memory import Server, hash_bytes, mean_digits
 
@@ -97,7 +97,7 @@ class Flat:
         return hash_bytes(self.counts.fields, name, mean_bytes(self.codec), server=server, peak=peak)
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
-        runs, checksum = self._runs(chunk.box, values)
+        runs, checksum = point_runs(chunk.box, values, self.codec, IN_RESP, self._slabs)
         requests, buffers = _requests(partial(hset, self.key), runs, chunk.box.points, strings=2)
         part = Part(key=self.key, requests=requests, buffers=buffers)
         return Batch(
@@ -120,16 +120,9 @@ class Flat:
         return np.concatenate(points)
 
     def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
-        runs, _ = self._runs(box, values)
+        runs, _ = point_runs(box, values, self.codec, IN_RESP, self._slabs)
         requests, buffers = _requests(partial(set_fields, self.key), runs, box.points, strings=2)
         return (Part(key=self.key, requests=requests, buffers=buffers),)
-
-    def _runs(self, box: Box, values: NDArray[Any]) -> tuple[list[_Run], int]:
-        """Field and value of each point of a box, and the digest of the values."""
-        dtype = binary_dtype(self.codec)
-        if dtype is None:
-            return _text_runs(box, values, self._slabs)
-        return _binary_runs(box, values, dtype, self._slabs), digest(self.codec, values)
 
     def keys(self) -> Iterator[bytes]:
         yield self.key
@@ -139,7 +132,7 @@ class Flat:
             t, x, y, z = box.start
             request = head(b"HMGET", self.key, 1) + bulk(field_name(x, y, z, t))
             return (Part(key=self.key, requests=1, buffers=(request,), fields=(1,)),)
-        runs = [_run(block.data) for block in box_records(box, bulk, self._slabs)]
+        runs = name_runs(box, IN_RESP, self._slabs)
         count, buffers = _requests(partial(head, b"HMGET", self.key), runs, box.points, strings=1)
         fields = [FIELDS_A_REQUEST] * (count - 1) + [box.points - FIELDS_A_REQUEST * (count - 1)]
         return (Part(key=self.key, requests=count, buffers=buffers, fields=fields),)
@@ -193,49 +186,8 @@ class Flat:
         return damage(self.key, field_name(x, y, z, t), values[number], f"that are no {self.codec}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """Records one after the other: record i ends at byte `ends[i]` of `data`."""
-
-    data: memoryview
-    ends: NDArray[np.int64]
-
-
-def _run(data: NDArray[np.uint8]) -> _Run:
-    """The records of an array of bytes: each is as long as the last axis."""
-    size = data.shape[-1]
-    return _Run(data=byte_view(data), ends=np.arange(size, data.size + 1, size, dtype=np.int64))
-
-
-def _binary_runs(box: Box, values: NDArray[Any], dtype: np.dtype[Any], slabs: Slabs) -> list[_Run]:
-    tail = b"$%d\r\n%s\r\n" % (dtype.itemsize, bytes(dtype.itemsize))
-    runs = []
-    for block in box_records(box, lambda name: bulk(name) + tail, slabs):
-        data = block.data
-        size = data.shape[-1]
-        # A view of the values' bytes in the records, before the \r\n at their ends:
-        # uint8 [t, x, y, z, record] → dtype [t, x, y, z] with the strides of the records.
-        room: NDArray[Any] = np.ndarray(
-            block.box.shape, dtype, data, size - 2 - dtype.itemsize, data.strides[:4]
-        )
-        room[...] = values[block.box.within(box)]
-        runs.append(_run(data))
-    return runs
-
-
-def _text_runs(box: Box, values: NDArray[Any], slabs: Slabs) -> tuple[list[_Run], int]:
-    texts = text10.encode(values)
-    numbers = np.arange(box.points).reshape(box.shape)
-    runs = []
-    for block in box_records(box, bulk, slabs):
-        fields = block.data.reshape(-1, block.data.shape[-1])  # [t, x, y, z, record] → [points, record]
-        data, ends = text10.records(fields, texts, numbers[block.box.within(box)].reshape(-1))
-        runs.append(_Run(data=byte_view(data), ends=ends))
-    return runs, xxhash.xxh3_64_intdigest(byte_view(texts.data))
-
-
 def _requests(
-    begin: Callable[[int], bytes], runs: Iterable[_Run], points: int, *, strings: int
+    begin: Callable[[int], bytes], runs: Iterable[Run], points: int, *, strings: int
 ) -> tuple[int, list[Buffer]]:
     """The number of requests and their buffers, cut from the runs without copying.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -111,6 +112,9 @@ class Packed:
             digest=digest(self.codec, values),
             weight=weight,
             values=values,
+            as_hset=partial(replace(self, by_restore=False).encode, chunk, values, weight)
+            if self.by_restore
+            else None,
         )
 
     def marks(self, chunk: Chunk) -> NDArray[np.int64]:

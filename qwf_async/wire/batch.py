@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,9 @@ class Batch:
     `values` are the values that `Layout.encode` was given.
     `digest` is the xxh3-64 of the chunk's stored values in C order of its box; `weight` is
     Σ|ψ|² over the chunk, without dV. Sending a batch twice gives the same result as once.
+
+    If there is RESTORE in it, `as_hset` makes the same batch with HSET, for a server that
+    refuses RESTORE; it stores the same.
     """
 
     chunk: int
@@ -66,6 +69,7 @@ class Batch:
     digest: int
     weight: float
     values: NDArray[Any] = field(compare=False, repr=False)
+    as_hset: Callable[[], Batch] | None = field(default=None, compare=False, repr=False)
 
     @property
     def nbytes(self) -> int:

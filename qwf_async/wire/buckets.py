@@ -8,17 +8,18 @@ then the digits of the numbers and the values are written over it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from anycrc import Model
 from numpy.typing import NDArray
 
-from .batch import Batch, NumberedPart, Part, byte_view
+from .batch import NumberedPart, byte_view
 from .decimal_digits import digit_spans, digits
-from .listpack import CRC_BYTES, payload, shape_of
-from .resp import bulk, head, hset
+from .listpack import payload
+from .rdb import CRC_BYTES, RESTORED, restore
+from .resp import bulk, hset
 from .slab import Slabs
 
 BUCKET: Final = 128
@@ -26,9 +27,6 @@ BUCKET: Final = 128
 
 FIELD: Final = b"%d"
 """The name of a point's field: the place of the point in its bucket."""
-
-RESTORED: Final = b"+OK\r\n"
-"""The reply to RESTORE, and to nothing else that stores values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +56,9 @@ def hset_template(key: bytes, points: int, size: int) -> RequestTemplate:
 
 
 def restore_template(key: bytes, points: int, size: int) -> RequestTemplate:
-    """RESTORE of a listpack with the fields 0 … points−1 and values of `size` bytes.
-
-    It has no REPLACE, which would delete what is under the key, whatever type that has.
-    """
+    """RESTORE of a listpack with the fields 0 … points−1 and values of `size` bytes."""
     packed = payload(points, size)
-    before = _before_payload(key) + b"$%d\r\n" % len(packed.data)
+    before = restore(key, len(packed.data))
     end = len(before) + len(packed.data) - CRC_BYTES
     return RequestTemplate(
         request=before + packed.data + b"\r\n",
@@ -71,10 +66,6 @@ def restore_template(key: bytes, points: int, size: int) -> RequestTemplate:
         answer=RESTORED,
         checked=slice(len(before), end),
     )
-
-
-def _before_payload(key: bytes) -> bytes:
-    return head(b"RESTORE", key, 2) + bulk(b"0")
 
 
 def requests(
@@ -95,31 +86,6 @@ def requests(
         yield _same_length(prefix, start, buckets, template, slabs)
     if rest := len(values) - full * BUCKET:
         yield _same_length(prefix, first + full, values[-rest:].reshape(1, rest), template, slabs)
-
-
-def uses_restore(batch: Batch) -> bool:
-    """Whether the batch has requests of RESTORE."""
-    return any(part.answer == RESTORED for part in batch.parts)
-
-
-def as_hset(batch: Batch) -> Batch:
-    """The batch with HSET in the place of RESTORE, for a server that refuses RESTORE; it stores the same."""
-    return replace(batch, parts=[_part_as_hset(part) for part in batch.parts])
-
-
-def _part_as_hset(part: Part) -> Part:
-    if not isinstance(part, NumberedPart) or part.answer != RESTORED:
-        return part
-    (view,) = part.buffers
-    data = np.frombuffer(view, np.uint8).reshape(part.requests, -1)  # a row is a request
-    first = data[0].tobytes()
-    begin = first.index(b"\r\n", len(_before_payload(part.key))) + 2
-    points, size = shape_of(first[begin:])
-    offsets = restore_template(part.key, points, size).offsets
-    values = np.empty((part.requests, points), f"V{size}")
-    for columns, slots in value_slots(data, offsets, values.dtype):
-        values[:, columns] = slots
-    return _same_length(part.prefix, part.first, values, hset_template, Slabs())
 
 
 def _same_length(

@@ -47,13 +47,13 @@ def box_records(box: Box, record: Callable[[bytes], bytes], slabs: Slabs) -> lis
     all names of one length. It may leave room for a value.
     """
     first_records = [(block, record(first_name(block))) for block in blocks(box)]
-    memory = slabs.take(sum(block.points * len(record) for block, record in first_records))
+    memory = slabs.take(sum(block.points * len(first) for block, first in first_records))
     result = []
     begin = 0
-    for block, record in first_records:
-        end = begin + block.points * len(record)
-        data = memory[begin:end].reshape(*block.shape, len(record))
-        _fill(data, block, record)
+    for block, first in first_records:
+        end = begin + block.points * len(first)
+        data = memory[begin:end].reshape(*block.shape, len(first))
+        _fill(data, block, first)
         result.append(BlockRecords(box=block, data=data))
         begin = end
     return result

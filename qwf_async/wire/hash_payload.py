@@ -7,16 +7,16 @@ makes a hash table of it, and a listpack else: just as HSET does. Source: `rdbLo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
 from ..lattice.grid import Box
-from .batch import Part
-from .point_records import IN_RDB, point_runs
-from .rdb import ENDING_BYTES, RDB_VERSION, RESTORED, crc64, length, restore
+from .batch import Buffer, Part
+from .point_records import point_runs
+from .rdb import ENDING_BYTES, RDB_VERSION, RESTORED, VERSION_BYTES, crc64, length, restore
 from .slab import Slabs
+from .string_form import IN_RDB
 
 TYPE_HASH: Final = 4
 
@@ -31,10 +31,11 @@ def restored_box(key: bytes, box: Box, values: NDArray[Any], codec: str, slabs: 
 
     `values` [t, x, y, z] are in the dtype of the codec (`codec.stored`).
     """
-    runs, checksum = point_runs(box, values, codec, IN_RDB, slabs)
+    runs, sum_of_values = point_runs(box, values, codec, IN_RDB, slabs)
     begin = beginning(box)
-    records: Sequence[memoryview] = [run.data for run in runs]
+    records: list[Buffer] = [run.data for run in runs]
     nbytes = len(begin) + sum(map(len, records)) + ENDING_BYTES
-    ending = RDB_VERSION + crc64(begin, *records, RDB_VERSION)
-    buffers = (restore(key, nbytes) + begin, *records, ending + b"\r\n")
-    return Part(key=key, requests=1, buffers=buffers, answer=RESTORED), checksum
+    version = RDB_VERSION.to_bytes(VERSION_BYTES, "little")
+    checksum = crc64(begin, *records, version)
+    buffers = (restore(key, nbytes) + begin, *records, version + checksum + b"\r\n")
+    return Part(key=key, requests=1, buffers=buffers, answer=RESTORED), sum_of_values

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -15,27 +14,8 @@ from . import text10
 from .batch import byte_view
 from .codec import binary_dtype, digest
 from .field_names import box_records
-from .rdb import length
 from .slab import Slabs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StringForm:
-    """How a string of so many bytes is written: what `begin` makes of their number, the bytes, and `end`."""
-
-    begin: Callable[[int], bytes]
-    end: bytes
-
-    def of(self, value: bytes) -> bytes:
-        """A string in this form."""
-        return self.begin(len(value)) + value + self.end
-
-
-IN_RESP: Final = StringForm(begin=lambda size: b"$%d\r\n" % size, end=b"\r\n")
-"""Bulk strings. Source: https://redis.io/docs/latest/develop/reference/protocol-spec/#bulk-strings"""
-
-IN_RDB: Final = StringForm(begin=length, end=b"")
-"""Strings of a payload. Source: `rdbSaveRawString` of `rdb.c`, Redis 7.0."""
+from .string_form import StringForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +74,6 @@ def _text_runs(box: Box, values: NDArray[Any], form: StringForm, slabs: Slabs) -
     for block in box_records(box, form.of, slabs):
         fields = block.data.reshape(-1, block.data.shape[-1])  # [t, x, y, z, record] → [points, record]
         chosen = numbers[block.box.within(box)].reshape(-1)
-        data, ends = text10.records(fields, texts, chosen, begin=form.begin, end=form.end)
+        data, ends = text10.records(fields, texts, form, chosen)
         runs.append(Run(data=byte_view(data), ends=ends))
     return runs, xxhash.xxh3_64_intdigest(byte_view(texts.data))

@@ -15,9 +15,10 @@ from anycrc import Model
 from .batch import Buffer
 from .resp import bulk, head
 
-RDB_VERSION: Final = (10).to_bytes(2, "little")
+RDB_VERSION: Final = 10
+VERSION_BYTES: Final = 2
 CRC_BYTES: Final = 8
-ENDING_BYTES: Final = len(RDB_VERSION) + CRC_BYTES
+ENDING_BYTES: Final = VERSION_BYTES + CRC_BYTES
 """Bytes of a payload after its value."""
 
 RESTORED: Final = b"+OK\r\n"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..lattice.grid import Box
 from .field_names import digit_columns, first_name
-from .point_records import IN_RDB
+from .string_form import IN_RDB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

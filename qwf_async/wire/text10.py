@@ -7,7 +7,7 @@ The form keeps 10 decimals and no more: 1e-12 becomes 0.0000000000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .decimal_digits import four_digits
+from .string_form import StringForm
 
 SCALE: Final = 1e10
 """Units of the last decimal in 1. 10**10 = 2**10 · 5**10 has 24 significant bits, so it is exact."""
@@ -109,15 +110,13 @@ def encode(values: NDArray[np.complex128]) -> Texts:
 def records(
     fields: NDArray[np.uint8],
     texts: Texts,
-    chosen: NDArray[np.int64] | slice,
-    *,
-    begin: Callable[[int], bytes],
-    end: bytes,
+    form: StringForm,
+    chosen: NDArray[np.int64] | slice = slice(None),
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """What a request has for each point: its field, `begin(length of the text)`, its text, and `end`.
+    """What a request has for each point: its field, then its text as a string of this form.
 
     fields: uint8 [n, F], row i a field as it is to be sent.
-    chosen: int64 [n], which of the texts belongs to each field.
+    chosen: int64 [n], which of the texts belongs to each field; by default all, in order.
     Returns the bytes of the n records in the order of the fields, uint8, and the end offset
     of each, int64 [n]. Raises ValueError if there are not as many fields as chosen texts.
     """
@@ -127,10 +126,10 @@ def records(
         raise ValueError(f"{len(fields)} fields for {len(lengths)} texts")
     width = fields.shape[1]
     classes = [
-        (length, np.flatnonzero(lengths == length), begin(length))
+        (length, np.flatnonzero(lengths == length), form.begin(length))
         for length in np.flatnonzero(np.bincount(lengths)).tolist()
     ]
-    sizes = lengths + (width + len(end))
+    sizes = lengths + (width + len(form.end))
     for _, alike, header in classes:
         sizes[alike] += len(header)
     ends = np.cumsum(sizes)
@@ -144,8 +143,8 @@ def records(
         _windows(out, len(header))[position] = np.frombuffer(header, f"V{len(header)}")
         position += len(header)
         _windows(out, length)[position] = _windows(texts.data, length)[source[alike]]
-        if end:
-            _windows(out, len(end))[position + length] = np.frombuffer(end, f"V{len(end)}")
+        if form.end:
+            _windows(out, len(form.end))[position + length] = np.frombuffer(form.end, f"V{len(form.end)}")
     return out, ends
 
 

@@ -305,6 +305,15 @@ class LayoutContract:
                     held.append(hashes(client))
             assert held[0] == held[1]
 
+    @examples
+    @given(data=st.data())
+    def test_a_batch_of_restore_can_be_made_one_of_hset(self, data: st.DataObject) -> None:
+        form, seed = data.draw(self.forms()), data.draw(st.integers(0, 9))
+        plain = LayoutCase.of(form, seed=seed).batches()
+        for one, other in zip(LayoutCase.of(form, by_restore=True, seed=seed).batches(), plain, strict=True):
+            assert other.as_hset is None
+            assert (one if one.as_hset is None else one.as_hset()) == other
+
     def test_a_form_comes_back_from_json(self) -> None:
         form = self.form((1, 9, 8, 7))
         assert Form.from_json(form.to_json()) == form

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -19,28 +18,14 @@ from qwf_async.lattice.grid import Box, Order, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk
 from qwf_async.layout import Form
 from qwf_async.layout.flat import FIELDS_A_REQUEST, Flat
-from qwf_async.wire.codec import digest, stored
+from qwf_async.wire.codec import digest
 from tests.conftest import Server, open_pool
 from tests.layout.layout_cases import BASE, parsed
+from tests.wire.points import boxes, plain_points, values_of
 
 CODECS = ("c16", "c8", "text10")
 KEY = BASE + b":s0"
 codecs = st.sampled_from(CODECS)
-
-
-def plain_value(codec: str, value: complex) -> bytes:
-    if codec == "text10":
-        return f"{value.real:.10f},{value.imag:.10f}".encode()
-    return struct.pack("<dd" if codec == "c16" else "<ff", value.real, value.imag)
-
-
-def plain_twin(box: Box, values: NDArray[Any], codec: str) -> dict[bytes, bytes]:
-    """What the hash should hold, a point at a time, in C order of the box."""
-    t0, x0, y0, z0 = box.start
-    return {
-        b"x%d_y%d_z%d_t%d" % (x0 + x, y0 + y, z0 + z, t0 + t): plain_value(codec, complex(values[t, x, y, z]))
-        for t, x, y, z in np.ndindex(box.shape)
-    }
 
 
 def as_it_is(psi: NDArray[Any]) -> NDArray[Any]:
@@ -68,25 +53,6 @@ MEMORY: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
 ]  # fmt: skip
 """Ways in which the same values may lie in memory."""
 
-edges = st.sampled_from([0, 1, 8, 9, 10, 97, 99, 100, 998, 9_999])
-
-
-@st.composite
-def boxes(draw: st.DrawFn, most: Shape4 = (2, 3, 5, 40)) -> Box:
-    t, x, y, z = ((start := draw(edges), start + draw(st.integers(1, n))) for n in most)
-    return Box(start=(t[0], x[0], y[0], z[0]), stop=(t[1], x[1], y[1], z[1]))
-
-
-def values_of(box: Box, codec: str, seed: int) -> NDArray[Any]:
-    """Values of every kind that a codec may meet, in its dtype."""
-    rng = np.random.default_rng(seed)
-    parts = rng.standard_normal((*box.shape, 2)) * 10.0 ** rng.integers(-12, 8, (*box.shape, 2))
-    rare = np.flatnonzero(rng.random(parts.size) < 0.02)
-    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, -1e-12, 0.5e-10]
-    parts.reshape(-1)[rare] = rng.choice(special, len(rare))
-    values: NDArray[np.complex128] = parts.view(np.complex128)[..., 0]
-    return stored(codec, values)
-
 
 @given(boxes(), codecs, st.sampled_from(MEMORY), st.integers(0, 2**32))
 def test_a_batch_is_the_plain_twin_in_requests_of_512_fields(
@@ -96,7 +62,7 @@ def test_a_batch_is_the_plain_twin_in_requests_of_512_fields(
     batch = Flat(base=BASE, codec=codec, shape=box.stop).encode(
         Chunk(number=5, boxes=(box,)), lie(values), 0.25
     )
-    twin = plain_twin(box, values, codec)
+    twin = plain_points(box, values, codec)
 
     (part,) = batch.parts
     requests = parsed(part)
@@ -128,7 +94,7 @@ def test_reading_a_box_asks_for_its_fields_and_gives_its_values_and_digest(
 ) -> None:
     layout = Flat(base=BASE, codec=codec, shape=box.stop)
     values = values_of(box, codec, seed)
-    twin = plain_twin(box, values, codec)
+    twin = plain_points(box, values, codec)
     (part,) = layout.requests(box)
     requests = parsed(part)
     assert all(request[:2] == [b"HMGET", KEY] for request in requests)
@@ -162,7 +128,7 @@ def test_a_damaged_value_is_named_by_key_and_field(
 ) -> None:
     box = Box(start=(0, 9, 0, 0), stop=(1, 12, 1, 5))
     layout = Flat(base=BASE, codec=codec, shape=box.stop)
-    twin: dict[bytes, bytes | None] = dict(plain_twin(box, values_of(box, codec, 3), codec))
+    twin: dict[bytes, bytes | None] = dict(plain_points(box, values_of(box, codec, 3), codec))
     twin |= damaged
     replies = [[twin[field] for field in request[2:]] for request in parsed(layout.requests(box)[0])]
     with pytest.raises(DamagedData, match=message) as raised:
@@ -195,7 +161,7 @@ def test_an_unknown_layout_is_a_usage_error() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("order", ["C", "F"])
-async def test_a_server_holds_the_plain_twin(each_server: Server, codec: str, order: Order) -> None:
+async def test_a_server_holds_the_plain_points(each_server: Server, codec: str, order: Order) -> None:
     whole = Box(start=(0, 0, 0, 0), stop=(2, 12, 3, 101))
     values = values_of(whole, codec, 8)
     layout = Flat(base=BASE, codec=codec, shape=whole.shape)
@@ -208,7 +174,7 @@ async def test_a_server_holds_the_plain_twin(each_server: Server, codec: str, or
         (part,) = layout.requests(whole)
         async with pool.connection() as connection:
             replies = await connection.exchange(part.buffers, part.requests)
-    twin = plain_twin(whole, values, codec)
+    twin = plain_points(whole, values, codec)
     with each_server.plain as client:
         assert client.hgetall(KEY) == twin
     assert digest(codec, layout.values(whole, replies)) == xxhash.xxh3_64_intdigest(b"".join(twin.values()))

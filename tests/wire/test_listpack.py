@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from functools import cache
 from typing import Any
 
 import hiredis
@@ -14,31 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwf_async.wire.batch import Batch, NumberedPart
-from qwf_async.wire.buckets import BUCKET, as_hset, hset_template, requests, restore_template, uses_restore
+from qwf_async.wire.batch import NumberedPart
+from qwf_async.wire.buckets import BUCKET, hset_template, requests, restore_template
 from qwf_async.wire.listpack import payload
 from qwf_async.wire.slab import Slabs
 from tests.conftest import Server
+from tests.wire.plain_rdb import crc64, plain_payload, plain_string
 
 BASE = b"qwf:psi:0123456789abcdef"
 DTYPES = ("<c16", "<c8")
 firsts = st.sampled_from([0, 7, 8, 9, 10, 98, 99, 100, 998, 99_997, 123_456_789])
 sizes = st.one_of(st.integers(1, 4 * BUCKET), st.sampled_from([1, 127, 128, 129, 256]))
-
-
-@cache
-def crc_of_byte(byte: int) -> int:
-    for _ in range(8):
-        byte = byte >> 1 ^ (0x95AC9329AC4BC9B5 if byte & 1 else 0)
-    return byte
-
-
-def crc64(data: bytes) -> int:
-    """CRC-64/REDIS: the Jones polynomial, reflected, no inversion."""
-    crc = 0
-    for byte in data:
-        crc = crc >> 8 ^ crc_of_byte((crc ^ byte) & 0xFF)
-    return crc
 
 
 def plain_listpack(values: list[bytes]) -> bytes:
@@ -53,14 +38,7 @@ def plain_listpack(values: list[bytes]) -> bytes:
 def plain_dump(values: list[bytes]) -> bytes:
     """What DUMP would give of the hash."""
     listpack = plain_listpack(values)
-    if len(listpack) < 64:
-        length = struct.pack(">B", len(listpack))
-    elif len(listpack) < 16384:
-        length = struct.pack(">H", 0x4000 + len(listpack))
-    else:
-        length = b"\x80" + struct.pack(">I", len(listpack))
-    body = b"\x10" + length + listpack + struct.pack("<H", 10)
-    return body + struct.pack("<Q", crc64(body))
+    return plain_payload(b"\x10" + plain_string(listpack))
 
 
 def plain_buckets(first: int, values: NDArray[Any]) -> dict[bytes, list[bytes]]:
@@ -117,28 +95,6 @@ def test_restore_requests_are_the_plain_twin_byte_for_byte(
             assert key == part.key_of(number)
             found[key] = dump
     assert found == {key: plain_dump(fields) for key, fields in plain_buckets(first, values).items()}
-
-
-@given(firsts, sizes, st.sampled_from(DTYPES), st.integers(0, 2**32))
-def test_restore_requests_turned_into_hset_are_those_made_so_byte_for_byte(
-    first: int, count: int, dtype: str, seed: int
-) -> None:
-    values = random_values(count, dtype, seed)
-    made, other = (
-        Batch(
-            chunk=1,
-            points=count,
-            parts=list(requests(BASE + b":b", first, values, way, Slabs())),
-            digest=2,
-            weight=3.0,
-            values=values,
-        )
-        for way in (hset_template, restore_template)
-    )
-    turned = as_hset(other)
-    assert (uses_restore(made), uses_restore(other), uses_restore(turned)) == (False, True, False)
-    assert turned == made
-    assert as_hset(made) == made
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

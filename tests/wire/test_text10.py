@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from qwf_async.wire.string_form import IN_RESP
 from qwf_async.wire.text10 import BORDER, Texts, decode, encode, records
 
 
@@ -237,7 +238,7 @@ def test_records_are_fields_and_texts_in_order(
     names = [random.randint(0, 255) for _ in range(len(values) * width)]
     fields = np.array(names, np.uint8).reshape(len(values), width)
     expected = plain_records(fields, plain(values))
-    data, ends = records(fields, encode(values))
+    data, ends = records(fields, encode(values), IN_RESP)
     assert data.tobytes() == b"".join(expected)
     assert ends.tolist() == np.cumsum([len(record) for record in expected], dtype=np.int64).tolist()
 
@@ -249,18 +250,18 @@ def test_records_of_chosen_texts_are_in_the_order_of_choice(
     places = st.integers(0, len(values) - 1) if len(values) else st.nothing()
     chosen = np.array(data.draw(st.lists(places, unique=True)), np.int64)
     fields = np.arange(len(chosen) * 6, dtype=np.uint8).reshape(-1, 6)
-    made, ends = records(fields, encode(values), chosen)
+    made, ends = records(fields, encode(values), IN_RESP, chosen)
     assert made.tobytes() == b"".join(plain_records(fields, plain(values[chosen])))
     assert ends.tolist()[-1:] == [made.size][: len(chosen)]
 
 
 def test_a_record_is_a_field_and_a_value_of_the_protocol() -> None:
     fields = np.frombuffer(b"$11\r\nx1_y2_z3_t0\r\n", np.uint8).reshape(1, -1)
-    data, ends = records(fields, encode(np.array([-0.123456789 + 0.5j])))
+    data, ends = records(fields, encode(np.array([-0.123456789 + 0.5j])), IN_RESP)
     assert data.tobytes() == b"$11\r\nx1_y2_z3_t0\r\n$26\r\n-0.1234567890,0.5000000000\r\n"
     assert ends.tolist() == [data.size]
 
 
 def test_fields_of_another_number_than_the_texts_are_refused() -> None:
     with pytest.raises(ValueError, match="1 fields for 2 texts"):
-        records(np.zeros((1, 5), np.uint8), encode(np.zeros(2, np.complex128)))
+        records(np.zeros((1, 5), np.uint8), encode(np.zeros(2, np.complex128)), IN_RESP)
