@@ -118,13 +118,16 @@ def status(data_dir: DataDirOption = None, config: ConfigOption = None, as_json:
         "keys": state.keys,
         "memory_used": state.memory_used,
         "maxmemory": state.maxmemory,
+        "allocator": state.allocator.name,
+        "huge_pages": state.allocator.huge_pages,
     }
     if as_json:
         print_json({"running": True, **facts})
         return
     for name, fact in facts.items():
-        shown = f"{fact / 2**20:,.1f} MiB" if name in ("memory_used", "maxmemory") else fact
-        show(f"{name.replace('_', ' '):<16}{shown}")
+        if fact is not None:
+            shown = f"{fact / 2**20:,.1f} MiB" if name in ("memory_used", "maxmemory", "huge_pages") else fact
+            show(f"{name.replace('_', ' '):<16}{shown}")
 
 
 @server.command()

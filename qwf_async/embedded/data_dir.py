@@ -29,10 +29,14 @@ MAX_SOCKET_BYTES: Final = 103
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRecord:
-    """Where the server listens and on which host it runs, as the command that started it wrote it down."""
+    """Where the server listens and on which host it runs, as the command that started it wrote it down.
+
+    `tunables` is what glibc was told in the environment of the server; empty if nothing.
+    """
 
     socket: Path
     host: str
+    tunables: str
 
     @property
     def is_elsewhere(self) -> bool:
@@ -95,8 +99,8 @@ class DataDir:
                 self.path, "data directory", f"choose another with {option('data_dir')} or QWF_DATA_DIR"
             )
 
-    def prepare(self) -> None:
-        """Remove the files that a killed server left, keep its log as qwf.log.1, and record the socket.
+    def prepare(self, *, tunables: str) -> None:
+        """Remove the files that a killed server left, keep its log as qwf.log.1, and write the record of the start.
 
         Only for the holder of the lock. Raises InvalidInput if a directory cannot be written to.
         """
@@ -112,7 +116,7 @@ class DataDir:
                 unfinished.unlink()
             if self.log_file.exists():
                 self.log_file.replace(self.log_file.with_suffix(".log.1"))
-            record = {"socket": str(self.socket), "host": platform.node()}
+            record = {"socket": str(self.socket), "host": platform.node(), "tunables": tunables}
             self.write(self._record_file, json.dumps(record))
 
     def write(self, path: Path, text: str) -> None:
@@ -134,7 +138,9 @@ class DataDir:
                 if os.fstat(file.fileno()).st_uid != os.geteuid():
                     return None
                 value = json.load(file)
-            return StartRecord(socket=Path(value["socket"]), host=value["host"])
+            return StartRecord(
+                socket=Path(value["socket"]), host=value["host"], tunables=value.get("tunables", "")
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

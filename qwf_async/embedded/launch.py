@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ServerUnavailable
+from .allocator import VARIABLE, server_environment
 from .binary import find_binary
 from .configuration import configuration_text, default_maxmemory, server_configuration
 from .data_dir import DataDir
@@ -59,7 +60,7 @@ def prepared_command(data_dir: DataDir, *, maxmemory: int | None, detached: bool
     binary = find_binary()
     if maxmemory is None:
         maxmemory = default_maxmemory(memory_bytes())
-    data_dir.prepare()
+    data_dir.prepare(tunables=server_environment().get(VARIABLE, ""))
     directives = server_configuration(maxmemory=maxmemory, data_dir=data_dir, detached=detached)
     data_dir.write(data_dir.configuration_file, configuration_text(directives))
     return [str(binary), str(data_dir.configuration_file)]
@@ -73,6 +74,7 @@ def process_options(data_dir: DataDir, lock: int) -> dict[str, Any]:
     return {
         "stdin": subprocess.DEVNULL,
         "cwd": data_dir.path,
+        "env": server_environment(),
         "pass_fds": (lock,),
         "umask": 0o077,
         "start_new_session": True,

@@ -19,6 +19,7 @@ from anyio.to_thread import run_sync
 from ..client.retry import Retry
 from ..errors import ServerUnavailable
 from ..wording import option
+from .allocator import allocator_of
 from .data_dir import DataDir
 from .launch import end_unreachable_server, launch, log_warnings
 from .lock import is_held
@@ -100,7 +101,10 @@ async def status(directory: Path) -> ServerStatus | None:
         socket, listener = await _look(data_dir)
         if listener is not None and listener.owner is _Owner.OURS:
             if not listener.answer.is_loading:
-                return listener.answer.status(data_dir.path, socket)
+                answer = listener.answer
+                said = answer.entries["mem_allocator"]
+                look = partial(allocator_of, data_dir, pid=answer.pid, said=said)
+                return answer.status(data_dir.path, socket, await run_sync(look))
             wait.renew(_START_STALL)
         elif not await run_sync(is_held, data_dir):
             return None

@@ -18,6 +18,7 @@ from ..client.failure import ServerCrowded
 from ..client.reply import is_pairs, is_text
 from ..errors import ServerUnavailable
 from ..server.facts import parse_info, whole_number
+from .allocator import Allocator
 
 ANSWER_STALL: Final = 60.0
 """Seconds for which a server may be silent before it answers to INFO."""
@@ -26,7 +27,7 @@ STOP_DEADLINE: Final = 300.0
 """Seconds that a server may take to save its data and end."""
 
 
-_TEXT_ENTRIES: Final = {"executable", "redis_version", "loading"}
+_TEXT_ENTRIES: Final = {"executable", "redis_version", "loading", "mem_allocator"}
 _NUMERIC_ENTRIES: Final = ("process_id", "uptime_in_seconds", "used_memory", "maxmemory")
 """Entries of INFO that every server has which this package starts."""
 
@@ -52,6 +53,7 @@ class ServerStatus:
     uptime: int
     memory_used: int
     maxmemory: int
+    allocator: Allocator
     keys: int
 
 
@@ -80,7 +82,7 @@ class InfoAnswer:
             data_dir=data_dir,
         )
 
-    def status(self, data_dir: Path, socket: Path) -> ServerStatus:
+    def status(self, data_dir: Path, socket: Path, allocator: Allocator) -> ServerStatus:
         entries = self.entries
         name = "Valkey" if "valkey_version" in entries else "Redis"
         return ServerStatus(
@@ -89,6 +91,7 @@ class InfoAnswer:
             uptime=int(entries["uptime_in_seconds"]),
             memory_used=int(entries["used_memory"]),
             maxmemory=int(entries["maxmemory"]),
+            allocator=allocator,
             keys=sum(
                 whole_number(counts.split(",")[0].removeprefix("keys=")) or 0
                 for database, counts in entries.items()

@@ -74,6 +74,7 @@ async def test_server_is_started_once_shared_and_stopped_with_its_data_saved(
     assert os.getsid(first.pid) not in (os.getsid(0), 0)
     with plain(first) as client:
         client.hset("h", "f", "v")
+        assert client.config_get("rdbcompression") == {"rdbcompression": "no"}
     state = await status(data_dir)
     assert state is not None
     assert state.maxmemory == MAXMEMORY
