@@ -33,7 +33,8 @@ class Source(Protocol):
     def read(self, box: Box) -> NDArray[Any]:
         """ψ over the box: an array of `box.shape`, [t, x, y, z], complex64 or complex128.
 
-        Native byte order; any strides. It is called from any worker thread, one call at a time.
+        Native byte order; any strides. It is called from any worker thread, one call at a time
+        unless the source says otherwise (`is_parallel`).
         Neither side writes to the array afterwards, so it may be a view.
         Raises InvalidInput if the data cannot be read.
         """
@@ -55,6 +56,14 @@ class Source(Protocol):
 def identity(*facts: str, grid: Grid) -> str:
     """A fingerprint: the facts that decide the values of a source, with its grid, as one line."""
     return ";".join([*facts, f"grid={json.dumps(grid.to_json(), separators=(',', ':'))}"])
+
+
+def is_parallel(source: Source) -> bool:
+    """Whether its `read` may be called from several threads at once. Its attribute `parallel` says so, if it has one.
+
+    Boxes are then read in any order. A source that does not say so is read in the order of the plan.
+    """
+    return bool(getattr(source, "parallel", False))
 
 
 def notes_of(source: Source) -> Mapping[str, float]:

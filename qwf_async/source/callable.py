@@ -32,6 +32,7 @@ class FunctionSource:
     function: Psi
     spec: str
     grid: Grid
+    parallel: bool = False
 
     @property
     def order(self) -> Order:
@@ -83,20 +84,22 @@ class FunctionSource:
 
 
 @checked
-def function(psi: Psi, *, grid: Grid) -> FunctionSource:
+def function(psi: Psi, *, grid: Grid, parallel: bool = False) -> FunctionSource:
     """A wavefunction given as a function, evaluated a chunk at a time in a worker thread.
 
     `psi(t, x, y, z)` gets float64 arrays that broadcast to [t, x, y, z] (times in ħ/Eh,
     positions in bohr) and returns ψ there, complex or real, of any shape that broadcasts
     likewise. `grid` must have a known spacing along every axis of more than one point; it is
-    converted to atomic units. Raises InvalidInput if a spacing or a unit is not known; an error
-    that `psi` raises becomes InvalidInput when it is read.
+    converted to atomic units. `parallel` allows that several threads call `psi` at once.
+    Raises InvalidInput if a spacing or a unit is not known; an error that `psi` raises becomes
+    InvalidInput when it is read.
     """
     for axis in range(4):
         grid.coordinates(axis, 0, 1)
     grid = grid.in_atomic_units()
     name = getattr(psi, "__qualname__", type(psi).__qualname__)
-    return FunctionSource(function=psi, spec=f"{getattr(psi, '__module__', '')}:{name}", grid=grid)
+    spec = f"{getattr(psi, '__module__', '')}:{name}"
+    return FunctionSource(function=psi, spec=spec, grid=grid, parallel=parallel)
 
 
 def open_function(text: str, points: Grid) -> FunctionSource:

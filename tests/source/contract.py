@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import anyio
 import anyio.from_thread
@@ -36,11 +38,13 @@ from qwf_async.lattice.plan import BoxPlan
 from qwf_async.source.base import (
     Source,
     check_unchanged,
+    is_parallel,
     notes_of,
     remarks_of,
     understood_of,
     warnings_of,
 )
+from tests.conftest import PATIENCE
 
 Difference = Literal["none", "values", "shape", "axes", "unreadable"]
 """In what a source differs from the plain one; "unreadable" is for `CanFail`: it cannot be opened, or read."""
@@ -50,6 +54,8 @@ Make = Callable[[Difference], Source | Awaitable[Source]]
 DIFFERENCES: Final[Sequence[Difference]] = ("values", "shape", "axes")
 ORDERS: Final[Sequence[Order]] = ("C", "F")
 SHAPE: Final[Shape4] = (3, 4, 5, 6)
+THREADS: Final = 8
+"""That read at once, or in turn."""
 
 
 def sample(difference: Difference = "none", shape: Shape4 = SHAPE) -> tuple[NDArray[np.complex128], Grid]:
@@ -69,6 +75,16 @@ class SourceContract:
     """The promise of `Source`. A subclass has the fixture `make`, see the module."""
 
     pytestmark = pytest.mark.anyio
+    parallel: ClassVar[bool] = False
+    """Whether several threads may read at once."""
+
+    @pytest.fixture
+    def switching_often(self) -> Iterator[None]:
+        """Threads take turns so often that they meet in the midst of everything."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        yield
+        sys.setswitchinterval(usual)
 
     @pytest.fixture
     def anyio_backend(self) -> str:
@@ -80,6 +96,7 @@ class SourceContract:
             assert source.spec.isprintable()
             assert source.spec
             assert source.order in ORDERS
+            assert is_parallel(source) == self.parallel
             assert Grid.from_json(json.loads(json.dumps(source.grid.to_json()))) == source.grid
 
     async def test_whole_is_complex_of_the_shape_of_the_grid(self, make: Make) -> None:
@@ -128,6 +145,29 @@ class SourceContract:
                 with closing(threads):
                     for chunk in BoxPlan.cut(source.grid.shape, points=90):
                         same(await threads.read(group, source, chunk.box), psi[chunk.box.slices])
+
+    async def test_several_threads_read_the_same_in_any_order_at_once_or_in_turn_as_it_says(
+        self, make: Make, switching_often: None
+    ) -> None:
+        rng = np.random.default_rng(13)
+        async with opened(make) as source:
+            psi = await read(source, source.grid.whole)
+            boxes = [
+                chunk.box for points in (7, 30) for chunk in BoxPlan.cut(source.grid.shape, points=points)
+            ]
+            together = threading.Barrier(THREADS)
+            turn = nullcontext() if is_parallel(source) else threading.Lock()
+
+            def read_some(mine: Sequence[int]) -> None:
+                together.wait(PATIENCE)
+                for number in mine:
+                    with turn:
+                        piece = source.read(boxes[number])
+                    same(piece, psi[boxes[number].slices])
+
+            async with anyio.create_task_group() as group:
+                for mine in np.array_split(rng.permutation(len(boxes)), THREADS):
+                    group.start_soon(anyio.to_thread.run_sync, read_some, mine.tolist())
 
     async def test_fingerprint_is_a_short_line_and_stays_the_same(self, make: Make) -> None:
         async with opened(make) as source:

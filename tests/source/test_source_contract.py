@@ -47,6 +47,8 @@ ANALYTIC: dict[str, tuple[Callable[..., Source], dict[str, Any], dict[str, Any]]
 
 
 class TestAnalytic(SourceContract):
+    parallel = True
+
     @pytest.fixture(params=ANALYTIC)
     def make(self, request: pytest.FixtureRequest) -> Make:
         state, parameters, others = ANALYTIC[request.param]
@@ -59,6 +61,8 @@ class TestAnalytic(SourceContract):
 
 
 class TestArray(SourceContract):
+    parallel = True
+
     @pytest.fixture(
         params=[np.ascontiguousarray, np.asfortranarray, np.complex64, np.real, lambda psi: psi[::-1], ">c16"]
     )
@@ -72,6 +76,8 @@ class TestArray(SourceContract):
 
 
 class TestMaskedArray(SourceContract):
+    parallel = True
+
     @pytest.fixture
     def make(self) -> Make:
         def make(difference: Difference) -> Source:
@@ -133,6 +139,23 @@ class TestFunction(CanFail):
         return make
 
 
+class TestFunctionForSeveralThreads(SourceContract):
+    parallel = True
+
+    @pytest.fixture
+    def make(self) -> Make:
+        def make(difference: Difference) -> Source:
+            _, grid = sample(difference)
+            height = 2.0 if difference == "values" else 1.0
+
+            def psi(t: Array, x: Array, y: Array, z: Array) -> Array:
+                return np.asarray(height * np.exp(1j * (x - t) - z**2))
+
+            return sources.function(psi, grid=grid, parallel=True)
+
+        return make
+
+
 class TestEvolve(CanFail):
     @pytest.fixture(params=["barrier:height=2,width=1", "free", "of a user"])
     def make(self, request: pytest.FixtureRequest) -> Make:
@@ -155,6 +178,8 @@ class TestEvolve(CanFail):
 
 
 class TestRegister(SourceContract):
+    parallel = True
+
     @pytest.fixture(params=["qiskit", "qutip"])
     def make(self, request: pytest.FixtureRequest) -> Make:
         def make(difference: Difference) -> Source:

@@ -30,11 +30,13 @@ class Analytic(ABC):
     """A state given by a formula; a Source. Every field but `grid` is a parameter.
 
     `name` is its word on the command line. `formula` is raised when the values change for
-    the same parameters, so that no load goes on with values of another formula.
+    the same parameters, so that no load goes on with values of another formula. Reading changes
+    nothing, so that a state is `parallel`.
     """
 
     name: ClassVar[str]
     formula: ClassVar[int] = 1
+    parallel: ClassVar[bool] = True
     grid: Grid
 
     @property

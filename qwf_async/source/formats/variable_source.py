@@ -52,6 +52,11 @@ class VariableSource:
     files: FileStamps = field(repr=False)
     release: Callable[[], object] = field(repr=False)
 
+    @property
+    def parallel(self) -> bool:
+        """Whether several threads may read at once: only arrays in memory, for files have a position, and caches."""
+        return self.cache is None and self.ahead is None
+
     def read(self, box: Box) -> NDArray[Any]:
         """ψ over the box. Memory is that of two boxes, and of the blocks of the file that are kept.
 
