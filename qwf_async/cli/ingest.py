@@ -78,6 +78,9 @@ def ingest(
     writers: Annotated[
         int | None, typer.Option(help="Tasks that write at once.", min=1, show_default="4")
     ] = None,
+    producers: Annotated[
+        int | None, typer.Option(help="Threads that encode at once.", min=1, show_default="by cores")
+    ] = None,
     max_rate: Annotated[
         float | None, typer.Option(help="Points/s at most, on a server that others use.", show_default=False)
     ] = None,
@@ -152,7 +155,9 @@ def ingest(
                     hooks=(hook,),
                 )
 
-        report = run_on_store(job, server_options, quiet=quiet, writers=writers, max_rate=max_rate)
+        report = run_on_store(
+            job, server_options, quiet=quiet, writers=writers, producers=producers, max_rate=max_rate
+        )
     if report is None:
         return
     if as_json:

@@ -15,7 +15,7 @@ from ..checked import checked
 from ..errors import UsageError
 from ..events import Event, Hook, Noted
 from ..layout import Form
-from ..settings import Rate, Writers
+from ..settings import Producers, Rate, Writers
 from ..source.base import Source, remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with
@@ -38,6 +38,7 @@ async def ingest(
     tile: tuple[int, int, int] | None = None,
     write_mode: str = "auto",
     writers: Writers | None = None,
+    producers: Producers | None = None,
     max_rate: Rate | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -59,6 +60,8 @@ async def ingest(
         "hset" works everywhere, "auto" tries; what is stored is the same. If
         RESTORE is refused in mid-load, HSET is used.
     writers: tasks that write at the same time; the setting `writers` if None.
+    producers: threads that encode at the same time; the setting `producers` if None. They also
+        read at the same time, if the source says that it allows that (`source.base.is_parallel`).
     max_rate: points per second at most, for a server that others use too.
     resume: go on with an unfinished load of the name. With it the call can be repeated
         until it succeeds: it starts if there is nothing, and returns if all is stored already.
@@ -147,6 +150,7 @@ async def ingest(
             source=source,
             hook=hook,
             writers=writers or store.settings.writers,
+            producers=producers or store.settings.producers,
             max_rate=max_rate if max_rate is not None else store.settings.max_rate,
             allow_nonfinite=allow_nonfinite,
             verify=verify,

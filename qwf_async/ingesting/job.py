@@ -39,8 +39,8 @@ MAX_ROUNDS: Final = 5
 class Job:
     """A load that this process owns, being filled from its source; from its spool alone if `source` is None.
 
-    `by_restore`: whether the chunks are written by RESTORE, see `choose_restore`. `writers` and
-    `max_rate` (points/s) are as for `ingest`. `evictable`: the server may evict stored data.
+    `by_restore`: whether the chunks are written by RESTORE, see `choose_restore`. `writers`,
+    `producers` and `max_rate` (points/s) are as for `ingest`. `evictable`: the server may evict stored data.
     """
 
     store: Store
@@ -50,6 +50,7 @@ class Job:
     source: Source | None
     hook: Hook
     writers: int
+    producers: int = 1
     max_rate: float | None = None
     allow_nonfinite: bool = False
     verify: bool = False
@@ -167,7 +168,7 @@ class Job:
         )
         await transfer(
             (number for number in range(len(plan)) if number not in safe),
-            Producer(encoder=encoder, max_rate=self.max_rate),
+            Producer(encoder=encoder, count=self.producers, max_rate=self.max_rate),
             road.delivery.write,
             self._acknowledge,
             writers=self.writers,

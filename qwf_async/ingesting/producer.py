@@ -1,11 +1,12 @@
-"""The producer: reads chunks of the source and encodes them, in a worker thread."""
+"""The producer: reads chunks of the source and encodes them, in worker threads."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import anyio
@@ -18,7 +19,7 @@ from ..lattice.grid import AXIS_NAMES, Box
 from ..lattice.plan import Plan
 from ..layout import Layout
 from ..optional import first_line
-from ..source.base import Source, understood_of
+from ..source.base import Source, is_parallel, understood_of
 from ..wire.batch import Batch
 from ..wire.codec import stored
 from ..wording import flag
@@ -27,7 +28,10 @@ from .stream import BatchStream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
-    """Makes batches of chunks, by their numbers. To be called in one thread at a time."""
+    """Makes batches of chunks, by their numbers. `encoded` may be called in several threads at once.
+
+    `read` may be too if the source allows it (`is_parallel`).
+    """
 
     source: Source
     plan: Plan
@@ -36,23 +40,33 @@ class Encoder:
     allow_nonfinite: bool
 
     def batch(self, number: int) -> Batch:
-        """The batch of the chunk of this number.
+        """The batch of the chunk of this number. Raises what `read` and `encoded` raise."""
+        return self.encoded(number, self.read(number))
 
-        Raises InvalidInput if the source cannot be read, gives another shape or dtype than
-        it promised, or holds NaN or infinity (unless these are allowed).
+    def read(self, number: int) -> list[NDArray[Any]]:
+        """The values of the chunk of this number, box by box.
+
+        Raises InvalidInput if the source cannot be read, or gives another shape or dtype than it promised.
+        """
+        return [source_values(self.source, box) for box in self.plan[number].boxes]
+
+    def encoded(self, number: int, values: Sequence[NDArray[Any]]) -> Batch:
+        """The batch of the chunk of this number from what `read` has returned.
+
+        Raises InvalidInput if it holds NaN or infinity (unless these are allowed).
         """
         chunk = self.plan[number]
-        pieces = [np.ascontiguousarray(source_values(self.source, box)) for box in chunk.boxes]
+        pieces = [np.ascontiguousarray(piece) for piece in values]
         if chunk.flat:
-            values = np.concatenate([piece.reshape(-1) for piece in pieces])
+            joined = np.concatenate([piece.reshape(-1) for piece in pieces])
         else:
-            (values,) = pieces
+            (joined,) = pieces
         weight = math.fsum(_weight(piece) for piece in pieces)
         if not math.isfinite(weight) and not self.allow_nonfinite:
             for box, piece in zip(chunk.boxes, pieces, strict=True):
                 self._refuse_nonfinite(box, np.isfinite(piece))
             raise InvalidInput(f"the norm of {self.source.spec} is too large for a float64")
-        return self.layout.encode(chunk, stored(self.codec, values), weight)
+        return self.layout.encode(chunk, stored(self.codec, joined), weight)
 
     def _refuse_nonfinite(self, box: Box, finite: NDArray[np.bool]) -> None:
         """Raise InvalidInput for the first point of the box that is not finite."""
@@ -101,38 +115,61 @@ def _weight(values: NDArray[Any]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Producer:
-    """Puts batches into a stream, in the order given. `max_rate` (points/s) bounds the mean rate."""
+    """Puts batches into a stream, made by `count` threads. `max_rate` (points/s) bounds the mean rate of all.
+
+    If the source may be read by several threads at once, each makes whole batches. Otherwise they
+    take turns in reading, in the order of the numbers, and encode at the same time.
+    """
 
     encoder: Encoder
+    count: int = 1
     max_rate: float | None = None
 
     async def run(self, numbers: Iterable[int], stream: BatchStream) -> None:
-        """Put the batches of these chunks. If it is cancelled, a read under way is abandoned and its result dropped.
+        """Put the batches of these chunks. If it is cancelled, reads under way are abandoned and their results dropped.
 
-        The thread goes on while there is room. Where encoding is as quick as copying, waiting
-        for the event loop after each chunk would cost a quarter of the rate.
+        The threads go on while there is room. Where encoding is as quick as copying, waiting for
+        the event loop after each chunk would cost a quarter of the rate. An error in one thread
+        ends all, and is raised in an ExceptionGroup.
         """
-        left = iter(numbers)
-        begun, points = anyio.current_time(), 0
-        abandoned = Event()
+        encoder, left, turn, abandoned = self.encoder, iter(numbers), Lock(), Event()
+        in_parallel = is_parallel(encoder.source)
+        # Not of the threads that all other jobs share.
+        threads = anyio.CapacityLimiter(self.count)
+        due = time.monotonic()
 
-        def run_ahead() -> bool:
-            """Whether there may be more chunks."""
-            nonlocal points
-            for number in left:
-                batch = self.encoder.batch(number)
+        def run_ahead() -> float | None:
+            """Make batches while there is room. When to go on, in seconds of the monotonic clock; None at the end."""
+            nonlocal due
+            while True:
+                with turn:
+                    if abandoned.is_set():
+                        return None
+                    if due > time.monotonic() or not stream.claim():
+                        return due
+                    number = next(left, None)
+                    if number is None:
+                        stream.give_back()
+                        return None
+                    if self.max_rate is not None:
+                        due += encoder.plan[number].points / self.max_rate
+                    values = None if in_parallel else encoder.read(number)
+                batch = encoder.encoded(number, encoder.read(number) if values is None else values)
                 if abandoned.is_set():
-                    return False
-                points += batch.points
+                    return None
                 stream.put(batch)
-                if stream.is_full or self.max_rate is not None:
-                    return True
-            return False
+
+        async def produce() -> None:
+            while True:
+                go_on = await anyio.to_thread.run_sync(run_ahead, abandon_on_cancel=True, limiter=threads)
+                if go_on is None:
+                    return
+                await stream.room()
+                await anyio.sleep(max(0.0, go_on - time.monotonic()))
 
         try:
-            while await anyio.to_thread.run_sync(run_ahead, abandon_on_cancel=True):
-                await stream.room()
-                if self.max_rate is not None:
-                    await anyio.sleep_until(begun + points / self.max_rate)
+            async with anyio.create_task_group() as tasks:
+                for _ in range(self.count):
+                    tasks.start_soon(produce)
         finally:
             abandoned.set()

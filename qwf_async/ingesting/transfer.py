@@ -1,4 +1,4 @@
-"""The transfer of chunks: one producer, a stream bounded in bytes and several writers, under one task group."""
+"""The transfer of chunks: producers, a stream bounded in bytes and several writers, under one task group."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, get_type_hints
 from msgspec import Meta
 
 from ..errors import UsageError
+from ..host.cores import cores
 from .values import checked_value
 
 _YEAR: Final = 31_536_000
@@ -18,6 +19,7 @@ _YEAR: Final = 31_536_000
 Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}\Z")]
 NonEmptyText = Annotated[str, Meta(min_length=1)]
 Writers = Annotated[int, Meta(ge=1, le=64)]
+Producers = Annotated[int, Meta(ge=1, le=64)]
 Rate = Annotated[float, Meta(gt=0, le=1e12)]
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=_YEAR)]
@@ -28,6 +30,15 @@ def _default_data_dir() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("qwf_async")
+
+
+MOST_PRODUCERS: Final = 4
+"""Producers by default at most: each needs the interpreter for a part of its time, and more would wait for it."""
+
+
+def _default_producers() -> int:
+    """One for each core but one, which is for the event loop and the server."""
+    return max(1, min(MOST_PRODUCERS, cores() - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +52,8 @@ class Settings:
     data_dir: directory in which the embedded server keeps its data.
     prefix: first part of every key on the server.
     writers: connections that write at the same time.
-    stream_bytes: encoded data that may wait between producer and writers, bytes.
+    producers: threads that encode what is to be written, and read it if the source allows that.
+    stream_bytes: encoded data that may wait between producers and writers, bytes.
     max_rate: most points written a second; None means no cap.
     high_watermark: share of the memory limit at which writing pauses and cleaning begins.
     low_watermark: share of the memory limit below which writing goes on.
@@ -74,6 +86,7 @@ class Settings:
     data_dir: Path = field(default_factory=_default_data_dir)
     prefix: Prefix = "qwf"
     writers: Writers = 4
+    producers: Producers = field(default_factory=_default_producers)
     stream_bytes: Annotated[int, Meta(ge=64 * 1024, le=2**40)] = 8 * 1024 * 1024
     max_rate: Rate | None = None
     high_watermark: Fraction = 0.85

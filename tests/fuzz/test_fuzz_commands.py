@@ -175,6 +175,7 @@ POOLS: dict[str, list[str]] = {
     "tile": ["2", "2x2x2", "1x1x1", "0", "9x9x9", "2x", "²", "1" + "0" * 20],
     "write_mode": ["auto", "hset", "restore", "both"],
     "writers": ["1", "4", "64", "65", "0", "-1"],
+    "producers": ["1", "3", "64", "65", "0", "-1"],
     "max_rate": [
         "1e9",
         "1e12",

@@ -144,6 +144,8 @@ async def test_a_store_checks_what_it_is_asked(server: Server) -> None:
             lambda: ingest(writers=-1),
             lambda: ingest(writers=0),
             lambda: ingest(writers=65),
+            lambda: ingest(producers=0),
+            lambda: ingest(producers=65),
             lambda: ingest(max_rate=0),
             lambda: ingest(max_rate=-1.0),
             lambda: ingest(max_rate=math.nan),
@@ -169,7 +171,7 @@ async def test_a_store_checks_what_it_is_asked(server: Server) -> None:
             lambda: qwf_async.open_old_hash(store, 5),  # type: ignore[arg-type]
         ]
         for number, call in enumerate(calls):
-            with pytest.raises(UsageError if number == 6 else InvalidInput):
+            with pytest.raises(UsageError if number == 8 else InvalidInput):
                 await call()
         with pytest.raises(InvalidInput):
             qwf_async.connect(5)  # type: ignore[arg-type]

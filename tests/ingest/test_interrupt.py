@@ -18,11 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from qwf_async import Grid, sources
 from qwf_async.ingesting.shutdown import LAST_GRACE
 from tests.conftest import PATIENCE, Server
 from tests.support.chance import new_seed
 from tests.support.command import Begun, Outcome, Shell
-from tests.support.ingest_rig import CHUNK_POINTS, CHUNKS, SOURCE, Rig, new_rig, send
+from tests.support.ingest_rig import CHUNK_POINTS, CHUNKS, PACED, SOURCE, Rig, new_rig, send
+from tests.support.loads import plain_fields
 
 BLOCKING = """
 import pathlib, time
@@ -179,6 +181,28 @@ def test_resumed_ingest_sends_only_what_the_journal_lacks(rig: Rig) -> None:
     # A point travels as a field of 12 to 16 characters and a value of 16 bytes, each with its length.
     assert (CHUNKS - 3) * CHUNK_POINTS * 38 < report["bytes_sent"] < (CHUNKS - 3) * CHUNK_POINTS * 46
     rig.check_whole("rest")
+
+
+@pytest.mark.parametrize("source", ["held", "plane:k=1"])
+def test_several_producers_stopped_in_the_midst_are_resumed_whole(rig: Rig, source: str) -> None:
+    """One source is read in turn, and one by several threads at once."""
+    rig = replace(rig, shell=rig.shell.having(QWF_PRODUCERS="4"))
+    if source == "held":
+        begun = rig.begin_held("several", 3)
+    else:
+        grid = Grid.of((CHUNKS, CHUNK_POINTS))
+        rig = replace(rig, fields=plain_fields(sources.plane(k=1, grid=grid).read(grid.whole), "c16"))
+        command = ("ingest", source, "--grid", f"{CHUNKS}x{CHUNK_POINTS}", "--name", "several")
+        begun = rig.shell.begin(*command, *PACED)
+    with begun:
+        rig.wait_for_load("several", 3)
+        outcome = send(begun, signal.SIGTERM)
+    assert outcome.status == 143, outcome.err
+    again = (
+        rig.ingest_held("several", "--resume") if source == "held" else rig.shell.qwf(*command, "--resume")
+    )
+    assert again.status == 0, again.err
+    rig.check_whole("several")
 
 
 @pytest.fixture

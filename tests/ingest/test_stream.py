@@ -1,4 +1,4 @@
-"""The stream between producer and writers: bounded in bytes, in order, with nothing lost."""
+"""The stream between producers and writers: bounded in bytes, in order, with nothing lost."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def batch(number: int, nbytes: int = 1) -> Batch:
 
 
 async def send(stream: BatchStream, one: Batch) -> None:
-    """Put batches as the producer does."""
-    await stream.room()
+    """Put batches as a producer does."""
+    while not stream.claim():
+        await stream.room()
     await anyio.to_thread.run_sync(stream.put, one)
 
 
@@ -103,18 +104,53 @@ async def test_a_cancelled_sender_leaves_nothing_behind() -> None:
     assert await drained(stream) == [0]
 
 
+async def test_what_is_being_made_counts_as_much_as_the_largest_batch_so_far() -> None:
+    stream = BatchStream(100)
+    assert stream.claim()
+    assert not stream.claim()  # who knows how large the first will be
+    stream.put(batch(0, 30))
+    assert [stream.claim() for _ in range(5)] == [True, True, True, False, False]
+    stream.put(batch(1, 20))
+    assert not stream.claim()  # 50 bytes, and two claims of 30
+    stream.give_back()
+    assert stream.claim()
+
+
+async def test_each_writer_that_waits_makes_room_for_one_batch_more() -> None:
+    stream = BatchStream(100)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(drained, stream)
+        await anyio.wait_all_tasks_blocked()
+        assert [stream.claim() for _ in range(5)] == [True] * 4 + [False]
+        stream.end()
+
+
+async def test_room_that_is_given_back_is_noticed_by_who_waits_for_it() -> None:
+    stream = BatchStream(100)
+    assert stream.claim()
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(stream.room)
+            await anyio.wait_all_tasks_blocked()
+            await anyio.to_thread.run_sync(stream.give_back)
+
+
 @pytest.mark.parametrize("use_uvloop", [False, True])
 @given(
     sizes=st.lists(st.integers(1, 50), max_size=60),
     limit=st.integers(1, 120),
     writers=st.integers(1, 5),
+    producers=st.integers(1, 5),
     seed=st.integers(0, 2**32),
 )
 def test_every_batch_is_received_once_within_the_bound_whoever_is_cancelled(
-    use_uvloop: bool, sizes: Sequence[int], limit: int, writers: int, seed: int
+    use_uvloop: bool, sizes: Sequence[int], limit: int, writers: int, producers: int, seed: int
 ) -> None:
     chance = random.Random(seed)
     received: list[list[int]] = [[] for _ in range(writers)]
+    left = iter(enumerate(sizes))
     on_its_way = 0
 
     async def dawdle() -> None:
@@ -143,21 +179,26 @@ def test_every_batch_is_received_once_within_the_bound_whoever_is_cancelled(
                     mine.append(got.chunk)
                 tasks.cancel_scope.cancel()
 
-    async def run() -> None:
+    async def produce(stream: BatchStream) -> None:
         nonlocal on_its_way
+        for number, nbytes in left:
+            await dawdle()
+            await send(stream, batch(number, nbytes))
+            on_its_way += nbytes
+            assert on_its_way < limit + sum(sorted(sizes)[-writers - producers :])
+
+    async def run() -> None:
         stream = BatchStream(limit)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for mine in received:
                     tasks.start_soon(write, stream, mine)
-                for number, nbytes in enumerate(sizes):
-                    await dawdle()
-                    await send(stream, batch(number, nbytes))
-                    on_its_way += nbytes
-                    assert on_its_way < limit + nbytes + sum(sorted(sizes)[-writers:])
+                async with anyio.create_task_group() as making:
+                    for _ in range(producers):
+                        making.start_soon(produce, stream)
                 stream.end()
 
     anyio.run(run, backend_options={"use_uvloop": use_uvloop})
     assert sorted(number for mine in received for number in mine) == list(range(len(sizes)))
-    assert all(mine == sorted(mine) for mine in received)
+    assert producers > 1 or all(mine == sorted(mine) for mine in received)
     assert on_its_way == 0

@@ -76,6 +76,7 @@ VALID = st.fixed_dictionaries(
         "data_dir": st.sampled_from(["/a", "/b c/'d'"]),
         "prefix": st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True),
         "writers": st.integers(1, 64),
+        "producers": st.integers(1, 64),
         "stream_bytes": st.integers(2**16, 2**40),
         "max_rate": st.floats(1e-3, 1e12),
         "high_watermark": st.floats(0.8, 1),

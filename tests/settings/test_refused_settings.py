@@ -24,6 +24,7 @@ BAD: list[tuple[str, list[Any], str]] = [
     ("spool_after", [-1, 31_536_001], "a number, at least 0, at most 31536000"),
     ("spool_limit", [-1, 2**50 + 1, "5 apples"], "a number of bytes, or text such as '512mb', at least 0"),
     ("writers", [0, 65, 2**70, 1.5, True], "a whole number, at least 1, at most 64"),
+    ("producers", [0, 65, 1.5, True], "a whole number, at least 1, at most 64"),
     ("clean_batch", [0, 100_001], "at least 1, at most 100000"),
     ("max_connections", [0, 65_536], "at least 1, at most 65535"),
     (

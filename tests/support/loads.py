@@ -108,6 +108,7 @@ class Watched:
 
     source: Source
     before: Callable[[Box], None]
+    parallel: bool = False
 
     @property
     def spec(self) -> str:
