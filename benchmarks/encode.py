@@ -37,7 +37,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _rate(codec: str, chunks: Sequence[Chunk]) -> float:
     """Points per second over a few chunks of the grid, digests included."""
-    layout = Flat(base=b"qwf:psi:0123456789abcdef", codec=codec, shape=chunks[-1].box.stop)
+    plan = Flat.cut(chunks[-1].box.stop, "C", None)
+    layout = Flat(base=b"qwf:psi:{0123456789abcdef.", codec=codec, plan=plan, one_hash=True)
     random = np.random.default_rng(1)
     values = [
         random.standard_normal(chunk.box.shape) + 1j * random.standard_normal(chunk.box.shape)

@@ -191,7 +191,7 @@ class _Reading:
         return self._checked(np.asarray(found), self.work.psi[index], start)
 
     async def hgetall(self, _: Points) -> tuple[int, float]:
-        key = next(iter(self.held["flat"].manifest.form.open(self._base).keys()))
+        key = next(iter(self.held["flat"].manifest.form.keys(self._base)))
         with redis.Redis(unix_socket_path=str(self.server.socket)) as client:
             client.ping()
             start = time.perf_counter()
@@ -216,11 +216,11 @@ class _Reading:
 
     async def hget(self, points: Points, *, one: bool) -> tuple[int, float]:
         """HGET of each point, one after the other: the median time, or that of all together."""
-        key, seconds = self._base + b":s0", []
-        for x, y, z, t in (points[:ASKED] if one else points).tolist():
-            name = f"x{x}_y{y}_z{z}_t{t}"
+        seconds = []
+        places = [self.held["flat"].where(*point) for point in (points[:ASKED] if one else points).tolist()]
+        for place in places:
             start = time.perf_counter()
-            await self.client.hget(key, name)
+            await self.client.hget(place.key, place.field)
             seconds.append(time.perf_counter() - start)
         return (1, median(seconds)) if one else (len(points), sum(seconds))
 

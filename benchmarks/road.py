@@ -31,10 +31,10 @@ def travelled(source: Source, layout: str) -> int:
 
 async def _travel(source: Source, layout: str) -> int:
     settings = Settings()
-    form = Form(layout=layout, codec="c16", shape=source.grid.shape)
-    plan = form.plan(source.order)
+    form = Form.of(layout=layout, codec="c16", shape=source.grid.shape, order=source.order)
+    plan = form.plan
     sink = CountingSink()
-    opened = form.open(b"qwf:psi:0123456789abcdef")
+    opened = form.open(b"qwf:psi:{0123456789abcdef.")
     delivery = Delivery(sink=sink, gate=Gate(), retry=Retry(deadline=1.0), hook=lambda event: None)
     await transfer(
         range(len(plan)),

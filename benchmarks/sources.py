@@ -126,5 +126,5 @@ def _rate(run: Callable[[], int]) -> float:
 
 
 def _read(source: Source, layout: str) -> int:
-    plan = Form(layout=layout, codec="c16", shape=source.grid.shape).plan(source.order)
+    plan = Form.of(layout=layout, codec="c16", shape=source.grid.shape, order=source.order).plan
     return sum(source.read(box).size for chunk in plan for box in chunk.boxes)

@@ -86,16 +86,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def _head() -> SpoolHead:
     grid = Grid.cube(EDGE)
-    form = Form(layout="flat", codec="c16", shape=grid.shape)
-    manifest = Manifest(
-        generation=new_generation(), form=form, grid=grid, plan=form.plan("C"), source="", fingerprint=""
-    )
+    form = Form.of(layout="flat", codec="c16", shape=grid.shape)
+    manifest = Manifest(generation=new_generation(), form=form, grid=grid, source="", fingerprint="")
     return SpoolHead(server="unix:///s", prefix="qwf", name="psi", manifest=manifest)
 
 
 def _batches(manifest: Manifest) -> list[Batch]:
     """A few chunks from all over the grid, of random values."""
-    layout = manifest.form.open(b"qwf:psi:" + manifest.generation.encode())
+    layout = manifest.form.open(b"qwf:psi:{" + manifest.generation.encode() + b".")
     rng = np.random.default_rng(1)
     chunks = [manifest.plan[int(n)] for n in np.linspace(0, len(manifest.plan) - 1, DISTINCT)]
     return [
@@ -136,7 +134,7 @@ def _write_plain(path: Path, batches: Sequence[Batch], groups: int) -> float:
 
 
 def _spool(path: Path, head: SpoolHead, batches: Sequence[Batch], groups: int) -> dict[str, float]:
-    layout = head.manifest.form.open(b"qwf:psi:" + head.manifest.generation.encode())
+    layout = head.manifest.form.open(b"qwf:psi:{" + head.manifest.generation.encode() + b".")
     with closing(SpoolFile.create(path, head, limit=1 << 50)) as spool:
         begun = time.perf_counter()
         for group in _groups(batches, groups):

@@ -202,8 +202,9 @@ def each_own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plans with chunks of about 1,000 points instead of 65,536 or more, so that a small grid has many."""
-    monkeypatch.setattr("qwf_async.layout.tile.TILE_CHUNK_POINTS", 1000)
+    """Plans with chunks of about 1,000 points instead of 16,384 or more, so that a small grid has many."""
+    for layout in ("flat", "tile"):
+        monkeypatch.setattr(f"qwf_async.layout.{layout}.CHUNK_POINTS", 1000)
     monkeypatch.setattr(BoxPlan, "cut", staticmethod(partial(BoxPlan.cut, points=1000)))
     monkeypatch.setattr(RangePlan, "cut", staticmethod(partial(RangePlan.cut, points=1000)))
 

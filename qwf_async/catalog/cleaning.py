@@ -19,13 +19,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 
 from ..client.failure import WrongType
 from ..client.guard import LISTING_BYTES
 from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_pairs
+from ..client.retry import until_available
 from ..errors import DamagedData
+from ..layout import Form
 from .index import known_names, leave
 from .keys import Keys
 from .load_connections import expel_owner
@@ -147,15 +149,40 @@ async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
         if form is None:
             strange += 1  # not an entry of ours, so it is left alone
             continue
-        await pool.call("UNLINK", keys.journal(generation), expect=is_number)
-        data_keys = form.open(keys.base(generation)).keys()
-        while page := list(islice(data_keys, batch)):
-            await pool.call("UNLINK", *page, expect=is_number)
+        await _unlink_groups(pool, keys, generation, form, batch)
         await pool.call("HDEL", keys.trash, generation, expect=is_number)
         removed += 1
     if removed:
         await leave(pool, keys)
     return Cleaned(generations=removed, strange_entries=strange)
+
+
+async def _unlink_groups(pool: Pool, keys: Keys, generation: str, form: Form, batch: int) -> None:
+    """Delete all groups of a generation, the journal of each before its data; at most `batch` keys at a time."""
+    layout = form.open(keys.base(generation))
+    pages: list[list[bytes]] = []
+    room = batch
+    for group in range(form.groups):
+        names = chain((keys.journal(generation, group).encode(),), layout.keys(group))
+        while page := list(islice(names, batch)):  # keys of one group are in one slot of a cluster
+            if len(page) > room:
+                await _unlink(pool, pages)
+                pages, room = [], batch
+            pages.append(page)
+            room -= len(page)
+    await _unlink(pool, pages)
+
+
+async def _unlink(pool: Pool, pages: Sequence[Sequence[bytes]]) -> None:
+    """Delete keys, each page of them by one command."""
+
+    async def send() -> None:
+        async with pool.connection() as connection:
+            for reply in await connection.pipeline([["UNLINK", *page] for page in pages]):
+                if not is_number(reply):
+                    raise connection.error_of(reply, doing="removing keys")
+
+    await until_available(send, pool.retry)
 
 
 async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest, *, batch: int) -> None:

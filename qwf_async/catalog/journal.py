@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
-from ..client.guard import HEAD_BYTES, reply_limit
+import numpy as np
+
+from ..client.connection import Connection
+from ..client.guard import reply_limit
 from ..client.pool import Pool
-from ..client.reply import is_pairs
+from ..client.reply import is_texts_or_none
+from ..client.retry import until_available
 from ..errors import DamagedData
-from ..server.output_limit import fetch_at_once
-from .keys import Keys
-from .manifest import Manifest, text_fields
+from ..wire.numbered_texts import NumberedTexts, hmget
+from .keys import JOURNAL, Keys
+from .manifest import Manifest
 
 STALE: Final = "stale"
 """The entry of a chunk whose stored values were changed on purpose, so that its digest says nothing."""
+
+ENTRIES_AT_ONCE: Final = 128
+"""Entries that are read at a time: so few that no server's limit on what it owes to a client is reached."""
 
 MAX_ENTRY_BYTES: Final = 64
 """Bytes, more than an entry has: a digest, and a weight of at most 24 digits and signs."""
@@ -44,19 +52,44 @@ class JournalEntry:
 
 
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
-    """The journal of a generation: chunk number → entry. Raises DamagedData if it is malformed."""
-    key = keys.journal(manifest.generation)
-    limit, doing = reply_limit(2 * len(manifest.plan), MAX_ENTRY_BYTES), f"reading {key}"
+    """The journal of a generation: chunk number → entry. Raises as `read_journal_over`."""
 
-    async def fetch() -> list[bytes]:
-        return await pool.call_once("HGETALL", key, expect=is_pairs, doing=doing, limit=limit)
+    async def read() -> dict[int, JournalEntry]:
+        async with pool.connection() as connection:
+            return await read_journal_over(connection, keys, manifest)
 
-    size = len(manifest.plan) * (MAX_ENTRY_BYTES + HEAD_BYTES)
-    reply = text_fields(await fetch_at_once(pool, size, fetch, doing=doing))
-    try:
-        entries = {int(number): JournalEntry.from_text(text) for number, text in reply.items()}
-    except ValueError as error:
-        raise DamagedData(f"{key} is not a journal: {error}") from error
-    if any(not 0 <= number < len(manifest.plan) for number in entries):
-        raise DamagedData(f"{key} names chunks that the plan does not have")
+    return await until_available(read, pool.retry)
+
+
+async def read_journal_over(
+    connection: Connection, keys: Keys, manifest: Manifest
+) -> dict[int, JournalEntry]:
+    """The journal of a generation, all of it over one connection: so one process of a server has all of it.
+
+    Raises DamagedData if it is malformed, and else as `Connection.exchange`.
+    """
+    form, chunks = manifest.form, len(manifest.plan)
+    entries: dict[int, JournalEntry] = {}
+    for start in range(0, chunks, ENTRIES_AT_ONCE):
+        numbers = np.arange(start, min(start + ENTRIES_AT_ONCE, chunks))
+        groups = numbers[:1] * 0 if form.one_hash else numbers
+        counts = np.full(len(groups), len(numbers) // len(groups))
+        journals = NumberedTexts.of(JOURNAL, groups, after=keys.base(manifest.generation))
+        request = hmget(journals, NumberedTexts.of(b"%d", numbers), counts)
+        limit = reply_limit(len(numbers), MAX_ENTRY_BYTES)
+        replies = await connection.exchange([request], len(groups), limit=limit)
+        for group, reply in enumerate(replies):
+            if not is_texts_or_none(reply) or len(reply) != counts[group]:
+                raise connection.error_of(reply, doing=f"reading {journals[group].decode()}")
+        for number, text in zip(numbers.tolist(), chain.from_iterable(replies), strict=True):
+            if text is not None:
+                entries[number] = _entry(keys, manifest, number, text)
     return entries
+
+
+def _entry(keys: Keys, manifest: Manifest, number: int, text: bytes) -> JournalEntry:
+    try:
+        return JournalEntry.from_text(text.decode())
+    except ValueError as error:
+        key = keys.journal(manifest.generation, manifest.form.group_of(number))
+        raise DamagedData(f"{key} is not a journal: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from ..client.pool import Pool
 from ..client.reply import is_number_or_none
 from ..errors import Refused
-from ..layout import Layout
+from ..layout import Form
 
 MAX_SAMPLED_KEYS: Final = 64
 """Keys of a generation whose memory is asked for."""
@@ -29,10 +30,11 @@ async def sampled_bytes(
     ]
 
 
-async def bytes_per_point(pool: Pool, layout: Layout, points: int) -> float | None:
+async def bytes_per_point(pool: Pool, form: Form, base: bytes) -> float | None:
     """Memory of a generation's data for each of its points, by a sample; None if the server forbids MEMORY."""
     try:
-        sizes = await sampled_bytes(pool, layout.keys(), fields=1000)
+        sizes = await sampled_bytes(pool, form.keys(base), fields=1000)
     except Refused:
         return None
-    return sum(size or 0 for size in sizes) * layout.counts.keys / len(sizes) / points
+    counts = form.scheme.counts
+    return sum(size or 0 for size in sizes) * counts.keys / len(sizes) / math.prod(form.shape)

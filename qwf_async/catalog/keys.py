@@ -2,16 +2,17 @@
 
 Each key holds a hash:
 
-    prefix:names                        the index of names;
-    prefix:{name}:meta                  what is published;
-    prefix:{name}:load                  the load under way;
-    prefix:{name}:journal:generation    which chunks of a generation are stored;
-    prefix:{name}:trash                 generations that are to be removed;
-    prefix:{name}:scratch               what anybody may remove at any time;
-    prefix:name:generation:…            data, of which the layout names the rest.
+    prefix:names                     the index of names;
+    prefix:{name}:meta               what is published;
+    prefix:{name}:load               the load under way;
+    prefix:{name}:trash              generations that are to be removed;
+    prefix:{name}:scratch            what anybody may remove at any time;
+    prefix:name:{generation.g}:j     the journal of a group: which of its chunks are stored;
+    prefix:name:{generation.g}:…     the data of a group, of which the layout names the rest.
 
 The braces are Redis's hash tag: the control keys of a name lie in one slot of a cluster, so that
-a script may change them together.
+a script may change them together. So do the data of a chunk and its journal. g is the number of
+the group: that of the chunk, or 0 where all chunks are in one hash.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ..errors import InvalidInput
+from ..wire.change import JOURNAL_ENDING
 from ..wording import quoted
 
 _NAME: Final = r"[A-Za-z0-9._-]{1,128}"
 _GENERATION: Final = r"[0-9a-f]{16}"
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,17})"
+
+JOURNAL: Final = b"%d}" + JOURNAL_ENDING
+"""What the key of a group's journal has after the base of its generation."""
 
 
 def is_name(name: str) -> bool:
@@ -101,12 +106,13 @@ class Keys:
     def names(self) -> str:
         return names_key(self.prefix)
 
-    def journal(self, generation: str) -> str:
-        return self.control(f"journal:{generation}")
+    def journal(self, generation: str, group: int) -> str:
+        """The journal of a group of a generation."""
+        return (self.base(generation) + JOURNAL % group).decode()
 
     def base(self, generation: str) -> bytes:
-        """The beginning of every data key of a generation."""
-        return f"{self.prefix}:{self.name}:{generation}".encode()
+        """The beginning of every key of a generation's groups; the number of a group follows."""
+        return f"{self.prefix}:{self.name}:{{{generation}.".encode()
 
 
 class KeyOwner(NamedTuple):
@@ -121,15 +127,15 @@ def key_parser(prefix: str, data_endings: Iterable[bytes]) -> Callable[[bytes], 
 
     `data_endings` is what data keys have after the base of their generation, with %d for each number.
     """
-    data = "|".join(re.escape(ending.decode()).replace("%d", _NUMBER) for ending in data_endings)
-    control = rf"\{{({_NAME})\}}:(?:meta|load|trash|scratch|journal:({_GENERATION}))"
-    form = re.compile(f"{re.escape(prefix)}:(?:({_NAME}):({_GENERATION})(?:{data})|{control})".encode())
+    endings = (JOURNAL, *data_endings)
+    data = "|".join(re.escape(ending.decode()).replace("%d", _NUMBER) for ending in endings)
+    control = rf"\{{({_NAME})\}}:(?:meta|load|trash|scratch)"
+    form = re.compile(rf"{re.escape(prefix)}:(?:({_NAME}):\{{({_GENERATION})\.(?:{data})|{control})".encode())
 
     def owner(key: bytes) -> KeyOwner | None:
         match = form.fullmatch(key)
         if match is None:
             return None
-        generation = match[2] or match[4]
-        return KeyOwner((match[1] or match[3]).decode(), generation.decode() if generation else None)
+        return KeyOwner((match[1] or match[3]).decode(), match[2].decode() if match[2] else None)
 
     return owner

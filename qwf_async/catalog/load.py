@@ -18,17 +18,17 @@ from ..client.pool import Pool
 from ..client.reply import is_number
 from ..client.retry import Retry, until_available
 from ..errors import DamagedData, DataLost, QwfError, Refused, ServerUnavailable
+from ..server.facts import data_set_of
 from ..wording import again_with, flag
 from . import scripts
 from .beginning import Beginning, Unfinished, decide_beginning
-from .journal import JournalEntry, read_journal
+from .journal import JournalEntry, read_journal, read_journal_over
 from .keys import Keys
 from .load_connections import LoadConnections, expel_owner
 from .manifest import Manifest
 from .name_state import read_state
 from .owner import Owner
 from .scripts import Outcome, announce, enter
-from .scripts.evaluate import flattened
 from .still_published import is_published
 from .trash import TrashEntry
 
@@ -175,19 +175,26 @@ class Load:
 
         It is not tried again over another: a server that was restarted meanwhile may lack the chunks.
         """
-        key = self._keys.journal(self.manifest.generation)
-        fields = {str(number): entry.to_text() for number, entry in entries.items()}
-        await connection.call("HSET", key, *flattened(fields), expect=is_number, doing=f"writing {key}")
+        for number, entry in entries.items():
+            key = self._journal_of(number)
+            text = entry.to_text()
+            await connection.call("HSET", key, number, text, expect=is_number, doing=f"writing {key}")
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""
-        key, chunks = self._keys.journal(self.manifest.generation), list(numbers)
+        chunks = list(numbers)
 
         async def write() -> None:
             async with self.connection() as connection:
-                await connection.call("HDEL", key, *chunks, expect=is_number, doing=f"writing {key}")
+                for number in chunks:
+                    key = self._journal_of(number)
+                    await connection.call("HDEL", key, number, expect=is_number, doing=f"writing {key}")
 
         await until_available(write, self._pool.retry)
+
+    def _journal_of(self, chunk: int) -> str:
+        """The journal that the chunk of this number is entered in."""
+        return self._keys.journal(self.manifest.generation, self.manifest.form.group_of(chunk))
 
     async def publish(self, norm: float | None) -> Manifest:
         """Make the load what readers see, all at once; what it replaces becomes trash.
@@ -198,15 +205,7 @@ class Load:
         await self._pool.fence_off()  # after this the record is gone, and with it the list of connections
         manifest = self.manifest.published(norm)
         while True:
-            outcome = await scripts.publish(
-                self._pool,
-                self._keys,
-                token=self._owner.token,
-                generation=manifest.generation,
-                chunks=len(manifest.plan),
-                replaces=_entry(self.overwrites, self._began),
-                fields=manifest.to_fields(),
-            )
+            outcome = await until_available(lambda: self._publish(manifest), self._pool.retry)
             if outcome is not Outcome.LATE:
                 break
             # This process slept past the deadline, but nobody took the load, so it can be renewed. The server
@@ -216,17 +215,45 @@ class Load:
             return manifest
         if outcome is Outcome.GONE and await is_published(self._pool, self._keys, manifest.generation):
             return manifest  # an earlier request did it, and its reply was lost
-        if outcome is Outcome.HOLES:
-            raise DataLost(
-                f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
-                + again_with("resume")
-            )
         if outcome is Outcome.CHANGED:
             raise Refused(
                 f"{self._keys.name} was changed by another process while this load ran; not published"
             )
-        await until_available(self.renew, self._pool.retry)
+        if outcome is Outcome.HOLES and await _is_ours(self._pool, self._keys, self._owner):
+            raise DataLost(
+                f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
+                + again_with("resume")
+            )
+        await until_available(self.renew, self._pool.retry)  # raises, and says what became of the load
         raise Refused(f"the load of {self._keys.name} is not ours any more; not published")
+
+    async def _publish(self, manifest: Manifest) -> Outcome:
+        """One attempt to publish, over one connection: all that it replies comes from one process of a server.
+
+        The journal is read, and then the server must still hold the same data: it may have
+        turned to those of another meanwhile (REPLICAOF). Raises DataLost if it did so later.
+        """
+        keys = self._keys
+        async with self._pool.connection() as connection:
+            data_set = await data_set_of(connection)
+            if len(await read_journal_over(connection, keys, manifest)) < len(manifest.plan):
+                return Outcome.HOLES
+            if await data_set_of(connection) != data_set:
+                raise ServerUnavailable(f"{connection.where} turned to the data of another server")
+            outcome = await scripts.publish(
+                connection,
+                keys,
+                token=self._owner.token,
+                generation=manifest.generation,
+                replaces=_entry(self.overwrites, self._began),
+                fields=manifest.to_fields(),
+            )
+            if await data_set_of(connection) != data_set:
+                raise DataLost(
+                    f"{connection.where} turned to the data of another server while {keys.name} was published: "
+                    f"verify it, or ingest it again with {flag('overwrite')}"
+                )
+            return outcome
 
     async def discard(self) -> bool:
         """Turn the load into trash. False if it is not ours any more."""

@@ -1,7 +1,7 @@
 """The manifest: all that is stored about a wavefunction besides its points.
 
 Pure values: nothing here talks to a server. The fields are a public contract, for other clients
-read them. This is format version 1.
+read them. This is format version 2.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from ..errors import DamagedData, InvalidInput, UsageError
 from ..lattice.grid import AXIS_NAMES, Axis, Grid
-from ..lattice.plan import Plan, plan_from_json
+from ..lattice.plan import Plan
 from ..layout import Form
 from ..wording import cut_where_they_differ, quoted, shortened
 from .keys import generation_of
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 MALFORMED: Final = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 """Errors of reading a text as a record of ours. It may be any JSON, nested ten thousand deep, or none."""
@@ -55,7 +55,6 @@ class Manifest:
     generation: str
     form: Form
     grid: Grid
-    plan: Plan
     source: str
     fingerprint: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -82,6 +81,11 @@ class Manifest:
     def points(self) -> int:
         return self.grid.points
 
+    @property
+    def plan(self) -> Plan:
+        """The chunks in which it is read, sent and stored."""
+        return self.form.plan
+
     def published(self, norm: float | None) -> Manifest:
         """The same manifest with its norm, created now."""
         return replace(self, norm=norm, created=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -99,6 +103,8 @@ class Manifest:
         }
         if self.fingerprint == other.fingerprint:
             del pairs["source"]
+        if _subject(self.form) == _subject(other.form):
+            pairs["chunks"] = (_chunks(self.plan), _chunks(other.plan))
         return [
             "{}: stored {}, given {}".format(subject, *cut_where_they_differ(str(a), str(b)))
             for subject, (a, b) in pairs.items()
@@ -140,10 +146,9 @@ class Manifest:
                     f"{where} has format version {fields['format'][:20]}; "
                     f"this program reads up to {FORMAT}: update it"
                 )
-            if version < 1:
-                raise ValueError(f"there is no format version {version}")
+            if version < FORMAT:
+                raise ValueError(f"format version {version} is not read any more")
             grid = Grid.from_json({name: json.loads(fields[name]) for name in ("shape", "axes")})
-            plan = plan_from_json(grid.shape, json.loads(fields["plan"]))
             if grid.points != int(fields["points"]):
                 raise ValueError(f"{fields['points']} points do not fit the shape {grid.shape}")
             if datetime.fromisoformat(fields["created"]).tzinfo is None:
@@ -151,13 +156,12 @@ class Manifest:
             form = Form.from_json(
                 {"layout": fields["layout"], "codec": fields["codec"], "shape": grid.shape}
                 | json.loads(fields["parameters"])
+                | {"plan": json.loads(fields["plan"])}
             )
-            form.check_plan(plan)
             return cls(
                 generation=generation_of(fields["generation"]),
                 form=form,
                 grid=grid,
-                plan=plan,
                 source=fields["source"],
                 fingerprint=fields["fingerprint"],
                 created=fields["created"],
@@ -176,6 +180,15 @@ def reason(error: Exception) -> str:
 
 def _described(form: Form) -> str:
     return " ".join([form.layout, *(f"{name} {value}" for name, value in form.parameters.items())])
+
+
+def _subject(form: Form) -> tuple[object, ...]:
+    """What the chunks of two forms must have in common, lest they differ for a reason that is told anyway."""
+    return form.layout, form.tile, form.shape
+
+
+def _chunks(plan: Plan) -> str:
+    return " ".join(f"{name} {value}" for name, value in plan.to_json().items() if name != "count")
 
 
 def _times(grid: Grid) -> str:

@@ -31,6 +31,7 @@ from .set import set_
 from .slice import slice_
 from .verify import verify
 from .watch import watch
+from .where import where
 
 INTERRUPTED: Final = status_of(signal.SIGINT)
 
@@ -41,7 +42,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (ingest, resume, ls, info, get, observe, plot, export, verify, estimate, rm, clean, watch):
+for command in (
+    ingest,
+    resume,
+    ls,
+    info,
+    get,
+    where,
+    observe,
+    plot,
+    export,
+    verify,
+    estimate,
+    rm,
+    clean,
+    watch,
+):
     app.command()(command)
 app.command("help")(help_)
 app.command("slice")(slice_)

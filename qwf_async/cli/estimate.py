@@ -52,13 +52,10 @@ def estimate(
     if as_json:
         print_json([layout.to_json() for layout in estimates])
         return
-    from ..layout import LAYOUTS
-
     for layout in estimates:
-        label = "about" if LAYOUTS[layout.layout].one_hash else "at least"
         fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[layout.fits]
         show(
             f"{layout.layout:7} {layout.codec:7} {layout.bytes / 1e6:>12,.1f} MB  "
             f"{layout.bytes_per_point:6.1f} bytes a point  "
-            f"{label:>8} {layout.seconds:>8,.1f} s  {fits}"
+            f"at least {layout.seconds:>8,.1f} s  {fits}"
         )

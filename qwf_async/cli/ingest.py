@@ -16,6 +16,7 @@ from .options import (
     SourceOptions,
     TileOption,
     one_of,
+    slab_of,
     tile_shape,
     with_option_groups,
 )
@@ -68,6 +69,14 @@ def ingest(
         ),
     ] = "c16",
     tile: TileOption = None,
+    slab: Annotated[
+        str | None,
+        typer.Option(
+            help="Points of a hash of layout flat along x, y, z and t, as in 16x16x16x4; all: one hash, as in the "
+            "old project.",
+            show_default="about 16,384, as the source is read best",
+        ),
+    ] = None,
     write_mode: Annotated[
         str,
         typer.Option(
@@ -120,11 +129,13 @@ def ingest(
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
-    tile_points = tile_shape(tile)
+    tile_points, slab_points = tile_shape(tile), slab_of(slab)
     with opened_source(source, source_options) as argument:
         stored_name = default_name(source) if name is None else name
         if dry_run and argument.local is not None:
-            print_dry_run(argument.local, stored_name, layout, codec, tile_points, as_json=as_json)
+            print_dry_run(
+                argument.local, stored_name, layout, codec, tile_points, slab_points, as_json=as_json
+            )
             return
 
         async def job(store: Store) -> Report | None:
@@ -133,7 +144,7 @@ def ingest(
 
             psi = await argument.on(store)
             if dry_run:
-                print_dry_run(psi, stored_name, layout, codec, tile_points, as_json=as_json)
+                print_dry_run(psi, stored_name, layout, codec, tile_points, slab_points, as_json=as_json)
                 return None
             with shown_progress(quiet=quiet) as hook:
                 return await load(
@@ -143,6 +154,7 @@ def ingest(
                     layout=layout,
                     codec=codec,
                     tile=tile_points,
+                    slab=slab_points,
                     write_mode=write_mode,
                     resume=resume,
                     overwrite=overwrite,

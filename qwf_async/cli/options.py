@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..layout import Slab
 
 
 def one_of(*words: str) -> Callable[[str], list[str]]:
@@ -42,6 +45,19 @@ def tile_shape(tile: str | None) -> tuple[int, int, int] | None:
         raise UsageError(f"--tile {tile!r} is no tile: write 16x16x16, points along x, y and z")
     x, y, z = (*sizes, 1, 1)[:3]
     return x, y, z
+
+
+def slab_of(slab: str | None) -> Slab | None:
+    """Points of a slab along t, x, y and z, or "all", as --slab has them. Raises UsageError for other text."""
+    if slab is None:
+        return None
+    if slab == "all":
+        return "all"
+    sizes = [int(size) if size.isdecimal() else 0 for size in slab.split("x")]
+    if not 1 <= len(sizes) <= 4 or min(sizes) < 1:
+        raise UsageError(f"--slab {slab!r} is no slab: write 16x16x16x4, points along x, y, z and t, or all")
+    x, y, z, t = (*sizes, 1, 1, 1)[:4]
+    return t, x, y, z
 
 
 DataDirOption = Annotated[

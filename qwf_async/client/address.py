@@ -54,6 +54,22 @@ class Address:
         host = "localhost" if host in _LOOPBACK else host
         return f"redis://{host}:{self.options.get('port', 6379)}/{database}"
 
+    @property
+    def cli_options(self) -> list[str]:
+        """The options by which redis-cli and valkey-cli reach the server, without the password."""
+        options, given = [], self.options
+        if "path" in given:
+            options += ["-s", str(given["path"])]
+        else:
+            options += ["-h", str(given.get("host", "localhost")), "-p", str(given.get("port", 6379))]
+        if self.shown.startswith("rediss"):
+            options.append("--tls")
+        if given.get("username"):
+            options += ["--user", str(given["username"])]
+        if given.get("db"):
+            options += ["-n", str(given["db"])]
+        return options
+
     @classmethod
     def parse(cls, url: str, *, password: str | None = None, tls: TLSFiles | None = None) -> Address:
         """The address that a URL gives. Raises UsageError if the URL or the password cannot be understood.

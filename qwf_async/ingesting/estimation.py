@@ -6,7 +6,7 @@ quite linearly (tables double), so what was measured is scaled by the model of
 `layout.hash_memory`. The sample is of the first frames: a source that computes each from the one
 before has no others to compute for it. Only the length of text10 depends on the values.
 
-Time is scaled by points, for layout flat also by a measured curve (`GROWTH`). It holds for a
+Time is scaled by points. It holds for a
 machine as busy as it was in the second that a sample took. A busy machine lets short work pass,
 so for the quick layouts it is a lower bound. Measured with 1 to 8 million points on Valkey 9
 and Redis 7, the bytes were right within 2 %. On two cores with a load of
@@ -20,7 +20,6 @@ buffers of clients, and a source whose speed differs from place to place.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -59,16 +58,7 @@ SAMPLE_POINTS: Final = 262_144
 """Points of a sample, about: 2 to 30 MB on the server for a second."""
 
 SAMPLE_LOADS: Final = 3
-"""Times that a sample is loaded; the median counts. Layout flat once, as a second load is not like the first."""
-
-GROWTH: Final = {"valkey": 0.23, "redis": 0.12}
-"""Growth of the time for a point of layout flat with each doubling of the hash, as a share of that in the sample.
-
-The table of millions of fields does not fit the processor's cache, as that of the sample
-does. Measured by the servers' own CPU time from 2**18 to 2**24 fields (32 MB of L3 cache).
-In Valkey 9.1 a point then takes 1.2, 1.5, 1.7, 2.0, 2.2, 2.4 times as much in all, and in
-Redis 7.0 it takes 1.0, 1.3, 1.3, 1.4, 1.6, 1.7 times as much.
-"""
+"""Times that a sample is loaded; the median counts."""
 
 UNCOUNTED: Final = 8
 """Bytes of an entry of a hash table that Redis leaves out of MEMORY USAGE.
@@ -85,7 +75,7 @@ MAX_REMOVAL_TIME: Final = 5.0
 class Estimate:
     """One way to store a source: `bytes` in the end, `peak_bytes` at most on the way.
 
-    `seconds` are about what the ingest will take in layout flat, and at least that in the others.
+    `seconds` are what the ingest will take at least.
 
     `fits` says whether the peak stays below the high watermark; None if the limit is not known.
     """
@@ -128,14 +118,13 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
             if codec == "c8" and np.abs(psi.view(psi.real.dtype)).max() > np.finfo(np.float32).max:
                 continue
             form = _form(name, codec, shape, tile)
-            sample = Form(layout=name, codec=codec, shape=box.shape, tile=form.tile)
+            sample = Form.of(layout=name, codec=codec, shape=box.shape, tile=form.tile)
             measured = await _measured(store, sample, psi, uncounted)
             ratio = measured.bytes / sample.predicted_bytes(software, peak=False)
             final = int(ratio * form.predicted_bytes(software, peak=False))
             peak = max(final, int(ratio * form.predicted_bytes(software)))
             times = source.grid.points / box.points
-            growth = GROWTH.get(software or "", max(GROWTH.values())) if layout.one_hash else 0
-            writing = measured.seconds * times * (1 + growth * math.log2(times))
+            writing = measured.seconds * times
             room = None if memory is None else memory.room(store.settings.high_watermark)
             results.append(
                 Estimate(
@@ -154,7 +143,7 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
 def _form(layout: str, codec: str, shape: Shape4, tile: Shape3 | None) -> Form:
     """A form of the layout, with these tiles if it has tiles."""
     has_tiles = LAYOUTS[layout].default_tile(shape) is not None
-    return Form(layout=layout, codec=codec, shape=shape, tile=tile if has_tiles else None)
+    return Form.of(layout=layout, codec=codec, shape=shape, tile=tile if has_tiles else None)
 
 
 def _sampled(shape: Shape4, tile: Shape3 | None) -> Box:
@@ -208,13 +197,13 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
     restore = await choose_restore(store.pool, base, form, "auto", _ignore)
     layout = form.open(base, by_restore=restore)
     async with _expendable(store, keys, generation, form):
-        loads = 1 if layout.one_hash else SAMPLE_LOADS
-        seconds, encoding = sorted([await _load(store, form, layout, psi) for _ in range(loads)])[loads // 2]
-        sizes = await sampled_bytes(store.pool, layout.keys(), fields=0, doing="measuring a sample")
+        loads = [await _load(store, form, layout, psi) for _ in range(SAMPLE_LOADS)]
+        seconds, encoding = sorted(loads)[SAMPLE_LOADS // 2]
+        sizes = await sampled_bytes(store.pool, form.keys(base), fields=0, doing="measuring a sample")
         if None in sizes:
             raise OutOfMemory("the sample was evicted or cleaned away as it was measured: there is no room")
         sampled, used = len(sizes), float(sum(size or 0 for size in sizes))
-        first = next(iter(layout.keys()))
+        first = next(iter(layout.keys(0)))
         if (
             uncounted
             and await store.pool.call("OBJECT", "ENCODING", first, expect=is_text_or_none) == b"hashtable"
@@ -229,7 +218,7 @@ async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> 
     Returns the seconds that it took, and those of them that went into encoding.
     """
     encoder = Encoder(
-        source=array(psi), plan=form.plan("C"), layout=layout, codec=form.codec, allow_nonfinite=True
+        source=array(psi), plan=form.plan, layout=layout, codec=form.codec, allow_nonfinite=True
     )
     sink, one_at_a_time = ServerSink(store.pool.writing), anyio.CapacityLimiter(1)
     encoding = 0.0

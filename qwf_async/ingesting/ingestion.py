@@ -14,7 +14,7 @@ from ..catalog.manifest import Manifest
 from ..checked import checked
 from ..errors import UsageError
 from ..events import Event, Hook, Noted
-from ..layout import Form
+from ..layout import Form, Slab
 from ..settings import Producers, Rate, Writers
 from ..source.base import Source, remarks_of, warnings_of
 from ..store.store import Store
@@ -36,6 +36,7 @@ async def ingest(
     layout: str = "flat",
     codec: str = "c16",
     tile: tuple[int, int, int] | None = None,
+    slab: Slab | None = None,
     write_mode: str = "auto",
     writers: Writers | None = None,
     producers: Producers | None = None,
@@ -56,6 +57,8 @@ async def ingest(
     ----------
     layout, codec: how it is stored; see `layout` and `codec`.
     tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
+    slab: points of a hash of layout flat: those of a box along t, x, y, z, about 16,384 if None;
+        "all" puts all points into one hash, which is slower.
     write_mode: how layout packed is written: "restore" is faster where the server allows it,
         "hset" works everywhere, "auto" tries; what is stored is the same. If
         RESTORE is refused in mid-load, HSET is used.
@@ -91,14 +94,15 @@ async def ingest(
         raise UsageError("to resume a load and to discard it contradict each other: choose one")
     keys = Keys(prefix=store.settings.prefix, name=name)
     source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
-    form = Form(layout=layout, codec=codec, shape=source.grid.shape, tile=tile)
+    form = Form.of(
+        layout=layout, codec=codec, shape=source.grid.shape, order=source.order, tile=tile, slab=slab
+    )
     check_write_mode(write_mode, form)
     generation = new_generation()
     manifest = Manifest(
         generation=generation,
         form=form,
         grid=source.grid,
-        plan=form.plan(source.order),
         source=_in_utf8(source.spec),
         fingerprint=_in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..catalog.beginning import Beginning, Unfinished, decide_beginning
+from ..catalog.journal import read_journal
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.name_state import read_state
-from ..client.reply import is_number
 from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused
 from ..events import Hook, Noted, ServerFacts
@@ -91,7 +91,7 @@ def _refusal(
     cures = []
     others = [] if beginning.resumed else [name for name in LAYOUTS if form.codec in LAYOUTS[name].codecs]
     for layout in others:
-        size = bytes_of(Form(layout=layout, codec=form.codec, shape=form.shape))
+        size = bytes_of(Form.of(layout=layout, codec=form.codec, shape=form.shape))
         if layout != form.layout and size <= room:
             cures.append(f"{option('layout', layout)} needs {_amount(size)} and fits")
             break
@@ -118,6 +118,4 @@ def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
 
 async def _journalled(store: Store, keys: Keys, left: Manifest) -> float:
     """The share of an unfinished load's chunks that its journal has."""
-    journal = keys.journal(left.generation)
-    chunks: int = await store.pool.call("HLEN", journal, expect=is_number, doing=f"reading {journal}")
-    return chunks / len(left.plan)
+    return len(await read_journal(store.pool, keys, left)) / len(left.plan)

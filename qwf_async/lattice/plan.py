@@ -7,8 +7,10 @@ the same chunk for as long as the data is kept.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -114,6 +116,29 @@ class BoxPlan:
             number = number * self.counts[axis] + index[axis] // self.chunk[axis]
         return number
 
+    def holding_each(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of the chunk that holds each point, int64 [N], of points [N, 4] in the order t, x, y, z."""
+        positions = tuple((points // np.array(self.chunk)).T)
+        numbers: NDArray[np.int64] = np.ravel_multi_index(positions, self.counts, order=self.order)
+        return numbers
+
+    @property
+    def sizes(self) -> Counter[int]:
+        """How many chunks there are of each number of points."""
+        sizes = Counter({1: 1})
+        for size, piece in zip(self.shape, self.chunk, strict=True):
+            along = Counter({piece: size // piece}) + Counter({size % piece: 1 if size % piece else 0})
+            sizes = _products(sizes, along)
+        return sizes
+
+    def touched(self, box: Box) -> Iterator[tuple[int, tuple[Box, ...]]]:
+        """The chunks that a box touches, each with the part of the box that it holds, in C order of their places."""
+        ends = zip(box.start, box.stop, self.chunk, strict=True)
+        for t, x, y, z in product(*(range(a // n * n, b, n) for a, b, n in ends)):
+            start = (t, x, y, z)
+            stop = shape4(map(min, box.stop, (a + n for a, n in zip(start, self.chunk, strict=True))))
+            yield self.holding(start), (Box(start=shape4(map(max, box.start, start)), stop=stop),)
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": "box", "chunk": list(self.chunk), "order": self.order, "count": len(self)}
 
@@ -156,6 +181,14 @@ class RangePlan:
         """The number of the chunk that holds the point [t, x, y, z]."""
         return c_index(self.shape, index) // self.length
 
+    def touched(self, box: Box) -> Iterator[tuple[int, tuple[Box, ...]]]:
+        """The chunks that a box touches, each with the parts of the box that it holds."""
+        last = c_index(self.shape, shape4(n - 1 for n in box.stop))
+        for number in range(self.holding(box.start), last // self.length + 1):
+            common = (_common(box, part) for part in self[number].boxes)
+            if parts := tuple(part for part in common if part is not None):
+                yield number, parts
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": "range", "length": self.length, "count": len(self)}
 
@@ -175,6 +208,22 @@ def plan_from_json(shape: Shape4, value: Mapping[str, Any]) -> Plan:
     if len(plan) != value["count"]:
         raise ValueError(f"a plan of {quoted(value['count'])} chunks has {len(plan)}")
     return plan
+
+
+def _products(a: Counter[int], b: Counter[int]) -> Counter[int]:
+    """The products of all numbers of both, as often as they occur."""
+    products: Counter[int] = Counter()
+    for (m, times), (n, others) in product(a.items(), b.items()):
+        products[m * n] += times * others
+    return products
+
+
+def _common(a: Box, b: Box) -> Box | None:
+    """The points of both; None if there are none."""
+    start = shape4(map(max, a.start, b.start))
+    stop = shape4(map(min, a.stop, b.stop))
+    whole = all(first < end for first, end in zip(start, stop, strict=True))
+    return Box(start=start, stop=stop) if whole else None
 
 
 def c_index(shape: Shape4, index: Shape4) -> int:

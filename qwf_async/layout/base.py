@@ -30,6 +30,19 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the value of a point lies: `nbytes` bytes of a field, from `offset` on.
+
+    `nbytes` is None for a codec whose values are text of any length: the whole field then.
+    """
+
+    key: bytes
+    field: bytes
+    offset: int
+    nbytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """One hash written by RESTORE, to try whether a server takes it: `part` sends it, `fields` is what it holds."""
 
@@ -41,13 +54,13 @@ class Scheme(Protocol):
     """A layout on a grid, before there are data."""
 
     key_ending: ClassVar[bytes]
-    """What every data key has after the base of its generation, with %d for each number."""
+    """What every data key has after the base of its generation, with %d for numbers: that of the group, and others."""
 
     codecs: ClassVar[Sequence[str]]
     """The codecs whose values it can store."""
 
-    one_hash: ClassVar[bool]
-    """Whether all points are fields of one hash. Its table grows, and writing slows down, with their number."""
+    slabs: ClassVar[bool]
+    """Whether the points of a chunk may be any box, and all points may be in one hash."""
 
     listpack_fields: ClassVar[int]
     """Fields of a hash that must stay a listpack to be small, each of `field_bytes`; 0 if there is none such."""
@@ -56,17 +69,31 @@ class Scheme(Protocol):
     """Whether a field is a chunk of a Zarr v3 array with chunks of shape `grain`, as the codec `bytes` writes it."""
 
     @classmethod
-    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Layout:
-        """The layout of the generation whose keys begin with `base`.
+    def of(
+        cls,
+        *,
+        base: bytes,
+        codec: str,
+        plan: Plan,
+        tile: Shape3 | None,
+        one_hash: bool,
+        by_restore: bool,
+    ) -> Layout:
+        """The layout of the generation whose keys begin with `base`, and whose chunks are those of `plan`.
 
-        `tile` is None for a layout without tiles. `by_restore` asks for RESTORE where the
-        layout can be written so (`probe`).
+        `tile` is None for a layout without tiles, `one_hash` false for one without `slabs`.
+        `by_restore` asks for RESTORE where the layout can be written so (`probe`).
         """
         ...
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> Shape3 | None:
         """The points along x, y, z of a tile, if nobody says how many; None if the layout has no tiles."""
+        ...
+
+    @classmethod
+    def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
+        """The chunks of a grid, for a source that is read best in this order."""
         ...
 
     @classmethod
@@ -89,12 +116,9 @@ class Scheme(Protocol):
         """Keys and fields of all data."""
         ...
 
-    def plan(self, order: Order) -> Plan:
-        """The chunks of the grid, for a source that is read best in this order."""
-        ...
-
-    def fits(self, plan: Plan) -> bool:
-        """Whether no field is in two chunks of a plan of the grid, and `encode` takes the chunks."""
+    @property
+    def fits(self) -> bool:
+        """Whether no field is in two chunks of the plan, and `encode` takes the chunks."""
         ...
 
     def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
@@ -110,7 +134,7 @@ class Layout(Scheme, Protocol):
     """One generation of one wavefunction in one layout."""
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
-        """The requests that store a chunk of a plan that `fits`.
+        """The requests that store a chunk.
 
         `values` has the chunk's shape and the dtype of the codec (`codec.stored`); `weight` is
         handed through. Encoding a chunk twice gives requests with the same effect.
@@ -125,16 +149,21 @@ class Layout(Scheme, Protocol):
         """
         ...
 
-    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
-        """The requests that change the values of a box in place, each all or nothing, and atomic a point.
+    def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+        """The requests that change the values of a box of a chunk in place, each all or nothing, and atomic a point.
 
-        `values` has the box's shape and the dtype of the codec. The reply to each is 0. If a
-        field is missing (or is no tile), the reply is its name, and the request changed nothing.
+        Each also marks the chunk stale in the journal. `values` has the box's shape and the
+        dtype of the codec. The reply to each is 0. If a field is missing (or is no tile), the
+        reply is its name, and the request changed nothing.
         """
         ...
 
-    def keys(self) -> Iterator[bytes]:
-        """All data keys of the generation, whether they were written or not."""
+    def keys(self, group: int) -> Iterator[bytes]:
+        """The data keys of a group, whether they were written or not."""
+        ...
+
+    def place(self, point: Shape4) -> Place:
+        """Where the point [t, x, y, z] lies."""
         ...
 
     def requests(self, box: Box) -> Sequence[Part]:

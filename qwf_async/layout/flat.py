@@ -1,4 +1,4 @@
-"""Layout flat: one hash, one field a point, so that any client finds a point with HGET."""
+"""Layout flat: one field a point, and a hash for each chunk, so that any client finds a point with HGET."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..wire.codec import (
     max_bytes,
     mean_bytes,
 )
-from ..wire.fetch import FETCH_POINTS, Fetch
+from ..wire.fetch import FETCH_POINTS, Fetch, request_begins
 from ..wire.field_names import FIELD, blocks, field_name
 from ..wire.known_replies import KnownReplies
 from ..wire.numbered_texts import NumberedTexts
@@ -36,43 +36,63 @@ from ..wire.point_records import Run, name_runs, point_runs
 from ..wire.resp import bulk, head, hset
 from ..wire.slab import Slabs
 from ..wire.string_form import IN_RESP
-from .base import Counts, Probe
+from .base import Counts, Place, Probe
 from .hash_memory import Server, hash_bytes, mean_digits
 
 FIELDS_A_REQUEST: Final = 512
 """Fields in one HSET: from about 500 on a request's own cost no longer shows (24 to 60 KB)."""
 
 
+KEY: Final = b"%d}:s"
+"""What the key of a hash ends in: the number of its group."""
+
+CHUNK_POINTS: Final = 16_384
+"""Points of a chunk, about. One hash of millions is written at half the speed; a request of more holds others up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flat:
-    """Field `x{x}_y{y}_z{z}_t{t}` of the key `{base}:s0` holds one value of the codec."""
+    """Field `x{x}_y{y}_z{z}_t{t}` of the key `{base}{g}}:s` holds one value of the codec.
+
+    The chunk of the point is number g of the plan. With `one_hash` g is 0 for all points.
+    """
 
     base: bytes
     codec: str
-    shape: Shape4
+    plan: Plan
+    one_hash: bool = False
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
-    key_ending: ClassVar[bytes] = b":s0"
+    key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = CODECS
-    one_hash: ClassVar[bool] = True
+    slabs: ClassVar[bool] = True
     listpack_fields: ClassVar[int] = 0
     zarr_chunks: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Flat:
-        return cls(base=base, codec=codec, shape=shape)
+    def of(
+        cls,
+        *,
+        base: bytes,
+        codec: str,
+        plan: Plan,
+        tile: Shape3 | None,
+        one_hash: bool,
+        by_restore: bool,
+    ) -> Flat:
+        return cls(base=base, codec=codec, plan=plan, one_hash=one_hash)
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> None:
         return None
 
     @classmethod
+    def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
+        return BoxPlan.cut(shape, order=order, points=CHUNK_POINTS)
+
+    @classmethod
     def probe(cls, base: bytes, codec: str) -> Probe | None:
         return None
-
-    @property
-    def key(self) -> bytes:
-        return self.base + self.key_ending
 
     @property
     def grain(self) -> Shape4:
@@ -84,22 +104,26 @@ class Flat:
 
     @property
     def counts(self) -> Counts:
-        return Counts(keys=1, fields=math.prod(self.shape))
+        points = math.prod(self.plan.shape)
+        return Counts(keys=1 if self.one_hash else len(self.plan), fields=points)
 
-    def plan(self, order: Order) -> Plan:
-        return BoxPlan.cut(self.shape, order=order)
-
-    def fits(self, plan: Plan) -> bool:
-        return isinstance(plan, BoxPlan)
+    @property
+    def fits(self) -> bool:
+        return isinstance(self.plan, BoxPlan)
 
     def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
-        name = len(FIELD.replace(b"%d", b"")) + sum(map(mean_digits, self.shape))
-        return hash_bytes(self.counts.fields, name, mean_bytes(self.codec), server=server, peak=peak)
+        name = len(FIELD.replace(b"%d", b"")) + sum(map(mean_digits, self.plan.shape))
+        sizes = {self.counts.fields: 1} if self.one_hash else self._plan.sizes
+        return sum(
+            number * hash_bytes(points, name, mean_bytes(self.codec), server=server, peak=peak)
+            for points, number in sizes.items()
+        )
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
+        key = self._key(chunk.number)
         runs, checksum = point_runs(chunk.box, values, self.codec, IN_RESP, self._slabs)
-        requests, buffers = _requests(partial(hset, self.key), runs, chunk.box.points, strings=2)
-        part = Part(key=self.key, requests=requests, buffers=buffers)
+        requests, buffers = _requests(partial(hset, key), runs, chunk.box.points, strings=2)
+        part = Part(key=key, requests=requests, buffers=buffers)
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
@@ -119,23 +143,40 @@ class Flat:
             done += block.points
         return np.concatenate(points)
 
-    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+    def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+        key = self._key(chunk)
+        begin = partial(set_fields, key, chunk)
         runs, _ = point_runs(box, values, self.codec, IN_RESP, self._slabs)
-        requests, buffers = _requests(partial(set_fields, self.key), runs, box.points, strings=2)
-        return (Part(key=self.key, requests=requests, buffers=buffers),)
+        requests, buffers = _requests(begin, runs, box.points, strings=2)
+        return (Part(key=key, requests=requests, buffers=buffers),)
 
-    def keys(self) -> Iterator[bytes]:
-        yield self.key
+    def keys(self, group: int) -> Iterator[bytes]:
+        yield self.base + KEY % group
+
+    def place(self, point: Shape4) -> Place:
+        t, x, y, z = point
+        dtype = binary_dtype(self.codec)
+        return Place(
+            key=self._key(self.plan.holding(point)),
+            field=field_name(x, y, z, t),
+            offset=0,
+            nbytes=dtype and dtype.itemsize,
+        )
 
     def requests(self, box: Box) -> Sequence[Part]:
         if box.points == 1:  # at a tenth of the cost
             t, x, y, z = box.start
-            request = head(b"HMGET", self.key, 1) + bulk(field_name(x, y, z, t))
-            return (Part(key=self.key, requests=1, buffers=(request,), fields=(1,)),)
-        runs = name_runs(box, IN_RESP, self._slabs)
-        count, buffers = _requests(partial(head, b"HMGET", self.key), runs, box.points, strings=1)
-        fields = [FIELDS_A_REQUEST] * (count - 1) + [box.points - FIELDS_A_REQUEST * (count - 1)]
-        return (Part(key=self.key, requests=count, buffers=buffers, fields=fields),)
+            key = self._key(self.plan.holding(box.start))
+            request = head(b"HMGET", key, 1) + bulk(field_name(x, y, z, t))
+            return (Part(key=key, requests=1, buffers=(request,), fields=(1,)),)
+        parts = []
+        for chunk, piece in self._pieces(box):
+            key = self._key(chunk)
+            runs = name_runs(piece, IN_RESP, self._slabs)
+            count, buffers = _requests(partial(head, b"HMGET", key), runs, piece.points, strings=1)
+            fields = [FIELDS_A_REQUEST] * (count - 1) + [piece.points - FIELDS_A_REQUEST * (count - 1)]
+            parts.append(Part(key=key, requests=count, buffers=buffers, fields=fields))
+        return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
         dtype = binary_dtype(self.codec)
@@ -144,7 +185,7 @@ class Flat:
             return np.frombuffer(stored[0], dtype).reshape(box.shape)
         values = np.empty(box.shape, dtype or np.complex128)
         begin = 0
-        for block in blocks(box):
+        for block in (block for _, piece in self._pieces(box) for block in blocks(piece)):
             texts = stored[begin : begin + block.points]
             begin += block.points
             if dtype is not None:
@@ -163,27 +204,48 @@ class Flat:
         return None
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
+        chunks = self._plan.holding_each(points) * (not self.one_hash)
+        order = np.argsort(chunks, kind="stable")
         for start in range(0, len(points), FETCH_POINTS):
-            t, x, y, z = points[start : start + FETCH_POINTS].T
-            full, rest = divmod(len(t), FIELDS_A_REQUEST)
-            counts = np.array([FIELDS_A_REQUEST] * full + [rest] * (rest > 0))
+            rows = order[start : start + FETCH_POINTS]
+            t, x, y, z = points[rows].T
+            begins = request_begins(chunks[rows], FIELDS_A_REQUEST)
             yield Fetch(
-                keys=NumberedTexts(parts=(self.key,), count=len(counts)),
+                keys=NumberedTexts.of(KEY, chunks[rows][begins], after=self.base),
                 fields=NumberedTexts.of(FIELD, x, y, z, t),
-                counts=counts,
+                counts=np.diff(begins, append=len(t)),
                 codec=self.codec,
                 held=1,
-                rows=np.arange(start, start + len(t)),
+                rows=rows,
                 among=np.arange(len(t)),
                 inside=0,
             )
+
+    @property
+    def _plan(self) -> BoxPlan:
+        if not isinstance(self.plan, BoxPlan):
+            raise TypeError("a flat layout has a plan of boxes")
+        return self.plan
+
+    def _key(self, chunk: int) -> bytes:
+        """The hash that holds the points of the chunk of this number."""
+        return self.base + KEY % (0 if self.one_hash else chunk)
+
+    def _pieces(self, box: Box) -> Iterator[tuple[int, Box]]:
+        """The parts of a box that lie in one hash each, and a chunk of that."""
+        if self.one_hash:
+            yield 0, box
+            return
+        for chunk, (piece,) in self._plan.touched(box):
+            yield chunk, piece
 
     def _damage(self, block: Box, values: Sequence[Any]) -> DamagedData:
         """The error that names the first value of a block that is missing or of the wrong form."""
         number = next(n for n, value in enumerate(values) if not is_whole(self.codec, value))
         place = np.unravel_index(number, block.shape)
         t, x, y, z = (int(p) + start for p, start in zip(place, block.start, strict=True))
-        return damage(self.key, field_name(x, y, z, t), values[number], f"that are no {self.codec}")
+        key = self._key(self.plan.holding((t, x, y, z)))
+        return damage(key, field_name(x, y, z, t), values[number], f"that are no {self.codec}")
 
 
 def _requests(

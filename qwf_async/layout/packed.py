@@ -23,11 +23,11 @@ from ..wire.known_replies import BucketReplies, KnownReplies
 from ..wire.numbered_texts import NumberedTexts, hgetall
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
-from .base import Counts, Probe
+from .base import Counts, Place, Probe
 from .hash_memory import KEY_BYTES, Server, block_bytes, small_table_bytes
 
-KEY: Final = b":b%d"
-"""What the key of a bucket ends in: its number."""
+KEY: Final = b"%d}:b%d"
+"""What the key of a bucket ends in: the number of its chunk, and its own."""
 
 WHOLE_FROM: Final = 64
 """Points from which on it is asked whether a box is better read by whole buckets."""
@@ -37,37 +37,52 @@ _NAMES: Final = tuple(bulk(FIELD % number) for number in range(BUCKET))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """Point i of the C order is the field `i % 128` of the key `{base}:b{i // 128}`.
+    """Point i of the C order is the field `i % 128` of the key `{base}{g}}:b{i // 128}`.
 
-    With `by_restore` the buckets are sent as ready-made listpacks, which the server takes
-    over as they are; else as HSET. What is stored is the same.
+    The chunk of the point is number g of the plan: all buckets of a chunk are a group. With
+    `by_restore` the buckets are sent as ready-made listpacks, which the server takes over as they
+    are; else as HSET. What is stored is the same.
     """
 
     base: bytes
     codec: str
-    shape: Shape4
+    plan: Plan
     by_restore: bool = False
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
-    one_hash: ClassVar[bool] = False
+    slabs: ClassVar[bool] = False
     listpack_fields: ClassVar[int] = BUCKET
     zarr_chunks: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Packed:
-        return cls(base=base, codec=codec, shape=shape, by_restore=by_restore)
+    def of(
+        cls,
+        *,
+        base: bytes,
+        codec: str,
+        plan: Plan,
+        tile: Shape3 | None,
+        one_hash: bool,
+        by_restore: bool,
+    ) -> Packed:
+        return cls(base=base, codec=codec, plan=plan, by_restore=by_restore)
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> None:
         return None
 
     @classmethod
+    def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
+        return RangePlan.cut(shape, unit=BUCKET)
+
+    @classmethod
     def probe(cls, base: bytes, codec: str) -> Probe | None:
-        layout = cls(base=base, codec=codec, shape=(1, BUCKET, 1, 1), by_restore=True)
+        plan = cls.cut((1, BUCKET, 1, 1), "C", None)
+        layout = cls(base=base, codec=codec, plan=plan, by_restore=True)
         values = np.arange(BUCKET).astype(layout.dtype) * (1 - 2j)
-        (part,) = layout.encode(layout.plan("C")[0], values, 0.0).parts
+        (part,) = layout.encode(plan[0], values, 0.0).parts
         return Probe(part=part, fields={FIELD % place: value.tobytes() for place, value in enumerate(values)})
 
     @property
@@ -87,10 +102,13 @@ class Packed:
         points = math.prod(self.shape)
         return Counts(keys=-(-points // BUCKET), fields=points)
 
-    def plan(self, order: Order) -> Plan:
-        return RangePlan.cut(self.shape, unit=BUCKET)
+    @property
+    def shape(self) -> Shape4:
+        return self.plan.shape
 
-    def fits(self, plan: Plan) -> bool:
+    @property
+    def fits(self) -> bool:
+        plan = self.plan
         return isinstance(plan, RangePlan) and (plan.length % BUCKET == 0 or len(plan) == 1)
 
     def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
@@ -101,10 +119,8 @@ class Packed:
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         first = c_index(self.shape, chunk.boxes[0].start) // BUCKET
-        prefix, template = (
-            self.base + KEY.removesuffix(b"%d"),
-            restore_template if self.by_restore else hset_template,
-        )
+        prefix = self.base + KEY.removesuffix(b"%d") % chunk.number
+        template = restore_template if self.by_restore else hset_template
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
@@ -122,20 +138,25 @@ class Packed:
         numbers = np.arange(first, first + chunk.points, BUCKET)
         return np.stack(np.unravel_index(numbers, self.shape), axis=1)
 
-    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+    def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         numbers, begins, fields = self._places(box)
         data, ends = pairs(fields, values.reshape(-1))
         view, stops, start = byte_view(data), [*begins[1:], len(fields)], 0
         parts = []
         for number, begin, stop in zip(numbers, begins, stops, strict=True):
             key, end = self._key(number), int(ends[stop - 1])
-            buffers = (set_fields(key, 2 * (stop - begin)), view[start:end])
+            buffers = (set_fields(key, chunk, 2 * (stop - begin)), view[start:end])
             parts.append(Part(key=key, requests=1, buffers=buffers))
             start = end
         return parts
 
-    def keys(self) -> Iterator[bytes]:
-        return map(self._key, range(self.counts.keys))
+    def keys(self, group: int) -> Iterator[bytes]:
+        first = group * self._chunk_buckets
+        return map(self._key, range(first, min(first + self._chunk_buckets, self.counts.keys)))
+
+    def place(self, point: Shape4) -> Place:
+        number, field = divmod(c_index(self.shape, point), BUCKET)
+        return Place(key=self._key(number), field=FIELD % field, offset=0, nbytes=self.dtype.itemsize)
 
     def requests(self, box: Box) -> Sequence[Part]:
         if box.points == 1:
@@ -173,7 +194,7 @@ class Packed:
         full = BucketReplies(count=len(numbers) - (rest > 0), points=BUCKET, dtype=self.dtype)
         partial = BucketReplies(count=int(rest > 0), points=rest or BUCKET, dtype=self.dtype)
         return KnownReplies(
-            request=hgetall(NumberedTexts.of(KEY, numbers, after=self.base)),
+            request=hgetall(NumberedTexts.of(KEY, numbers // self._chunk_buckets, numbers, after=self.base)),
             full=full,
             partial=partial,
             data=np.empty(full.nbytes + partial.nbytes, np.uint8),
@@ -186,8 +207,9 @@ class Packed:
         for rows, distinct, among in grouped(places, FETCH_POINTS):
             buckets, fields = np.divmod(distinct, BUCKET)
             begins = np.flatnonzero(np.diff(buckets, prepend=-1))
+            numbers = buckets[begins]
             yield Fetch(
-                keys=NumberedTexts.of(KEY, buckets[begins], after=self.base),
+                keys=NumberedTexts.of(KEY, numbers // self._chunk_buckets, numbers, after=self.base),
                 fields=NumberedTexts.of(FIELD, fields),
                 counts=np.diff(begins, append=len(fields)),
                 codec=self.codec,
@@ -203,8 +225,13 @@ class Packed:
         begins = np.flatnonzero(np.diff(buckets, prepend=-1))
         return buckets[begins].tolist(), begins.tolist(), fields
 
+    @property
+    def _chunk_buckets(self) -> int:
+        """Buckets of a chunk, but for the last."""
+        return -(-self.plan.largest // BUCKET)
+
     def _key(self, number: int) -> bytes:
-        return self.base + KEY % number
+        return self.base + KEY % (number // self._chunk_buckets, number)
 
     def _damage(self, box: Box, stored: Sequence[Any]) -> DamagedData:
         """The error that names the first value that is missing or of the wrong length."""

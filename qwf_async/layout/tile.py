@@ -19,16 +19,16 @@ from ..lattice.plan import BoxPlan, Chunk, Plan
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import cut_place, set_fields, set_in_tiles
 from ..wire.codec import binary_dtype, damage, digest, is_value, joined
-from ..wire.fetch import FETCH_BYTES, Fetch, grouped
+from ..wire.fetch import FETCH_BYTES, Fetch, grouped, request_begins
 from ..wire.known_replies import KnownReplies
 from ..wire.numbered_texts import NumberedTexts
 from ..wire.resp import bulk, head, hset
 from ..wire.slab import Slabs
-from .base import Counts, Probe
+from .base import Counts, Place, Probe
 from .hash_memory import KEY_BYTES, Server, block_bytes
 
-KEY: Final = b":t%d.%d"
-"""What the key of a hash of tiles ends in: the time, and the place of its tiles along x."""
+KEY: Final = b"%d}:t"
+"""What the key of a hash of tiles ends in: the number of its chunk."""
 
 FIELD: Final = b"c/%d/%d/%d/%d"
 """The field of a tile: the time, and its place along x, y, z."""
@@ -36,7 +36,7 @@ FIELD: Final = b"c/%d/%d/%d/%d"
 TILE_POINTS: Final = 512
 """Points in a tile: 8 KiB, small enough to fetch for one point, large enough for memory-copy speed."""
 
-TILE_CHUNK_POINTS: Final = 4 * plan.CHUNK_POINTS
+CHUNK_POINTS: Final = 4 * plan.CHUNK_POINTS
 """Points in a chunk, about: with fewer, the work per chunk would show in the rate (measured: −20 %)."""
 
 REQUEST_BYTES: Final = 65_536
@@ -48,29 +48,39 @@ FIELD_BYTES: Final = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """Field `c/{t}/{i}/{j}/{k}` of the key `{base}:t{t}.{i}` holds the tile (i, j, k) of the time t.
+    """Field `c/{t}/{i}/{j}/{k}` of the key `{base}{g}}:t` holds the tile (i, j, k) of the time t.
 
-    A tile is `tile` points along x, y, z in C order; at the edge of the grid it is padded
-    with zeros. That is a chunk of a Zarr v3 array [t, x, y, z] with chunk shape (1, *tile),
-    the codec `bytes` (little-endian) and the default chunk key encoding.
+    The chunk of the tile is number g of the plan: all tiles of a chunk are in one hash. A tile is
+    `tile` points along x, y, z in C order; at the edge of the grid it is padded with zeros. That
+    is a chunk of a Zarr v3 array [t, x, y, z] with chunk shape (1, *tile), the codec `bytes`
+    (little-endian) and the default chunk key encoding.
     Source: Zarr core specification 3.0, "Regular grids" and "Chunk key encodings".
     """
 
     base: bytes
     codec: str
-    shape: Shape4
+    plan: Plan
     tile: Shape3
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
-    one_hash: ClassVar[bool] = False
+    slabs: ClassVar[bool] = False
     listpack_fields: ClassVar[int] = 0
     zarr_chunks: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Tile:
-        return cls(base=base, codec=codec, shape=shape, tile=tile or cls.default_tile(shape))
+    def of(
+        cls,
+        *,
+        base: bytes,
+        codec: str,
+        plan: Plan,
+        tile: Shape3 | None,
+        one_hash: bool,
+        by_restore: bool,
+    ) -> Tile:
+        return cls(base=base, codec=codec, plan=plan, tile=tile or cls.default_tile(plan.shape))
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> Shape3:
@@ -83,6 +93,11 @@ class Tile:
             axis = min(room, key=lambda a: tile[a])
             tile[axis] = min(2 * tile[axis], shape[axis + 1])
         return tile[0], tile[1], tile[2]
+
+    @classmethod
+    def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
+        unit = (1, *(tile or cls.default_tile(shape)))
+        return BoxPlan.cut(shape, order=order, points=CHUNK_POINTS, unit=unit)
 
     @classmethod
     def probe(cls, base: bytes, codec: str) -> Probe | None:
@@ -107,16 +122,17 @@ class Tile:
 
     @property
     def counts(self) -> Counts:
-        frames, *tiles = self._tile_counts
-        return Counts(keys=frames * tiles[0], fields=frames * math.prod(tiles))
+        return Counts(keys=len(self.plan), fields=math.prod(self._tile_counts))
 
-    def plan(self, order: Order) -> Plan:
-        return BoxPlan.cut(self.shape, order=order, points=TILE_CHUNK_POINTS, unit=self.grain)
+    @property
+    def shape(self) -> Shape4:
+        return self.plan.shape
 
-    def fits(self, plan: Plan) -> bool:
-        return isinstance(plan, BoxPlan) and all(
+    @property
+    def fits(self) -> bool:
+        return isinstance(self.plan, BoxPlan) and all(
             piece % unit == 0 or piece == size
-            for piece, unit, size in zip(plan.chunk, self.grain, self.shape, strict=True)
+            for piece, unit, size in zip(self.plan.chunk, self.grain, self.shape, strict=True)
         )
 
     def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
@@ -140,18 +156,12 @@ class Tile:
         # has one tile after the other, [t, i, j, k, a, b]: its axes are put in the grid's order.
         stored = slab.view(self._line).reshape(nt, ni, nj, nk, a, b)
         stored.transpose(0, 1, 4, 2, 5, 3)[...] = padded.view(self._line).reshape(nt, ni, a, nj, b, nk)
-        view = slab.data
-        parts = []
-        for row, (key, fields) in enumerate(self._rows(box)):
-            tiles = [
-                view[n * self.nbytes : (n + 1) * self.nbytes]
-                for n in range(row * nj * nk, (row + 1) * nj * nk)
-            ]
-            parts.append(self._filled(key, partial(hset, key), fields, tiles))
+        view, key, fields = slab.data, self._key(chunk.number), self._fields(box)
+        tiles = [view[n * self.nbytes : (n + 1) * self.nbytes] for n in range(len(fields))]
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
-            parts=parts,
+            parts=(self._filled(key, partial(hset, key), fields, tiles),),
             digest=sum_of_stored,
             weight=weight,
             values=values,
@@ -160,11 +170,9 @@ class Tile:
     def marks(self, chunk: Chunk) -> NDArray[np.int64]:
         ends = zip(chunk.box.start, chunk.box.stop, self.grain, strict=True)
         t, i, j, k = (range(start, stop, step) for start, stop, step in ends)
-        # A request is for tiles of one hash, in C order of j and k.
-        places = list(product(j, k))[:: self.tiles_a_request]
-        return np.array([(*row, *place) for row, place in product(product(t, i), places)])
+        return np.array(list(product(t, i, j, k))[:: self.tiles_a_request])
 
-    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+    def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         parts = []
         for block in self._blocks_cut_alike(box):
             (nt, ni, nj, nk), itemsize = self._tiles(block).shape, self.dtype.itemsize
@@ -174,29 +182,37 @@ class Tile:
             cut = values[block.within(box)].reshape(nt, ni, a, nj, b, nk, c).transpose(0, 1, 3, 5, 2, 4, 6)
             view, size = byte_view(np.ascontiguousarray(cut)), a * b * c * itemsize
             _, i, j, k = (n % g for n, g in zip(block.start, self.grain, strict=True))
-            begin: Callable[[bytes, int], bytes] = set_fields  # whole tiles are replaced
+            begin: Callable[[bytes, int, int], bytes] = set_fields  # whole tiles are replaced
             if (a, b, c) != self.tile:
                 begin = partial(set_in_tiles, place=cut_place(self.tile, (i, j, k), (a, b, c), itemsize))
-            for row, (key, fields) in enumerate(self._rows(block)):
-                first = row * nj * nk
-                pieces = [view[n * size : (n + 1) * size] for n in range(first, first + nj * nk)]
-                parts.append(self._filled(key, partial(begin, key), fields, pieces))
+            key, fields = self._key(chunk), self._fields(block)
+            pieces = [view[n * size : (n + 1) * size] for n in range(len(fields))]
+            parts.append(self._filled(key, partial(begin, key, chunk), fields, pieces))
         return parts
 
-    def keys(self) -> Iterator[bytes]:
-        frames, planes, *_ = self._tile_counts
-        for t, i in product(range(frames), range(planes)):
-            yield self._key(t, i)
+    def keys(self, group: int) -> Iterator[bytes]:
+        yield self._key(group)
+
+    def place(self, point: Shape4) -> Place:
+        (t, x, y, z), (a, b, c) = point, self.tile
+        number = (x % a * b + y % b) * c + z % c  # of the point in its tile
+        return Place(
+            key=self._key(self.plan.holding(point)),
+            field=FIELD % (t, x // a, y // b, z // c),
+            offset=number * self.dtype.itemsize,
+            nbytes=self.dtype.itemsize,
+        )
 
     def requests(self, box: Box) -> Sequence[Part]:
         if box.points == 1:  # at a fifth of the cost
             (t, x, y, z), (a, b, c) = box.start, self.tile
-            key = self._key(t, x // a)
+            key = self._key(self.plan.holding(box.start))
             request = head(b"HMGET", key, 1) + bulk(FIELD % (t, x // a, y // b, z // c))
             return (Part(key=key, requests=1, buffers=(request,), fields=(1,)),)
         parts = []
         limit = self.tiles_a_request
-        for key, fields in self._rows(box):
+        for chunk, (piece,) in self.plan.touched(box):
+            key, fields = self._key(chunk), self._fields(piece)
             groups = [fields[n : n + limit] for n in range(0, len(fields), limit)]
             buffers = [head(b"HMGET", key, len(group)) + b"".join(map(bulk, group)) for group in groups]
             counts = tuple(map(len, groups))
@@ -213,6 +229,16 @@ class Tile:
         data = joined(fields, self.nbytes)
         if data is None:
             raise self._damage(box, fields)
+        values = np.empty(box.shape, self.dtype)
+        first = 0
+        for _, (piece,) in self.plan.touched(box):
+            last = first + self._tiles(piece).points
+            values[piece.within(box)] = self._piece(piece, data[first * self.nbytes : last * self.nbytes])
+            first = last
+        return values
+
+    def _piece(self, box: Box, data: bytes) -> NDArray[Any]:
+        """The values of a box of a chunk from the bytes of its tiles, one after the other."""
         tiles = self._tiles(box)
         (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
         # The other way than in `encode`, in lines of c points: [t, i, j, k, a, b] → [t, i, a, j, b, k].
@@ -227,17 +253,14 @@ class Tile:
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
         tiles, within = np.divmod(points, np.array(self.grain))
-        counts = self._tile_counts
-        places = np.ravel_multi_index(tuple(tiles.T), counts)
+        counts = (len(self.plan), *self._tile_counts)  # the chunk comes first, so that its tiles are together
+        places = np.ravel_multi_index((self._boxes.holding_each(points), *tiles.T), counts)
         offsets = np.ravel_multi_index(tuple(within[:, 1:].T), self.tile)
         for rows, distinct, among in grouped(places, max(1, FETCH_BYTES // self.nbytes)):
-            t, i, j, k = np.unravel_index(distinct, counts)
-            # A request is for tiles of one hash, and for not too many of them.
-            begins = np.flatnonzero(np.diff(distinct // (counts[2] * counts[3]), prepend=-1))
-            nth = np.arange(len(distinct)) - np.repeat(begins, np.diff(begins, append=len(distinct)))
-            begins = np.flatnonzero(nth % self.tiles_a_request == 0)
+            chunks, t, i, j, k = np.unravel_index(distinct, counts)
+            begins = request_begins(chunks, self.tiles_a_request)
             yield Fetch(
-                keys=NumberedTexts.of(KEY, t[begins], i[begins], after=self.base),
+                keys=NumberedTexts.of(KEY, chunks[begins], after=self.base),
                 fields=NumberedTexts.of(FIELD, t, i, j, k),
                 counts=np.diff(begins, append=len(distinct)),
                 codec=self.codec,
@@ -246,6 +269,12 @@ class Tile:
                 among=among,
                 inside=offsets[rows],
             )
+
+    @property
+    def _boxes(self) -> BoxPlan:
+        if not isinstance(self.plan, BoxPlan):
+            raise TypeError("a layout of tiles has a plan of boxes")
+        return self.plan
 
     @property
     def _tile_counts(self) -> Shape4:
@@ -269,15 +298,13 @@ class Tile:
         for ends in product(*spans):
             yield Box(start=shape4(a for a, _ in ends), stop=shape4(b for _, b in ends))
 
-    def _rows(self, box: Box) -> Iterator[tuple[bytes, list[bytes]]]:
-        """For each hash that the box touches, its key and the fields of the tiles, in C order."""
+    def _fields(self, box: Box) -> list[bytes]:
+        """The fields of the tiles that the box touches, in C order."""
         tiles = self._tiles(box)
-        ranges = [range(n, m) for n, m in zip(tiles.start, tiles.stop, strict=True)]
-        for t, i in product(*ranges[:2]):
-            yield self._key(t, i), [FIELD % (t, i, j, k) for j, k in product(*ranges[2:])]
+        return [FIELD % place for place in product(*map(range, tiles.start, tiles.stop))]
 
-    def _key(self, t: int, i: int) -> bytes:
-        return self.base + KEY % (t, i)
+    def _key(self, chunk: int) -> bytes:
+        return self.base + KEY % chunk
 
     @property
     def tiles_a_request(self) -> int:
@@ -311,5 +338,6 @@ class Tile:
     def _damage(self, box: Box, values: Sequence[Any]) -> DamagedData:
         """The error that names the first tile that is missing or of the wrong length."""
         number = next(n for n, value in enumerate(values) if not is_value(value, self.nbytes))
-        names = [(key, name) for key, fields in self._rows(box) for name in fields]
+        pieces = ((self._key(chunk), self._fields(piece)) for chunk, (piece,) in self.plan.touched(box))
+        names = [(key, name) for key, fields in pieces for name in fields]
         return damage(*names[number], values[number], f"instead of {self.nbytes}")

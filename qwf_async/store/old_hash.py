@@ -50,10 +50,9 @@ _TEMPORARY: Final = re.compile(rb"(.*[^a-z0-9])?(temp|tmp|temporary)([^a-z].*)?"
 
 @dataclass(frozen=True, slots=True)
 class OldFlat(Flat):
-    """Layout flat, in a hash of any name."""
+    """Layout flat, all in one hash of any name."""
 
-    @property
-    def key(self) -> bytes:
+    def _key(self, chunk: int) -> bytes:
         return self.base
 
 
@@ -81,7 +80,8 @@ class OldHash:
 
     @property
     def _layout(self) -> Layout:
-        return OldFlat(base=self.key.encode(), codec="text10", shape=self.grid.shape)
+        plan = OldFlat.cut(self.grid.shape, self.order, None)
+        return OldFlat(base=self.key.encode(), codec="text10", plan=plan, one_hash=True)
 
     def read(self, box: Box) -> NDArray[Any]:
         """ψ over the box, complex128. Raises InvalidInput if a point is missing or no `re,im`."""

@@ -18,7 +18,9 @@ def describe(name: str, manifest: Manifest) -> Facts:
     The size is the model's (`layout.hash_memory`), in MB, and an upper bound.
     """
     form = manifest.form
-    parameters = ("×".join(map(str, sizes)) for sizes in form.parameters.values())
+    parameters = ["in one hash"] if form.one_hash else []
+    if form.tile is not None:
+        parameters.append("×".join(map(str, form.tile)))
     axes = []
     for axis, size, points in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
         if size == 1 or points.step is None:

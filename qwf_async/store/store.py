@@ -195,8 +195,8 @@ class Store:
 
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
         """Memory of the data on the server for each point, by a sample; None if the server forbids MEMORY."""
-        layout = manifest.form.open(self._keys(name).base(manifest.generation))
-        return await bytes_per_point(self.pool, layout, manifest.points)
+        base = self._keys(name).base(manifest.generation)
+        return await bytes_per_point(self.pool, manifest.form, base)
 
     def _keys(self, name: str) -> Keys:
         return Keys(prefix=self.settings.prefix, name=check_name(name))

@@ -1,14 +1,14 @@
 """Changing stored values in place, chunk by chunk, each point atomically.
 
-Before the data of a chunk changes, its digest in the journal is marked stale. One script cannot do
-both, because data and journal lie in different slots of a cluster. A reader sees the old or the
-new value of each point, and may see a part of a region changed before the rest.
+One script changes the data of a chunk and marks its digest in the journal stale. Whether the
+generation is still published is asked before, because that lies in another slot of a cluster. A
+reader sees the old or the new value of each point, and may see a part of a region changed before
+the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -17,14 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
-from ..catalog.scripts import mark_stale
-from ..catalog.still_published import replaced
+from ..catalog.still_published import is_published, replaced
 from ..client.pool import Pool
 from ..client.reply import is_text
 from ..client.retry import until_available
 from ..errors import DamagedData, InvalidInput
-from ..lattice.grid import Box, shape4
-from ..lattice.plan import BoxPlan, Plan, c_index
+from ..lattice.grid import Box
 from ..layout import Layout
 from ..source.elements import complex_type, unmasked
 from ..wire.codec import stored
@@ -68,18 +66,18 @@ async def update_box(
     which names the first field whose value is missing or malformed.
     """
 
-    async def check(item: tuple[int, list[Box]]) -> None:
+    async def check(item: tuple[int, tuple[Box, ...]]) -> None:
         for piece in item[1]:
             await read_box(pool, layout, piece)
 
-    async def change(item: tuple[int, list[Box]]) -> None:
+    async def change(item: tuple[int, tuple[Box, ...]]) -> None:
         number, pieces = item
-        if not await mark_stale(pool, keys, manifest.generation, number):
+        if not await is_published(pool, keys, manifest.generation):
             raise replaced(keys.name)
         for piece in pieces:
-            await _change_piece(pool, layout, piece, values[piece.within(box)])
+            await _change_piece(pool, layout, number, piece, values[piece.within(box)])
 
-    chunks = list(_by_chunk(manifest.plan, box))
+    chunks = list(manifest.plan.touched(box))
     for step in (check, change):
         if len(chunks) == 1:  # mostly a single point, for which tasks would take as long as the requests
             await step(chunks[0])
@@ -87,11 +85,9 @@ async def update_box(
             await in_parallel(step, chunks, writers)
 
 
-async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[Any]) -> None:
-    small = box.points <= MAX_POINTS_IN_PLACE
-    parts = (
-        layout.changes(box, values) if small else await anyio.to_thread.run_sync(layout.changes, box, values)
-    )
+async def _change_piece(pool: Pool, layout: Layout, chunk: int, box: Box, values: NDArray[Any]) -> None:
+    change = partial(layout.changes, chunk, box, values)
+    parts = change() if box.points <= MAX_POINTS_IN_PLACE else await anyio.to_thread.run_sync(change)
     buffers = [buffer for part in parts for buffer in part.buffers]
     requests = sum(part.requests for part in parts)
 
@@ -111,33 +107,3 @@ async def _change_piece(pool: Pool, layout: Layout, box: Box, values: NDArray[An
             raise DamagedData(
                 f"{key} has nothing to change in the field {reply.decode(errors='replace')}: it lacks its value"
             )
-
-
-def _by_chunk(plan: Plan, box: Box) -> Iterator[tuple[int, list[Box]]]:
-    """The box cut by chunks: the number of each chunk that it touches, and its pieces in that chunk."""
-    for number in _numbers(plan, box):
-        pieces = [_common(box, part) for part in plan[number].boxes]
-        if common := [piece for piece in pieces if piece is not None]:
-            yield number, common
-
-
-def _numbers(plan: Plan, box: Box) -> Iterator[int]:
-    """The numbers of the chunks that a box may touch."""
-    if isinstance(plan, BoxPlan):
-        ends = zip(box.start, box.stop, plan.chunk, strict=True)
-        for t, x, y, z in product(*(range(a // n * n, b, n) for a, b, n in ends)):
-            yield plan.holding((t, x, y, z))
-        return
-    last = c_index(plan.shape, shape4(n - 1 for n in box.stop))
-    yield from range(plan.holding(box.start), last // plan.length + 1)
-
-
-def _common(a: Box, b: Box) -> Box | None:
-    """The points of both; None if there are none."""
-    start = shape4(map(max, a.start, b.start))
-    stop = shape4(map(min, a.stop, b.stop))
-    return (
-        Box(start=start, stop=stop)
-        if all(first < end for first, end in zip(start, stop, strict=True))
-        else None
-    )

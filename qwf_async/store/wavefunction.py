@@ -19,6 +19,7 @@ from ..client.reply import is_number, is_text_or_none
 from ..errors import DamagedData, InvalidInput, UsageError
 from ..lattice.grid import Box, shape4
 from ..lattice.selection import Selection, scattered
+from ..layout import Place
 from ..settings import Settings
 from ..wire.codec import binary_dtype
 from .reading import read_pieces, read_point, read_scattered
@@ -71,6 +72,14 @@ class Wavefunction:
             return await read_point(self._connections.pool, self._layout, box)
         except DamagedData as error:
             raise await self._explained(error) from error
+
+    def where(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Place:
+        """Where ψ at one grid point lies on the server: the key, the field and the bytes of it.
+
+        Any client reads it by HGET; the bytes are of `dtype`, or the text `re,im` for codec
+        text10. Raises InvalidInput outside the grid.
+        """
+        return self._layout.place(self.manifest.grid.index(x, y, z, t))
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -196,14 +205,15 @@ class Wavefunction:
     async def info(self) -> dict[str, Any]:
         """Facts for the user: shape, layout, codec, points, keys, encoding, memory, source, age."""
         manifest, counts, pool = self.manifest, self._layout.counts, self._connections.pool
-        first_key = next(iter(self._layout.keys()))
+        base = self._keys.base(manifest.generation)
+        first_key = next(iter(self._layout.keys(0)))
         encoding = await pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)
         created = datetime.fromisoformat(manifest.created)
         return {
             "name": self.name,
             "generation": manifest.generation,
             "layout": manifest.form.layout,
-            **manifest.form.parameters,
+            **manifest.form.described(),
             "codec": manifest.form.codec,
             **manifest.grid.to_json(),
             "points": manifest.points,
@@ -212,7 +222,7 @@ class Wavefunction:
             "first_key": first_key.decode(),
             "fields_of_first_key": await pool.call("HLEN", first_key, expect=is_number),
             "encoding": encoding.decode(errors="replace") if encoding else None,
-            "bytes_per_point": await bytes_per_point(pool, self._layout, manifest.points),
+            "bytes_per_point": await bytes_per_point(pool, manifest.form, base),
             "chunks": len(manifest.plan),
             "norm": manifest.norm,
             "source": manifest.source,

@@ -1,8 +1,9 @@
 """Requests that change stored values in place: scripts that first check that the fields are there.
 
-So a generation that was removed is not brought back, and each request is all or nothing.
-The reply to a request is 0. If a field is missing, the reply is the first such field, and
-nothing was changed.
+So a generation that was removed is not brought back, and each request is all or nothing. The
+journal, which lies beside the data, then says that the chunk was changed on purpose. The reply
+to a request is 0. If a field is missing, the reply is the first such field, and nothing was
+changed.
 """
 
 from __future__ import annotations
@@ -16,31 +17,48 @@ from ..lattice.grid import Shape3
 from .buckets import BUCKET, FIELD
 from .resp import bulk
 
-SET_FIELDS: Final = b"""
--- KEYS: a data key. ARGV: field, value, field, value... One HMGET: HEXISTS of each takes a sixth longer.
+JOURNAL_ENDING: Final = b":j"
+"""What the key of a group's journal has after the hash tag."""
+
+_MARK_STALE: Final = b"""
+if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], ARGV[1], 'stale') end
+"""
+
+SET_FIELDS: Final = (
+    b"""
+-- KEYS: a data key, its journal. ARGV: chunk, field, value, field, value...
+-- One HMGET: HEXISTS of each takes a sixth longer.
 local fields = {}
-for i = 1, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
+for i = 2, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(fields))) do
   if not value then return fields[i] end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV))
+"""
+    + _MARK_STALE
+    + b"""
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 return 0
 """
+)
 
-SET_IN_TILES: Final = b"""
--- KEYS: a data key. ARGV: bytes of a tile; planes of it and rows of a plane that are set (first,
+SET_IN_TILES: Final = (
+    b"""
+-- KEYS: a data key, its journal. ARGV: chunk; bytes of a tile; planes of it and rows of a plane that are set (first,
 -- stop), rows in a plane, bytes of a row, those of it that are set (first, stop); then a field and
 -- the bytes to set in its tile, for each tile.
-local size, row, first, stop = tonumber(ARGV[1]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-for i = 10, #ARGV, 2 do
+local size, row, first, stop = tonumber(ARGV[2]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+for i = 11, #ARGV, 2 do
   local tile = redis.call('HGET', KEYS[1], ARGV[i])
   if not tile or #tile ~= size then return ARGV[i] end
 end
-for i = 10, #ARGV, 2 do
+"""
+    + _MARK_STALE
+    + b"""
+for i = 11, #ARGV, 2 do
   local tile, given, parts, done, taken = redis.call('HGET', KEYS[1], ARGV[i]), ARGV[i + 1], {}, 0, 0
-  for plane = ARGV[2], ARGV[3] - 1 do
-    for line = ARGV[4], ARGV[5] - 1 do
-      local start = (plane * ARGV[6] + line) * row + first
+  for plane = ARGV[3], ARGV[4] - 1 do
+    for line = ARGV[5], ARGV[6] - 1 do
+      local start = (plane * ARGV[7] + line) * row + first
       parts[#parts + 1] = string.sub(tile, done + 1, start)
       parts[#parts + 1] = string.sub(given, taken + 1, taken + stop - first)
       done, taken = start + stop - first, taken + stop - first
@@ -51,24 +69,31 @@ for i = 10, #ARGV, 2 do
 end
 return 0
 """
+)
 
 
-def set_fields(key: bytes, arguments: int) -> bytes:
-    """The beginning of a request that sets fields. `arguments` bulk strings must follow: field, value, …"""
-    return _eval_head(SET_FIELDS, key, arguments)
+def journal_beside(key: bytes) -> bytes:
+    """The journal of the group that a data key belongs to."""
+    return key[: key.rindex(b"}") + 1] + JOURNAL_ENDING
 
 
-def set_in_tiles(key: bytes, arguments: int, *, place: bytes) -> bytes:
-    """The beginning of a request that sets the same block of points (`cut_place`) in several tiles.
+def set_fields(key: bytes, chunk: int, arguments: int) -> bytes:
+    """The beginning of a request that sets fields of a chunk. `arguments` bulk strings must follow: field, value, …"""
+    return _eval_head(SET_FIELDS, key, chunk, arguments)
+
+
+def set_in_tiles(key: bytes, chunk: int, arguments: int, *, place: bytes) -> bytes:
+    """The beginning of a request that sets the same block of points (`cut_place`) in several tiles of a chunk.
 
     `arguments` bulk strings must follow: the field of a tile, the bytes of the block, …
     """
-    return _eval_head(SET_IN_TILES, key, 9 + arguments) + place
+    return _eval_head(SET_IN_TILES, key, chunk, 9 + arguments) + place
 
 
-def _eval_head(script: bytes, key: bytes, arguments: int) -> bytes:
-    """The beginning of EVAL of a script with one key and so many arguments."""
-    return b"*%d\r\n%s%s%s%s" % (4 + arguments, bulk(b"EVAL"), bulk(script), bulk(b"1"), bulk(key))
+def _eval_head(script: bytes, key: bytes, chunk: int, arguments: int) -> bytes:
+    """The beginning of EVAL of a script for a data key and its journal, with the chunk and so many arguments."""
+    keys = bulk(b"2") + bulk(key) + bulk(journal_beside(key))
+    return b"*%d\r\n%s%s%s%s" % (6 + arguments, bulk(b"EVAL"), bulk(script), keys, bulk(b"%d" % chunk))
 
 
 def cut_place(tile: Shape3, first: Shape3, sizes: Shape3, itemsize: int) -> bytes:

@@ -81,6 +81,13 @@ class Fetch:
         return is_whole(self.codec, value) if dtype is None else is_value(value, self.held * dtype.itemsize)
 
 
+def request_begins(keys: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Where requests begin among fields [N] of these keys, equal ones together: each of at most `most` of one key."""
+    begins = np.flatnonzero(np.diff(keys, prepend=-1))
+    nth = np.arange(len(keys)) - np.repeat(begins, np.diff(begins, append=len(keys)))
+    return np.flatnonzero(nth % most == 0)
+
+
 def grouped(
     places: NDArray[np.int64], most: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:

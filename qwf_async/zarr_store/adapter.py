@@ -79,7 +79,8 @@ class ZarrStore(Store):
         return isinstance(other, ZarrStore) and self._identity == other._identity
 
     def __str__(self) -> str:
-        return f"{self._address.shown}/{self._keys.base(self._manifest.generation).decode()}"
+        keys = self._keys
+        return f"{self._address.shown}/{keys.prefix}:{keys.name}:{self._manifest.generation}"
 
     def __repr__(self) -> str:
         return f"ZarrStore('{self}')"

@@ -13,7 +13,7 @@ from qwf_async.catalog.name_state import LoadRecord, NameState
 from qwf_async.catalog.owner import Owner
 from qwf_async.errors import Refused
 from qwf_async.lattice.grid import Axis, Grid
-from qwf_async.lattice.plan import BoxPlan
+from qwf_async.layout import Form
 from tests.support.handmade import FLAT, GRID, manifest
 
 OUTCOMES: list[tuple[str, str, str, bool | str, str]] = [
@@ -74,20 +74,30 @@ def test_what_is_decided_about_a_name(
         assert beginning.overwrites is there
 
 
+def form_of(layout: str, **parts: Any) -> Form:
+    return Form.of(layout=layout, codec="c16", shape=GRID.shape, **parts)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"fingerprint": "two"}, "source: stored a test .one., given a test .two.: discard=True"),
         ({"fingerprint": "two", "source": "another"}, "source: stored a test, given another: discard=True"),
         ({"form": replace(FLAT, codec="c8")}, "codec: stored c16, given c8"),
-        ({"form": replace(FLAT, layout="packed")}, "layout: stored flat, given packed"),
+        ({"form": form_of("packed")}, "layout: stored flat, given packed"),
+        ({"form": form_of("tile", tile=(2, 2, 4))}, "layout: stored flat, given tile tile .2, 2, 4."),
+        ({"form": form_of("flat", slab="all")}, "layout: stored flat, given flat slab all"),
         (
-            {"form": replace(FLAT, layout="tile", tile=(2, 2, 4))},
-            "layout: stored flat, given tile tile .2, 2, 4.",
+            {"form": form_of("flat", slab=(1, 2, 2, 4))},
+            "chunks: stored kind box chunk .1, 1, 4, 4. order C, given kind box chunk .1, 2, 2, 4. order C",
         ),
         ({"grid": Grid(shape=(1, 4, 4, 4), axes=(Axis(step=1.0),) * 4)}, "grid: stored"),
         (
-            {"fingerprint": "two", "grid": Grid(shape=(1, 4, 4, 5), axes=(Axis(),) * 4)},
+            {
+                "fingerprint": "two",
+                "grid": Grid(shape=(1, 4, 4, 5), axes=(Axis(),) * 4),
+                "form": Form.of(layout="flat", codec="c16", shape=(1, 4, 4, 5)),
+            },
             "differs in grid: stored 1×4×4×4 points, given 1×4×4×5 points: discard=True",
         ),
         (
@@ -120,6 +130,6 @@ def test_a_difference_at_the_end_of_a_long_name_is_seen_and_shown() -> None:
     assert len(manifest(source="a" * 999, fingerprint="x").differences(one)[0]) < 500
 
 
-def test_how_the_source_is_called_and_cut_makes_no_difference() -> None:
-    other = manifest(source="the same by another name", plan=BoxPlan.cut(GRID.shape, points=7), norm=1.0)
+def test_how_the_source_is_called_makes_no_difference() -> None:
+    other = manifest(source="the same by another name", norm=1.0)
     assert manifest().differences(other) == []

@@ -20,6 +20,7 @@ from tests.support.handmade import (
     FLAT,
     HOUR,
     KEYS,
+    PLAN,
     abandoned,
     all_of,
     begin,
@@ -27,6 +28,7 @@ from tests.support.handmade import (
     data_key,
     fields_at,
     fill,
+    journal_key,
     manifest,
     publish_one,
     put_data,
@@ -50,6 +52,11 @@ def watched(server: Server) -> Iterator[list[list[str]]]:
         while (command := str(monitor.next_command()["command"])) != "ECHO the end":
             if not command.startswith(("CLIENT ", "PING")):  # sent by a client that connects
                 commands.append(command.split(" "))
+
+
+def group_by_group(generation: str) -> list[str]:
+    """The keys of a generation in the order in which they go: the journal of each group before its data."""
+    return [key(generation, group=n) for n in range(len(PLAN)) for key in (journal_key, data_key)]
 
 
 @pytest.mark.parametrize(("fields", "encoding"), [(50, b"listpack"), (3000, b"hashtable")])
@@ -83,25 +90,28 @@ async def test_a_scratch_key_of_another_type_is_refused_and_named(each_server: S
             await clean_scratch(pool, KEYS, batch=20)
 
 
-async def test_of_a_generation_in_the_trash_the_journal_goes_before_the_data(each_server: Server) -> None:
+@pytest.mark.parametrize(("batch", "at_once"), [(100, 2), (3, 2), (1, 1)])
+async def test_of_a_generation_in_the_trash_each_journal_goes_before_its_data(
+    each_server: Server, batch: int, at_once: int
+) -> None:
     async with open_pool(each_server) as pool:
         old, new = await superseded(each_server, pool)
         before = each_server.contents()
         with watched(each_server) as commands:
-            assert await sweep(pool, KEYS, batch=100) == 1
+            assert await sweep(pool, KEYS, batch=batch) == 1
     after = each_server.contents()
     assert before.keys() - after.keys() == all_of(old.generation) | {KEYS.trash.encode()}
     assert after == {key: before[key] for key in after}
     assert all_of(new.generation) <= after.keys()
+    names = group_by_group(old.generation)
     writes = [command for command in commands if command[0] not in ("HGETALL", "HGET", "EXISTS")]
     assert writes == [
-        ["UNLINK", KEYS.journal(old.generation)],
-        ["UNLINK", data_key(old.generation)],
+        *(["UNLINK", *names[i : i + at_once]] for i in range(0, len(names), at_once)),
         ["HDEL", KEYS.trash, old.generation],
     ]
 
 
-@pytest.mark.parametrize("gone", ["nothing", "the journal", "the journal and the data"])
+@pytest.mark.parametrize("gone", ["nothing", "the journal", "the journal and the data", "some groups"])
 async def test_cleaning_that_was_stopped_in_between_is_finished_by_the_next(
     each_server: Server, gone: str
 ) -> None:
@@ -109,9 +119,13 @@ async def test_cleaning_that_was_stopped_in_between_is_finished_by_the_next(
         old, _ = await superseded(each_server, pool)
         with each_server.plain as client:
             if gone != "nothing":
-                client.delete(KEYS.journal(old.generation))
+                client.delete(journal_key(old.generation, group=1))
             if gone == "the journal and the data":
-                client.delete(data_key(old.generation))
+                client.delete(data_key(old.generation, group=1))
+            if gone == "some groups":
+                client.delete(
+                    *(key(old.generation, group=n) for n in (0, 1) for key in (journal_key, data_key))
+                )
         assert await clean(pool, "qwf", batch=100, keep_interrupted=DAY) == Cleaned(generations=1)
         assert not (all_of(old.generation) | {KEYS.trash.encode()}) & each_server.contents().keys()
         assert not await clean(pool, "qwf", batch=100, keep_interrupted=DAY)
@@ -139,10 +153,10 @@ async def test_an_abandoned_load_is_taken_before_anything_of_it_is_touched(each_
         with watched(each_server) as commands:
             await clean(pool, "qwf", batch=100, keep_interrupted=60)
     generation = load.manifest.generation
-    steps = [command[:2] for command in commands]
-    taken = steps.index(["DEL", KEYS.load])  # by the script
-    assert taken < steps.index(["UNLINK", KEYS.journal(generation)])
-    assert steps.index(["UNLINK", KEYS.journal(generation)]) < steps.index(["UNLINK", data_key(generation)])
+    taken = commands.index(["DEL", KEYS.load])  # by the script
+    unlinked = [key for command in commands[taken:] if command[0] == "UNLINK" for key in command[1:]]
+    assert unlinked == group_by_group(generation)
+    assert not any(command[0] == "UNLINK" for command in commands[:taken])
 
 
 async def test_a_live_load_stays_however_little_is_kept(each_server: Server) -> None:
@@ -223,6 +237,9 @@ async def test_exactly_the_expendable_goes(each_server: Server) -> None:
         *all_of(old.generation), KEYS.trash.encode(), KEYS.scratch.encode(), live.scratch.encode(),
         *all_of(gone.manifest.generation, dead), dead.load.encode(),
     }  # fmt: skip
+    expendable -= {
+        journal_key(gone.manifest.generation, dead, group=n).encode() for n in (2, 3)
+    }  # never written
     assert before.keys() - after.keys() == expendable
     assert before[b"qwf:names"].pop(b"dead") == gone.manifest.generation.encode()
     assert after == {key: value for key, value in before.items() if key not in expendable}
@@ -250,6 +267,9 @@ async def test_only_the_names_that_are_asked_for_are_cleaned(each_server: Server
         '{"layout": "spiral", "codec": "c16", "shape": [1, 4, 4, 4]}',
         '{"layout": "flat", "codec": "c32", "shape": [1, 4, 4, 4]}',
         '{"layout": "flat", "codec": "c16", "shape": [1, 4, 4, Infinity]}',
+        '{"layout": "flat", "codec": "c16", "shape": [1, 4, 4, 4]}',  # of format 1, whose keys have other names
+        '{"layout": "flat", "codec": "c16", "shape": [1, 4, 4, 4], "plan": {"kind": "range"}}',
+        '{"layout": "flat", "codec": "c16", "shape": [1, 4, 4, 4], "plan": {"kind": "box", "chunk": [1, 4, 4, 4]}}',
     ],
 )
 async def test_an_entry_of_the_trash_that_is_not_ours_is_left_alone_with_its_data(
@@ -319,7 +339,10 @@ def test_what_was_cleaned_adds_up_and_is_described() -> None:
 
 
 async def test_trash_of_a_shape_that_nothing_can_have_is_left_and_told(server: Server) -> None:
-    entry = json.dumps({"layout": "packed", "codec": "c16", "shape": [2**57, 1, 1, 1], "since": 1})
+    plan = {"kind": "range", "length": 2**16, "count": 2**41}
+    entry = json.dumps(
+        {"layout": "packed", "codec": "c16", "shape": [2**57, 1, 1, 1], "plan": plan, "since": 1}
+    )
     with server.plain as client:
         client.hset(KEYS.trash, "f" * 16, entry)
         client.hset(KEYS.names, KEYS.name, "")

@@ -15,6 +15,7 @@ from qwf_async import Grid, sources
 from qwf_async.catalog.manifest import MAX_CHUNK_POINTS, MAX_FRAMES, MAX_POINTS, Manifest
 from qwf_async.catalog.name_state import read_state
 from qwf_async.catalog.owner import Owner
+from qwf_async.catalog.trash import TrashEntry
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
 from qwf_async.layout import Form
 from tests.conftest import Server, open_pool
@@ -67,7 +68,10 @@ TAMPERED: dict[str, dict[str, str]] = {
     "a codec that is none": {"codec": "zip"},
     "tiles of another layout": {"parameters": '{"tile": [8, 8, 1]}'},
     "a format before the first": {"format": "0"},
+    "the format before this": {"format": "1"},
     "a format to come": {"format": "7"},
+    "a slab that is none": {"parameters": '{"slab": "some"}'},
+    "a slab of numbers": {"parameters": '{"slab": [1, 1, 1, 1]}'},
     "a format that is no number": {"format": HUGE},
     "a step of nothing": axes(step=0),
     "a step that is text": axes(step="0.5"),
@@ -108,6 +112,9 @@ async def test_a_tampered_record_is_refused_in_one_short_line(server: Server, wh
     ("packed", {"plan": json.dumps({"kind": "range", "length": 100, "count": 6})}),
     ("packed", {"plan": json.dumps({"kind": "box", "chunk": [2, 16, 16, 1], "order": "C", "count": 1})}),
     ("tile", {"plan": json.dumps({"kind": "box", "chunk": [2, 5, 16, 1], "order": "C", "count": 4})}),
+    ("flat", {"plan": json.dumps({"kind": "range", "length": 512, "count": 1})}),
+    ("packed", {"parameters": '{"slab": "all"}'}),
+    ("tile", {"parameters": '{"slab": "all"}'}),
     ("tile", {"parameters": '{"tile": [8.5, 8, 1]}'}),
     ("tile", {"parameters": '{"tile": [0, 8, 1]}'}),
     ("tile", {"parameters": '{"tile": [17, 8, 1]}'}),
@@ -146,16 +153,34 @@ def test_every_command_says_so_and_ends(server: Server, tmp_path: Path) -> None:
     assert shell.qwf("rm", "psi", "--damaged").status == 0
 
 
+def form_of(layout: str, *shape: float, **plan: Any) -> dict[str, object]:
+    return {"layout": layout, "codec": "c16", "shape": shape, "plan": plan}
+
+
+BOX = {"kind": "box", "chunk": [1, 8, 8, 8], "order": "C", "count": 1}
 TRASH: dict[str, tuple[str, object]] = {
-    "2**60 points": ("0" * 16, {"layout": "packed", "codec": "c16", "shape": [2**20, 2**20, 2**20, 1]}),
-    "10**9 frames of tiles": ("0" * 16, {"layout": "tile", "codec": "c16", "shape": [2**40, 8, 8, 8]}),
-    "a shape below one": ("0" * 16, {"layout": "flat", "codec": "c16", "shape": [-1, 8, 8, 8]}),
-    "a shape of fractions": ("0" * 16, {"layout": "flat", "codec": "c16", "shape": [1.5, 8, 8, 8]}),
-    "a generation of 1 MB": ("a" * 10**6, {"layout": "flat", "codec": "c16", "shape": [1, 8, 8, 8]}),
-    "a generation that is none": ("../x", {"layout": "flat", "codec": "c16", "shape": [1, 8, 8, 8]}),
-    "a layout that is none": ("0" * 16, {"layout": "heap", "codec": "c16", "shape": [1, 8, 8, 8]}),
+    "2**60 points": (
+        "0" * 16,
+        form_of("packed", 2**20, 2**20, 2**20, 1, kind="range", length=2**16, count=2**44),
+    ),
+    "10**9 frames of tiles": ("0" * 16, form_of("tile", 2**40, 8, 8, 8, **BOX | {"count": 2**40})),
+    "a shape below one": ("0" * 16, form_of("flat", -1, 8, 8, 8, **BOX)),
+    "a shape of fractions": ("0" * 16, form_of("flat", 1.5, 8, 8, 8, **BOX)),
+    "chunks that are not so many": ("0" * 16, form_of("flat", 1, 8, 8, 8, **BOX | {"count": 2})),
+    "chunks of part of a tile": (
+        "0" * 16,
+        form_of("tile", 1, 8, 8, 8, **BOX | {"chunk": [1, 4, 8, 8], "count": 2}),
+    ),
+    "no chunks, as of format 1": ("0" * 16, {"layout": "flat", "codec": "c16", "shape": [1, 8, 8, 8]}),
+    "a generation of 1 MB": ("a" * 10**6, form_of("flat", 1, 8, 8, 8, **BOX)),
+    "a generation that is none": ("../x", form_of("flat", 1, 8, 8, 8, **BOX)),
+    "a layout that is none": ("0" * 16, form_of("heap", 1, 8, 8, 8, **BOX)),
     "no object": ("0" * 16, [1, 2]),
 }
+
+
+def test_an_entry_of_trash_is_of_a_generation_if_nothing_was_tampered_with() -> None:
+    assert TrashEntry("0" * 16, json.dumps(form_of("flat", 1, 8, 8, 8, **BOX))).form() is not None
 
 
 @pytest.mark.parametrize("what", TRASH)
@@ -202,20 +227,13 @@ async def test_a_tampered_owner_of_a_load_is_refused(server: Server, field: dict
 def test_what_would_be_refused_when_it_is_read_is_not_begun(make: Callable[[], Grid]) -> None:
     grid = make()
     assert grid.points > MAX_POINTS or grid.shape[0] > MAX_FRAMES
-    form = Form(layout="flat", codec="c16", shape=grid.shape)
+    form = Form.of(layout="flat", codec="c16", shape=grid.shape)
     with pytest.raises(InvalidInput, match="are more than can be stored"):
-        Manifest(generation="0" * 16, form=form, grid=grid, plan=form.plan("C"), source="", fingerprint="")
-    tiles = Form(layout="tile", codec="c16", shape=(1, 512, 512, 512), tile=(512, 512, 512))
-    assert tiles.plan("C").largest > MAX_CHUNK_POINTS
+        Manifest(generation="0" * 16, form=form, grid=grid, source="", fingerprint="")
+    tiles = Form.of(layout="tile", codec="c16", shape=(1, 512, 512, 512), tile=(512, 512, 512))
+    assert tiles.plan.largest > MAX_CHUNK_POINTS
     with pytest.raises(InvalidInput, match="give smaller tiles"):
-        Manifest(
-            generation="0" * 16,
-            form=tiles,
-            grid=Grid.cube(512),
-            plan=tiles.plan("C"),
-            source="",
-            fingerprint="",
-        )
+        Manifest(generation="0" * 16, form=tiles, grid=Grid.cube(512), source="", fingerprint="")
 
 
 @pytest.mark.parametrize("what", ["meta", "load"])
@@ -224,7 +242,8 @@ def test_what_would_be_refused_when_it_is_read_is_not_begun(make: Callable[[], G
     [
         {"hello": "world"},
         {"format": "one"},
-        {"format": "2"},
+        {"format": "1"},
+        {"format": "3"},
         {"shape": "[0, 1, 1, 1]"},
         {"shape": "[Infinity, 1, 1, 1]"},
         {"shape": f"[{10**400}, 1, 1, 1]"},
@@ -238,6 +257,7 @@ def test_what_would_be_refused_when_it_is_read_is_not_begun(make: Callable[[], G
         {"layout": "spiral"},
         {"parameters": "[]"},
         {"parameters": '{"tile": [4, 4, Infinity]}'},
+        {"parameters": '{"slab": "al"}'},
         {"norm": "large"},
         {"owner_pid": "x"},
         {"owner_deadline": ""},

@@ -21,11 +21,14 @@ def test_a_key_is_known_by_its_prefix_its_name_and_its_generation(
     owner_of = key_parser(prefix, ENDINGS)
     for key in (keys.meta, keys.load, keys.trash, keys.scratch):
         assert owner_of(key.encode()) == KeyOwner(name, None)
-    assert owner_of(keys.journal(generation).encode()) == KeyOwner(name, generation)
-    form = Form(layout=layout, codec="c16", shape=(2, 9, 9, 9))
+    form = Form.of(layout=layout, codec="c16", shape=(2, 90, 90, 90))
     stored = form.open(keys.base(generation))
-    for data_key in stored.keys():  # noqa: SIM118 # it is no dictionary
-        assert owner_of(data_key) == KeyOwner(name, generation)
+    assert form.groups > 1
+    for group in range(form.groups):
+        tag = f"{prefix}:{name}:{{{generation}.{group}}}:".encode()
+        for name_of_one in (keys.journal(generation, group).encode(), *stored.keys(group)):
+            assert owner_of(name_of_one) == KeyOwner(name, generation)
+            assert name_of_one.startswith(tag)
     assert owner_of(keys.names.encode()) is None
 
 

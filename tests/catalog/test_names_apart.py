@@ -41,8 +41,8 @@ def test_keys_of_two_names_never_meet(prefixes: tuple[str, str], names: tuple[st
                 Keys(prefix=prefix, name=name)
             continue
         keys = Keys(prefix=prefix, name=name)
-        control = {keys.meta, keys.load, keys.trash, keys.scratch, keys.journal(GENERATION)}
-        data = {keys.base(GENERATION) + ending for ending in (b":s0", b":b1", b":t0.0", b":probe")}
+        control = {keys.meta, keys.load, keys.trash, keys.scratch, keys.journal(GENERATION, 0)}
+        data = {keys.base(GENERATION) + ending for ending in (b"0}:s", b"0}:b1", b"0}:t", b":probe0}:b0")}
         mine = data | {key.encode() for key in control}
         assert len(mine) == 9
         assert keys.names.encode() not in mine

@@ -26,6 +26,7 @@ from tests.support.handmade import (
     KEYS,
     abandoned,
     data_key,
+    journal_key,
     publish_one,
     put_data,
     set_field,
@@ -37,21 +38,26 @@ pytestmark = pytest.mark.anyio
 
 GONE = "0123456789abcdef"
 THEIRS = (
-    "qwf:psi:0123456789abcdef:s1", "qwf:psi:0123456789ABCDEF:s0", "qwf:psi:0123456789abcde:s0",
-    "qwf:psi:0123456789abcdef0:s0", "qwf:psi:0123456789abcdef:s0:x", "qwf:psi:0123456789abcdef:b01",
-    "qwf:psi:0123456789abcdef:b", "qwf:psi:0123456789abcdef:t1", "qwf:psi:0123456789abcdef:t1.2.3",
-    "qwf:p si:0123456789abcdef:s0", "qwf:a:b:0123456789abcdef:s0", "qwf2:psi:0123456789abcdef:s0",
-    "xqwf:psi:0123456789abcdef:s0", "qwf:psi:0123456789abcdef:s0\n", "qwf:{psi}:journal:0123456789abcdeg",
-    "qwf:{psi:journal:0123456789abcdef", "qwf:{psi}:journals:0123456789abcdef", "qwf:psi:0123456789abcdef",
-    "qwf:" + "n" * 129 + ":0123456789abcdef:s0", "0123456789abcdef:s0", "qwf::0123456789abcdef:s0",
+    "qwf:psi:{0123456789abcdef.0}:s1", "qwf:psi:{0123456789ABCDEF.0}:s", "qwf:psi:{0123456789abcde.0}:s",
+    "qwf:psi:{0123456789abcdef0.0}:s", "qwf:psi:{0123456789abcdef.0}:s:x", "qwf:psi:{0123456789abcdef.0}:b01",
+    "qwf:psi:{0123456789abcdef.01}:s", "qwf:psi:{0123456789abcdef.-1}:s", "qwf:psi:{0123456789abcdef.}:s",
+    "qwf:psi:{0123456789abcdef}:s", "qwf:psi:0123456789abcdef.0:s", "qwf:psi:{0123456789abcdef.0:s",
+    "qwf:psi:{0123456789abcdef.0}:b", "qwf:psi:{0123456789abcdef.0}:t1", "qwf:psi:{0123456789abcdef.0}:b1.2",
+    "qwf:p si:{0123456789abcdef.0}:s", "qwf:a:b:{0123456789abcdef.0}:s", "qwf2:psi:{0123456789abcdef.0}:s",
+    "xqwf:psi:{0123456789abcdef.0}:s", "qwf:psi:{0123456789abcdef.0}:s\n", "qwf:psi:{0123456789abcdeg.0}:j",
+    "qwf:{psi:{0123456789abcdef.0}:j", "qwf:psi:{0123456789abcdef.0}:js", "qwf:psi:{0123456789abcdef.0}",
+    "qwf:" + "n" * 129 + ":{0123456789abcdef.0}:s", "{0123456789abcdef.0}:s", "qwf::{0123456789abcdef.0}:s",
+    "qwf:{psi}:journal:0123456789abcdef", "qwf:psi:0123456789abcdef:s0", "qwf:psi:0123456789abcdef:b0",
 )  # fmt: skip
 OURS = (
-    "qwf:psi:{}:s0",
-    "qwf:psi:{}:b0",
-    "qwf:psi:{}:b12345",
-    "qwf:psi:{}:t0.0",
-    "qwf:psi:{}:t10.7",
-    "qwf:{{psi}}:journal:{}",
+    "qwf:psi:{%s.0}:s",
+    "qwf:psi:{%s.120}:s",
+    "qwf:psi:{%s.0}:b0",
+    "qwf:psi:{%s.7}:b12345",
+    "qwf:psi:{%s.0}:t",
+    "qwf:psi:{%s.10}:t",
+    "qwf:psi:{%s.0}:j",
+    "qwf:psi:{%s.12}:j",
 )
 
 
@@ -63,9 +69,9 @@ def put(server: Server, *keys: str) -> None:
 
 async def test_only_hashes_with_exactly_the_names_of_ours_go(each_server: Server) -> None:
     put(each_server, *THEIRS)
-    ask(each_server, "SET", "qwf:other:0123456789abcdef:s0", "no hash")
+    ask(each_server, "SET", "qwf:other:{0123456789abcdef.0}:s", "no hash")
     before = each_server.contents()
-    put(each_server, *(key.format(GONE) for key in OURS))
+    put(each_server, *(key % GONE for key in OURS))
     async with open_pool(each_server) as pool:
         (found,) = await find_orphans(pool, "qwf")
         assert (found.name, found.generation, found.keys) == ("psi", GONE, len(OURS))
@@ -81,7 +87,7 @@ async def test_what_meta_load_or_trash_know_stays(each_server: Server) -> None:
     async with open_pool(each_server) as pool:
         await superseded(each_server, pool)
         load = await abandoned(each_server, pool, seconds=1)
-        put(each_server, f"qwf:psi:{load.manifest.generation}:s0")
+        put(each_server, data_key(load.manifest.generation, group=9))
         before = each_server.contents()
         put(each_server, data_key(GONE))
         assert [found.generation for found in await find_orphans(pool, "qwf", remove=True)] == [GONE]
@@ -149,7 +155,7 @@ async def test_beside_loads_that_begin_end_and_are_discarded_nothing_of_theirs_g
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(load)
             while not done:
-                put(own_server, data_key(GONE), Keys(prefix="qwf", name="psi1").journal(GONE))
+                put(own_server, data_key(GONE), journal_key(GONE, Keys(prefix="qwf", name="psi1")))
                 found = await find_orphans(pool, "qwf", remove=True)
                 assert {orphan.generation for orphan in found} == {GONE}
         for number in range(3):

@@ -10,7 +10,17 @@ from qwf_async.catalog.load import Load, LoadTaken
 from qwf_async.catalog.name_state import read_state
 from qwf_async.errors import DataLost, Refused
 from tests.conftest import Server, open_pool
-from tests.support.handmade import KEYS, begin, fields_at, fill, manifest, publish_one, set_field
+from tests.support.handmade import (
+    KEYS,
+    PLAN,
+    begin,
+    fields_at,
+    fill,
+    journal_key,
+    manifest,
+    publish_one,
+    set_field,
+)
 
 
 @pytest.mark.anyio
@@ -18,7 +28,12 @@ async def test_publishing_shows_the_whole_and_makes_the_old_trash(each_server: S
     async with open_pool(each_server) as pool:
         old = await publish_one(pool)
         assert each_server.contents().keys() == {
-            key.encode() for key in (KEYS.meta, KEYS.names, KEYS.journal(old.generation))
+            key.encode()
+            for key in (
+                KEYS.meta,
+                KEYS.names,
+                *(journal_key(old.generation, group=n) for n in range(len(PLAN))),
+            )
         }
         load = await begin(pool, overwrite=True)
         assert fields_at(each_server, KEYS.meta) == old.to_fields()

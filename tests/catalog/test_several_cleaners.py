@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import anyio
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from qwf_async.catalog.cleaning import Cleaned, clean, remove_generation, sweep
 from qwf_async.catalog.keys import Keys
 from qwf_async.catalog.scripts import DISCARD
+from qwf_async.client.connection import Connection
 from tests.conftest import Server, open_pool
 from tests.support.command import ROOT, is_alive
 from tests.support.handmade import (
@@ -77,12 +79,19 @@ async def test_an_abandoned_load_that_another_cleaner_swept_away_is_counted_once
     assert each_server.contents() == {}
 
 
-async def test_a_removal_that_was_stopped_is_found_by_the_next_cleaner(each_server: Server) -> None:
+async def test_a_removal_that_was_stopped_is_found_by_the_next_cleaner(
+    each_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Stopped(Exception):
         pass
 
-    async def stop() -> None:
-        raise Stopped
+    pipeline = Connection.pipeline
+
+    async def removing(self: Connection, commands: Any, **options: Any) -> Any:
+        replies = await pipeline(self, commands, **options)
+        if commands[0][0] == "UNLINK":
+            raise Stopped
+        return replies
 
     async with open_pool(each_server) as pool, open_pool(each_server) as next_one:
         load = await begin(pool)
@@ -90,9 +99,12 @@ async def test_a_removal_that_was_stopped_is_found_by_the_next_cleaner(each_serv
             client.flushall()
         put_data(each_server, load.manifest.generation)
         await fill(pool, load)
-        between(pool, "UNLINK", stop)
+        monkeypatch.setattr(Connection, "pipeline", removing)
         with pytest.raises(Stopped):
-            await remove_generation(pool, KEYS, load.manifest, batch=100)
+            await remove_generation(pool, KEYS, load.manifest, batch=2)
+        monkeypatch.undo()
+        left = each_server.contents().keys() & all_of(load.manifest.generation)
+        assert len(left) == len(all_of(load.manifest.generation)) - 2
         assert await clean(next_one, "qwf", batch=100, keep_interrupted=60) == Cleaned(generations=1)
     assert each_server.contents() == {}
 
@@ -149,20 +161,18 @@ def kill(pid: int) -> None:
 
 
 def check_references(server: Server) -> None:
-    """No load has a journal without its data; no data is there that nothing refers to."""
+    """No journal is there without its data; neither is there if nothing refers to it."""
     held = server.contents()
     for key in held:
         _, name, what, *rest = key.decode().split(":") if key != b"qwf:names" else ("", "", "names")
         keys = Keys(prefix="qwf", name=name.strip("{}") or "none")
-        if what == "load":
-            generation = held[key][b"generation"].decode()
-            assert (
-                keys.journal(generation).encode() not in held or data_key(generation, keys).encode() in held
-            )
-        if rest == ["s0"]:
+        if rest in (["s"], ["j"]):
+            generation, group = what.strip("{}").split(".")
             by = [held.get(control.encode(), {}).get(b"generation") for control in (keys.meta, keys.load)]
-            assert what.encode() in {*by, *held.get(keys.trash.encode(), {})}
+            assert generation.encode() in {*by, *held.get(keys.trash.encode(), {})}
             assert name.encode() in held[b"qwf:names"]
+        if rest == ["j"]:
+            assert data_key(generation, keys, group=int(group)).encode() in held
 
 
 def test_cleaners_that_are_killed_at_any_moment_leave_the_rest_to_the_next(server: Server) -> None:

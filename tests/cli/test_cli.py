@@ -75,7 +75,7 @@ def test_ingest_reports_every_figure_and_stores_every_value(shell: Shell, server
     assert report["norm"] == pytest.approx(float(np.sum(np.abs(psi) ** 2)) * 10 * 8 * 6 / 60 / 2)
     assert report["durability"] == "memory"
     with server.plain as client:
-        values = client.hgetall(f"qwf:wave:{report['generation']}:s0")
+        values = client.hgetall(f"qwf:wave:{{{report['generation']}.0}}:s")
     assert values == {
         f"x{x}_y{y}_z{z}_t{t}".encode(): psi[t, x, y, z].tobytes() for t, x, y, z in np.ndindex(psi.shape)
     }
@@ -89,7 +89,7 @@ def test_any_client_finds_a_point_with_two_commands(stored: tuple[Shell, Server]
         return subprocess.run(asked, capture_output=True, check=True).stdout[:-1]
 
     generation = cli("HGET", "qwf:{psi}:meta", "generation").decode()
-    assert cli("HGET", f"qwf:psi:{generation}:s0", "x4_y2_z1_t1") == psi[1, 4, 2, 1].tobytes()
+    assert cli("HGET", f"qwf:psi:{{{generation}.0}}:s", "x4_y2_z1_t1") == psi[1, 4, 2, 1].tobytes()
 
 
 def test_get_prints_the_point_and_its_observables(stored: tuple[Shell, Server], psi: Psi) -> None:
@@ -125,7 +125,7 @@ def test_list_and_info_say_what_is_stored(stored: tuple[Shell, Server]) -> None:
     assert (told.status, told.err) == (0, "")
     facts = json.loads(told.out)
     assert facts["generation"] == row["generation"]
-    assert facts["first_key"] == f"qwf:psi:{row['generation']}:s0"
+    assert facts["first_key"] == f"qwf:psi:{{{row['generation']}.0}}:s"
     assert (facts["points"], facts["fields_of_first_key"], facts["keys"]) == (120, 120, 1)
     assert [axis["step"] for axis in facts["axes"]] == pytest.approx([0.1, 2.0, 2.5, 10 / 3])
     assert facts["server"]["software"] == "valkey"

@@ -214,10 +214,10 @@ def test_export_of_damaged_data_keeps_the_file_that_was_there(tmp_path: Path, se
     np.save(tmp_path / "psi.npy", PSI)
     assert shell.qwf("ingest", "psi.npy", "--layout", "packed").status == 0
     generation = ask(server, "HGET", "qwf:{psi}:meta", "generation").decode()
-    ask(server, "DEL", f"qwf:psi:{generation}:b5")
+    ask(server, "DEL", f"qwf:psi:{{{generation}.0}}:b5")
     outcome = shell.qwf("export", "psi", "psi.npy", "--overwrite")
     assert outcome.status == 5
-    assert f"qwf:psi:{generation}:b5 lacks the field 0" in outcome.err
+    assert f"qwf:psi:{{{generation}.0}}:b5 lacks the field 0" in outcome.err
     assert np.array_equal(np.load(tmp_path / "psi.npy"), PSI)
     assert {path.name for path in tmp_path.iterdir()} == {"psi.npy"}
 

@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
 PSI = wave(8, 10, 10, 10)
 in_each_layout = pytest.mark.parametrize("layout", LAYOUTS)
-DATA = (b":s0\r\n", b":b1\r\n", b":t0.0\r\n")
+DATA = (b":s\r\n", b":b1\r\n", b":t\r\n")
 """Ends of one of the first data keys of each layout."""
 SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 

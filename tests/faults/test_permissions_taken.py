@@ -33,6 +33,8 @@ from tests.support.loads import (
 from tests.support.loops import ON_UVLOOP
 
 PSI = wave(6, 10, 10, 10)
+CHUNK_POINTS = 1024
+"""Points of a chunk of layout packed."""
 
 
 SECRET = "open-sesame"
@@ -164,11 +166,11 @@ async def test_a_server_that_forbids_much_is_used_with_less_and_one_word_on_each
     ]
     assert (report.durability, report.bytes_per_point) == ("unknown", None)
     with each_server.plain as client:
-        held = {key: client.hgetall(key) for key in client.scan_iter("qwf:psi:*")}
+        held = {key: client.hgetall(key) for key in client.scan_iter("qwf:psi:*:b*")}
     flat = PSI.tobytes()
     generation = published(each_server)
     for i in range(PSI.size):
-        bucket = held[f"qwf:psi:{generation}:b{i // 128}".encode()]
+        bucket = held[f"qwf:psi:{{{generation}.{i // CHUNK_POINTS}}}:b{i // 128}".encode()]
         assert bucket[b"%d" % (i % 128)] == flat[16 * i : 16 * i + 16]
     assert sum(map(len, held.values())) == PSI.size
 
@@ -177,7 +179,12 @@ async def test_a_server_that_forbids_much_is_used_with_less_and_one_word_on_each
 @pytest.mark.usefixtures("small_plans")
 @pytest.mark.parametrize(
     ("layout", "key"),
-    [("packed", "qwf:psi:{}:b40"), ("tile", "qwf:psi:{}:t5.0"), ("flat", "qwf:{{psi}}:journal:{}")],
+    [
+        ("packed", "qwf:psi:{%s.5}:b40"),
+        ("tile", "qwf:psi:{%s.5}:t"),
+        ("flat", "qwf:psi:{%s.5}:s"),
+        ("flat", "qwf:psi:{%s.5}:j"),
+    ],
 )
 async def test_a_key_of_another_type_that_comes_in_the_way_is_named_and_left_alone(
     server: Server, layout: str, key: str
@@ -186,8 +193,7 @@ async def test_a_key_of_another_type_that_comes_in_the_way_is_named_and_left_alo
 
     def put() -> None:
         generation = ask(server, "HGET", "qwf:{psi}:load", "generation").decode()
-        found.append(key.format(generation))
-        ask(server, "UNLINK", found[0])  # there is a journal already
+        found.append(key % generation)
         ask(server, "SET", found[0], "somebody else's")
 
     async def load(**options: Any) -> None:

@@ -167,9 +167,11 @@ def attacker() -> Iterator[Attacker]:
 def layouts() -> list[Layout]:
     shapes = {"flat": (1, 3, 3, 3), "packed": (1, 4, 8, 8), "tile": (1, 3, 3, 3)}
     forms = [
-        Form(layout=layout, codec=codec, shape=shapes[layout]) for layout in shapes for codec in ("c16", "c8")
+        Form.of(layout=layout, codec=codec, shape=shapes[layout])
+        for layout in shapes
+        for codec in ("c16", "c8")
     ]
-    forms.append(Form(layout="flat", codec="text10", shape=shapes["flat"]))
+    forms.append(Form.of(layout="flat", codec="text10", shape=shapes["flat"]))
     return [form.open(b"qwf:psi:0") for form in forms]
 
 

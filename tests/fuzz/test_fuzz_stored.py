@@ -101,11 +101,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
             owner = Owner.here().to_fields() | {"owner_deadline": "1"}
             under_way = {**meta, "generation": "1" * 16, "overwrites": meta[b"generation"].decode(), **owner}
             client.hset("qwf:{psi}:load", mapping=under_way)
-            journal = client.hgetall(b"qwf:{psi}:journal:" + meta[b"generation"])
-            client.hset(f"qwf:{{psi}}:journal:{'1' * 16}", mapping=journal)
-            form = Form(layout="packed", codec="c8", shape=(1, 4, 7, 5))
+            journal = client.hgetall(b"qwf:psi:{%s.0}:j" % meta[b"generation"])
+            client.hset(f"qwf:psi:{{{'1' * 16}.0}}:j", mapping=journal)
+            form = Form.of(layout="packed", codec="c8", shape=(1, 4, 7, 5))
             client.hset("qwf:{psi}:trash", "2" * 16, json.dumps(form.to_json() | {"since": 1}))
-            client.hset(f"qwf:psi:{'2' * 16}:b0", "0", b"\0" * 8)
+            client.hset(f"qwf:psi:{{{'2' * 16}.0}}:b0", "0", b"\0" * 8)
             client.hset("qwf:{psi}:scratch", "sample", "1")
         found.remember()
         yield found

@@ -142,12 +142,12 @@ def family(pid: int) -> list[int]:
 
 def test_the_password_is_in_no_list_of_processes(locked: tuple[Server, int], tmp_path: Path) -> None:
     server, port = locked
-    np.save(tmp_path / "psi.npy", wave(1, 6, 1, 33_000))  # six chunks: the second is sent after 7 s
+    np.save(tmp_path / "psi.npy", wave(1, 6, 1, 16_000))  # six chunks: the second is sent after 7 s
     ways = roads(tmp_path, f"127.0.0.1:{port}")
     for road in ("variable", "toml"):
         variables, arguments = ways[road]
         shell = Shell.at(tmp_path, **variables)
-        with shell.begin("ingest", "psi.npy", "--max-rate", "5000", "--name", road, *arguments) as begun:
+        with shell.begin("ingest", "psi.npy", "--max-rate", "2500", "--name", road, *arguments) as begun:
             wait_for_load(server, road, begun)
             titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(begun.process.pid)]
             assert road.encode() in titles[0]

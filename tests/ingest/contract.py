@@ -30,7 +30,7 @@ from tests.conftest import Server
 from tests.support.handmade import FLAT, GRID, PLAN
 from tests.support.loads import wave
 
-BASE: Final = b"qwf:psi:0123456789abcdef"
+BASE: Final = b"qwf:psi:{0123456789abcdef."
 PSI = wave(*GRID.shape)
 OTHER = wave(*GRID.shape, seed=1)
 
@@ -52,9 +52,9 @@ def values_of(*numbers: int, psi: NDArray[Any] = PSI) -> Stored:
 def stored_on(server: Server) -> Stored:
     """What a server holds, read point by point with plain redis-py."""
     with server.plain as client:
-        held = client.hgetall(BASE + b":s0")
+        chunks = [client.hgetall(BASE + b"%d}:s" % number) for number in range(len(PLAN))]
     stored = {}
-    for number in range(len(PLAN)):
+    for number, held in enumerate(chunks):
         box = PLAN[number].box
         points = [tuple(int(i) for i in index) for index in np.argwhere(np.ones(box.shape))]
         ts, xs, ys, zs = box.start

@@ -20,10 +20,10 @@ from qwf_async.spool import SpoolHead, spool_path
 from qwf_async.wire.batch import Batch
 from tests.conftest import PATIENCE, Server, open_pool
 from tests.ingest.contract import BASE, Fault, Opened, SinkContract, batch_of, stored_in, stored_on
-from tests.support.handmade import FLAT, KEYS, manifest
+from tests.support.handmade import FLAT, KEYS, PLAN, manifest
 from tests.support.loads import ask
 
-GENERATION = BASE.decode().split(":")[-1]
+GENERATION = BASE.decode().split("{")[1].rstrip(".")
 ROOM = 3000
 """Bytes of a spool: more than the contract writes, but few enough to be full soon."""
 
@@ -46,13 +46,14 @@ def killed(server: Server) -> Fault:
 
 
 def wrong_type(server: Server) -> Fault:
-    """Something else has the key of the data."""
+    """Something else has the keys of the data."""
+    keys = [BASE + b"%d}:s" % number for number in range(len(PLAN))]
+    free = partial(ask, server, "DEL", *keys)
 
     def take() -> None:
-        ask(server, "DEL", BASE + b":s0")
-        ask(server, "SET", BASE + b":s0", "not a hash")
+        free()
+        ask(server, "MSET", *(part for key in keys for part in (key, "not a hash")))
 
-    free = partial(ask, server, "DEL", BASE + b":s0")
     return Fault(begin=partial(run_sync, take), end=partial(run_sync, free), error=Refused, try_again=False)
 
 

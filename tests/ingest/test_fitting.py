@@ -18,9 +18,9 @@ from tests.support.loads import (
     check_alone,
     check_points,
     contents,
-    data_key,
     leave_unfinished,
     refusal,
+    taken,
     used,
     wave,
     when,
@@ -36,9 +36,9 @@ async def stored_bytes(server: Server) -> int:
     """Bytes that BIG takes."""
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(BIG, store, "psi")
-    taken = int(ask(server, "MEMORY", "USAGE", data_key(server), "SAMPLES", 0))
+    bytes_taken = taken(server)
     ask(server, "FLUSHALL", "SYNC")
-    return taken
+    return bytes_taken
 
 
 async def test_what_will_not_fit_is_refused_unless_forced(each_own_server: Server) -> None:

@@ -28,12 +28,13 @@ from tests.support.loads import (
     check_alone,
     check_points,
     contents,
-    data_key,
+    data_keys,
     ingested,
     leave_unfinished,
     plain_fields,
     published,
     refusal,
+    taken,
     wave,
     when_stored,
 )
@@ -100,12 +101,12 @@ async def test_grids_of_every_dimension_are_stored_in_ragged_chunks(
 
 
 async def test_chunks_of_the_usual_size_are_stored(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # three chunks of 65,536 points, whose fields have three numbers of digits
+    monkeypatch.undo()  # twelve chunks of 16,384 points, whose fields have three numbers of digits
     psi = wave(1, 12, 128, 128)
     events = Events()
     report = await ingested(server, sources.array(psi), hooks=(events,), verify=True)
     check_points(server, psi)
-    assert [event.points for event in events.progress] == [0, 65_536, 131_072, 196_608]
+    assert [event.points for event in events.progress] == [16_384 * n for n in range(13)]
     assert report.verified
 
 
@@ -124,8 +125,7 @@ async def test_the_report_says_what_was_done(server: Server) -> None:
     )
     assert report.bytes_sent == events.progress[-1].bytes_sent > 2000 * (16 + len("x0_y0_z0_t0"))
     assert report.points_per_s == pytest.approx(2000 / report.seconds)
-    memory = ask(server, "MEMORY", "USAGE", data_key(server), "SAMPLES", 0)
-    assert report.bytes_per_point == pytest.approx(memory / 2000, rel=0.1)
+    assert report.bytes_per_point == pytest.approx(taken(server) / 2000, rel=0.1)
     assert (report.retries, report.spooled_chunks, report.resumed_chunks) == (0, 0, 0)
     assert (report.verified, report.already, report.durability) == (False, False, "memory")
     assert report.norm == pytest.approx((np.abs(psi) ** 2).sum() * 0.125 / 2)
@@ -182,7 +182,7 @@ async def test_verification_finds_what_was_altered_and_resuming_repairs_it(
 
     def alter() -> None:
         command, *rest = DAMAGES[damage]
-        ask(each_server, command, data_key(each_server, of="load"), *rest)
+        ask(each_server, command, data_keys(each_server, of="load")[2], *rest)
 
     error = await refusal(sources.array(psi), each_server, verify=True, hooks=(when_stored(6000, alter),))
     assert isinstance(error, DamagedData)
@@ -310,5 +310,5 @@ async def test_data_of_a_prefix_of_its_own_is_found_by_it(server: Server) -> Non
     async with qwf_async.connect(server.url, settings=qwf_async.Settings(prefix="mine")) as store:
         report = await qwf_async.ingest(sources.array(psi), store, "psi")
     with server.plain as client:
-        assert client.hgetall(f"mine:psi:{report.generation}:s0") == plain_fields(psi, "c16")
+        assert client.hgetall(f"mine:psi:{{{report.generation}.0}}:s") == plain_fields(psi, "c16")
         assert all(key.startswith(b"mine:") for key in client.keys("*"))

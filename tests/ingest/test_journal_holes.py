@@ -22,6 +22,8 @@ from tests.support.loads import (
     ask,
     check_alone,
     check_points,
+    group_keys,
+    journalled,
     leave_unfinished,
     plain_fields,
     wave,
@@ -44,7 +46,7 @@ def requests(parts: Any) -> list[list[bytes]]:
 
 
 @st.composite
-def forms(draw: st.DrawFn) -> tuple[Form, Order, int]:
+def forms(draw: st.DrawFn) -> tuple[Form, int]:
     layout = draw(st.sampled_from(list(LAYOUTS)))
     codec = draw(st.sampled_from(["c16", "c8", "text10"] if layout == "flat" else ["c16", "c8"]))
     t, x, y, z = draw(st.tuples(*(st.integers(1, n) for n in (12, 13, 21, 70))))
@@ -52,14 +54,15 @@ def forms(draw: st.DrawFn) -> tuple[Form, Order, int]:
     if layout == "tile":
         a, b, c = (draw(st.integers(1, min(8, n))) for n in (x, y, z))
         tile = (a, b, c)
-    form = Form(layout=layout, codec=codec, shape=(t, x, y, z), tile=tile)
-    return form, draw(st.sampled_from(("C", "F"))), draw(st.integers(0, 2**32))
+    order: Order = draw(st.sampled_from(("C", "F")))
+    form = Form.of(layout=layout, codec=codec, shape=(t, x, y, z), order=order, tile=tile)
+    return form, draw(st.integers(0, 2**32))
 
 
 @given(forms())
-def test_a_chunk_has_one_mark_in_each_request_that_stores_it(drawn: tuple[Form, Order, int]) -> None:
-    form, order, seed = drawn
-    layout, plan = form.open(b"qwf:psi:0"), form.plan(order)
+def test_a_chunk_has_one_mark_in_each_request_that_stores_it(drawn: tuple[Form, int]) -> None:
+    form, seed = drawn
+    layout, plan = form.open(b"qwf:psi:{0."), form.plan
     chunk = plan[seed % len(plan)]
     psi = stored(form.codec, wave(*form.shape, seed=seed))
     pieces = [psi[tuple(map(slice, box.start, box.stop))] for box in chunk.boxes]
@@ -78,13 +81,9 @@ def test_a_chunk_has_one_mark_in_each_request_that_stores_it(drawn: tuple[Form, 
 
 
 def data_keys(server: Server) -> list[Any]:
-    return sorted(server.plain.keys("qwf:psi:*"))
-
-
-def chunks(server: Server) -> int:
-    """The number of chunks in the journal of the load."""
-    (journal,) = server.plain.keys("qwf:{psi}:journal:*")
-    return int(ask(server, "HLEN", journal))
+    """The keys of the data of a load in any layout."""
+    keys: list[Any] = server.plain.keys("qwf:psi:*")
+    return sorted(key for key in keys if not key.endswith(b":j"))
 
 
 async def resumed(server: Server, events: Events) -> qwf_async.Report:
@@ -113,7 +112,7 @@ async def test_what_was_evicted_before_the_server_was_restarted_is_written_again
     each_own_server: Server, layout: str
 ) -> None:
     await leave_unfinished(each_own_server, sources.array(PSI), 6000, layout=layout)
-    keys, journalled = data_keys(each_own_server), chunks(each_own_server)
+    keys, chunks = data_keys(each_own_server), journalled(each_own_server)
     evicted = set(keys[: len(keys) // 2 + 1])
     with each_own_server.plain as client:
         for key in evicted:
@@ -129,11 +128,11 @@ async def test_what_was_evicted_before_the_server_was_restarted_is_written_again
     with each_own_server.plain as client:
         assert client.info("stats")["evicted_keys"] == 0
     assert set(data_keys(each_own_server)) == set(keys) - evicted
-    assert chunks(each_own_server) == journalled
+    assert journalled(each_own_server) == chunks
     events = Events()
     report = await resumed(each_own_server, events)
     assert len([text for text in events.warnings if WRITTEN_AGAIN in text]) == 1
-    assert report.resumed_chunks < journalled
+    assert report.resumed_chunks < chunks
     if layout == "flat":
         check_points(each_own_server, PSI)
         check_alone(each_own_server)
@@ -143,10 +142,11 @@ async def test_what_was_evicted_before_the_server_was_restarted_is_written_again
 @pytest.mark.usefixtures("small_chunks")
 async def test_a_chunk_of_which_part_was_written_after_the_eviction_is_written_again(server: Server) -> None:
     await leave_unfinished(server, sources.array(PSI), 3000, writers=1)
-    (key,) = data_keys(server)
+    keys = data_keys(server)
     # Requests are for 512 fields: chunk 0 is gone, chunk 1 from its second request on is there, chunk 2 is whole.
-    gone = list(plain_fields(PSI, "c16"))[: 1000 + 512]
-    assert ask(server, "HDEL", key, *gone) == len(gone)
+    gone = list(plain_fields(PSI[1:2], "c16", (1, 0, 0, 0)))[:512]
+    assert len(keys) == 3
+    assert (ask(server, "DEL", keys[0]), ask(server, "HDEL", keys[1], *gone)) == (1, len(gone))
     events = Events()
     report = await resumed(server, events)
     assert [text for text in events.warnings if WRITTEN_AGAIN in text] == [
@@ -161,28 +161,25 @@ async def test_a_chunk_of_which_part_was_written_after_the_eviction_is_written_a
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_what_is_all_there_is_resumed_without_a_word(each_server: Server, layout: str) -> None:
     await leave_unfinished(each_server, sources.array(PSI), 6000, layout=layout)
-    journalled = chunks(each_server)
+    chunks = journalled(each_server)
     events = Events()
     report = await resumed(each_server, events)
-    assert report.resumed_chunks == journalled > 0
+    assert report.resumed_chunks == chunks > 0
     assert events.warnings == []
 
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize(("layout", "chunks_a_key"), [("packed", 1), ("tile", 4)])
-async def test_one_key_that_is_gone_costs_only_the_chunks_that_lie_in_it(
-    each_server: Server, layout: str, chunks_a_key: int
+@pytest.mark.parametrize(("layout", "ending"), [("flat", "s"), ("packed", "b"), ("tile", "t")])
+async def test_one_key_that_is_gone_costs_only_the_chunk_that_it_is_of(
+    each_server: Server, layout: str, ending: str
 ) -> None:
     await leave_unfinished(each_server, sources.array(PSI), 6000, layout=layout)
-    with each_server.plain as client:
-        (journal,) = client.keys("qwf:{psi}:journal:*")
-        journalled = [int(number) for number in client.hkeys(journal)]
-        group = max(journalled) // chunks_a_key
-        # Chunks are 7 buckets, or one tile of the four of a slab, of which there are two a time.
-        name = {"packed": f"b{7 * group + 3}", "tile": f"t{group // 2}.{group % 2}"}[layout]
-        generation = client.hget("qwf:{psi}:load", "generation").decode()
-        assert client.unlink(f"qwf:psi:{generation}:{name}") == 1
-    lost = [number for number in journalled if number // chunks_a_key == group]
+    chunks = journalled(each_server)
+    last = group_keys(each_server, "j", of="load")[-1]
+    (number,) = map(int, each_server.plain.hkeys(last))
+    # Chunks of packed are 7 buckets.
+    key = last.removesuffix("j") + (f"b{7 * number + 3}" if layout == "packed" else ending)
+    assert ask(each_server, "UNLINK", key) == 1
     report = await resumed(each_server, Events())
-    assert report.resumed_chunks == len(journalled) - len(lost)
+    assert report.resumed_chunks == chunks - 1

@@ -40,20 +40,24 @@ def wave(seed: int) -> NDArray[np.complex128]:
 def stored(client: Any, name: str, layout: str) -> bytes:
     """All of ψ as a published cube of this size holds it, [x, y, z] in C order, read field by field."""
     meta = client.hgetall(f"qwf:{{{name}}}:meta")
-    base = f"qwf:{name}:{meta[b'generation'].decode()}"
+    base = f"qwf:{name}:{{{meta[b'generation'].decode()}."
+    plan = json.loads(meta[b"plan"])
+    groups = range(plan["count"])
     if layout == "flat":
-        held = client.hgetall(f"{base}:s0")
+        hashes = [client.hgetall(f"{base}{group}}}:s") for group in groups]
+        held = {field: value for fields in hashes for field, value in fields.items()}
+        assert sum(map(len, hashes)) == POINTS
         assert len(held) == POINTS
         return b"".join(held[b"x%d_y%d_z%d_t0" % (x, y, z)] for x, y, z in np.ndindex(SIDE, SIDE, SIDE))
     if layout == "packed":
         with client.pipeline(transaction=False) as pipeline:
             for bucket in range(POINTS // 128):
-                pipeline.hgetall(f"{base}:b{bucket}")
+                pipeline.hgetall(f"{base}{128 * bucket // plan['length']}}}:b{bucket}")
             buckets = pipeline.execute()
         return b"".join(bucket[b"%d" % i] for bucket in buckets for i in range(128))
     psi = np.zeros((SIDE, SIDE, SIDE), np.complex128)
-    for i in range(SIDE // 8):
-        for field, value in client.hgetall(f"{base}:t0.{i}").items():
+    for group in groups:
+        for field, value in client.hgetall(f"{base}{group}}}:t").items():
             _, _, x, y, z = (int(part) if part.isdigit() else 0 for part in field.decode().split("/"))
             tile = np.frombuffer(value, "<c16").reshape(8, 8, 8)
             psi[8 * x : 8 * x + 8, 8 * y : 8 * y + 8, 8 * z : 8 * z + 8] = tile

@@ -22,7 +22,7 @@ from tests.support.loads import (
     check_alone,
     check_points,
     contents,
-    data_key,
+    data_keys,
     held,
     published,
     refusal,
@@ -271,8 +271,8 @@ async def test_a_key_put_in_the_way_of_a_running_ingest_is_named_and_kept(
     put: list[str] = []
 
     def get_in_the_way() -> None:
-        data = data_key(each_server, of="load")
-        put.append(data if what == "data" else f"qwf:{{psi}}:journal:{data.split(':')[2]}")
+        first = data_keys(each_server, of="load")[0]
+        put.append(first.replace(".0}:s", ".11}:s" if what == "data" else ".11}:j"))
         ask(each_server, "SET", put[0], "mine")
 
     error = await refusal(SOURCE, each_server, hooks=(when_stored(3000, get_in_the_way),))

@@ -33,9 +33,10 @@ from tests.support.loads import (
     ask,
     check_alone,
     check_points,
-    data_key,
+    data_keys,
     held,
     ingested,
+    journalled,
     leave_unfinished,
     plain_fields,
     refused_between_samples,
@@ -216,8 +217,9 @@ async def test_what_the_server_has_evicted_of_an_unfinished_load_is_written_agai
         # What a moment of allkeys-* would do: the journal stays, the data begins anew with what came after.
         fields = plain_fields(PSI, "c16")
         kept = dict(list(fields.items())[5000:6000])
-        client.unlink(key := data_key(each_own_server, of="load"))
-        client.hset(key, mapping=kept)
+        keys = data_keys(each_own_server, of="load")
+        client.unlink(*keys)
+        client.hset(keys[5], mapping=kept)
     events = Events()
     async with qwf_async.connect(each_own_server.url) as store:
         report = await qwf_async.ingest(sources.array(PSI), store, "psi", resume=True, hooks=(events,))
@@ -230,7 +232,7 @@ async def test_what_the_server_has_evicted_of_an_unfinished_load_is_written_agai
 def test_a_command_on_a_server_that_stays_full_exits_4_and_its_repetition_completes(
     each_own_server: Server, tmp_path: Path
 ) -> None:
-    points = wave(4, 1, 1, 33_000)  # lines of more than 2¹⁵ points: a chunk each
+    points = wave(12, 1, 1, 11_000)  # lines of more than 2¹³ points: a chunk each
     np.save(tmp_path / "psi.npy", points)
     ask(each_own_server, "CONFIG", "SET", "maxmemory", 8 * MB)  # not enough for 132,000 points
     shell = Shell.at(tmp_path, QWF_URL=each_own_server.url, QWF_GATE_TIMEOUT="0.5")
@@ -238,9 +240,8 @@ def test_a_command_on_a_server_that_stays_full_exits_4_and_its_repetition_comple
     assert first.status == 4, first.err
     assert "paused: 8" in first.err or "out of memory" in first.err
     assert "can be resumed with --resume" in first.lines[-1]
-    (journal,) = each_own_server.plain.scan_iter("qwf:{psi}:journal:*")
-    stored = ask(each_own_server, "HLEN", journal)
-    assert 0 < stored < 4
+    stored = journalled(each_own_server)
+    assert 0 < stored < 12
     ask(each_own_server, "CONFIG", "SET", "maxmemory", 128 * MB)
 
     async def again() -> qwf_async.Report:

@@ -56,13 +56,13 @@ class Meeting:
 
 
 def encoder(source: Source, meeting: threading.Barrier | None = None) -> Encoder:
-    form = Form(layout="flat", codec="c16", shape=source.grid.shape)
-    layout: Any = form.open(b"qwf:psi:0123456789abcdef")
+    form = Form.of(layout="flat", codec="c16", shape=source.grid.shape)
+    layout: Any = form.open(b"qwf:psi:{0123456789abcdef.")
     if meeting is not None:
         layout = Meeting(layout, meeting)
     return Encoder(
         source=source,
-        plan=form.plan("C"),
+        plan=form.plan,
         layout=layout,
         codec="c16",
         allow_nonfinite=False,

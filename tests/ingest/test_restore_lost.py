@@ -23,13 +23,24 @@ from qwf_async.settings import Settings
 from qwf_async.source import Source
 from qwf_async.wire import listpack
 from tests.conftest import Server, new_server
-from tests.support.loads import Events, Watched, ask, leave_unfinished, published, wave, when_stored
+from tests.support.loads import (
+    Events,
+    Watched,
+    ask,
+    group_keys,
+    leave_unfinished,
+    published,
+    wave,
+    when_stored,
+)
 from tests.support.relay import Relay, relaying
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
 PSI = wave(6, 10, 10, 10)
 BUCKETS = 47
+CHUNK_POINTS = 896
+"""Points of a chunk: about 1000, in whole buckets."""
 
 
 @pytest.fixture
@@ -55,11 +66,15 @@ def forbid(server: Server, *commands: str, name: str = "loader") -> None:
 def check_buckets(server: Server) -> None:
     """Every point of PSI is in its bucket, each is a listpack, and there is nothing else of the name."""
     wanted: dict[bytes, dict[bytes, bytes]] = {}
-    base = f"qwf:psi:{published(server)}".encode()
+    base = f"qwf:psi:{{{published(server)}.".encode()
     for i, value in enumerate(PSI.reshape(-1)):
-        wanted.setdefault(b"%s:b%d" % (base, i // 128), {})[b"%d" % (i % 128)] = value.tobytes()
+        key = b"%s%d}:b%d" % (base, i // CHUNK_POINTS, i // 128)
+        wanted.setdefault(key, {})[b"%d" % (i % 128)] = value.tobytes()
+    journals = {b"%s%d}:j" % (base, number) for number in range(-(-PSI.size // CHUNK_POINTS))}
     with server.plain as client:
-        found = {key: client.hgetall(key) for key in client.scan_iter("qwf:psi:*")}
+        keys = set(client.scan_iter("qwf:psi:*"))
+        assert journals <= keys
+        found = {key: client.hgetall(key) for key in keys - journals}
         assert {client.object("encoding", key) for key in found} == {b"listpack"}
     assert len(wanted) == BUCKETS
     assert found == wanted
@@ -67,7 +82,8 @@ def check_buckets(server: Server) -> None:
 
 def bucket(server: Server, number: int) -> str:
     """A key of the load under way."""
-    return f"qwf:psi:{ask(server, 'HGET', 'qwf:{psi}:load', 'generation').decode()}:b{number}"
+    generation = ask(server, "HGET", "qwf:{psi}:load", "generation").decode()
+    return f"qwf:psi:{{{generation}.{128 * number // CHUNK_POINTS}}}:b{number}"
 
 
 def calls(server: Server, command: str) -> int:
@@ -189,9 +205,8 @@ async def test_a_hash_in_the_way_of_restore_keeps_what_it_held(each_server: Serv
 
 async def test_what_is_restored_already_is_written_again_without_a_word(each_server: Server) -> None:
     await leave_unfinished(each_server, sources.array(PSI), 4000, layout="packed", writers=1)
-    (journal,) = each_server.plain.keys("qwf:{psi}:journal:*")
-    forgotten = each_server.plain.hkeys(journal)[:-1]
-    each_server.plain.hdel(journal, *forgotten)
+    forgotten = group_keys(each_server, "j", of="load")[:-1]
+    each_server.plain.unlink(*forgotten)
     ask(each_server, "CONFIG", "RESETSTAT")
     events = Events()
     report = await load(each_server.url, events, resume=True, verify=True)

@@ -34,7 +34,7 @@ async def test_a_changed_or_missing_value_is_found_in_its_chunk_and_nowhere_else
         assert (await verify(store, "psi")).differing == []
         psi = await store.open("psi")
         last = len(psi.manifest.plan) - 1
-        key = list(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys())[-1]
+        *_, key = psi.manifest.form.keys(f"qwf:psi:{{{psi.manifest.generation}.".encode())
         field = {"flat": b"x9_y9_z9_t1", "packed": b"0", "tile": b"c/1/1/1/1"}[layout]
         with each_server.plain as client:
             value = client.hget(key, field)
@@ -53,7 +53,7 @@ async def test_a_changed_or_missing_value_is_found_in_its_chunk_and_nowhere_else
 async def test_a_chunk_that_the_journal_lacks_is_reported(server: Server) -> None:
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi")
-        journal = f"qwf:{{psi}}:journal:{(await store.open('psi')).manifest.generation}"
+        journal = f"qwf:psi:{{{(await store.open('psi')).manifest.generation}.0}}:j"
         with server.plain as client:
             client.hdel(journal, "0")
             assert (await verify(store, "psi")).differing == [0]
@@ -75,10 +75,10 @@ def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
     assert "all 2 chunks are as they were written" in good.stderr
     with server.plain as client:
         generation = (client.hget("qwf:{psi}:meta", "generation") or b"").decode()
-        client.hset(f"qwf:psi:{generation}:s0", "x0_y0_z0_t0", bytes(16))
-        client.hdel(f"qwf:psi:{generation}:s0", "x3_y4_z5_t1")
+        client.hset(f"qwf:psi:{{{generation}.0}}:s", "x0_y0_z0_t0", bytes(16))
+        client.hdel(f"qwf:psi:{{{generation}.1}}:s", "x3_y4_z5_t1")
     bad = CliRunner().invoke(app, ["verify", "psi", "-u", server.url, "--json"])
-    lacking = f"qwf:psi:{generation}:s0 lacks the field x3_y4_z5_t1"
+    lacking = f"qwf:psi:{{{generation}.1}}:s lacks the field x3_y4_z5_t1"
     space = {"x": [0, 10], "y": [0, 10], "z": [0, 10]}
     assert json.loads(bad.stdout) == {
         "name": "psi",
@@ -103,8 +103,8 @@ async def test_a_chunk_of_buckets_is_named_by_its_points(server: Server) -> None
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout="packed")
         psi = await store.open("psi")
         with server.plain as client:
-            client.hset(f"qwf:psi:{psi.manifest.generation}:b10", "7", bytes(16))
-            client.hdel(f"qwf:{{psi}}:journal:{psi.manifest.generation}", "0")
+            client.hset(f"qwf:psi:{{{psi.manifest.generation}.1}}:b10", "7", bytes(16))
+            client.hdel(f"qwf:psi:{{{psi.manifest.generation}.0}}:j", "0")
         first, second = (await verify(store, "psi")).differences
     assert (first.what, first.place) == ("unrecorded", "points 0:896 in C order")
     assert (second.what, second.place) == ("differs", "points 896:1792 in C order")
@@ -115,7 +115,7 @@ async def test_a_key_of_another_type_ends_it_with_an_error(server: Server, layou
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout)
         psi = await store.open("psi")
-        key = next(iter(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys()))
+        key = next(psi.manifest.form.keys(f"qwf:psi:{{{psi.manifest.generation}.".encode()))
         with server.plain as client:
             client.set(key, "something else")
         for source in (None, sources.array(PSI)):
@@ -149,8 +149,9 @@ async def test_a_chunk_that_is_changed_while_it_is_verified_is_not_called_damage
 
         def change_the_last(points: int) -> None:
             """A change after the journal was read, and before the last chunk is read."""
-            client.hset(f"qwf:{{psi}}:journal:{psi.manifest.generation}", str(last), "stale")
-            client.hset(f"qwf:psi:{psi.manifest.generation}:s0", "x9_y9_z9_t1", bytes(16))
+            group = f"qwf:psi:{{{psi.manifest.generation}.{last}}}"
+            client.hset(f"{group}:j", str(last), "stale")
+            client.hset(f"{group}:s", "x9_y9_z9_t1", bytes(16))
 
         store.settings = replace(store.settings, writers=1)
         with client:

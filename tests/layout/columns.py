@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from qwf_async.lattice.grid import Box, Order, Shape3, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk, Plan
-from qwf_async.layout.base import Counts, Probe
+from qwf_async.layout.base import Counts, Place, Probe
 from qwf_async.layout.hash_memory import KEY_BYTES, Server, block_bytes
 from qwf_async.wire.batch import Batch, Part
 from qwf_async.wire.change import cut_place, set_in_tiles
@@ -24,31 +23,44 @@ from qwf_async.wire.known_replies import KnownReplies
 from qwf_async.wire.numbered_texts import NumberedTexts
 from qwf_async.wire.resp import bulk, head
 
-KEY = b":c%d"
-FIELD = b"%d/%d"
+KEY = b"%d}:c"
+FIELD = b"%d/%d/%d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Field `{x}/{y}` of the key `{base}:c{t}` holds the values along z."""
+    """Field `{t}/{x}/{y}` of the key `{base}{g}}:c` of its chunk g holds the values along z."""
 
     base: bytes
     codec: str
-    shape: Shape4
+    plan: BoxPlan
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
-    one_hash: ClassVar[bool] = False
+    slabs: ClassVar[bool] = False
     listpack_fields: ClassVar[int] = 0
     zarr_chunks: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, *, base: bytes, codec: str, shape: Shape4, tile: Shape3 | None, by_restore: bool) -> Columns:
-        return cls(base=base, codec=codec, shape=shape)
+    def of(
+        cls,
+        *,
+        base: bytes,
+        codec: str,
+        plan: Plan,
+        tile: Shape3 | None,
+        one_hash: bool,
+        by_restore: bool,
+    ) -> Columns:
+        return cls(base=base, codec=codec, plan=plan)  # type: ignore[arg-type] # looked at by `fits`
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> None:
         return None
+
+    @classmethod
+    def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
+        return BoxPlan.cut(shape, order=order, unit=(1, 1, 1, shape[3]))
 
     @classmethod
     def probe(cls, base: bytes, codec: str) -> Probe | None:
@@ -68,83 +80,94 @@ class Columns:
 
     @property
     def counts(self) -> Counts:
-        return Counts(keys=self.shape[0], fields=math.prod(self.shape[:3]))
+        return Counts(keys=len(self.plan), fields=math.prod(self.shape[:3]))
 
-    def plan(self, order: Order) -> Plan:
-        return BoxPlan.cut(self.shape, order=order, unit=self.grain)
+    @property
+    def shape(self) -> Shape4:
+        return self.plan.shape
 
-    def fits(self, plan: Plan) -> bool:
-        return isinstance(plan, BoxPlan) and plan.chunk[3] == self.shape[3]
+    @property
+    def fits(self) -> bool:
+        return isinstance(self.plan, BoxPlan) and self.plan.chunk[3] == self.shape[3]
 
     def memory(self, server: Server, *, listpacks: bool, peak: bool) -> int:
         field = block_bytes(self.field_bytes + 40, server) + 40
         return self.counts.keys * KEY_BYTES + self.counts.fields * field
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
-        parts = []
-        for frame, (key, names) in zip(values, self._rows(chunk.box), strict=True):
-            columns = frame.reshape(-1, self.shape[3])  # [x, y, z] → [columns, z]
-            pairs = zip(names, columns, strict=True)
-            request = head(b"HSET", key, 2 * len(names)) + b"".join(
-                bulk(name) + bulk(column.tobytes()) for name, column in pairs
-            )
-            parts.append(Part(key=key, requests=1, buffers=(request,)))
+        names = self._names(chunk.box)
+        columns = values.reshape(-1, self.shape[3])  # [t, x, y, z] → [columns, z]
+        key = self._key(chunk.number)
+        request = head(b"HSET", key, 2 * len(names)) + b"".join(
+            bulk(name) + bulk(column.tobytes()) for name, column in zip(names, columns, strict=True)
+        )
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
-            parts=parts,
+            parts=(Part(key=key, requests=1, buffers=(request,)),),
             digest=digest(self.codec, values),
             weight=weight,
             values=values,
         )
 
     def marks(self, chunk: Chunk) -> NDArray[np.int64]:
-        t, x, y, z = chunk.box.start
-        return np.array([(frame, x, y, z) for frame in range(t, chunk.box.stop[0])])
+        return np.array([chunk.box.start])
 
-    def changes(self, box: Box, values: NDArray[Any]) -> Sequence[Part]:
-        parts, count = [], box.shape[3]
+    def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
+        names, count = self._names(box), box.shape[3]
         column: Shape3 = (1, 1, self.shape[3])
         place = cut_place(column, (0, 0, box.start[3]), (1, 1, count), self.dtype.itemsize)
-        for frame, (key, names) in zip(values, self._rows(box), strict=True):
-            pieces = np.ascontiguousarray(frame).reshape(-1, count)
-            pairs = zip(names, pieces, strict=True)
-            begin = partial(set_in_tiles, place=place)(key, 2 * len(names))
-            request = begin + b"".join(bulk(name) + bulk(piece.tobytes()) for name, piece in pairs)
-            parts.append(Part(key=key, requests=1, buffers=(request,)))
-        return parts
+        pieces = np.ascontiguousarray(values).reshape(-1, count)
+        key = self._key(chunk)
+        request = set_in_tiles(key, chunk, 2 * len(names), place=place) + b"".join(
+            bulk(name) + bulk(piece.tobytes()) for name, piece in zip(names, pieces, strict=True)
+        )
+        return (Part(key=key, requests=1, buffers=(request,)),)
 
-    def keys(self) -> Iterator[bytes]:
-        return map(self._key, range(self.shape[0]))
+    def keys(self, group: int) -> Iterator[bytes]:
+        yield self._key(group)
+
+    def place(self, point: Shape4) -> Place:
+        size = self.dtype.itemsize
+        return Place(
+            key=self._key(self.plan.holding(point)),
+            field=FIELD % point[:3],
+            offset=point[3] * size,
+            nbytes=size,
+        )
 
     def requests(self, box: Box) -> Sequence[Part]:
         parts = []
-        for key, names in self._rows(box):
+        for chunk, (piece,) in self.plan.touched(box):
+            key, names = self._key(chunk), self._names(piece)
             request = head(b"HMGET", key, len(names)) + b"".join(map(bulk, names))
             parts.append(Part(key=key, requests=1, buffers=(request,), fields=(len(names),)))
         return parts
 
     def values(self, box: Box, replies: Sequence[Any]) -> NDArray[Any]:
-        columns = [column for reply in replies for column in reply]
-        data = joined(columns, self.field_bytes)
-        if data is None:
-            number = next(n for n, value in enumerate(columns) if not is_value(value, self.field_bytes))
-            names = [(key, name) for key, names in self._rows(box) for name in names]
-            raise damage(*names[number], columns[number], f"instead of {self.field_bytes}")
-        whole = np.frombuffer(data, self.dtype).reshape(*box.shape[:3], self.shape[3])
-        return whole[..., box.start[3] : box.stop[3]]
+        values = np.empty(box.shape, self.dtype)
+        for (chunk, (piece,)), columns in zip(self.plan.touched(box), replies, strict=True):
+            data = joined(columns, self.field_bytes)
+            if data is None:
+                number = next(n for n, value in enumerate(columns) if not is_value(value, self.field_bytes))
+                wrong = f"instead of {self.field_bytes}"
+                raise damage(self._key(chunk), self._names(piece)[number], columns[number], wrong)
+            whole = np.frombuffer(data, self.dtype).reshape(*piece.shape[:3], self.shape[3])
+            values[piece.within(box)] = whole[..., box.start[3] : box.stop[3]]
+        return values
 
     def whole(self, box: Box) -> KnownReplies | None:
         return None
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
-        places = np.ravel_multi_index(tuple(points[:, :3].T), self.shape[:3])
+        sizes = (len(self.plan), *self.shape[:3])
+        places = np.ravel_multi_index((self.plan.holding_each(points), *points[:, :3].T), sizes)
         for rows, distinct, among in grouped(places, 1000):
-            t, x, y = np.unravel_index(distinct, self.shape[:3])
-            begins = np.flatnonzero(np.diff(t, prepend=-1))
+            chunks, t, x, y = np.unravel_index(distinct, sizes)
+            begins = np.flatnonzero(np.diff(chunks, prepend=-1))
             yield Fetch(
-                keys=NumberedTexts.of(KEY, t[begins], after=self.base),
-                fields=NumberedTexts.of(FIELD, x, y),
+                keys=NumberedTexts.of(KEY, chunks[begins], after=self.base),
+                fields=NumberedTexts.of(FIELD, t, x, y),
                 counts=np.diff(begins, append=len(t)),
                 codec=self.codec,
                 held=self.shape[3],
@@ -153,11 +176,9 @@ class Columns:
                 inside=points[rows, 3],
             )
 
-    def _rows(self, box: Box) -> Iterator[tuple[bytes, list[bytes]]]:
-        """For each hash that the box touches, its key and the fields of the columns, in C order."""
-        t, x, y, _ = (range(start, stop) for start, stop in zip(box.start, box.stop, strict=True))
-        names = [FIELD % place for place in product(x, y)]
-        return ((self._key(frame), names) for frame in t)
+    def _names(self, box: Box) -> list[bytes]:
+        """The fields of the columns that the box touches, in C order."""
+        return [FIELD % place for place in product(*map(range, box.start[:3], box.stop[:3]))]
 
-    def _key(self, t: int) -> bytes:
-        return self.base + KEY % t
+    def _key(self, chunk: int) -> bytes:
+        return self.base + KEY % chunk

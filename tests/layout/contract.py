@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,9 +21,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qwf_async.errors import DamagedData, InvalidInput, UsageError
-from qwf_async.lattice.grid import Box, shape4
-from qwf_async.lattice.plan import BoxPlan, RangePlan
+from qwf_async.lattice.grid import Box, Order, shape4
+from qwf_async.lattice.plan import BoxPlan, Plan, RangePlan
 from qwf_async.layout import LAYOUTS, Form
+from qwf_async.wire.buckets import BUCKET
 from qwf_async.wire.codec import CODECS, digest, stored
 from tests.conftest import Server
 from tests.layout.layout_cases import BASE, LayoutCase, as_stored, boxes, hashes, parsed, send, send_parts
@@ -34,6 +36,19 @@ examples = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 """Each example begins with an empty server; each layout inherits the tests."""
+
+
+ORDERS: tuple[Order, ...] = ("C", "F")
+
+
+@st.composite
+def plans(draw: st.DrawFn, form: Form, order: Order) -> Plan:
+    """Plans of a form's own kind, of few points or many a chunk."""
+    if isinstance(form.plan, RangePlan):
+        return RangePlan(shape=form.shape, length=draw(st.integers(1, 4)) * BUCKET)
+    pairs = zip(form.scheme.grain, form.shape, strict=True)
+    chunk = shape4(min(size, unit * draw(st.integers(1, 1 + size // unit))) for unit, size in pairs)
+    return BoxPlan(shape=form.shape, chunk=chunk, order=order)
 
 
 class LayoutContract:
@@ -52,7 +67,10 @@ class LayoutContract:
                 a, b, c = (draw(st.integers(1, n)) for n in shape[1:])
                 tile = (a, b, c)
             codec = draw(st.sampled_from(list(LAYOUTS[self.name].codecs)))
-            return Form(layout=self.name, codec=codec, shape=shape, tile=tile)
+            order = draw(st.sampled_from(ORDERS))
+            form = Form.of(layout=self.name, codec=codec, shape=shape, order=order, tile=tile)
+            one_hash = LAYOUTS[self.name].slabs and draw(st.booleans())
+            return replace(form, plan=draw(plans(form, order)), one_hash=one_hash)
 
         return drawn()
 
@@ -75,9 +93,12 @@ class LayoutContract:
         with each_server.plain as client:
             self.store(client, case)
             first = hashes(client)
-            assert sorted(first) == sorted(case.layout.keys())
+            assert sorted(first) == sorted(case.form.keys(BASE))
             ending = case.layout.key_ending.replace(b"%d", rb"(0|[1-9]\d*)")
-            assert all(re.fullmatch(BASE + ending, key) for key in first)
+            assert all(re.fullmatch(re.escape(BASE) + ending, key) for key in first)
+            for group in range(case.form.groups):
+                tag = BASE + b"%d}" % group
+                assert all(key.startswith(tag) for key in case.layout.keys(group))
             counts = case.layout.counts
             assert (counts.keys, counts.fields) == (len(first), sum(map(len, first.values())))
             sizes = [len(value) for fields in first.values() for value in fields.values()]
@@ -91,12 +112,14 @@ class LayoutContract:
     @given(data=st.data())
     def test_a_batch_says_what_it_is_of(self, data: st.DataObject) -> None:
         case = self.case(data)
-        for chunk, batch in zip(case.form.plan("C"), case.batches(), strict=True):
+        for chunk, batch in zip(case.form.plan, case.batches(), strict=True):
             values = case.values_of(chunk)
             assert (batch.chunk, batch.points, batch.weight) == (chunk.number, chunk.points, 0.5)
             assert batch.digest == digest(case.form.codec, values)
             assert np.array_equal(batch.values, values)
+            group = case.form.group_of(chunk.number)
             for part in batch.parts:
+                assert part.key in list(case.layout.keys(group))
                 assert [command[1] for command in parsed(part)] == [
                     part.key_of(number) for number in range(part.requests)
                 ]
@@ -159,14 +182,38 @@ class LayoutContract:
 
     @examples
     @given(data=st.data())
+    def test_a_point_lies_where_the_layout_says(self, server: Server, data: st.DataObject) -> None:
+        case = self.case(data)
+        point = shape4(data.draw(st.integers(0, size - 1)) for size in case.form.shape)
+        place = case.layout.place(point)
+        with server.plain as client:
+            self.store(client, case)
+            field: Any = client.hget(place.key.decode(), place.field.decode())
+        if place.nbytes is None:
+            re_part, im_part = field[place.offset :].split(b",")
+            assert complex(float(re_part), float(im_part)) == case.expected[point]
+        else:
+            value = field[place.offset : place.offset + place.nbytes]
+            assert value == case.psi[point].tobytes()
+
+    @examples
+    @given(data=st.data())
     def test_a_box_is_changed_in_place_and_nothing_else(self, server: Server, data: st.DataObject) -> None:
         case = self.case(data)
         box = data.draw(boxes(case.form.shape))
         new = stored(case.form.codec, wave(*box.shape, seed=77))
         with server.plain as client:
             self.store(client, case)
-            replies = send_parts(client, case.layout.changes(box, new))
-            assert set(replies) == {0}
+            journals = self.journalled(client, case)
+            touched = dict(case.form.plan.touched(box))
+            for number, pieces in touched.items():
+                for piece in pieces:
+                    parts = case.layout.changes(number, piece, new[piece.within(box)])
+                    assert set(send_parts(client, parts)) == {0}
+            for number in range(len(case.form.plan)):
+                key = journals[case.form.group_of(number)]
+                assert client.hget(key, str(number)) == (b"stale" if number in touched else b"as it was")
+            client.delete(*journals)
             values = case.layout.values(case.whole, send_parts(client, case.layout.requests(case.whole)))
         twin = case.expected.copy()
         twin[box.slices] = as_stored(case.form.codec, new)
@@ -181,11 +228,17 @@ class LayoutContract:
         new = stored(case.form.codec, wave(*case.form.shape, seed=77))
         with server.plain as client:
             self.store(client, case)
-            key = data.draw(st.sampled_from(sorted(case.layout.keys())))
+            key = data.draw(st.sampled_from(sorted(case.form.keys(BASE))))
             field = data.draw(st.sampled_from(sorted(client.hkeys(key))))
             client.hdel(key, field)
             refused = []
-            for part in case.layout.changes(case.whole, new):
+            parts = [
+                part
+                for number, pieces in case.form.plan.touched(case.whole)
+                for piece in pieces
+                for part in case.layout.changes(number, piece, new[piece.within(case.whole)])
+            ]
+            for part in parts:
                 before = client.hgetall(part.key)
                 replies = send_parts(client, [part])
                 if set(replies) != {0}:
@@ -200,7 +253,7 @@ class LayoutContract:
         self, server: Server, data: st.DataObject
     ) -> None:
         case = self.case(data)
-        chunk, batch = next(zip(case.form.plan("C"), case.batches(), strict=True))
+        chunk, batch = next(zip(case.form.plan, case.batches(), strict=True))
         requests = [command for part in batch.parts for command in parsed(part)]
         marks = case.layout.marks(chunk)
         lost = data.draw(st.integers(0, len(requests) - 1))
@@ -224,7 +277,7 @@ class LayoutContract:
         points = np.stack(np.unravel_index(np.arange(math.prod(case.form.shape)), case.form.shape), axis=1)
         with server.plain as client:
             self.store(client, case)
-            key = data.draw(st.sampled_from(sorted(case.layout.keys())))
+            key = data.draw(st.sampled_from(sorted(case.form.keys(BASE))))
             field = data.draw(st.sampled_from(sorted(client.hkeys(key))))
             if data.draw(st.booleans()):
                 client.hdel(key, field)
@@ -242,10 +295,7 @@ class LayoutContract:
     @given(data=st.data())
     def test_no_field_is_in_two_chunks_of_the_plan(self, data: st.DataObject) -> None:
         case = self.case(data)
-        for order in ("C", "F"):
-            plan = case.form.plan(order)
-            case.form.check_plan(plan)
-            assert sum(chunk.points for chunk in plan) == case.psi.size
+        assert sum(chunk.points for chunk in case.form.plan) == case.psi.size
         fields = [
             (command[1], name)
             for batch in LayoutCase.of(case.form).batches()
@@ -257,11 +307,10 @@ class LayoutContract:
 
     def test_a_plan_of_another_kind_or_grid_is_refused(self) -> None:
         form = self.form((1, 8, 8, 8))
-        plan = form.plan("C")
+        plan = form.plan
         other = RangePlan.cut(form.shape) if isinstance(plan, BoxPlan) else BoxPlan.cut(form.shape)
-        for unfit in (other, self.form((1, 8, 8, 9)).plan("C")):
-            with pytest.raises(InvalidInput, match=f"the chunks do not fit layout {self.name} of"):
-                form.check_plan(unfit)
+        with pytest.raises(InvalidInput, match=f"the chunks do not fit layout {self.name} of"):
+            replace(form, plan=other)
 
     @examples
     @given(data=st.data())
@@ -326,10 +375,17 @@ class LayoutContract:
         tiled = layout.default_tile((1, 8, 8, 8)) is not None
         why = "do not fit a grid" if tiled else f"layout {self.name} has no tiles"
         with pytest.raises(UsageError, match=why):
-            Form(layout=self.name, codec="c16", shape=(1, 8, 8, 8), tile=(9, 1, 1))
+            Form.of(layout=self.name, codec="c16", shape=(1, 8, 8, 8), tile=(9, 1, 1))
+
+    def journalled(self, client: redis.Redis, case: LayoutCase) -> list[bytes]:
+        """Journals that name all chunks, as a load leaves them: the key of each group's."""
+        keys = [BASE + b"%d}:j" % group for group in range(case.form.groups)]
+        for number in range(len(case.form.plan)):
+            client.hset(keys[case.form.group_of(number)], str(number), "as it was")
+        return keys
 
     def form(self, shape: tuple[int, int, int, int], codec: str = "c16") -> Form:
-        return Form(layout=self.name, codec=codec, shape=shape)
+        return Form.of(layout=self.name, codec=codec, shape=shape)
 
     def fetched(self, client: redis.Redis, case: LayoutCase, points: NDArray[np.int64]) -> NDArray[Any]:
         """The values of points that lie anywhere."""

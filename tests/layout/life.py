@@ -87,8 +87,8 @@ class LifeContract:
     @pytest.mark.anyio
     async def test_what_nobody_knows_of_it_is_found_and_removed(self, server: Server) -> None:
         gone = "0123456789abcdef"
-        layout = Form(layout=self.name, codec="c16", shape=PSI.shape).open(f"qwf:psi:{gone}".encode())
-        keys = list(layout.keys())
+        form = Form.of(layout=self.name, codec="c16", shape=PSI.shape)
+        keys = list(form.keys(f"qwf:psi:{{{gone}.".encode()))
         with server.plain as client:
             for key in keys:
                 client.hset(key, "a", "b")

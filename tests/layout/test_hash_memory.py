@@ -70,7 +70,7 @@ def test_prediction_of_packed_is_what_the_server_takes(
     bucket = {str(field): value for field in range(128)}
     hashes = {f"qwf:psi:0123456789abcdef:b{number}": bucket for number in range(1500)}
     taken = taken_by(each_own_server, hashes)
-    form = Form(layout="packed", codec=codec, shape=(1, 1500, 128, 1))
+    form = Form.of(layout="packed", codec=codec, shape=(1, 1500, 128, 1))
     predicted = form.predicted_bytes(each_own_server.software, listpacks=entries == 128)
     assert 0.95 * taken < predicted < 1.1 * taken
 
@@ -88,7 +88,7 @@ def test_prediction_of_tile_is_what_the_server_takes(
         for i in counts[0]
     }
     taken = taken_by(each_own_server, hashes)
-    form = Form(layout="tile", codec=codec, shape=(1, side, side, side), tile=tile)
+    form = Form.of(layout="tile", codec=codec, shape=(1, side, side, side), tile=tile)
     predicted = form.predicted_bytes(each_own_server.software)
     assert 0.95 * taken < predicted < 1.1 * taken
 

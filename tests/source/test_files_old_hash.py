@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import qwf_async
 from qwf_async.errors import InvalidInput, Refused
 from qwf_async.lattice.grid import Box, Grid
+from qwf_async.lattice.plan import BoxPlan
 from qwf_async.layout import LAYOUTS
 from qwf_async.store.old_hash import OldFlat
 from tests.conftest import Server, new_server
@@ -191,10 +192,11 @@ def test_what_is_stored_is_verified_against_it(tmp_path: Path) -> None:
 
 
 def test_every_road_asks_for_the_key_of_the_old_hash() -> None:
-    layout = OldFlat(base=b"wave_function", codec="text10", shape=(1, 2, 3, 4))
+    plan = BoxPlan.cut((1, 2, 3, 4))
+    layout = OldFlat(base=b"wave_function", codec="text10", plan=plan, one_hash=True)
     (fetch,) = layout.fetches(np.array([[0, 1, 2, 3]]))
     (part,) = layout.requests(Box(start=(0, 0, 0, 0), stop=(1, 2, 3, 4)))
-    assert [fetch.key_of(0), part.key, *layout.keys()] == [
+    assert [fetch.key_of(0), part.key, *layout.keys(0)] == [
         "wave_function",
         b"wave_function",
         b"wave_function",

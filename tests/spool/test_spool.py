@@ -72,7 +72,7 @@ def test_batches_of_every_layout_come_back_with_the_bytes_that_would_have_been_s
     form: tuple[str, str], shape: tuple[int, int, int, int], by_restore: bool, max_bytes: int
 ) -> None:
     grid = Grid(shape=shape)
-    kind = Form(layout=form[0], codec=form[1], shape=shape)
+    kind = Form.of(layout=form[0], codec=form[1], shape=shape)
     layout = kind.open(b"qwf:psi:" + GENERATION.encode(), by_restore=by_restore)
     psi = stored(kind.codec, wave(*shape))
     wanted = []
@@ -80,7 +80,7 @@ def test_batches_of_every_layout_come_back_with_the_bytes_that_would_have_been_s
     with tempfile.TemporaryDirectory() as directory:
         path = spool_path(Path(directory), GENERATION)
         with closing(SpoolFile.create(path, head, limit=LIMIT)) as spool:
-            for chunk in kind.plan("C"):
+            for chunk in kind.plan:
                 values = psi.reshape(-1)[: chunk.points] if chunk.flat else psi[chunk.box.slices]
                 batch = layout.encode(chunk, values, weight=0.25)
                 wanted.append(on_the_wire(batch))

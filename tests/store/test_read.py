@@ -20,23 +20,26 @@ from qwf_async.client.retry import Retry
 from qwf_async.errors import DamagedData, InvalidInput, QwfError, Refused
 from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.lattice.selection import Selection
-from qwf_async.layout import LAYOUTS
+from qwf_async.layout import LAYOUTS, Slab
 from tests.conftest import PATIENCE, Server
 from tests.support.loads import ask, wave
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 SHAPE = (3, 17, 13, 11)
-FORMS = [
-    ("flat", "c16"),
-    ("flat", "c8"),
-    ("flat", "text10"),
-    ("packed", "c16"),
-    ("packed", "c8"),
-    ("tile", "c16"),
-    ("tile", "c8"),
+FORMS: list[tuple[str, str, Slab | None]] = [
+    ("flat", "c16", None),
+    ("flat", "c8", None),
+    ("flat", "text10", None),
+    ("flat", "c16", "all"),
+    ("flat", "text10", "all"),
+    ("flat", "c8", (2, 5, 13, 4)),
+    ("packed", "c16", None),
+    ("packed", "c8", None),
+    ("tile", "c16", None),
+    ("tile", "c8", None),
 ]
-forms = pytest.mark.parametrize(("layout", "codec"), FORMS)
+forms = pytest.mark.parametrize(("layout", "codec", "slab"), FORMS)
 layouts = pytest.mark.parametrize("layout", LAYOUTS)
 Read = Callable[[qwf_async.Wavefunction], Coroutine[Any, Any, Any]]
 
@@ -70,12 +73,15 @@ def some_index(rng: random.Random) -> tuple[Any, ...]:
 
 
 @forms
-async def test_what_is_read_is_what_numpy_selects(each_server: Server, layout: str, codec: str) -> None:
+@pytest.mark.usefixtures("small_chunks")
+async def test_what_is_read_is_what_numpy_selects(
+    each_server: Server, layout: str, codec: str, slab: Slab | None
+) -> None:
     psi = wave(*SHAPE)
     wanted = as_stored(psi, codec)
     rng = random.Random(layout + codec)
     async with qwf_async.connect(each_server.url) as store:
-        held = await stored(store, psi, layout=layout, codec=codec)
+        held = await stored(store, psi, layout=layout, codec=codec, slab=slab)
         everything = await held.read[...]
         assert everything.dtype == wanted.dtype == held.dtype
         assert everything.dtype.isnative
@@ -89,14 +95,15 @@ async def test_what_is_read_is_what_numpy_selects(each_server: Server, layout: s
 
 
 @forms
+@pytest.mark.usefixtures("small_chunks")
 async def test_points_are_read_in_any_order_and_any_number_of_times(
-    each_server: Server, layout: str, codec: str
+    each_server: Server, layout: str, codec: str, slab: Slab | None
 ) -> None:
     psi = wave(*SHAPE)
     wanted = as_stored(psi, codec)
     rng = np.random.default_rng(3)
     async with qwf_async.connect(each_server.url) as store:
-        held = await stored(store, psi, layout=layout, codec=codec)
+        held = await stored(store, psi, layout=layout, codec=codec, slab=slab)
         for count in (0, 1, 7, 20_000):
             points = np.stack([rng.integers(0, n, count) for n in (*SHAPE[1:], SHAPE[0])], axis=1)
             x, y, z, t = points.T
@@ -157,14 +164,15 @@ async def test_points_that_cannot_be_read_are_named(server: Server, points: Any,
 
 
 DAMAGES: dict[str, tuple[list[tuple[str, ...]], str]] = {
-    "flat": ([("HDEL", "{base}:s0", "x1_y2_z3_t0")], "{base}:s0 lacks the field x1_y2_z3_t0"),
-    "packed": ([("HDEL", "{base}:b1", "40")], "{base}:b1 lacks the field 40"),
-    "tile": ([("HDEL", "{base}:t0.0", "c/0/0/0/0")], "{base}:t0.0 lacks the field c/0/0/0/0"),
-    "packed, short": ([("HSET", "{base}:b1", "40", "abc")], "{base}:b1 holds 3 bytes .* the field 40"),
-    "tile, short": ([("HSET", "{base}:t0.0", "c/0/0/0/0", "abc")], "holds 3 bytes"),
-    "flat, short": ([("HSET", "{base}:s0", "x1_y2_z3_t0", "abc")], "holds 3 bytes .* the field x1_y2_z3_t0"),
-    "packed, gone": ([("DEL", "{base}:b1")], "{base}:b1 lacks the field"),
-    "tile, gone": ([("DEL", "{base}:t0.0")], "{base}:t0.0 lacks the field"),
+    "flat": ([("HDEL", "{base}.0}}:s", "x1_y2_z3_t0")], "{base}.0}}:s lacks the field x1_y2_z3_t0"),
+    "packed": ([("HDEL", "{base}.0}}:b1", "40")], "{base}.0}}:b1 lacks the field 40"),
+    "tile": ([("HDEL", "{base}.0}}:t", "c/0/0/0/0")], "{base}.0}}:t lacks the field c/0/0/0/0"),
+    "packed, short": ([("HSET", "{base}.0}}:b1", "40", "abc")], "{base}.0}}:b1 holds 3 bytes .* the field 40"),
+    "tile, short": ([("HSET", "{base}.0}}:t", "c/0/0/0/0", "abc")], "holds 3 bytes"),
+    "flat, short": ([("HSET", "{base}.0}}:s", "x1_y2_z3_t0", "abc")], "holds 3 bytes .* the field x1_y2_z3_t0"),
+    "packed, gone": ([("DEL", "{base}.0}}:b1")], "{base}.0}}:b1 lacks the field"),
+    "flat, gone": ([("DEL", "{base}.0}}:s")], "{base}.0}}:s lacks the field"),
+    "tile, gone": ([("DEL", "{base}.0}}:t")], "{base}.0}}:t lacks the field"),
 }  # fmt: skip
 POINT = (1, 2, 3, 0)
 READS: dict[str, Read] = {
@@ -177,13 +185,14 @@ READS: dict[str, Read] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("reading", READS)
+@pytest.mark.usefixtures("small_chunks")
 async def test_what_is_damaged_on_the_server_is_named_and_not_waited_for(
     server: Server, damage: str, reading: str
 ) -> None:
     commands, words = DAMAGES[damage]
     async with qwf_async.connect(server.url) as store:
         held = await stored(store, wave(*SHAPE), layout=damage.partition(",")[0])
-        base = f"qwf:psi:{held.manifest.generation}"
+        base = f"qwf:psi:{{{held.manifest.generation}"
         for command in commands:
             ask(server, *(word.format(base=base) for word in command))
         with anyio.fail_after(PATIENCE / 2), pytest.raises(DamagedData, match=words.format(base=base)):
@@ -194,10 +203,10 @@ async def test_what_is_damaged_on_the_server_is_named_and_not_waited_for(
 @pytest.mark.parametrize("reading", READS)
 @layouts
 async def test_a_foreign_key_in_the_way_is_named(server: Server, layout: str, reading: str) -> None:
-    keys = {"flat": "s0", "packed": "b1", "tile": "t0.0"}
+    keys = {"flat": "s", "packed": "b1", "tile": "t"}
     async with qwf_async.connect(server.url) as store:
         held = await stored(store, wave(*SHAPE), layout=layout)
-        key = f"qwf:psi:{held.manifest.generation}:{keys[layout]}"
+        key = f"qwf:psi:{{{held.manifest.generation}.0}}:{keys[layout]}"
         ask(server, "SET", key, "something else")
         with anyio.fail_after(PATIENCE / 2), pytest.raises(Refused, match=f"reading {key}: .*another type"):
             await READS[reading](held)
@@ -256,7 +265,7 @@ async def test_buckets_that_are_no_listpacks_are_read_all_the_same(own_server: S
     ask(own_server, "CONFIG", "SET", "hash-max-listpack-entries", limit)
     async with qwf_async.connect(own_server.url) as store:
         held = await stored(store, psi, layout="packed", write_mode="hset")
-        encoding = ask(own_server, "OBJECT", "ENCODING", f"qwf:psi:{held.manifest.generation}:b0")
+        encoding = ask(own_server, "OBJECT", "ENCODING", f"qwf:psi:{{{held.manifest.generation}.0}}:b0")
         assert encoding == (b"hashtable" if limit == "64" else b"listpack")
         ask(own_server, "CONFIG", "RESETSTAT")
         assert np.array_equal(await held.read[0, :10], psi[0, :10])
@@ -325,7 +334,7 @@ async def test_reading_waits_for_a_server_that_is_busy_with_a_script(
 async def test_one_error_ends_the_reading_of_all_boxes(server: Server) -> None:
     async with qwf_async.connect(server.url) as store:
         held = await stored(store, wave(1, 80, 80, 80), layout="tile")
-        ask(server, "DEL", f"qwf:psi:{held.manifest.generation}:t0.3")
+        ask(server, "DEL", f"qwf:psi:{{{held.manifest.generation}.1}}:t")
         with pytest.raises(QwfError) as caught:
             await held.read[...]
         assert type(caught.value) is DamagedData

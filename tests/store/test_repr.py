@@ -39,12 +39,11 @@ class Reader(HTMLParser):
 
 def stored(source: str, layout: str = "tile") -> Wavefunction:
     grid = Grid.cube(32, box=16.0, frames=3, dt=0.5)
-    form = Form(layout=layout, codec="c16", shape=grid.shape)
+    form = Form.of(layout=layout, codec="c16", shape=grid.shape)
     manifest = Manifest(
         generation="0123456789abcdef",
         form=form,
         grid=grid,
-        plan=form.plan("C"),
         source=source,
         fingerprint="",
     )

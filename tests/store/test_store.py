@@ -148,7 +148,8 @@ async def test_a_name_that_cannot_stand_in_a_key_is_bad_input(server: Server, na
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("format", "2", "format version 2; this program reads up to 1: update it"),
+        ("format", "3", "format version 3; this program reads up to 2: update it"),
+        ("format", "1", "format version 1 is not read any more"),
         ("layout", "spiral", "unknown layout"),
         ("codec", "c32", "unknown codec"),
         ("shape", "[]", "is not the metadata of a wavefunction"),

@@ -18,9 +18,8 @@ from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.errors import DamagedData, InvalidInput, Refused, UsageError
 from qwf_async.ingesting.verification import verify
-from qwf_async.lattice.grid import Box, shape4
-from qwf_async.lattice.plan import BoxPlan, RangePlan
-from qwf_async.layout import LAYOUTS, Form
+from qwf_async.lattice.grid import Box, Shape4, shape4
+from qwf_async.layout import LAYOUTS, Form, Slab
 from qwf_async.wire.buckets import BUCKET
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
@@ -28,8 +27,23 @@ from tests.support.loads import contents, wave
 
 pytestmark = pytest.mark.anyio
 
-FORMS = [("flat", "c16"), ("flat", "c8"), ("flat", "text10"), ("packed", "c16"), ("packed", "c8"),
-         ("tile", "c16"), ("tile", "c8")]  # fmt: skip
+FORMS: list[tuple[str, str, Slab | None]] = [
+    ("flat", "c16", None),
+    ("flat", "c8", None),
+    ("flat", "text10", None),
+    ("flat", "c16", "all"),
+    ("flat", "text10", "all"),
+    ("flat", "c8", (2, 5, 12, 4)),
+    ("packed", "c16", None),
+    ("packed", "c8", None),
+    ("tile", "c16", None),
+    ("tile", "c8", None),
+]
+LAYOUTS_AND_SLABS: list[tuple[str, Slab | None]] = [
+    *((layout, None) for layout in LAYOUTS),
+    ("flat", "all"),
+    ("flat", (1, 5, 12, 7)),
+]
 SHAPE = (2, 19, 12, 21)
 PSI = wave(*SHAPE)
 
@@ -43,10 +57,9 @@ REGIONS: list[Region] = [
 ]
 
 
-@pytest.fixture
-def many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BoxPlan, "cut", staticmethod(partial(BoxPlan.cut, points=1000)))
-    monkeypatch.setattr(RangePlan, "cut", staticmethod(partial(RangePlan.cut, points=1000)))
+def data_keys(psi: qwf_async.Wavefunction) -> list[bytes]:
+    """All of them, in the order of the groups."""
+    return list(psi.manifest.form.keys(f"qwf:psi:{{{psi.manifest.generation}.".encode()))
 
 
 def as_stored(codec: str, psi: NDArray[Any]) -> NDArray[Any]:
@@ -57,15 +70,19 @@ def as_stored(codec: str, psi: NDArray[Any]) -> NDArray[Any]:
     return np.array([complex(float(re), float(im)) for re, im in texts]).reshape(psi.shape)
 
 
-@pytest.mark.parametrize(("layout", "codec"), FORMS)
-@pytest.mark.usefixtures("many_chunks")
+@pytest.mark.parametrize(("layout", "codec", "slab"), FORMS)
+@pytest.mark.usefixtures("small_chunks")
 async def test_a_changed_store_is_as_if_the_changed_array_had_been_ingested(
-    each_server: Server, layout: str, codec: str
+    each_server: Server, layout: str, codec: str, slab: Slab | None
 ) -> None:
-    """Byte for byte: the values and their fields, padding of tiles and kinds of hashes included."""
+    """Byte for byte: the values and their fields, padding of tiles and kinds of hashes included.
+
+    The journal too, but for the chunks that were changed.
+    """
+    form: dict[str, Any] = {"layout": layout, "codec": codec, "slab": slab}
     changed, new = PSI.copy(), wave(*SHAPE, seed=5) * 1e3
     async with qwf_async.connect(each_server.url) as store:
-        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, codec=codec)
+        await qwf_async.ingest(sources.array(PSI), store, "psi", **form)
         psi = await store.open("psi")
         for region in REGIONS[:-1]:
             changed[region] = new[region]
@@ -74,11 +91,17 @@ async def test_a_changed_store_is_as_if_the_changed_array_had_been_ingested(
         changed[1, 2, 3, 4] = 0.5 - 2j
         await psi.update(2, 3, 4, 1, value=0.5 - 2j)
         assert await psi.point(2, 3, 4, 1) == 0.5 - 2j
-        await qwf_async.ingest(sources.array(changed), store, "chi", layout=layout, codec=codec)
+        await qwf_async.ingest(sources.array(changed), store, "chi", **form)
         ours, other = psi.manifest, (await store.open("chi")).manifest
     held = contents(each_server)
-    pick = {name: f"qwf:{name}:{m.generation}:".encode() for name, m in (("psi", ours), ("chi", other))}
+    pick = {name: f"qwf:{name}:{{{m.generation}.".encode() for name, m in (("psi", ours), ("chi", other))}
     data = {name: {k[len(p) :]: v for k, v in held.items() if k.startswith(p)} for name, p in pick.items()}
+    plan, chunks = ours.plan, np.empty(SHAPE, np.int64)
+    for point in np.ndindex(SHAPE):
+        chunks[point] = plan.holding(shape4(point))
+    touched = {int(n) for n in np.unique(chunks[changed != PSI])}
+    journals = {name: taken_journals(some) for name, some in data.items()}
+    assert journals["psi"] == journals["chi"] | dict.fromkeys((b"%d" % n for n in touched), b"stale")
     assert data["psi"] == data["chi"]
     with each_server.plain as client:
         kinds = {
@@ -87,11 +110,13 @@ async def test_a_changed_store_is_as_if_the_changed_array_had_been_ingested(
     assert kinds["psi"] == kinds["chi"]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.usefixtures("many_chunks")
-async def test_verify_tells_changed_chunks_from_damaged_ones(server: Server, layout: str) -> None:
+@pytest.mark.parametrize(("layout", "slab"), LAYOUTS_AND_SLABS)
+@pytest.mark.usefixtures("small_chunks")
+async def test_verify_tells_changed_chunks_from_damaged_ones(
+    server: Server, layout: str, slab: Slab | None
+) -> None:
     async with qwf_async.connect(server.url) as store:
-        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout)
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, slab=slab)
         psi = await store.open("psi")
         plan = psi.manifest.plan
         await psi.update(0, value=2)
@@ -101,7 +126,7 @@ async def test_verify_tells_changed_chunks_from_damaged_ones(server: Server, lay
         touched = {plan.holding((1, 18, y, z)) for y in range(SHAPE[2]) for z in range(SHAPE[3])}
         found = await verify(store, "psi")
         assert (found.differing, set(found.changed)) == ([], touched | {plan.holding((0, 0, 0, 0))})
-        key = next(iter(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys()))
+        key = data_keys(psi)[0]
         field = {"flat": b"x0_y0_z0_t0", "packed": b"0", "tile": b"c/0/0/0/0"}[layout]
         with server.plain as client:
             client.hdel(key, field)  # a changed chunk with a value missing is damaged all the same
@@ -125,7 +150,7 @@ async def test_what_was_replaced_or_removed_is_not_changed_and_not_brought_back(
         # As if it had been replaced between the look and the data: the scripts find no fields.
         current = await store.open("psi")
         with server.plain as client:
-            client.unlink(*client.keys(f"qwf:psi:{current.manifest.generation}:*"))
+            client.unlink(*client.keys(f"qwf:psi:{{{current.manifest.generation}.*"))
         before = contents(server)
 
         async def as_before(*_: object) -> None:
@@ -139,17 +164,17 @@ async def test_what_was_replaced_or_removed_is_not_changed_and_not_brought_back(
         assert after.keys() == before.keys()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("layout", "slab"), LAYOUTS_AND_SLABS)
 @pytest.mark.parametrize("damage", ["missing", "short"])
-@pytest.mark.usefixtures("many_chunks")
+@pytest.mark.usefixtures("small_chunks")
 async def test_what_is_damaged_is_named_and_nothing_is_changed(
-    server: Server, layout: str, damage: str
+    server: Server, layout: str, slab: Slab | None, damage: str
 ) -> None:
     """The last point: of a region all chunks but one are whole."""
     async with qwf_async.connect(server.url) as store:
-        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout)
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, slab=slab)
         psi = await store.open("psi")
-        key = list(psi.manifest.form.open(f"qwf:psi:{psi.manifest.generation}".encode()).keys())[-1]
+        key = data_keys(psi)[-1]
         field = {
             "flat": b"x18_y11_z20_t1",
             "packed": b"%d" % ((PSI.size - 1) % BUCKET),
@@ -224,7 +249,7 @@ async def test_concurrent_changes_of_neighbours_are_all_kept(each_server: Server
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_region_of_any_shape_and_tile_is_changed_and_nothing_else(server: Server, data: Any) -> None:
-    """Against NumPy's own assignment, over one connection and without a plan."""
+    """Against NumPy's own assignment, over one connection."""
     shape = shape4(data.draw(st.tuples(*[st.integers(1, n) for n in (2, 13, 13, 13)])))
     layout = data.draw(st.sampled_from(list(LAYOUTS)))
     tile = None
@@ -233,21 +258,33 @@ def test_any_region_of_any_shape_and_tile_is_changed_and_nothing_else(server: Se
         tile = (a, b, c)
     ends = [sorted((data.draw(st.integers(0, n - 1)), data.draw(st.integers(1, n)))) for n in shape]
     box = Box(start=shape4(a for a, _ in ends), stop=shape4(max(a + 1, b) for a, b in ends))
-    held = Form(layout=layout, codec="c16", shape=shape, tile=tile).open(b"qwf:any:0")
+    slab = data.draw(slabs(shape)) if LAYOUTS[layout].slabs else None
+    form = Form.of(layout=layout, codec="c16", shape=shape, tile=tile, slab=slab)
+    held, plan = form.open(b"qwf:any:{0."), form.plan
     whole = Box(start=(0, 0, 0, 0), stop=shape)
     psi, new = wave(*shape), wave(*box.shape, seed=1)
-    plan = Form(layout=layout, codec="c16", shape=shape, tile=tile).plan("C")
     with server.plain as client:
         client.flushall()
-        batches = [
-            held.encode(c, psi.reshape(-1) if c.flat else psi[c.box.slices], 0.0) for c in plan
-        ]  # one chunk, at these sizes
-        assert len(batches) == 1
-        for parts, kind in ((batches[0].parts, int), (held.changes(box, new), int)):
-            send(client, parts, kind)
+        for chunk in plan:  # one, but for slabs
+            values = psi.reshape(-1) if chunk.flat else psi[chunk.box.slices]
+            send(client, held.encode(chunk, values, 0.0).parts, int)
+        for number, pieces in plan.touched(box):
+            for piece in pieces:
+                send(client, held.changes(number, piece, new[piece.within(box)]), int)
         replies = send(client, held.requests(whole), list)
     psi[box.slices] = new
     assert np.array_equal(held.values(whole, replies), psi)
+
+
+def taken_journals(data: dict[bytes, Any]) -> dict[bytes, bytes]:
+    """The lines of all journals among keys without their beginnings, which are taken away."""
+    keys = [key for key in data if key.endswith(b"}:j")]
+    return {chunk: line for key in keys for chunk, line in data.pop(key).items()}
+
+
+def slabs(shape: Shape4) -> st.SearchStrategy[Slab | None]:
+    """Any slab of layout flat on a grid."""
+    return st.none() | st.just("all") | st.tuples(*(st.integers(1, n) for n in shape))  # type: ignore[return-value] # four
 
 
 def send(client: Any, parts: Any, kind: type) -> list[Any]:
@@ -266,7 +303,7 @@ async def test_a_bucket_is_left_whole_by_a_change_that_finds_a_field_missing(ser
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi", layout="packed")
         psi = await store.open("psi")
-        key = f"qwf:psi:{psi.manifest.generation}:b0"
+        key = f"qwf:psi:{{{psi.manifest.generation}.0}}:b0"
         with server.plain as client:
             client.hdel(key, BUCKET - 1)
             before = client.hgetall(key)
@@ -310,7 +347,7 @@ async def test_a_journal_that_is_gone_is_not_begun_anew(server: Server) -> None:
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI), store, "psi")
         psi = await store.open("psi")
-        journal = f"qwf:{{psi}}:journal:{psi.manifest.generation}"
+        journal = f"qwf:psi:{{{psi.manifest.generation}.0}}:j"
         with server.plain as client:
             client.unlink(journal)
             await psi.update(0, value=1)

@@ -21,8 +21,8 @@ from tests.conftest import HELD, Server
 
 KEYS = Keys(prefix="qwf", name="psi")
 GRID = Grid(shape=(1, 4, 4, 4))
-FLAT = Form(layout="flat", codec="c16", shape=GRID.shape)
 PLAN = BoxPlan.cut(GRID.shape, points=16)
+FLAT = Form(layout="flat", codec="c16", plan=PLAN)
 HOUR = 3600.0
 
 
@@ -32,7 +32,6 @@ def manifest(**changes: Any) -> Manifest:
         generation=new_generation(),
         form=FLAT,
         grid=GRID,
-        plan=PLAN,
         source="a test",
         fingerprint="one",
     )
@@ -71,15 +70,20 @@ async def publish_one(pool: Pool, *, keys: Keys = KEYS, overwrite: bool = False)
     return await load.publish(1.0)
 
 
-def data_key(generation: str, keys: Keys = KEYS) -> str:
-    return f"{keys.prefix}:{keys.name}:{generation}:s0"
+def data_key(generation: str, keys: Keys = KEYS, *, group: int = 0) -> str:
+    return f"{keys.prefix}:{keys.name}:{{{generation}.{group}}}:s"
+
+
+def journal_key(generation: str, keys: Keys = KEYS, *, group: int = 0) -> str:
+    return f"{keys.prefix}:{keys.name}:{{{generation}.{group}}}:j"
 
 
 def put_data(server: Server, generation: str, keys: Keys = KEYS) -> None:
     """The points of a generation, all of them 1."""
-    fields = {f"x{x}_y{y}_z{z}_t{t}": np.complex128(1).tobytes() for t, x, y, z in np.ndindex(GRID.shape)}
     with server.plain as client:
-        client.hset(data_key(generation, keys), mapping=dict(fields))
+        for t, x, y, z in np.ndindex(GRID.shape):
+            key = data_key(generation, keys, group=PLAN.holding((t, x, y, z)))
+            client.hset(key, f"x{x}_y{y}_z{z}_t{t}", np.complex128(1).tobytes())
 
 
 def fields_at(server: Server, key: str) -> dict[str, str]:
@@ -138,4 +142,6 @@ def between(pool: Pool, marker: str, happens: Callable[[], Awaitable[None]]) -> 
 
 
 def all_of(generation: str, keys: Keys = KEYS) -> set[bytes]:
-    return {data_key(generation, keys).encode(), keys.journal(generation).encode()}
+    """The keys of all groups of a generation: of their data and their journals."""
+    groups = range(len(PLAN))
+    return {key(generation, keys, group=n).encode() for key in (data_key, journal_key) for n in groups}

@@ -16,8 +16,8 @@ import pytest
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.command import Begun, Outcome, Shell
 
-CHUNKS, CHUNK_POINTS = 6, 33_000
-"""An axis of more than 2¹⁵ points makes a chunk of each of its lines: many chunks of few points."""
+CHUNKS, CHUNK_POINTS = 6, 10_000
+"""An axis of more than 2¹³ points makes a chunk of each of its lines: many chunks of few points."""
 
 POINTS = CHUNKS * CHUNK_POINTS
 PACED = ["--max-rate", str(POINTS)]
@@ -47,7 +47,8 @@ class Rig:
 
     shell: Shell
     server: Server
-    fields: dict[bytes, bytes]
+    fields: list[dict[bytes, bytes]]
+    """The fields of each chunk, which has a hash of its own."""
 
     def begin(self, name: str, *options: str) -> Begun:
         return self.shell.begin("ingest", "psi.npy", "--name", name, *options)
@@ -76,13 +77,19 @@ class Rig:
             found = client.hgetall(f"qwf:{{{name}}}:load")
         return {key.decode(): value.decode() for key, value in found.items()}
 
+    def journalled(self, name: str) -> int:
+        """Chunks in the journal of the load under way."""
+        with self.server.plain as client:
+            generation = client.hget(f"qwf:{{{name}}}:load", "generation")
+            keys = group_keys(name, generation.decode() if generation else "none", "j")
+            return sum(client.hexists(key, str(number)) for number, key in enumerate(keys))
+
     def wait_for_load(self, name: str, chunks: int) -> None:
         """Wait until the journal of the load under way has so many chunks."""
         end = time.monotonic() + PATIENCE
         with self.server.plain as client:
             while time.monotonic() < end:
-                generation = client.hget(f"qwf:{{{name}}}:load", "generation")
-                if generation and client.hlen(f"qwf:{{{name}}}:journal:{generation.decode()}") >= chunks:
+                if client.hexists(f"qwf:{{{name}}}:load", "generation") and self.journalled(name) >= chunks:
                     return
                 time.sleep(0.01)
         raise AssertionError(f"no load of {name} with {chunks} chunks after {PATIENCE:g} s")
@@ -92,12 +99,13 @@ class Rig:
         with self.server.plain as client:
             generation = client.hget(f"qwf:{{{name}}}:meta", "generation")
             assert generation is not None
-            journal = b"qwf:{%s}:journal:%s" % (name.encode(), generation)
-            data = b"qwf:%s:%s:s0" % (name.encode(), generation)
+            data, journals = (group_keys(name, generation.decode(), ending) for ending in "sj")
             keys = {*client.scan_iter(f"qwf:{{{name}}}:*"), *client.scan_iter(f"qwf:{name}:*")}
-            assert keys == {f"qwf:{{{name}}}:meta".encode(), journal, data}
-            assert client.hlen(journal) == CHUNKS
-            assert client.hgetall(data) == self.fields
+            wanted = {f"qwf:{{{name}}}:meta", *data, *journals}
+            assert keys == {key.encode() for key in wanted}
+            for number in range(CHUNKS):
+                assert client.hkeys(journals[number]) == [b"%d" % number]
+                assert client.hgetall(data[number]) == self.fields[number]
             client.unlink(*keys)
 
     def await_own_load(self, name: str, begun: Begun) -> bool:
@@ -125,14 +133,23 @@ def send(begun: Begun, number: int) -> Outcome:
     return begun.end()
 
 
-def lay_out(directory: Path) -> dict[bytes, bytes]:
+def group_keys(name: str, generation: str, ending: str) -> list[str]:
+    """The keys of each chunk: "s" of its data, "j" of its journal."""
+    return [f"qwf:{name}:{{{generation}.{number}}}:{ending}" for number in range(CHUNKS)]
+
+
+def lay_out(directory: Path) -> list[dict[bytes, bytes]]:
     """Write psi.npy, and the module that holds it back; the fields that a server should hold of it."""
     rng = np.random.default_rng(11)
     psi = rng.standard_normal((CHUNKS, 1, CHUNK_POINTS)) + 1j * rng.standard_normal((CHUNKS, 1, CHUNK_POINTS))
     np.save(directory / "psi.npy", psi)
     (directory / "held.py").write_text(HELD)
     data = psi.tobytes()
-    return {b"x%d_y0_z%d_t0" % divmod(i, CHUNK_POINTS): data[16 * i : 16 * i + 16] for i in range(POINTS)}
+    fields: list[dict[bytes, bytes]] = [{} for _ in range(CHUNKS)]
+    for i in range(POINTS):
+        x, z = divmod(i, CHUNK_POINTS)
+        fields[x][b"x%d_y0_z%d_t0" % (x, z)] = data[16 * i : 16 * i + 16]
+    return fields
 
 
 def new_rig(factory: pytest.TempPathFactory) -> Iterator[Rig]:

@@ -6,6 +6,7 @@ twin of the codec. None of the code under test is used for it.
 
 from __future__ import annotations
 
+import json
 import struct
 import threading
 from collections.abc import Callable
@@ -42,12 +43,29 @@ def ask(server: Server, *command: Any) -> Any:
         return client.execute_command(*command)
 
 
-def plain_fields(psi: NDArray[Any], codec: str) -> dict[bytes, bytes]:
-    """What the hash of ψ[t, x, y, z] should hold, a point at a time."""
+def plain_fields(psi: NDArray[Any], codec: str, start: tuple[int, ...] = (0, 0, 0, 0)) -> dict[bytes, bytes]:
+    """What a hash of ψ[t, x, y, z] should hold whose first point is `start`, a point at a time."""
+    first_t, first_x, first_y, first_z = start
     return {
-        b"x%d_y%d_z%d_t%d" % (x, y, z, t): _plain_value(complex(value), codec)
+        b"x%d_y%d_z%d_t%d" % (first_x + x, first_y + y, first_z + z, first_t + t): _plain_value(
+            complex(value), codec
+        )
         for (t, x, y, z), value in np.ndenumerate(psi)
     }
+
+
+def plain_groups(psi: NDArray[Any], meta: dict[bytes, bytes]) -> dict[int, dict[bytes, bytes]]:
+    """What the hash of each group of ψ[t, x, y, z] should hold in layout flat, as the record says that it is cut."""
+    codec, plan = meta[b"codec"].decode(), json.loads(meta[b"plan"])
+    one_hash = json.loads(meta[b"parameters"]).get("slab") == "all"
+    counts = [-(-size // piece) for size, piece in zip(psi.shape, plan["chunk"], strict=True)]
+    groups: dict[int, dict[bytes, bytes]] = {}
+    for place in np.ndindex(*counts):
+        start = tuple(i * piece for i, piece in zip(place, plan["chunk"], strict=True))
+        box = psi[tuple(slice(i, i + piece) for i, piece in zip(start, plan["chunk"], strict=True))]
+        number = 0 if one_hash else int(np.ravel_multi_index(place, counts, order=plan["order"]))
+        groups.setdefault(number, {}).update(plain_fields(box, codec, start))
+    return groups
 
 
 def _plain_value(value: complex, codec: str) -> bytes:
@@ -62,20 +80,44 @@ def published(server: Server, name: str = "psi") -> str | None:
     return generation.decode() if generation else None
 
 
-def data_key(server: Server, name: str = "psi", *, of: str = "meta") -> str:
-    """The key that holds the points of what is published, or of the load under way (`of="load"`)."""
+def group_keys(server: Server, ending: str, name: str = "psi", *, of: str = "meta") -> list[str]:
+    """The keys of that ending, group by group: of what is published, or of the load under way (`of="load"`).
+
+    "s" is the ending of the data of layout flat, "j" that of journals.
+    """
     generation = ask(server, "HGET", f"qwf:{{{name}}}:{of}", "generation").decode()
-    return f"qwf:{name}:{generation}:s0"
+    with server.plain as client:
+        keys = [key.decode() for key in client.scan_iter(f"qwf:{name}:{{{generation}.*}}:{ending}", 1000)]
+    return sorted(keys, key=lambda key: int(key.split(".")[-1].split("}")[0]))
+
+
+def data_keys(server: Server, name: str = "psi", *, of: str = "meta") -> list[str]:
+    """The keys that hold the points in layout flat; see `group_keys`."""
+    return group_keys(server, "s", name, of=of)
+
+
+def taken(server: Server, name: str = "psi") -> int:
+    """Bytes that the points take in layout flat."""
+    return sum(int(ask(server, "MEMORY", "USAGE", key, "SAMPLES", 0)) for key in data_keys(server, name))
+
+
+def journalled(server: Server, name: str = "psi", *, of: str = "load") -> int:
+    """Chunks that the journal has."""
+    return sum(int(ask(server, "HLEN", key)) for key in group_keys(server, "j", name, of=of))
 
 
 def check_points(server: Server, psi: NDArray[Any], name: str = "psi", *, codec: str = "c16") -> None:
-    """Check that every point of ψ[t, x, y, z] is stored under the name bit for bit, and nothing else."""
+    """Check that every point of ψ[t, x, y, z] is stored under the name bit for bit in its hash, and nothing else."""
+    meta = f"qwf:{{{name}}}:meta"
     with server.plain as client:
-        held = client.hgetall(data_key(server, name))
-    wanted = plain_fields(psi, codec)
-    assert len(held) == len(wanted)
-    wrong = [point for point, value in wanted.items() if held.get(point) != value]
-    assert not wrong, f"{len(wrong)} of {len(wanted)} points are missing or wrong, first {wrong[0]!r}"
+        held_meta = client.hgetall(meta)
+        held = [client.hgetall(key) for key in data_keys(server, name)]
+    assert held_meta[b"codec"] == codec.encode()
+    wanted = plain_groups(psi, held_meta)
+    assert [len(fields) for fields in held] == [len(wanted[number]) for number in sorted(wanted)]
+    for number, fields in zip(sorted(wanted), held, strict=True):
+        wrong = [point for point, value in wanted[number].items() if fields.get(point) != value]
+        assert not wrong, f"{len(wrong)} points of group {number} are missing or wrong, first {wrong[0]!r}"
 
 
 def contents(server: Server) -> Contents:
@@ -93,12 +135,9 @@ def contents(server: Server) -> Contents:
 def check_alone(server: Server, name: str = "psi") -> None:
     """Check that a name has what is published, its journal and its place in the index, and no other key of ours."""
     generation = published(server, name)
-    keys = {
-        f"qwf:{{{name}}}:meta",
-        f"qwf:{{{name}}}:journal:{generation}",
-        data_key(server, name),
-        "qwf:names",
-    }
+    groups = range(len(data_keys(server, name)))
+    keys = {f"qwf:{name}:{{{generation}.{n}}}:{ending}" for n in groups for ending in "js"}
+    keys |= {f"qwf:{{{name}}}:meta", "qwf:names"}
     assert set(contents(server)) == {key.encode() for key in keys}
 
 

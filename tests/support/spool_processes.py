@@ -37,10 +37,8 @@ LIMIT = 1 << 40
 
 
 def head_of(grid: Grid, form: Form | None = None, name: str = "psi", server: str = "unix:///s") -> SpoolHead:
-    form = form or Form(layout="flat", codec="c16", shape=grid.shape)
-    manifest = Manifest(
-        generation=GENERATION, form=form, grid=grid, plan=form.plan("C"), source="x", fingerprint="f"
-    )
+    form = form or Form.of(layout="flat", codec="c16", shape=grid.shape)
+    manifest = Manifest(generation=GENERATION, form=form, grid=grid, source="x", fingerprint="f")
     return SpoolHead(server=server, prefix="qwf", name=name, manifest=manifest, overwrites="f" * 16)
 
 

@@ -17,11 +17,10 @@ from .inspection import READ_RECORDS, UNKNOWN_GENERATIONS, read_records, unknown
 from .ownership import EXPEL, REGISTER, RENEW, expel, register, renew
 from .publishing import BEGIN, DISCARD, PUBLISH, Outcome, begin, discard, publish
 from .removal import FORGET, REMOVE, TRASH, forget, remove, trash
-from .updates import MARK_STALE, mark_stale
 
 __all__ = [
-    "ANNOUNCE", "BEGIN", "DISCARD", "ENTER", "EVEN_IF_FULL", "EXPEL", "FORGET", "MARK_STALE", "PUBLISH",
+    "ANNOUNCE", "BEGIN", "DISCARD", "ENTER", "EVEN_IF_FULL", "EXPEL", "FORGET", "PUBLISH",
     "READ_RECORDS", "REGISTER", "REMOVE", "RENEW", "TOUCH", "TRASH", "UNKNOWN_GENERATIONS", "WITHDRAW", "Outcome",
-    "announce", "begin", "discard", "enter", "expel", "forget", "mark_stale", "publish", "read_records",
+    "announce", "begin", "discard", "enter", "expel", "forget", "publish", "read_records",
     "register", "remove", "renew", "touching", "trash", "unknown_generations", "withdraw",
 ]  # fmt: skip

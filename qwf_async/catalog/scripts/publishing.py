@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, TypeGuard
 
+from ...client.connection import Connection
 from ...client.pool import Pool
 from ...client.reply import is_number
 from ..keys import Keys
@@ -67,7 +68,7 @@ class Outcome(Enum):
     LATE = b"late"
     """The load is still ours, but its deadline is over."""
     HOLES = b"holes"
-    """The journal lacks chunks."""
+    """The journal lacks chunks. That is found out before the script is sent."""
     CHANGED = b"changed"
     """Something else is published than the load was to replace."""
 
@@ -76,44 +77,40 @@ PUBLISH: Final = (
     EVEN_IF_FULL
     + NOW
     + """
--- KEYS: meta, load, journal, trash.
--- ARGV: token, generation, chunks, replaced generation, its trash entry, fields…
+-- KEYS: meta, load, trash. ARGV: token, generation, replaced generation, its trash entry, fields…
 local load = redis.call('HMGET', KEYS[2], 'owner_token', 'generation', 'owner_deadline')
 if not load[1] then return 'gone' end
 if load[1] ~= ARGV[1] or load[2] ~= ARGV[2] then return 'taken' end
 if tonumber(load[3]) <= now() then return 'late' end
-if redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[3]) then return 'holes' end
-if (redis.call('HGET', KEYS[1], 'generation') or '') ~= ARGV[4] then return 'changed' end
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[4], ARGV[4], ARGV[5]) end
+if (redis.call('HGET', KEYS[1], 'generation') or '') ~= ARGV[3] then return 'changed' end
+if ARGV[3] ~= '' then redis.call('HSET', KEYS[3], ARGV[3], ARGV[4]) end
 redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 return 'done'
 """
 )
 
 
 async def publish(
-    pool: Pool,
+    connection: Connection,
     keys: Keys,
     *,
     token: str,
     generation: str,
-    chunks: int,
     replaces: TrashEntry | None,
     fields: Mapping[str, str],
 ) -> Outcome:
     """Make the load that `token` owns what readers see, with these fields; what it replaces becomes trash.
 
-    `chunks` is the number of entries that its journal must have.
+    The caller has read over the same connection that the journal is whole. The script is sent once.
     """
-    journal = keys.journal(generation)
     reply = await evaluate(
-        pool.call,
+        connection.call,
         PUBLISH,
-        [keys.meta, keys.load, journal, keys.trash],
-        [token, generation, chunks, *_entry(replaces), *flattened(fields)],
+        [keys.meta, keys.load, keys.trash],
+        [token, generation, *_entry(replaces), *flattened(fields)],
         expect=_is_outcome,
-        doing=f"publishing {keys.name} ({keys.meta}, {journal}, {keys.trash})",
+        doing=f"publishing {keys.name} ({keys.meta}, {keys.trash})",
     )
     return Outcome(reply)
 

@@ -19,7 +19,7 @@ import redis
 from numpy.typing import NDArray
 
 from tests.conftest import PATIENCE
-from tests.support.loads import plain_fields, wave
+from tests.support.loads import plain_groups, wave
 from tests.support.relay import Relay
 
 
@@ -63,40 +63,47 @@ class Case:
         )
 
 
-def _published(client: redis.Redis, name: str) -> tuple[str, tuple[int, ...] | None]:
-    """The generation that readers see, and its tile if it has one."""
+def _published(client: redis.Redis, name: str) -> dict[bytes, bytes]:
+    """The record of what readers see; empty if there is none."""
     meta: dict[Any, Any] = client.hgetall(f"qwf:{{{name}}}:meta")
-    return meta.get(b"generation", b"").decode(), json.loads(meta.get(b"parameters", "{}")).get("tile")
+    return meta
 
 
-def _expected(case: Case, tile: tuple[int, ...] | None) -> dict[str, dict[bytes, bytes]]:
+def _base(name: str, meta: dict[bytes, bytes]) -> str:
+    return f"qwf:{name}:{{{meta[b'generation'].decode()}."
+
+
+def _expected(case: Case, meta: dict[bytes, bytes]) -> dict[str, dict[bytes, bytes]]:
     """What each data key should hold, by what its name ends in."""
+    plan = json.loads(meta[b"plan"])
     if case.layout == "flat":
-        return {"s0": plain_fields(case.psi, case.codec)}
+        return {f"{number}}}:s": fields for number, fields in plain_groups(case.psi, meta).items()}
     psi = case.psi.astype("<c16" if case.codec == "c16" else "<c8")
     keys: defaultdict[str, dict[bytes, bytes]] = defaultdict(dict)
     if case.layout == "packed":
         for i, value in enumerate(psi.reshape(-1)):
-            keys[f"b{i // 128}"][b"%d" % (i % 128)] = value.tobytes()
+            keys[f"{i // plan['length']}}}:b{i // 128}"][b"%d" % (i % 128)] = value.tobytes()
         return keys
-    assert tile is not None
-    a, b, c = tile
+    tile = a, b, c = json.loads(meta[b"parameters"])["tile"]
+    counts = [-(-n // m) for n, m in zip(psi.shape, plan["chunk"], strict=True)]
     for t, i, j, k in np.ndindex(len(psi), *(-(-n // m) for n, m in zip(psi.shape[1:], tile, strict=True))):
         cut = psi[t, i * a : i * a + a, j * b : j * b + b, k * c : k * c + c]
         padded = np.zeros(tile, psi.dtype)
         padded[tuple(map(slice, cut.shape))] = cut
-        keys[f"t{t}.{i}"][b"c/%d/%d/%d/%d" % (t, i, j, k)] = padded.tobytes()
+        places = [n // m for n, m in zip((t, i * a, j * b, k * c), plan["chunk"], strict=True)]
+        number = np.ravel_multi_index(places, counts, order=plan["order"])
+        keys[f"{number}}}:t"][b"c/%d/%d/%d/%d" % (t, i, j, k)] = padded.tobytes()
     return keys
 
 
 def compared(client: redis.Redis, case: Case) -> tuple[int, int]:
     """Fields of what is published that are missing, and that are wrong or should not be there."""
-    generation, tile = _published(client, case.name)
-    if not generation:
+    meta = _published(client, case.name)
+    if not meta:
         return case.psi.size, 0
     lost = wrong = 0
-    for key, wanted in _expected(case, tile).items():
-        held = client.hgetall(f"qwf:{case.name}:{generation}:{key}")
+    for key, wanted in _expected(case, meta).items():
+        held = client.hgetall(_base(case.name, meta) + key)
         lost += len(wanted.keys() - held.keys())
         wrong += len(held.keys() - wanted.keys())
         wrong += sum(held[name] != value for name, value in wanted.items() if name in held)
@@ -105,7 +112,14 @@ def compared(client: redis.Redis, case: Case) -> tuple[int, int]:
 
 def journalled(client: redis.Redis, name: str) -> int:
     """Chunks of what is published."""
-    return client.hlen(f"qwf:{{{name}}}:journal:{_published(client, name)[0]}")
+    meta = _published(client, name)
+    return sum(client.hlen(key) for key in _journals(name, meta)) if meta else 0
+
+
+def _journals(name: str, meta: dict[bytes, bytes]) -> set[str]:
+    one_hash = json.loads(meta[b"parameters"]).get("slab") == "all"
+    groups = 1 if one_hash else json.loads(meta[b"plan"])["count"]
+    return {f"{_base(name, meta)}{number}}}:j" for number in range(groups)}
 
 
 def remove(client: redis.Redis, name: str) -> None:
@@ -121,11 +135,11 @@ def strays(client: redis.Redis, cases: Collection[Case]) -> list[str]:
     wanted = {"qwf:names"}
     for case in cases:
         name = case.name
-        generation, tile = _published(client, name)
-        if not generation:
+        meta = _published(client, name)
+        if not meta:
             continue  # told by the comparison
-        wanted |= {f"qwf:{{{name}}}:meta", f"qwf:{{{name}}}:journal:{generation}"}
-        wanted |= {f"qwf:{name}:{generation}:{key}" for key in _expected(case, tile)}
+        wanted |= {f"qwf:{{{name}}}:meta", *_journals(name, meta)}
+        wanted |= {_base(name, meta) + key for key in _expected(case, meta)}
     found = {key.decode() for key in client.scan_iter(count=1000)}
     names: list[Any] = client.hkeys("qwf:names")
     index = {name.decode() for name in names}
