@@ -106,7 +106,7 @@ def _accepts(kind: Any, value: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_accepts(option, value) for option in inner)
     if origin is Literal:
-        return value in inner
+        return any(isinstance(value, type(word)) and value == word for word in inner)
     if origin is tuple and inner and inner[-1] is not ...:
         return (
             isinstance(value, tuple | list) and len(value) == len(inner) and all(map(_accepts, inner, value))

@@ -66,6 +66,7 @@ class BoxPlan:
     def __post_init__(self) -> None:
         if self.order not in ("C", "F"):
             raise InvalidInput(f"chunk order {self.order!r} is neither C nor F")
+        object.__setattr__(self, "chunk", shape4(map(int, self.chunk)))  # from integers of NumPy too
         for size, piece in zip(self.shape, self.chunk, strict=True):
             if not 1 <= piece <= size:
                 raise InvalidInput(f"chunks of {self.chunk} do not fit a grid of {self.shape}")

@@ -198,7 +198,8 @@ def _tile(layout: str, shape: Shape4, tile: Shape3 | None) -> Shape3 | None:
         raise UsageError(f"layout {layout} has no tiles: {option('tile')} goes with {others}")
     if any(not 1 <= a <= n for a, n in zip(tile, shape[1:], strict=True)):
         raise UsageError(f"tiles of {tile} points do not fit a grid of {shape[1:]}")
-    return tile
+    a, b, c = map(int, tile)  # from integers of NumPy too
+    return a, b, c
 
 
 def _no_slabs(layout: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.errors import Refused, UsageError
+from qwf_async.errors import InvalidInput, Refused, UsageError
 from qwf_async.ingesting.verification import verify
 from qwf_async.layout import Slab
 from tests.conftest import Server
@@ -105,6 +105,23 @@ async def test_a_load_is_resumed_with_the_slab_that_it_began_with(server: Server
         report = await qwf_async.ingest(sources.array(PSI), store, "psi", slab=slab, resume=True)
         assert report.resumed_chunks >= 1
         assert np.array_equal(await (await store.open("psi")).read[...], PSI)
+
+
+@pytest.mark.parametrize("options", [{"slab": np.array([1, 9, 2, 5])}, {"slab": "ALL"}, {"slab": (9, 2, 5)}])
+async def test_what_is_no_slab_is_bad_input(server: Server, options: dict[str, Any]) -> None:
+    async with qwf_async.connect(server.url) as store:
+        with pytest.raises(InvalidInput, match="slab must be 4 of a whole number or 'all' or None, not "):
+            await qwf_async.ingest(sources.array(PSI), store, "psi", **options)
+    assert contents(server) == {}
+
+
+async def test_sizes_may_be_integers_of_numpy(server: Server) -> None:
+    sizes = [np.int64(n) for n in (1, 9, 2, 5)]
+    for options in ({"slab": tuple(sizes)}, {"slab": sizes}, {"layout": "tile", "tile": sizes[1:]}):
+        async with qwf_async.connect(server.url) as store:
+            form: Any = options
+            await qwf_async.ingest(sources.array(PSI), store, "psi", overwrite=True, **form)
+            assert np.array_equal(await (await store.open("psi")).read[...], PSI)
 
 
 async def test_the_plan_of_a_slab_is_in_the_record(server: Server) -> None:
