@@ -59,5 +59,6 @@ def reads(server: Server) -> dict[str, int]:
     }
 
 
-def tile_key(server: Server, t: int, i: int) -> str:
-    return f"qwf:psi:{published(server)}:t{t}.{i}"
+def tile_key(server: Server, chunk: int = 0) -> str:
+    """The key of the tiles of a chunk."""
+    return f"qwf:psi:{{{published(server)}.{chunk}}}:t"
