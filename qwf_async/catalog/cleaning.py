@@ -149,7 +149,7 @@ async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
         if form is None:
             strange += 1  # not an entry of ours, so it is left alone
             continue
-        await _unlink_groups(pool, keys, generation, form, batch)
+        await unlink_groups(pool, keys, generation, form, batch)
         await pool.call("HDEL", keys.trash, generation, expect=is_number)
         removed += 1
     if removed:
@@ -157,7 +157,7 @@ async def _swept(pool: Pool, keys: Keys, *, batch: int) -> Cleaned:
     return Cleaned(generations=removed, strange_entries=strange)
 
 
-async def _unlink_groups(pool: Pool, keys: Keys, generation: str, form: Form, batch: int) -> None:
+async def unlink_groups(pool: Pool, keys: Keys, generation: str, form: Form, batch: int) -> None:
     """Delete all groups of a generation, the journal of each before its data; at most `batch` keys at a time."""
     layout = form.open(keys.base(generation))
     pages: list[list[bytes]] = []

@@ -58,7 +58,10 @@ async def test_a_load_with_holes_in_its_journal_is_not_published(each_server: Se
         before = each_server.contents()
         with pytest.raises(DataLost, match="its journal has holes"):
             await load.publish(None)
-        assert each_server.contents() == before
+        after = each_server.contents()
+        for held in (before, after):  # the load is still ours, and held for longer
+            del held[KEYS.load.encode()][b"owner_deadline"]
+        assert after == before
         await fill(pool, load, [2])
         await load.publish(None)
 

@@ -325,4 +325,5 @@ async def test_random_cancellation_loses_nothing_and_leaks_nothing(server: Serve
             check_points(server, psi, name)
     assert asyncio.all_tasks() == tasks
     names = ["first", *(f"psi{n}" for n in range(1, number + 1))]
-    assert len(contents(server)) == 3 * len(names) + 1  # meta, journal and data of each, and the index
+    # Meta of each, the journal and data of each of its chunks, and the index.
+    assert len(contents(server)) == (1 + 2 * len(psi)) * len(names) + 1
