@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.report import environment
-from qwf_async.lattice.plan import BoxPlan, Chunk
+from qwf_async.lattice.plan import Chunk, Plan
 from qwf_async.layout.flat import Flat
 from qwf_async.wire.codec import CODECS, stored
 
@@ -24,21 +24,25 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
 
-    plan = BoxPlan.cut((1, options.edge, options.edge, options.edge))
+    plan = Flat.cut((1, options.edge, options.edge, options.edge), "C", None)
     chunks = [
         plan[number] for number in np.linspace(0, len(plan) - 1, min(16, len(plan))).astype(int).tolist()
     ]
-    rates = {codec: [_rate(codec, chunks) for _ in range(options.rounds)] for codec in CODECS}
+    rates = {codec: [_rate(codec, plan, chunks) for _ in range(options.rounds)] for codec in CODECS}
     for codec, some in rates.items():
         print(f"{codec:7} {median(some) / 1e6:6.1f} M points/s (best {max(some) / 1e6:.1f})")
     if options.json:
         options.json.write_text(json.dumps({"environment": environment(), "points_per_s": rates}, indent=1))
 
 
-def _rate(codec: str, chunks: Sequence[Chunk]) -> float:
+def _rate(codec: str, plan: Plan, chunks: Sequence[Chunk]) -> float:
     """Points per second over a few chunks of the grid, digests included."""
+<<<<<<< ours
     plan = Flat.cut(chunks[-1].box.stop, "C", None)
     layout = Flat(base=b"qwf:psi:{0123456789abcdef.", codec=codec, plan=plan, one_hash=True)
+=======
+    layout = Flat(base=b"qwf:psi:{0123456789abcdef.", codec=codec, plan=plan)
+>>>>>>> theirs
     random = np.random.default_rng(1)
     values = [
         random.standard_normal(chunk.box.shape) + 1j * random.standard_normal(chunk.box.shape)
