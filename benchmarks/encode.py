@@ -37,12 +37,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _rate(codec: str, plan: Plan, chunks: Sequence[Chunk]) -> float:
     """Points per second over a few chunks of the grid, digests included."""
-<<<<<<< ours
-    plan = Flat.cut(chunks[-1].box.stop, "C", None)
-    layout = Flat(base=b"qwf:psi:{0123456789abcdef.", codec=codec, plan=plan, one_hash=True)
-=======
     layout = Flat(base=b"qwf:psi:{0123456789abcdef.", codec=codec, plan=plan)
->>>>>>> theirs
     random = np.random.default_rng(1)
     values = [
         random.standard_normal(chunk.box.shape) + 1j * random.standard_normal(chunk.box.shape)

@@ -151,7 +151,7 @@ class Flat:
         return (Part(key=key, requests=requests, buffers=buffers),)
 
     def keys(self, group: int) -> Iterator[bytes]:
-        yield self.base + KEY % group
+        yield self._key(group)
 
     def place(self, point: Shape4) -> Place:
         t, x, y, z = point
@@ -211,7 +211,7 @@ class Flat:
             t, x, y, z = points[rows].T
             begins = request_begins(chunks[rows], FIELDS_A_REQUEST)
             yield Fetch(
-                keys=NumberedTexts.of(KEY, chunks[rows][begins], after=self.base),
+                keys=self._keys(chunks[rows][begins]),
                 fields=NumberedTexts.of(FIELD, x, y, z, t),
                 counts=np.diff(begins, append=len(t)),
                 codec=self.codec,
@@ -230,6 +230,10 @@ class Flat:
     def _key(self, chunk: int) -> bytes:
         """The hash that holds the points of the chunk of this number."""
         return self.base + KEY % (0 if self.one_hash else chunk)
+
+    def _keys(self, groups: NDArray[np.int64]) -> NumberedTexts:
+        """The hashes of some groups."""
+        return NumberedTexts.of(KEY, groups, after=self.base)
 
     def _pieces(self, box: Box) -> Iterator[tuple[int, Box]]:
         """The parts of a box that lie in one hash each, and a chunk of that."""

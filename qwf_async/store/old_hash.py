@@ -30,6 +30,7 @@ from ..source.base import identity
 from ..source.parameters import values_of
 from ..wire.codec import max_bytes
 from ..wire.field_names import field_name
+from ..wire.numbered_texts import NumberedTexts
 from .reading import read_box
 from .store import Store
 
@@ -54,6 +55,9 @@ class OldFlat(Flat):
 
     def _key(self, chunk: int) -> bytes:
         return self.base
+
+    def _keys(self, groups: NDArray[np.int64]) -> NumberedTexts:
+        return NumberedTexts(parts=(self.base,), count=len(groups))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

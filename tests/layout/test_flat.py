@@ -211,7 +211,7 @@ edge_sizes = st.builds(
     codecs,
     st.sampled_from(["valkey", "redis", None]),
 )
-def test_the_predicted_memory_never_falls_when_the_grid_grows(
+def test_the_predicted_memory_of_one_hash_never_falls_when_the_grid_grows(
     sizes: list[int], axis: int, codec: str, software: str | None
 ) -> None:
     t, x, y, z = sizes
@@ -221,7 +221,7 @@ def test_the_predicted_memory_never_falls_when_the_grid_grows(
 
 
 def predicted(codec: str, shape: Shape4, software: str | None) -> int:
-    return Form.of(layout="flat", codec=codec, shape=shape).predicted_bytes(software)
+    return Form.of(layout="flat", codec=codec, shape=shape, slab="all").predicted_bytes(software)
 
 
 @pytest.mark.parametrize("software", ["valkey", "redis", None])
