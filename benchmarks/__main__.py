@@ -6,13 +6,14 @@ import sys
 from importlib import import_module
 
 BENCHMARKS = {
-    "flat": "loading one hash of a field a point: this project and its peers, in paired rounds",
+    "flat": "loading a field a point: this project and its peers; how long another client waits meanwhile",
     "read": "reading everything, a region, scattered points and one point, in every layout, against peers",
-    "layouts": "the layouts against each other, and against others' ways to store blocks; linear growth",
+    "layouts": "the layouts against each other, and against others' ways to store blocks",
+    "scaling": "whether the cost of each layout grows linearly, from 1e7 to 1e8 points",
     "evolve": "a step of the time evolution against its bare FFTs; evolution and ingest at once",
     "sources": "files of each format feeding the engine, against the same array from .npy",
     "encode": "encoding alone, on one core, a codec at a time",
-    "memory": "memory of the client against the size of the grid, into a sink that only counts",
+    "memory": "memory of the client against the size of the grid",
     "failover": "how soon an ingest goes on into the spool when its server dies, and back",
     "spool": "the file that takes batches while the server is away, against the disk's own limit",
 }

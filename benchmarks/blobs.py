@@ -1,6 +1,6 @@
 """Others' ways to store an array in blocks: a plain SET a block, and zarr-python in a local directory.
 
-As in `peers`, each function returns seconds. The blocks are handed over ready-made: cutting
+As in `peers`, each function returns what it cost. The blocks are handed over ready-made: cutting
 them out of the array is not counted, as it is for this project.
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from . import clients
+from .cost import Clock, Cost
 from .servers import Running
 from .workload import Workload
 
@@ -30,7 +30,7 @@ def blocks(work: Workload) -> list[Block]:
     return [(f"psi:{at}", data[at : at + 8192]) for at in range(0, len(data), 8192)]
 
 
-def redis_cli(server: Running, work: Workload) -> float:
+def redis_cli(server: Running, work: Workload) -> Cost:
     """`redis-cli --pipe` with a SET for each block, from a file."""
     with tempfile.TemporaryFile() as file:
         for key, block in blocks(work):
@@ -38,10 +38,10 @@ def redis_cli(server: Running, work: Workload) -> float:
             file.write(b"$%d\r\n%s\r\n" % (len(block), block))
         file.flush()
         file.seek(0)
-        return clients.seconds_to_pipe(server, file)
+        return clients.pipe(server, file)
 
 
-def redis_asyncio(server: Running, work: Workload) -> float:
+def redis_asyncio(server: Running, work: Workload) -> Cost:
     """redis.asyncio, pipelines of SET from 8 tasks."""
 
     def send(client: Any, some: list[Block]) -> Awaitable[Any]:
@@ -54,7 +54,7 @@ def redis_asyncio(server: Running, work: Workload) -> float:
     return _set(clients.redis_asyncio, server, work, send)
 
 
-def coredis(server: Running, work: Workload) -> float:
+def coredis(server: Running, work: Workload) -> Cost:
     """coredis, SET from 8 tasks."""
 
     async def send(client: Any, some: list[Block]) -> None:
@@ -64,7 +64,7 @@ def coredis(server: Running, work: Workload) -> float:
     return _set(clients.coredis, server, work, send)
 
 
-def valkey_glide(server: Running, work: Workload) -> float:
+def valkey_glide(server: Running, work: Workload) -> Cost:
     """valkey-glide, SETs in groups at a time, from 8 tasks."""
 
     async def send(client: Any, some: list[Block]) -> None:
@@ -73,12 +73,12 @@ def valkey_glide(server: Running, work: Workload) -> float:
     return _set(clients.valkey_glide, server, work, send)
 
 
-def zarr_local(_server: Running, work: Workload) -> float:
+def zarr_local(_server: Running, work: Workload) -> Cost:
     """zarr-python: the same array in the same chunks, uncompressed, into a local directory."""
     import zarr
 
     with tempfile.TemporaryDirectory(prefix="qwf-bench-") as directory:
-        start = time.perf_counter()
+        clock = Clock()
         array = zarr.create_array(
             Path(directory) / "psi",
             shape=work.psi.shape,
@@ -87,7 +87,7 @@ def zarr_local(_server: Running, work: Workload) -> float:
             compressors=None,
         )
         array[...] = work.psi
-        return time.perf_counter() - start
+        return clock.cost()
 
 
 def _set(
@@ -95,7 +95,7 @@ def _set(
     server: Running,
     work: Workload,
     send: Callable[[Any, list[Block]], Awaitable[Any]],
-) -> float:
+) -> Cost:
     ready = blocks(work)
     groups = [ready[at : at + PIPELINE] for at in range(0, len(ready), PIPELINE)]
-    return clients.seconds_to_send(opened, server, lambda: groups, send)
+    return clients.send_all(opened, server, lambda: groups, send)

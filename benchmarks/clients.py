@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import IO, Any, TypeVar
 
 import anyio
 
+from .cost import Clock, Cost
 from .servers import Running
 
 T = TypeVar("T")
@@ -56,17 +56,17 @@ async def valkey_glide(server: Running) -> AsyncIterator[Any]:
         await client.close()
 
 
-def seconds_to_send(
+def send_all(
     opened: Opened,
     server: Running,
     things: Callable[[], Iterable[T]],
     send: Callable[[Any, T], Awaitable[Any]],
-) -> float:
-    """Send all `things` by `send(client, thing)` from TASKS tasks; seconds, with the making of the things."""
+) -> Cost:
+    """Send all `things` by `send(client, thing)` from TASKS tasks; the making of the things is part of the cost."""
 
-    async def load() -> float:
+    async def load() -> Cost:
         async with opened(server) as client:
-            start = time.perf_counter()
+            clock = Clock()
             waiting = iter(things())
 
             async def task() -> None:
@@ -76,20 +76,20 @@ def seconds_to_send(
             async with anyio.create_task_group() as group:
                 for _ in range(TASKS):
                     group.start_soon(task)
-            return time.perf_counter() - start
+            return clock.cost()
 
     return anyio.run(load, backend="asyncio", backend_options={"use_uvloop": True})
 
 
-def seconds_to_pipe(server: Running, requests: IO[bytes]) -> float:
-    """`redis-cli --pipe` with a file of requests on its standard input; the process is timed."""
+def pipe(server: Running, requests: IO[bytes]) -> Cost:
+    """`redis-cli --pipe` with a file of requests on its standard input; what the process costs."""
     program = shutil.which("redis-cli")
     if program is None:
         raise SystemExit("there is no redis-cli on the PATH; Debian has it as redis-tools")
-    start = time.perf_counter()
+    clock = Clock()
     done = subprocess.run(
         [program, "-s", str(server.socket), "--pipe"], stdin=requests, capture_output=True, check=True
     )
-    seconds = time.perf_counter() - start
+    cost = clock.cost()
     assert b"errors: 0," in done.stdout, done.stdout
-    return seconds
+    return cost

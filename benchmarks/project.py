@@ -6,39 +6,41 @@ import json
 import os
 import subprocess
 import sys
-import time
+from typing import Any
 
 import anyio
 
 import qwf_async
+from qwf_async.source import Source
 
+from .cost import Clock, Cost
 from .servers import Running
 from .workload import Workload
 
 NAME = "bench"
 
 
-def engine(
-    server: Running, work: Workload, *, codec: str = "c16", layout: str = "flat", write_mode: str = "auto"
-) -> float:
-    """`ingest` in this process, from the array to the published wavefunction; seconds."""
+def engine(server: Running, work: Workload, **how: Any) -> Cost:
+    """`ingest` in this process, from the array to the published wavefunction; `how` is handed to it."""
+    return ingested(server.url, qwf_async.sources.array(work.psi), **how)
 
-    async def load() -> float:
-        async with qwf_async.connect(server.url) as store:
-            start = time.perf_counter()
-            source = qwf_async.sources.array(work.psi)
-            report = await qwf_async.ingest(
-                source, store, NAME, layout=layout, codec=codec, write_mode=write_mode, overwrite=True
-            )
-            seconds = time.perf_counter() - start
-        assert report.points == work.points, report
-        return seconds
+
+def ingested(url: str, source: Source, **how: Any) -> Cost:
+    """`ingest` of a source in this process, until it is published."""
+
+    async def load() -> Cost:
+        async with qwf_async.connect(url) as store:
+            clock = Clock()
+            report = await qwf_async.ingest(source, store, NAME, overwrite=True, **how)
+            cost = clock.cost()
+        assert report.points == source.grid.points, report
+        return cost
 
     return anyio.run(load, backend="asyncio", backend_options={"use_uvloop": True})
 
 
-def process(server: Running, work: Workload) -> float:
-    """`python -m qwf_async ingest gaussian` on the same grid, from start to exit; seconds.
+def process(server: Running, work: Workload) -> Cost:
+    """`python -m qwf_async ingest gaussian` on the same grid, from start to exit.
 
     Imports and the physics are part of it.
     """
@@ -46,8 +48,8 @@ def process(server: Running, work: Workload) -> float:
     command = [sys.executable, "-m", "qwf_async", "ingest", "gaussian", "--grid", grid]
     command += ["--url", server.url, "--json", "--overwrite", "--quiet"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("QWF_", "REDIS_"))}
-    start = time.perf_counter()
+    clock = Clock()
     done = subprocess.run(command, stdout=subprocess.PIPE, env=clean, check=True)
-    seconds = time.perf_counter() - start
+    cost = clock.cost()
     assert json.loads(done.stdout)["points"] == work.points, done.stdout
-    return seconds
+    return cost

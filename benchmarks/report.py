@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import qwf_async
 
@@ -28,23 +28,35 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One contestant's load in one round. `server_bytes` is the growth of the server's `used_memory`."""
+    """One contestant's turn in one round.
+
+    `cpu_seconds` are the client's, `server_cpu_seconds` the server's. `server_bytes` is the
+    growth of the server's `used_memory`.
+    """
 
     contestant: str
     number: int
     points: int
     seconds: float
+    cpu_seconds: float
+    server_cpu_seconds: float
     server_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One contestant over all rounds: `rates` in points/s and `ratios` to the yardstick, round by round."""
+    """One contestant over all rounds.
+
+    Round by round: `rates` in points/s, `ratios` to the yardstick, `client` and `server` in
+    points a CPU-second of each.
+    """
 
     contestant: str
     points: int
     rates: tuple[float, ...]
     ratios: tuple[float, ...]
+    client: tuple[float, ...]
+    server: tuple[float, ...]
     yardstick: bool
     bytes_per_point: float
 
@@ -54,35 +66,48 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A ratio that is aimed at: one contestant over the best of others in the same round."""
+    """What is aimed at: one contestant over the best of others in the same round, or its own level.
+
+    `of` says in what. Without others the level is in millions of points.
+    """
 
     name: str
     over: str
-    under: tuple[str, ...]
     wanted: float
+    under: tuple[str, ...] = ()
+    of: Literal["rates", "client"] = "rates"
 
     def reached(self, summaries: Sequence[Summary]) -> float:
-        rates = {summary.contestant: summary.rates for summary in summaries}
-        best = [max(others) for others in zip(*(rates[name] for name in self.under), strict=True)]
-        return float(median(own / other for own, other in zip(rates[self.over], best, strict=True)))
+        found: dict[str, tuple[float, ...]] = {s.contestant: getattr(s, self.of) for s in summaries}
+        own = found[self.over]
+        if not self.under:
+            return median(own) / 1e6
+        best = [max(others) for others in zip(*(found[name] for name in self.under), strict=True)]
+        return median(a / b for a, b in zip(own, best, strict=True))
+
+    def line(self, summaries: Sequence[Summary]) -> str:
+        reached = self.reached(summaries)
+        mark = "" if reached >= self.wanted else "   MISSED"
+        return f"  {self.name:58} {reached:7.2f}   wanted: at least {self.wanted:g}{mark}"
 
     def to_json(self, summaries: Sequence[Summary]) -> dict[str, Any]:
         return {"name": self.name, "wanted": self.wanted, "reached": self.reached(summaries)}
 
 
-def summarise(runs: Sequence[Run], yardsticks: Sequence[str]) -> list[Summary]:
-    """One summary a contestant, fastest first; the yardstick is the faster of `yardsticks` by its median."""
+def summarise(runs: Sequence[Run], yardstick: str) -> list[Summary]:
+    """One summary a contestant, fastest first."""
     rounds: dict[str, list[Run]] = {}
     for run in runs:
         rounds.setdefault(run.contestant, []).append(run)
     rates = {name: tuple(run.points / run.seconds for run in own) for name, own in rounds.items()}
-    yardstick = max(yardsticks, key=lambda name: median(rates[name]))
     summaries = [
         Summary(
             contestant=name,
             points=own[0].points,
             rates=rates[name],
             ratios=tuple(a / b for a, b in zip(rates[name], rates[yardstick], strict=True)),
+            client=tuple(run.points / run.cpu_seconds for run in own),
+            server=tuple(run.points / max(run.server_cpu_seconds, 1e-6) for run in own),
             yardstick=name == yardstick,
             bytes_per_point=median(run.server_bytes / run.points for run in own),
         )
@@ -93,17 +118,20 @@ def summarise(runs: Sequence[Run], yardsticks: Sequence[str]) -> list[Summary]:
 
 def table(summaries: Sequence[Summary], figures: Sequence[Figure]) -> str:
     """The summaries and the figures aimed at, as text."""
-    lines = [f"{'':42} {'points':>10} {'k points/s':>11} {'from':>6} {'to':>6} {'ratio':>6} {'B/point':>8}"]
+    lines = [
+        f"{'':36} {'points':>10} {'k points/s':>11} {'from':>8} {'to':>8} {'ratio':>7} {'B/point':>8}"
+        f" {'client':>7} {'server':>7}"
+    ]
     lines += [
-        f"{s.contestant:42} {s.points:10,} {median(s.rates) / 1e3:11.0f} {min(s.rates) / 1e3:6.0f} "
-        f"{max(s.rates) / 1e3:6.0f} {median(s.ratios):6.2f} {s.bytes_per_point:8.1f}"
+        f"{s.contestant:36} {s.points:10,} {median(s.rates) / 1e3:11,.1f} {min(s.rates) / 1e3:8,.0f} "
+        f"{max(s.rates) / 1e3:8,.0f} {median(s.ratios):7.2f} {s.bytes_per_point or '':>8.4} "
+        f"{median(s.client) / 1e6:7.2f} {median(s.server) / 1e6:7.2f}"
         for s in summaries
     ]
     yardstick = next(s.contestant for s in summaries if s.yardstick)
     lines.append(f"ratio: median of the ratios round by round to {yardstick!r}")
-    lines.append("a contestant with fewer points loaded a part of the grid; a smaller hash is rather faster")
-    lines += [f"{f.name:42} {f.reached(summaries):6.2f}   wanted: at least {f.wanted}" for f in figures]
-    return "\n".join(lines)
+    lines.append("client, server: million points a CPU-second of each")
+    return "\n".join([*lines, *(figure.line(summaries) for figure in figures)])
 
 
 def environment() -> dict[str, Any]:

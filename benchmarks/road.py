@@ -25,21 +25,20 @@ class CountingSink:
 
 
 def travelled(source: Source, layout: str) -> int:
-    """Send the whole source down the road, in codec c16; the number of points that arrived."""
+    """Send the whole source down the road, in codec c16, by RESTORE if the layout can; the points that arrived."""
     return anyio.run(_travel, source, layout, backend_options={"use_uvloop": True})
 
 
 async def _travel(source: Source, layout: str) -> int:
     settings = Settings()
     form = Form.of(layout=layout, codec="c16", shape=source.grid.shape, order=source.order)
-    plan = form.plan
     sink = CountingSink()
-    opened = form.open(b"qwf:psi:{0123456789abcdef.")
+    opened = form.open(b"qwf:psi:{0123456789abcdef.", by_restore=True)
     delivery = Delivery(sink=sink, gate=Gate(), retry=Retry(deadline=1.0), hook=lambda event: None)
     await transfer(
-        range(len(plan)),
+        range(len(form.plan)),
         Producer(
-            encoder=Encoder(source=source, plan=plan, layout=opened, codec="c16", allow_nonfinite=False)
+            encoder=Encoder(source=source, plan=form.plan, layout=opened, codec="c16", allow_nonfinite=False)
         ),
         delivery.write,
         lambda batch: None,

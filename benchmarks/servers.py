@@ -41,10 +41,18 @@ class Running:
     def used_memory(self) -> int:
         return int(self.control.info("memory")["used_memory"])
 
-    def fields_of_largest_hash(self) -> int:
-        """Whoever loaded the points and under whatever key: they are in the largest hash."""
-        hashes = self.control.scan_iter(_type="HASH")
-        return max((self.control.hlen(key) for key in hashes), default=0)
+    def cpu_seconds(self) -> float:
+        """What all threads of the server have spent since it started."""
+        info = self.control.info("cpu")
+        return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+    def fields(self, *patterns: str) -> int:
+        """How many fields are in the hashes whose keys match one of the patterns."""
+        pipeline = self.control.pipeline(transaction=False)
+        for pattern in patterns:
+            for key in self.control.scan_iter(match=pattern, count=10_000):
+                pipeline.hlen(key)
+        return sum(pipeline.execute())
 
 
 def program(kind: Kind) -> Path:

@@ -11,6 +11,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from qwf_async.lattice.grid import Shape4
+
 KEY = "psi"
 """The hash that the peers write."""
 
@@ -28,6 +30,11 @@ class Workload:
         envelope = np.exp(-(q**2) / 2)
         psi = (envelope * np.exp(2j * q))[:, None, None] * envelope[:, None] * envelope
         return cls(psi=psi[None] / np.linalg.norm(psi))
+
+    @property
+    def shape(self) -> Shape4:
+        t, x, y, z = self.psi.shape
+        return (t, x, y, z)
 
     @property
     def points(self) -> int:
@@ -58,7 +65,7 @@ class Workload:
             yield mapping
 
     def write_requests(self, path: Path, fields: int) -> None:
-        """A file of HSET requests of up to `fields` fields each, as `redis-cli --pipe` takes it."""
+        """A file of HSET requests of up to `fields` fields each, for one hash, as `redis-cli --pipe` takes it."""
         with path.open("wb") as file:
             for mapping in self.mappings(fields):
                 _write_request(file, mapping)
