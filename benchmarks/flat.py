@@ -79,18 +79,18 @@ def _contestants(work: Workload, directory: Path) -> list[Contestant]:
     for_one, same = directory / "one-hash.resp", directory / "same.resp"
     work.write_requests(for_one, FIELDS)
     _write_same(work, same)
-    whole = {
+    whole: dict[str, Load] = {
         PIPE: partial(peers.redis_cli, requests=for_one),
         SAME: partial(peers.redis_cli, requests=same),
         "qwf ingest, whole process": project.process,
     }
-    ours = {
+    ours: dict[str, Load] = {
         AUTO: auto,
         HSET: partial(project.engine, write_mode="hset"),
         ONE: one_hash,
         "qwf, flat, text10": partial(project.engine, codec="text10"),
     }
-    others = {
+    others: dict[str, Load] = {
         REDIS_PY[0]: peers.redis_py,
         f"{REDIS_PY[0]}, made beforehand": peers.redis_py_ready,
         REDIS_PY[1]: peers.redis_asyncio,

@@ -10,8 +10,9 @@ from typing import Any
 
 import anyio
 
-import qwf_async
-from qwf_async.source import Source
+from qwf_async.ingesting.ingestion import ingest
+from qwf_async.source import Source, array
+from qwf_async.store.connecting import connect
 
 from .cost import Clock, Cost
 from .servers import Running
@@ -22,16 +23,16 @@ NAME = "bench"
 
 def engine(server: Running, work: Workload, **how: Any) -> Cost:
     """`ingest` in this process, from the array to the published wavefunction; `how` is handed to it."""
-    return ingested(server.url, qwf_async.sources.array(work.psi), **how)
+    return ingested(server.url, array(work.psi), **how)
 
 
 def ingested(url: str, source: Source, **how: Any) -> Cost:
     """`ingest` of a source in this process, until it is published."""
 
     async def load() -> Cost:
-        async with qwf_async.connect(url) as store:
+        async with connect(url) as store:
             clock = Clock()
-            report = await qwf_async.ingest(source, store, NAME, overwrite=True, **how)
+            report = await ingest(source, store, NAME, overwrite=True, **how)
             cost = clock.cost()
         assert report.points == source.grid.points, report
         return cost

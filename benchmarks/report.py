@@ -83,7 +83,7 @@ class Figure:
         if not self.under:
             return median(own) / 1e6
         best = [max(others) for others in zip(*(found[name] for name in self.under), strict=True)]
-        return median(a / b for a, b in zip(own, best, strict=True))
+        return float(median(a / b for a, b in zip(own, best, strict=True)))
 
     def line(self, summaries: Sequence[Summary]) -> str:
         reached = self.reached(summaries)

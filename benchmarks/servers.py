@@ -14,6 +14,8 @@ from typing import Literal
 
 import redis
 
+from qwf_async.embedded.allocator import server_environment
+
 Kind = Literal["valkey", "redis"]
 
 
@@ -83,7 +85,10 @@ def place() -> Iterator[Path]:
 
 @contextmanager
 def started(kind: Kind, directory: Path, *, append_only: bool = False) -> Iterator[Running]:
-    """A server in a directory, where it finds what an earlier one left if that had an append-only file."""
+    """A server in a directory, where it finds what an earlier one left if that had an append-only file.
+
+    Snapshots and the allocator are set as the project advises for every server.
+    """
     socket = directory / "server"
     socket.unlink(missing_ok=True)
     options = {
@@ -93,10 +98,12 @@ def started(kind: Kind, directory: Path, *, append_only: bool = False) -> Iterat
         "save": "",
         "appendonly": "yes" if append_only else "no",
         "maxmemory-policy": "noeviction",
+        "rdbcompression": "no",
         "daemonize": "no",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    with subprocess.Popen([program(kind), *arguments], stdout=subprocess.DEVNULL) as process:
+    command = [program(kind), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=server_environment()) as process:
         try:
             _wait_for(socket, process)
             with redis.Redis(unix_socket_path=str(socket), protocol=2) as control:
