@@ -102,7 +102,7 @@ def started(kind: Kind, directory: Path, *, append_only: bool = False) -> Iterat
         "daemonize": "no",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    command = [program(kind), *arguments]
+    command = [str(program(kind)), *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=server_environment()) as process:
         try:
             _wait_for(socket, process)
