@@ -9,7 +9,8 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +20,18 @@ class _Slab(np.ndarray[Any, Any]):
     """A type of its own, because views of a plain array would keep alive its base and not the array itself."""
 
 
+KEPT: Final = 8
+"""Unused slabs that are kept: as many as come back at once when the writers are quick and the stream is drained."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slabs:
     """A few slabs of memory, each of which is lent again only when no view of it is left anywhere.
 
-    At most `keep` unused ones are kept. Several threads may use it at once.
+    At most KEPT unused ones are kept. Several threads may use it at once, and a slab may come back in any thread.
     """
 
-    keep: int = 8
-    _unused: deque[NDArray[np.uint8]] = field(default_factory=deque)
+    _unused: deque[NDArray[np.uint8]] = field(default_factory=partial(deque, maxlen=KEPT))
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """`size` bytes of undefined content."""
@@ -38,9 +42,5 @@ class Slabs:
         if memory.size < size:
             memory = np.empty(size, np.uint8)
         slab = memory.view(_Slab)
-        weakref.finalize(slab, self._give_back, memory).atexit = False
+        weakref.finalize(slab, self._unused.append, memory).atexit = False
         return slab[:size].view(np.ndarray)
-
-    def _give_back(self, memory: NDArray[np.uint8]) -> None:
-        if len(self._unused) < self.keep:
-            self._unused.append(memory)
