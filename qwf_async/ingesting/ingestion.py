@@ -63,8 +63,9 @@ async def ingest(
         "hset" works everywhere, "auto" tries; what is stored is the same. If
         RESTORE is refused in mid-load, HSET is used.
     writers: tasks that write at the same time; the setting `writers` if None.
-    producers: threads that encode at the same time; the setting `producers` if None. They also
-        read at the same time, if the source says that it allows that (`source.base.is_parallel`).
+    producers: threads that encode at the same time; the setting `producers` if None, and by the
+        cores if that is None too. They also read at the same time, if the source says that it
+        allows that (`source.base.is_parallel`). Each holds a chunk twice: 1 to 8 MB.
     max_rate: points per second at most, for a server that others use too.
     resume: go on with an unfinished load of the name. With it the call can be repeated
         until it succeeds: it starts if there is nothing, and returns if all is stored already.

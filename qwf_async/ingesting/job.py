@@ -13,6 +13,7 @@ from ..catalog.load import Load
 from ..client.retry import until_available
 from ..errors import DamagedData, DataLost, Refused
 from ..events import Event, Hook, Progress, Retried
+from ..host.cores import cores
 from ..layout import Layout
 from ..source.base import Source, check_unchanged
 from ..store.store import Store
@@ -22,7 +23,7 @@ from .finish import Finish
 from .gate import Gate
 from .lease import Lease
 from .load_spool import LoadSpool
-from .producer import Encoder, Producer
+from .producer import Encoder, Producer, usual_producers
 from .report import Report, Tally
 from .road import Road
 from .shutdown import Shutdown
@@ -50,7 +51,7 @@ class Job:
     source: Source | None
     hook: Hook
     writers: int
-    producers: int = 1
+    producers: int | None = None
     max_rate: float | None = None
     allow_nonfinite: bool = False
     verify: bool = False
@@ -166,13 +167,15 @@ class Job:
             codec=self.load.manifest.form.codec,
             allow_nonfinite=self.allow_nonfinite,
         )
+        stream_bytes = self.store.settings.stream_bytes
+        count = self.producers or usual_producers(cores(), plan, stream_bytes)
         await transfer(
             (number for number in range(len(plan)) if number not in safe),
-            Producer(encoder=encoder, count=self.producers, max_rate=self.max_rate),
+            Producer(encoder=encoder, count=count, max_rate=self.max_rate),
             road.delivery.write,
             self._acknowledge,
             writers=self.writers,
-            stream_bytes=self.store.settings.stream_bytes,
+            stream_bytes=stream_bytes,
             stopping=stopping,
         )
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -113,6 +113,20 @@ def _weight(values: NDArray[Any]) -> float:
     return float(np.einsum("i,i->", parts, parts))
 
 
+MOST_PRODUCERS: Final = 4
+"""Producers by default at most: each needs the interpreter for a part of its time, and more would wait for it."""
+
+
+def usual_producers(cores: int, plan: Plan, stream_bytes: int) -> int:
+    """How many producers there are if nobody says: one a core, but for one core for the event loop and the server.
+
+    Each holds the values of a chunk and their encoding, so there are only as many as fit into
+    `stream_bytes`. With the default of that, there is one for the large chunks of layout tile.
+    """
+    fit = stream_bytes // (2 * np.complex128().itemsize * plan.largest)
+    return max(1, min(MOST_PRODUCERS, cores - 1, fit))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Producer:
     """Puts batches into a stream, made by `count` threads. `max_rate` (points/s) bounds the mean rate of all.
@@ -145,11 +159,10 @@ class Producer:
                 with turn:
                     if abandoned.is_set():
                         return None
-                    if due > time.monotonic() or not stream.claim():
+                    if stream.is_full or due > time.monotonic():
                         return due
                     number = next(left, None)
                     if number is None:
-                        stream.give_back()
                         return None
                     if self.max_rate is not None:
                         due += encoder.plan[number].points / self.max_rate

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, get_type_hints
 from msgspec import Meta
 
 from ..errors import UsageError
-from ..host.cores import cores
 from .values import checked_value
 
 _YEAR: Final = 31_536_000
@@ -32,15 +31,6 @@ def _default_data_dir() -> Path:
     return platformdirs.user_data_path("qwf_async")
 
 
-MOST_PRODUCERS: Final = 4
-"""Producers by default at most: each needs the interpreter for a part of its time, and more would wait for it."""
-
-
-def _default_producers() -> int:
-    """One for each core but one, which is for the event loop and the server."""
-    return max(1, min(MOST_PRODUCERS, cores() - 1))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that a user can set; `load` makes one from file, environment and flags.
@@ -52,7 +42,8 @@ class Settings:
     data_dir: directory in which the embedded server keeps its data.
     prefix: first part of every key on the server.
     writers: connections that write at the same time.
-    producers: threads that encode what is to be written, and read it if the source allows that.
+    producers: threads that encode what is to be written, and read it if the source allows that;
+        None means by the cores, and by what fits into stream_bytes.
     stream_bytes: encoded data that may wait between producers and writers, bytes.
     max_rate: most points written a second; None means no cap.
     high_watermark: share of the memory limit at which writing pauses and cleaning begins.
@@ -86,7 +77,7 @@ class Settings:
     data_dir: Path = field(default_factory=_default_data_dir)
     prefix: Prefix = "qwf"
     writers: Writers = 4
-    producers: Producers = field(default_factory=_default_producers)
+    producers: Producers | None = None
     stream_bytes: Annotated[int, Meta(ge=64 * 1024, le=2**40)] = 8 * 1024 * 1024
     max_rate: Rate | None = None
     high_watermark: Fraction = 0.85

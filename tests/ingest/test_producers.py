@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 import qwf_async
 from qwf_async import sources
 from qwf_async.errors import InvalidInput
-from qwf_async.ingesting.producer import Encoder, Producer
+from qwf_async.ingesting.producer import Encoder, Producer, usual_producers
 from qwf_async.ingesting.stream import BatchStream
 from qwf_async.lattice.grid import Box
-from qwf_async.lattice.plan import Chunk
+from qwf_async.lattice.plan import BoxPlan, Chunk
 from qwf_async.layout import Form, Layout
 from qwf_async.source import Source
 from qwf_async.wire.batch import Batch
@@ -95,6 +95,14 @@ async def produced(producer: Producer, *, writers: int = 8) -> list[Batch]:
             await producer.run(range(CHUNKS), received.stream)
             received.stream.end()
     return sorted(received.batches, key=lambda batch: batch.chunk)
+
+
+@pytest.mark.parametrize(("cores", "producers"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4), (64, 4)])
+def test_by_default_they_are_as_many_as_cores_and_memory_allow(cores: int, producers: int) -> None:
+    plan = BoxPlan(shape=(1, 64, 64, 64), chunk=(1, 4, 64, 64))  # 512 KiB of values, and as much encoded
+    assert usual_producers(cores, plan, 8 * 2**20) == producers
+    assert usual_producers(cores, plan, 2 * 2**20) == min(2, producers)
+    assert usual_producers(cores, plan, 64 * 1024) == 1
 
 
 @pytest.mark.parametrize("parallel", [False, True])

@@ -27,8 +27,7 @@ def batch(number: int, nbytes: int = 1) -> Batch:
 
 async def send(stream: BatchStream, one: Batch) -> None:
     """Put batches as a producer does."""
-    while not stream.claim():
-        await stream.room()
+    await stream.room()
     await anyio.to_thread.run_sync(stream.put, one)
 
 
@@ -104,37 +103,15 @@ async def test_a_cancelled_sender_leaves_nothing_behind() -> None:
     assert await drained(stream) == [0]
 
 
-async def test_what_is_being_made_counts_as_much_as_the_largest_batch_so_far() -> None:
-    stream = BatchStream(100)
-    assert stream.claim()
-    assert not stream.claim()  # who knows how large the first will be
-    stream.put(batch(0, 30))
-    assert [stream.claim() for _ in range(5)] == [True, True, True, False, False]
-    stream.put(batch(1, 20))
-    assert not stream.claim()  # 50 bytes, and two claims of 30
-    stream.give_back()
-    assert stream.claim()
-
-
-async def test_each_writer_that_waits_makes_room_for_one_batch_more() -> None:
-    stream = BatchStream(100)
-    async with anyio.create_task_group() as tasks:
-        for _ in range(3):
-            tasks.start_soon(drained, stream)
-        await anyio.wait_all_tasks_blocked()
-        assert [stream.claim() for _ in range(5)] == [True] * 4 + [False]
-        stream.end()
-
-
-async def test_room_that_is_given_back_is_noticed_by_who_waits_for_it() -> None:
-    stream = BatchStream(100)
-    assert stream.claim()
+async def test_every_producer_that_waits_for_room_notices_it() -> None:
+    stream = BatchStream(1)
+    await send(stream, batch(0))
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
-            for _ in range(2):
+            for _ in range(3):
                 tasks.start_soon(stream.room)
             await anyio.wait_all_tasks_blocked()
-            await anyio.to_thread.run_sync(stream.give_back)
+            await stream.receive()
 
 
 @pytest.mark.parametrize("use_uvloop", [False, True])
