@@ -101,7 +101,8 @@ async def test_who_takes_a_load_over_fences_its_dead_owner(
                 assert (await store.clean()).abandoned_loads == 1
             else:
                 with closing(sources.npy(tmp_path / "psi.npy")) as source:
-                    await qwf_async.ingest(source, store, "psi", **{road: True})  # type: ignore[arg-type]
+                    # One slab, as the killed process cut it: it knows nothing of small chunks.
+                    await qwf_async.ingest(source, store, "psi", slab=PSI.shape, **{road: True})  # type: ignore[arg-type]
                 await (await store.open("psi")).update(3, 4, 5, 0, value=7)
             before = contents(own_server)
             holder.deliver()

@@ -181,7 +181,7 @@ async def test_a_server_that_forbids_much_is_used_with_less_and_one_word_on_each
     ("layout", "key"),
     [
         ("packed", "qwf:psi:{%s.5}:b40"),
-        ("tile", "qwf:psi:{%s.5}:t"),
+        ("tile", "qwf:psi:{%s.45}:t"),
         ("flat", "qwf:psi:{%s.5}:s"),
         ("flat", "qwf:psi:{%s.5}:j"),
     ],
