@@ -99,9 +99,9 @@ async def produced(producer: Producer, *, writers: int = 8) -> list[Batch]:
 
 @pytest.mark.parametrize(("cores", "producers"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4), (64, 4)])
 def test_by_default_they_are_as_many_as_cores_and_memory_allow(cores: int, producers: int) -> None:
-    plan = BoxPlan(shape=(1, 64, 64, 64), chunk=(1, 4, 64, 64))  # 512 KiB of values, and as much encoded
+    plan = BoxPlan(shape=(1, 64, 64, 64), chunk=(1, 4, 64, 64))  # 256 KiB of values, and as much encoded
     assert usual_producers(cores, plan, 8 * 2**20) == producers
-    assert usual_producers(cores, plan, 2 * 2**20) == min(2, producers)
+    assert usual_producers(cores, plan, 2**20) == min(2, producers)
     assert usual_producers(cores, plan, 64 * 1024) == 1
 
 
