@@ -58,7 +58,8 @@ class Pool:
     (`pool_state`). So a job with one connection gets everything done that needs more.
 
     `reply_bytes` is the most that should be asked for at a time. It becomes finite once the server
-    has shown that it limits what it owes to a client (`server.output_limit`).
+    has shown that it limits what it owes to a client (`server.output_limit`). `dumps` is false
+    once the server has refused DUMP.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Pool:
         self.fence = Fence(where=address.shown)
         self.retry = Retry(deadline=deadline)
         self.reply_bytes = math.inf
+        self.dumps = True
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._keep_idle = keep_idle

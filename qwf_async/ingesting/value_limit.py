@@ -26,7 +26,7 @@ MIN_LIMIT: Final = 1 << 20
 MAX_OVERHEAD: Final = 65_536
 """Bytes that the server's buffer of a request holds besides one value, at most."""
 
-_LIMITS: Final = ("proto-max-bulk-len", "client-query-buffer-limit")
+LIMITS: Final = ("proto-max-bulk-len", "client-query-buffer-limit")
 
 
 async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
@@ -36,21 +36,23 @@ async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
         return
     advice = f"a field of layout {form.layout} has {size:,} bytes: use smaller tiles, or raise the limit"
     if facts.settings is not None:
-        for setting in _LIMITS:
+        for setting in LIMITS:
             limit = whole_number(facts.settings.get(setting, ""))
-            if limit is not None and limit < size + (MAX_OVERHEAD if setting == _LIMITS[1] else 0):
+            if limit is not None and limit < size + (MAX_OVERHEAD if setting == LIMITS[1] else 0):
                 raise Refused(
                     f"{pool.address.shown} takes no such value: its {setting} is {limit:,} bytes, and {advice}"
                 )
         return
-    if not await _accepts(pool, size):
+    if not await accepts(pool, size):
         raise Refused(
-            f"{pool.address.shown} takes no such value: its {' or '.join(_LIMITS)} forbids it; {advice}"
+            f"{pool.address.shown} takes no such value: its {' or '.join(LIMITS)} forbids it; {advice}"
         )
 
 
-async def _accepts(pool: Pool, size: int) -> bool:
-    """Whether the server reads an argument of `size` bytes. It is tried with a command that does nothing."""
+async def accepts(pool: Pool, size: int) -> bool:
+    """Whether the server reads an argument of `size` bytes. If some do not, it is tried with one that does nothing."""
+    if size + MAX_OVERHEAD <= MIN_LIMIT:
+        return True
     losses = 0
 
     async def attempt() -> bool:

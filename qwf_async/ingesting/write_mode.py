@@ -1,9 +1,9 @@
-"""How a load is written: by HSET, or by RESTORE of ready-made listpacks where layout and server take them.
+"""How a load is written: by HSET, or by RESTORE of ready-made hashes where layout and server take them.
 
 RESTORE is several times faster and leaves the same on the server. It may be refused: its
-ACL category is @dangerous, and a server may not know the version of the payload. So one
-bucket is tried before the load begins, under a key of the generation's own. The sink deals
-with what is refused later.
+ACL category is @dangerous, a server may not know the version of the payload, and it may take no
+argument so large. So one hash is tried before the load begins, under a key of the generation's own. The
+sink deals with what is refused later.
 """
 
 from __future__ import annotations
@@ -20,17 +20,28 @@ from ..events import Hook, Noted
 from ..layout import LAYOUTS, Form
 from ..layout.base import Probe
 from ..wire.resp import bulk, head
+from ..wording import option
+from .value_limit import LIMITS, accepts
 
 WRITE_MODES: Final = ("auto", "hset", "restore")
 
 
 def check_write_mode(mode: str, form: Form) -> None:
-    """Raise UsageError if there is no such mode, or if the layout has no such mode."""
+    """Raise UsageError if there is no such mode, or if the form cannot be written so."""
     if mode not in WRITE_MODES:
         raise UsageError(f"unknown write mode {mode!r}: one of {', '.join(WRITE_MODES)}")
-    if mode == "restore" and _probe(form, b"") is None:
-        others = (name for name, layout in LAYOUTS.items() if layout.probe(b"", form.codec))
-        raise UsageError(f"write mode restore goes with layout {' or '.join(others)}, not {form.layout}")
+    if mode == "restore" and form.open(b"").probe() is None:
+        if form.one_hash:
+            raise UsageError(
+                f"write mode restore does not go with {option('slab', 'all')}: that is written by HSET"
+            )
+        forms = (
+            Form.of(layout=name, codec=form.codec, shape=form.shape)
+            for name, layout in LAYOUTS.items()
+            if form.codec in layout.codecs
+        )
+        others = " or ".join(other.layout for other in forms if other.open(b"").probe())
+        raise UsageError(f"write mode restore goes with layout {others}, not {form.layout}")
 
 
 async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: Hook) -> bool:
@@ -39,11 +50,12 @@ async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: H
     If the server refuses RESTORE, the hook is told in mode auto, and Refused or OutOfMemory is
     raised in mode restore. Raises ServerUnavailable if the server stays away.
     """
-    probe = _probe(form, base + b":probe")
+    probe = form.open(base + b":probe").probe()
     if probe is None or mode == "hset":
         return False
     try:
         await until_available(lambda: _try_restore(pool, probe), pool.retry)
+        await _check_size(pool, probe.largest)
     except (Refused, OutOfMemory) as error:
         if mode == "restore":
             raise
@@ -52,16 +64,12 @@ async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: H
     return True
 
 
-def _probe(form: Form, base: bytes) -> Probe | None:
-    return LAYOUTS[form.layout].probe(base, form.codec)
-
-
 async def _try_restore(pool: Pool, probe: Probe) -> None:
-    """Write one full bucket by RESTORE, compare what the server then holds, and remove the bucket.
+    """Write one hash by RESTORE, compare what the server then holds, and remove the hash.
 
-    It is one transaction, so the bucket is removed even if this process or its connection dies.
-    Raises Refused if RESTORE is refused, or if the server then holds anything else than the
-    listpack that was sent.
+    It is one transaction, so the hash is removed even if this process or its connection dies.
+    Raises Refused if RESTORE is refused, or if the server then holds anything else than what
+    was sent.
     """
     part, points = probe.part, len(probe.fields)
     look = head(b"HGETALL", part.key, 0) + head(b"OBJECT", b"ENCODING", 1) + bulk(part.key)
@@ -79,10 +87,17 @@ async def _try_restore(pool: Pool, probe: Probe) -> None:
     _, pairs, encoding, _ = replies
     stored = dict(zip(pairs[::2], pairs[1::2], strict=True))
     if stored != probe.fields:
-        raise Refused(f"{where}: a bucket that was written by RESTORE holds other values")
-    if encoding != b"listpack":
+        raise Refused(f"{where}: a hash that was written by RESTORE holds other values")
+    if probe.listpack and encoding != b"listpack":
         made = (encoding or b"nothing").decode(errors="replace")
         raise Refused(
             f"{where}: the server made a {made} of a listpack of {points} points: "
             f"set hash-max-listpack-entries to {points} or more"
         )
+
+
+async def _check_size(pool: Pool, size: int) -> None:
+    """Raise Refused if the server takes no payload of so many bytes."""
+    if not await accepts(pool, size):
+        limits = " or ".join(LIMITS)
+        raise Refused(f"{pool.address.shown} takes no RESTORE of {size:,} bytes: its {limits} forbids it")

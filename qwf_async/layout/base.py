@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..lattice.grid import Box, Order, Shape3, Shape4
 from ..lattice.plan import Chunk, Plan
 from ..wire.batch import Batch, Part
+from ..wire.dumped_slabs import DumpedSlabs
 from ..wire.fetch import Fetch
 from ..wire.known_replies import KnownReplies
 from .hash_memory import Server
@@ -44,10 +45,20 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One hash written by RESTORE, to try whether a server takes it: `part` sends it, `fields` is what it holds."""
+    """One hash written by RESTORE, to try whether a server takes it: `part` sends it, `fields` is what it holds.
+
+    listpack: whether the server must keep it as a listpack. largest: bytes of the largest payload
+    that the layout sends by RESTORE.
+    """
 
     part: Part
     fields: dict[bytes, bytes]
+    listpack: bool
+    largest: int
+
+
+WholeHashes = KnownReplies | DumpedSlabs
+"""Whole hashes to be read as bytes, of which much is known beforehand."""
 
 
 class Scheme(Protocol):
@@ -96,11 +107,6 @@ class Scheme(Protocol):
         """The chunks of a grid, for a source that is read best in this order."""
         ...
 
-    @classmethod
-    def probe(cls, base: bytes, codec: str) -> Probe | None:
-        """A hash written by RESTORE, under a key that begins with `base`; None if only HSET writes the layout."""
-        ...
-
     @property
     def grain(self) -> Shape4:
         """The points [t, x, y, z] of one field: boxes cut at multiples of it are read without waste."""
@@ -141,6 +147,10 @@ class Layout(Scheme, Protocol):
         """
         ...
 
+    def probe(self) -> Probe | None:
+        """A hash written by RESTORE, under a key that begins with the base; None if only HSET writes the layout."""
+        ...
+
     def marks(self, chunk: Chunk) -> NDArray[np.int64]:
         """A point of each request that `encode` makes of a chunk: int64 [N, 4] in the order t, x, y, z.
 
@@ -178,11 +188,11 @@ class Layout(Scheme, Protocol):
         """
         ...
 
-    def whole(self, box: Box) -> KnownReplies | None:
+    def whole(self, box: Box) -> WholeHashes | None:
         """The hashes that hold a box, to be read whole as bytes; None where `requests` are no slower.
 
-        The bytes may differ from what is expected although the values are there: then
-        `requests` read them.
+        They may be other bytes than they must be although the values are there: then `requests`
+        read them.
         """
         ...
 

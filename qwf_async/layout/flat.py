@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any, ClassVar, Final
@@ -27,10 +27,13 @@ from ..wire.codec import (
     joined,
     max_bytes,
     mean_bytes,
+    stored_dtype,
 )
+from ..wire.dumped_slabs import MAX_NAME, DumpedSlabs, SlabDump
 from ..wire.fetch import FETCH_POINTS, Fetch, request_begins
 from ..wire.field_names import FIELD, blocks, field_name
-from ..wire.known_replies import KnownReplies
+from ..wire.hash_dump import DumpedBox
+from ..wire.hash_payload import restored_box
 from ..wire.numbered_texts import NumberedTexts
 from ..wire.point_records import Run, name_runs, point_runs
 from ..wire.resp import bulk, head, hset
@@ -49,18 +52,26 @@ KEY: Final = b"%d}:s"
 CHUNK_POINTS: Final = 16_384
 """Points of a chunk, about. One hash of millions is written at half the speed; a request of more holds others up."""
 
+WHOLE_SHARE: Final = 1 / 4
+"""Share of the points of hashes that must be wanted, for that they are read whole."""
+
+WHOLE_FROM: Final = 512
+"""Points of a hash that is read whole are more: a smaller one may be a listpack (the default of Valkey 9)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flat:
     """Field `x{x}_y{y}_z{z}_t{t}` of the key `{base}{g}}:s` holds one value of the codec.
 
-    The chunk of the point is number g of the plan. With `one_hash` g is 0 for all points.
+    The chunk of the point is number g of the plan. With `one_hash` g is 0 for all points. With
+    `by_restore` the hash of a chunk is sent ready-made; else as HSET. What is stored is the same.
     """
 
     base: bytes
     codec: str
     plan: Plan
     one_hash: bool = False
+    by_restore: bool = False
     _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
@@ -80,7 +91,9 @@ class Flat:
         one_hash: bool,
         by_restore: bool,
     ) -> Flat:
-        return cls(base=base, codec=codec, plan=plan, one_hash=one_hash)
+        return cls(
+            base=base, codec=codec, plan=plan, one_hash=one_hash, by_restore=by_restore and not one_hash
+        )
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> None:
@@ -89,10 +102,6 @@ class Flat:
     @classmethod
     def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
         return BoxPlan.cut(shape, order=order, points=CHUNK_POINTS)
-
-    @classmethod
-    def probe(cls, base: bytes, codec: str) -> Probe | None:
-        return None
 
     @property
     def grain(self) -> Shape4:
@@ -120,10 +129,17 @@ class Flat:
         )
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
-        key = self._key(chunk.number)
-        runs, checksum = point_runs(chunk.box, values, self.codec, IN_RESP, self._slabs)
-        requests, buffers = _requests(partial(hset, key), runs, chunk.box.points, strings=2)
-        part = Part(key=key, requests=requests, buffers=buffers)
+        key, box = self._key(chunk.number), chunk.box
+        as_hset = None
+        if self.by_restore:
+            part, checksum = restored_box(key, box, values, self.codec, self._slabs)
+            as_hset = partial(replace(self, by_restore=False).encode, chunk, values, weight)
+            if part.nbytes > self._largest_payload:
+                return as_hset()
+        else:
+            runs, checksum = point_runs(box, values, self.codec, IN_RESP, self._slabs)
+            requests, buffers = _requests(partial(hset, key), runs, box.points, strings=2)
+            part = Part(key=key, requests=requests, buffers=buffers)
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
@@ -131,7 +147,25 @@ class Flat:
             digest=checksum,
             weight=weight,
             values=values,
+            as_hset=as_hset,
         )
+
+    def probe(self) -> Probe | None:
+        if self.one_hash:
+            return None
+        box = Box(start=(0, 0, 0, 0), stop=(1, 1, 1, 1))
+        values = np.full(box.shape, 1 - 2j, stored_dtype(self.codec))
+        part, _ = restored_box(self._key(0), box, values, self.codec, self._slabs)
+        texts = values if binary_dtype(self.codec) else text10.encode(values).data
+        fields = {field_name(0, 0, 0, 0): texts.tobytes()}
+        return Probe(part=part, fields=fields, listpack=False, largest=self._largest_payload)
+
+    @property
+    def _largest_payload(self) -> int:
+        """Bytes of a RESTORE at most. Texts of numbers from 9e5 on are longer, and a chunk of them is sent by HSET."""
+        t, x, y, z = (n - 1 for n in self.plan.shape)
+        record = 2 + len(field_name(x, y, z, t)) + min(max_bytes(self.codec), text10.MAX_ORDINARY_BYTES)
+        return 256 + self.plan.largest * record
 
     def marks(self, chunk: Chunk) -> NDArray[np.int64]:
         points, done = [], 0
@@ -200,8 +234,25 @@ class Flat:
                 raise self._damage(block, texts) from error
         return values
 
-    def whole(self, box: Box) -> KnownReplies | None:
-        return None
+    def whole(self, box: Box) -> DumpedSlabs | None:
+        dtype = binary_dtype(self.codec)
+        t, x, y, z = (n - 1 for n in box.stop)
+        if (
+            self.one_hash
+            or dtype is None
+            or box.points <= WHOLE_FROM
+            or len(field_name(x, y, z, t)) > MAX_NAME
+        ):
+            return None
+        held = [(chunk, self.plan[chunk].boxes[0], piece) for chunk, piece in self._pieces(box)]
+        sizes = [whole.points for _, whole, _ in held]
+        if min(sizes) <= WHOLE_FROM or box.points < WHOLE_SHARE * sum(sizes):
+            return None
+        slabs = [
+            SlabDump(key=self._key(chunk), dump=DumpedBox.of(whole, dtype), part=piece)
+            for chunk, whole, piece in held
+        ]
+        return DumpedSlabs.of(box, slabs, self._slabs)
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
         chunks = self._plan.holding_each(points) * (not self.one_hash)

@@ -77,14 +77,6 @@ class Packed:
     def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
         return RangePlan.cut(shape, unit=BUCKET)
 
-    @classmethod
-    def probe(cls, base: bytes, codec: str) -> Probe | None:
-        plan = cls.cut((1, BUCKET, 1, 1), "C", None)
-        layout = cls(base=base, codec=codec, plan=plan, by_restore=True)
-        values = np.arange(BUCKET).astype(layout.dtype) * (1 - 2j)
-        (part,) = layout.encode(plan[0], values, 0.0).parts
-        return Probe(part=part, fields={FIELD % place: value.tobytes() for place, value in enumerate(values)})
-
     @property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(binary_dtype(self.codec))
@@ -132,6 +124,13 @@ class Packed:
             if self.by_restore
             else None,
         )
+
+    def probe(self) -> Probe | None:
+        plan = self.cut((1, BUCKET, 1, 1), "C", None)
+        values = np.arange(BUCKET).astype(self.dtype) * (1 - 2j)
+        (part,) = replace(self, plan=plan, by_restore=True).encode(plan[0], values, 0.0).parts
+        fields = {FIELD % place: value.tobytes() for place, value in enumerate(values)}
+        return Probe(part=part, fields=fields, listpack=True, largest=part.nbytes)
 
     def marks(self, chunk: Chunk) -> NDArray[np.int64]:
         first = c_index(self.shape, chunk.boxes[0].start)

@@ -99,8 +99,7 @@ class Tile:
         unit = (1, *(tile or cls.default_tile(shape)))
         return BoxPlan.cut(shape, order=order, points=CHUNK_POINTS, unit=unit)
 
-    @classmethod
-    def probe(cls, base: bytes, codec: str) -> Probe | None:
+    def probe(self) -> Probe | None:
         return None
 
     @property

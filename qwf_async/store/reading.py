@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from ..client.guard import HEAD_BYTES, reply_limit
 from ..client.pool import Pool
 from ..client.reply import are_values
+from ..errors import Refused
 from ..lattice.grid import Box
 from ..lattice.selection import SelectedBox
 from ..layout import Layout
+from ..layout.base import WholeHashes
 from ..server.output_limit import CutOff, fetch_at_once
 from ..wire.batch import Buffer, Part
 from ..wire.codec import is_value
 from ..wire.fetch import Fetch
-from ..wire.known_replies import KnownReplies
 from .parallel import in_parallel
 
 T = TypeVar("T")
@@ -159,10 +160,10 @@ def _reply_bytes(layout: Layout, box: Box) -> int:
 
 async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
     """Fetch a box at once. Returns a function that decodes it."""
-    whole, parts = await _run(partial(_planned, layout, box), small=small)
+    whole, parts = await _run(partial(_planned, pool, layout, box), small=small)
     if whole is not None:
-        if await _fetch_whole(pool, whole):
-            return whole.values
+        if await _fetch_whole(pool, whole) and (values := await _run(whole.values, small=small)) is not None:
+            return lambda: values
         parts = await _run(partial(layout.requests, box), small=small)
     buffers = [buffer for part in parts for buffer in part.buffers]
     counts = [count for part in parts for count in part.fields]
@@ -174,14 +175,16 @@ async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -
     return partial(layout.values, box, replies)
 
 
-def _planned(layout: Layout, box: Box) -> tuple[KnownReplies | None, Sequence[Part]]:
+def _planned(pool: Pool, layout: Layout, box: Box) -> tuple[WholeHashes | None, Sequence[Part]]:
     """How to read a box: its hashes whole, or else by requests."""
     whole = layout.whole(box)
+    if whole is not None and whole.dumped and not pool.dumps:
+        whole = None
     return whole, layout.requests(box) if whole is None else ()
 
 
-async def _fetch_whole(pool: Pool, whole: KnownReplies) -> bool:
-    """Fetch buckets as bytes. False if the bytes are not those of whole buckets with their fields in order.
+async def _fetch_whole(pool: Pool, whole: WholeHashes) -> bool:
+    """Fetch whole hashes as bytes. False if the bytes are not those of hashes with the fields that they must have.
 
     The box is then read again field by field. That finds what is missing, or gives the values if
     only the order of the fields differed, as in a bucket that is no listpack.
@@ -191,7 +194,18 @@ async def _fetch_whole(pool: Pool, whole: KnownReplies) -> bool:
         async with pool.connection() as connection:
             return await connection.exchange_raw([whole.request], whole.data.data, whole.match)
 
-    return await fetch_at_once(pool, whole.data.nbytes, fetch, doing="reading buckets")
+    matched = await fetch_at_once(pool, whole.data.nbytes, fetch, doing="reading whole hashes")
+    if not matched and whole.dumped:
+        await _note_refusal(pool, whole.dumped)
+    return matched
+
+
+async def _note_refusal(pool: Pool, key: bytes) -> None:
+    """Ask for no more DUMP over this pool if the server forbids it: it is tried with a key beside one that is there."""
+    try:
+        await pool.call("DUMP", key + b":none")
+    except Refused:
+        pool.dumps = False
 
 
 async def _exchange(

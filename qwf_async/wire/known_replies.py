@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,8 @@ class KnownReplies:
     data: NDArray[np.uint8]
     places: NDArray[np.int64]
     shape: tuple[int, ...]
+
+    dumped: ClassVar[None] = None
 
     def match(self, start: int, stop: int) -> bool:
         """Whether the bytes start … stop−1 of `data` are as expected, whatever the values are."""

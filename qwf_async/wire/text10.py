@@ -33,6 +33,9 @@ MAX_BYTES: Final = 643
 MAX_NUMBER_BYTES: Final = 18
 """Bytes of the longest number read on the fast road, sign apart: seven digits, the point, ten digits."""
 
+MAX_ORDINARY_BYTES: Final = 2 * (1 + MAX_NUMBER_BYTES) + 1
+"""Bytes of the longest text of two such numbers."""
+
 _MINUS, _COMMA, _ZERO = b"-,0"
 _POWERS: Final = 10 ** np.arange(5)
 

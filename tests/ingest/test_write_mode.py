@@ -1,4 +1,4 @@
-"""How layout packed is written: by RESTORE where that works, by HSET where it does not, and what the user is told."""
+"""How layouts flat and packed are written: by RESTORE where it works, else by HSET, and what the user is told."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import qwf_async
 from qwf_async.cli.app import app
 from qwf_async.errors import Refused, UsageError
 from qwf_async.events import Noted
-from qwf_async.wire import listpack
+from qwf_async.wire import hash_payload, listpack
 from tests.conftest import Server, new_server
 from tests.support.loads import Events, ask, contents, refusal, wave
 
 pytestmark = pytest.mark.anyio
 
 SHAPE = (1, 8, 16, 25)
-BUCKETS = 25
+HASHES = {"packed": 25, "flat": 1}
+ENCODING = {"packed": b"listpack", "flat": b"hashtable"}
+layouts = pytest.mark.parametrize("layout", ["packed", "flat"])
 
 
 @pytest.fixture
@@ -36,10 +38,10 @@ def strict_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     yield from new_server(request.param, **{"hash-max-listpack-entries": "64"})
 
 
-def encodings(server: Server) -> set[bytes]:
+def encodings(server: Server, layout: str = "packed") -> set[bytes]:
     with server.plain as client:
-        keys = client.keys("qwf:psi:*")
-        assert len(keys) == BUCKETS  # and none of the trial
+        keys = [key for key in client.keys("qwf:psi:*") if not key.endswith(b":j")]
+        assert len(keys) == HASHES[layout]  # and none of the trial
         return {client.object("encoding", key) for key in keys}
 
 
@@ -49,14 +51,14 @@ def calls(server: Server, command: str) -> int:
         return int(client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
-async def load(url: str, events: Events, **options: object) -> qwf_async.Report:
+async def load(url: str, events: Events, layout: str = "packed", **options: object) -> qwf_async.Report:
     async with qwf_async.connect(url) as store:
         source = qwf_async.sources.array(wave(*SHAPE))
         return await qwf_async.ingest(
             source,
             store,
             "psi",
-            layout="packed",
+            layout=layout,
             verify=True,
             hooks=(events,),
             **options,  # type: ignore[arg-type] # options of ingest
@@ -67,48 +69,55 @@ def notes(events: Events) -> list[str]:
     return [event.text for event in events.all if isinstance(event, Noted)]
 
 
-async def test_auto_restores_where_it_can_after_one_trial(each_server: Server) -> None:
+@layouts
+async def test_auto_restores_where_it_can_after_one_trial(each_server: Server, layout: str) -> None:
     ask(each_server, "CONFIG", "RESETSTAT")
     events = Events()
-    await load(each_server.url, events)
-    assert calls(each_server, "restore") == BUCKETS + 1
+    await load(each_server.url, events, layout)
+    assert calls(each_server, "restore") == HASHES[layout] + 1
     assert not [text for text in notes(events) if "RESTORE" in text]
-    assert encodings(each_server) == {b"listpack"}
+    assert encodings(each_server, layout) == {ENCODING[layout]}
 
 
-async def test_hset_never_tries_restore(each_server: Server) -> None:
+@layouts
+async def test_hset_never_tries_restore(each_server: Server, layout: str) -> None:
     ask(each_server, "CONFIG", "RESETSTAT")
-    await load(each_server.url, Events(), write_mode="hset")
+    await load(each_server.url, Events(), layout, write_mode="hset")
     assert calls(each_server, "restore") == 0
-    assert encodings(each_server) == {b"listpack"}
+    assert encodings(each_server, layout) == {ENCODING[layout]}
 
 
-async def test_auto_falls_back_where_restore_is_not_permitted(each_server: Server, limited: str) -> None:
+@layouts
+async def test_auto_falls_back_where_restore_is_not_permitted(
+    each_server: Server, limited: str, layout: str
+) -> None:
     events = Events()
-    await load(limited, events)
+    await load(limited, events, layout)
     (text,) = [text for text in notes(events) if "RESTORE" in text]
     assert text.startswith("writing by HSET")
     assert "permission" in text
-    assert encodings(each_server) == {b"listpack"}
+    assert encodings(each_server, layout) == {ENCODING[layout]}
 
 
+@layouts
 async def test_auto_falls_back_where_the_payload_is_not_known(
-    each_server: Server, monkeypatch: pytest.MonkeyPatch
+    each_server: Server, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
-    monkeypatch.setattr(listpack, "RDB_VERSION", 79)
+    monkeypatch.setattr({"packed": listpack, "flat": hash_payload}[layout], "RDB_VERSION", 79)
     events = Events()
-    await load(each_server.url, events)
+    await load(each_server.url, events, layout)
     (text,) = [text for text in notes(events) if "RESTORE" in text]
     assert "version" in text
-    assert encodings(each_server) == {b"listpack"}
+    assert encodings(each_server, layout) == {ENCODING[layout]}
 
 
+@layouts
 @pytest.mark.usefixtures("time_to_settle")
 async def test_restore_that_is_refused_is_an_error_and_leaves_nothing(
-    each_server: Server, limited: str
+    each_server: Server, limited: str, layout: str
 ) -> None:
     with pytest.raises(Refused, match="RESTORE"):
-        await load(limited, Events(), write_mode="restore")
+        await load(limited, Events(), layout, write_mode="restore")
     assert contents(each_server) == {}
 
 
@@ -145,7 +154,10 @@ async def test_a_limit_below_a_value_is_said(own_server: Server, codec: str, war
 
 @pytest.mark.parametrize(
     ("layout", "mode", "says"),
-    [("packed", "fast", "unknown write mode 'fast'"), ("flat", "restore", "goes with layout packed")],
+    [
+        ("packed", "fast", "unknown write mode 'fast'"),
+        ("tile", "restore", "goes with layout flat or packed, not tile"),
+    ],
 )
 async def test_a_mode_that_cannot_be_is_refused(server: Server, layout: str, mode: str, says: str) -> None:
     error = await refusal(qwf_async.sources.array(wave(*SHAPE)), server, layout=layout, write_mode=mode)
@@ -154,11 +166,42 @@ async def test_a_mode_that_cannot_be_is_refused(server: Server, layout: str, mod
     assert contents(server) == {}
 
 
+async def test_one_hash_for_all_is_written_by_hset(server: Server) -> None:
+    ask(server, "CONFIG", "RESETSTAT")
+    await load(server.url, Events(), "flat", slab="all")
+    assert calls(server, "restore") == 0
+    source = qwf_async.sources.array(wave(*SHAPE))
+    error = await refusal(source, server, slab="all", write_mode="restore", overwrite=True)
+    assert isinstance(error, UsageError)
+    assert "does not go with slab='all'" in str(error)
+
+
+@pytest.mark.parametrize("setting", ["proto-max-bulk-len", "client-query-buffer-limit"])
+async def test_a_slab_that_is_too_large_a_request_is_written_by_hset(
+    each_own_server: Server, setting: str
+) -> None:
+    ask(each_own_server, "CONFIG", "SET", setting, str(1 << 20))
+    source, slab = qwf_async.sources.array(wave(1, 4, 128, 128)), (1, 2, 128, 128)
+    events = Events()
+    settings = qwf_async.Settings(url=each_own_server.url, deadline=30)
+    async with qwf_async.connect(settings=settings) as store:
+        await qwf_async.ingest(source, store, "psi", slab=slab, verify=True, hooks=(events,))
+        (text,) = [text for text in notes(events) if "RESTORE" in text]
+        assert text.startswith("writing by HSET")
+        assert "takes no RESTORE of 1," in text
+        assert setting in text
+        await qwf_async.ingest(source, store, "small", write_mode="restore", verify=True)
+    error = await refusal(source, each_own_server, slab=slab, write_mode="restore", overwrite=True)
+    assert isinstance(error, Refused)
+    assert setting in str(error)
+
+
+@layouts
 @pytest.mark.parametrize("mode", ["auto", "hset", "restore"])
-def test_the_command_line_writes_in_every_mode(server: Server, mode: str) -> None:
+def test_the_command_line_writes_in_every_mode(server: Server, mode: str, layout: str) -> None:
     ask(server, "CONFIG", "RESETSTAT")
     arguments = [
-        "ingest", "gaussian", "--grid", "12", "--layout", "packed", "--write-mode", mode,
+        "ingest", "gaussian", "--grid", "12", "--layout", layout, "--write-mode", mode,
         "--url", server.url, "--json", "--quiet",
     ]  # fmt: skip
     done = CliRunner().invoke(app, arguments)

@@ -62,8 +62,7 @@ class Columns:
     def cut(cls, shape: Shape4, order: Order, tile: Shape3 | None) -> Plan:
         return BoxPlan.cut(shape, order=order, unit=(1, 1, 1, shape[3]))
 
-    @classmethod
-    def probe(cls, base: bytes, codec: str) -> Probe | None:
+    def probe(self) -> Probe | None:
         return None
 
     @property

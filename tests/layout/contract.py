@@ -158,7 +158,9 @@ class LayoutContract:
                     assert whole.match(place, place + taken)
                     place += taken
             client.connection_pool.release(connection)
-        assert np.array_equal(whole.values(), case.expected[box.slices])
+        values = whole.values()
+        assert values is not None
+        assert np.array_equal(values, case.expected[box.slices])
         whole.data[0] ^= 1
         assert not whole.match(0, len(whole.data))
 
@@ -340,17 +342,22 @@ class LayoutContract:
 
     def test_what_is_written_by_restore_is_what_is_written_by_hset(self, each_server: Server) -> None:
         for codec in LAYOUTS[self.name].codecs:
-            probe = LAYOUTS[self.name].probe(BASE, codec)
+            form = self.form((2, 5, 7, 11), codec)
+            probe = form.open(BASE).probe()
             with each_server.plain as client:
                 client.flushall()
                 if probe is not None:
                     assert send_parts(client, [probe.part]) == [b"OK"]
                     assert probe.part.key.startswith(BASE)
                     assert client.hgetall(probe.part.key) == probe.fields
-                    assert client.object("encoding", probe.part.key) == b"listpack"
+                    assert not probe.listpack or client.object("encoding", probe.part.key) == b"listpack"
+                    sent = form.open(BASE, by_restore=True)
+                    chunk = form.plan[0]
+                    batch = sent.encode(chunk, LayoutCase.of(form).values_of(chunk), 0.0)
+                    assert max(part.nbytes // part.requests for part in batch.parts) <= probe.largest
                 held = []
                 for by_restore in (False, True):
-                    self.store(client, LayoutCase.of(self.form((2, 5, 7, 11), codec), by_restore=by_restore))
+                    self.store(client, LayoutCase.of(form, by_restore=by_restore))
                     held.append(hashes(client))
             assert held[0] == held[1]
 

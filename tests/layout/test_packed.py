@@ -175,7 +175,7 @@ async def test_an_old_generation_goes_in_batches(each_server: Server) -> None:
     async with qwf_async.connect(each_server.url, settings=settings) as store:
         await qwf_async.ingest(source, store, "psi", layout="packed", write_mode="hset")
         ask(each_server, "CONFIG", "RESETSTAT")
-        await qwf_async.ingest(source, store, "psi", layout="flat", overwrite=True)
+        await qwf_async.ingest(source, store, "psi", layout="flat", write_mode="hset", overwrite=True)
     with each_server.plain as client:
         assert client.info("commandstats")["cmdstat_unlink"]["calls"] == 6  # the journal and 125 buckets
     assert len(published_hashes(each_server)[1]) == 1
