@@ -21,13 +21,23 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qwf_async.errors import DamagedData, InvalidInput, UsageError
-from qwf_async.lattice.grid import Box, Order, shape4
-from qwf_async.lattice.plan import BoxPlan, Plan, RangePlan
+from qwf_async.lattice.grid import Box, shape4
+from qwf_async.lattice.plan import BoxPlan, RangePlan
 from qwf_async.layout import LAYOUTS, Form
-from qwf_async.wire.buckets import BUCKET
 from qwf_async.wire.codec import CODECS, digest, stored
 from tests.conftest import Server
-from tests.layout.layout_cases import BASE, LayoutCase, as_stored, boxes, hashes, parsed, send, send_parts
+from tests.layout.layout_cases import (
+    BASE,
+    ORDERS,
+    LayoutCase,
+    as_stored,
+    boxes,
+    hashes,
+    parsed,
+    plans,
+    send,
+    send_parts,
+)
 from tests.support.loads import wave
 
 examples = settings(
@@ -36,19 +46,6 @@ examples = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 """Each example begins with an empty server; each layout inherits the tests."""
-
-
-ORDERS: tuple[Order, ...] = ("C", "F")
-
-
-@st.composite
-def plans(draw: st.DrawFn, form: Form, order: Order) -> Plan:
-    """Plans of a form's own kind, of few points or many a chunk."""
-    if isinstance(form.plan, RangePlan):
-        return RangePlan(shape=form.shape, length=draw(st.integers(1, 4)) * BUCKET)
-    pairs = zip(form.scheme.grain, form.shape, strict=True)
-    chunk = shape4(min(size, unit * draw(st.integers(1, 1 + size // unit))) for unit, size in pairs)
-    return BoxPlan(shape=form.shape, chunk=chunk, order=order)
 
 
 class LayoutContract:

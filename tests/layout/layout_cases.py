@@ -12,10 +12,11 @@ import redis
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwf_async.lattice.grid import Box, shape4
-from qwf_async.lattice.plan import Chunk
+from qwf_async.lattice.grid import Box, Order, shape4
+from qwf_async.lattice.plan import BoxPlan, Chunk, Plan, RangePlan
 from qwf_async.layout import Form, Layout
 from qwf_async.wire.batch import Batch, Part
+from qwf_async.wire.buckets import BUCKET
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
 from tests.support.loads import ask, wave
@@ -96,6 +97,19 @@ def boxes(draw: st.DrawFn, shape: Sequence[int]) -> Box:
     starts = [draw(st.integers(0, size - 1)) for size in shape]
     stops = [draw(st.integers(start + 1, size)) for start, size in zip(starts, shape, strict=True)]
     return Box(start=shape4(starts), stop=shape4(stops))
+
+
+ORDERS: tuple[Order, ...] = ("C", "F")
+
+
+@st.composite
+def plans(draw: st.DrawFn, form: Form, order: Order) -> Plan:
+    """Plans of a form's own kind, of few points or many a chunk."""
+    if isinstance(form.plan, RangePlan):
+        return RangePlan(shape=form.shape, length=draw(st.integers(1, 4)) * BUCKET)
+    pairs = zip(form.scheme.grain, form.shape, strict=True)
+    chunk = shape4(min(size, unit * draw(st.integers(1, 1 + size // unit))) for unit, size in pairs)
+    return BoxPlan(shape=form.shape, chunk=chunk, order=order)
 
 
 def published_hashes(server: Server, name: str = "psi") -> tuple[bytes, Hashes]:
