@@ -132,6 +132,11 @@ class BoxPlan:
             sizes = _products(sizes, along)
         return sizes
 
+    def touched_count(self, box: Box) -> int:
+        """How many chunks a box touches."""
+        ends = zip(box.start, box.stop, self.chunk, strict=True)
+        return math.prod(-(-stop // piece) - start // piece for start, stop, piece in ends)
+
     def touched(self, box: Box) -> Iterator[tuple[int, tuple[Box, ...]]]:
         """The chunks that a box touches, each with the part of the box that it holds, in C order of their places."""
         ends = zip(box.start, box.stop, self.chunk, strict=True)
@@ -182,10 +187,18 @@ class RangePlan:
         """The number of the chunk that holds the point [t, x, y, z]."""
         return c_index(self.shape, index) // self.length
 
+    def touched_count(self, box: Box) -> int:
+        """How many chunks a box touches at most."""
+        return len(self._numbers(box))
+
+    def _numbers(self, box: Box) -> range:
+        """The chunks from that of the first point of a box to that of its last."""
+        last = c_index(self.shape, shape4(n - 1 for n in box.stop))
+        return range(self.holding(box.start), last // self.length + 1)
+
     def touched(self, box: Box) -> Iterator[tuple[int, tuple[Box, ...]]]:
         """The chunks that a box touches, each with the parts of the box that it holds."""
-        last = c_index(self.shape, shape4(n - 1 for n in box.stop))
-        for number in range(self.holding(box.start), last // self.length + 1):
+        for number in self._numbers(box):
             common = (_common(box, part) for part in self[number].boxes)
             if parts := tuple(part for part in common if part is not None):
                 yield number, parts
@@ -241,6 +254,13 @@ def c_indices(shape: Shape4, box: Box) -> NDArray[np.int64]:
     # [t, 1] with [x], then [t, x, 1] with [y], then [t, x, y, 1] with [z]: indices [t, x, y, z].
     indices = ((t[:, None] * shape[1] + x)[..., None] * shape[2] + y)[..., None] * shape[3] + z
     return indices.reshape(-1)
+
+
+def points_of(box: Box) -> NDArray[np.int64]:
+    """The points of a box, int64 [N, 4] in the order t, x, y, z, in C order."""
+    indices = np.stack(np.unravel_index(np.arange(box.points), box.shape), axis=1)
+    points: NDArray[np.int64] = indices + np.array(box.start)
+    return points
 
 
 def boxes_of_range(shape: Shape4, start: int, stop: int) -> Iterator[Box]:

@@ -108,6 +108,14 @@ class Scheme(Protocol):
         ...
 
     @property
+    def codec(self) -> str: ...
+
+    @property
+    def plan(self) -> Plan:
+        """The chunks of the grid."""
+        ...
+
+    @property
     def grain(self) -> Shape4:
         """The points [t, x, y, z] of one field: boxes cut at multiples of it are read without waste."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwf_async.lattice.grid import Box, Order, shape4
-from qwf_async.lattice.plan import BoxPlan, Plan, RangePlan
+from qwf_async.lattice.plan import BoxPlan, Plan, RangePlan, points_of
 
 sizes = st.integers(1, 6)
 shapes = st.tuples(sizes, sizes, sizes, sizes)
@@ -59,6 +60,8 @@ def test_a_box_touches_the_chunks_of_its_points_and_each_point_is_in_one_part(
     numbers, found = numbers_of(plan), np.full(plan.shape, -1, np.int64)
     touched = list(plan.touched(box))
     assert len({number for number, _ in touched}) == len(touched)
+    assert plan.touched_count(box) >= len(touched)
+    assert isinstance(plan, RangePlan) or plan.touched_count(box) == len(touched)
     for number, parts in touched:
         assert parts
         for part in parts:
@@ -113,3 +116,10 @@ def test_the_sizes_of_the_chunks_of_a_huge_grid_are_counted_at_once() -> None:
     assert (
         len([count for count in plan.sizes.values() if count]) == 2**2
     )  # 16 and 1 divide the size of their axes
+
+
+@given(plans_and_boxes())
+def test_the_points_of_a_box_come_in_c_order(drawn: tuple[Plan, Box]) -> None:
+    _, box = drawn
+    ranges = map(range, box.start, box.stop)
+    assert points_of(box).tolist() == [list(point) for point in product(*ranges)]
