@@ -73,7 +73,7 @@ def test_batches_of_every_layout_come_back_with_the_bytes_that_would_have_been_s
 ) -> None:
     grid = Grid(shape=shape)
     kind = Form.of(layout=form[0], codec=form[1], shape=shape)
-    layout = kind.open(b"qwf:psi:" + GENERATION.encode(), by_restore=by_restore)
+    layout = kind.open(b"qwf:psi:{%s." % GENERATION.encode(), by_restore=by_restore)
     psi = stored(kind.codec, wave(*shape))
     wanted = []
     head = head_of(grid, kind)
