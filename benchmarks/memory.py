@@ -27,8 +27,11 @@ from benchmarks.project import ingested
 from benchmarks.report import environment
 from benchmarks.road import travelled
 from benchmarks.servers import Kind, running
+from qwf_async.host.cores import cores
+from qwf_async.ingesting.producer import usual_producers
 from qwf_async.lattice.grid import Grid
-from qwf_async.layout import LAYOUTS
+from qwf_async.layout import LAYOUTS, Form
+from qwf_async.settings import Settings
 from qwf_async.source import gaussian, open_source
 
 EDGE: Final = 256
@@ -42,22 +45,25 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--edges", type=int, nargs="*", default=[64, 256, 1024])
     parser.add_argument("--file-gb", type=float, default=2.0, help="size of the files; 0 for none")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--cores", type=int, default=cores(), help="producers of a machine with so many")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
         print(json.dumps(_measure(*options.one)))
         return
-    rows = [_in_process(str(edge), layout) for edge in options.edges for layout in LAYOUTS]
+    rows = [_in_process(str(edge), layout, options.cores) for edge in options.edges for layout in LAYOUTS]
     for kind in get_args(Kind):
         for layout in LAYOUTS:
             with running(kind) as server:
-                rows.append(_in_process(str(EDGE), layout, server.url) | {"into": server.software})
+                rows.append(
+                    _in_process(str(EDGE), layout, options.cores, server.url) | {"into": server.software}
+                )
     if options.file_gb:
         with tempfile.TemporaryDirectory() as directory:
             for name, write in FILES.items():
                 edge = round((options.file_gb * 1e9 / 16) ** (1 / 3))
                 write(Path(directory) / name, edge)
-                rows.append(_in_process(f"{directory}/{name}", "flat"))
+                rows.append(_in_process(f"{directory}/{name}", "flat", options.cores))
     for row in rows:
         print(
             f"{row['source']:40} {row['layout']:6} {row['into']:14} {row['points']:>14,} points "
@@ -70,8 +76,8 @@ def main(arguments: Sequence[str]) -> None:
         options.json.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def _in_process(source: str, layout: str, url: str = "") -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks", "memory", "--one", source, layout, url]
+def _in_process(source: str, layout: str, cores: int, url: str = "") -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks", "memory", "--one", source, layout, str(cores), url]
     row: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return row
 
@@ -119,9 +125,11 @@ FILES: Final[Mapping[str, Callable[[Path, int], None]]] = {
 """Files, and how they are written: blocks as thick as 64 planes, which a chunk of the plan takes one of at a time."""
 
 
-def _measure(text: str, layout: str, url: str) -> dict[str, Any]:
+def _measure(text: str, layout: str, cores: str, url: str) -> dict[str, Any]:
     """One row: of an analytic grid of this edge, or of a file, into the server at `url`, or only counted."""
     source = gaussian(grid=Grid.cube(int(text))) if text.isdigit() else open_source(text)
+    plan = Form.of(layout=layout, codec="c16", shape=source.grid.shape, order=source.order).plan
+    producers = usual_producers(int(cores), plan, Settings().stream_bytes)
     before = _anonymous()
     peak, done = [before], threading.Event()
 
@@ -133,9 +141,9 @@ def _measure(text: str, layout: str, url: str) -> dict[str, Any]:
     sampler.start()
     begun = time.perf_counter()
     if url:
-        ingested(url, source, layout=layout)
+        ingested(url, source, layout=layout, producers=producers)
     else:
-        assert travelled(source, layout) == source.grid.points
+        assert travelled(source, layout, producers) == source.grid.points
     seconds = time.perf_counter() - begun
     done.set()
     sampler.join()
@@ -143,6 +151,7 @@ def _measure(text: str, layout: str, url: str) -> dict[str, Any]:
     return {
         "source": source.spec[-40:],
         "layout": layout,
+        "producers": producers,
         "into": "a counter",
         "points": source.grid.points,
         "peak_mb": (peak[0] - before) / 1e6,

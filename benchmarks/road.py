@@ -24,22 +24,21 @@ class CountingSink:
         self.points += batch.points
 
 
-def travelled(source: Source, layout: str) -> int:
+def travelled(source: Source, layout: str, producers: int) -> int:
     """Send the whole source down the road, in codec c16, by RESTORE if the layout can; the points that arrived."""
-    return anyio.run(_travel, source, layout, backend_options={"use_uvloop": True})
+    return anyio.run(_travel, source, layout, producers, backend_options={"use_uvloop": True})
 
 
-async def _travel(source: Source, layout: str) -> int:
+async def _travel(source: Source, layout: str, producers: int) -> int:
     settings = Settings()
     form = Form.of(layout=layout, codec="c16", shape=source.grid.shape, order=source.order)
     sink = CountingSink()
     opened = form.open(b"qwf:psi:{0123456789abcdef.", by_restore=True)
     delivery = Delivery(sink=sink, gate=Gate(), retry=Retry(deadline=1.0), hook=lambda event: None)
+    encoder = Encoder(source=source, plan=form.plan, layout=opened, codec="c16", allow_nonfinite=False)
     await transfer(
         range(len(form.plan)),
-        Producer(
-            encoder=Encoder(source=source, plan=form.plan, layout=opened, codec="c16", allow_nonfinite=False)
-        ),
+        Producer(encoder=encoder, count=producers),
         delivery.write,
         lambda batch: None,
         writers=settings.writers,
