@@ -29,8 +29,8 @@ def where(
 ) -> None:
     """Print the command by which redis-cli reads ψ at a point, and how its bytes become numbers.
 
-    The first line can be pasted into a shell, and prints re and im. Its part before the bar is
-    what any other client sends. A password is not shown: redis-cli takes it from $REDISCLI_AUTH.
+    The first line can be pasted into a shell, and prints re and im, or nothing where nothing is.
+    HGET with its key and field is what any other client sends. A password is not shown.
 
     \b
     Example: qwf where hydrogen 60 48 60
@@ -38,19 +38,24 @@ def where(
 
     async def job(store: Store) -> dict[str, Any]:
         psi = await open_stored(store, name)
-        place = psi.where(x, y, z, t)
+        place, form, address = psi.where(x, y, z, t), psi.manifest.form, psi.address
+        # -e: an error is no output. -D: no newline after the bytes, and no bytes for no value.
+        output = ["-e"] if place.nbytes is None else ["-e", "-D", ""]
         fetch = ["HGET", place.key.decode(), place.field.decode()]
         facts = {
             "name": name,
+            **{"x": x, "y": y, "z": z, "t": t},
+            "layout": form.layout,
+            "codec": form.codec,
             "key": place.key.decode(),
             "field": place.field.decode(),
             "offset": place.offset,
             "bytes": place.nbytes,
-            "codec": psi.manifest.form.codec,
-            "command": join(["redis-cli", *psi.address.cli_options, *fetch]),
+            "command": join(["redis-cli", *output, *address.cli_options, *fetch]),
+            "password": "REDISCLI_AUTH" if address.wants_password else None,
         }
         if place.nbytes is None:
-            return facts | {"shell": "", "python": "complex(*map(float, value.split(b',')))"}
+            return facts | {"shell": None, "python": "complex(*map(float, value.split(b',')))"}
         size = place.nbytes // 2
         return facts | {
             "shell": f"od -A n -t f{size} -j {place.offset} -N {place.nbytes}",
@@ -63,4 +68,6 @@ def where(
         return
     shell = f" | {facts['shell']}" if facts["shell"] else ""
     show(f"{facts['command']}{shell}")
-    show(f"# in Python, of the bytes that come: {facts['python']}")
+    show(f"# in Python, of the value that HGET returns: {facts['python']}")
+    if facts["password"]:
+        show(f"# redis-cli takes the password from the variable {facts['password']}")

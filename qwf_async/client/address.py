@@ -58,17 +58,25 @@ class Address:
     def cli_options(self) -> list[str]:
         """The options by which redis-cli and valkey-cli reach the server, without the password."""
         options, given = [], self.options
+        host = str(given.get("host", "localhost"))
         if "path" in given:
             options += ["-s", str(given["path"])]
         else:
-            options += ["-h", str(given.get("host", "localhost")), "-p", str(given.get("port", 6379))]
+            options += ["-h", host, "-p", str(given.get("port", 6379))]
         if self.shown.startswith("rediss"):
-            options.append("--tls")
+            from .tls import cli_options
+
+            options += cli_options(host, given)
         if given.get("username"):
             options += ["--user", str(given["username"])]
         if given.get("db"):
             options += ["-n", str(given["db"])]
         return options
+
+    @property
+    def wants_password(self) -> bool:
+        """Whether a password was given for the server."""
+        return bool(self.options.get("password"))
 
     @classmethod
     def parse(cls, url: str, *, password: str | None = None, tls: TLSFiles | None = None) -> Address:

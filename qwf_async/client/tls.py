@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,6 +82,33 @@ def check_files(options: Mapping[str, Any]) -> None:
             f"the TLS files {', '.join(map(str, paths))} cannot be used: PEM files are wanted, "
             f"a key that fits its certificate and is not encrypted ({error})"
         ) from error
+
+
+def cli_options(host: str, options: Mapping[str, Any]) -> list[str]:
+    """The options by which redis-cli makes the same connection, from a connection's arguments.
+
+    redis-cli itself names no server in the handshake, and wants the key of a certificate named. The
+    paths are absolute, so that the command may be run elsewhere.
+    """
+    cert = options.get("ssl_certfile")
+    files = {
+        "--cacert": options.get("ssl_ca_certs"),
+        "--cacertdir": options.get("ssl_ca_path"),
+        "--cert": cert,
+        "--key": options.get("ssl_keyfile") or cert,
+    }
+    named = [word for name, path in files.items() if path for word in (name, os.path.abspath(path))]
+    server = [] if _is_ip_address(host) else ["--sni", host]
+    insecure = ["--insecure"] if options.get("ssl_cert_reqs") == "none" else []
+    return ["--tls", *server, *named, *insecure]
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _context(options: RedisSSLContext) -> ssl.SSLContext:

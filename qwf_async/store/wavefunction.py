@@ -224,6 +224,7 @@ class Wavefunction:
             "encoding": encoding.decode(errors="replace") if encoding else None,
             "bytes_per_point": await bytes_per_point(pool, manifest.form, base),
             "chunks": len(manifest.plan),
+            "plan": manifest.plan.to_json(),
             "norm": manifest.norm,
             "source": manifest.source,
             "created": manifest.created,

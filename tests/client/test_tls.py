@@ -86,6 +86,39 @@ def test_a_wavefunction_goes_through_tls_with_the_files_named_in_each_way(
         assert outcome.out == outcomes[0].out
 
 
+def test_the_command_that_where_prints_goes_through_tls(
+    tls: tuple[Server, int], files: Certificates, tmp_path: Path
+) -> None:
+    server, port = tls
+    shown_as(server, files, "server")
+    url = f"rediss://lab@localhost:{port}"
+    (tmp_path / "ca.pem").symlink_to(files["ca.pem"])  # a path that is not absolute
+    trusted = {"QWF_TLS_CA": "ca.pem", "QWF_TLS_CERT": files["both.pem"]}
+    pair = {"QWF_TLS_CERT": files["client.pem"], "QWF_TLS_KEY": files["client.key"]}
+    shell = Shell.at(tmp_path, QWF_PASSWORD=PASSWORD)
+    outcomes = shell.several(
+        [
+            (["ingest", "gaussian", "--grid", "8", "--overwrite", "-u", url], trusted),
+            (["get", "gaussian", "4", "3", "5", "--quiet", "-u", url], trusted),
+            (["where", "gaussian", "4", "3", "5", "-u", url], trusted),
+            (["where", "gaussian", "4", "3", "5", "-u", url.replace("localhost", "127.0.0.1")], trusted),
+            (["where", "gaussian", "4", "3", "5", "-u", f"{url}?ssl_cert_reqs=none"], pair),
+        ]
+    )
+    for outcome in outcomes:
+        assert outcome.status == 0, outcome.err
+    values = [float(number) for number in outcomes[1].out.split(",")]
+    (tmp_path / "elsewhere").mkdir()
+    for told in outcomes[2:]:
+        assert "--tls " in told.out
+        with Shell.at(tmp_path / "elsewhere", REDISCLI_AUTH=PASSWORD).start(["sh", "-c", told.out]) as begun:
+            read = begun.end()
+        assert [float(number) for number in read.out.split()] == values, read.err
+    assert "--sni localhost" in outcomes[2].out
+    assert "--sni" not in outcomes[3].out
+    assert "--insecure" in outcomes[4].out
+
+
 BAD = {
     "a CA that did not sign": ({"tls_ca": "other.pem"}, "rediss", 8, "not trusted.*QWF_TLS_CA.*self-signed"),
     "no CA of its own": ({"tls_ca": ""}, "rediss", 8, "not trusted.*QWF_TLS_CA"),
