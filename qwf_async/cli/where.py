@@ -44,7 +44,10 @@ def where(
         fetch = ["HGET", place.key.decode(), place.field.decode()]
         facts = {
             "name": name,
-            **{"x": x, "y": y, "z": z, "t": t},
+            "x": x,
+            "y": y,
+            "z": z,
+            "t": t,
             "layout": form.layout,
             "codec": form.codec,
             "key": place.key.decode(),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import qwf_async
 from qwf_async.layout import LAYOUTS
 from tests.conftest import Server, free_port, new_server
 from tests.support.command import Outcome, Shell
@@ -192,3 +193,43 @@ def test_what_is_not_there_or_no_point_is_refused_as_by_get(server: Server, tmp_
         assert (outcome.status, outcome.out) == (status, ""), arguments
         assert says in outcome.err, outcome.err
         assert other.status == status, arguments
+
+
+@pytest.mark.anyio
+async def test_the_key_is_what_a_client_computes_from_info(server: Server, tmp_path: Path) -> None:
+    shell = ingested(Shell.at(tmp_path, QWF_URL=server.url), **FORMS)
+    chance = np.random.default_rng(10)
+    told = shell.each(*(["info", name, "--json"] for name in FORMS))
+    async with qwf_async.connect(server.url) as store:
+        for name, outcome in zip(FORMS, told, strict=True):
+            psi = await store.open(name)
+            for t, x, y, z in chance.integers(0, PSI.shape, (20, 4)).tolist():
+                place = psi.where(x, y, z, t)
+                assert (place.key.decode(), place.field.decode()) == by_hand(
+                    name, json.loads(outcome.out), t, x, y, z
+                )
+
+
+def by_hand(name: str, facts: dict[str, Any], t: int, x: int, y: int, z: int) -> tuple[str, str]:
+    """The key and the field of a point, by the formulas of `qwf help keys`."""
+    shape = facts["shape"]
+    _, size_x, size_y, size_z = shape
+    i = ((t * size_x + x) * size_y + y) * size_z + z
+    plan = facts["plan"]
+    if facts.get("slab") == "all":
+        g = 0
+    elif plan["kind"] == "range":
+        g = i // plan["length"]
+    else:
+        q_t, q_x, q_y, q_z = (at // size for at, size in zip((t, x, y, z), plan["chunk"], strict=True))
+        n_t, n_x, n_y, n_z = (-(-all_of // size) for all_of, size in zip(shape, plan["chunk"], strict=True))
+        g = ((q_t * n_x + q_x) * n_y + q_y) * n_z + q_z
+        if plan["order"] == "F":
+            g = ((q_z * n_y + q_y) * n_x + q_x) * n_t + q_t
+    base = f"qwf:{name}:{{{facts['generation']}.{g}}}:"
+    if facts["layout"] == "flat":
+        return f"{base}s", f"x{x}_y{y}_z{z}_t{t}"
+    if facts["layout"] == "packed":
+        return f"{base}b{i // 128}", str(i % 128)
+    a, b, c = facts["tile"]
+    return f"{base}t", f"c/{t}/{x // a}/{y // b}/{z // c}"
