@@ -22,7 +22,7 @@ PSI = wave(2, 30, 20, 10)
 POINTS = [(0, 0, 0, 0), (29, 19, 9, 1), (16, 3, 5, 1)]
 """As x, y, z, t."""
 
-FORMS = {
+FORMS: dict[str, tuple[str, ...]] = {
     f"{layout}-{codec}": ("c.npy", "--layout", layout, "--codec", codec)
     for layout, kind in LAYOUTS.items()
     for codec in kind.codecs
