@@ -138,7 +138,7 @@ class Connection:
         end, and the result is False. Errors are those of `exchange`. Only PROGRESS_BYTES more count
         as progress, so that a peer cannot make it last by sending byte after byte.
         """
-        awaited = PROGRESS_BYTES
+        awaited, noted = PROGRESS_BYTES, 0.0
         await self._make_ready()
         try:
             with anyio.fail_after(self._answer_timeout) as scope:
@@ -147,9 +147,10 @@ class Connection:
                     scope.deadline = now() + self._answer_timeout
 
                 def came(start: int, stop: int) -> bool:
-                    nonlocal awaited
-                    if stop >= awaited:
-                        awaited = stop + PROGRESS_BYTES
+                    nonlocal awaited, noted
+                    # To set a deadline takes as long as to receive 64 KiB: not more often than is of use.
+                    if stop >= awaited and now() >= noted:
+                        awaited, noted = stop + PROGRESS_BYTES, now() + self._answer_timeout / 100
                         progress()
                     return matches(start, stop)
 

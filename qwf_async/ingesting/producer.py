@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Event, Lock
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ from ..wire.batch import Batch
 from ..wire.codec import stored
 from ..wording import flag
 from .stream import BatchStream
+
+PLANE_BYTES: Final = 65_536
+"""Bytes of a plane along y and z from which on its own cost does not show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ class Encoder:
         Raises InvalidInput if it holds NaN or infinity (unless these are allowed).
         """
         chunk = self.plan[number]
-        pieces = [np.ascontiguousarray(piece) for piece in values]
+        pieces = [_in_planes(piece) for piece in values]
         if chunk.flat:
             joined = np.concatenate([piece.reshape(-1) for piece in pieces])
         else:
@@ -103,14 +107,26 @@ def source_values(source: Source, box: Box) -> NDArray[Any]:
     return values
 
 
+def _in_planes(values: NDArray[Any]) -> NDArray[Any]:
+    """The values, or a contiguous copy unless they are in large contiguous planes: each byte is touched once less."""
+    plane = values[0, 0]
+    return (
+        values if plane.flags.c_contiguous and plane.nbytes >= PLANE_BYTES else np.ascontiguousarray(values)
+    )
+
+
 def _weight(values: NDArray[Any]) -> float:
-    """Σ|ψ|² of contiguous values, in double precision.
+    """Σ|ψ|² of values in contiguous planes, in double precision.
 
     `vdot` would let the threads of a BLAS spin on after each chunk, which took a core away
     from the server (layout tile: 8 million points/s instead of 29).
     """
-    parts = values.astype(np.complex128, copy=False).reshape(-1).view(np.float64)
-    return float(np.einsum("i,i->", parts, parts))
+    pieces = [values] if values.flags.c_contiguous else chain.from_iterable(values)
+    total = 0.0
+    for piece in pieces:
+        parts = piece.astype(np.complex128, copy=False).reshape(-1).view(np.float64)
+        total += float(np.einsum("i,i->", parts, parts))
+    return total
 
 
 MOST_PRODUCERS: Final = 4

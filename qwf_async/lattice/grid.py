@@ -100,6 +100,11 @@ class Box:
         stop[axis] = start[axis] = cut
         return Box(start=self.start, stop=shape4(stop)), Box(start=shape4(start), stop=self.stop), axis
 
+    def from_corner(self, outer: Box) -> Box:
+        """The same box with its indices counted from the first point of another."""
+        start = shape4(a - b for a, b in zip(self.start, outer.start, strict=True))
+        return Box(start=start, stop=shape4(a - b for a, b in zip(self.stop, outer.start, strict=True)))
+
     def within(self, outer: Box) -> tuple[slice, slice, slice, slice]:
         """Slices that cut this box out of an array that holds `outer`."""
         ends = zip(self.start, self.stop, outer.start, strict=True)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
 from .grid import AXIS_NAMES, Box, Shape4, shape4
-from .plan import CHUNK_POINTS
+from .plan import CHUNK_POINTS, BoxPlan
 
 PIECE_COST: Final = 1000
 """The cost in points of a request and a reply, beside the points of its box: half a millisecond."""
@@ -74,17 +74,23 @@ class Selection:
     def points(self) -> int:
         return math.prod(self.full_shape)
 
-    def pieces(self, grain: Shape4, points: int = CHUNK_POINTS) -> Iterator[SelectedBox]:
+    def pieces(
+        self, grain: Shape4, points: int = CHUNK_POINTS, *, chunks: BoxPlan | None = None
+    ) -> Iterator[SelectedBox]:
         """The boxes that cover the selection, about `points` points each at most, in C order of [t, x, y, z].
 
         They meet at multiples of `grain`, so that points that are stored together are read once. Along
         an axis with a step either the points between are read too, or each plane is read by itself,
-        whichever is cheaper.
+        whichever is cheaper. If the selection covers most of the `chunks` that it touches, the boxes are its
+        parts of chunks.
         """
         if self.points == 0:
             return
         apart = _apart(self.axes, grain, points)
-        sizes = _sizes(self.axes, apart, grain, points)
+        if chunks is not None and not any(apart) and _covers(self.axes, chunks):
+            grain = sizes = chunks.chunk
+        else:
+            sizes = _sizes(self.axes, apart, grain, points)
         cuts = list(map(_cut, self.axes, apart, sizes, grain))
         for t, x, y, z in product(*cuts):
             yield SelectedBox(
@@ -186,6 +192,15 @@ def _apart(axes: Sequence[range], grain: Shape4, points: int) -> tuple[bool, ...
         *((False, True) if abs(r.step) > g else (False,) for r, g in zip(axes, grain, strict=True))
     )
     return min(ways, key=cost)
+
+
+def _covers(axes: Sequence[range], chunks: BoxPlan) -> bool:
+    """Whether what is read along the axes is more than half of the chunks that it touches."""
+    share = 1.0
+    for indices, size, whole in zip(axes, chunks.chunk, chunks.shape, strict=True):
+        start, stop = _extent(indices)
+        share *= (stop - start) / (min(-(-stop // size) * size, whole) - start // size * size)
+    return share > 0.5
 
 
 def _sizes(axes: Sequence[range], apart: Sequence[bool], grain: Shape4, points: int) -> Shape4:

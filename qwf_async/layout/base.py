@@ -19,6 +19,7 @@ from ..wire.batch import Batch, Part
 from ..wire.dumped_slabs import DumpedSlabs
 from ..wire.fetch import Fetch
 from ..wire.known_replies import KnownReplies
+from ..wire.tile_replies import TileReplies
 from .hash_memory import Server
 
 
@@ -57,7 +58,7 @@ class Probe:
     largest: int
 
 
-WholeHashes = KnownReplies | DumpedSlabs
+WholeHashes = KnownReplies | DumpedSlabs | TileReplies
 """Whole hashes to be read as bytes, of which much is known beforehand."""
 
 

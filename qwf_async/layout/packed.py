@@ -198,7 +198,6 @@ class Packed:
             partial=partial,
             data=np.empty(full.nbytes + partial.nbytes, np.uint8),
             places=(np.cumsum(first) - 1) * BUCKET + fields,
-            shape=box.shape,
         )
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:

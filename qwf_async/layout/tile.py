@@ -18,20 +18,19 @@ from ..lattice.grid import Box, Order, Shape3, Shape4, shape4
 from ..lattice.plan import BoxPlan, Chunk, Plan
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import cut_place, set_fields, set_in_tiles
-from ..wire.codec import binary_dtype, damage, digest, is_value, joined
+from ..wire.codec import binary_dtype, damage, is_value, joined
 from ..wire.fetch import FETCH_BYTES, Fetch, grouped, request_begins
-from ..wire.known_replies import KnownReplies
 from ..wire.numbered_texts import NumberedTexts
-from ..wire.resp import bulk, head, hset
+from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
+from ..wire.tile_replies import TileReplies, TileReply
+from ..wire.tiles import FIELD, TileRequests, blocks_alike, first_tiles, hmget_tiles
+from ..wire.tiling import lines_of, put, take_box
 from .base import Counts, Place, Probe
 from .hash_memory import KEY_BYTES, Server, block_bytes
 
 KEY: Final = b"%d}:t"
 """What the key of a hash of tiles ends in: the number of its chunk."""
-
-FIELD: Final = b"c/%d/%d/%d/%d"
-"""The field of a tile: the time, and its place along x, y, z."""
 
 TILE_POINTS: Final = 512
 """Points in a tile: 8 KiB, small enough to fetch for one point, large enough for memory-copy speed."""
@@ -138,38 +137,29 @@ class Tile:
         tile = block_bytes(self.nbytes + FIELD_BYTES, server) + FIELD_BYTES
         return self.counts.keys * KEY_BYTES + self.counts.fields * tile
 
-    @property
-    def _line(self) -> np.dtype[Any]:
-        """The points of a tile that are neighbours along z, as one item: moved twice as fast as one by one."""
-        return np.dtype((np.void, self.tile[2] * self.dtype.itemsize))
-
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
-        box, (nt, ni, nj, nk) = chunk.box, self._tiles(chunk.box).shape
-        values = np.ascontiguousarray(values)
-        sum_of_stored = digest(self.codec, values)
-        a, b, c = self.tile
-        whole = (nt, ni * a, nj * b, nk * c)
-        padded = values if box.shape == whole else self._padded(values, whole)
-        slab = self._slabs.take(math.prod(whole) * self.dtype.itemsize)
-        # In lines of c points along z. The grid is [t, i·a, j·b, k] = [t, i, a, j, b, k]. The slab
-        # has one tile after the other, [t, i, j, k, a, b]: its axes are put in the grid's order.
-        stored = slab.view(self._line).reshape(nt, ni, nj, nk, a, b)
-        stored.transpose(0, 1, 4, 2, 5, 3)[...] = padded.view(self._line).reshape(nt, ni, a, nj, b, nk)
-        view, key, fields = slab.data, self._key(chunk.number), self._fields(box)
-        tiles = [view[n * self.nbytes : (n + 1) * self.nbytes] for n in range(len(fields))]
+        key, tiles = self._key(chunk.number), self._tiles(chunk.box)
+        requests = TileRequests.of(key, tiles, self.nbytes, self._slabs)
+        targets = [
+            (
+                block.from_corner(tiles),
+                lines_of(requests.memory, first, stride, block.shape, self.tile, values.itemsize),
+            )
+            for block, first, stride in requests.places
+        ]
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
-            parts=(self._filled(key, partial(hset, key), fields, tiles),),
-            digest=sum_of_stored,
+            parts=(Part(key=key, requests=requests.count, buffers=requests.buffers),),
+            digest=put(values, self.tile, targets),
             weight=weight,
             values=values,
         )
 
     def marks(self, chunk: Chunk) -> NDArray[np.int64]:
-        ends = zip(chunk.box.start, chunk.box.stop, self.grain, strict=True)
-        t, i, j, k = (range(start, stop, step) for start, stop, step in ends)
-        return np.array(list(product(t, i, j, k))[:: self.tiles_a_request])
+        firsts = np.array(list(first_tiles(self._tiles(chunk.box), self.nbytes)), np.int64)
+        firsts *= np.array(self.grain)
+        return firsts
 
     def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         parts = []
@@ -228,27 +218,26 @@ class Tile:
         data = joined(fields, self.nbytes)
         if data is None:
             raise self._damage(box, fields)
-        values = np.empty(box.shape, self.dtype)
-        first = 0
+        values, come, first = np.empty(box.shape, self.dtype), np.frombuffer(data, np.uint8), 0
         for _, (piece,) in self.plan.touched(box):
-            last = first + self._tiles(piece).points
-            values[piece.within(box)] = self._piece(piece, data[first * self.nbytes : last * self.nbytes])
-            first = last
+            tiles = self._tiles(piece)
+            lines = lines_of(come, first, self.nbytes, tiles.shape, self.tile, self.dtype.itemsize)
+            take_box(lines, tiles, self.tile, piece, values[piece.within(box)])
+            first += tiles.points * self.nbytes
         return values
 
-    def _piece(self, box: Box, data: bytes) -> NDArray[Any]:
-        """The values of a box of a chunk from the bytes of its tiles, one after the other."""
-        tiles = self._tiles(box)
-        (nt, ni, nj, nk), (a, b, c) = tiles.shape, self.tile
-        # The other way than in `encode`, in lines of c points: [t, i, j, k, a, b] → [t, i, a, j, b, k].
-        stored = np.frombuffer(data, self._line).reshape(nt, ni, nj, nk, a, b)
-        padded = np.empty((nt, ni * a, nj * b, nk * c), self.dtype)
-        padded.view(self._line).reshape(nt, ni, a, nj, b, nk)[...] = stored.transpose(0, 1, 4, 2, 5, 3)
-        first = shape4(n * g for n, g in zip(tiles.start, self.grain, strict=True))
-        return padded[box.within(Box(start=first, stop=self.shape))]
-
-    def whole(self, box: Box) -> KnownReplies | None:
-        return None
+    def whole(self, box: Box) -> TileReplies | None:
+        if box.points == 1:
+            return None
+        requests, replies, end = [], [], 0
+        for chunk, (piece,) in self.plan.touched(box):
+            for block in blocks_alike(self._tiles(piece)):
+                requests.append(hmget_tiles(self._key(chunk), block))
+                replies.append(TileReply.of(block, self.nbytes, start=end))
+                end = replies[-1].stop
+        return TileReplies(
+            request=b"".join(requests), replies=replies, box=box, tile=self.tile, data=self._slabs.take(end)
+        )
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
         tiles, within = np.divmod(points, np.array(self.grain))
@@ -309,14 +298,6 @@ class Tile:
     def tiles_a_request(self) -> int:
         """The most tiles in one request."""
         return max(1, REQUEST_BYTES // self.nbytes)
-
-    def _padded(self, values: NDArray[Any], shape: Shape4) -> NDArray[Any]:
-        """The values with zeros after them along each axis, as `np.pad` gives them, in memory that is reused."""
-        padded = self._slabs.take(math.prod(shape) * self.dtype.itemsize).view(self.dtype).reshape(shape)
-        for axis, size in enumerate(values.shape):
-            padded[(slice(None),) * axis + (slice(size, None),)] = 0
-        padded[tuple(map(slice, values.shape))] = values
-        return padded
 
     def _filled(
         self, key: bytes, begin: Callable[[int], bytes], fields: Sequence[bytes], tiles: Sequence[memoryview]

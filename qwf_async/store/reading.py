@@ -26,7 +26,7 @@ from ..layout import Layout
 from ..layout.base import WholeHashes
 from ..server.output_limit import CutOff, fetch_at_once
 from ..wire.batch import Buffer, Part
-from ..wire.codec import binary_dtype, is_value
+from ..wire.codec import is_value, stored_dtype
 from ..wire.fetch import Fetch
 from .parallel import in_parallel
 
@@ -50,9 +50,9 @@ async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
     the server is unavailable. Raises DamagedData if a value is missing or malformed, Refused if
     the server refuses, and ServerUnavailable if it stays away.
     """
-    small = box.points <= MAX_POINTS_IN_PLACE
-    values = await _fetched(pool, layout, box, small=small)
-    return values() if small else await anyio.to_thread.run_sync(values)
+    values = np.empty(box.shape, stored_dtype(layout.codec))
+    await _read(pool, layout, box, values, small=box.points <= MAX_POINTS_IN_PLACE)
+    return values
 
 
 async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
@@ -93,17 +93,23 @@ async def read_pieces(
     `done` is called with the number of points of each box when they are in the result. Raises as `read_box`.
     """
 
+    dtype = stored_dtype(layout.codec)
+
     async def read(piece: SelectedBox) -> None:
-        small = piece.box.points <= MAX_POINTS_IN_PLACE
-        values = await _fetched(pool, layout, piece.box, small=small)
-
-        def decode() -> None:
-            result[piece.into] = values()[piece.taken]
-
-        await _run(decode, small=small)
-        done(result[piece.into].size)
+        small, place = piece.box.points <= MAX_POINTS_IN_PLACE, result[piece.into]
+        if place.shape == piece.box.shape and place.dtype == dtype and _is_contiguous_along_z(place):
+            await _read(pool, layout, piece.box, place, small=small)
+        else:
+            values = np.empty(piece.box.shape, dtype)
+            await _read(pool, layout, piece.box, values, small=small)
+            place[...] = values[piece.taken]
+        done(place.size)
 
     await in_parallel(read, pieces, readers)
+
+
+def _is_contiguous_along_z(values: NDArray[Any]) -> bool:
+    return values.shape[-1] == 1 or values.strides[-1] == values.itemsize
 
 
 async def read_scattered(
@@ -143,25 +149,31 @@ async def read_scattered(
     await in_parallel(read, fetches, readers)
 
 
-async def _fetched(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
-    """Fetch a box, in halves if the server cuts the reply off for its size. Returns a function that decodes it."""
+async def _read(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, small: bool) -> None:
+    """Read a box into an array of it, in halves if the server cuts the reply off for its size.
+
+    `into` has the dtype of what is read, and is contiguous along z.
+    """
     if _is_scattered(layout, box):
         points = await _run(partial(points_of, box), small=small)
-        values = np.empty(len(points), binary_dtype(layout.codec) or np.complex128)
+        values = np.empty(len(points), into.dtype)
         await read_scattered(pool, layout, points, values, readers=1)
-        return lambda: values.reshape(box.shape)
+        into[...] = values.reshape(box.shape)
+        return
     size, halves = _reply_bytes(layout, box), None
     if size <= pool.reply_bytes or (halves := box.halves(layout.grain)) is None:
         try:
-            return await _fetched_whole(pool, layout, box, small=small)
+            await _read_at_once(pool, layout, box, into, small=small)
         except CutOff:
             halves = box.halves(layout.grain)
             if halves is None:
                 raise
             pool.reply_bytes = min(pool.reply_bytes, size // 2)
-    *boxes, axis = halves
-    decoders = [await _fetched(pool, layout, half, small=small) for half in boxes]
-    return lambda: np.concatenate([decode() for decode in decoders], axis=axis)
+        else:
+            return
+    *boxes, _ = halves
+    for half in boxes:
+        await _read(pool, layout, half, into[half.within(box)], small=small)
 
 
 def _is_scattered(layout: Layout, box: Box) -> bool:
@@ -177,12 +189,12 @@ def _reply_bytes(layout: Layout, box: Box) -> int:
     return fields * (layout.field_bytes + HEAD_BYTES)
 
 
-async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -> Callable[[], NDArray[Any]]:
-    """Fetch a box at once. Returns a function that decodes it."""
+async def _read_at_once(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, small: bool) -> None:
+    """Read a box into an array of it: its hashes as bytes if that can be, else field by field."""
     whole, parts = await _run(partial(_planned, pool, layout, box), small=small)
     if whole is not None:
-        if await _fetch_whole(pool, whole) and (values := await _run(whole.values, small=small)) is not None:
-            return lambda: values
+        if await _fetch_whole(pool, whole) and await _run(partial(whole.values, into), small=small):
+            return
         parts = await _run(partial(layout.requests, box), small=small)
     buffers = [buffer for part in parts for buffer in part.buffers]
     counts = [count for part in parts for count in part.fields]
@@ -191,7 +203,11 @@ async def _fetched_whole(pool: Pool, layout: Layout, box: Box, *, small: bool) -
         return [part.key for part in parts for _ in range(part.requests)][request].decode()
 
     replies = await _exchange(pool, buffers, counts, layout.field_bytes, key_of)
-    return partial(layout.values, box, replies)
+
+    def decode() -> None:
+        into[...] = layout.values(box, replies)
+
+    await _run(decode, small=small)
 
 
 def _planned(pool: Pool, layout: Layout, box: Box) -> tuple[WholeHashes | None, Sequence[Part]]:

@@ -18,6 +18,7 @@ from ..client.address import Address
 from ..client.reply import is_number, is_text_or_none
 from ..errors import DamagedData, InvalidInput, UsageError
 from ..lattice.grid import Box, shape4
+from ..lattice.plan import BoxPlan
 from ..lattice.selection import Selection, scattered
 from ..layout import Place
 from ..settings import Settings
@@ -137,7 +138,9 @@ class Wavefunction:
             raise InvalidInput(
                 f"there is no memory for {selection.points:,} points: read them in parts, or export to a file"
             ) from error
-        pieces, whole = selection.pieces(self._layout.grain), result.reshape(selection.full_shape)
+        form, whole = self.manifest.form, result.reshape(selection.full_shape)
+        chunks = form.plan if isinstance(form.plan, BoxPlan) and not form.one_hash else None
+        pieces = selection.pieces(self._layout.grain, chunks=chunks)
         readers = self.settings.writers
         try:
             await read_pieces(self._connections.pool, self._layout, pieces, whole, readers=readers, done=done)

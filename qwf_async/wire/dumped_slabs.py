@@ -77,13 +77,15 @@ class DumpedSlabs:
                 return False
         return True
 
-    def values(self) -> NDArray[Any] | None:
-        """The values of the box, [t, x, y, z]; None if one of the hashes does not hold exactly its points."""
-        result = np.empty(self.box.shape, self.slabs[0].dump.dtype)
+    def values(self, into: NDArray[Any]) -> bool:
+        """Put the values of the box into an array of it, [t, x, y, z].
+
+        False if one of the hashes does not hold exactly its points; then some values may have been put there.
+        """
         for slab, start in zip(self.slabs, self.starts, strict=True):
             begin = start + len(slab.begin)
             values = slab.dump.values(self.data[begin : begin + slab.dump.nbytes])
             if values is None:
-                return None
-            result[slab.part.within(self.box)] = values[slab.part.within(slab.dump.box)]
-        return result
+                return False
+            into[slab.part.within(self.box)] = values[slab.part.within(slab.dump.box)]
+        return True

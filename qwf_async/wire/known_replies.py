@@ -83,7 +83,6 @@ class KnownReplies:
     partial: BucketReplies
     data: NDArray[np.uint8]
     places: NDArray[np.int64]
-    shape: tuple[int, ...]
 
     dumped: ClassVar[None] = None
 
@@ -94,13 +93,14 @@ class KnownReplies:
             self.data[edge:], max(start, edge) - edge, stop - edge
         )
 
-    def values(self) -> NDArray[Any]:
-        """The values of the box, [t, x, y, z]."""
+    def values(self, into: NDArray[Any]) -> bool:
+        """Put the values of the box into an array of it, [t, x, y, z]; always True: bytes that match are values."""
         edge = self.full.nbytes
         values = self.full.values(self.data[:edge]).reshape(-1)  # [buckets, points of one] → [points]
         if self.partial.count:
             values = np.concatenate((values, self.partial.values(self.data[edge:]).reshape(-1)))
-        return values[self.places].reshape(self.shape)
+        into[...] = values[self.places].reshape(into.shape)
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qwf_async.errors import InvalidInput
-from qwf_async.lattice.grid import Shape4
+from qwf_async.lattice.grid import Shape4, shape4
+from qwf_async.lattice.plan import BoxPlan
 from qwf_async.lattice.selection import Selection
 
 shapes = st.tuples(*[st.integers(1, 12)] * 4)
@@ -76,6 +77,21 @@ def test_without_steps_nothing_else_is_read_and_nothing_stored_together_is_read_
         for a, b, lo, hi, unit in zip(piece.box.start, piece.box.stop, starts, stops, grain, strict=True):
             assert a == lo or a % unit == 0
             assert b == hi or b % unit == 0
+
+
+@given(st.data(), shapes, grains)
+def test_most_of_the_chunks_is_read_chunk_by_chunk(data: st.DataObject, shape: Shape4, grain: Shape4) -> None:
+    array, index = np.arange(np.prod(shape)).reshape(shape), data.draw(indices(shape))
+    unit = (min(a, b) for a, b in zip(grain, shape, strict=True))
+    chunks = BoxPlan.cut(shape, points=data.draw(st.integers(1, 500)), unit=shape4(unit))
+    selection = Selection.of(shape, index)
+    result = np.full(selection.full_shape, -1)
+    for piece in selection.pieces(grain, chunks=chunks):
+        assert (result[piece.into] == -1).all()
+        result[piece.into] = array[piece.box.slices][piece.taken]
+    assert np.array_equal(result.reshape(selection.shape), np.asarray(array[index]))
+    everything = [piece.box for piece in Selection.of(shape, ...).pieces(grain, chunks=chunks)]
+    assert everything == [chunk.box for chunk in chunks]
 
 
 def test_large_steps_read_planes_and_small_ones_what_lies_between() -> None:

@@ -155,9 +155,10 @@ class LayoutContract:
                     assert whole.match(place, place + taken)
                     place += taken
             client.connection_pool.release(connection)
-        values = whole.values()
-        assert values is not None
-        assert np.array_equal(values, case.expected[box.slices])
+        values = np.full((*box.shape[:3], box.shape[3] + 2), np.nan, case.expected.dtype)
+        assert whole.values(values[..., 1:-1])
+        assert np.array_equal(values[..., 1:-1], case.expected[box.slices])
+        assert np.isnan(values[..., [0, -1]]).all()
         whole.data[0] ^= 1
         assert not whole.match(0, len(whole.data))
 
