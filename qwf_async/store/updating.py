@@ -25,6 +25,7 @@ from ..errors import DamagedData, InvalidInput
 from ..lattice.grid import Box
 from ..layout import Layout
 from ..source.elements import complex_type, unmasked
+from ..wire.change import journal_beside
 from ..wire.codec import stored
 from .parallel import in_parallel
 from .reading import MAX_POINTS_IN_PLACE, read_box
@@ -99,7 +100,8 @@ async def _change_piece(pool: Pool, layout: Layout, chunk: int, box: Box, values
             replies = await connection.exchange(buffers, requests)
             for key, reply in zip(names, replies, strict=True):
                 if reply != 0 and not is_text(reply):
-                    raise connection.error_of(reply, doing=f"changing {key}")
+                    journal = journal_beside(key.encode()).decode()
+                    raise connection.error_of(reply, doing=f"changing {key}, or its journal {journal}")
         return replies
 
     for key, reply in zip(names, await until_available(send, pool.retry), strict=True):

@@ -210,7 +210,8 @@ class Wavefunction:
         manifest, counts, pool = self.manifest, self._layout.counts, self._connections.pool
         base = self._keys.base(manifest.generation)
         first_key = next(iter(self._layout.keys(0)))
-        encoding = await pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none)
+        doing = f"reading {first_key.decode()}"
+        encoding = await pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none, doing=doing)
         created = datetime.fromisoformat(manifest.created)
         return {
             "name": self.name,
@@ -223,7 +224,7 @@ class Wavefunction:
             "keys": counts.keys,
             "fields": counts.fields,
             "first_key": first_key.decode(),
-            "fields_of_first_key": await pool.call("HLEN", first_key, expect=is_number),
+            "fields_of_first_key": await pool.call("HLEN", first_key, expect=is_number, doing=doing),
             "encoding": encoding.decode(errors="replace") if encoding else None,
             "bytes_per_point": await bytes_per_point(pool, manifest.form, base),
             "chunks": len(manifest.plan),

@@ -352,3 +352,24 @@ async def test_a_journal_that_is_gone_is_not_begun_anew(server: Server) -> None:
             client.unlink(journal)
             await psi.update(0, value=1)
             assert not client.exists(journal)
+
+
+@pytest.mark.parametrize(("layout", "slab"), LAYOUTS_AND_SLABS)
+async def test_a_key_of_another_type_is_named_whether_it_holds_the_journal_or_the_data(
+    each_server: Server, layout: str, slab: Slab | None
+) -> None:
+    async with qwf_async.connect(each_server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi", layout=layout, slab=slab)
+        psi = await store.open("psi")
+        key = data_keys(psi)[0].decode()
+        journal = f"{key.partition('}')[0]}}}:j"
+        with each_server.plain as client:
+            client.delete(journal)
+            client.set(journal, "no hash")
+            with pytest.raises(Refused, match=f"or its journal {journal}: a key of another type"):
+                await psi.update(0, 0, 0, value=1j)
+            assert await psi.point(0, 0, 0) == PSI[0, 0, 0, 0]
+            client.delete(key)
+            client.set(key, "no hash")
+        with pytest.raises(Refused, match=f"reading {key}: a key of another type"):
+            await psi.info()
