@@ -50,16 +50,17 @@ class _Turn:
 class Pool:
     """At most `size` connections to one server, lent to one task at a time, first come first served.
 
-    All times are in seconds. A connection that lay idle for longer than `keep_idle` is asked
-    whether it still lives before it is lent; 0 means that none is asked. `deadline` is that of
-    `retry`, by which commands are tried again. The other arguments are those of `Connection`.
+        All times are in seconds. A connection that lay idle for longer than `keep_idle` is asked
+        whether it still lives before it is lent; 0 means that none is asked. `deadline` is that of
+        `retry`, by which commands are tried again. The other arguments are those of `Connection`.
 
-    A server that has no room for another client is no outage: borrowers then stand in a line
-    (`pool_state`). So a job with one connection gets everything done that needs more.
+        A server that has no room for another client is no outage: borrowers then stand in a line
+        (`pool_state`). So a job with one connection gets everything done that needs more.
 
-    `reply_bytes` is the most that should be asked for at a time. It becomes finite once the server
-    has shown that it limits what it owes to a client (`server.output_limit`). `dumps` is false
-    once the server has refused DUMP.
+        `reply_bytes` is the most that should be asked for at a time. It becomes finite once the server
+    has shown that it limits what it owes to a client (`server.output_limit`). `dumps` is false once
+    the server has refused DUMP, and `dumps_listpacks` once it gave a listpack otherwise than it lies
+    in its memory: most servers compress them.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Pool:
         self.retry = Retry(deadline=deadline)
         self.reply_bytes = math.inf
         self.dumps = True
+        self.dumps_listpacks = True
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._keep_idle = keep_idle

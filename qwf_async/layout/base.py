@@ -197,11 +197,12 @@ class Layout(Scheme, Protocol):
         """
         ...
 
-    def whole(self, box: Box) -> WholeHashes | None:
+    def whole(self, box: Box, *, dumped: bool) -> WholeHashes | None:
         """The hashes that hold a box, to be read whole as bytes; None where `requests` are no slower.
 
-        They may be other bytes than they must be although the values are there: then `requests`
-        read them.
+        `dumped` asks for them by DUMP if that is quicker; not every server permits it, or gives a listpack
+        as it is. The bytes may differ from what is expected although the values are there: then
+        `requests` read them.
         """
         ...
 

@@ -235,11 +235,12 @@ class Flat:
                 raise self._damage(block, texts) from error
         return values
 
-    def whole(self, box: Box) -> DumpedSlabs | None:
+    def whole(self, box: Box, *, dumped: bool) -> DumpedSlabs | None:
         dtype = binary_dtype(self.codec)
         t, x, y, z = (n - 1 for n in box.stop)
         if (
-            self.one_hash
+            not dumped
+            or self.one_hash
             or dtype is None
             or box.points <= WHOLE_FROM
             or len(field_name(x, y, z, t)) > MAX_NAME

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DamagedData
-from ..lattice.grid import Box, Order, Shape3, Shape4
+from ..lattice.grid import Box, Order, Shape3, Shape4, shape4
 from ..lattice.plan import Chunk, Plan, RangePlan, c_index, c_indices
 from ..wire.batch import Batch, Part, byte_view
 from ..wire.buckets import BUCKET, FIELD, hset_template, requests, restore_template
@@ -20,7 +20,7 @@ from ..wire.change import pairs, set_fields
 from ..wire.codec import binary_dtype, damage, digest, is_value, joined, max_bytes
 from ..wire.fetch import FETCH_POINTS, Fetch, grouped
 from ..wire.known_replies import BucketReplies, KnownReplies
-from ..wire.numbered_texts import NumberedTexts, hgetall
+from ..wire.numbered_texts import NumberedTexts, of_keys
 from ..wire.resp import bulk, head
 from ..wire.slab import Slabs
 from .base import Counts, Place, Probe
@@ -179,25 +179,22 @@ class Packed:
             raise self._damage(box, stored)
         return np.frombuffer(data, self.dtype).reshape(box.shape)
 
-    def whole(self, box: Box) -> KnownReplies | None:
+    def whole(self, box: Box, *, dumped: bool) -> KnownReplies | None:
         if box.points < WHOLE_FROM:
             return None
-        indices = c_indices(self.shape, box)
-        buckets, fields = np.divmod(indices, BUCKET)
-        first = np.diff(buckets, prepend=-1) != 0
-        numbers = buckets[first]
-        if 2 * len(indices) < BUCKET * len(numbers):  # more than half of what came would be thrown away
+        numbers, places = self._buckets(box)
+        if 2 * box.points < BUCKET * len(numbers):  # more than half of what came would be thrown away
             return None
         points = math.prod(self.shape)
         rest = points % BUCKET if numbers[-1] == points // BUCKET else 0
-        full = BucketReplies(count=len(numbers) - (rest > 0), points=BUCKET, dtype=self.dtype)
-        partial = BucketReplies(count=int(rest > 0), points=rest or BUCKET, dtype=self.dtype)
+        full = BucketReplies(count=len(numbers) - (rest > 0), points=BUCKET, dtype=self.dtype, dumped=dumped)
+        partial = BucketReplies(count=int(rest > 0), points=rest or BUCKET, dtype=self.dtype, dumped=dumped)
         return KnownReplies(
-            request=hgetall(NumberedTexts.of(KEY, numbers // self._chunk_buckets, numbers, after=self.base)),
+            request=of_keys(b"DUMP" if dumped else b"HGETALL", self._keys(numbers)),
             full=full,
             partial=partial,
-            data=np.empty(full.nbytes + partial.nbytes, np.uint8),
-            places=(np.cumsum(first) - 1) * BUCKET + fields,
+            data=self._slabs.take(full.nbytes + partial.nbytes),
+            places=places,
         )
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
@@ -205,9 +202,8 @@ class Packed:
         for rows, distinct, among in grouped(places, FETCH_POINTS):
             buckets, fields = np.divmod(distinct, BUCKET)
             begins = np.flatnonzero(np.diff(buckets, prepend=-1))
-            numbers = buckets[begins]
             yield Fetch(
-                keys=NumberedTexts.of(KEY, numbers // self._chunk_buckets, numbers, after=self.base),
+                keys=self._keys(buckets[begins]),
                 fields=NumberedTexts.of(FIELD, fields),
                 counts=np.diff(begins, append=len(fields)),
                 codec=self.codec,
@@ -227,6 +223,20 @@ class Packed:
     def _chunk_buckets(self) -> int:
         """Buckets of a chunk, but for the last."""
         return -(-self.plan.largest // BUCKET)
+
+    def _buckets(self, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64] | slice]:
+        """The buckets that a box touches, and where its points are among those of all of them, in C order."""
+        first = c_index(self.shape, box.start)
+        stop = c_index(self.shape, shape4(end - 1 for end in box.stop)) + 1
+        if stop - first == box.points:  # no others lie between them
+            begin = first % BUCKET
+            return np.arange(first // BUCKET, -(-stop // BUCKET)), slice(begin, begin + box.points)
+        buckets, fields = np.divmod(c_indices(self.shape, box), BUCKET)
+        begins = np.diff(buckets, prepend=-1) != 0
+        return buckets[begins], (np.cumsum(begins) - 1) * BUCKET + fields
+
+    def _keys(self, numbers: NDArray[np.int64]) -> NumberedTexts:
+        return NumberedTexts.of(KEY, numbers // self._chunk_buckets, numbers, after=self.base)
 
     def _key(self, number: int) -> bytes:
         return self.base + KEY % (number // self._chunk_buckets, number)

@@ -226,7 +226,7 @@ class Tile:
             first += tiles.points * self.nbytes
         return values
 
-    def whole(self, box: Box) -> TileReplies | None:
+    def whole(self, box: Box, *, dumped: bool) -> TileReplies | None:
         if box.points == 1:
             return None
         requests, replies, end = [], [], 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 READING: Final = (
-    "ping", "info", "time", "eval_ro", "hkeys", "hget", "hgetall", "hmget", "hlen", "memory|usage",
+    "ping", "info", "time", "eval_ro", "hkeys", "hget", "hgetall", "hmget", "dump", "hlen", "memory|usage",
     "object|encoding",
 )  # fmt: skip
 """Commands of everything that only reads: ls, info, get, slice, observe, plot, export, verify."""

@@ -191,11 +191,20 @@ def _reply_bytes(layout: Layout, box: Box) -> int:
 
 async def _read_at_once(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, small: bool) -> None:
     """Read a box into an array of it: its hashes as bytes if that can be, else field by field."""
-    whole, parts = await _run(partial(_planned, pool, layout, box), small=small)
-    if whole is not None:
-        if await _fetch_whole(pool, whole) and await _run(partial(whole.values, into), small=small):
-            return
-        parts = await _run(partial(layout.requests, box), small=small)
+    dumped = pool.dumps and (pool.dumps_listpacks or not layout.listpack_fields)
+    while True:
+        whole, parts = await _run(partial(_planned, layout, box, dumped=dumped), small=small)
+        if whole is None:
+            break
+        if await _fetch_whole(pool, whole):
+            if await _run(partial(whole.values, into), small=small):
+                return
+        elif whole.dumped:
+            await _note_no_dump(pool, layout, box)
+        if not whole.dumped:
+            parts = await _run(partial(layout.requests, box), small=small)
+            break
+        dumped = False
     buffers = [buffer for part in parts for buffer in part.buffers]
     counts = [count for part in parts for count in part.fields]
 
@@ -210,11 +219,9 @@ async def _read_at_once(pool: Pool, layout: Layout, box: Box, into: NDArray[Any]
     await _run(decode, small=small)
 
 
-def _planned(pool: Pool, layout: Layout, box: Box) -> tuple[WholeHashes | None, Sequence[Part]]:
-    """How to read a box: its hashes whole, or else by requests."""
-    whole = layout.whole(box)
-    if whole is not None and whole.dumped and not pool.dumps:
-        whole = None
+def _planned(layout: Layout, box: Box, *, dumped: bool) -> tuple[WholeHashes | None, Sequence[Part]]:
+    """How to read a box: its hashes whole, by DUMP if `dumped` and quicker; or else by requests."""
+    whole = layout.whole(box, dumped=dumped)
     return whole, layout.requests(box) if whole is None else ()
 
 
@@ -229,18 +236,20 @@ async def _fetch_whole(pool: Pool, whole: WholeHashes) -> bool:
         async with pool.connection() as connection:
             return await connection.exchange_raw([whole.request], whole.data.data, whole.match)
 
-    matched = await fetch_at_once(pool, whole.data.nbytes, fetch, doing="reading whole hashes")
-    if not matched and whole.dumped:
-        await _note_refusal(pool, whole.dumped)
-    return matched
+    return await fetch_at_once(pool, whole.data.nbytes, fetch, doing="reading whole hashes")
 
 
-async def _note_refusal(pool: Pool, key: bytes) -> None:
-    """Ask for no more DUMP over this pool if the server forbids it: it is tried with a key beside one that is there."""
+async def _note_no_dump(pool: Pool, layout: Layout, box: Box) -> None:
+    """Learn from replies to DUMP that were not as expected: the server may forbid it, or compress listpacks.
+
+    It is tried with a key beside one that is there.
+    """
     try:
-        await pool.call("DUMP", key + b":none")
+        await pool.call("DUMP", layout.place(box.start).key + b":none")
     except Refused:
         pool.dumps = False
+    else:
+        pool.dumps_listpacks = pool.dumps_listpacks and not layout.listpack_fields
 
 
 async def _exchange(

@@ -120,9 +120,9 @@ def hmget(keys: NumberedTexts, fields: NumberedTexts, counts: NDArray[np.int64])
     return byte_view(out)
 
 
-def hgetall(keys: NumberedTexts) -> Buffer:
-    """Requests of HGETALL, one a key."""
-    requests = NumberedTexts(parts=(b"*2\r\n" + bulk(b"HGETALL"), *keys.bulks.parts))
+def of_keys(command: bytes, keys: NumberedTexts) -> Buffer:
+    """Requests of a command that takes a key alone, one a key."""
+    requests = NumberedTexts(parts=(b"*2\r\n" + bulk(command), *keys.bulks.parts))
     stops = np.cumsum(requests.lengths)
     out = np.empty(int(stops[-1]), np.uint8)
     requests.write(out, stops - requests.lengths)

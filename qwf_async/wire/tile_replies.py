@@ -90,7 +90,7 @@ class TileReplies:
     tile: Shape3
     data: NDArray[np.uint8]
 
-    dumped: ClassVar[None] = None
+    dumped: ClassVar[bool] = False
 
     def match(self, start: int, stop: int) -> bool:
         """Whether the bytes start … stop−1 of `data` are as expected, whatever the values are."""

@@ -155,7 +155,7 @@ class Columns:
             values[piece.within(box)] = whole[..., box.start[3] : box.stop[3]]
         return values
 
-    def whole(self, box: Box) -> KnownReplies | None:
+    def whole(self, box: Box, *, dumped: bool) -> KnownReplies | None:
         return None
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:

@@ -259,6 +259,33 @@ async def test_replacing_while_reading_gives_the_old_values_or_an_error_and_neve
                     whole += 1
 
 
+@pytest.mark.parametrize("hindrance", ["none", "compression", "no permission"])
+async def test_buckets_are_read_by_dump_where_the_server_gives_them_as_they_are(
+    each_own_server: Server, hindrance: str
+) -> None:
+    psi = np.zeros(SHAPE, complex) if hindrance == "compression" else wave(*SHAPE)
+    ask(each_own_server, "CONFIG", "SET", "rdbcompression", "yes" if hindrance == "compression" else "no")
+    if hindrance == "no permission":
+        ask(each_own_server, "ACL", "SETUSER", "default", "-dump")
+    async with qwf_async.connect(each_own_server.url) as store:
+        held = await stored(store, psi, layout="packed")
+        ask(each_own_server, "CONFIG", "RESETSTAT")
+        for _ in range(3):
+            assert np.array_equal(await held.read[0], psi[0])
+    with each_own_server.plain as client:
+        stats = client.info("commandstats")
+    calls = {
+        name: stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("dump", "hgetall", "hmget")
+    }
+    buckets = -(-psi[0].size // 128)
+    if hindrance == "none":
+        assert (calls["dump"], calls["hgetall"], calls["hmget"]) == (3 * buckets, 0, 0)
+    else:  # tried once, by each of the readers at most
+        assert calls["dump"] <= buckets
+        assert calls["hmget"] == 0
+        assert calls["hgetall"] == 3 * buckets
+
+
 @pytest.mark.parametrize("limit", ["64", "128"])
 async def test_buckets_that_are_no_listpacks_are_read_all_the_same(own_server: Server, limit: str) -> None:
     psi = wave(*SHAPE)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwf_async.wire.numbered_texts import NumberedTexts, hgetall, hmget
+from qwf_async.wire.numbered_texts import NumberedTexts, hmget, of_keys
 
 numbers = (
     st.integers(0, 120)
@@ -41,7 +41,9 @@ def test_requests_are_parsed_as_what_was_asked_for(asked: list[tuple[int, list[i
     assert parsed(bytes(request), len(asked)) == [
         [b"HMGET", b"key%d" % key, *(b"%d" % field for field in some)] for key, some in asked
     ]
-    assert parsed(bytes(hgetall(keys)), len(asked)) == [[b"HGETALL", b"key%d" % key] for key, _ in asked]
+    assert parsed(bytes(of_keys(b"HGETALL", keys)), len(asked)) == [
+        [b"HGETALL", b"key%d" % key] for key, _ in asked
+    ]
 
 
 def parsed(requests: bytes, count: int) -> list[list[bytes]]:
