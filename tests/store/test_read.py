@@ -280,8 +280,8 @@ async def test_buckets_are_read_by_dump_where_the_server_gives_them_as_they_are(
     buckets = -(-psi[0].size // 128)
     if hindrance == "none":
         assert (calls["dump"], calls["hgetall"], calls["hmget"]) == (3 * buckets, 0, 0)
-    else:  # tried once, by each of the readers at most
-        assert calls["dump"] <= buckets
+    else:  # tried with the first read alone, and once more to learn why
+        assert calls["dump"] <= buckets + 1
         assert calls["hmget"] == 0
         assert calls["hgetall"] == 3 * buckets
 
