@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from itertools import pairwise
 from typing import Any
 
@@ -59,15 +60,15 @@ def test_replies_are_read_as_hiredis_reads_them(
 ) -> None:
     values, buckets = made(count, points, dtype, seed)
     come = b"".join(map(reply, buckets))
-    replies = BucketReplies(count=count, points=points, dtype=dtype)
+    replies = BucketReplies(count=count, points=points, dtype=dtype, dumped=False)
     assert replies.nbytes == len(come)
     assert matched(replies, come, cuts)
     reader = hiredis.Reader()
     reader.feed(come)
     parsed = [reader.gets()[1::2] for _ in range(count)]
     assert parsed == buckets
-    found = replies.values(np.frombuffer(come, np.uint8))
-    assert found.dtype == dtype
+    found = np.empty(values.size, dtype)
+    replies.put_values(np.frombuffer(come, np.uint8), found)
     assert found.tobytes() == values.tobytes()
 
 
@@ -82,7 +83,40 @@ def test_every_byte_but_those_of_values_is_compared(
     blank = b"".join(reply([b"\0" * dtype.itemsize] * points) for _ in range(3))
     full = b"".join(reply([b"\xff" * dtype.itemsize] * points) for _ in range(3))
     in_value = blank[place] != full[place]
-    assert matched(BucketReplies(count=3, points=points, dtype=dtype), bytes(come), cuts) == in_value
+    assert (
+        matched(BucketReplies(count=3, points=points, dtype=dtype, dumped=False), bytes(come), cuts)
+        == in_value
+    )
+
+
+@given(st.data(), st.integers(1, 128), dtypes, cuts)
+def test_of_what_dump_gives_all_is_compared_but_values_version_and_crc(
+    data: st.DataObject, points: int, dtype: np.dtype[Any], cuts: list[int]
+) -> None:
+    values, buckets = made(3, points, dtype, 3)
+    come, free, size = bytearray(), set[int](), dtype.itemsize
+    for bucket in buckets:
+        entries = b"".join(
+            bytes([n, 1, 0x80 | size]) + value + bytes([size + 1]) for n, value in enumerate(bucket)
+        )
+        listpack = struct.pack("<IH", len(entries) + 7, 2 * points) + entries + b"\xff"
+        long = len(listpack) > 63
+        begin = bytes([16]) + struct.pack(">H" if long else ">B", len(listpack) | (0x4000 if long else 0))
+        stored = begin + listpack + bytes(data.draw(st.binary(min_size=10, max_size=10)))
+        start = len(come) + len(b"$%d\r\n" % len(stored))
+        first = start + len(begin) + 9
+        free |= {first + n * (size + 4) + k for n in range(points) for k in range(size)}
+        free |= set(range(start + len(stored) - 10, start + len(stored)))
+        come += b"$%d\r\n%s\r\n" % (len(stored), stored)
+    replies = BucketReplies(count=3, points=points, dtype=dtype, dumped=True)
+    assert replies.nbytes == len(come)
+    assert matched(replies, bytes(come), cuts)
+    found = np.empty(values.size, dtype)
+    replies.put_values(np.frombuffer(come, np.uint8), found)
+    assert found.tobytes() == values.tobytes()
+    place = data.draw(st.integers(0, len(come) - 1))
+    come[place] ^= data.draw(st.integers(1, 255))
+    assert matched(replies, bytes(come), cuts) == (place in free)
 
 
 @given(st.data(), st.integers(2, 128), dtypes, cuts)
@@ -104,7 +138,7 @@ def test_what_the_server_may_say_instead_is_seen_before_anything_is_waited_for(
     }
     replies = list(map(reply, buckets))
     replies[spoilt] = others[data.draw(st.sampled_from(sorted(others)))]
-    expected = BucketReplies(count=3, points=points, dtype=dtype)
+    expected = BucketReplies(count=3, points=points, dtype=dtype, dumped=False)
     assert not matched(expected, b"".join(replies)[: expected.nbytes], cuts)
 
 
