@@ -140,8 +140,7 @@ class LayoutContract:
     def test_a_box_that_is_read_whole_is_the_same_box(self, server: Server, data: st.DataObject) -> None:
         case = self.case(data)
         box = data.draw(st.just(case.whole) | boxes(case.form.shape))
-        whole = case.layout.whole(box, dumped=data.draw(st.booleans()))
-        if whole is None:
+        if (whole := case.layout.whole(box, dumped=data.draw(st.booleans()))) is None:
             return
         with server.plain as client:
             client.config_set("rdbcompression", "no")
