@@ -263,7 +263,7 @@ class Connection:
 
     async def _send(self, buffers: Sequence[Buffer], progress: Callable[[], None]) -> None:
         _, writer = streams(self._connection)
-        for group in _groups(buffers):
+        for group in send_groups(buffers):
             writer.writelines(group)
             await writer.drain()
             progress()
@@ -301,8 +301,14 @@ def _check_time(scope: anyio.CancelScope) -> None:
         raise TimeoutError
 
 
-def _groups(buffers: Sequence[Buffer]) -> list[Sequence[Buffer]]:
-    """The buffers in groups of about SEND_BYTES at most. No buffer is joined or copied."""
+def send_groups(buffers: Sequence[Buffer]) -> list[Sequence[Buffer]]:
+    """The buffers in groups of less than twice SEND_BYTES. None is joined or copied; long ones are cut into views."""
+    if any(len(buffer) > SEND_BYTES for buffer in buffers):
+        buffers = [
+            memoryview(buffer)[start : start + SEND_BYTES]
+            for buffer in buffers
+            for start in range(0, len(buffer), SEND_BYTES)
+        ]
     ends = list(accumulate(map(len, buffers)))
     groups, start, sent = [], 0, 0
     while start < len(ends):
