@@ -61,6 +61,9 @@ WORTHS: list[bytes] = [
     b'{"tile": [1, 1]}',
     b'{"tile": [0, 0, 0]}',
     b'{"tile": null}',
+    b'{"slab": "all"}',
+    b'{"slab": "some"}',
+    b'{"slab": [1, 4, 7, 5]}',
     b'{"tile": ["a", "b", "c"]}',
     b'{"tile": [1, 1, 1.5]}',
     b"flat",
@@ -176,7 +179,7 @@ def test_damaged_records_are_named_and_nothing_of_other_names_is_changed(seed: i
     before = of_others(place)
     chance = random.Random(seed)
     with place.server.plain as client:
-        control = sorted(client.scan_iter("qwf:{psi}:*"))
+        control = sorted([*client.scan_iter("qwf:{psi}:*"), *client.scan_iter("qwf:psi:{*}:j")])
         told = [damage(client, chance, [*control, b"qwf:names"]) for _ in range(chance.choice([1, 1, 2]))]
         listable = client.type("qwf:names") == b"hash" and client.hexists("qwf:names", "tiles")
     done = []

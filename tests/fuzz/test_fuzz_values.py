@@ -40,7 +40,12 @@ SHAPE = (2, 9, 5, 9)
 
 TILE = (4, 5, 4)
 PSI = wave(*SHAPE)
-FORMS = [(layout, codec) for layout in LAYOUTS for codec in ("c16", "c8")] + [("flat", "text10")]
+SLAB = (1, 4, 5, 9)
+FORMS = [
+    *((layout, codec) for layout in LAYOUTS for codec in ("c16", "c8")),
+    ("flat", "text10"),
+    ("flat", "c16", "slab"),
+]
 TEXTS = [
     b"", b",", b"1", b"1,", b",1", b"1,2,3", b"1;2", b"1.0000000000, 2.0000000000", b"1.0000000000,2.00000000000",
     b"0x1,0", b"1_0,2", b"--1.0000000000,0.0000000000", b"nan,inf", b"-nan,-inf", b"1e400,1", b"1e-400,0", b"\xff,1",
@@ -93,10 +98,11 @@ def _errors_are_gone() -> Iterator[None]:
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     async def fill(url: str) -> None:
         async with qwf_async.connect(url) as store:
-            for layout, codec in FORMS:
+            for layout, codec, *slab in FORMS:
                 more: dict[str, Any] = {"tile": TILE} if layout == "tile" else {}
-                source = qwf_async.sources.array(PSI)
-                await qwf_async.ingest(source, store, f"{layout}.{codec}", layout=layout, codec=codec, **more)
+                more |= {"slab": SLAB} if slab else {}
+                source, name = qwf_async.sources.array(PSI), ".".join((layout, codec, *slab))
+                await qwf_async.ingest(source, store, name, layout=layout, codec=codec, **more)
 
     for server in new_server("valkey", maxmemory="64mb"):
         anyio.run(fill, server.url)
@@ -117,7 +123,8 @@ class Place:
 
 def place_of(psi: Wavefunction, point: tuple[int, ...]) -> Place:
     t, x, y, z = point
-    base = f"qwf:{psi.name}:{{{psi.manifest.generation}.0}}:"
+    group = 3 * t + x // 4 if psi.name.endswith(".slab") else 0  # all else is one chunk
+    base = f"qwf:{psi.name}:{{{psi.manifest.generation}.{group}}}:"
     match psi.manifest.form.layout:
         case "flat":
             key, name, inside = "s", f"x{x}_y{y}_z{z}_t{t}", 0
