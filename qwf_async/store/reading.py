@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..client.guard import HEAD_BYTES, reply_limit
 from ..client.pool import Pool
-from ..client.reply import are_values
+from ..client.reply import are_values, is_text_or_none
 from ..errors import Refused
 from ..lattice.grid import Box
 from ..lattice.plan import points_of
@@ -245,7 +245,7 @@ async def _note_no_dump(pool: Pool, layout: Layout, box: Box) -> None:
     It is tried with a key beside one that is there.
     """
     try:
-        await pool.call("DUMP", layout.place(box.start).key + b":none")
+        await pool.call("DUMP", layout.place(box.start).key + b":none", expect=is_text_or_none)
     except Refused:
         pool.dumps = False
     else:

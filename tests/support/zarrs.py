@@ -55,7 +55,7 @@ def reads(server: Server) -> dict[str, int]:
     return {
         name.removeprefix("cmdstat_"): entry["calls"]
         for name, entry in statistics.items()
-        if name.startswith("cmdstat_h")
+        if name.startswith(("cmdstat_h", "cmdstat_dump"))
     }
 
 
