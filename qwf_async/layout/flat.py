@@ -16,6 +16,7 @@ from ..errors import DamagedData
 from ..lattice.grid import Box, Order, Shape3, Shape4
 from ..lattice.plan import BoxPlan, Chunk, Plan
 from ..wire import text10
+from ..wire.arena import Arena
 from ..wire.batch import Batch, Buffer, Part
 from ..wire.change import set_fields
 from ..wire.codec import (
@@ -37,7 +38,6 @@ from ..wire.hash_payload import restored_box
 from ..wire.numbered_texts import NumberedTexts
 from ..wire.point_records import Run, name_runs, point_runs
 from ..wire.resp import bulk, head, hset
-from ..wire.slab import Slabs
 from ..wire.string_form import IN_RESP
 from .base import Counts, Place, Probe
 from .hash_memory import Server, hash_bytes, mean_digits
@@ -73,7 +73,7 @@ class Flat:
     plan: Plan
     one_hash: bool = False
     by_restore: bool = False
-    _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
+    _arena: Arena = field(default_factory=Arena, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = CODECS
@@ -133,12 +133,12 @@ class Flat:
         key, box = self._key(chunk.number), chunk.box
         as_hset = None
         if self.by_restore:
-            part, checksum = restored_box(key, box, values, self.codec, self._slabs)
+            part, checksum = restored_box(key, box, values, self.codec, self._arena)
             as_hset = partial(replace(self, by_restore=False).encode, chunk, values, weight)
             if part.nbytes > self._largest_payload:
                 return as_hset()
         else:
-            runs, checksum = point_runs(box, values, self.codec, IN_RESP, self._slabs)
+            runs, checksum = point_runs(box, values, self.codec, IN_RESP, self._arena)
             requests, buffers = _requests(partial(hset, key), runs, box.points, strings=2)
             part = Part(key=key, requests=requests, buffers=buffers)
         return Batch(
@@ -156,7 +156,7 @@ class Flat:
             return None
         box = Box(start=(0, 0, 0, 0), stop=(1, 1, 1, 1))
         values = np.full(box.shape, 1 - 2j, stored_dtype(self.codec))
-        part, _ = restored_box(self._key(0), box, values, self.codec, self._slabs)
+        part, _ = restored_box(self._key(0), box, values, self.codec, self._arena)
         texts = values if binary_dtype(self.codec) else text10.encode(values).data
         fields = {field_name(0, 0, 0, 0): texts.tobytes()}
         return Probe(part=part, fields=fields, listpack=False, largest=self._largest_payload)
@@ -181,7 +181,7 @@ class Flat:
     def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         key = self._key(chunk)
         begin = partial(set_fields, key, chunk)
-        runs, _ = point_runs(box, values, self.codec, IN_RESP, self._slabs)
+        runs, _ = point_runs(box, values, self.codec, IN_RESP, self._arena)
         requests, buffers = _requests(begin, runs, box.points, strings=2)
         return (Part(key=key, requests=requests, buffers=buffers),)
 
@@ -207,7 +207,7 @@ class Flat:
         parts = []
         for chunk, piece in self._pieces(box):
             key = self._key(chunk)
-            runs = name_runs(piece, IN_RESP, self._slabs)
+            runs = name_runs(piece, IN_RESP, self._arena)
             count, buffers = _requests(partial(head, b"HMGET", key), runs, piece.points, strings=1)
             fields = [FIELDS_A_REQUEST] * (count - 1) + [piece.points - FIELDS_A_REQUEST * (count - 1)]
             parts.append(Part(key=key, requests=count, buffers=buffers, fields=fields))
@@ -254,7 +254,7 @@ class Flat:
             SlabDump(key=self._key(chunk), dump=DumpedBox.of(whole, dtype), part=piece)
             for chunk, whole, piece in held
         ]
-        return DumpedSlabs.of(box, slabs, self._slabs)
+        return DumpedSlabs.of(box, slabs, self._arena)
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
         chunks = self._plan.holding_each(points) * (not self.one_hash)

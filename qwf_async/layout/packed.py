@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import DamagedData
 from ..lattice.grid import Box, Order, Shape3, Shape4, shape4
 from ..lattice.plan import Chunk, Plan, RangePlan, c_index, c_indices
+from ..wire.arena import Arena
 from ..wire.batch import Batch, Part, byte_view
 from ..wire.buckets import BUCKET, FIELD, hset_template, requests, restore_template
 from ..wire.change import pairs, set_fields
@@ -22,7 +23,6 @@ from ..wire.fetch import FETCH_POINTS, Fetch, grouped
 from ..wire.known_replies import BucketReplies, KnownReplies
 from ..wire.numbered_texts import NumberedTexts, of_keys
 from ..wire.resp import bulk, head
-from ..wire.slab import Slabs
 from .base import Counts, Place, Probe
 from .hash_memory import KEY_BYTES, Server, block_bytes, small_table_bytes
 
@@ -48,7 +48,7 @@ class Packed:
     codec: str
     plan: Plan
     by_restore: bool = False
-    _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
+    _arena: Arena = field(default_factory=Arena, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
@@ -116,7 +116,7 @@ class Packed:
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
-            parts=list(requests(prefix, first, values, template, self._slabs)),
+            parts=list(requests(prefix, first, values, template, self._arena)),
             digest=digest(self.codec, values),
             weight=weight,
             values=values,
@@ -193,7 +193,7 @@ class Packed:
             request=of_keys(b"DUMP" if dumped else b"HGETALL", self._keys(numbers)),
             full=full,
             partial=partial,
-            data=self._slabs.take(full.nbytes + partial.nbytes),
+            data=self._arena.take(full.nbytes + partial.nbytes),
             places=places,
         )
 

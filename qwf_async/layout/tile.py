@@ -16,13 +16,13 @@ from ..errors import DamagedData
 from ..lattice import plan
 from ..lattice.grid import Box, Order, Shape3, Shape4, shape4
 from ..lattice.plan import BoxPlan, Chunk, Plan
+from ..wire.arena import Arena
 from ..wire.batch import Batch, Buffer, Part, byte_view
 from ..wire.change import cut_place, set_fields, set_in_tiles
 from ..wire.codec import binary_dtype, damage, is_value, joined
 from ..wire.fetch import FETCH_BYTES, Fetch, grouped, request_begins
 from ..wire.numbered_texts import NumberedTexts
 from ..wire.resp import bulk, head
-from ..wire.slab import Slabs
 from ..wire.tile_replies import TileReplies, TileReply
 from ..wire.tiles import FIELD, TileRequests, blocks_alike, first_tiles, hmget_tiles
 from ..wire.tiling import lines_of, put, take_box
@@ -60,7 +60,7 @@ class Tile:
     codec: str
     plan: Plan
     tile: Shape3
-    _slabs: Slabs = field(default_factory=Slabs, repr=False, compare=False)
+    _arena: Arena = field(default_factory=Arena, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
@@ -139,7 +139,7 @@ class Tile:
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         key, tiles = self._key(chunk.number), self._tiles(chunk.box)
-        requests = TileRequests.of(key, tiles, self.nbytes, self._slabs)
+        requests = TileRequests.of(key, tiles, self.nbytes, self._arena)
         targets = [
             (
                 block.from_corner(tiles),
@@ -236,7 +236,7 @@ class Tile:
                 replies.append(TileReply.of(block, self.nbytes, start=end))
                 end = replies[-1].stop
         return TileReplies(
-            request=b"".join(requests), replies=replies, box=box, tile=self.tile, data=self._slabs.take(end)
+            request=b"".join(requests), replies=replies, box=box, tile=self.tile, data=self._arena.take(end)
         )
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:

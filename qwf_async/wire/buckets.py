@@ -15,12 +15,12 @@ import numpy as np
 from anycrc import Model
 from numpy.typing import NDArray
 
+from .arena import Arena
 from .batch import NumberedPart, byte_view
 from .decimal_digits import digit_spans, digits
 from .listpack import payload
 from .rdb import CRC_BYTES, RESTORED, restore
 from .resp import bulk, hset
-from .slab import Slabs
 
 BUCKET: Final = 128
 """Points in a bucket: as many as a listpack may have by default on Redis 7; insertion into longer ones is slow."""
@@ -73,7 +73,7 @@ def requests(
     first: int,
     values: NDArray[Any],
     template: Callable[[bytes, int, int], RequestTemplate],
-    slabs: Slabs,
+    arena: Arena,
 ) -> Iterator[NumberedPart]:
     """The requests that store `values` [points] in the buckets from number `first` on, one a bucket.
 
@@ -83,9 +83,9 @@ def requests(
     full = len(values) // BUCKET
     for start, stop in digit_spans(first, first + full) if full else ():
         buckets = values[(start - first) * BUCKET : (stop - first) * BUCKET].reshape(-1, BUCKET)
-        yield _same_length(prefix, start, buckets, template, slabs)
+        yield _same_length(prefix, start, buckets, template, arena)
     if rest := len(values) - full * BUCKET:
-        yield _same_length(prefix, first + full, values[-rest:].reshape(1, rest), template, slabs)
+        yield _same_length(prefix, first + full, values[-rest:].reshape(1, rest), template, arena)
 
 
 def _same_length(
@@ -93,14 +93,14 @@ def _same_length(
     first: int,
     values: NDArray[Any],
     template: Callable[[bytes, int, int], RequestTemplate],
-    slabs: Slabs,
+    arena: Arena,
 ) -> NumberedPart:
     """Requests of one length, for buckets from number `first` on. `values` is [buckets, points]."""
     count, points = values.shape
     key = b"%s%d" % (prefix, first)
     sample = template(key, points, values.dtype.itemsize)
     length = len(sample.request)
-    data = slabs.take(count * length).reshape(count, length)  # a row is a request
+    data = arena.take(count * length).reshape(count, length)  # a row is a request
     data[:] = np.frombuffer(sample.request, np.uint8)
     numbers = digits(first, first + count)
     end = sample.request.index(key) + len(key)

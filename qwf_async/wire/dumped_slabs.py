@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lattice.grid import Box
+from .arena import Arena
 from .batch import Buffer
 from .hash_dump import DumpedBox
 from .resp import head
-from .slab import Slabs
 
 MAX_NAME: Final = 20
 """Bytes of the longest name that no server compresses (`rdbSaveRawString` of `rdb.c`, Redis 7.0)."""
@@ -49,7 +49,7 @@ class DumpedSlabs:
     data: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, box: Box, slabs: Sequence[SlabDump], memory: Slabs) -> Self:
+    def of(cls, box: Box, slabs: Sequence[SlabDump], memory: Arena) -> Self:
         *starts, size = accumulate((slab.nbytes for slab in slabs), initial=0)
         return cls(box=box, slabs=slabs, starts=starts, data=memory.take(size))
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lattice.grid import Box
+from .arena import Arena
 from .decimal_digits import digit_spans, digits
-from .slab import Slabs
 
 FIELD: Final = b"x%d_y%d_z%d_t%d"
 """The name of a point's field, made of its indices x, y, z, t."""
@@ -40,14 +40,14 @@ def field_name(x: int, y: int, z: int, t: int) -> bytes:
     return FIELD % (x, y, z, t)
 
 
-def box_records(box: Box, record: Callable[[bytes], bytes], slabs: Slabs) -> list[BlockRecords]:
+def box_records(box: Box, record: Callable[[bytes], bytes], arena: Arena) -> list[BlockRecords]:
     """Records for all points of the box, one block for each class of digits, in memory of one slab.
 
     `record` makes a record of a name: what it puts before and after the name is the same for
     all names of one length. It may leave room for a value.
     """
     first_records = [(block, record(first_name(block))) for block in blocks(box)]
-    memory = slabs.take(sum(block.points * len(first) for block, first in first_records))
+    memory = arena.take(sum(block.points * len(first) for block, first in first_records))
     result = []
     begin = 0
     for block, first in first_records:

@@ -12,10 +12,10 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from ..lattice.grid import Box
+from .arena import Arena
 from .batch import Buffer, Part
 from .point_records import point_runs
 from .rdb import ENDING_BYTES, RDB_VERSION, RESTORED, VERSION_BYTES, crc64, length, restore
-from .slab import Slabs
 from .string_form import IN_RDB
 
 TYPE_HASH: Final = 4
@@ -26,12 +26,12 @@ def beginning(box: Box) -> bytes:
     return bytes([TYPE_HASH]) + length(box.points)
 
 
-def restored_box(key: bytes, box: Box, values: NDArray[Any], codec: str, slabs: Slabs) -> tuple[Part, int]:
+def restored_box(key: bytes, box: Box, values: NDArray[Any], codec: str, arena: Arena) -> tuple[Part, int]:
     """The request that stores a box of points as the hash of a key that is not there yet; and the values' digest.
 
     `values` [t, x, y, z] are in the dtype of the codec (`codec.stored`).
     """
-    runs, sum_of_values = point_runs(box, values, codec, IN_RDB, slabs)
+    runs, sum_of_values = point_runs(box, values, codec, IN_RDB, arena)
     begin = beginning(box)
     records: list[Buffer] = [run.data for run in runs]
     nbytes = len(begin) + sum(map(len, records)) + ENDING_BYTES

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..lattice.grid import Box
 from . import text10
+from .arena import Arena
 from .batch import byte_view
 from .codec import binary_dtype, digest
 from .field_names import box_records
-from .slab import Slabs
 from .string_form import StringForm
 
 
@@ -32,13 +32,13 @@ class Run:
         return cls(data=byte_view(records), ends=np.arange(size, records.size + 1, size, dtype=np.int64))
 
 
-def name_runs(box: Box, form: StringForm, slabs: Slabs) -> list[Run]:
+def name_runs(box: Box, form: StringForm, arena: Arena) -> list[Run]:
     """The names of the points of a box, without values."""
-    return [Run.of(block.data) for block in box_records(box, form.of, slabs)]
+    return [Run.of(block.data) for block in box_records(box, form.of, arena)]
 
 
 def point_runs(
-    box: Box, values: NDArray[Any], codec: str, form: StringForm, slabs: Slabs
+    box: Box, values: NDArray[Any], codec: str, form: StringForm, arena: Arena
 ) -> tuple[list[Run], int]:
     """Name and value of each point of a box, and the digest of the values.
 
@@ -47,16 +47,16 @@ def point_runs(
     """
     dtype = binary_dtype(codec)
     if dtype is None:
-        return _text_runs(box, values, form, slabs)
-    return _binary_runs(box, values, dtype, form, slabs), digest(codec, values)
+        return _text_runs(box, values, form, arena)
+    return _binary_runs(box, values, dtype, form, arena), digest(codec, values)
 
 
 def _binary_runs(
-    box: Box, values: NDArray[Any], dtype: np.dtype[Any], form: StringForm, slabs: Slabs
+    box: Box, values: NDArray[Any], dtype: np.dtype[Any], form: StringForm, arena: Arena
 ) -> list[Run]:
     tail = form.of(bytes(dtype.itemsize))
     runs = []
-    for block in box_records(box, lambda name: form.of(name) + tail, slabs):
+    for block in box_records(box, lambda name: form.of(name) + tail, arena):
         data = block.data
         at = data.shape[-1] - len(form.end) - dtype.itemsize
         # A view of the values' bytes in the records: uint8 [t, x, y, z, record] → dtype [t, x, y, z] with
@@ -67,11 +67,11 @@ def _binary_runs(
     return runs
 
 
-def _text_runs(box: Box, values: NDArray[Any], form: StringForm, slabs: Slabs) -> tuple[list[Run], int]:
+def _text_runs(box: Box, values: NDArray[Any], form: StringForm, arena: Arena) -> tuple[list[Run], int]:
     texts = text10.encode(values)
     numbers = np.arange(box.points).reshape(box.shape)
     runs = []
-    for block in box_records(box, form.of, slabs):
+    for block in box_records(box, form.of, arena):
         fields = block.data.reshape(-1, block.data.shape[-1])  # [t, x, y, z, record] → [points, record]
         chosen = numbers[block.box.within(box)].reshape(-1)
         data, ends = text10.records(fields, texts, form, chosen)

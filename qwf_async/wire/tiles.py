@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lattice.grid import Box, Shape4, shape4
+from .arena import Arena
 from .batch import Buffer
 from .resp import bulk, head, hset
-from .slab import Slabs
 
 FIELD: Final = b"c/%d/%d/%d/%d"
 """The field of a tile: the time, and its place along x, y, z."""
@@ -53,13 +53,13 @@ class TileRequests:
     places: Sequence[tuple[Box, int, int]]
 
     @classmethod
-    def of(cls, key: bytes, tiles: Box, nbytes: int, slabs: Slabs) -> TileRequests:
+    def of(cls, key: bytes, tiles: Box, nbytes: int, arena: Arena) -> TileRequests:
         """Requests of tiles of `nbytes` bytes each, of which all but the values is written."""
         blocks = list(blocks_alike(tiles))
         heads = [bulk(FIELD % block.start) + b"$%d\r\n" % nbytes for block in blocks]
         strides = [len(before) + nbytes + len(_END) for before in heads]
         sizes = [block.points * stride for block, stride in zip(blocks, strides, strict=True)]
-        memory = slabs.take(sum(sizes))
+        memory = arena.take(sum(sizes))
         buffers: list[Buffer] = []
         places = []
         begin = 0

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwf_async.lattice.grid import Box
+from qwf_async.wire.arena import Arena
 from qwf_async.wire.field_names import box_records
 from qwf_async.wire.resp import bulk
-from qwf_async.wire.slab import Slabs
 
 
 def spans(most: int, start: int = 0) -> st.SearchStrategy[tuple[int, int]]:
@@ -23,7 +23,7 @@ def test_records_are_the_fields_of_the_box_as_bulk_strings(
 ) -> None:
     box = Box(start=(t[0], x[0], y[0], z[0]), stop=(t[1], x[1], y[1], z[1]))
     found = {}
-    for block in box_records(box, lambda name: bulk(name) + tail, Slabs()):
+    for block in box_records(box, lambda name: bulk(name) + tail, Arena()):
         for it in range(block.box.shape[0]):
             for ix in range(block.box.shape[1]):
                 for iy in range(block.box.shape[2]):
@@ -41,11 +41,11 @@ def test_records_are_the_fields_of_the_box_as_bulk_strings(
 
 
 def test_a_slab_is_given_out_again_only_when_no_view_of_it_is_left() -> None:
-    slabs = Slabs()
-    taken = slabs.take(1000)
+    arena = Arena()
+    taken = arena.take(1000)
     address = taken.ctypes.data
     view = taken[10:20].reshape(2, 5).data
     del taken
-    assert slabs.take(1000).ctypes.data != address
+    assert arena.take(1000).ctypes.data != address
     del view
-    assert address in {slabs.take(1000).ctypes.data, slabs.take(1000).ctypes.data}
+    assert address in {arena.take(1000).ctypes.data, arena.take(1000).ctypes.data}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwf_async.lattice.grid import Box
+from qwf_async.wire.arena import Arena
 from qwf_async.wire.codec import CODECS, digest
 from qwf_async.wire.hash_payload import restored_box
-from qwf_async.wire.slab import Slabs
 from tests.conftest import Server
 from tests.layout.layout_cases import parsed
 from tests.wire.plain_rdb import plain_hash
@@ -23,7 +23,7 @@ codecs = st.sampled_from(CODECS)
 @given(boxes(), codecs, st.integers(0, 2**32))
 def test_a_payload_is_the_plain_twin_byte_for_byte(box: Box, codec: str, seed: int) -> None:
     values = values_of(box, codec, seed)
-    part, checksum = restored_box(KEY, box, values, codec, Slabs())
+    part, checksum = restored_box(KEY, box, values, codec, Arena())
     ((command, key, ttl, payload),) = parsed(part)
     assert (command, key, ttl) == (b"RESTORE", KEY, b"0")
     # The order of the fields is that of the blocks of names of one length: any order would do.
@@ -51,7 +51,7 @@ def test_both_ways_leave_the_same_on_the_server(each_server: Server, points: int
     box = Box(start=(0, 0, 0, 95), stop=(1, 1, 1, 95 + points))
     values = values_of(box, codec, 5, special=False)
     twin = plain_points(box, values, codec)
-    part, _ = restored_box(KEY, box, values, codec, Slabs())
+    part, _ = restored_box(KEY, box, values, codec, Arena())
     ((command, *arguments),) = parsed(part)
     with each_server.plain as client:
         client.hset(KEY, mapping=dict(twin))
@@ -70,7 +70,7 @@ def test_both_ways_leave_the_same_on_the_server(each_server: Server, points: int
 
 def test_a_key_that_is_there_is_left_alone(each_server: Server) -> None:
     box = Box(start=(0, 0, 0, 0), stop=(1, 1, 1, 5))
-    part, _ = restored_box(KEY, box, values_of(box, "c16", 1), "c16", Slabs())
+    part, _ = restored_box(KEY, box, values_of(box, "c16", 1), "c16", Arena())
     ((command, *arguments),) = parsed(part)
     with each_server.plain as client:
         client.set(KEY, "in the way")

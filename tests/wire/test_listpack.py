@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from qwf_async.wire.arena import Arena
 from qwf_async.wire.batch import NumberedPart
 from qwf_async.wire.buckets import BUCKET, hset_template, requests, restore_template
 from qwf_async.wire.listpack import payload
-from qwf_async.wire.slab import Slabs
 from tests.conftest import Server
 from tests.wire.plain_rdb import crc64, plain_payload, plain_string
 
@@ -74,7 +74,7 @@ def test_the_crc_is_the_one_that_servers_check() -> None:
 def test_hset_requests_are_the_plain_twin(first: int, count: int, dtype: str, seed: int) -> None:
     values = random_values(count, dtype, seed)
     found = {}
-    for part in requests(BASE + b":b", first, values, hset_template, Slabs()):
+    for part in requests(BASE + b":b", first, values, hset_template, Arena()):
         for number, (command, key, *pairs) in enumerate(parsed(part)):
             assert command == b"HSET"
             assert key == part.key_of(number)
@@ -89,7 +89,7 @@ def test_restore_requests_are_the_plain_twin_byte_for_byte(
 ) -> None:
     values = random_values(count, dtype, seed)
     found = {}
-    for part in requests(BASE + b":b", first, values, restore_template, Slabs()):
+    for part in requests(BASE + b":b", first, values, restore_template, Arena()):
         for number, (command, key, ttl, dump) in enumerate(parsed(part)):
             assert (command, ttl) == (b"RESTORE", b"0")
             assert key == part.key_of(number)
@@ -104,7 +104,7 @@ def test_both_ways_leave_the_same_on_the_server(each_server: Server, points: int
     held = []
     with each_server.plain as client:
         for template in (hset_template, restore_template):
-            (part,) = requests(BASE + b":b", 99, values, template, Slabs())
+            (part,) = requests(BASE + b":b", 99, values, template, Arena())
             ((command, *arguments),) = parsed(part)
             client.delete(BASE + b":b99")
             client.execute_command(command.decode(), *arguments)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qwf_async.wire.slab import KEPT, Slabs
+from qwf_async.wire.arena import KEPT, Arena
 
 THREADS, TIMES = 8, 300
 
@@ -27,31 +27,31 @@ def _switching_often() -> Iterator[None]:
 
 
 def test_memory_is_lent_again_only_when_no_view_is_left() -> None:
-    slabs = Slabs()
-    first = slabs.take(1000)
+    arena = Arena()
+    first = arena.take(1000)
     address, view = first.ctypes.data, first[10:20].reshape(2, 5)
     del first
-    assert slabs.take(1000).ctypes.data != address
+    assert arena.take(1000).ctypes.data != address
     del view
-    assert any(slab.ctypes.data == address for slab in [slabs.take(900), slabs.take(900)])
+    assert any(piece.ctypes.data == address for piece in [arena.take(900), arena.take(900)])
 
 
 def test_threads_never_share_memory_and_hand_it_on_to_be_given_back_elsewhere() -> None:
-    slabs = Slabs()
+    arena = Arena()
     handed: SimpleQueue[tuple[int, NDArray[np.uint8]]] = SimpleQueue()
 
     def take_fill_and_check(number: int) -> None:
         chance = random.Random(number)
         for _ in range(TIMES):
-            mark, slab = chance.randrange(256), slabs.take(chance.randrange(1, 3000))
-            slab[...] = mark
-            handed.put((mark, slab[:: chance.choice([1, 2])]))
-            del slab
+            mark, piece = chance.randrange(256), arena.take(chance.randrange(1, 3000))
+            piece[...] = mark
+            handed.put((mark, piece[:: chance.choice([1, 2])]))
+            del piece
             mark, view = handed.get()  # most often another thread's
             assert (view == mark).all()
             del view
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(take_fill_and_check, range(THREADS)))
-    taken = [slabs.take(1) for _ in range(2 * KEPT)]
-    assert sum(slab.base is not None and slab.base.size > 1 for slab in taken) <= KEPT
+    taken = [arena.take(1) for _ in range(2 * KEPT)]
+    assert sum(piece.base is not None and piece.base.size > 1 for piece in taken) <= KEPT

@@ -1,4 +1,4 @@
-"""Memory for encoded chunks, which is reused as soon as nothing refers to it.
+"""Memory for encoded chunks and for replies, which is reused as soon as nothing refers to it.
 
 A chunk takes 3 MB and is gone 100 ms later. In memory fresh from the system each page causes
 a page fault, which takes longer (1.1 ms a chunk) than encoding into it (0.6 ms).
@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class _Slab(np.ndarray[Any, Any]):
+class _Piece(np.ndarray[Any, Any]):
     """A type of its own, because views of a plain array would keep alive its base and not the array itself."""
 
 
 KEPT: Final = 8
-"""Unused slabs that are kept: as many as come back at once when the writers are quick and the stream is drained."""
+"""Unused pieces that are kept: as many as come back at once when the writers are quick and the stream is drained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slabs:
-    """A few slabs of memory, each of which is lent again only when no view of it is left anywhere.
+class Arena:
+    """A few pieces of memory, each of which is lent again only when no view of it is left anywhere.
 
-    At most KEPT unused ones are kept. Several threads may use it at once, and a slab may come back in any thread.
+    At most KEPT unused ones are kept. Several threads may use it at once, and a piece may come back in any thread.
     """
 
     _unused: deque[NDArray[np.uint8]] = field(default_factory=partial(deque, maxlen=KEPT))
@@ -41,6 +41,6 @@ class Slabs:
             memory = np.empty(size, np.uint8)
         if memory.size < size:
             memory = np.empty(size, np.uint8)
-        slab = memory.view(_Slab)
-        weakref.finalize(slab, self._unused.append, memory).atexit = False
-        return slab[:size].view(np.ndarray)
+        piece = memory.view(_Piece)
+        weakref.finalize(piece, self._unused.append, memory).atexit = False
+        return piece[:size].view(np.ndarray)
