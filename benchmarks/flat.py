@@ -82,15 +82,14 @@ def _contestants(work: Workload, directory: Path) -> list[Contestant]:
     whole: dict[str, Load] = {
         PIPE: partial(peers.redis_cli, requests=for_one),
         SAME: partial(peers.redis_cli, requests=same),
-        "qwf ingest, whole process": project.process,
     }
     ours: dict[str, Load] = {
         AUTO: auto,
         HSET: partial(project.engine, write_mode="hset"),
         ONE: one_hash,
-        "qwf, flat, text10": partial(project.engine, codec="text10"),
     }
     others: dict[str, Load] = {
+        "qwf, flat, text10": partial(project.engine, codec="text10"),
         REDIS_PY[0]: peers.redis_py,
         f"{REDIS_PY[0]}, made beforehand": peers.redis_py_ready,
         REDIS_PY[1]: peers.redis_asyncio,
@@ -101,6 +100,9 @@ def _contestants(work: Workload, directory: Path) -> list[Contestant]:
         *(Contestant(name=name, load=partial(_all, load), warm=False) for name, load in whole.items()),
         *(Contestant(name=name, load=partial(_all, load)) for name, load in ours.items()),
         *(Contestant(name=name, load=partial(_all, load), most=MANY) for name, load in others.items()),
+        Contestant(
+            name="qwf ingest, whole process", load=partial(_all, project.process), most=MANY, warm=False
+        ),
         Contestant(name=OLD, load=partial(_all, peers.old_way), most=MANY // 4),
     ]
 
