@@ -1,7 +1,7 @@
 """Another client, who sends one GET after the other while points are loaded: how long it waits.
 
-A process of its own (`python -m benchmarks.bystander SOCKET`) sends a GET every 2 ms. The time
-counts from when a GET was due, so that a wait also counts for those that had to stand behind it.
+A process of its own (`python -m benchmarks.bystander SOCKET`) sends the next GET 2 ms after the reply
+to the last.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .contest import Load
 from .servers import Running
 from .workload import Workload
 
-INTERVAL: Final = 0.002
-"""Seconds from one GET to the next."""
+PAUSE: Final = 0.002
+"""Seconds from a reply to the next GET."""
 NOBODY: Final = "nobody"
 
 Waits = dict[str, list[list[float]]]
@@ -72,18 +72,15 @@ def percentile(some: Sequence[float], share: float) -> float:
 
 
 def main(socket: str) -> None:
-    """Send a GET every INTERVAL until standard input is closed; then print the milliseconds of each as JSON."""
+    """Send GETs until standard input is closed; then print the milliseconds of each as JSON."""
     waits = []
     with redis.Redis(unix_socket_path=socket) as client:
         client.set("bystander", bytes(16))
         print("ready", flush=True)
-        due = time.perf_counter()
-        while True:
-            due += INTERVAL
-            if select.select([sys.stdin], [], [], max(0.0, due - time.perf_counter()))[0]:
-                break
+        while not select.select([sys.stdin], [], [], PAUSE)[0]:
+            begun = time.perf_counter()
             client.get("bystander")
-            waits.append(1e3 * (time.perf_counter() - due))
+            waits.append(1e3 * (time.perf_counter() - begun))
     print(json.dumps(waits))
 
 

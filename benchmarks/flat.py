@@ -1,8 +1,8 @@
 """`python -m benchmarks flat`: a field a point, loaded by this project and by others, in paired rounds.
 
 `redis-cli --pipe` is fed requests that were encoded beforehand, once for one hash, and once the
-very requests that this project sends. The last table is of another client, who sends a GET
-every 2 ms while points are loaded.
+very requests that this project sends. The last table is of another client, who sends one GET
+after the other while points are loaded.
 """
 
 from __future__ import annotations
