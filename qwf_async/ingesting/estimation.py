@@ -120,9 +120,10 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
             form = _form(name, codec, shape, tile)
             sample = Form.of(layout=name, codec=codec, shape=box.shape, tile=form.tile)
             measured = await _measured(store, sample, psi, uncounted)
-            ratio = measured.bytes / sample.predicted_bytes(software, peak=False)
-            final = int(ratio * form.predicted_bytes(software, peak=False))
-            peak = max(final, int(ratio * form.predicted_bytes(software)))
+            way = measured.by_restore
+            ratio = measured.bytes / sample.predicted_bytes(software, peak=False, by_restore=way)
+            final = int(ratio * form.predicted_bytes(software, peak=False, by_restore=way))
+            peak = max(final, int(ratio * form.predicted_bytes(software, by_restore=way)))
             times = source.grid.points / box.points
             writing = measured.seconds * times
             room = None if memory is None else memory.room(store.settings.high_watermark)
@@ -183,11 +184,15 @@ def _read(source: Source, box: Box) -> tuple[NDArray[Any], float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """Memory of a sample in bytes; seconds that it took to load, and those of them that went into encoding."""
+    """Memory of a sample in bytes; seconds that it took to load, and those of them that went into encoding.
+
+    `by_restore` says whether it was written by RESTORE.
+    """
 
     bytes: float
     seconds: float
     encoding: float
+    by_restore: bool
 
 
 async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int) -> _Measured:
@@ -212,7 +217,9 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
             and await store.pool.call("OBJECT", "ENCODING", first, expect=is_text_or_none) == b"hashtable"
         ):
             used += uncounted * layout.counts.fields * sampled / layout.counts.keys
-    return _Measured(bytes=used * layout.counts.keys / sampled, seconds=seconds, encoding=encoding)
+    return _Measured(
+        bytes=used * layout.counts.keys / sampled, seconds=seconds, encoding=encoding, by_restore=restore
+    )
 
 
 async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> tuple[float, float]:

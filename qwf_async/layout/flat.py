@@ -125,7 +125,10 @@ class Flat:
         name = len(FIELD.replace(b"%d", b"")) + sum(map(mean_digits, self.plan.shape))
         sizes = {self.counts.fields: 1} if self.one_hash else self._plan.sizes
         return sum(
-            number * hash_bytes(points, name, mean_bytes(self.codec), server=server, peak=peak)
+            number
+            * hash_bytes(
+                points, name, mean_bytes(self.codec), server=server, peak=peak, restored=self.by_restore
+            )
             for points, number in sizes.items()
         )
 

@@ -120,17 +120,30 @@ class Form:
         layout = self.open(base)
         return chain.from_iterable(map(layout.keys, range(self.groups)))
 
-    def predicted_bytes(self, software: str | None, *, listpacks: bool = True, peak: bool = True) -> int:
+    def predicted_bytes(
+        self,
+        software: str | None,
+        *,
+        listpacks: bool = True,
+        peak: bool = True,
+        by_restore: bool | None = None,
+    ) -> int:
         """Memory in bytes that a wavefunction in this form will take at most on a server.
 
         Without `peak`, what it takes in the end: less in one hash, whose table doubles.
 
         `software` is what INFO calls the server. For one that is neither Valkey nor Redis it is
-        the larger figure of the two. `listpacks` as for `Scheme.memory`.
+        the larger figure of the two. It is that too if it is not known whether it is written
+        `by_restore` (None). `listpacks` as for `Scheme.memory`.
         """
         models: dict[str | None, tuple[Server, ...]] = {"valkey": ("valkey",), "redis": ("redis",)}
         servers = models.get(software, ("valkey", "redis"))
-        return max(self.scheme.memory(server, listpacks=listpacks, peak=peak) for server in servers)
+        ways = (False, True) if by_restore is None else (by_restore,)
+        return max(
+            self.open(b"", by_restore=way).memory(server, listpacks=listpacks, peak=peak)
+            for server in servers
+            for way in ways
+        )
 
     @property
     def parameters(self) -> dict[str, Any]:

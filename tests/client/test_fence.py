@@ -42,8 +42,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 
 PSI = wave(8, 10, 10, 10)
 in_each_layout = pytest.mark.parametrize("layout", LAYOUTS)
-DATA = (b":s\r\n", b":b1\r\n", b":t\r\n")
-"""Ends of one of the first data keys of each layout."""
+DATA = (b".0}:s\r\n", b".0}:b1\r\n", b".0}:t\r\n")
+"""Ends of one of the first data keys of each layout, and of no key with which RESTORE is tried."""
 SINGLE = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 

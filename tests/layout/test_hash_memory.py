@@ -47,6 +47,33 @@ def test_prediction_is_what_the_server_takes(each_server: Server, value_bytes: i
     assert highest > 1.02 * predicted  # the doubling left a peak behind, or this tests nothing
 
 
+@pytest.mark.parametrize("value_bytes", [8, 16, 26])
+def test_prediction_of_a_restored_hash_is_what_the_server_takes(
+    each_server: Server, value_bytes: int
+) -> None:
+    software = cast("model.Server", each_server.software)
+    for size in (
+        3_200,
+        3_400,
+        13_100,
+        14_300,
+        15_680,
+    ):  # on both sides of where the tables have twice the size
+        fields = [b"x%d_y%d_z%d_t0" % point for point in islice(product(range(45), repeat=3), size)]
+        with each_server.plain as client:
+            client.hset("grown", mapping=dict.fromkeys(fields, b"v" * value_bytes))
+            payload = client.dump("grown")
+            client.restore("warm", 0, payload, replace=True)  # from then on the connection has its buffers
+            wait_until_freed(client)
+            before = used_memory(client)
+            client.restore("restored", 0, payload)
+            taken = used_memory(client) - before
+            client.flushall()
+        names = sum(map(len, fields)) / size
+        predicted = model.hash_bytes(size, names, value_bytes, server=software, restored=True)
+        assert 0.97 * taken < predicted < 1.2 * taken, size
+
+
 def taken_by(server: Server, hashes: dict[str, dict[str, bytes]]) -> int:
     """Growth of `used_memory` by these hashes, each written with one command."""
     with server.plain as client:
