@@ -108,7 +108,7 @@ def test_the_command_that_where_prints_reads_the_point(shell: Shell, options: tu
     assert [float(number) for number in printed.replace(",", " ").split()] == [value.real, value.imag]
     place = json.loads(also.out)
     asked = ["sh", "-c", place["command"]]
-    stored = subprocess.run(asked, capture_output=True, check=True).stdout[:-1]
+    stored = subprocess.run(asked, capture_output=True, check=True).stdout
     names = {"numpy": np, "value": stored}
     assert eval(place["python"], names) == value  # noqa: S307 # what was printed is what is tested
 
