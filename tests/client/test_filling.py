@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 import ssl
 import tempfile
@@ -67,7 +68,10 @@ class Peer:
                         if self.hangs_up:
                             return
                     elif asked != WAIT:
-                        connection.sendall(b"$4\r\necho\r\n" if b"ECHO" in asked else b"+OK\r\n")
+                        commands = len(
+                            re.findall(rb"(?:^|\r\n)\*[0-9]", asked)
+                        )  # on opening, two may come at once
+                        connection.sendall(b"$4\r\necho\r\n" if b"ECHO" in asked else b"+OK\r\n" * commands)
 
     def push(self, data: bytes) -> None:
         """Send what nobody has asked for."""
