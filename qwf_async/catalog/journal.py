@@ -76,7 +76,7 @@ async def read_journal_over(
         counts = np.full(len(groups), len(numbers) // len(groups))
         journals = NumberedTexts.of(JOURNAL, groups, after=keys.base(manifest.generation))
         request = hmget(journals, NumberedTexts.of(b"%d", numbers), counts)
-        limit = reply_limit(len(numbers), MAX_ENTRY_BYTES)
+        limit = reply_limit(len(numbers), MAX_ENTRY_BYTES, replies=len(groups))
         replies = await connection.exchange([request], len(groups), limit=limit)
         for group, reply in enumerate(replies):
             if not is_texts_or_none(reply) or len(reply) != counts[group]:

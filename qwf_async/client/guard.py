@@ -68,17 +68,23 @@ _MANY: Final = re.compile(_short_values() + b"{%d}" % _MIN_VALUES)
 
 
 @lru_cache(maxsize=2)
-def _arrays(size: int) -> re.Pattern[bytes]:
-    """A pattern for any number of arrays, each of at most 32 texts of `size` bytes: points of a few buckets."""
+def _array(size: int) -> re.Pattern[bytes]:
+    """A pattern for an array of at most 32 texts of `size` bytes: points of a bucket."""
     text = b"\\$%d\r\n.{%d}\r\n" % (size, size)
     return re.compile(
-        b"(?s:\\*(?:" + b"|".join(b"%d\r\n(?:%s){%d}" % (n, text, n) for n in range(1, 33)) + b"))*+"
+        b"(?s:\\*(?:" + b"|".join(b"%d\r\n(?:%s){%d}" % (n, text, n) for n in range(1, 33)) + b"))"
     )
 
 
-def reply_limit(items: int, size: int) -> int:
-    """The bytes to allow for replies with so many texts of at most `size` bytes, with a margin of REPLY_BYTES."""
-    return REPLY_BYTES + items * (size + HEAD_BYTES + ITEM_BYTES)
+@lru_cache(maxsize=2)
+def _arrays(size: int) -> re.Pattern[bytes]:
+    """A pattern for any number of such arrays."""
+    return re.compile(_array(size).pattern + b"*+")
+
+
+def reply_limit(items: int, size: int, *, replies: int = 1) -> int:
+    """The bytes to allow for so many replies with texts of at most `size` bytes, with a margin of REPLY_BYTES."""
+    return REPLY_BYTES + items * (size + HEAD_BYTES + ITEM_BYTES) + replies * (HEAD_BYTES + ITEM_BYTES)
 
 
 class ReplyRefused(InvalidResponse):
@@ -178,8 +184,10 @@ class Guard:
         size = int(head[1])
         match = _arrays(size).match(data, position)
         end = match.end() if match else position
-        # At most so many values, and no more arrays than values.
-        self._room -= 2 * ITEM_BYTES * ((end - position) // (size + 7))
+        # At most so many values: the head of an array takes four bytes or five.
+        arrays = sum(1 for _ in _array(size).finditer(data, position, end))
+        values = (end - position - 4 * arrays) // (size + len(b"$\r\n\r\n") + len(head[1]))
+        self._room -= ITEM_BYTES * (arrays + values)
         if self._room < 0:
             raise ReplyRefused(f"replies that take more than {self._limit:,} bytes")
         return end

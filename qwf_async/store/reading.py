@@ -263,7 +263,7 @@ async def _exchange(
 
     `key_of` gives the key of a request, for the error if it is refused.
     """
-    limit = reply_limit(sum(counts), field_bytes)
+    limit = reply_limit(sum(counts), field_bytes, replies=len(counts))
 
     async def fetch() -> list[Any]:
         async with pool.connection() as connection:

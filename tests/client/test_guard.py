@@ -204,4 +204,16 @@ def test_the_limit_for_values_leaves_room_for_them() -> None:
     guard = Guard()
     guard.expect(reply_limit(len(values), 16))
     feed(guard, data, [65_536])
-    assert reply_limit(0, 0) == REPLY_BYTES
+    assert reply_limit(0, 0, replies=0) == REPLY_BYTES
+
+
+@pytest.mark.parametrize("points", [1, 3, 31, 32, 33])
+def test_the_limit_leaves_room_for_values_of_many_buckets(points: int) -> None:
+    value = b"\r\n*1\r\n$16\r\n\r\n*1\r"  # looks like heads
+    reply = b"*%d\r\n" % points + (b"$%d\r\n%s\r\n" % (len(value), value)) * points
+    replies = 70_000 // points
+    guard = Guard()
+    guard.expect(reply_limit(replies * points, len(value), replies=replies))
+    data = reply * replies
+    for start in range(0, len(data), 131_072):
+        guard.check(data[start : start + 131_072])
