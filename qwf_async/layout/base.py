@@ -62,6 +62,25 @@ WholeHashes = KnownReplies | DumpedSlabs | TileReplies
 """Whole hashes to be read as bytes, of which much is known beforehand."""
 
 
+class Parameters(Protocol):
+    """What a layout is made from; `Form` has it.
+
+    `tile` is None for a layout without tiles, `one_hash` false for one without `slabs`.
+    """
+
+    @property
+    def codec(self) -> str: ...
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def tile(self) -> Shape3 | None: ...
+
+    @property
+    def one_hash(self) -> bool: ...
+
+
 class Scheme(Protocol):
     """A layout on a grid, before there are data."""
 
@@ -81,19 +100,9 @@ class Scheme(Protocol):
     """Whether a field is a chunk of a Zarr v3 array with chunks of shape `grain`, as the codec `bytes` writes it."""
 
     @classmethod
-    def of(
-        cls,
-        *,
-        base: bytes,
-        codec: str,
-        plan: Plan,
-        tile: Shape3 | None,
-        one_hash: bool,
-        by_restore: bool,
-    ) -> Layout:
-        """The layout of the generation whose keys begin with `base`, and whose chunks are those of `plan`.
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Layout:
+        """The layout of the generation whose keys begin with `base`.
 
-        `tile` is None for a layout without tiles, `one_hash` false for one without `slabs`.
         `by_restore` asks for RESTORE where the layout can be written so (`probe`).
         """
         ...

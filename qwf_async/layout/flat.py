@@ -39,7 +39,7 @@ from ..wire.numbered_texts import NumberedTexts
 from ..wire.point_records import Run, name_runs, point_runs
 from ..wire.resp import bulk, head, hset
 from ..wire.string_form import IN_RESP
-from .base import Counts, Place, Probe
+from .base import Counts, Parameters, Place, Probe
 from .hash_memory import Server, hash_bytes, mean_digits
 
 FIELDS_A_REQUEST: Final = 512
@@ -82,18 +82,14 @@ class Flat:
     zarr_chunks: ClassVar[bool] = False
 
     @classmethod
-    def of(
-        cls,
-        *,
-        base: bytes,
-        codec: str,
-        plan: Plan,
-        tile: Shape3 | None,
-        one_hash: bool,
-        by_restore: bool,
-    ) -> Flat:
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Flat:
+        one_hash = form.one_hash
         return cls(
-            base=base, codec=codec, plan=plan, one_hash=one_hash, by_restore=by_restore and not one_hash
+            base=base,
+            codec=form.codec,
+            plan=form.plan,
+            one_hash=one_hash,
+            by_restore=by_restore and not one_hash,
         )
 
     @classmethod

@@ -106,14 +106,7 @@ class Form:
 
     def open(self, base: bytes, *, by_restore: bool = False) -> Layout:
         """The layout of the generation whose keys begin with `base`; `by_restore` as for `Scheme.of`."""
-        return LAYOUTS[self.layout].of(
-            base=base,
-            codec=self.codec,
-            plan=self.plan,
-            tile=self.tile,
-            one_hash=self.one_hash,
-            by_restore=by_restore,
-        )
+        return LAYOUTS[self.layout].of(self, base, by_restore=by_restore)
 
     def keys(self, base: bytes) -> Iterator[bytes]:
         """All data keys of the generation whose keys begin with `base`, group by group."""

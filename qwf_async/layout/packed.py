@@ -23,7 +23,7 @@ from ..wire.fetch import FETCH_POINTS, Fetch, grouped
 from ..wire.known_replies import BucketReplies, KnownReplies
 from ..wire.numbered_texts import NumberedTexts, of_keys
 from ..wire.resp import bulk, head
-from .base import Counts, Place, Probe
+from .base import Counts, Parameters, Place, Probe
 from .hash_memory import KEY_BYTES, Server, block_bytes, small_table_bytes
 
 KEY: Final = b"%d}:b%d"
@@ -57,17 +57,8 @@ class Packed:
     zarr_chunks: ClassVar[bool] = False
 
     @classmethod
-    def of(
-        cls,
-        *,
-        base: bytes,
-        codec: str,
-        plan: Plan,
-        tile: Shape3 | None,
-        one_hash: bool,
-        by_restore: bool,
-    ) -> Packed:
-        return cls(base=base, codec=codec, plan=plan, by_restore=by_restore)
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Packed:
+        return cls(base=base, codec=form.codec, plan=form.plan, by_restore=by_restore)
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> None:

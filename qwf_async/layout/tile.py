@@ -26,7 +26,7 @@ from ..wire.resp import bulk, head
 from ..wire.tile_replies import TileReplies, TileReply
 from ..wire.tiles import FIELD, TileRequests, blocks_alike, first_tiles, hmget_tiles
 from ..wire.tiling import lines_of, put, take_box
-from .base import Counts, Place, Probe
+from .base import Counts, Parameters, Place, Probe
 from .hash_memory import KEY_BYTES, Server, block_bytes
 
 KEY: Final = b"%d}:t"
@@ -69,17 +69,9 @@ class Tile:
     zarr_chunks: ClassVar[bool] = True
 
     @classmethod
-    def of(
-        cls,
-        *,
-        base: bytes,
-        codec: str,
-        plan: Plan,
-        tile: Shape3 | None,
-        one_hash: bool,
-        by_restore: bool,
-    ) -> Tile:
-        return cls(base=base, codec=codec, plan=plan, tile=tile or cls.default_tile(plan.shape))
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Tile:
+        tile = form.tile or cls.default_tile(form.plan.shape)
+        return cls(base=base, codec=form.codec, plan=form.plan, tile=tile)
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> Shape3:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qwf_async.lattice.grid import Box, Order, Shape3, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk, Plan
-from qwf_async.layout.base import Counts, Place, Probe
+from qwf_async.layout.base import Counts, Parameters, Place, Probe
 from qwf_async.layout.hash_memory import KEY_BYTES, Server, block_bytes
 from qwf_async.wire.batch import Batch, Part
 from qwf_async.wire.change import cut_place, set_in_tiles
@@ -42,17 +42,8 @@ class Columns:
     zarr_chunks: ClassVar[bool] = True
 
     @classmethod
-    def of(
-        cls,
-        *,
-        base: bytes,
-        codec: str,
-        plan: Plan,
-        tile: Shape3 | None,
-        one_hash: bool,
-        by_restore: bool,
-    ) -> Columns:
-        return cls(base=base, codec=codec, plan=plan)  # type: ignore[arg-type] # looked at by `fits`
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Columns:
+        return cls(base=base, codec=form.codec, plan=form.plan)  # type: ignore[arg-type] # looked at by `fits`
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> None:

@@ -22,23 +22,12 @@ from qwf_async.lattice.grid import Axis, Grid
 from qwf_async.lattice.selection import Selection
 from qwf_async.layout import LAYOUTS, Slab
 from tests.conftest import PATIENCE, Server
+from tests.store.forms import FORMS
 from tests.support.loads import ask, wave
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 SHAPE = (3, 17, 13, 11)
-FORMS: list[tuple[str, str, Slab | None]] = [
-    ("flat", "c16", None),
-    ("flat", "c8", None),
-    ("flat", "text10", None),
-    ("flat", "c16", "all"),
-    ("flat", "text10", "all"),
-    ("flat", "c8", (2, 5, 13, 4)),
-    ("packed", "c16", None),
-    ("packed", "c8", None),
-    ("tile", "c16", None),
-    ("tile", "c8", None),
-]
 forms = pytest.mark.parametrize(("layout", "codec", "slab"), FORMS)
 layouts = pytest.mark.parametrize("layout", LAYOUTS)
 Read = Callable[[qwf_async.Wavefunction], Coroutine[Any, Any, Any]]

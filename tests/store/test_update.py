@@ -23,22 +23,11 @@ from qwf_async.layout import LAYOUTS, Form, Slab
 from qwf_async.wire.buckets import BUCKET
 from qwf_async.wire.codec import stored
 from tests.conftest import Server
+from tests.store.forms import FORMS
 from tests.support.loads import contents, wave
 
 pytestmark = pytest.mark.anyio
 
-FORMS: list[tuple[str, str, Slab | None]] = [
-    ("flat", "c16", None),
-    ("flat", "c8", None),
-    ("flat", "text10", None),
-    ("flat", "c16", "all"),
-    ("flat", "text10", "all"),
-    ("flat", "c8", (2, 5, 12, 4)),
-    ("packed", "c16", None),
-    ("packed", "c8", None),
-    ("tile", "c16", None),
-    ("tile", "c8", None),
-]
 LAYOUTS_AND_SLABS: list[tuple[str, Slab | None]] = [
     *((layout, None) for layout in LAYOUTS),
     ("flat", "all"),
