@@ -7,7 +7,7 @@ The class of `errors` that an error becomes also says what is to be done about i
 - `Refused`: final; trying again cannot succeed.
 
 An error reply that has no row is `Refused`. Nothing that this package sends meets one of those
-(CROSSSLOT, EXECABORT, NOSCRIPT, NOTBUSY, UNKILLABLE …), unless there is a bug or the
+(EXECABORT, NOSCRIPT, NOTBUSY, UNKILLABLE …), unless there is a bug or the
 server does not know a command.
 """
 
@@ -20,9 +20,10 @@ from typing import Final
 
 from redis import exceptions as redis_errors
 
-from ..errors import OutOfMemory, QwfError, Refused, ServerUnavailable
+from ..errors import OutOfMemory, QwfError, Refused, ServerUnavailable, UsageError
 from ..wording import option
 from .guard import ReplyRefused
+from .slots import PORTS, SLOTS, NodeAddress
 
 
 class ServerBusy(ServerUnavailable):
@@ -31,6 +32,26 @@ class ServerBusy(ServerUnavailable):
 
 class ServerCrowded(ServerBusy):
     """The server is there, and has no room for another client: stand in line."""
+
+
+class Redirected(ServerBusy):
+    """A node of a cluster names another node for the slot of a key. The slot's data are there, so it is no outage.
+
+    `host` and `port` are those that the cluster announces. An empty host means that of the node
+    that answered; "?" is a host that the cluster does not know.
+    """
+
+    def __init__(self, message: str, *, slot: int, host: str, port: int) -> None:
+        super().__init__(message)
+        self.slot, self.host, self.port = slot, host, port
+
+
+class Moved(Redirected):
+    """The slot belongs to the other node, from now on."""
+
+
+class Asked(Redirected):
+    """The slot is on its way to the other node. This one request is to be asked there, after ASKING."""
 
 
 class ConnectionLost(ServerUnavailable):
@@ -77,14 +98,18 @@ _REPLIES: Final[dict[str, Meaning]] = {
     "OOM": (OutOfMemory, "the server is out of memory"),
     "LOADING": (ServerBusy, "the server is still loading its data"),
     "BUSY": (ServerBusy, "the server is busy with a script"),
-    "TRYAGAIN": (ServerUnavailable, "the cluster is moving slots"),
-    "CLUSTERDOWN": (ServerUnavailable, "the cluster is down"),
+    "TRYAGAIN": (
+        ServerBusy,
+        "the cluster is moving the slot of these keys to another node; if that lasts, end it by {fix}",
+    ),
+    "CLUSTERDOWN": (
+        ServerUnavailable,
+        "the cluster is down; if that lasts, {check} says which slots have no node",
+    ),
     "MASTERDOWN": (ServerUnavailable, "the primary of this replica is down"),
     "NOREPLICAS": (ServerUnavailable, "the server has too few replicas to accept writes"),
     "MISCONF": (ServerUnavailable, "the server cannot save to its disk and refuses writes"),
     "READONLY": (ServerUnavailable, "the server is a read-only replica; name its primary"),
-    "MOVED": (ServerUnavailable, "the key is on another node of the cluster"),
-    "ASK": (ServerUnavailable, "the key is moving to another node of the cluster"),
     "UNBLOCKED": (ServerUnavailable, "the server changed its role meanwhile"),
     "DENIED": (
         Refused,
@@ -100,10 +125,29 @@ _REPLIES: Final[dict[str, Meaning]] = {
         Refused,
         "this user lacks a permission: ask for the one named (qwf server acl prints all of them)",
     ),
+    "CROSSSLOT": (
+        Refused,
+        "this address hides a node of a cluster (is it a proxy?): name the nodes by redis+cluster://host:port,host:port",
+    ),
     "BUSYKEY": (KeyExists, "there is a key of this name already"),
     "WRONGTYPE": (WrongType, "a key of another type is in the way: rename or delete it"),
 }
 """Error prefix of a reply → leaf and meaning. Source: the servers' sources, `addReplyError`."""
+
+_CHECK: Final = "redis-cli --cluster check HOST:PORT"
+_FIX: Final = "redis-cli --cluster fix HOST:PORT"
+
+_REDIRECTIONS: Final[dict[str, tuple[type[Redirected], str]]] = {
+    "MOVED": (Moved, f"has moved to {{}}; if that lasts, see what {_CHECK} says"),
+    "ASK": (Asked, f"is moving to {{}}; if that lasts, end it by {_FIX}"),
+}
+"""Prefix of a reply that names another node → leaf and meaning, with {} for that node."""
+
+_TARGET: Final = re.compile(r"([0-9]{1,5}) ([^ ]{0,255}):([0-9]{1,5})")
+"""Slot, host and port of a redirection. An IPv6 address stands without brackets."""
+
+_NO_SELECT: Final = "SELECT is not allowed in cluster mode"
+"""How a cluster node of Redis refuses a database. Valkey may have several, and says that it is out of range."""
 
 _NO_COMMAND: Final = re.compile(r"unknown command [^\w]?([\w|.-]{1,40})", re.IGNORECASE)
 """Finds the name of a command that the server does not have. Its arguments follow, and may be a whole script."""
@@ -129,6 +173,7 @@ _OS_REASONS: Final[dict[int, str]] = {
 _CUT_PREFIXES: Final[dict[type[BaseException], str]] = {
     redis_errors.AskError: "ASK",
     redis_errors.BusyLoadingError: "LOADING",
+    redis_errors.ClusterCrossSlotError: "CROSSSLOT",
     redis_errors.ClusterDownError: "CLUSTERDOWN",
     redis_errors.MasterDownError: "MASTERDOWN",
     redis_errors.MovedError: "MOVED",
@@ -163,9 +208,11 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     task = f" while {doing}" if doing else ""
     text = f"{error!s:.{MAX_QUOTED}}"
     prefix = _prefix(error, text)
+    if isinstance(error, redis_errors.RedisError) and prefix in _REDIRECTIONS:
+        return _redirection(prefix, text.removeprefix(f"{prefix} "), f"{where}{task}")
     if isinstance(error, redis_errors.RedisError) and prefix in _REPLIES:
         leaf, words = _REPLIES[prefix]
-        meaning = words.format(password_file=option("password_file"))
+        meaning = words.format(password_file=option("password_file"), check=_CHECK, fix=_FIX)
         detail = "" if prefix in _NOT_SHOWN else f" ({text})"
         return leaf(f"{where}{task}: {meaning}{detail}")
     if isinstance(error, redis_errors.RedisError) and "max number of clients" in text:
@@ -175,6 +222,10 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
     if isinstance(error, redis_errors.ResponseError) and text.startswith(_IN_A_SCRIPT):
         leaf, meaning = _REPLIES["NOPERM"]
         return leaf(f"{where}{task}: {meaning} ({text})")
+    if isinstance(error, redis_errors.ResponseError) and text.startswith(_NO_SELECT):
+        return UsageError(
+            f"{where}{task}: a cluster has only the database 0: leave its number out of the URL"
+        )
     if isinstance(error, redis_errors.ResponseError) and (unknown := _NO_COMMAND.match(text)):
         return Refused(
             f"{where}{task}: unknown command {unknown[1].upper()}: it was renamed or disabled on this server, "
@@ -190,6 +241,17 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
                 return Refused(f"{where}{task}: {meaning} ({_tls_reason(text)})")
         return _no_connection(error, f"{where}{task}")
     return ConnectionLost(f"{where}{task}: connection lost ({type(error).__name__}: {text})")
+
+
+def _redirection(prefix: str, text: str, where: str) -> ServerUnavailable:
+    """The error for a reply that names another node, whose text without its prefix is given."""
+    target = _TARGET.fullmatch(text)
+    if target is None or not (int(target[1]) < SLOTS and int(target[3]) < PORTS):
+        return UnexpectedReply(f"{where}: {prefix} {text}: this names no slot and node")
+    leaf, words = _REDIRECTIONS[prefix]
+    slot, host, port = int(target[1]), target[2], int(target[3])
+    meaning = words.format(NodeAddress(id="", host=host, port=port).place)
+    return leaf(f"{where}: the slot {slot} {meaning}", slot=slot, host=host, port=port)
 
 
 def _no_connection(error: Exception, where: str) -> ServerUnavailable:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SLOTS: Final = 16_384
 """Slots of every cluster."""
 
+PORTS: Final = 65_536
+"""Every port is below this."""
+
 NOBODY: Final = -1
 """The owner of a slot that no node has."""
 
@@ -174,7 +177,7 @@ class SlotTable:
         cluster does not know leaves the slot without an owner, unless one node alone fits.
         Raises ValueError if there is no such slot or port.
         """
-        if not (0 <= slot < SLOTS and 0 <= port < 65_536):
+        if not (0 <= slot < SLOTS and 0 <= port < PORTS):
             raise ValueError(f"the cluster moved the slot {slot} to the port {port}")
         nodes, replicas = self.nodes, self.replicas
         fitting = [index for index, node in enumerate(nodes) if (node.host, node.port) == (host, port)]
@@ -226,7 +229,7 @@ def _node(item: Sequence[Any], asked: str) -> NodeAddress:
     """A node of a reply. Raises ValueError, TypeError or AttributeError if it is none."""
     host = (item[0] or b"").decode() or asked
     port = item[1]
-    if not 0 <= port < 65_536:
+    if not 0 <= port < PORTS:
         raise ValueError(f"the cluster names the port {port}")
     # Servers before Redis 4 give no id.
     return NodeAddress(id=item[2].decode(), host=host, port=port) if len(item) > 2 else _unnamed(host, port)

@@ -27,7 +27,7 @@ from qwf_async.client.failure import (
     translate,
 )
 from qwf_async.client.pool import Pool
-from qwf_async.errors import InvalidInput, OutOfMemory, QwfError, Refused, ServerUnavailable
+from qwf_async.errors import InvalidInput, OutOfMemory, QwfError, Refused, ServerUnavailable, UsageError
 from tests.conftest import PATIENCE, Server, free_port, new_server
 from tests.support.waiting import wait_until
 
@@ -238,13 +238,16 @@ parse_error: Callable[[str], Exception] = BaseParser.parse_error
 REPLIES = {
     "TRYAGAIN": (
         "TRYAGAIN Multiple keys request during rehashing of slot",
-        ServerUnavailable,
-        "moving slots",
+        ServerBusy,
+        "moving the slot .*--cluster fix",
     ),
-    "MOVED": ("MOVED 3999 127.0.0.1:6381", ServerUnavailable, "on another node.*3999 127.0.0.1:6381"),
-    "ASK": ("ASK 3999 127.0.0.1:6381", ServerUnavailable, "moving to another node"),
+    "ERR, select": ("ERR SELECT is not allowed in cluster mode", UsageError, "only the database 0"),
     "BUSY": ("BUSY Redis is busy running a script. You can only call SCRIPT KILL", ServerBusy, "a script"),
-    "CLUSTERDOWN": ("CLUSTERDOWN The cluster is down", ServerUnavailable, "the cluster is down"),
+    "CLUSTERDOWN": (
+        "CLUSTERDOWN Hash slot not served",
+        ServerUnavailable,
+        "cluster is down.*--cluster check.*not served",
+    ),
     "WRONGPASS": ("WRONGPASS invalid username-password pair", Refused, "does not accept"),
     "ERR": ("ERR max number of clients reached", ServerCrowded, "no room for another client"),
     "ERR, cluster": (
@@ -268,7 +271,11 @@ REPLIES = {
         "memory",
     ),
     "NOSCRIPT": ("NOSCRIPT No matching script", Refused, "the server refused"),
-    "CROSSSLOT": ("CROSSSLOT Keys in request don't hash to the same slot", Refused, "the same slot"),
+    "CROSSSLOT": (
+        "CROSSSLOT Keys in request don't hash to the same slot",
+        Refused,
+        r"a proxy.*redis\+cluster://",
+    ),
     "EXECABORT": ("EXECABORT Transaction discarded because of previous errors.", Refused, "discarded"),
 }
 
