@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FORMS = (
     "redis://user:password@host:port/database, where a password has %23 for #, %3F for ?, %2F for /, %40 for @, "
-    "%25 for %, %20 for a space, %5B and %5D for [ and ]; or give it by QWF_PASSWORD or by the setting password_file"
+    "%25 for %, %20 for a space, %5B and %5D for [ and ]; or give it by QWF_PASSWORD or by the setting password_file; "
+    "a cluster is redis+cluster://host:port,host:port"
 )
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+_CLUSTER = "+cluster"
+_PORT = 6379
 
 _OPTIONS = {"client_name", "db", "password", "username"}
 _TLS_OPTIONS = {
@@ -32,27 +36,42 @@ _TLS_OPTIONS = {
 class Address:
     """A parsed server URL: `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `unix://`.
 
+    `redis+cluster://` and its like name a cluster by one or several of its nodes, and so does any
+    URL with several hosts. Whether another URL names one, the server says.
+
     `shown` is the URL with its password masked: the only form that may be printed.
-    `options` are arguments for redis-py's connection class, the password among them.
+    `options` are arguments for redis-py's connection class, the password among them; of several
+    hosts they name the first. `hosts` are all hosts and ports of the URL; empty for a socket.
     """
 
     shown: str
     options: dict[str, Any] = field(repr=False)
+    hosts: tuple[tuple[str, int], ...] = ()
+    is_cluster: bool = False
+
+    @property
+    def seeds(self) -> tuple[Address, ...]:
+        """The address of each node that the URL names, in its order: one, unless it names a cluster."""
+        return tuple(self.with_host(host, port) for host, port in self.hosts) or (self,)
 
     @property
     def is_local(self) -> bool:
-        """Whether the server runs on this machine, as far as its name tells."""
-        return "path" in self.options or self.options.get("host", "localhost") in _LOOPBACK
+        """Whether the server, with all nodes that were named, runs on this machine, as far as names tell."""
+        return all(host in _LOOPBACK for host, _ in self.hosts)
 
     @property
     def identity(self) -> str:
-        """One text for one database of one server, the same for all ways to write its URL that can be recognized."""
+        """One text for one database of one server, the same for all ways to write its URL that can be recognized.
+
+        For a cluster it is that of the first of the nodes named, in the order of the alphabet. So two
+        lists of nodes are recognized as the same cluster if their first nodes are the same.
+        """
         database = self.options.get("db", 0)
-        if "path" in self.options:
+        if not self.hosts:
             return f"unix://{os.path.realpath(self.options['path'])}/{database}"
-        host = self.options.get("host", "localhost").lower()
-        host = "localhost" if host in _LOOPBACK else host
-        return f"redis://{host}:{self.options.get('port', 6379)}/{database}"
+        names = [(host.lower(), port) for host, port in self.hosts]
+        host, port = min(("localhost" if host in _LOOPBACK else host, port) for host, port in names)
+        return f"redis://{host}:{port}/{database}"
 
     @property
     def cli_options(self) -> list[str]:
@@ -62,8 +81,10 @@ class Address:
         if "path" in given:
             options += ["-s", str(given["path"])]
         else:
-            options += ["-h", host, "-p", str(given.get("port", 6379))]
-        if self.shown.startswith("rediss"):
+            options += ["-h", host, "-p", str(given.get("port", _PORT))]
+        if self.is_cluster:
+            options.append("-c")
+        if self._is_encrypted:
             from .tls import cli_options
 
             options += cli_options(host, given)
@@ -72,6 +93,27 @@ class Address:
         if given.get("db"):
             options += ["-n", str(given["db"])]
         return options
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self.shown.startswith("rediss")
+
+    def with_host(self, host: str, port: int) -> Address:
+        """The address of another node, for the same user and with the same password and TLS."""
+        options = {name: value for name, value in self.options.items() if name != "path"}
+        if "path" in self.options:
+            del options["connection_class"]
+        hosts = ((host, port),)
+        shown = _shown("rediss" if self._is_encrypted else "redis", options, hosts)
+        return Address(shown=shown, options=options | {"host": host, "port": port}, hosts=hosts)
+
+    def with_path(self, path: str) -> Address:
+        """The address of another node behind a socket, for the same user and password, without TLS."""
+        from redis.asyncio.connection import UnixDomainSocketConnection
+
+        options = {name: value for name, value in self.options.items() if name in _OPTIONS}
+        options |= {"path": path, "connection_class": UnixDomainSocketConnection}
+        return Address(shown=f"unix://{_on_one_line(path)}", options=options)
 
     @property
     def wants_password(self) -> bool:
@@ -89,23 +131,28 @@ class Address:
         from redis.asyncio.connection import parse_url
 
         names = _options_of(url)
+        urls, says_cluster = _single_urls(url)
         try:
-            parts = urlsplit(url)
-            port = parts.port
+            parts = [urlsplit(one) for one in urls]
+            ports = [part.port or _PORT for part in parts]
         except ValueError:
             raise UsageError(f"the server URL does not parse: {_FORMS}") from None
-        scheme = _SCHEMES.get(parts.scheme, parts.scheme)
-        if scheme not in ("redis", "rediss", "unix"):
-            raise UsageError(f"the server URL must begin with redis://, rediss:// or unix://: {_FORMS}")
-        if scheme == "unix" and (parts.netloc.rpartition("@")[2] or not parts.path):
+        scheme, path = _SCHEMES.get(parts[0].scheme, parts[0].scheme), parts[0].path
+        if scheme not in ("redis", "rediss", "unix") or (scheme == "unix" and says_cluster):
+            raise UsageError(
+                "the server URL must begin with redis://, rediss://, redis+cluster://, rediss+cluster:// "
+                f"or unix://: {_FORMS}"
+            )
+        if scheme == "unix" and (parts[0].netloc.rpartition("@")[2] or not path):
             raise UsageError("a unix:// URL needs the path of a socket, as in unix:///run/redis.sock")
-        database = parts.path.strip("/")
+        database = path.strip("/")
         if scheme != "unix" and database and not database.isdecimal():
             raise UsageError(f"the path of a server URL is a database number: {_FORMS}")
         try:
-            options: dict[str, Any] = dict(parse_url(urlunsplit(parts._replace(scheme=scheme))))
+            several = [dict(parse_url(urlunsplit(part._replace(scheme=scheme)))) for part in parts]
         except ValueError:
             raise UsageError(f"the server URL does not parse: {_FORMS}") from None
+        options: dict[str, Any] = several[0]
         known = _OPTIONS | (_TLS_OPTIONS if scheme == "rediss" else set())
         if set(names) - known:
             raise UsageError(
@@ -124,13 +171,40 @@ class Address:
 
             options = (tls.options() if tls else {}) | options | {"connection_class": TLSConnection}
         if scheme == "unix":
-            shown = f"unix://{_on_one_line(parts.path)}"
-        else:
-            user = f"{_on_one_line(parts.username or '')}:***@" if options.get("password") else ""
-            host = _on_one_line(parts.hostname or "localhost")
-            host = f"[{host}]" if ":" in host else host
-            shown = f"{scheme}://{user}{host}:{port or 6379}{'/' + database if database else ''}"
-        return cls(shown=shown, options=options)
+            return cls(shown=f"unix://{_on_one_line(unquote(path))}", options=options)
+        if says_cluster and options.get("db"):
+            raise UsageError("a cluster has only the database 0: leave its number out of the URL")
+        found = [str(each.get("host", "localhost")) for each in several]
+        hosts = tuple(dict.fromkeys(zip(found, ports, strict=True)))
+        shown = _shown(scheme + _CLUSTER * says_cluster, options, hosts)
+        return cls(shown=shown, options=options, hosts=hosts, is_cluster=says_cluster)
+
+
+def _shown(scheme: str, options: Mapping[str, Any], hosts: Iterable[tuple[str, int]]) -> str:
+    """The URL of a server that listens on TCP, with its password masked."""
+    user = f"{_on_one_line(options.get('username') or '')}:***@" if options.get("password") else ""
+    names = ((_on_one_line(host), port) for host, port in hosts)
+    places = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)
+    database = f"/{options['db']}" if options.get("db") else ""
+    return f"{scheme}://{user}{places}{database}"
+
+
+def _single_urls(url: str) -> tuple[list[str], bool]:
+    """A URL for each host that a URL names, and whether it says that they are nodes of a cluster.
+
+    Raises UsageError if a host is missing between commas.
+    """
+    head, mark, query = url.partition("?")
+    scheme, slashes, rest = head.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    several = hosts.split(",")
+    if len(several) > 1 and not all(several):
+        raise UsageError(f"a host is missing in the server URL: {_FORMS}")
+    plain = scheme.lower().removesuffix(_CLUSTER)
+    says_cluster = len(several) > 1 or plain != scheme.lower()
+    rest = f"{slash}{path}{mark}{query}"
+    return [f"{plain}{slashes}{user}{at}{host}{rest}" for host in several], says_cluster
 
 
 def _options_of(url: str) -> list[str]:
@@ -166,10 +240,9 @@ def _options_of(url: str) -> list[str]:
     return names
 
 
-def _on_one_line(quoted: str) -> str:
-    """A part of a URL with its escapes resolved, unless that would move a terminal's cursor."""
-    plain = unquote(quoted)
-    return plain if plain.isprintable() else quote(plain)
+def _on_one_line(plain: str) -> str:
+    """A part of a URL without escapes, unless it would then move a terminal's cursor."""
+    return plain if plain.isprintable() else quote(plain, errors="backslashreplace")
 
 
 def _is_utf8(text: str) -> bool:

@@ -87,7 +87,7 @@ async def test_tcp_addresses_and_databases_work(tcp_server: Server) -> None:
         ("redis://", "redis://localhost:6379", {}),
         ("redis://h", "redis://h:6379", {"host": "h"}),
         ("redis://h:7000/3", "redis://h:7000/3", {"host": "h", "port": 7000, "db": 3}),
-        ("redis://h?db=4", "redis://h:6379", {"host": "h", "db": 4}),
+        ("redis://h?db=4", "redis://h:6379/4", {"host": "h", "db": 4}),
         ("redis://:pw@h", "redis://:***@h:6379", {"host": "h", "password": "pw"}),
         ("redis://me:pw@h", "redis://me:***@h:6379", {"host": "h", "username": "me", "password": "pw"}),
         ("redis://:p%40s%2Fs%3A%23@h", "redis://:***@h:6379", {"host": "h", "password": "p@s/s:#"}),
