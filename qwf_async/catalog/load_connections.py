@@ -51,19 +51,20 @@ class LoadConnections:
         if client is None or client in self._registered:
             return True
         replaced = [known for known, other in self._registered.items() if other.client_id is not known]
-        leaving = [known for known in replaced if not self.pool.fence.doubts(known)]
+        leaving = [known for known in replaced if not self.pool.doubts(known)]
         leaving += [known for known in self._registered if known not in leaving][: -MAX_CONNECTIONS + 1]
         try:
-            owner = await scripts.register(
-                connection,
-                self.keys,
-                token=self.token,
-                field=_field_of(client),
-                run=client.run,
-                settled=map(_field_of, leaving),
-            )
+            async with self.pool.beside(self.keys.load, connection) as over:
+                owner = await scripts.register(
+                    over,
+                    self.keys,
+                    token=self.token,
+                    field=_field_of(client),
+                    run=client.run,
+                    settled=map(_field_of, leaving),
+                )
         except Refused:  # a right was withdrawn during the run: the batch that follows will say which
-            self.pool.fence.is_open = True
+            self.pool.note_unfenced()
             return True
         if owner != self.token:
             return False
@@ -80,7 +81,7 @@ class LoadConnections:
     @property
     def settled(self) -> list[str]:
         """The fields of the connections that have no request under way."""
-        return [_field_of(client) for client in self._registered if not self.pool.fence.doubts(client)]
+        return [_field_of(client) for client in self._registered if not self.pool.doubts(client)]
 
 
 async def expel_owner(pool: Pool, keys: Keys, token: str) -> str:

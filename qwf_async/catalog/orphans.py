@@ -14,6 +14,7 @@ right that no other command of this package needs, and it is done slowly.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ import anyio
 from ..client.failure import WrongType
 from ..client.pool import Pool
 from ..client.reply import is_number, is_scanned
+from ..client.retry import until_available
 from ..errors import DamagedData, Refused
 from ..layout import LAYOUTS
 from .index import known_names, leave
@@ -68,12 +70,8 @@ async def find_orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list
     owner_of = key_parser(prefix, (layout.key_ending for layout in LAYOUTS.values()))
     counts: dict[tuple[str, str], _Count] = {}
     names_with_records: set[str] = set()
-    may_measure, cursor = True, b"0"
-    while True:
-        cursor, page = await pool.call(
-            "SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", PAGE_KEYS, "TYPE", "hash",
-            expect=is_scanned, doing="looking for keys that nobody knows",
-        )  # fmt: skip
+    may_measure = True
+    async for page in _hashes(pool, prefix):
         by_name: dict[str, dict[str, list[bytes]]] = {}
         for key in page:
             owner = owner_of(key)
@@ -86,11 +84,9 @@ async def find_orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list
                 orphaned = generations[generation]
                 count = counts.setdefault((name, generation), _Count())
                 may_measure = may_measure and await _measure(pool, orphaned, count)
+                commands = [["UNLINK" if remove else "EXISTS", key] for key in orphaned]
                 # Keys that are gone by now were of a generation in the trash when SCAN listed them.
-                count.keys += await pool.call("UNLINK" if remove else "EXISTS", *orphaned, expect=is_number)
-        if cursor == b"0":
-            break
-        await anyio.sleep(PAUSE)
+                count.keys += sum(await _counted(pool, commands))
     if remove:
         for name in names_with_records.difference(await known_names(pool, prefix)):
             await enter(pool, Keys(prefix=prefix, name=name), BEGINNING)
@@ -104,6 +100,21 @@ async def find_orphans(pool: Pool, prefix: str, *, remove: bool = False) -> list
     ]
 
 
+async def _hashes(pool: Pool, prefix: str) -> AsyncIterator[Sequence[bytes]]:
+    """The keys of the hashes under a prefix, page by page, of one server after the other."""
+    for node in pool.nodes:
+        cursor = b"0"
+        while True:
+            cursor, page = await node.call(
+                "SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", PAGE_KEYS, "TYPE", "hash",
+                expect=is_scanned, doing="looking for keys that nobody knows",
+            )  # fmt: skip
+            yield page
+            if cursor == b"0":
+                break
+            await anyio.sleep(PAUSE)
+
+
 async def _unknown(pool: Pool, keys: Keys, generations: list[str]) -> list[str]:
     """Those of the generations that no record of the name knows; none if a record cannot be read."""
     try:
@@ -111,6 +122,13 @@ async def _unknown(pool: Pool, keys: Keys, generations: list[str]) -> list[str]:
         return await unknown_generations(pool, keys, generations)
     except (DamagedData, WrongType):
         return []
+
+
+async def _counted(pool: Pool, commands: Sequence[Sequence[bytes | str]]) -> list[int]:
+    """The replies to commands that count keys."""
+    return await until_available(
+        lambda: pool.commands(commands, expect=is_number, doing="looking at keys"), pool.retry
+    )
 
 
 async def _measure(pool: Pool, keys: list[bytes], count: _Count) -> bool:

@@ -185,8 +185,12 @@ class Connection:
         `expect` is not true of the reply, closes the connection and raises UnexpectedReply.
         """
         (reply,) = await self.pipeline([command], stall_timeout=stall_timeout, limit=limit)
+        return self.expected(reply, expect, doing=doing or str(command[0]))
+
+    def expected(self, reply: Any, expect: Callable[[Any], TypeGuard[T]], *, doing: str) -> T:
+        """The reply, if it is no error and `expect` is true of it; else raises as `call`."""
         if isinstance(reply, ResponseError) or not expect(reply):
-            raise self.error_of(reply, doing=doing or str(command[0]))
+            raise self.error_of(reply, doing=doing)
         return reply
 
     def error_of(self, reply: Any, *, doing: str) -> QwfError:

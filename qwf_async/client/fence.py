@@ -55,6 +55,10 @@ class Fence:
         """Take note of a connection of the pool: it is never fenced while it is open."""
         self._connections.add(connection)
 
+    def watches(self, connection: Connection) -> bool:
+        """Whether it is a connection of the pool."""
+        return connection in self._connections
+
     async def identify(self, connection: Connection) -> ClientId | None:
         """The number and run that the server knows this connection by; None if it does not say.
 

@@ -1,31 +1,25 @@
-"""Connections to one server, shared by the tasks of a process.
+"""The connections of a store: to its one server, or to the nodes of a cluster, by the slots of keys.
 
-`pool_state` decides what happens to them; this file does it, and awaits.
+A node is found by a key. So every operation on keys names one, and what is asked of a server as
+such is asked of each node.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from asyncio import TimerHandle, get_running_loop
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import anyio
 
-from ..errors import ServerUnavailable
-from . import pool_state
 from .address import Address
-from .connection import ClientId, Connection, now
+from .connection import Buffer, ClientId, Connection
 from .counts import ConnectionCounts
-from .failure import HungUp, ServerCrowded
-from .fence import Fence
 from .guard import REPLY_BYTES
-from .pool_state import CALM, Action, PoolState, Rejection, Transition, surplus
-from .reply import is_anything, is_text
+from .node import Node
+from .places import Places
+from .reply import is_anything
 from .retry import Retry, until_available
 
 if TYPE_CHECKING:
@@ -33,33 +27,26 @@ if TYPE_CHECKING:
 
     R = TypeVarWithDefault("R", default=Any)
 
-_log: Final = logging.getLogger(__name__)
+Command = Sequence[str | bytes | int | float]
 
-CHECK_TIMEOUT: Final = 1.0
-"""Seconds for a connection that lay idle to answer. After that it counts as dead."""
+_KEY_AT: Final = {"EVAL": 3, "EVAL_RO": 3, "OBJECT": 2, "MEMORY": 2}
+"""Which word of a command is its first key, where it is not the one after the name."""
 
 
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """A borrower in the line before a crowded server, until it is given a connection."""
-
-    wake: anyio.Event = field(default_factory=anyio.Event)
-    connection: Connection | None = None
+def key_of(command: Command) -> str | bytes:
+    """The first key of a command of ours."""
+    key = command[_KEY_AT.get(str(command[0]), 1)]
+    return key if isinstance(key, bytes) else str(key)
 
 
 class Pool:
-    """At most `size` connections to one server, lent to one task at a time, first come first served.
+    """Connections to one server or to several, of which each key has one.
 
-        All times are in seconds. A connection that lay idle for longer than `keep_idle` is asked
-        whether it still lives before it is lent; 0 means that none is asked. `deadline` is that of
-        `retry`, by which commands are tried again. The other arguments are those of `Connection`.
+    Arguments and times are as for `Node`; at most `size` connections are open to all nodes together.
 
-        A server that has no room for another client is no outage: borrowers then stand in a line
-        (`pool_state`). So a job with one connection gets everything done that needs more.
-
-        `reply_bytes` is the most that should be asked for at a time. It becomes finite once the server
+    `reply_bytes` is the most that should be asked for at a time. It becomes finite once a server
     has shown that it limits what it owes to a client (`server.output_limit`). `dumps` is false once
-    the server has refused DUMP, and `dumps_listpacks` once it gave a listpack otherwise than it lies
+    a server has refused DUMP, and `dumps_listpacks` once one gave a listpack otherwise than it lies
     in its memory: most servers compress them.
     """
 
@@ -75,67 +62,50 @@ class Pool:
     ) -> None:
         self.address = address
         self.counts = ConnectionCounts()
-        self.fence = Fence(where=address.shown)
         self.retry = Retry(deadline=deadline)
         self.reply_bytes = math.inf
         self.dumps = True
         self.dumps_listpacks = True
-        self._connect_timeout = connect_timeout
-        self._answer_timeout = answer_timeout
-        self._keep_idle = keep_idle
-        self._state: PoolState[_Turn] = CALM
-        self._idle: deque[Connection] = deque()  # all open; the one used last at the right
-        self._surplus_timer: TimerHandle | None = None
-        # Without fast_acquire a free place costs a turn of the event loop: a sixth of the time of one HGET.
-        self._places = anyio.Semaphore(size, fast_acquire=True)
+        self._unfenced = False
+        self._places = Places(size)
+        self._times = (connect_timeout, answer_timeout, keep_idle, deadline)
+        self._only = self._new_node(address)
+        self._beside = anyio.Lock(fast_acquire=True)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it is a cluster, whose slots can move, and in which one command takes keys of one slot alone."""
+        return False
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The servers that have keys: one, or the primaries of a cluster as far as is known now."""
+        return (self._only,)
+
+    def node_of(self, key: str | bytes) -> Node:
+        """The server that has a key, as far as is known now."""
+        return self._only
+
+    def connection(self, key: str | bytes) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection to the server that has a key, as `Node.connection` does."""
+        return self.node_of(key).connection()
+
+    def writing(self, key: str | bytes) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for requests that must not be applied late, as `Node.writing` does."""
+        return self.node_of(key).writing()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection, waiting for one to come back if all are lent.
+    async def beside(self, key: str | bytes, held: Connection) -> AsyncIterator[Connection]:
+        """Lend a connection to the server that has a key to a task that holds one: that one, if it goes there.
 
-        Raises as `Connection.exchange` does, and ServerCrowded if the server had no room for as long
-        as `pool_state.QUEUE` says.
+        Another one takes no place, so nobody waits for a place while he holds one. There is one such loan at a time.
         """
-        async with self._places:
-            connection = self._idle.pop() if self._idle else await self._take()
-            self.counts.borrowed += 1
-            if self._keep_idle and now() - connection.used > self._keep_idle:
-                connection = await self._checked(connection)
-            try:
-                yield connection
-            finally:
-                self._give_back(connection)
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Connection]:
-        """Lend a connection as `connection` does, for requests that must not be applied late (see `fence`).
-
-        Connections that broke under such requests are fenced first. That, and asking for the
-        connection's number, take one round trip each: the second only once a connection.
-        """
-        async with self.connection() as connection:
-            await self.fence.kill_given_up(connection)
-            client = await self.fence.identify(connection)
-            try:
-                yield connection
-            finally:
-                if not connection.is_open or connection.client_id is not client:
-                    self.fence.give_up(client)
-
-    async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
-        """End these connections, and all that were given up here, so that nothing of them is applied any more.
-
-        False if the server does not allow it. Raises ServerUnavailable once the deadline is over.
-        """
-        if not clients and not self.fence.given_up:
-            return True
-
-        async def kill() -> bool:
-            async with self.connection() as connection:
-                await self.fence.kill_given_up(connection)
-                return await self.fence.kill(connection, clients)
-
-        return await until_available(kill, self.retry)
+        node = self.node_of(key)
+        if held in node:
+            yield held
+            return
+        async with self._beside, node.connection(counted=False) as connection:
+            yield connection
 
     async def call(
         self,
@@ -144,7 +114,7 @@ class Pool:
         doing: str = "",
         limit: int = REPLY_BYTES,
     ) -> R:
-        """The reply to one command, which is tried again while the server is unavailable.
+        """The reply to one command, which is tried again while the server of its key is unavailable.
 
         For commands that give the same result when they are applied twice. Raises as
         `Connection.call` does, and ServerUnavailable only once the deadline is over.
@@ -160,135 +130,78 @@ class Pool:
         doing: str = "",
         limit: int = REPLY_BYTES,
     ) -> R:
-        """The reply to one command over any connection, not tried again. Raises as `Connection.call` does."""
-        async with self.connection() as connection:
+        """The reply to one command, which is not tried again. Raises as `Connection.call` does."""
+        async with self.connection(key_of(command)) as connection:
             return await connection.call(*command, expect=expect, doing=doing, limit=limit)
 
+    async def commands(
+        self, commands: Sequence[Command], *, expect: Callable[[Any], TypeGuard[R]], doing: str
+    ) -> list[R]:
+        """The replies to commands that are sent together, not tried again. Raises as `Connection.call` does."""
+        async with self.nodes[0].connection() as connection:
+            replies = await connection.pipeline(commands)
+            return [connection.expected(reply, expect, doing=doing) for reply in replies]
+
+    async def exchange(
+        self,
+        key: str | bytes,
+        buffers: Sequence[Buffer],
+        replies: int,
+        *,
+        expect: Callable[[int, Any], bool],
+        doing: Callable[[int], str],
+        limit: int = REPLY_BYTES,
+        writing: bool = False,
+    ) -> list[Any]:
+        """The replies to encoded requests for the keys of one slot, not tried again.
+
+        `expect(number, reply)` is asked of each reply, and `doing(number)` says what a request does.
+        Raises as `Connection.call` does.
+        """
+        async with self.writing(key) if writing else self.connection(key) as connection:
+            answers = await connection.exchange(buffers, replies, limit=limit)
+            for number, reply in enumerate(answers):
+                if not expect(number, reply):
+                    raise connection.error_of(reply, doing=doing(number))
+            return answers
+
     async def probe(self) -> None:
-        """Return if there is a server that lets us in, by one PING that is not tried again; raise if not."""
-        async with self.connection() as connection:
-            await connection.call("PING", expect=is_text, doing="connecting")
+        """Return if there is a server that lets us in, by one try; raise if not."""
+        await self._only.probe()
+
+    async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
+        """End these connections, and all that were given up here, so that nothing of them is applied any more.
+
+        False if a server does not allow it. Raises ServerUnavailable once the deadline is over.
+        """
+        return all([await node.fence_off(clients) for node in self.nodes])
+
+    def doubts(self, client: ClientId) -> bool:
+        """Whether requests of this connection may still be applied, as far as this pool knows."""
+        return any(node.fence.doubts(client) for node in self.nodes)
+
+    @property
+    def is_unfenced(self) -> bool:
+        """Whether a connection could not be fenced because a right is missing."""
+        return self._unfenced or any(node.fence.is_open for node in self.nodes)
+
+    def note_unfenced(self) -> None:
+        """Take note that nobody else can fence a connection of ours."""
+        self._unfenced = True
 
     async def aclose(self) -> None:
-        """Close the idle connections; those that are lent are closed when they are given back.
+        """Close the idle connections; those that are lent are closed when they are given back."""
+        for node in self.nodes:
+            await node.aclose()
 
-        A task that still has something to tidy up gets a connection afterwards, too.
-        """
-        self._state = self._state.close()
-        if self._surplus_timer is not None:
-            self._surplus_timer.cancel()
-            self._surplus_timer = None
-        while self._idle:
-            self._idle.pop().close()
-
-    async def _take(self) -> Connection:
-        """A connection for a borrower who found none idle: a new one, or after a wait in the line."""
-        if not self._state.line:
-            try:
-                return await self._opened()
-            except (ServerCrowded, HungUp) as error:
-                if self._gives_up(error):
-                    raise
-            if self._idle:
-                return self._idle.pop()
-        return await self._queued()
-
-    async def _queued(self) -> Connection:
-        """A connection that was given back, or opened as the first in the line."""
-        turn, since, attempts = _Turn(), now(), 0
-        self._state = self._state.join(turn)
-        try:
-            while turn.connection is None:
-                attempts += 1
-                with anyio.move_on_after(pool_state.QUEUE.backoff(attempts)):
-                    await turn.wake.wait()
-                turn.wake = anyio.Event()
-                if turn.connection is None and self._state.is_first(turn):
-                    await self._attempt(turn, since)
-        except BaseException:
-            if turn.connection is not None:
-                self._give_back(turn.connection)
-            raise
-        finally:
-            self._follow(self._state.leave(turn))
-        return turn.connection
-
-    async def _attempt(self, turn: _Turn, since: float) -> None:
-        """Try to open a connection for the first in the line, who may be given another meanwhile."""
-        try:
-            opened = await self._opened()
-        except (ServerCrowded, HungUp) as error:
-            if turn.connection is None and self._gives_up(error, since):
-                raise
-        else:
-            if turn.connection is None:
-                turn.connection = opened
-            else:
-                self._give_back(opened)
-
-    def _gives_up(self, error: ServerUnavailable, since: float | None = None) -> bool:
-        """Whether a borrower who was turned away is to raise; the log says what else is waited for."""
-        action = self._follow(self._state.reject(Rejection.of(error), now(), since=since))
-        if action is Action.WARN:
-            _log.warning("%s; waiting for room, at most %d minutes", error, pool_state.QUEUE.deadline // 60)
-        return action is Action.GIVE_UP
-
-    def _give_back(self, connection: Connection) -> None:
-        connection.used = now()
-        # Without a step, which would take 2 µs: what a calm state makes of a sound connection.
-        if self._state is CALM and connection.is_open:
-            action = Action.KEEP
-        else:
-            action = self._follow(self._state.give_back(is_open=connection.is_open), connection)
-        if action is Action.KEEP:
-            self._idle.append(connection)
-            if self._surplus_timer is None and len(self._idle) > 1:
-                self._look_for_surplus_in(pool_state.SURPLUS_TIME)
-        elif action is Action.CLOSE:
-            connection.close()
-
-    def _follow(self, step: Transition[_Turn], connection: Connection | None = None) -> Action:
-        """Take the state of a step, and wake whom it says; the action, of which the caller does the rest."""
-        self._state = step.state
-        if step.turn is not None:
-            if step.action is Action.LEND:
-                step.turn.connection = connection
-            step.turn.wake.set()
-        return step.action
-
-    def _close_surplus(self) -> None:
-        """Close the idle connections that are too many, and set the timer for the next."""
-        count, delay = surplus([connection.used for connection in self._idle], now())
-        for _ in range(count):
-            self._idle.popleft().close()
-        self._surplus_timer = None
-        if delay is not None:
-            self._look_for_surplus_in(delay)
-
-    def _look_for_surplus_in(self, delay: float) -> None:
-        self._surplus_timer = get_running_loop().call_later(delay, self._close_surplus)
-
-    async def _checked(self, connection: Connection) -> Connection:
-        """This connection if it answers, else another."""
-        self.counts.checks += 1
-        try:
-            await connection.pipeline([["PING"]], stall_timeout=min(CHECK_TIMEOUT, self._answer_timeout))
-        except ServerUnavailable:
-            return await self._take()
-        return connection
-
-    async def _opened(self) -> Connection:
-        connection = self._new()
-        await connection.open()
-        self._state = self._state.answer()
-        return connection
-
-    def _new(self) -> Connection:
-        connection = Connection(
-            self.address,
-            connect_timeout=self._connect_timeout,
-            answer_timeout=self._answer_timeout,
+    def _new_node(self, address: Address) -> Node:
+        connect_timeout, answer_timeout, keep_idle, deadline = self._times
+        return Node(
+            address,
+            places=self._places,
             counts=self.counts,
+            connect_timeout=connect_timeout,
+            answer_timeout=answer_timeout,
+            keep_idle=keep_idle,
+            deadline=deadline,
         )
-        self.fence.watch(connection)
-        return connection

@@ -51,7 +51,7 @@ from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import CODECS
 from .producer import Encoder, source_values
-from .sink import ServerSink
+from .sink import ServerSink, writing_to
 from .write_mode import choose_restore
 
 SAMPLE_POINTS: Final = 262_144
@@ -230,7 +230,7 @@ async def _load(store: Store, form: Form, layout: Layout, psi: NDArray[Any]) -> 
     encoder = Encoder(
         source=array(psi), plan=form.plan, layout=layout, codec=form.codec, allow_nonfinite=True
     )
-    sink, one_at_a_time = ServerSink(store.pool.writing), anyio.CapacityLimiter(1)
+    sink, one_at_a_time = ServerSink(writing_to(store.pool)), anyio.CapacityLimiter(1)
     encoding = 0.0
 
     def encoded(number: int) -> Batch:

@@ -62,7 +62,7 @@ class Finish:
         seconds = time.perf_counter() - tally.begun
         await self.sweep()
         durability = await until_available(store.secure, store.pool.retry)
-        if store.pool.fence.is_open:
+        if store.pool.is_unfenced:
             text = (
                 "what was under way on a broken connection may be applied late: the server lets nobody end it"
             )

@@ -86,8 +86,9 @@ async def spool_state(store: Store, spool: SpoolEntry, head: SpoolHead) -> Spool
     if state in (SpoolState.PRESENT, SpoolState.PUBLISHED):
         return state  # the file is not opened, as a living process may have it open
     whole = await anyio.to_thread.run_sync(_is_whole, spool, head, store.settings.spool_limit)
-    async with store.pool.connection() as connection:
-        client = await store.pool.fence.identify(connection)
+    node = store.pool.node_of(Keys(prefix=head.prefix, name=head.name).load)
+    async with node.connection() as connection:
+        client = await node.fence.identify(connection)
     return judge(head, name_state, run=client.run if client else "", whole=whole)
 
 

@@ -49,7 +49,7 @@ async def check_server(
     await check_value_limit(store.pool, manifest.form, facts)
     unfit = findings(facts) + _unpacked(manifest.form, facts)
     if configure_server:
-        for change in await configure(store.pool, unfit):
+        for change in await configure(store.pool.nodes[0], unfit):
             hook(Noted(text=f"set {change}"))
         unfit = []
     for finding in unfit:

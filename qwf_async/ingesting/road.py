@@ -61,7 +61,7 @@ class Road:
             await load.record({batch.chunk: entry}, connection)
             tally.entries[batch.chunk] = entry
 
-        server = ServerSink(load.connection, record, permit, hook)
+        server = ServerSink(lambda batch: load.connection(batch.chunk), record, permit, hook)
         replay = Delivery(sink=server, gate=gate, retry=Retry(deadline=settings.spool_after), hook=hook)
         outage = Outage(
             server=server,

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from ..client.connection import Connection
 from ..client.failure import KeyExists
+from ..client.pool import Pool
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..events import Hook, Noted
 from ..wire.batch import Batch, Buffer
@@ -40,13 +41,18 @@ class AwayForTooLong(ServerUnavailable):
 
 Applied = Callable[[Batch, Connection], Awaitable[None]]
 Permit = Callable[[], Awaitable[None]]
-Lend = Callable[[], AbstractAsyncContextManager[Connection]]
+Lend = Callable[[Batch], AbstractAsyncContextManager[Connection]]
+
+
+def writing_to(pool: Pool) -> Lend:
+    """Lend connections of a pool, each to the server that has the keys of the batch."""
+    return lambda batch: pool.writing(batch.parts[0].key)
 
 
 class ServerSink:
     """A server: every batch goes over one connection, which no other task uses meanwhile.
 
-    `lend` gives that connection, and fences those that broke under a batch (`Pool.writing`).
+    `lend` gives that connection for a batch, and fences those that broke under a batch (`Pool.writing`).
     `permit` is awaited before each batch, and may hold it up or raise. `applied` is awaited
     with each batch that was applied, and with the connection that it went over. A connection
     ends with the server's process. So what `applied` writes over it never gets to a server
@@ -91,13 +97,13 @@ class ServerSink:
         """Send a batch. Returns the error that the first reply of a failed request means; None if all succeeded."""
         buffers = [buffer for part in batch.parts for buffer in part.buffers]
         if all(part.answer for part in batch.parts):
-            async with self._lend() as connection:
+            async with self._lend(batch) as connection:
                 if await _answered_as_expected(batch, buffers, connection):
                     await self._note(batch, connection)
                     return None
         # If a reply was another one, that connection is closed, and is to be fenced: the batch is sent again, to
         # learn the reason.
-        async with self._lend() as connection:
+        async with self._lend(batch) as connection:
             error = await self._error_of(batch, buffers, connection)
             if error is None:
                 await self._note(batch, connection)

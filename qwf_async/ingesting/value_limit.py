@@ -13,6 +13,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from ..client.failure import ConnectionLost
+from ..client.node import Node
 from ..client.pool import Pool
 from ..client.retry import until_available
 from ..errors import Refused
@@ -43,13 +44,13 @@ async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
                     f"{pool.address.shown} takes no such value: its {setting} is {limit:,} bytes, and {advice}"
                 )
         return
-    if not await accepts(pool, size):
+    if not await accepts(pool.nodes[0], size):
         raise Refused(
             f"{pool.address.shown} takes no such value: its {' or '.join(LIMITS)} forbids it; {advice}"
         )
 
 
-async def accepts(pool: Pool, size: int) -> bool:
+async def accepts(node: Node, size: int) -> bool:
     """Whether the server reads an argument of `size` bytes. If some do not, it is tried with one that does nothing."""
     if size + MAX_OVERHEAD <= MIN_LIMIT:
         return True
@@ -57,7 +58,7 @@ async def accepts(pool: Pool, size: int) -> bool:
 
     async def attempt() -> bool:
         nonlocal losses
-        async with pool.connection() as connection:
+        async with node.connection() as connection:
             # A connection that had died before is found out here, and is no sign of a limit.
             await connection.pipeline([["PING"]])
             try:
@@ -69,4 +70,4 @@ async def accepts(pool: Pool, size: int) -> bool:
                 return False
         return not (isinstance(reply, ResponseError) and "Protocol error" in str(reply))
 
-    return await until_available(attempt, pool.retry)
+    return await until_available(attempt, node.retry)

@@ -75,7 +75,7 @@ async def _try_restore(pool: Pool, probe: Probe) -> None:
     look = head(b"HGETALL", part.key, 0) + head(b"OBJECT", b"ENCODING", 1) + bulk(part.key)
     unlink = head(b"UNLINK", part.key, 0)
     request = b"".join((b"*1\r\n", bulk(b"MULTI"), *part.buffers, look, unlink, b"*1\r\n", bulk(b"EXEC")))
-    async with pool.connection() as connection:
+    async with pool.connection(part.key) as connection:
         *queued, done = await connection.exchange([request], 6)
         replies = done if isinstance(done, list) else []
         where, doing = pool.address.shown, f"trying RESTORE with {part.key.decode()}"
@@ -98,6 +98,6 @@ async def _try_restore(pool: Pool, probe: Probe) -> None:
 
 async def _check_size(pool: Pool, size: int) -> None:
     """Raise Refused if the server takes no payload of so many bytes."""
-    if not await accepts(pool, size):
+    if not await accepts(pool.nodes[0], size):
         limits = " or ".join(LIMITS)
         raise Refused(f"{pool.address.shown} takes no RESTORE of {size:,} bytes: its {limits} forbids it")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..client.connection import Connection
-from ..client.pool import Pool
+from ..client.node import Node
 from ..client.reply import is_pairs, is_text
 from ..errors import Refused
 from ..events import ServerFacts
@@ -23,17 +23,17 @@ _SETTINGS: Final = (
 )  # fmt: skip
 
 
-async def learn(pool: Pool) -> ServerFacts:
+async def learn(node: Node) -> ServerFacts:
     """The facts that INFO and CONFIG GET give, each asked once; a refusal is noted, not raised."""
     forbidden = []
     try:
-        info = parse_info(await pool.call("INFO", "everything", expect=is_text))
+        info = parse_info(await node.call("INFO", "everything", expect=is_text))
     except Refused:
         info = {}
         forbidden.append("INFO")
     settings: dict[str, str] | None = None
     try:
-        reply = await pool.call("CONFIG", "GET", *_SETTINGS, expect=is_pairs)
+        reply = await node.call("CONFIG", "GET", *_SETTINGS, expect=is_pairs)
     except Refused:
         forbidden.append("CONFIG")
     else:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..client.pool import Pool
+from ..client.node import Node
 from ..client.reply import is_text
 from .facts import parse_info, whole_number
 
@@ -71,13 +71,13 @@ class MemoryProbe:
     elsewhere, where the server says what its machine has.
     """
 
-    pool: Pool
+    node: Node
     limit: int | None
     machine: int | None
 
     async def sample(self) -> MemorySample:
         """One sample, over one connection, not tried again. Raises Refused if the server forbids INFO."""
-        async with self.pool.connection() as connection:
+        async with self.node.connection() as connection:
             # All sections, which takes 30 µs more: servers before 7.0 do not accept the names of several.
             info = parse_info(await connection.call("INFO", expect=is_text, doing="reading its memory"))
         return sample_of(info, limit=self.limit, machine=self.machine)

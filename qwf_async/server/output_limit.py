@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from ..client.failure import ConnectionLost
+from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_pairs, is_text
 from ..client.retry import until_available
@@ -27,8 +28,12 @@ class CutOff(Refused):
     """The server closes a connection to which it owes so much."""
 
 
-async def fetch_at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str) -> T:
-    """The result of `fetch`, which reads replies of about `size` bytes; tried again while the server is unavailable.
+async def fetch_at_once(
+    pool: Pool, key: bytes, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str
+) -> T:
+    """The result of `fetch`, which reads replies of about `size` bytes from the server that has the key.
+
+    It is tried again while that is unavailable.
 
     Raises CutOff if the connection was lost because of the server's limit on replies: at once if
     the server tells its limit, else after the second loss.
@@ -41,12 +46,13 @@ async def fetch_at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]]
             return await fetch()
         except ConnectionLost as error:
             losses += 1
-            limit = await output_limit(pool) if size > UNCOUNTED else None
+            limit = await output_limit(pool.node_of(key)) if size > UNCOUNTED else None
             if limit is None or limit > 2 * size or (limit == 0 and losses == 1):
                 raise
+            where = pool.node_of(key).address.shown
             shown = f"{limit:,}" if limit else "so many"
             raise CutOff(
-                f"{pool.address.shown} while {doing}: the server ends a connection to which it owes more than "
+                f"{where} while {doing}: the server ends a connection to which it owes more than "
                 f"{shown} bytes (client-output-buffer-limit normal), and {size:,} are to be read in one piece: "
                 "raise that limit, or store the data in smaller tiles"
             ) from error
@@ -54,14 +60,14 @@ async def fetch_at_once(pool: Pool, size: int, fetch: Callable[[], Awaitable[T]]
     return await until_available(attempt, pool.retry)
 
 
-async def output_limit(pool: Pool) -> int | None:
+async def output_limit(node: Node) -> int | None:
     """The bytes that the server may owe to a client; None without a limit, 0 if it is not known.
 
     A server that forbids CONFIG may count in INFO the connections that its limit ended (Redis
     7.2, Valkey 7.2).
     """
     try:
-        reply = await pool.call_once("CONFIG", "GET", "client-output-buffer-limit", expect=is_pairs)
+        reply = await node.call_once("CONFIG", "GET", "client-output-buffer-limit", expect=is_pairs)
     except Refused:
         pass
     else:
@@ -71,7 +77,7 @@ async def output_limit(pool: Pool) -> int | None:
             (number for word in classes.get("normal", ()) if (number := whole_number(word))), default=None
         )
     try:
-        info = parse_info(await pool.call_once("INFO", "stats", expect=is_text))
+        info = parse_info(await node.call_once("INFO", "stats", expect=is_text))
     except Refused:
         return 0
     return None if whole_number(info.get("client_output_buffer_limit_disconnections", "")) == 0 else 0

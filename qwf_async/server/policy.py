@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..client.pool import Pool
+from ..client.node import Node
 from ..client.reply import is_text
 from ..events import ServerFacts
 
@@ -71,11 +71,11 @@ def listpack_findings(facts: ServerFacts, *, fields: int, value_bytes: int) -> l
     return unfit
 
 
-async def configure(pool: Pool, unfit: Iterable[Finding]) -> list[str]:
+async def configure(node: Node, unfit: Iterable[Finding]) -> list[str]:
     """Apply the cures with CONFIG SET, and give what was set, as texts. Raises Refused if the server forbids it."""
     done = []
     for finding in unfit:
         for setting, value in finding.cure:
-            await pool.call("CONFIG", "SET", setting, value, expect=is_text, doing=f"setting {setting}")
+            await node.call("CONFIG", "SET", setting, value, expect=is_text, doing=f"setting {setting}")
             done.append(f"{setting} {value}")
     return done

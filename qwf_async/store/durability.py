@@ -16,6 +16,7 @@ import math
 from pathlib import Path
 from typing import Final
 
+from ..catalog.keys import names_key
 from ..catalog.scripts import touching
 from ..client.pool import Pool
 from ..client.reply import is_text
@@ -28,7 +29,7 @@ MAX_SYNC_TIME: Final = 10.0
 
 async def save_embedded(pool: Pool, data_dir: Path) -> str:
     """Let the embedded server save its data, and say so. Raises QwfError if it cannot."""
-    async with pool.connection() as connection:
+    async with pool.nodes[0].connection() as connection:
         try:
             await connection.call("SAVE", expect=is_text, stall_timeout=math.inf)
         except QwfError as error:
@@ -41,7 +42,7 @@ async def secured(pool: Pool, prefix: str) -> str:
 
     See `Store.secure` for the texts.
     """
-    facts = await learn(pool)
+    facts = await learn(pool.nodes[0])
     settings = facts.settings or {}
     # With appendfsync no the server never syncs, and WAITAOF would wait in vain.
     syncs = settings.get("appendonly") == "yes" and settings.get("appendfsync") != "no"
@@ -57,7 +58,7 @@ async def sync_log(pool: Pool, prefix: str, *, deadline: float = MAX_SYNC_TIME) 
     False also if the server forbids what is needed, or has no WAITAOF. Raises ServerUnavailable
     if it does not answer.
     """
-    async with pool.connection() as connection:
+    async with pool.connection(names_key(prefix)) as connection:
         made, synced = await connection.pipeline(
             [touching(prefix), ["WAITAOF", 1, 0, int(deadline * 1000)]], stall_timeout=2 * deadline
         )

@@ -62,7 +62,7 @@ async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
     """
     (part,) = layout.requests(point)
     replies = await _exchange(
-        pool, part.buffers, part.fields, layout.field_bytes, lambda request: part.key.decode()
+        pool, part.key, part.buffers, part.fields, layout.field_bytes, lambda request: part.key.decode()
     )
     value: complex = layout.values(point, replies).item()
     return value
@@ -72,7 +72,7 @@ async def read_field(pool: Pool, layout: Layout, box: Box) -> bytes:
     """The bytes of the one field that holds a box, as they are stored. Raises as `read_box`."""
     (part,) = layout.requests(box)
     ((value,),) = replies = await _exchange(
-        pool, part.buffers, part.fields, layout.field_bytes, lambda request: part.key.decode()
+        pool, part.key, part.buffers, part.fields, layout.field_bytes, lambda request: part.key.decode()
     )
     if not is_value(value, layout.field_bytes):
         layout.values(box, replies)  # raises DamagedData
@@ -132,7 +132,9 @@ async def read_scattered(
         small = len(fetch.rows) <= MAX_POINTS_IN_PLACE
         buffer = await _run(lambda: fetch.buffer, small=small)
         try:
-            replies = await _exchange(pool, [buffer], fetch.counts.tolist(), fetch.field_bytes, fetch.key_of)
+            counts = fetch.counts.tolist()
+            key = fetch.key_of(0).encode()
+            replies = await _exchange(pool, key, [buffer], counts, fetch.field_bytes, fetch.key_of)
         except CutOff:
             if fields == 1:
                 raise
@@ -196,7 +198,7 @@ async def _read_at_once(pool: Pool, layout: Layout, box: Box, into: NDArray[Any]
         whole, parts = await _run(partial(_planned, layout, box, dumped=dumped), small=small)
         if whole is None:
             break
-        if await _fetch_whole(pool, whole):
+        if await _fetch_whole(pool, layout.place(box.start).key, whole):
             if await _run(partial(whole.values, into), small=small):
                 return
         elif whole.dumped:
@@ -211,7 +213,7 @@ async def _read_at_once(pool: Pool, layout: Layout, box: Box, into: NDArray[Any]
     def key_of(request: int) -> str:
         return [part.key for part in parts for _ in range(part.requests)][request].decode()
 
-    replies = await _exchange(pool, buffers, counts, layout.field_bytes, key_of)
+    replies = await _exchange(pool, parts[0].key, buffers, counts, layout.field_bytes, key_of)
 
     def decode() -> None:
         into[...] = layout.values(box, replies)
@@ -225,7 +227,7 @@ def _planned(layout: Layout, box: Box, *, dumped: bool) -> tuple[WholeHashes | N
     return whole, layout.requests(box) if whole is None else ()
 
 
-async def _fetch_whole(pool: Pool, whole: WholeHashes) -> bool:
+async def _fetch_whole(pool: Pool, key: bytes, whole: WholeHashes) -> bool:
     """Fetch whole hashes as bytes. False if the bytes are not those of hashes with the fields that they must have.
 
     The box is then read again field by field. That finds what is missing, or gives the values if
@@ -233,10 +235,10 @@ async def _fetch_whole(pool: Pool, whole: WholeHashes) -> bool:
     """
 
     async def fetch() -> bool:
-        async with pool.connection() as connection:
+        async with pool.connection(key) as connection:
             return await connection.exchange_raw([whole.request], whole.data.data, whole.match)
 
-    return await fetch_at_once(pool, whole.data.nbytes, fetch, doing="reading whole hashes")
+    return await fetch_at_once(pool, key, whole.data.nbytes, fetch, doing="reading whole hashes")
 
 
 async def _note_no_dump(pool: Pool, layout: Layout, box: Box) -> None:
@@ -254,28 +256,30 @@ async def _note_no_dump(pool: Pool, layout: Layout, box: Box) -> None:
 
 async def _exchange(
     pool: Pool,
+    key: bytes,
     buffers: Sequence[Buffer],
     counts: Sequence[int],
     field_bytes: int,
     key_of: Callable[[int], str],
 ) -> list[Any]:
-    """The replies to requests for `counts` fields each, of at most `field_bytes`.
+    """The replies to requests for `counts` fields each, of at most `field_bytes`, from the server that has `key`.
 
     `key_of` gives the key of a request, for the error if it is refused.
     """
     limit = reply_limit(sum(counts), field_bytes, replies=len(counts))
 
     async def fetch() -> list[Any]:
-        async with pool.connection() as connection:
-            replies = await connection.exchange(buffers, len(counts), limit=limit)
-            for number, (reply, count) in enumerate(zip(replies, counts, strict=True)):
-                if not are_values(reply, count):
-                    doing = f"reading {key_of(number)}"
-                    raise connection.error_of(reply, doing=doing)
-        return replies
+        return await pool.exchange(
+            key,
+            buffers,
+            len(counts),
+            expect=lambda number, reply: are_values(reply, counts[number]),
+            doing=lambda number: f"reading {key_of(number)}",
+            limit=limit,
+        )
 
     size = sum(counts) * (field_bytes + HEAD_BYTES)
-    return await fetch_at_once(pool, size, fetch, doing=f"reading {key_of(0)}")
+    return await fetch_at_once(pool, key, size, fetch, doing=f"reading {key_of(0)}")
 
 
 async def _run(job: Callable[[], T], *, small: bool) -> T:

@@ -153,7 +153,7 @@ class Store:
 
     async def facts(self) -> ServerFacts:
         """What the server says of itself."""
-        return await learn(self.pool)
+        return await learn(self.pool.nodes[0])
 
     async def server_info(self) -> dict[str, Any]:
         """Facts about the server, and the counts of this store's own connections."""
@@ -173,7 +173,7 @@ class Store:
             from ..embedded.machine import memory_bytes
 
             machine = memory_bytes()
-        return MemoryProbe(pool=self.pool, limit=self.settings.memory_limit, machine=machine)
+        return MemoryProbe(node=self.pool.nodes[0], limit=self.settings.memory_limit, machine=machine)
 
     async def memory(self) -> MemorySample:
         """The server's memory now, and its limit."""

@@ -96,13 +96,16 @@ async def _change_piece(pool: Pool, layout: Layout, chunk: int, box: Box, values
 
     async def send() -> list[Any]:
         # An update that is sent again must not be applied once more, after another update.
-        async with pool.writing() as connection:
-            replies = await connection.exchange(buffers, requests)
-            for key, reply in zip(names, replies, strict=True):
-                if reply != 0 and not is_text(reply):
-                    journal = journal_beside(key.encode()).decode()
-                    raise connection.error_of(reply, doing=f"changing {key}, or its journal {journal}")
-        return replies
+        return await pool.exchange(
+            parts[0].key,
+            buffers,
+            requests,
+            expect=lambda _, reply: reply == 0 or is_text(reply),
+            doing=lambda n: (
+                f"changing {names[n]}, or its journal {journal_beside(names[n].encode()).decode()}"
+            ),
+            writing=True,
+        )
 
     for key, reply in zip(names, await until_available(send, pool.retry), strict=True):
         if reply != 0:

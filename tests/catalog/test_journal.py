@@ -27,7 +27,7 @@ async def test_the_journal_gives_back_what_was_recorded(each_server: Server) -> 
     async with open_pool(each_server) as pool:
         load = await begin(pool)
         assert await load.journal() == {}
-        async with pool.connection() as connection:
+        async with pool.connection("") as connection:
             await load.record(entries, connection)
             await load.record({1: entries[1]}, connection)
         assert await load.journal() == entries
@@ -54,7 +54,7 @@ async def test_a_journal_of_more_entries_than_are_read_at_a_time_is_read_whole(
     entries = {number: JournalEntry(digest=number, weight=float(number)) for number in recorded}
     async with open_pool(each_server) as pool:
         load = await begin(pool, manifest(form=form, grid=grid))
-        async with pool.connection() as connection:
+        async with pool.connection("") as connection:
             await load.record(entries, connection)
         assert await load.journal() == entries
     journals = sum(key.endswith(b":j") for key in each_server.contents())

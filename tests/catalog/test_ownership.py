@@ -227,7 +227,7 @@ async def test_a_writer_asks_for_its_permit_before_each_try() -> None:
         raise AssertionError("nothing was written")
 
     events = Events()
-    sink = ServerSink(Pool(Address.parse("unix:///nowhere")).writing, permit=permit)
+    sink = ServerSink(lambda batch: Pool(Address.parse("unix:///nowhere")).writing(""), permit=permit)
     delivery = Delivery(sink=sink, gate=Gate(), retry=Retry(deadline=20.0), hook=events)
     stream = BatchStream(1)
     stream.put(Batch(chunk=0, points=1, parts=(), digest=0, weight=0.0, values=np.zeros(1, complex)))

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from qwf_async.client.address import Address
-from qwf_async.client.pool import Pool
+from qwf_async.client.node import Node
 from qwf_async.errors import Refused, UsageError
 from tests.conftest import PATIENCE, Server, free_port, new_server
 from tests.support.command import Shell
@@ -51,7 +51,7 @@ async def test_a_server_that_wants_a_password_refuses_and_is_not_asked_again(
         (Address.parse(authority.format("narrow:poor") + path), "lacks a permission.*'set'", "poor"),
     ]
     for address, message, secret in cases:
-        pool = Pool(address, deadline=60)
+        pool = Node(address, deadline=60)
         try:
             with anyio.fail_after(PATIENCE / 2), pytest.raises(Refused, match=message) as raised:
                 await pool.call("SET", "k", "v")
@@ -59,7 +59,7 @@ async def test_a_server_that_wants_a_password_refuses_and_is_not_asked_again(
             await pool.aclose()
         if secret:
             assert secret not in "".join(traceback.format_exception(raised.value)).replace("'set'", "")
-    pool = Pool(Address.parse(url, password=SESAME))
+    pool = Node(Address.parse(url, password=SESAME))
     try:
         assert await pool.call("ECHO", "open") == b"open"
     finally:
@@ -70,7 +70,7 @@ async def test_a_server_that_wants_a_password_refuses_and_is_not_asked_again(
 async def test_tcp_addresses_and_databases_work(tcp_server: Server) -> None:
     port = tcp_server.options["port"]
     for url in (f"redis://127.0.0.1:{port}/3", f"valkey://localhost:{port}?db=3", f"{tcp_server.url}?db=3"):
-        pool = Pool(Address.parse(url))
+        pool = Node(Address.parse(url))
         try:
             await pool.call("INCR", "visits")
         finally:
@@ -236,7 +236,7 @@ def parsed(url: str) -> tuple[Address | None, str]:
         address = Address.parse(url)
     except UsageError as error:
         return None, "".join(traceback.format_exception(error, chain=True))
-    Pool(address)._new()  # hands the options to redis-py, which takes no others than its own
+    Node(address)._new()  # hands the options to redis-py, which takes no others than its own
     return address, f"{address.shown} {address!r}"
 
 

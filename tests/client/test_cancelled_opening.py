@@ -15,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from qwf_async.client.address import Address
-from qwf_async.client.pool import Pool
+from qwf_async.client.node import Node
 from qwf_async.client.tls import TLSFiles
 from tests.conftest import Server, free_port, new_server
 from tests.support.certificates import Certificates
@@ -88,9 +88,9 @@ async def test_a_connection_that_is_cancelled_while_it_opens_is_closed(
     opened = 0
     with closed_handlers_forgiven():
         for _ in range(CANCELLATIONS):
-            pool = Pool(addresses[road])
+            pool = Node(addresses[road])
 
-            async def probe(pool: Pool = pool) -> None:
+            async def probe(pool: Node = pool) -> None:
                 nonlocal opened
                 try:
                     await pool.probe()
@@ -117,7 +117,7 @@ async def test_a_closed_pool_keeps_no_connection_that_is_given_back(
     roads: tuple[Server, dict[str, Address]],
 ) -> None:
     server, addresses = roads
-    pool = Pool(addresses["tcp"])
+    pool = Node(addresses["tcp"])
     async with pool.connection() as late:
         await late.call("PING")
         await pool.aclose()

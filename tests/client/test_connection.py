@@ -18,11 +18,11 @@ from redis.exceptions import ResponseError
 import qwf_async
 from qwf_async.client.connection import SEND_BYTES, Connection
 from qwf_async.client.failure import ServerBusy
-from qwf_async.client.pool import Pool
+from qwf_async.client.node import Node
 from qwf_async.client.reply import is_text
 from qwf_async.client.retry import Retry, until_available
 from qwf_async.errors import ServerUnavailable
-from tests.conftest import PATIENCE, Server, open_pool
+from tests.conftest import PATIENCE, Server, open_node
 from tests.support.loads import clients
 from tests.support.waiting import until
 
@@ -43,16 +43,16 @@ async def test_replies_are_never_mixed_after_random_cancellation(each_server: Se
         client.hset("numbers", mapping={str(i): f"number {i}" for i in range(1000)})
     cancelled = completed = 0
 
-    async def one_reply(pool: Pool) -> None:
+    async def one_reply(pool: Node) -> None:
         i = rng.randrange(1000)
         assert await pool.call("HGET", "numbers", i) == b"number %d" % i
 
-    async def many_replies(pool: Pool) -> None:
+    async def many_replies(pool: Node) -> None:
         mine = [b"%x" % rng.getrandbits(64) for _ in range(40)]
         async with pool.connection() as connection:
             assert await connection.pipeline([("ECHO", text) for text in mine]) == mine
 
-    async def large_reply(pool: Pool) -> None:
+    async def large_reply(pool: Node) -> None:
         mine = rng.randbytes(2 * SEND_BYTES)
         async with pool.connection() as connection:
             head, tail = b"*2\r\n$4\r\nECHO\r\n$%d\r\n" % len(mine), b"\r\n"
@@ -60,7 +60,7 @@ async def test_replies_are_never_mixed_after_random_cancellation(each_server: Se
             pieces: list[bytes | memoryview] = [head, memoryview(mine)[:half], memoryview(mine)[half:], tail]
             assert await connection.exchange(pieces, 1) == [mine]
 
-    async def worker(pool: Pool) -> None:
+    async def worker(pool: Node) -> None:
         nonlocal cancelled, completed
         while cancelled < CANCELLATIONS or completed < CANCELLATIONS:
             operation = rng.choice([one_reply, one_reply, many_replies, large_reply])
@@ -78,7 +78,7 @@ async def test_replies_are_never_mixed_after_random_cancellation(each_server: Se
             cancelled += scope.cancelled_caught
             completed += not scope.cancelled_caught
 
-    async with open_pool(each_server, size=4) as pool:
+    async with open_node(each_server, size=4) as pool:
         async with anyio.create_task_group() as tasks:
             for _ in range(8):
                 tasks.start_soon(worker, pool)
@@ -87,7 +87,7 @@ async def test_replies_are_never_mixed_after_random_cancellation(each_server: Se
 
 
 async def test_a_cancelled_exchange_closes_its_connection_and_the_next_opens_another(server: Server) -> None:
-    async with open_pool(server) as pool, pool.connection() as connection:
+    async with open_node(server) as pool, pool.connection() as connection:
         await connection.call("PING")
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
@@ -105,7 +105,7 @@ def blocked(server: Server) -> int:
 
 
 async def test_error_replies_stand_in_their_place_and_keep_the_connection(each_server: Server) -> None:
-    async with open_pool(each_server) as pool:
+    async with open_node(each_server) as pool:
         async with pool.connection() as connection:
             replies = await connection.pipeline(
                 [["SET", "k", 1], ["HGET", "k", "f"], ["ECHO", "a"], ["NOSUCH"], ["ECHO", "b"]]
@@ -119,7 +119,7 @@ async def test_error_replies_stand_in_their_place_and_keep_the_connection(each_s
 
 
 async def test_a_thousand_calls_share_one_connection(server: Server) -> None:
-    async with open_pool(server) as pool:
+    async with open_node(server) as pool:
         for i in range(1000):
             assert await pool.call("ECHO", i) == b"%d" % i
         assert (pool.counts.opened, pool.counts.borrowed, pool.counts.failed) == (1, 1000, 0)
@@ -132,7 +132,7 @@ async def test_stall_timeout_bounds_the_time_without_progress_and_not_the_whole(
     loop = asyncio.get_running_loop()
     now = loop.time()
     monkeypatch.setattr(loop, "time", lambda: now)
-    async with open_pool(server) as pool, pool.connection() as connection:
+    async with open_node(server) as pool, pool.connection() as connection:
         await connection.call("PING")
         stream = connection._connection._reader
         assert stream is not None
@@ -153,7 +153,7 @@ async def test_stall_timeout_bounds_the_time_without_progress_and_not_the_whole(
 
 
 async def test_stall_timeout_may_be_short_or_without_end(server: Server) -> None:
-    async with open_pool(server) as pool, pool.connection() as connection:
+    async with open_node(server) as pool, pool.connection() as connection:
         assert await connection.call("BLPOP", "nothing", 0.05, stall_timeout=math.inf) is None
         with pytest.raises(ServerUnavailable, match="no answer in time"):
             await connection.call("BLPOP", "nothing", 0, stall_timeout=0.1)
@@ -161,7 +161,7 @@ async def test_stall_timeout_may_be_short_or_without_end(server: Server) -> None
 
 
 async def test_a_server_that_is_killed_between_two_calls_is_found_again(own_server: Server) -> None:
-    async with open_pool(own_server, deadline=0.2) as pool:
+    async with open_node(own_server, deadline=0.2) as pool:
         await pool.call("PING")
         own_server.kill()
         with anyio.fail_after(PATIENCE / 2), pytest.raises(ServerUnavailable) as raised:
@@ -180,7 +180,7 @@ async def test_a_server_that_is_killed_during_a_call_is_found_again(own_server: 
         except ServerUnavailable as error:
             errors.append(error)
 
-    async with open_pool(own_server) as pool, pool.connection() as connection:
+    async with open_node(own_server) as pool, pool.connection() as connection:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait, connection)
             await until(lambda: blocked(own_server) == 1)
@@ -194,10 +194,10 @@ async def test_a_server_that_is_killed_during_a_call_is_found_again(own_server: 
 async def test_a_call_goes_on_when_the_server_comes_back_in_time(own_server: Server) -> None:
     replies: list[bytes] = []
 
-    async def call(pool: Pool) -> None:
+    async def call(pool: Node) -> None:
         replies.append(await pool.call("ECHO", "patient"))
 
-    async with open_pool(own_server, deadline=2 * PATIENCE) as pool:
+    async with open_node(own_server, deadline=2 * PATIENCE) as pool:
         own_server.kill()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call, pool)
@@ -225,7 +225,7 @@ async def test_a_stopped_server_is_unavailable_within_the_timeouts_and_leaves_no
     own_server: Server,
 ) -> None:
     before = sockets()
-    pools = open_pool(own_server, answer_timeout=0.2, connect_timeout=0.3)
+    pools = open_node(own_server, answer_timeout=0.2, connect_timeout=0.3)
     async with pools as pool, pool.connection() as connection:
         assert await echoed(connection, "there") == b"there"
         own_server.stop()
@@ -245,7 +245,7 @@ async def test_a_peer_that_takes_nothing_is_unavailable_and_what_was_to_be_sent_
     before = sockets()
     value = bytes(8 * SEND_BYTES)
     request = [b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % len(value), value, b"\r\n"]
-    async with open_pool(own_server, answer_timeout=0.2) as pool, pool.connection() as connection:
+    async with open_node(own_server, answer_timeout=0.2) as pool, pool.connection() as connection:
         assert await echoed(connection, "there") == b"there"
         own_server.stop()
         with anyio.fail_after(PATIENCE), pytest.raises(ServerUnavailable):
@@ -262,7 +262,7 @@ async def test_connecting_survives_a_connection_that_is_killed_at_once(each_serv
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(anyio.to_thread.run_sync, kill_all_clients, each_server)
                 async with qwf_async.connect(each_server.url) as store:
-                    await store.pool.call("PING")
+                    await store.pool.call("EXISTS", "k")
 
 
 def kill_all_clients(server: Server) -> None:
@@ -282,7 +282,7 @@ async def test_a_server_that_is_loading_is_busy_and_is_waited_for(
     # It would take 20 s, and hears after each key what it is told.
     own_server.options |= {"key-load-delay": "50000", "loading-process-events-interval-bytes": "1024"}
     await anyio.to_thread.run_sync(own_server.start)
-    async with open_pool(own_server) as pool:
+    async with open_node(own_server) as pool:
         with pytest.raises(ServerBusy, match="still loading"):
             await pool.probe()
         call_once, busy = pool.call_once, 0

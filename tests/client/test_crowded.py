@@ -14,9 +14,9 @@ from qwf_async.client.address import Address
 from qwf_async.client.connection import Connection
 from qwf_async.client.counts import ConnectionCounts
 from qwf_async.client.failure import HungUp, ServerCrowded
-from qwf_async.client.pool import Pool
+from qwf_async.client.node import Node
 from qwf_async.client.retry import Retry
-from tests.conftest import PATIENCE, Server, free_port, new_server, open_pool
+from tests.conftest import PATIENCE, Server, free_port, new_server, open_node
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ async def test_a_crowded_server_is_told_from_one_that_is_away(crowded: tuple[Ser
     server, address = crowded
     counts = ConnectionCounts()
     refused = Connection(address, connect_timeout=PATIENCE, answer_timeout=PATIENCE, counts=counts)
-    async with open_pool(server) as pool:
+    async with open_node(server) as pool:
         async with pool.connection() as a, pool.connection() as b, pool.connection() as c:
             for each in (a, b, c):
                 await each.call("PING")
@@ -48,10 +48,10 @@ async def test_a_crowded_server_is_told_from_one_that_is_away(crowded: tuple[Ser
 
 async def test_borrowers_queue_for_a_crowded_server(crowded: tuple[Server, Address]) -> None:
     _, address = crowded
-    pools = [Pool(address, deadline=0) for _ in range(4)]  # so no call is tried again
+    pools = [Node(address, deadline=0) for _ in range(4)]  # so no call is tried again
     replies: list[int] = []
 
-    async def ask(pool: Pool, i: int) -> None:
+    async def ask(pool: Node, i: int) -> None:
         replies.append(int(await pool.call("ECHO", i)))
 
     try:
@@ -76,8 +76,8 @@ async def test_standing_in_line_can_be_cancelled_and_ends(
 ) -> None:
     monkeypatch.setattr("qwf_async.client.pool_state.QUEUE", Retry(deadline=0.3))
     server, address = crowded
-    late = Pool(address)
-    async with open_pool(server) as pool, pool.connection() as a, pool.connection(), pool.connection():
+    late = Node(address)
+    async with open_node(server) as pool, pool.connection() as a, pool.connection(), pool.connection():
         with anyio.move_on_after(0.1) as scope:
             await late.call("PING")
         assert scope.cancelled_caught
@@ -105,7 +105,7 @@ async def test_a_proxy_that_hangs_up_is_borne_for_a_moment_and_no_longer(
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(listener.serve, hang_up)
-            pool = Pool(Address.parse(f"unix://{directory}/s"))
+            pool = Node(Address.parse(f"unix://{directory}/s"))
             with anyio.fail_after(PATIENCE), pytest.raises(HungUp, match="hung up without a word"):
                 await pool.probe()
             assert accepted > 1
@@ -127,8 +127,8 @@ async def test_who_waits_for_room_without_any_connection_is_told_so_once(
     monkeypatch.setattr("qwf_async.client.pool_state.WARN_AFTER", 0.1)
     server, address = crowded
     told = anyio.Event()
-    async with open_pool(server) as others, anyio.create_task_group() as tasks:
-        pool = Pool(address)
+    async with open_node(server) as others, anyio.create_task_group() as tasks:
+        pool = Node(address)
         with anyio.fail_after(PATIENCE), caplog.filtering(Told()):
             async with others.connection() as a, others.connection() as b, others.connection() as c:
                 for each in (a, b, c):

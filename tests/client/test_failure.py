@@ -26,7 +26,7 @@ from qwf_async.client.failure import (
     WrongType,
     translate,
 )
-from qwf_async.client.pool import Pool
+from qwf_async.client.node import Node
 from qwf_async.errors import InvalidInput, OutOfMemory, QwfError, Refused, ServerUnavailable, UsageError
 from tests.conftest import PATIENCE, Server, free_port, new_server
 from tests.support.waiting import wait_until
@@ -46,7 +46,7 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 async def failure(server: Server, *command: str, url: str | None = None) -> QwfError:
     """The error of a command that is tried once."""
-    pool = Pool(Address.parse(url or server.url), connect_timeout=PATIENCE, answer_timeout=PATIENCE)
+    pool = Node(Address.parse(url or server.url), connect_timeout=PATIENCE, answer_timeout=PATIENCE)
     try:
         with pytest.raises(QwfError) as raised:
             await pool.call_once(*command, doing="testing")
@@ -219,7 +219,7 @@ async def test_an_unknown_command_is_refused(any_server: Server) -> None:
 async def test_a_server_with_no_room_for_another_client_is_tried_again(any_server: Server) -> None:
     with any_server.plain as client:
         client.config_set("maxclients", 1)
-        pool = Pool(Address.parse(any_server.url))
+        pool = Node(Address.parse(any_server.url))
         with pytest.raises(ServerCrowded, match="no room for another client"):
             await pool._new().call("PING")
 
@@ -352,7 +352,7 @@ async def test_why_a_connection_cannot_be_made_is_said_in_plain_words(
             "redis://no-such-host.invalid:6379": "the host name does not resolve",
         }
         for url, words in cases.items():
-            pool = Pool(Address.parse(url))
+            pool = Node(Address.parse(url))
             with pytest.raises(ServerUnavailable) as raised:
                 await pool.call_once("PING", doing="testing")
             assert str(raised.value) == f"{url}: {words}"

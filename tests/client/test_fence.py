@@ -19,7 +19,7 @@ from qwf_async.catalog.cleaning import clean
 from qwf_async.errors import Refused, ServerUnavailable
 from qwf_async.layout import LAYOUTS
 from qwf_async.settings import Settings
-from tests.conftest import PATIENCE, Server, open_pool
+from tests.conftest import PATIENCE, Server, open_node, open_pool
 from tests.server.test_acl import denials, give_user, store_of
 from tests.support.command import Shell
 from tests.support.handmade import KEYS, abandoned, begin, manifest, put_data, set_field
@@ -211,23 +211,23 @@ async def test_nobody_else_is_ever_ended(each_own_server: Server) -> None:
 async def test_an_owner_that_was_shut_out_enters_no_writer_any_more(each_own_server: Server) -> None:
     async with open_pool(each_own_server) as pool, open_pool(each_own_server) as other:
         load = await begin(pool, ttl=30)
-        async with load.connection():
+        async with load.connection(0):
             pass
         assert len(writers(each_own_server)) == 1
         set_field(each_own_server, KEYS.load, "owner_deadline", 1)
         taken = await begin(other, manifest(), unfinished="resume")
         assert writers(each_own_server) == {}
         with pytest.raises(Refused, match="taken over"):
-            async with pool.connection(), load.connection():
+            async with pool.connection(KEYS.load), load.connection(0):
                 raise AssertionError("it lent a connection")
         assert writers(each_own_server) == {}
-        async with taken.connection():
+        async with taken.connection(0):
             assert len(writers(each_own_server)) == 1
 
 
 async def test_a_stopped_server_is_fenced_when_it_goes_on(own_server: Server) -> None:
     """Requests that lie in the server's socket are not carried out once the connection was ended."""
-    async with open_pool(own_server, answer_timeout=0.5, deadline=PATIENCE) as pool:
+    async with open_node(own_server, answer_timeout=0.5, deadline=PATIENCE) as pool:
         async with pool.writing() as connection:
             first = connection.client_id
             own_server.stop()

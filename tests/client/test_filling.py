@@ -21,7 +21,7 @@ import pytest
 
 from qwf_async.client.address import Address
 from qwf_async.client.failure import UnexpectedReply
-from qwf_async.client.pool import Pool
+from qwf_async.client.node import Node
 from qwf_async.errors import ServerUnavailable
 from tests.conftest import PATIENCE
 from tests.support.certificates import Certificates
@@ -115,8 +115,8 @@ def peer(request: pytest.FixtureRequest, files: Certificates) -> Iterator[Peer]:
 
 
 @asynccontextmanager
-async def pool_to(peer: Peer, *, answer_timeout: float = PATIENCE) -> AsyncIterator[Pool]:
-    pool = Pool(Address.parse(peer.url), size=1, answer_timeout=answer_timeout)
+async def pool_to(peer: Peer, *, answer_timeout: float = PATIENCE) -> AsyncIterator[Node]:
+    pool = Node(Address.parse(peer.url), size=1, answer_timeout=answer_timeout)
     try:
         yield pool
     finally:

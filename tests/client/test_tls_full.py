@@ -25,7 +25,7 @@ from qwf_async.client.address import Address
 from qwf_async.client.connection import Connection
 from qwf_async.client.counts import ConnectionCounts
 from qwf_async.client.failure import HungUp
-from qwf_async.client.pool import Pool
+from qwf_async.client.node import Node
 from qwf_async.client.retry import Retry
 from qwf_async.client.tls import TLSFiles
 from qwf_async.errors import ReplayOwed, ServerUnavailable
@@ -123,7 +123,7 @@ def place(files: Certificates) -> Iterator[Place]:
 async def test_a_full_server_is_queued_for_although_it_cannot_say_that_it_is_full(place: Place) -> None:
     place.add_another()
     place.fill(0)
-    pool = Pool(place.address, deadline=0)  # so no call is tried again
+    pool = Node(place.address, deadline=0)  # so no call is tried again
     replies: list[bytes] = []
 
     async def ask() -> None:

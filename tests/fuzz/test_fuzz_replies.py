@@ -202,12 +202,12 @@ def requests(chance: random.Random, pool: Pool) -> Callable[[], Awaitable[Any]]:
         await read_scattered(pool, layout, points, np.empty(2, complex), readers=2)
 
     async def pipelined() -> None:
-        async with pool.connection() as connection:
+        async with pool.connection("a") as connection:
             replies = await connection.pipeline([("GET", "a"), ("GET", "b")])
             assert len(replies) == 2
 
     async def raw() -> None:
-        async with pool.connection() as connection:
+        async with pool.connection("a") as connection:
             into = memoryview(bytearray(64))
             await connection.exchange_raw(
                 [b"*1\r\n$4\r\nTIME\r\n"], into, lambda start, stop: into[start] == 42

@@ -176,7 +176,13 @@ async def test_no_repr_and_no_traceback_has_the_password(locked: tuple[Server, i
         settings = qwf_async.Settings(url=url, password=PASSWORD, socket_timeout=1)
         address = Address.parse(url)
         pool = pool_to(address, settings)
-        texts = [repr(settings), repr(address), repr(pool), repr(pool._new()), repr(pool._new()._connection)]
+        texts = [
+            repr(settings),
+            repr(address),
+            repr(pool),
+            repr(pool.nodes[0]._new()),
+            repr(pool.nodes[0]._new()._connection),
+        ]
         with pytest.raises(QwfError) as raised:
             await looked_at(settings, texts)
         texts += traceback.format_exception(raised.value)

@@ -15,7 +15,7 @@ from qwf_async.ingesting.delivery import Delivery
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.load_spool import LoadSpool
 from qwf_async.ingesting.outage import Outage
-from qwf_async.ingesting.sink import AwayForTooLong, ServerSink, Sink
+from qwf_async.ingesting.sink import AwayForTooLong, ServerSink, Sink, writing_to
 from qwf_async.spool import SpoolHead, spool_path
 from qwf_async.wire.batch import Batch
 from tests.conftest import PATIENCE, Server, open_pool
@@ -94,7 +94,7 @@ async def new_spool(directory: Path, limit: int = ROOM) -> AsyncIterator[LoadSpo
 @asynccontextmanager
 async def server_sink(server: Server) -> AsyncIterator[ServerSink]:
     async with open_pool(server) as pool:
-        yield ServerSink(pool.writing)
+        yield ServerSink(writing_to(pool))
 
 
 def outage_of(server: Sink, spool: LoadSpool, *, after: float, deadline: float) -> Outage:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qwf_async.errors import DamagedData, Refused, UsageError
-from qwf_async.ingesting.sink import ServerSink
+from qwf_async.ingesting.sink import ServerSink, writing_to
 from qwf_async.lattice.grid import Box, Order, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk
 from qwf_async.layout import Form
@@ -169,13 +169,13 @@ async def test_a_server_holds_the_plain_points(each_server: Server, codec: str, 
     values = values_of(whole, codec, 8)
     layout = flat(codec, whole.shape)
     async with open_pool(each_server) as pool:
-        sink = ServerSink(pool.writing)
+        sink = ServerSink(writing_to(pool))
         for chunk in BoxPlan.cut(whole.shape, order=order, points=2000):
             batch = layout.encode(chunk, values[chunk.box.slices], 0.0)
             await sink.write(batch)
             await sink.write(batch)
         (part,) = layout.requests(whole)
-        async with pool.connection() as connection:
+        async with pool.connection(KEY) as connection:
             replies = await connection.exchange(part.buffers, part.requests)
     twin = plain_points(whole, values, codec)
     with each_server.plain as client:
@@ -194,7 +194,7 @@ async def test_an_error_among_the_replies_names_the_key_and_leaves_the_connectio
     assert batch.requests == 4
     async with open_pool(server) as pool:
         with pytest.raises(Refused, match=KEY.decode()):
-            await ServerSink(pool.writing).write(batch)
+            await ServerSink(writing_to(pool)).write(batch)
         assert await pool.call("ECHO", "in step") == b"in step"
         assert pool.counts.opened == 1
 

@@ -76,9 +76,9 @@ async def test_a_tile_that_is_too_large_for_the_limit_is_told_at_once(stingy: Se
         for reading in (psi.read[...], psi.point(1, 2, 3), psi.read_points(np.array([[1, 2, 3, 0]]))):
             with pytest.raises(CutOff, match=r"more than 40,000 bytes \(client-output-buffer-limit normal\)"):
                 await reading
-        assert await output_limit(store.pool) == LIMIT
+        assert await output_limit(store.pool.nodes[0]) == LIMIT
         limit(stingy, 0)
-        assert await output_limit(store.pool) is None
+        assert await output_limit(store.pool.nodes[0]) is None
 
 
 async def test_a_connection_that_breaks_without_a_limit_is_an_outage(own_server: Server) -> None:

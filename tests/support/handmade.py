@@ -60,7 +60,7 @@ def entry(number: int) -> JournalEntry:
 
 async def fill(pool: Pool, load: Load, numbers: Iterable[int] = range(len(PLAN))) -> None:
     """Journal chunks, without any data."""
-    async with pool.connection() as connection:
+    async with pool.connection(KEYS.load) as connection:
         await load.record({number: entry(number) for number in numbers}, connection)
 
 
