@@ -44,6 +44,12 @@ PATIENCE = 60.0
 HELD: list[object] = []
 """What is not to be given up before the test ends, though it may not refer to it any more."""
 
+LASTING = (
+    *("server", "each_server", "own_server", "each_own_server", "anyio_backend"),
+    *("cluster", "redis_cluster", "each_cluster"),
+)
+"""Fixtures whose files and sockets outlast a test that is the first to need them."""
+
 SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server") or "redis-server"}
 
 
@@ -242,7 +248,7 @@ def _never_blocks_the_loop() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _leaves_nothing_open(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test after which more file descriptors or threads of its own are there than before."""
-    for name in ("server", "each_server", "own_server", "each_own_server", "anyio_backend"):
+    for name in LASTING:
         if name in request.fixturenames:
             request.getfixturevalue(name)
     before = _open_files()
