@@ -103,7 +103,8 @@ class ServerOptions:
         typer.Option(
             "--url",
             "-u",
-            help="Server: redis://host:port, rediss://… (TLS) or unix:///path. "
+            help="Server: redis://host:port, rediss://… (TLS), unix:///path, or a cluster's "
+            "redis+cluster://host:port,host:port. "
             "Else $QWF_URL, else $REDIS_URL, else the embedded server.",
             show_default=False,
         ),
@@ -116,11 +117,25 @@ class ServerOptions:
             "--password-file", help="File that holds the password. Else $QWF_PASSWORD.", show_default=False
         ),
     ] = None
+    node_map: Annotated[
+        str | None,
+        typer.Option(
+            "--node-map",
+            help="Where nodes of a cluster are reached, if not where they say: announced=reachable,…, each "
+            "host:port or a host; announced may be a node's id, reachable the path of a socket.",
+            show_default=False,
+        ),
+    ] = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """Name → value of the options that are settings."""
-        return {"url": self.url, "data_dir": self.data_dir, "password_file": self.password_file}
+        return {
+            "url": self.url,
+            "data_dir": self.data_dir,
+            "password_file": self.password_file,
+            "node_map": self.node_map,
+        }
 
     @property
     def command_line(self) -> str:
@@ -132,7 +147,7 @@ class ServerOptions:
             address = Address.parse(url)
             url = address.shown if "password" in address.options else url
         values = {"-u": url, "--data-dir": self.data_dir, "--config": self.config}
-        values["--password-file"] = self.password_file
+        values |= {"--password-file": self.password_file, "--node-map": self.node_map}
         return "".join(f" {name} {quote(str(value))}" for name, value in values.items() if value is not None)
 
 

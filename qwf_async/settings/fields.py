@@ -64,6 +64,8 @@ class Settings:
     socket_connect_timeout: how long opening a connection may take, seconds.
     health_check_interval: idle time after which a connection is checked, seconds; 0 means never.
     max_connections: most connections open at a time.
+    node_map: where nodes of a cluster are reached: what it announces (a node's id, host:port or a
+        host) → host:port, a host, or the path of a socket. Also as text, `announced=reachable,…`.
     password_file: file that holds the password; `load` reads it.
     password: the password, left out of the repr.
     tls_ca: file with the certificates to trust with `rediss://`, instead of the system's.
@@ -97,6 +99,7 @@ class Settings:
     socket_connect_timeout: Timeout = 5.0
     health_check_interval: Seconds = 30.0
     max_connections: Annotated[int, Meta(ge=1, le=65_535)] = 50
+    node_map: Mapping[str, str] = field(default_factory=dict, hash=False)
     password_file: Path | None = None
     password: NonEmptyText | None = field(default=None, repr=False)
     tls_ca: Path | None = None

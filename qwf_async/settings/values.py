@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ..errors import UsageError
+from .node_map import SYNTAX, node_map_of
 
 _HIDDEN: Final = ("url", "host", "username", "password")
 """Names whose values may hold a password, if only by mistake."""
@@ -41,11 +42,20 @@ def checked_value(name: str, value: object, origin: str, *, kind: Any, text: boo
     Raises UsageError if it is not of that type or out of its bounds. The message says so, and
     that the value came from `origin`.
     """
+    if name == "node_map":
+        return _checked_node_map(value, origin)
     try:
         number = _bytes_of(value) if name in _SIZE_SETTINGS and isinstance(value, str) else value
         return msgspec.convert(number, kind, strict=not text, dec_hook=_path)
     except (msgspec.ValidationError, ValueError, RuntimeError) as error:
         raise UsageError(f"{name} = {shown(name, value)} ({origin}) must be {_bound(name, kind)}") from error
+
+
+def _checked_node_map(value: object, origin: str) -> dict[str, str]:
+    try:
+        return node_map_of(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"node_map = {shown('', value)} ({origin}) must be {SYNTAX}: {error}") from error
 
 
 def shown(name: str, value: object) -> str:

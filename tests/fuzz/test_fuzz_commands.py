@@ -197,6 +197,7 @@ POOLS: dict[str, list[str]] = {
     ],
     "config": ["text.toml", "good.toml", "odd.json", "sub", "psi.npy", "none.toml"],
     "password_file": ["points.txt", "empty.txt", "psi.npy", "none", "sub"],
+    "node_map": ["h=g", "h:1=g:2,h:2=/s", "h", "=", "h=g:x"],
     "data_dir": ["sub", "none", "psi.npy", "/dev/null"],
     "maxmemory": ["1gb", "1", "0", "-1", "3 gb", "10tb", "99999999999999999999gb"],
 }
