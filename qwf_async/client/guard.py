@@ -27,6 +27,9 @@ REPLY_BYTES: Final = 1 << 20
 LISTING_BYTES: Final = 16 << 20
 """Bytes that a listing of unknown length may take: all names (150,000 or more), or what is in the trash."""
 
+SLOT_TABLE_BYTES: Final = 64 << 20
+"""Bytes that a reply to CLUSTER SLOTS may take: 16,384 ranges, each with a primary and two replicas that have names."""
+
 ITEM_BYTES: Final = 64
 """Bytes that an item of an array takes besides its text: as a Python object, and in the list."""
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
+from qwf_async.client.guard import LISTING_BYTES, SLOT_TABLE_BYTES, Guard, ReplyRefused
 from qwf_async.client.slots import NOBODY, SLOTS, NodeAddress, SlotTable, slot_of, slots_of_groups
 
 ASKED = ("asked", 7000)
@@ -137,6 +138,34 @@ def test_a_move_is_learned_without_asking_for_the_table() -> None:
     for slot, port in ((SLOTS, 1), (-1, 1), (0, 65_536)):
         with pytest.raises(ValueError):
             table.moved(slot, "h", port)
+
+
+def resp(value: Any) -> bytes:
+    """The reply as bytes of RESP2."""
+    if isinstance(value, list):
+        return b"*%d\r\n" % len(value) + b"".join(map(resp, value))
+    return b":%d\r\n" % value if isinstance(value, int) else b"$%d\r\n%s\r\n" % (len(value), value)
+
+
+def test_a_reply_with_a_range_for_each_slot_passes_the_guard() -> None:
+    nodes = [
+        node(
+            b"2001:db8::%x" % n,
+            65535,
+            b"%040x" % n,
+            [b"hostname", b"node-%d.cluster.example.org" % n, b"ip", b"10.0.0.1"],
+        )
+        for n in range(3000)
+    ]
+    reply = [[slot, slot, *nodes[slot % 1000 :: 1000]] for slot in range(SLOTS)]
+    guard = Guard()
+    guard.expect(SLOT_TABLE_BYTES)
+    guard.check(resp(reply))
+    guard.expect(LISTING_BYTES)
+    with pytest.raises(ReplyRefused):
+        guard.check(resp(reply))
+    table = SlotTable.parse(reply, asked=ASKED)
+    assert (table.uncovered, len(table.nodes), len(table.replicas[999])) == (0, 1000, 2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 1000, SLOTS])
