@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import redis
@@ -56,6 +56,16 @@ SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server
 @pytest.fixture(params=["asyncio", "asyncio+uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": request.param == "asyncio+uvloop"}
+
+
+class Served(Protocol):
+    """What tests need of a server, or of a cluster of servers. `plain` is an ordinary redis-py client of it."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def plain(self) -> Any: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,7 +169,7 @@ def new_server(software: str, **options: str) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def open_pool(server: Server, **options: Any) -> AsyncIterator[Pool]:
+async def open_pool(server: Served, **options: Any) -> AsyncIterator[Pool]:
     """A pool of ours to a server, closed at the end. `options` are those of Pool."""
     pool = Pool(Address.parse(server.url), **options)
     try:

@@ -25,7 +25,7 @@ from qwf_async.lattice.grid import Box, Grid, Order
 from qwf_async.server.memory import MemorySample
 from qwf_async.source import Source
 from qwf_async.store.store import Store
-from tests.conftest import PATIENCE, Server
+from tests.conftest import PATIENCE, Served
 
 Contents = dict[bytes, Any]
 
@@ -37,7 +37,7 @@ def wave(*shape: int, seed: int = 0) -> NDArray[np.complex128]:
     return result
 
 
-def ask(server: Server, *command: Any) -> Any:
+def ask(server: Served, *command: Any) -> Any:
     """The reply to one command, over a connection of its own."""
     with server.plain as client:
         return client.execute_command(*command)
@@ -74,13 +74,13 @@ def _plain_value(value: complex, codec: str) -> bytes:
     return struct.pack("<dd" if codec == "c16" else "<ff", value.real, value.imag)
 
 
-def published(server: Server, name: str = "psi") -> str | None:
+def published(server: Served, name: str = "psi") -> str | None:
     """The generation that readers see."""
     generation = ask(server, "HGET", f"qwf:{{{name}}}:meta", "generation")
     return generation.decode() if generation else None
 
 
-def group_keys(server: Server, ending: str, name: str = "psi", *, of: str = "meta") -> list[str]:
+def group_keys(server: Served, ending: str, name: str = "psi", *, of: str = "meta") -> list[str]:
     """The keys of that ending, group by group: of what is published, or of the load under way (`of="load"`).
 
     "s" is the ending of the data of layout flat, "j" that of journals.
@@ -91,22 +91,22 @@ def group_keys(server: Server, ending: str, name: str = "psi", *, of: str = "met
     return sorted(keys, key=lambda key: int(key.split(".")[-1].split("}")[0]))
 
 
-def data_keys(server: Server, name: str = "psi", *, of: str = "meta") -> list[str]:
+def data_keys(server: Served, name: str = "psi", *, of: str = "meta") -> list[str]:
     """The keys that hold the points in layout flat; see `group_keys`."""
     return group_keys(server, "s", name, of=of)
 
 
-def taken(server: Server, name: str = "psi") -> int:
+def taken(server: Served, name: str = "psi") -> int:
     """Bytes that the points take in layout flat."""
     return sum(int(ask(server, "MEMORY", "USAGE", key, "SAMPLES", 0)) for key in data_keys(server, name))
 
 
-def journalled(server: Server, name: str = "psi", *, of: str = "load") -> int:
+def journalled(server: Served, name: str = "psi", *, of: str = "load") -> int:
     """Chunks that the journal has."""
     return sum(int(ask(server, "HLEN", key)) for key in group_keys(server, "j", name, of=of))
 
 
-def check_points(server: Server, psi: NDArray[Any], name: str = "psi", *, codec: str = "c16") -> None:
+def check_points(server: Served, psi: NDArray[Any], name: str = "psi", *, codec: str = "c16") -> None:
     """Check that every point of ψ[t, x, y, z] is stored under the name bit for bit in its hash, and nothing else."""
     meta = f"qwf:{{{name}}}:meta"
     with server.plain as client:
@@ -120,7 +120,7 @@ def check_points(server: Server, psi: NDArray[Any], name: str = "psi", *, codec:
         assert not wrong, f"{len(wrong)} points of group {number} are missing or wrong, first {wrong[0]!r}"
 
 
-def contents(server: Server) -> Contents:
+def contents(server: Served) -> Contents:
     """Everything on the server. Of the index only the names are compared, as which load it saw last does not matter."""
     with server.plain as client:
         found = {
@@ -132,7 +132,7 @@ def contents(server: Server) -> Contents:
     return found
 
 
-def check_alone(server: Server, name: str = "psi") -> None:
+def check_alone(server: Served, name: str = "psi") -> None:
     """Check that a name has what is published, its journal and its place in the index, and no other key of ours."""
     generation = published(server, name)
     groups = range(len(data_keys(server, name)))
@@ -239,14 +239,14 @@ def refused_between_samples(monkeypatch: pytest.MonkeyPatch) -> Hook:
     return hook
 
 
-def claim_is_over(server: Server) -> bool:
+def claim_is_over(server: Served) -> bool:
     """Whether the claim of the owner of the load of `psi` has run out by the server's clock."""
     seconds, micros = ask(server, "TIME")
     deadline = int(ask(server, "HGET", "qwf:{psi}:load", "owner_deadline"))
     return int(seconds) * 1000 + int(micros) // 1000 > deadline
 
 
-async def claim_over(server: Server) -> None:
+async def claim_over(server: Served) -> None:
     """Wait until the claim on the load of `psi` has run out. Its owner lives, and could not give it up."""
     with anyio.fail_after(PATIENCE):
         while not claim_is_over(server):  # noqa: ASYNC110 # the server's clock tells nobody
@@ -262,7 +262,7 @@ def enough() -> None:
 
 
 async def leave_unfinished(
-    server: Server, source: Source, points: int, name: str = "psi", **options: Any
+    server: Served, source: Source, points: int, name: str = "psi", **options: Any
 ) -> None:
     """Begin a load and end it when so many points are stored: what is left can be resumed."""
     async with qwf_async.connect(server.url) as store:
@@ -273,7 +273,7 @@ async def leave_unfinished(
     raise AssertionError("the ingest was not ended")
 
 
-async def refusal(source: Source, server: Server, **options: Any) -> QwfError:
+async def refusal(source: Source, server: Served, **options: Any) -> QwfError:
     """The error of ours that an ingest into `psi` ends in."""
     try:
         report = await ingested(server, source, **options)
@@ -283,7 +283,7 @@ async def refusal(source: Source, server: Server, **options: Any) -> QwfError:
 
 
 async def ingested(
-    server: Server, source: Source, *, settings: dict[str, Any] | None = None, **options: Any
+    server: Served, source: Source, *, settings: dict[str, Any] | None = None, **options: Any
 ) -> qwf_async.Report:
     """The report of an ingest into `psi`."""
     async with qwf_async.connect(server.url, settings=qwf_async.Settings(**settings or {})) as store:
@@ -307,7 +307,7 @@ def in_a_thread(job: Callable[[], Any]) -> None:
         raise failed[0]
 
 
-def used(server: Server) -> int:
+def used(server: Served) -> int:
     """Bytes of memory that the server uses."""
     with server.plain as client:
         return int(client.info("memory")["used_memory"])
@@ -324,13 +324,13 @@ def when(kind: type[Event], do: Callable[[], object], text: str = "") -> Hook:
     return hook
 
 
-def clients(server: Server) -> int:
+def clients(server: Served) -> int:
     """Connections that the server counts, without the one that asks."""
     with server.plain as client:
         return int(client.info("clients")["connected_clients"]) - 1
 
 
-async def check_no_client_left(server: Server, *, but: int = 0) -> None:
+async def check_no_client_left(server: Served, *, but: int = 0) -> None:
     """Return when the server counts no connection of ours any more, besides `but`."""
     with anyio.fail_after(PATIENCE):
         while clients(server) > but:  # noqa: ASYNC110 # the server sees a closed connection a moment later

@@ -14,14 +14,14 @@ from zarr.core.buffer import default_buffer_prototype
 import qwf_async
 from qwf_async import Grid, Wavefunction
 from qwf_async.zarr_store import ZarrStore
-from tests.conftest import Server
+from tests.conftest import Served
 from tests.support.loads import published
 
 PROTOTYPE = default_buffer_prototype()
 
 
 async def ingested(
-    server: Server, psi: NDArray[Any], name: str = "psi", grid: Grid | None = None, **options: Any
+    server: Served, psi: NDArray[Any], name: str = "psi", grid: Grid | None = None, **options: Any
 ) -> Wavefunction:
     """ψ stored and opened; the connections are closed again."""
     async with qwf_async.connect(server.url) as store:
@@ -29,7 +29,7 @@ async def ingested(
         return await store.open(name)
 
 
-def put(server: Server, psi: NDArray[Any], name: str = "psi", **options: Any) -> ZarrStore:
+def put(server: Served, psi: NDArray[Any], name: str = "psi", **options: Any) -> ZarrStore:
     async def work() -> Wavefunction:
         return await ingested(server, psi, name, **options)
 
@@ -48,7 +48,7 @@ def dask_array(store: ZarrStore) -> Any:
     return dask.array.from_zarr(opened(store))  # type: ignore[no-untyped-call] # untyped in dask
 
 
-def reads(server: Server) -> dict[str, int]:
+def reads(server: Served) -> dict[str, int]:
     """Commands since CONFIG RESETSTAT that read hashes, with how often they were called."""
     with server.plain as client:
         statistics = client.info("commandstats")
@@ -59,6 +59,6 @@ def reads(server: Server) -> dict[str, int]:
     }
 
 
-def tile_key(server: Server, chunk: int = 0) -> str:
+def tile_key(server: Served, chunk: int = 0) -> str:
     """The key of the tiles of a chunk."""
     return f"qwf:psi:{{{published(server)}.{chunk}}}:t"
