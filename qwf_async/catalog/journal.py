@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..client.connection import Connection
 from ..client.guard import reply_limit
@@ -54,24 +55,30 @@ class JournalEntry:
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
     """The journal of a generation: chunk number → entry. Raises as `read_journal_over`."""
 
+    chunks = np.arange(len(manifest.plan))
+    groups = chunks * (not manifest.form.one_hash)
+
     async def read() -> dict[int, JournalEntry]:
-        async with pool.connection(keys.journal(manifest.generation, 0)) as connection:
-            return await read_journal_over(connection, keys, manifest)
+        entries: dict[int, JournalEntry] = {}
+        for node, numbers in pool.nodes_of(keys.base(manifest.generation), groups):
+            async with pool.connection(node) as connection:
+                entries |= await read_journal_over(connection, keys, manifest, numbers)
+        return entries
 
     return await until_available(read, pool.retry)
 
 
 async def read_journal_over(
-    connection: Connection, keys: Keys, manifest: Manifest
+    connection: Connection, keys: Keys, manifest: Manifest, chunks: NDArray[np.int64]
 ) -> dict[int, JournalEntry]:
-    """The journal of a generation, all of it over one connection: so one process of a server has all of it.
+    """The journal of chunks [N], over one connection to the node that has it: so one process of a server has all of it.
 
     Raises DamagedData if it is malformed, and else as `Connection.exchange`.
     """
-    form, chunks = manifest.form, len(manifest.plan)
+    form = manifest.form
     entries: dict[int, JournalEntry] = {}
-    for start in range(0, chunks, ENTRIES_AT_ONCE):
-        numbers = np.arange(start, min(start + ENTRIES_AT_ONCE, chunks))
+    for start in range(0, len(chunks), ENTRIES_AT_ONCE):
+        numbers = chunks[start : start + ENTRIES_AT_ONCE]
         groups = numbers[:1] * 0 if form.one_hash else numbers
         counts = np.full(len(groups), len(numbers) // len(groups))
         journals = NumberedTexts.of(JOURNAL, groups, after=keys.base(manifest.generation))

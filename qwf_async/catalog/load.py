@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 import anyio
+import numpy as np
 
 from ..client.connection import Connection
 from ..client.pool import Pool
@@ -235,7 +236,12 @@ class Load:
         keys = self._keys
         async with self._pool.connection(keys.load) as connection:
             data_set = await data_set_of(connection)
-            if len(await read_journal_over(connection, keys, manifest)) < len(manifest.plan):
+            if len(self._pool.nodes) > 1:
+                entries = await read_journal(self._pool, keys, manifest)
+            else:
+                every = np.arange(len(manifest.plan))
+                entries = await read_journal_over(connection, keys, manifest, every)
+            if len(entries) < len(manifest.plan):
                 return Outcome.HOLES
             if await data_set_of(connection) != data_set:
                 raise ServerUnavailable(f"{connection.where} turned to the data of another server")

@@ -7,22 +7,29 @@ such is asked of each node.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import anyio
+import numpy as np
+from redis.exceptions import AskError
 
+from ..errors import ServerUnavailable, UsageError
 from .address import Address
+from .cluster import Cluster, Uncovered, cluster_table, split_requests
 from .connection import Buffer, ClientId, Connection
 from .counts import ConnectionCounts
+from .failure import Asked, Moved, ServerBusy, translate
 from .guard import REPLY_BYTES
 from .node import Node
 from .places import Places
 from .reply import is_anything
 from .retry import Retry, until_available
+from .slots import NOBODY, SLOTS, NodeAddress, SlotTable, slot_of, slots_of_groups
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     R = TypeVarWithDefault("R", default=Any)
@@ -31,6 +38,12 @@ Command = Sequence[str | bytes | int | float]
 
 _KEY_AT: Final = {"EVAL": 3, "EVAL_RO": 3, "OBJECT": 2, "MEMORY": 2}
 """Which word of a command is its first key, where it is not the one after the name."""
+
+
+ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
+
+ONE_FOR_ALL: Final = SlotTable.even(1)
+"""The table of a single server."""
 
 
 def key_of(command: Command) -> str | bytes:
@@ -70,29 +83,88 @@ class Pool:
         self._places = Places(size)
         self._times = (connect_timeout, answer_timeout, keep_idle, deadline)
         self._only = self._new_node(address)
+        self._cluster: Cluster | None = None
         self._beside = anyio.Lock(fast_acquire=True)
+
+    @classmethod
+    def sharded(cls, addresses: Sequence[Address], **options: Any) -> Pool:
+        """A pool of stand-alone servers that share the slots in equal ranges, in this order, for ever."""
+        pool = cls(addresses[0], **options)
+        pool._cluster = Cluster(
+            SlotTable.even(len(addresses)),
+            address_of=lambda node: addresses[int(node.id)],
+            new_node=pool._new_node,
+            shown=addresses[0].shown,
+            fixed=True,
+        )
+        return pool
 
     @property
     def is_cluster(self) -> bool:
         """Whether it is a cluster, whose slots can move, and in which one command takes keys of one slot alone."""
-        return False
+        return self._cluster is not None and not self._cluster.fixed
+
+    @property
+    def table(self) -> SlotTable:
+        """Which of the nodes has which slot, as far as is known now."""
+        return ONE_FOR_ALL if self._cluster is None else self._cluster.table
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The servers that have keys: one, or the primaries of a cluster as far as is known now."""
-        return (self._only,)
+        return (self._only,) if self._cluster is None else self._cluster.nodes
 
     def node_of(self, key: str | bytes) -> Node:
-        """The server that has a key, as far as is known now."""
-        return self._only
+        """The server that has a key, as far as is known now. Raises ServerUnavailable if none has its slot."""
+        return self._only if self._cluster is None else self._cluster.node_of(slot_of(key))
 
-    def connection(self, key: str | bytes) -> AbstractAsyncContextManager[Connection]:
-        """Lend a connection to the server that has a key, as `Node.connection` does."""
-        return self.node_of(key).connection()
+    def nodes_of(self, base: bytes, groups: NDArray[np.int64]) -> Iterator[tuple[Node, NDArray[np.int64]]]:
+        """The servers that have the keys of groups, each with the indices of its groups in `groups` [N].
 
-    def writing(self, key: str | bytes) -> AbstractAsyncContextManager[Connection]:
+        `base` is the beginning of the keys of a generation. Raises ServerUnavailable if a slot has no server.
+        """
+        if self._cluster is None:
+            yield self._only, np.arange(len(groups))
+            return
+        slots = slots_of_groups(base, groups)
+        owners = self._cluster.table.owners[slots]
+        order = np.argsort(owners, kind="stable")
+        begins = np.flatnonzero(np.diff(owners[order], prepend=NOBODY - 1))
+        for rows in np.split(order, begins[1:]):
+            yield self._cluster.node_of(int(slots[rows[0]])), rows
+
+    def connection(self, to: str | bytes | Node) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection to a node, or to that which has a key, as `Node.connection` does."""
+        if self._cluster is None:
+            return self._only.connection()
+        node = to if isinstance(to, Node) else self.node_of(to)
+        return self._learning(node, node.connection())
+
+    def writing(self, to: str | bytes | Node) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection for requests that must not be applied late, as `Node.writing` does."""
-        return self.node_of(key).writing()
+        if self._cluster is None:
+            return self._only.writing()
+        node = to if isinstance(to, Node) else self.node_of(to)
+        return self._learning(node, node.writing())
+
+    @asynccontextmanager
+    async def _learning(
+        self, node: Node, lent: AbstractAsyncContextManager[Connection]
+    ) -> AsyncIterator[Connection]:
+        """Lend a connection of a cluster, and learn from the errors of what goes over it."""
+        assert self._cluster is not None  # noqa: S101 # for the type checker
+        try:
+            async with lent as connection:
+                yield connection
+        except Moved as error:
+            self._cluster.moved(error, node)
+            await self._cluster.look_again()
+            raise
+        except ServerBusy:
+            raise
+        except ServerUnavailable:
+            await self._cluster.look_again(lost=node)
+            raise
 
     @asynccontextmanager
     async def beside(self, key: str | bytes, held: Connection) -> AsyncIterator[Connection]:
@@ -104,7 +176,7 @@ class Pool:
         if held in node:
             yield held
             return
-        async with self._beside, node.connection(counted=False) as connection:
+        async with self._beside, self._learning(node, node.connection(counted=False)) as connection:
             yield connection
 
     async def call(
@@ -131,20 +203,46 @@ class Pool:
         limit: int = REPLY_BYTES,
     ) -> R:
         """The reply to one command, which is not tried again. Raises as `Connection.call` does."""
-        async with self.connection(key_of(command)) as connection:
-            return await connection.call(*command, expect=expect, doing=doing, limit=limit)
+        node = self.node_of(key_of(command))
+        try:
+            async with self.connection(node) as connection:
+                return await connection.call(*command, expect=expect, doing=doing, limit=limit)
+        except Asked as error:
+            async with self.connection(self.asked(error, node)) as connection:
+                _, reply = await connection.pipeline([["ASKING"], command], limit=limit)
+                return connection.expected(reply, expect, doing=doing or str(command[0]))
+
+    def asked(self, error: Asked, said: Node) -> Node:
+        """The node to which a slot is on its way, as `said` by the one that still has it."""
+        return said if self._cluster is None else self._cluster.named_by(error, said)
 
     async def commands(
         self, commands: Sequence[Command], *, expect: Callable[[Any], TypeGuard[R]], doing: str
     ) -> list[R]:
-        """The replies to commands that are sent together, not tried again. Raises as `Connection.call` does."""
-        async with self.nodes[0].connection() as connection:
-            replies = await connection.pipeline(commands)
-            return [connection.expected(reply, expect, doing=doing) for reply in replies]
+        """The replies to commands that are sent together, not tried again. Raises as `Connection.call` does.
+
+        Each goes to the server of its key; the keys of one command must have one slot.
+        """
+        by_node: dict[Node, list[int]] = {}
+        for number, command in enumerate(commands):
+            by_node.setdefault(self.node_of(key_of(command)), []).append(number)
+        replies: dict[int, R] = {}
+        on_their_way = []
+        for node, numbers in by_node.items():
+            async with self.connection(node) as connection:
+                answers = await connection.pipeline([commands[number] for number in numbers])
+                for number, reply in zip(numbers, answers, strict=True):
+                    if isinstance(reply, AskError):
+                        on_their_way.append(number)
+                    else:
+                        replies[number] = connection.expected(reply, expect, doing=doing)
+        for number in on_their_way:
+            replies[number] = await self.call_once(*commands[number], expect=expect, doing=doing)
+        return [replies[number] for number in range(len(commands))]
 
     async def exchange(
         self,
-        key: str | bytes,
+        to: str | bytes | Node,
         buffers: Sequence[Buffer],
         replies: int,
         *,
@@ -153,21 +251,76 @@ class Pool:
         limit: int = REPLY_BYTES,
         writing: bool = False,
     ) -> list[Any]:
-        """The replies to encoded requests for the keys of one slot, not tried again.
+        """The replies to encoded requests for keys that one node has, not tried again.
 
         `expect(number, reply)` is asked of each reply, and `doing(number)` says what a request does.
-        Raises as `Connection.call` does.
+        Requests for a slot that is on its way are asked where it goes to. Raises as `Connection.call` does.
         """
-        async with self.writing(key) if writing else self.connection(key) as connection:
+        node = to if isinstance(to, Node) else self.node_of(to)
+        lend = self.writing if writing else self.connection
+        on_their_way: dict[int, AskError] = {}
+        async with lend(node) as connection:
             answers = await connection.exchange(buffers, replies, limit=limit)
             for number, reply in enumerate(answers):
-                if not expect(number, reply):
+                if isinstance(reply, AskError):
+                    on_their_way[number] = reply
+                elif not expect(number, reply):
                     raise connection.error_of(reply, doing=doing(number))
-            return answers
+        if on_their_way:
+            requests = split_requests(buffers)
+            for number, reply in on_their_way.items():
+                asked = translate(reply, where=node.address.shown, doing=doing(number))
+                if not isinstance(asked, Asked):
+                    raise asked
+                async with lend(self.asked(asked, node)) as connection:
+                    _, answer = await connection.exchange([ASKING, requests[number]], 2, limit=limit)
+                    if not expect(number, answer):
+                        raise connection.error_of(answer, doing=doing(number))
+                answers[number] = answer
+        return answers
 
     async def probe(self) -> None:
-        """Return if there is a server that lets us in, by one try; raise if not."""
-        await self._only.probe()
+        """Return if there is a server that lets us in, by one try; raise if not.
+
+        Finds out whether it is a node of a cluster, and then who has which slot. Of several addresses the first
+        that answers counts.
+        """
+        if self._cluster is not None:
+            for node in self._cluster.nodes:
+                await node.probe()
+            return
+        *others, last = self.address.seeds
+        for address in others:
+            try:
+                await self._probe(address)
+            except ServerUnavailable:
+                continue
+            return
+        await self._probe(last)
+
+    async def _probe(self, address: Address) -> None:
+        if address.identity != self._only.address.identity:
+            await self._only.aclose()
+            self._only = self._new_node(address)
+        if (table := await cluster_table(self._only, expected=self.address.is_cluster)) is None:
+            return
+        if self.address.options.get("db"):
+            raise UsageError(
+                f"{self.address.shown} is a cluster, which has only the database 0: leave its number out of the URL"
+            )
+        if table.uncovered:
+            raise Uncovered(
+                f"{self.address.shown}: {table.uncovered:,} of the {SLOTS:,} slots of the cluster have no node: "
+                "see what redis-cli --cluster check HOST:PORT says"
+            )
+        self._cluster = Cluster(
+            table, address_of=self._address_of, new_node=self._new_node, shown=self.address.shown
+        )
+        await self._only.aclose()
+
+    def _address_of(self, node: NodeAddress) -> Address:
+        """The address at which a node that the cluster announces is reached."""
+        return self.address.with_host(node.host, node.port)
 
     async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
         """End these connections, and all that were given up here, so that nothing of them is applied any more.
@@ -191,8 +344,9 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close the idle connections; those that are lent are closed when they are given back."""
-        for node in self.nodes:
-            await node.aclose()
+        await self._only.aclose()
+        if self._cluster is not None:
+            await self._cluster.aclose()
 
     def _new_node(self, address: Address) -> Node:
         connect_timeout, answer_timeout, keep_idle, deadline = self._times

@@ -187,6 +187,11 @@ class RangePlan:
         """The number of the chunk that holds the point [t, x, y, z]."""
         return c_index(self.shape, index) // self.length
 
+    def holding_each(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of the chunk that holds each point, int64 [N], of points [N, 4] in the order t, x, y, z."""
+        numbers: NDArray[np.int64] = np.ravel_multi_index(tuple(points.T), self.shape) // self.length
+        return numbers
+
     def touched_count(self, box: Box) -> int:
         """How many chunks a box touches at most."""
         return len(self._numbers(box))

@@ -96,6 +96,11 @@ class Scheme(Protocol):
     listpack_fields: ClassVar[int]
     """Fields of a hash that must stay a listpack to be small, each of `field_bytes`; 0 if there is none such."""
 
+    @property
+    def one_hash(self) -> bool:
+        """Whether all points are in one hash."""
+        ...
+
     zarr_chunks: ClassVar[bool]
     """Whether a field is a chunk of a Zarr v3 array with chunks of shape `grain`, as the codec `bytes` writes it."""
 
@@ -156,6 +161,11 @@ class Scheme(Protocol):
 
 class Layout(Scheme, Protocol):
     """One generation of one wavefunction in one layout."""
+
+    @property
+    def base(self) -> bytes:
+        """The beginning of every key of the generation; the number of a group follows."""
+        ...
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         """The requests that store a chunk.

@@ -53,6 +53,7 @@ class Packed:
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
     slabs: ClassVar[bool] = False
+    one_hash: ClassVar[bool] = False
     listpack_fields: ClassVar[int] = BUCKET
     zarr_chunks: ClassVar[bool] = False
 

@@ -29,11 +29,11 @@ class CutOff(Refused):
 
 
 async def fetch_at_once(
-    pool: Pool, key: bytes, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str
+    pool: Pool, to: bytes | Node, size: int, fetch: Callable[[], Awaitable[T]], *, doing: str
 ) -> T:
-    """The result of `fetch`, which reads replies of about `size` bytes from the server that has the key.
+    """The result of `fetch`, which reads replies of about `size` bytes from a node or that which has a key.
 
-    It is tried again while that is unavailable.
+    It is tried again while that is unavailable; a given node is asked once.
 
     Raises CutOff if the connection was lost because of the server's limit on replies: at once if
     the server tells its limit, else after the second loss.
@@ -46,10 +46,10 @@ async def fetch_at_once(
             return await fetch()
         except ConnectionLost as error:
             losses += 1
-            limit = await output_limit(pool.node_of(key)) if size > UNCOUNTED else None
+            limit = await output_limit(_node(pool, to)) if size > UNCOUNTED else None
             if limit is None or limit > 2 * size or (limit == 0 and losses == 1):
                 raise
-            where = pool.node_of(key).address.shown
+            where = _node(pool, to).address.shown
             shown = f"{limit:,}" if limit else "so many"
             raise CutOff(
                 f"{where} while {doing}: the server ends a connection to which it owes more than "
@@ -57,7 +57,11 @@ async def fetch_at_once(
                 "raise that limit, or store the data in smaller tiles"
             ) from error
 
-    return await until_available(attempt, pool.retry)
+    return await (attempt() if isinstance(to, Node) else until_available(attempt, pool.retry))
+
+
+def _node(pool: Pool, to: bytes | Node) -> Node:
+    return to if isinstance(to, Node) else pool.node_of(to)
 
 
 async def output_limit(node: Node) -> int | None:

@@ -15,10 +15,12 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from ..client.connection import now
 from ..client.guard import HEAD_BYTES, reply_limit
+from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import are_values, is_text_or_none
-from ..errors import Refused
+from ..errors import Refused, ServerUnavailable
 from ..lattice.grid import Box
 from ..lattice.plan import points_of
 from ..lattice.selection import SelectedBox
@@ -116,11 +118,64 @@ async def read_scattered(
     pool: Pool, layout: Layout, points: NDArray[Any], result: NDArray[Any], *, readers: int
 ) -> None:
     """Read points, int64 [N, 4] in the order t, x, y, z, into `result` [N]. Raises as `read_box`."""
+    if len(pool.nodes) > 1:
+        await _read_from_nodes(pool, layout, points, result, readers=readers)
+    else:
+        await _read_points(pool, layout, points, result, readers=readers)
+
+
+async def _read_from_nodes(
+    pool: Pool, layout: Layout, points: NDArray[Any], result: NDArray[Any], *, readers: int
+) -> None:
+    """As `read_scattered`: each node is asked for the points that it has. What it does not give is looked for anew."""
+    left, since, failures = np.arange(len(points)), now(), 0
+    while len(left):
+        groups = layout.plan.holding_each(points[left]) * (not layout.one_hash)
+        shares = list(pool.nodes_of(layout.base, groups))
+        missing: list[NDArray[np.int64]] = []
+        errors: list[ServerUnavailable] = []
+
+        async def read(
+            share: tuple[Node, NDArray[np.int64]],
+            rows: NDArray[np.int64] = left,
+            missing: list[NDArray[np.int64]] = missing,
+            errors: list[ServerUnavailable] = errors,
+        ) -> None:
+            node, its = share
+            values = np.empty(len(its), result.dtype)
+            try:
+                await _read_points(pool, layout, points[rows[its]], values, readers=readers, node=node)
+            except ServerUnavailable as error:
+                errors.append(error)
+                missing.append(rows[its])
+            else:
+                result[rows[its]] = values
+
+        await in_parallel(read, shares, readers)
+        left = np.concatenate(missing) if missing else left[:0]
+        if errors:
+            failures += 1
+            pause = pool.retry.pause(failures, now() - since)
+            if pause is None:
+                raise errors[0]
+            await anyio.sleep(pause)
+
+
+async def _read_points(
+    pool: Pool,
+    layout: Layout,
+    points: NDArray[Any],
+    result: NDArray[Any],
+    *,
+    readers: int,
+    node: Node | None = None,
+) -> None:
+    """As `read_scattered`, from one node that has all of them, which is asked once if it is given."""
 
     async def in_halves(fetch: Fetch) -> None:
         for rows in np.array_split(fetch.rows, 2):
             half = np.empty(len(rows), result.dtype)
-            await read_scattered(pool, layout, points[rows], half, readers=1)
+            await _read_points(pool, layout, points[rows], half, readers=1, node=node)
             result[rows] = half
 
     async def read(fetch: Fetch) -> None:
@@ -133,8 +188,8 @@ async def read_scattered(
         buffer = await _run(lambda: fetch.buffer, small=small)
         try:
             counts = fetch.counts.tolist()
-            key = fetch.key_of(0).encode()
-            replies = await _exchange(pool, key, [buffer], counts, fetch.field_bytes, fetch.key_of)
+            to = node or fetch.key_of(0).encode()
+            replies = await _exchange(pool, to, [buffer], counts, fetch.field_bytes, fetch.key_of)
         except CutOff:
             if fields == 1:
                 raise
@@ -162,6 +217,15 @@ async def _read(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, sma
         await read_scattered(pool, layout, points, values, readers=1)
         into[...] = values.reshape(box.shape)
         return
+    if len(pool.nodes) > 1 and not layout.one_hash and layout.plan.touched_count(box) > 1:
+        pieces = [piece for _, parts in layout.plan.touched(box) for piece in parts]
+        if pieces != [box]:  # each lies on one node
+
+            async def read(piece: Box) -> None:
+                await _read(pool, layout, piece, into[piece.within(box)], small=small)
+
+            await in_parallel(read, pieces, len(pool.nodes))
+            return
     size, halves = _reply_bytes(layout, box), None
     if size <= pool.reply_bytes or (halves := box.halves(layout.grain)) is None:
         try:
@@ -256,13 +320,13 @@ async def _note_no_dump(pool: Pool, layout: Layout, box: Box) -> None:
 
 async def _exchange(
     pool: Pool,
-    key: bytes,
+    to: bytes | Node,
     buffers: Sequence[Buffer],
     counts: Sequence[int],
     field_bytes: int,
     key_of: Callable[[int], str],
 ) -> list[Any]:
-    """The replies to requests for `counts` fields each, of at most `field_bytes`, from the server that has `key`.
+    """The replies to requests for `counts` fields each, of at most `field_bytes`, from a node or that which has a key.
 
     `key_of` gives the key of a request, for the error if it is refused.
     """
@@ -270,7 +334,7 @@ async def _exchange(
 
     async def fetch() -> list[Any]:
         return await pool.exchange(
-            key,
+            to,
             buffers,
             len(counts),
             expect=lambda number, reply: are_values(reply, counts[number]),
@@ -279,7 +343,7 @@ async def _exchange(
         )
 
     size = sum(counts) * (field_bytes + HEAD_BYTES)
-    return await fetch_at_once(pool, key, size, fetch, doing=f"reading {key_of(0)}")
+    return await fetch_at_once(pool, to, size, fetch, doing=f"reading {key_of(0)}")
 
 
 async def _run(job: Callable[[], T], *, small: bool) -> T:

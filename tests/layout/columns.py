@@ -38,6 +38,7 @@ class Columns:
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
     slabs: ClassVar[bool] = False
+    one_hash: ClassVar[bool] = False
     listpack_fields: ClassVar[int] = 0
     zarr_chunks: ClassVar[bool] = True
 

@@ -1,0 +1,213 @@
+"""What a process knows of a cluster: its nodes, and which of them has which slot.
+
+What is known is out of date as soon as a slot moves or a node fails. A node that does not have a
+slot says who has it (MOVED): that is learned at once, for this slot. After that, and after a
+node gave no answer, the whole table is asked for anew: by one task at a time, once a second at
+most, and of a node at random. So a failure makes no storm of questions, and a node that is cut
+off from the others is not the only one to be asked.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeGuard
+
+import anyio
+import numpy as np
+
+from ..errors import Refused, ServerUnavailable, UsageError
+from .address import Address
+from .connection import now
+from .failure import Redirected, UnexpectedReply
+from .node import Node
+from .reply import is_text
+from .slots import NOBODY, NodeAddress, SlotTable
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two questions for the table, at least. A random half is added, so that clients do not ask at once."""
+
+LOOK_TIME: Final = 1.0
+"""Seconds that one node may take to answer."""
+
+NODES_ASKED: Final = 3
+"""Nodes that are asked, one after the other, until one answers."""
+
+TABLE_BYTES: Final = 32 << 20
+"""Bytes that a reply to CLUSTER SLOTS may take. With 16,384 ranges it has 1.5 million, and six million with objects."""
+
+
+_ENABLED: Final = re.compile(rb"^cluster_enabled:([01])\r?$", re.MULTILINE)
+
+
+class Uncovered(ServerUnavailable):
+    """No node has a slot."""
+
+
+class Cluster:
+    """The nodes that have slots, by a table that is kept up to date; one that is `fixed` never changes.
+
+    `address_of` gives the address of a node that the cluster announces, and `new_node` makes its connections.
+    """
+
+    def __init__(
+        self,
+        table: SlotTable,
+        *,
+        address_of: Callable[[NodeAddress], Address],
+        new_node: Callable[[Address], Node],
+        shown: str,
+        fixed: bool = False,
+    ) -> None:
+        self.fixed = fixed
+        self._shown = shown
+        self._address_of = address_of
+        self._new_node = new_node
+        self._known: dict[str, Node] = {}
+        self._looking = anyio.Lock()
+        self._next_look = 0.0
+        self._adopt(table)
+
+    @property
+    def table(self) -> SlotTable:
+        """Who has which slot, as far as is known."""
+        return self._table
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that have slots, in the order of the table."""
+        return self._with_slots
+
+    def node_of(self, slot: int) -> Node:
+        """The node that has a slot. Raises Uncovered if none has it."""
+        index = int(self._table.owners[slot])
+        if index == NOBODY:
+            raise Uncovered(
+                f"{self._shown}: the slot {slot} of the cluster has no node: "
+                "see what redis-cli --cluster check HOST:PORT says"
+            )
+        return self._by_index[index]
+
+    def named_by(self, error: Redirected, said: Node) -> Node:
+        """The node that a redirection names, `said` by another node."""
+        host = error.host or str(said.address.options.get("host", ""))
+        found = self._announced(host, error.port)
+        return self._at(found[0] if len(found) == 1 else NodeAddress(id="", host=host, port=error.port))
+
+    def moved(self, error: Redirected, said: Node) -> None:
+        """Learn that a slot belongs to another node, as MOVED said."""
+        host = error.host or str(said.address.options.get("host", ""))
+        # Nodes that listen on sockets alone all announce the port 0: which of them it is, only the table says.
+        if not self.fixed and error.port:
+            self._adopt(self._table.moved(error.slot, host, error.port))
+
+    async def look_again(self, lost: Node | None = None) -> None:
+        """Ask for the table anew, unless that was done just now. Nothing is raised if nobody answers."""
+        if self.fixed or self._looking.locked() or now() < self._next_look:
+            return
+        async with self._looking:
+            self._next_look = now() + LOOK_EVERY * (1 + random.random() / 2)  # noqa: S311 # no secret
+            others = [node for node in self._known.values() if node is not lost]
+            random.shuffle(others)
+            for node in others[:NODES_ASKED]:
+                table = None
+                with anyio.move_on_after(LOOK_TIME):
+                    try:
+                        table = await table_of(node)
+                    except (ServerUnavailable, Refused):
+                        continue
+                # A node that lost the others may say that nobody has anything.
+                if table is not None and table.uncovered < len(table.owners):
+                    self._adopt(table)
+                    await self._forget_nodes()
+                    return
+
+    def _adopt(self, table: SlotTable) -> None:
+        self._table = table
+        self._by_index = tuple(map(self._at, table.nodes))
+        counts = np.bincount(table.owners + 1, minlength=len(table.nodes) + 1)[1:]
+        self._with_slots = tuple(node for node, count in zip(self._by_index, counts, strict=True) if count)
+
+    def _announced(self, host: str, port: int) -> list[NodeAddress]:
+        """The nodes that the cluster announces by this host and port."""
+        every: Iterable[NodeAddress] = (
+            node
+            for primary, replicas in zip(self._table.nodes, self._table.replicas, strict=True)
+            for node in (primary, *replicas)
+        )
+        return [node for node in every if (node.host, node.port) == (host, port)]
+
+    def _at(self, announced: NodeAddress) -> Node:
+        """The connections to a node, which are kept as long as the cluster has the node."""
+        address = self._address_of(announced)
+        node = self._known.get(address.identity)
+        if node is None:
+            node = self._known[address.identity] = self._new_node(address)
+        return node
+
+    async def _forget_nodes(self) -> None:
+        """Close the connections to nodes that the cluster does not have any more."""
+        here = set(self._by_index)
+        for identity, node in list(self._known.items()):
+            if node not in here and not node.fence.given_up:
+                del self._known[identity]
+                await node.aclose()
+
+    async def aclose(self) -> None:
+        """Close the idle connections to all nodes."""
+        for node in self._known.values():
+            await node.aclose()
+
+
+async def table_of(node: Node) -> SlotTable:
+    """The table that a node gives. Raises Refused if it is none of a cluster, or forbids to ask; ServerUnavailable."""
+    options = node.address.options
+    reply = await node.call_once(
+        "CLUSTER", "SLOTS", expect=_is_list, doing="asking which node has which slot", limit=TABLE_BYTES
+    )
+    try:
+        return SlotTable.parse(reply, asked=(str(options.get("host", "localhost")), options.get("port", 0)))
+    except ValueError as error:
+        raise UnexpectedReply(f"{node.address.shown}: {error}") from error
+
+
+async def cluster_table(node: Node, *, expected: bool) -> SlotTable | None:
+    """The table that a server gives; None if it is no node of a cluster, or does not tell and none is `expected`.
+
+    Raises UsageError if a cluster is expected and it is none, Refused if it does not let us in, and ServerUnavailable.
+    """
+    async with node.connection() as connection:
+        pong, info = await connection.pipeline([["PING"], ["INFO", "cluster"]])
+        connection.expected(pong, is_text, doing="connecting")
+        enabled = _ENABLED.search(info) if is_text(info) else None
+    if enabled is not None and enabled[1] == b"0":
+        if expected:
+            raise UsageError(
+                f"{node.address.shown} is no node of a cluster: name it by redis://, and it alone"
+            )
+        return None
+    try:
+        return await table_of(node)
+    except Refused:  # INFO is forbidden, or does not tell
+        if expected or enabled is not None:
+            raise
+        return None
+
+
+def _is_list(reply: Any) -> TypeGuard[list[Any]]:
+    return isinstance(reply, list)
+
+
+def split_requests(buffers: Sequence[bytes | bytearray | memoryview]) -> list[bytes]:
+    """The encoded requests that buffers hold, one by one. For the few that are to be sent to another node."""
+    data, start, requests = b"".join(buffers), 0, []
+    while start < len(data):
+        end = data.index(b"\r\n", start)
+        place = end + 2
+        for _ in range(int(data[start + 1 : end])):
+            end = data.index(b"\r\n", place)
+            place = end + 2 + int(data[place + 1 : end]) + 2
+        requests.append(data[start:place])
+        start = place
+    return requests
