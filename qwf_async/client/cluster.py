@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeGuard
 
 import anyio
@@ -21,9 +22,10 @@ from ..errors import Refused, ServerUnavailable, UsageError
 from .address import Address
 from .connection import now
 from .failure import Redirected, UnexpectedReply
+from .guard import SLOT_TABLE_BYTES
 from .node import Node
 from .reply import is_text
-from .slots import NOBODY, NodeAddress, SlotTable
+from .slots import NOBODY, SLOTS, NodeAddress, SlotTable
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two questions for the table, at least. A random half is added, so that clients do not ask at once."""
@@ -33,9 +35,6 @@ LOOK_TIME: Final = 1.0
 
 NODES_ASKED: Final = 3
 """Nodes that are asked, one after the other, until one answers."""
-
-TABLE_BYTES: Final = 32 << 20
-"""Bytes that a reply to CLUSTER SLOTS may take. With 16,384 ranges it has 1.5 million, and six million with objects."""
 
 
 _ENABLED: Final = re.compile(rb"^cluster_enabled:([01])\r?$", re.MULTILINE)
@@ -100,7 +99,8 @@ class Cluster:
         host = error.host or str(said.address.options.get("host", ""))
         # Nodes that listen on sockets alone all announce the port 0: which of them it is, only the table says.
         if not self.fixed and error.port:
-            self._adopt(self._table.moved(error.slot, host, error.port))
+            with suppress(Refused):  # if nothing says where that node is, the whole table may
+                self._adopt(self._table.moved(error.slot, host, error.port))
 
     async def look_again(self, lost: Node | None = None) -> None:
         """Ask for the table anew, unless that was done just now. Nothing is raised if nobody answers."""
@@ -111,17 +111,14 @@ class Cluster:
             others = [node for node in self._known.values() if node is not lost]
             random.shuffle(others)
             for node in others[:NODES_ASKED]:
-                table = None
-                with anyio.move_on_after(LOOK_TIME):
-                    try:
-                        table = await table_of(node)
-                    except (ServerUnavailable, Refused):
-                        continue
-                # A node that lost the others may say that nobody has anything.
-                if table is not None and table.uncovered < len(table.owners):
-                    self._adopt(table)
-                    await self._forget_nodes()
-                    return
+                with suppress(ServerUnavailable, Refused), anyio.move_on_after(LOOK_TIME):
+                    table = await table_of(node)
+                    if (
+                        table.uncovered < SLOTS
+                    ):  # a node that lost the others may say that nobody has anything
+                        self._adopt(table)
+                        await self._forget_nodes()
+                        return
 
     def _adopt(self, table: SlotTable) -> None:
         self._table = table
@@ -164,7 +161,7 @@ async def table_of(node: Node) -> SlotTable:
     """The table that a node gives. Raises Refused if it is none of a cluster, or forbids to ask; ServerUnavailable."""
     options = node.address.options
     reply = await node.call_once(
-        "CLUSTER", "SLOTS", expect=_is_list, doing="asking which node has which slot", limit=TABLE_BYTES
+        "CLUSTER", "SLOTS", expect=_is_list, doing="asking which node has which slot", limit=SLOT_TABLE_BYTES
     )
     try:
         return SlotTable.parse(reply, asked=(str(options.get("host", "localhost")), options.get("port", 0)))

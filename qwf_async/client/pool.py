@@ -7,8 +7,9 @@ such is asked of each node.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import anyio
@@ -23,10 +24,11 @@ from .counts import ConnectionCounts
 from .failure import Asked, Moved, ServerBusy, translate
 from .guard import REPLY_BYTES
 from .node import Node
+from .node_map import address_of
 from .places import Places
 from .reply import is_anything
 from .retry import Retry, until_available
-from .slots import NOBODY, SLOTS, NodeAddress, SlotTable, slot_of, slots_of_groups
+from .slots import NOBODY, SLOTS, SlotTable, slot_of, slots_of_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +57,8 @@ def key_of(command: Command) -> str | bytes:
 class Pool:
     """Connections to one server or to several, of which each key has one.
 
-    Arguments and times are as for `Node`; at most `size` connections are open to all nodes together.
+    Arguments and times are as for `Node`. `node_map` says where nodes of a cluster are reached, if
+    that is not where they say (`client.node_map`). At most `size` connections are open to all nodes together.
 
     `reply_bytes` is the most that should be asked for at a time. It becomes finite once a server
     has shown that it limits what it owes to a client (`server.output_limit`). `dumps` is false once
@@ -72,8 +75,10 @@ class Pool:
         answer_timeout: float = 5.0,
         keep_idle: float = 30.0,
         deadline: float = 60.0,
+        node_map: Mapping[str, str] | None = None,
     ) -> None:
         self.address = address
+        self._node_map = node_map or {}
         self.counts = ConnectionCounts()
         self.retry = Retry(deadline=deadline)
         self.reply_bytes = math.inf
@@ -314,13 +319,12 @@ class Pool:
                 "see what redis-cli --cluster check HOST:PORT says"
             )
         self._cluster = Cluster(
-            table, address_of=self._address_of, new_node=self._new_node, shown=self.address.shown
+            table,
+            address_of=partial(address_of, named=self.address, node_map=self._node_map),
+            new_node=self._new_node,
+            shown=self.address.shown,
         )
         await self._only.aclose()
-
-    def _address_of(self, node: NodeAddress) -> Address:
-        """The address at which a node that the cluster announces is reached."""
-        return self.address.with_host(node.host, node.port)
 
     async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
         """End these connections, and all that were given up here, so that nothing of them is applied any more.

@@ -35,6 +35,7 @@ def pool_to(address: Address, settings: Settings) -> Pool:
         answer_timeout=settings.socket_timeout,
         keep_idle=settings.health_check_interval,
         deadline=settings.deadline,
+        node_map=settings.node_map,
     )
 
 
