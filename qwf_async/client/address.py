@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
@@ -42,12 +42,22 @@ class Address:
     `shown` is the URL with its password masked: the only form that may be printed.
     `options` are arguments for redis-py's connection class, the password among them; of several
     hosts they name the first. `hosts` are all hosts and ports of the URL; empty for a socket.
+    `shards` are the servers of an address that `of_shards` made of several.
     """
 
     shown: str
     options: dict[str, Any] = field(repr=False)
     hosts: tuple[tuple[str, int], ...] = ()
     is_cluster: bool = False
+    shards: tuple[Address, ...] = ()
+
+    @classmethod
+    def of_shards(cls, shards: Sequence[Address]) -> Address:
+        """The address of servers of their own that share the slots in equal ranges, in this order."""
+        first, *more = shards
+        if not more:
+            return first
+        return replace(first, shown=f"{first.shown} and {len(more)} more", shards=tuple(shards))
 
     @property
     def seeds(self) -> tuple[Address, ...]:

@@ -58,7 +58,8 @@ class Pool:
     """Connections to one server or to several, of which each key has one.
 
     Arguments and times are as for `Node`. `node_map` says where nodes of a cluster are reached, if
-    that is not where they say (`client.node_map`). At most `size` connections are open to all nodes together.
+    that is not where they say (`client.node_map`). The shards of an address share the slots.
+    At most `size` connections are open to all nodes together.
 
     `reply_bytes` is the most that should be asked for at a time. It becomes finite once a server
     has shown that it limits what it owes to a client (`server.output_limit`). `dumps` is false once
@@ -89,20 +90,17 @@ class Pool:
         self._times = (connect_timeout, answer_timeout, keep_idle, deadline)
         self._only = self._new_node(address)
         self._cluster: Cluster | None = None
+        if address.shards:
+            self._cluster = Cluster(
+                SlotTable.even(len(address.shards)),
+                address_of=lambda node: address.shards[int(node.id)],
+                new_node=self._new_node,
+                shown=address.shown,
+                fixed=True,
+            )
         self._beside = anyio.Lock(fast_acquire=True)
-
-    @classmethod
-    def sharded(cls, addresses: Sequence[Address], **options: Any) -> Pool:
-        """A pool of stand-alone servers that share the slots in equal ranges, in this order, for ever."""
-        pool = cls(addresses[0], **options)
-        pool._cluster = Cluster(
-            SlotTable.even(len(addresses)),
-            address_of=lambda node: addresses[int(node.id)],
-            new_node=pool._new_node,
-            shown=addresses[0].shown,
-            fixed=True,
-        )
-        return pool
+        self._settling = anyio.Lock()
+        self._settled = bool(address.shards)
 
     @property
     def is_cluster(self) -> bool:
@@ -284,6 +282,13 @@ class Pool:
                 answers[number] = answer
         return answers
 
+    async def settle(self) -> None:
+        """Find out once what is at the address, as `probe` does. It is tried again while the server is unavailable."""
+        if not self._settled:
+            async with self._settling:
+                if not self._settled:
+                    await until_available(self.probe, self.retry)
+
     async def probe(self) -> None:
         """Return if there is a server that lets us in, by one try; raise if not.
 
@@ -293,6 +298,7 @@ class Pool:
         if self._cluster is not None:
             for node in self._cluster.nodes:
                 await node.probe()
+            self._settled = True
             return
         *others, last = self.address.seeds
         for address in others:
@@ -307,7 +313,9 @@ class Pool:
         if address.identity != self._only.address.identity:
             await self._only.aclose()
             self._only = self._new_node(address)
-        if (table := await cluster_table(self._only, expected=self.address.is_cluster)) is None:
+        table = await cluster_table(self._only, expected=self.address.is_cluster)
+        self._settled = True
+        if table is None:
             return
         if self.address.options.get("db"):
             raise UsageError(

@@ -43,6 +43,7 @@ class Chunks:
         self.reads[scope] = anyio.Event()
         try:
             with scope:
+                await self.pool.settle()
                 return await self._read(index)
         finally:
             self.reads.pop(scope).set()
