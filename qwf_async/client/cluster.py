@@ -41,7 +41,7 @@ _ENABLED: Final = re.compile(rb"^cluster_enabled:([01])\r?$", re.MULTILINE)
 
 
 class Uncovered(ServerUnavailable):
-    """No node has a slot."""
+    """Slots of the cluster have no node."""
 
 
 class Cluster:
@@ -79,14 +79,9 @@ class Cluster:
         return self._with_slots
 
     def node_of(self, slot: int) -> Node:
-        """The node that has a slot. Raises Uncovered if none has it."""
+        """The node that has a slot; of a slot that nobody has, any: it says who has it now, or that nobody has."""
         index = int(self._table.owners[slot])
-        if index == NOBODY:
-            raise Uncovered(
-                f"{self._shown}: the slot {slot} of the cluster has no node: "
-                "see what redis-cli --cluster check HOST:PORT says"
-            )
-        return self._by_index[index]
+        return random.choice(self._with_slots) if index == NOBODY else self._by_index[index]  # noqa: S311 # no secret
 
     def named_by(self, error: Redirected, said: Node) -> Node:
         """The node that a redirection names, `said` by another node."""
@@ -160,9 +155,14 @@ class Cluster:
 async def table_of(node: Node) -> SlotTable:
     """The table that a node gives. Raises Refused if it is none of a cluster, or forbids to ask; ServerUnavailable."""
     options = node.address.options
-    reply = await node.call_once(
-        "CLUSTER", "SLOTS", expect=_is_list, doing="asking which node has which slot", limit=SLOT_TABLE_BYTES
-    )
+    async with node.connection(counted=False) as connection:  # the one who asks may hold the last place
+        reply = await connection.call(
+            "CLUSTER",
+            "SLOTS",
+            expect=_is_list,
+            doing="asking which node has which slot",
+            limit=SLOT_TABLE_BYTES,
+        )
     try:
         return SlotTable.parse(reply, asked=(str(options.get("host", "localhost")), options.get("port", 0)))
     except ValueError as error:

@@ -118,13 +118,13 @@ class Pool:
         return (self._only,) if self._cluster is None else self._cluster.nodes
 
     def node_of(self, key: str | bytes) -> Node:
-        """The server that has a key, as far as is known now. Raises ServerUnavailable if none has its slot."""
+        """The server that has a key, as far as is known now; any of them if none has its slot."""
         return self._only if self._cluster is None else self._cluster.node_of(slot_of(key))
 
     def nodes_of(self, base: bytes, groups: NDArray[np.int64]) -> Iterator[tuple[Node, NDArray[np.int64]]]:
         """The servers that have the keys of groups, each with the indices of its groups in `groups` [N].
 
-        `base` is the beginning of the keys of a generation. Raises ServerUnavailable if a slot has no server.
+        `base` is the beginning of the keys of a generation. A slot without a server may be given to any of them.
         """
         if self._cluster is None:
             yield self._only, np.arange(len(groups))

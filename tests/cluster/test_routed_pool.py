@@ -11,7 +11,9 @@ import pytest
 from anyio import to_thread
 
 from qwf_async.client.address import Address
+from qwf_async.client.failure import Moved
 from qwf_async.client.pool import Pool
+from qwf_async.client.reply import is_text
 from qwf_async.client.slots import slot_of
 from qwf_async.errors import Refused, ServerUnavailable
 from tests.cluster.conftest import OwnCluster
@@ -134,7 +136,7 @@ async def test_a_key_on_its_way_is_asked_for_at_the_target(each_cluster: Cluster
                 key, [request] * 2, 2, expect=lambda _, reply: reply == b"v", doing=lambda _: "reading"
             )
             assert replies == [b"v", b"v"]
-            assert await pool.commands([["HGET", key, "f"]], expect=is_bytes, doing="") == [b"v"]
+            assert await pool.commands([["HGET", key, "f"]], expect=is_text, doing="") == [b"v"]
             assert port_of(pool, key) == source.port
             assert tables_asked(each_cluster) == 0
         finally:
@@ -144,8 +146,22 @@ async def test_a_key_on_its_way_is_asked_for_at_the_target(each_cluster: Cluster
     await to_thread.run_sync(each_cluster.move_slots, [slot], target, source)
 
 
-def is_bytes(reply: Any) -> bool:
-    return isinstance(reply, bytes)
+@pytest.mark.anyio
+async def test_a_move_is_learned_by_a_task_that_holds_the_only_place(cluster: Cluster) -> None:
+    first, source = KEYS[0], other_than(cluster, cluster.node_of(KEYS[0]))
+    key = next(key for key in KEYS if cluster.node_of(key) is source)
+    target = next(node for node in cluster.primaries if node not in (source, cluster.node_of(first)))
+    async with pool_to(cluster.url, size=1) as pool:
+        await to_thread.run_sync(cluster.move_slots, [slot_of(key)], source, target)
+        forget_questions(cluster)
+        async with pool.connection(first) as held:
+            with pytest.raises(Moved):
+                async with pool.beside(key, held) as connection:
+                    await connection.call("SET", key, "v")
+            assert tables_asked(cluster) == 1
+            async with pool.beside(key, held) as connection:
+                await connection.call("SET", key, "v")
+    await to_thread.run_sync(cluster.move_slots, [slot_of(key)], target, source)
 
 
 @pytest.mark.anyio
