@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from zarr.core.sync import sync
 
 import qwf_async
 from qwf_async import sources
 from qwf_async.layout import LAYOUTS
-from tests.cli import test_where as where
 from tests.support.clusters import Cluster
 from tests.support.command import Shell
 from tests.support.loads import ask, check_points, contents, ingested, leave_unfinished, published, wave
-from tests.support.zarrs import dask_array, opened, put
 
 PSI = wave(3, 30, 20, 10)
 FORMS: dict[str, dict[str, Any]] = {
@@ -42,12 +38,6 @@ def shell(cluster: Cluster, tmp_path: Path) -> Shell:
     """A shell where psi.npy is, and QWF_URL names one node of an empty cluster."""
     np.save(tmp_path / "psi.npy", PSI)
     return Shell.at(tmp_path, QWF_URL=cluster.url)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _zarr_loop() -> None:
-    """Zarr's event loop, which stays: started before what a test leaves open is counted."""
-    sync(anyio.lowlevel.checkpoint())
 
 
 def keys_of_nodes(cluster: Cluster, pattern: str) -> list[int]:
@@ -168,26 +158,6 @@ def test_the_server_is_described_and_watched(cluster: Cluster, shell: Shell) -> 
         ended = watching.end()
     assert first
     assert ended.status == 143, ended.err
-
-
-def test_redis_cli_reads_a_point_by_what_is_printed(shell: Shell) -> None:
-    where.check(where.ingested(shell, small=("c.npy", "--slab", "7x3x10x2")), "small")
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_zarr_and_dask_read_what_was_stored(cluster: Cluster, layout: str) -> None:
-    with put(cluster, PSI, layout=layout) as store:
-        np.testing.assert_array_equal(opened(store)[:], PSI)
-        np.testing.assert_array_equal(dask_array(store)[:, 3:9].compute(), PSI[:, 3:9])
-
-
-def test_a_database_other_than_0_is_refused_before_anything(each_cluster: Cluster, tmp_path: Path) -> None:
-    np.save(tmp_path / "psi.npy", PSI)
-    shell = Shell.at(tmp_path, QWF_URL=f"{each_cluster.url}/1")
-    for outcome in shell.each(["ingest", "psi.npy"], ["ls"], ["get", "psi", "1"]):
-        assert (outcome.status, outcome.out) == (2, ""), outcome.err
-        assert "database" in outcome.err
-    assert contents(each_cluster) == {}
 
 
 def test_an_old_hash_of_a_cluster_is_a_source(cluster: Cluster, shell: Shell) -> None:
