@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .jobs import run_job
 from .options import ConfigOption, DataDirOption, JsonOption, QuietOption
 from .output import print_json, say, show
+from .server_facts import shard_facts, started_text, status_json, status_lines
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -27,112 +28,104 @@ MaxMemoryOption = Annotated[
         "--maxmemory",
         "--memory-limit",
         metavar="SIZE",
-        help="Memory that the data may take, as in 3gb. Else $QWF_MEMORY_LIMIT, "
+        help="Memory that the data may take, as in 3gb; shards get equal parts. Else $QWF_MEMORY_LIMIT, "
         "else three quarters of what this machine or its control group has.",
         show_default=False,
+    ),
+]
+ShardsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--shards",
+        metavar="N",
+        help="Servers that share the data, so that as many cores take part. Decided for good when "
+        "the data directory is new.",
+        show_default="as it was made, else 1",
     ),
 ]
 
 
 @server.command()
 def start(
+    shards: ShardsOption = None,
     data_dir: DataDirOption = None,
     maxmemory: MaxMemoryOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Start the embedded server in the background, unless it runs; print its URL.
+    """Start the embedded server in the background, unless it runs; print its URL, or that of each shard.
 
     \b
     Example: qwf server start --maxmemory 3gb
     """
-    from ..embedded.lifecycle import ensure
+    from ..embedded.servers import ensure
 
     settings = _settings(config, data_dir, maxmemory)
-    running = run_job(partial(ensure, settings.data_dir, maxmemory=settings.memory_limit))
+    running = run_job(partial(ensure, settings.data_dir, shards=shards, maxmemory=settings.memory_limit))
     if as_json:
-        facts = {
-            "url": running.url,
-            "socket": str(running.socket),
-            "pid": running.pid,
-            "started": running.started,
-            "binary": running.binary,
-            "data_dir": str(running.data_dir),
-        }
-        print_json(facts)
+        facts = [{**shard_facts(shard), "started": shard.started} for shard in running.shards]
+        print_json(facts[0] if len(facts) == 1 else {"data_dir": str(running.data_dir), "shards": facts})
         return
-    show(running.url)
+    for shard in running.shards:
+        show(shard.url)
     if not quiet:
-        state = "started; it stays until 'qwf server stop'" if running.started else "was running already"
-        say(f"embedded server (process {running.pid}) {state}")
+        say(started_text(running))
 
 
 @server.command()
 def stop(
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Do not save, but delete all that the server has stored.")
+    ] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Let the embedded server save its data and end.
+    """Let the embedded server, or all shards of it, save the data and end.
 
     \b
     Example: qwf server stop
     """
-    from ..embedded.lifecycle import stop as stop_server
+    from ..embedded import servers
 
-    settings = _settings(config, data_dir)
-    stopped = run_job(partial(stop_server, settings.data_dir))
+    directory = _settings(config, data_dir).data_dir
+    ended = run_job(partial(servers.purge if purge else servers.stop, directory))
     if as_json:
-        print_json({"stopped": stopped})
-    elif not quiet:
-        say("stopped; the data is saved" if stopped else "not running")
+        print_json({"purged" if purge else "stopped": ended})
+    elif quiet:
+        return
+    elif purge:
+        say(f"all data of the server in {directory} is deleted" if ended else f"{directory} holds no data")
+    else:
+        say("stopped; the data is saved" if ended else "not running")
 
 
 @server.command()
 def status(data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Say whether the embedded server runs, and what it holds.
+    """Say whether the embedded server runs, and what it holds; a row for each shard.
 
     \b
     Example: qwf server status --json
     """
-    from ..embedded.lifecycle import status as ask_server
+    from ..embedded.servers import status as ask_servers
 
-    settings = _settings(config, data_dir)
-    state = run_job(partial(ask_server, settings.data_dir))
-    if state is None:
-        if as_json:
-            print_json({"running": False})
-        else:
-            show(f"not running (data directory {settings.data_dir})")
-        return
-    facts: dict[str, Any] = {
-        "url": state.server.url,
-        "socket": str(state.server.socket),
-        "pid": state.server.pid,
-        "version": state.version,
-        "binary": state.server.binary,
-        "data_dir": str(state.server.data_dir),
-        "uptime_seconds": state.uptime,
-        "keys": state.keys,
-        "memory_used": state.memory_used,
-        "maxmemory": state.maxmemory,
-        "allocator": state.allocator.name,
-        "huge_pages": state.allocator.huge_pages,
-    }
+    directory = _settings(config, data_dir).data_dir
+    states = run_job(partial(ask_servers, directory))
     if as_json:
-        print_json({"running": True, **facts})
+        print_json(status_json(states))
         return
-    for name, fact in facts.items():
-        if fact is not None:
-            shown = f"{fact / 2**20:,.1f} MiB" if name in ("memory_used", "maxmemory", "huge_pages") else fact
-            show(f"{name.replace('_', ' '):<16}{shown}")
+    for line in status_lines(directory, states):
+        show(line)
 
 
 @server.command()
 def run(
-    data_dir: DataDirOption = None, maxmemory: MaxMemoryOption = None, config: ConfigOption = None
+    shards: ShardsOption = None,
+    data_dir: DataDirOption = None,
+    maxmemory: MaxMemoryOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Run the embedded server in the foreground until Ctrl-C, which lets it save its data. Its log is printed.
 
@@ -142,7 +135,7 @@ def run(
     from ..embedded.foreground import serve
 
     settings = _settings(config, data_dir, maxmemory)
-    serve(settings.data_dir, maxmemory=settings.memory_limit)
+    serve(settings.data_dir, shards=shards, maxmemory=settings.memory_limit)
 
 
 @server.command()

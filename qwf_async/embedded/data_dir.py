@@ -14,7 +14,7 @@ import platform
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,7 +57,7 @@ class DataDir:
 
         Raises InvalidInput if the path cannot be resolved, or if there is nowhere to put a socket.
         """
-        with _usable(path):
+        with usable(path):
             path = path.expanduser().resolve()
         return cls(path=path, socket=_socket(path))
 
@@ -83,6 +83,14 @@ class DataDir:
         return self.path / "qwf.pid"
 
     @property
+    def shards_file(self) -> Path:
+        return self.path / "qwf.shards"
+
+    @property
+    def _old_log_file(self) -> Path:
+        return self.path / "qwf.log.1"
+
+    @property
     def _record_file(self) -> Path:
         return self.path / "qwf.json"
 
@@ -93,7 +101,7 @@ class DataDir:
         A directory that everybody may write to is refused, and so is one of another user. They
         could replace our files, and a configuration can name a module that the server runs.
         """
-        with _usable(self.path):
+        with usable(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_private_directory(
                 self.path, "data directory", f"choose another with {option('data_dir')} or QWF_DATA_DIR"
@@ -104,29 +112,61 @@ class DataDir:
 
         Only for the holder of the lock. Raises InvalidInput if a directory cannot be written to.
         """
-        with _usable(self.socket.parent):
+        with usable(self.socket.parent):
             self.socket.parent.mkdir(mode=0o700, exist_ok=True)
             if not _is_private(self.socket.parent):
                 raise InvalidInput(f"{self.socket.parent} is not a directory for this user alone: remove it")
             self.socket.unlink(missing_ok=True)
-        with _usable(self.path):
+        with usable(self.path):
             self.pid_file.unlink(missing_ok=True)
             # A server killed while it saves leaves a file as large as its data.
             for unfinished in self.path.glob("temp-*.rdb"):
                 unfinished.unlink()
             if self.log_file.exists():
-                self.log_file.replace(self.log_file.with_suffix(".log.1"))
+                self.log_file.replace(self._old_log_file)
             record = {"socket": str(self.socket), "host": platform.node(), "tunables": tunables}
             self.write(self._record_file, json.dumps(record))
 
     def write(self, path: Path, text: str) -> None:
         """Replace a file of the data directory, readable by its owner alone. Raises InvalidInput."""
-        with _usable(self.path):
+        with usable(self.path):
             new = path.with_name(path.name + ".new")
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             with open(os.open(new, flags, 0o600), "wb") as file:
                 file.write(os.fsencode(text))
             new.replace(path)
+
+    def files(self) -> list[Path]:
+        """The files of the server that are there, the lock last: until it goes, nobody starts a server here."""
+        with usable(self.path):
+            record = self.start_record()
+            files = [self.database_file, *self.path.glob("temp-*.rdb"), *self.path.glob("qwf.*.new")]
+            files += [self.configuration_file, self.pid_file, self.log_file, self._old_log_file]
+            files += [self.socket if record is None else record.socket, self._record_file, self.lock_file]
+            return [file for file in files if os.path.lexists(file)]
+
+    def remove(self) -> None:
+        """Remove the files of the server, its data among them, and the directory if nothing else is in it.
+
+        Only for the holder of the lock. Raises InvalidInput if a file cannot be removed.
+        """
+        files = self.files()
+        with usable(self.path):
+            for file in files:
+                file.unlink(missing_ok=True)
+        self._remove_if_empty()
+
+    def forget_shards(self) -> bool:
+        """Remove the number of shards, and the directory if nothing else is in it; True if there was a number."""
+        with usable(self.path):
+            there = self.shards_file.exists()
+            self.shards_file.unlink(missing_ok=True)
+        self._remove_if_empty()
+        return there
+
+    def _remove_if_empty(self) -> None:
+        with suppress(OSError):
+            self.path.rmdir()
 
     def start_record(self) -> StartRecord | None:
         """What the last start of a server wrote down; None if there is no record or it cannot be read.
@@ -153,7 +193,7 @@ class DataDir:
 
 
 @contextmanager
-def _usable(directory: Path) -> Iterator[None]:
+def usable(directory: Path) -> Iterator[None]:
     """Raise InvalidInput for what the system says of a directory that is read-only, full or forbidden."""
     try:
         yield

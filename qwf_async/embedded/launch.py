@@ -22,18 +22,19 @@ _LAUNCH_DEADLINE: Final = 30.0
 """Seconds until a server program has read its configuration and gone to the background: it takes 0.03."""
 
 
-def launch(data_dir: DataDir, *, maxmemory: int | None) -> bool:
+def launch(data_dir: DataDir, *, maxmemory: int | None, sharing: int = 1) -> bool:
     """Start a detached server unless one lives or is being started; True if it was started.
 
     The server has a session of its own and holds the lock; it may not answer yet. `maxmemory`
-    is in bytes; None means a share of the machine's memory. Raises InvalidInput if the data directory
-    cannot be used, and ServerUnavailable if there is no program or it refuses to run.
+    is in bytes and for as many servers as are `sharing` it; None means a share of the machine's memory.
+    Raises InvalidInput if the data directory cannot be used, and ServerUnavailable if there is no
+    program or it refuses to run.
     """
     data_dir.create()
     with server_lock(data_dir) as lock:
         if lock is None:
             return False
-        command = prepared_command(data_dir, maxmemory=maxmemory, detached=True)
+        command = prepared_command(data_dir, maxmemory=maxmemory, sharing=sharing, detached=True)
         try:
             # The server forks by itself (daemonize), so that it never becomes a zombie of this process.
             start = subprocess.run(  # noqa: S603 # a server program with a file of ours
@@ -52,7 +53,9 @@ def launch(data_dir: DataDir, *, maxmemory: int | None) -> bool:
     return True
 
 
-def prepared_command(data_dir: DataDir, *, maxmemory: int | None, detached: bool) -> list[str]:
+def prepared_command(
+    data_dir: DataDir, *, maxmemory: int | None, sharing: int = 1, detached: bool
+) -> list[str]:
     """The command that starts a server, after its directories and its configuration file were made ready.
 
     Only for the holder of the lock. Raises as `launch` does.
@@ -61,7 +64,7 @@ def prepared_command(data_dir: DataDir, *, maxmemory: int | None, detached: bool
     if maxmemory is None:
         maxmemory = default_maxmemory(memory_bytes())
     data_dir.prepare(tunables=server_environment().get(VARIABLE, ""))
-    directives = server_configuration(maxmemory=maxmemory, data_dir=data_dir, detached=detached)
+    directives = server_configuration(maxmemory=maxmemory // sharing, data_dir=data_dir, detached=detached)
     data_dir.write(data_dir.configuration_file, configuration_text(directives))
     return [str(binary), str(data_dir.configuration_file)]
 

@@ -1,4 +1,4 @@
-"""The embedded server: found if it lives, started if it does not, stopped when asked.
+"""One server of a data directory: found if it lives, started if it does not, stopped when asked.
 
 A server is recognised by the lock that it holds, and by the data directory that it names when
 it is asked on its socket. A process id in a file alone proves nothing.
@@ -43,13 +43,13 @@ _UNREACHABLE_AFTER: Final = 1.0
 """Seconds after which a live server without a socket will not get one any more."""
 
 
-async def ensure(directory: Path, *, maxmemory: int | None = None) -> RunningServer:
+async def ensure(directory: Path, *, maxmemory: int | None = None, sharing: int = 1) -> RunningServer:
     """The server of a data directory, started if there is none; it stays when this process ends.
 
     Any number of processes may call this at once: one starts the server, all get it.
     `maxmemory` (bytes) applies only to a server that is started here; None means a share of
-    the memory of the machine or its control group. Waits for as long as the server reports
-    that it is loading its data.
+    the memory of the machine or its control group. It is for as many servers as are `sharing` it.
+    Waits for as long as the server reports that it is loading its data.
 
     Raises InvalidInput if the data directory cannot be used. Raises ServerUnavailable if no
     server can be started, or one lives but does not answer.
@@ -74,7 +74,7 @@ async def ensure(directory: Path, *, maxmemory: int | None = None) -> RunningSer
                 case _Owner.REMOVED:
                     await send_shutdown(socket, save=False)  # its data was removed with its directory
         elif not launched:
-            launched = await run_sync(partial(launch, data_dir, maxmemory=maxmemory))
+            launched = await run_sync(partial(launch, data_dir, maxmemory=maxmemory, sharing=sharing))
             if launched:
                 starts += 1
                 wait.renew(_START_STALL)
@@ -111,8 +111,8 @@ async def status(directory: Path) -> ServerStatus | None:
         await wait.turn()
 
 
-async def stop(directory: Path) -> bool:
-    """Let the server of a data directory save its data and end; True if there was one.
+async def stop(directory: Path, *, save: bool = True) -> bool:
+    """Let the server of a data directory save its data, unless told not to, and end; True if there was one.
 
     Returns when its process is gone. Raises ServerUnavailable if it cannot save (it lives
     on, with its data), or does not end in time.
@@ -126,7 +126,7 @@ async def stop(directory: Path) -> bool:
         if listener is not None and listener.owner is not _Owner.ANOTHER:
             if stopped_pid not in (None, listener.answer.pid):
                 return True  # another process has started a new one since
-            if not await send_shutdown(socket, save=listener.owner is _Owner.OURS):
+            if not await send_shutdown(socket, save=save and listener.owner is _Owner.OURS):
                 warnings = await run_sync(log_warnings, data_dir)
                 raise ServerUnavailable(f"the server of {data_dir.path} cannot save and lives on: {warnings}")
             stopped_pid = listener.answer.pid
@@ -223,7 +223,12 @@ def _no_answer(data_dir: DataDir) -> ServerUnavailable:
     )
 
 
-async def _data_dir(directory: Path) -> DataDir:
+def check_platform() -> None:
+    """Raises ServerUnavailable on a system that has no embedded server."""
     if sys.platform == "win32":
         raise ServerUnavailable(f"there is no embedded server on Windows: name a server with {option('url')}")
+
+
+async def _data_dir(directory: Path) -> DataDir:
+    check_platform()
     return await run_sync(DataDir.of, directory)

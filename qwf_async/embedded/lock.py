@@ -29,7 +29,8 @@ def server_lock(data_dir: DataDir) -> Iterator[int | None]:
     except OSError as error:
         raise _unusable(data_dir, error) from error
     try:
-        yield descriptor if _lock(data_dir, descriptor, shared=False) else None
+        locked = _lock(data_dir, descriptor, shared=False) and _is_still(data_dir, descriptor)
+        yield descriptor if locked else None
     finally:
         os.close(descriptor)
 
@@ -60,6 +61,14 @@ def _lock(data_dir: DataDir, descriptor: int, *, shared: bool) -> bool:
     except OSError as error:
         raise _unusable(data_dir, error) from error
     return True
+
+
+def _is_still(data_dir: DataDir, descriptor: int) -> bool:
+    """Whether the lock is that of the data directory still, and was not removed with it before it was locked."""
+    try:
+        return os.path.samestat(os.stat(data_dir.lock_file), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _unusable(data_dir: DataDir, error: OSError) -> InvalidInput:

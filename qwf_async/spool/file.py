@@ -17,11 +17,12 @@ from typing import Final, Self
 
 from ..catalog.manifest import NewerFormat
 from ..errors import DamagedData, InvalidInput, QwfError, Refused, SpoolFull
+from ..host.directory_sync import sync_directory
 from ..host.private_files import check_private_file
 from ..wire.batch import Batch
 from .database import check, checksum_of, connect, create_tables, scan
 from .first_page import mended
-from .head import SpoolHead, check_spool_directory, head_path, read_head, sync_directory, write_head
+from .head import SpoolHead, check_spool_directory, head_path, read_head, write_head
 from .row import Row, decode, encode
 from .sqlite_errors import FAILURES, damaged, translate
 

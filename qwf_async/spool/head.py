@@ -22,6 +22,7 @@ import xxhash
 from ..catalog.keys import check_name
 from ..catalog.manifest import Manifest
 from ..errors import DamagedData, InvalidInput
+from ..host.directory_sync import sync_directory
 from ..host.private_files import check_private_directory, read_private_file
 from .sqlite_errors import damaged
 
@@ -123,15 +124,6 @@ def write_head(path: Path, head: SpoolHead) -> None:
         with suppress(OSError):
             new.unlink(missing_ok=True)
         raise
-
-
-def sync_directory(directory: Path) -> None:
-    """Write the entries of a directory to the disk. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _checksum(fields: Mapping[str, Any]) -> str:

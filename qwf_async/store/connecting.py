@@ -61,7 +61,7 @@ async def connect(
         settings = replace(settings, data_dir=Path(data_dir))
     embedded = None
     if settings.url is None:
-        from ..embedded.lifecycle import ensure
+        from ..embedded.servers import ensure
 
         embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)
     tls = TLSFiles(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)

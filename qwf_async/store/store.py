@@ -19,7 +19,7 @@ from ..client.address import Address
 from ..client.failure import WrongType
 from ..client.pool import Pool
 from ..client.reply import is_number
-from ..embedded.status import RunningServer
+from ..embedded.servers import EmbeddedServers
 from ..errors import DamagedData, InvalidInput, Refused
 from ..events import ServerFacts
 from ..server.facts import learn
@@ -45,7 +45,7 @@ class Entry:
 class Store:
     """Wavefunctions on one server. Made by `connect`."""
 
-    def __init__(self, pool: Pool, settings: Settings, embedded: RunningServer | None) -> None:
+    def __init__(self, pool: Pool, settings: Settings, embedded: EmbeddedServers | None) -> None:
         self._connections = StorePool(pool)
         self.settings = settings
         self.embedded = embedded

@@ -25,10 +25,10 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def foreground(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+def foreground(data_dir: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """`qwf server run` in a process, which is gone at the end even if the test fails."""
     with subprocess.Popen(
-        [sys.executable, "-m", "qwf_async", "server", "run", "--data-dir", str(data_dir)],
+        [sys.executable, "-m", "qwf_async", "server", "run", "--data-dir", str(data_dir), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -21,17 +21,27 @@ def new_data_dir(parent: Path) -> Iterator[Path]:
     yield directory
     for pid in processes(directory):
         os.kill(pid, signal.SIGKILL)
-    DataDir.of(directory).socket.unlink(missing_ok=True)
+    for socket in _sockets(directory):
+        socket.unlink(missing_ok=True)
 
 
 def processes(data_dir: Path) -> list[int]:
-    """Server processes of a data directory, by the socket in their titles."""
-    name = DataDir.of(data_dir).socket.name
+    """Server processes of a data directory, of up to 4 shards, by the sockets in their titles."""
+    names = [socket.name for socket in _sockets(data_dir)]
     listing = subprocess.run(
         ["/bin/ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
     )
     rows = (line.split(None, 2) for line in listing.stdout.splitlines())
-    return [int(pid) for pid, state, command in rows if name in command and not state.startswith("Z")]
+    return [
+        int(pid)
+        for pid, state, command in rows
+        if not state.startswith("Z") and any(name in command for name in names)
+    ]
+
+
+def _sockets(data_dir: Path) -> list[Path]:
+    places = [data_dir, *(data_dir / f"shard-{number}" for number in range(1, 5))]
+    return [DataDir.of(place).socket for place in places]
 
 
 def plain(server: RunningServer) -> redis.Redis:
