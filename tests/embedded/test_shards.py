@@ -109,9 +109,10 @@ def test_what_is_no_number_of_shards_leaves_nothing(data_dir: Path, number: int)
 def test_a_number_that_cannot_be_read_is_an_error_that_says_where(data_dir: Path, text: str) -> None:
     data_dir.mkdir()
     (data_dir / "qwf.shards").write_bytes(text.encode(errors="surrogateescape"))
-    for look in (lambda: shards_of(data_dir), lambda: settled_shards(data_dir, 3)):
-        with pytest.raises(InvalidInput, match=r"qwf\.shards does not say how many shards"):
-            look()
+    with pytest.raises(InvalidInput, match=r"qwf\.shards does not say how many shards"):
+        shards_of(data_dir)
+    with pytest.raises(InvalidInput, match=r"qwf\.shards does not say how many shards"):
+        settled_shards(data_dir, 3)
 
 
 def test_a_decision_that_was_cut_short_is_none(data_dir: Path) -> None:
