@@ -38,7 +38,9 @@ def where(
 
     async def job(store: Store) -> dict[str, Any]:
         psi = await open_stored(store, name)
-        place, form, address = psi.where(x, y, z, t), psi.manifest.form, psi.address
+        place, form = psi.where(x, y, z, t), psi.manifest.form
+        # Shards know nothing of each other, as the nodes of a cluster do: the right one has to be asked.
+        address = store.pool.node_of(place.key).address if psi.address.shards else psi.address
         # -e: an error is no output. -D: no newline after the bytes, and no bytes for no value.
         output = ["-e"] if place.nbytes is None else ["-e", "-D", ""]
         fetch = ["HGET", place.key.decode(), place.field.decode()]

@@ -66,7 +66,7 @@ async def connect(
         embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)
     tls = TLSFiles(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
     if embedded:  # it has no password: that of the settings is for another server
-        address = Address.parse(embedded.url)
+        address = Address.of_shards([Address.parse(shard.url) for shard in embedded.shards])
     else:
         address = Address.parse(settings.url or "", password=settings.password, tls=tls)
     await to_thread.run_sync(check_files, address.options)

@@ -13,28 +13,37 @@ what it has confirmed. Nothing is said of replicas.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Final
 
 from ..catalog.keys import names_key
 from ..catalog.scripts import touching
+from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_text
+from ..embedded.servers import EmbeddedServers
+from ..embedded.status import RunningServer
 from ..errors import QwfError
 from ..server.facts import learn
+from .parallel import in_parallel
 
 MAX_SYNC_TIME: Final = 10.0
 """Seconds that a sync may take: with appendfsync everysec it takes one or two, on a busy disk more."""
 
 
-async def save_embedded(pool: Pool, data_dir: Path) -> str:
-    """Let the embedded server save its data, and say so. Raises QwfError if it cannot."""
-    async with pool.nodes[0].connection() as connection:
-        try:
-            await connection.call("SAVE", expect=is_text, stall_timeout=math.inf)
-        except QwfError as error:
-            raise QwfError(f"stored in memory, but not saved to {data_dir}: {error}") from error
-    return f"rdb (saved to {data_dir})"
+async def save_embedded(pool: Pool, servers: EmbeddedServers) -> str:
+    """Let the embedded servers save their data, all at the same time, and say so. Raises QwfError if one cannot."""
+
+    async def save(shard: tuple[Node, RunningServer]) -> None:
+        node, server = shard
+        async with node.connection() as connection:
+            try:
+                await connection.call("SAVE", expect=is_text, stall_timeout=math.inf)
+            except QwfError as error:
+                raise QwfError(f"stored in memory, but not saved to {server.data_dir}: {error}") from error
+
+    shards = list(zip(pool.nodes, servers.shards, strict=True))
+    await in_parallel(save, shards, len(shards))
+    return f"rdb (saved to {servers.data_dir})"
 
 
 async def secured(pool: Pool, prefix: str) -> str:

@@ -190,7 +190,7 @@ class Store:
         `unknown` is a server that forbids CONFIG GET. Raises QwfError if saving fails.
         """
         if self.embedded is not None:
-            return await save_embedded(self.pool, self.embedded.data_dir)
+            return await save_embedded(self.pool, self.embedded)
         return await secured(self.pool, self.settings.prefix)
 
     async def bytes_per_point(self, manifest: Manifest, name: str) -> float | None:
