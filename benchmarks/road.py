@@ -8,7 +8,8 @@ from qwf_async.client.retry import Retry
 from qwf_async.ingesting.delivery import Delivery
 from qwf_async.ingesting.gate import Gate
 from qwf_async.ingesting.producer import Encoder, Producer
-from qwf_async.ingesting.transfer import transfer
+from qwf_async.ingesting.stream import BatchStream
+from qwf_async.ingesting.transfer import write_all
 from qwf_async.layout import Form
 from qwf_async.settings import Settings
 from qwf_async.source import Source
@@ -36,13 +37,10 @@ async def _travel(source: Source, layout: str, producers: int) -> int:
     opened = form.open(b"qwf:psi:{0123456789abcdef.", by_restore=True)
     delivery = Delivery(sink=sink, gate=Gate(), retry=Retry(deadline=1.0), hook=lambda event: None)
     encoder = Encoder(source=source, plan=form.plan, layout=opened, codec="c16", allow_nonfinite=False)
-    await transfer(
-        range(len(form.plan)),
-        Producer(encoder=encoder, count=producers),
-        delivery.write,
-        lambda batch: None,
-        writers=settings.writers,
-        stream_bytes=settings.stream_bytes,
-        stopping=anyio.Event(),
-    )
+    stream = BatchStream(settings.stream_bytes)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(settings.writers):
+            tasks.start_soon(write_all, stream, delivery.write, lambda batch: None)
+        await Producer(encoder=encoder, count=producers).run(range(len(form.plan)), stream)
+        stream.end()
     return sink.points

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from ..client.failure import ServerBusy
+from ..client.failure import Redirected, ServerBusy
 from ..client.retry import Retry
 from ..errors import OutOfMemory, ServerUnavailable
 from ..events import GateMoved, Hook, Retried
@@ -57,6 +57,8 @@ class Delivery:
                 # A busy server is left alone for longer; one that is away is looked for as often as by the outage.
                 retry = self.retry if isinstance(error, ServerBusy) else replace(self.retry, cap=LOOK_EVERY)
                 pause = retry.pause(attempt, now - away_since)
+                if attempt == 1 and isinstance(error, Redirected):
+                    pause = 0.0  # to the node that has the slot now
                 if pause is None:
                     raise
                 self._report(batch, attempt, error)

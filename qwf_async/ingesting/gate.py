@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -25,9 +26,13 @@ class Watermarks:
 
 
 class Gate:
-    """A gate, open at first. It knows for how long no writer got a batch through for lack of memory."""
+    """A gate, open at first. It knows for how long no writer got a batch through for lack of memory.
 
-    def __init__(self) -> None:
+    `changed` is called after each time that it was shut or opened.
+    """
+
+    def __init__(self, changed: Callable[[], object] = lambda: None) -> None:
+        self._changed = changed
         self._open = anyio.Event()
         self._open.set()
         self._blocked_since: float | None = None
@@ -39,9 +44,12 @@ class Gate:
     def shut(self) -> None:
         if not self.is_shut:
             self._open = anyio.Event()
+            self._changed()
 
     def open(self) -> None:
-        self._open.set()
+        if self.is_shut:
+            self._open.set()
+            self._changed()
 
     def note_progress(self) -> None:
         """A batch got through."""
@@ -61,9 +69,13 @@ class Gate:
         """
         return 0.0 if self._blocked_since is None else anyio.current_time() - self._blocked_since
 
+    def want(self) -> None:
+        """Somebody would pass, and is held up if the gate is shut."""
+        if self.is_shut and self._blocked_since is None:
+            self._blocked_since = anyio.current_time()
+
     async def wait_until_open(self) -> None:
         """Wait until the gate is open."""
         while self.is_shut:
-            if self._blocked_since is None:
-                self._blocked_since = anyio.current_time()
+            self.want()
             await self._open.wait()

@@ -7,6 +7,7 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
+import numpy as np
 
 from ..catalog.keys import Keys
 from ..catalog.load import Load
@@ -20,20 +21,21 @@ from ..store.store import Store
 from ..wire.batch import Batch
 from ..wording import again_with, phrase
 from .finish import Finish
-from .gate import Gate
+from .lanes import Lanes
 from .lease import Lease
 from .load_spool import LoadSpool
 from .producer import Encoder, Producer, usual_producers
 from .report import Report, Tally
-from .road import Road
 from .shutdown import Shutdown
 from .surviving_chunks import surviving_entries
 from .transfer import transfer
 from .verification import differing_chunks
-from .watchdog import Watchdog
 
-MAX_ROUNDS: Final = 5
-"""How often the chunks that the journal lacks are sent: once, and again after each loss that the journal shows."""
+MAX_VAIN_ROUNDS: Final = 5
+"""How often in a row the chunks that the journal lacks are sent without it holding more than ever before.
+
+After a failover in a cluster it lacks what the new primary did not have, so a loss alone ends nothing.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,49 +112,47 @@ class Job:
     async def _fill(self, lease: Lease, stopping: anyio.Event) -> None:
         """Send the chunks that the journal does not hold, and again those that it then still lacks."""
         store, load, tally = self.store, self.load, self._tally
-        plan, retry, settings = load.manifest.plan, store.pool.retry, store.settings
-        gate = Gate()
-        watchdog = Watchdog.of(
-            store, gate, timeout=settings.gate_timeout, evictable=self.evictable, hook=self._count
-        )
+        plan, retry = load.manifest.plan, store.pool.retry
         async with anyio.create_task_group() as background:
-            background.start_soon(watchdog.run)
             if load.resumed:
                 tally.entries = await surviving_entries(
                     store, self.keys, load, readers=self.writers, hook=self.hook
                 )
-            tally.resumed_chunks = len(tally.entries)
+            tally.resumed_chunks = most = len(tally.entries)
             await self._spool.find()
-            road = Road.of(
+            lanes = Lanes.of(
+                store,
+                self.keys,
                 load,
                 spool=self._spool,
-                gate=gate,
                 lease=lease,
-                retry=retry,
-                settings=settings,
                 writers=self.writers,
+                evictable=self.evictable,
                 tally=tally,
                 hook=self._count,
+                background=background,
             )
-            background.start_soon(road.outage.run)
-            for _ in range(MAX_ROUNDS):
-                await self._send_missing(road, stopping)
+            vain = 0
+            while True:
+                await self._send_missing(lanes, stopping)
                 if stopping.is_set():
                     break
-                await road.outage.settled()
+                await lanes.settled()
                 await until_available(load.renew, retry)
                 tally.entries = await load.journal()
                 if len(tally.entries) == len(plan):
                     break
                 if self.source is None:
                     raise self._needs_source()
-            else:
-                missing = len(plan) - len(tally.entries)
-                raise DataLost(f"the server keeps losing what it is given: {missing} chunks are missing")
-            tally.spooled_chunks = road.outage.replayed
+                vain = 0 if len(tally.entries) > most else vain + 1
+                most = max(most, len(tally.entries))
+                if vain == MAX_VAIN_ROUNDS:
+                    missing = len(plan) - len(tally.entries)
+                    raise DataLost(f"the server keeps losing what it is given: {missing} chunks are missing")
+            tally.spooled_chunks = lanes.replayed
             background.cancel_scope.cancel()
 
-    async def _send_missing(self, road: Road, stopping: anyio.Event) -> None:
+    async def _send_missing(self, lanes: Lanes, stopping: anyio.Event) -> None:
         """Send the chunks that are neither in the journal nor in the spool, if there is a source to take them from."""
         plan, tally = self.load.manifest.plan, self._tally
         safe = tally.entries.keys() | self._spool.chunks
@@ -169,10 +169,12 @@ class Job:
         )
         stream_bytes = self.store.settings.stream_bytes
         count = self.producers or usual_producers(cores(), plan, stream_bytes)
+        missing = np.ones(len(plan), dtype=bool)
+        missing[list(safe)] = False
         await transfer(
-            (number for number in range(len(plan)) if number not in safe),
+            np.flatnonzero(missing),
             Producer(encoder=encoder, count=count, max_rate=self.max_rate),
-            road.delivery.write,
+            lanes,
             self._acknowledge,
             writers=self.writers,
             stream_bytes=stream_bytes,

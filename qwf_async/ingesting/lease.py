@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ class Lease:
 
     load: Load
     _valid_until: float = field(default_factory=anyio.current_time)
+    _doubted: bool = False
     _renewing: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def run(self) -> None:
@@ -33,23 +33,30 @@ class Lease:
                 pause = self.load.ttl / 3
             await anyio.sleep(pause)
 
-    async def wait_until_valid(self) -> None:
-        """Return at once while the lease is valid. If this process slept past its end, renew it first."""
-        if anyio.current_time() >= self._valid_until:
+    async def wait_until_valid(self, *, if_doubted: bool = True) -> None:
+        """Return at once while the lease is valid. If this process slept past its end, renew it first.
+
+        `if_doubted`: renew it also if it was doubted.
+        """
+        if self._must_renew(if_doubted):
             async with self._renewing:
-                if anyio.current_time() >= self._valid_until:
+                if self._must_renew(if_doubted):
                     await self._renew()
 
     def doubt(self) -> None:
         """A connection was lost: before the next batch the lease is renewed, which checks the load and its owner."""
-        self._valid_until = -math.inf
+        self._doubted = True
 
     async def renew(self) -> None:
         """Hold the load for another `load.ttl` seconds. Raises as `run`, and ServerUnavailable."""
         async with self._renewing:
             await self._renew()
 
+    def _must_renew(self, if_doubted: bool) -> bool:
+        return (self._doubted and if_doubted) or anyio.current_time() >= self._valid_until
+
     async def _renew(self) -> None:
         asked = anyio.current_time()
         await self.load.renew()
+        self._doubted = False
         self._valid_until = asked + self.load.ttl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -81,15 +81,13 @@ class LoadSpool:
     @property
     def chunks(self) -> frozenset[int]:
         """The chunks that wait to be replayed."""
-        if self._file is None:
-            return frozenset()
         known = len(self.head.manifest.plan)
-        return frozenset(number for number in self._file.chunks if 0 <= number < known)
+        return frozenset(number for number in self.numbers if 0 <= number < known)
 
     @property
-    def has_rows(self) -> bool:
-        """Whether anything waits to be replayed, damaged rows included."""
-        return self._file is not None and not self._file.is_empty
+    def numbers(self) -> frozenset[int]:
+        """What waits to be replayed, by the numbers in the file: those of damaged rows need not be of chunks."""
+        return frozenset() if self._file is None else self._file.chunks
 
     @property
     def nbytes(self) -> int:
@@ -141,22 +139,30 @@ class LoadSpool:
                 except SpoolFull as error:
                     waiting.error = error
 
-    async def replay(self, deliver: Deliver, tasks: int, progressed: Callable[[], object]) -> None:
-        """Deliver what waits, oldest first, by `tasks` tasks, until nothing waits. Then the file is removed.
+    async def replay(
+        self,
+        deliver: Deliver,
+        tasks: int,
+        progressed: Callable[[], object],
+        chunks: Set[int] | None = None,
+    ) -> None:
+        """Deliver what waits of these chunks (None: of all), oldest first, by `tasks` tasks, until nothing does.
 
-        A batch is removed from the file after it was delivered. `progressed` is called after
-        every few batches.
+        A batch is removed from the file after it was delivered, and the file with its last one.
+        `progressed` is called after every few batches.
         """
-        while self._file is not None:
-            rows = await self._in_thread(partial(self._file.rows, REPLAY_BYTES))
+        while (file := self._file) is not None:
+            rows = await self._in_thread(partial(file.rows, REPLAY_BYTES, chunks))
             if rows:
-                await self._replay(self._file, rows, deliver, tasks)
+                await self._replay(file, rows, deliver, tasks)
                 progressed()
                 continue
             async with self._committing:  # what is written from now on goes into a new file
-                if self._file.is_empty:
-                    self.damaged += self._file.quarantined
+                if file is self._file and file.is_empty:
+                    self.damaged += file.quarantined
                     await self.delete()
+            if chunks is not None and not chunks & file.chunks:
+                return
 
     async def _replay(
         self, file: SpoolFile, rows: Sequence[tuple[int, Row]], deliver: Deliver, tasks: int
@@ -176,8 +182,9 @@ class LoadSpool:
         try:
             await in_parallel(deliver_row, rows, tasks)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._in_thread(partial(file.remove, through))
+            if through:  # else the file may be another task's to delete
+                with anyio.CancelScope(shield=True):
+                    await self._in_thread(partial(file.remove, through))
 
     async def delete(self) -> None:
         """Remove the file, with all that waits in it."""

@@ -3,20 +3,21 @@
 When the server has given no answer for a short time, batches are committed to the spool
 instead, and are acknowledged. When it answers again, what waits is replayed, oldest first,
 and new batches follow behind. A server that is busy (loading, in a script, crowded) is
-not away: the writers wait for it.
+not away: the writers wait for it. In a cluster each lane has an outage of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 import anyio
 
-from ..client.failure import ServerBusy
-from ..errors import ServerUnavailable, SpoolFull
+from ..client.failure import Redirected, ServerBusy
+from ..errors import OutOfMemory, ServerUnavailable, SpoolFull
 from ..events import Hook, Noted, Spooled
 from ..wire.batch import Batch
 from .load_spool import LoadSpool
@@ -24,6 +25,9 @@ from .sink import LOOK_EVERY, AwayForTooLong, Sink
 
 MAX_LOOK_TIME: Final = 3.0
 """Seconds that one attempt to reach the server may take: a stopped server accepts connections, and says nothing."""
+
+QUIET_AFTER: Final = 0.5
+"""Seconds without an answer to a batch after which nothing more is read for the server, if there are others."""
 
 
 class OutageState(Enum):
@@ -47,7 +51,13 @@ class Outage:
     - `after`: seconds for which the server may give no answer before the spool is used.
     - `deadline`: seconds for which it may be away while batches find no room in the spool. Both
       count from its last answer.
+    - `found` are the numbers of the chunks that wait in the spool already.
+    - `changed` is called after each change of `state` or `is_quiet`.
     - `replayed` counts the batches that went through the spool.
+    - `is_quiet`: the last attempt failed, or one goes on for QUIET_AFTER.
+
+    The spool may hold chunks of other outages as well: only those that this one put there, or
+    found, are replayed.
     """
 
     server: Sink
@@ -59,14 +69,24 @@ class Outage:
     after: float
     deadline: float
     hook: Hook
+    found: Set[int] = frozenset()
+    changed: Callable[[], object] = lambda: None
     replayed: int = 0
-    _state: OutageState = OutageState.THERE
+    state: OutageState = OutageState.THERE
+    is_quiet: bool = False
+    _spooled: set[int] = field(init=False)
     _answered: float = field(default_factory=anyio.current_time)
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
-        if self.spool.has_rows:  # left by a process that ended during an outage
-            self._state = OutageState.AWAY
+        self._spooled = set(self.found)
+        if self._spooled:  # left by a process that ended during an outage
+            self.state = OutageState.AWAY
+
+    @property
+    def waiting(self) -> Set[int]:
+        """The numbers of chunks that wait for the server: in the spool, or else to be spooled."""
+        return self._spooled & self.spool.numbers or self._spooled
 
     async def write(self, batch: Batch) -> None:
         """Return once the batch is applied by the server, or committed to the spool.
@@ -75,9 +95,10 @@ class Outage:
         """
         while True:
             changed = self._changed
-            if self._state is OutageState.THERE:
+            if self.state is OutageState.THERE:
                 return await self._write_to_server(batch)
-            if self._state is OutageState.AWAY:
+            if self.state is OutageState.AWAY:
+                self._spooled.add(batch.chunk)
                 try:
                     await self.spool.write(batch)
                 except SpoolFull as error:
@@ -96,19 +117,20 @@ class Outage:
         """
         while True:
             changed = self._changed
-            if self._state is OutageState.THERE:
+            if self.state is OutageState.THERE:
                 await changed.wait()
                 continue
             try:
                 with anyio.fail_after(MAX_LOOK_TIME):
                     await self.reach_server()
                 self._turn(OutageState.REPLAYING)
-                await self.spool.replay(self._replay, self.writers, self._tell)
+                await self.spool.replay(self._replay, self.writers, self._tell, self._spooled)
             except (ServerUnavailable, TimeoutError):
                 self._turn(OutageState.AWAY)
                 await anyio.sleep(LOOK_EVERY)
             else:
                 self._answered = anyio.current_time()
+                self.is_quiet = False
                 self._turn(OutageState.THERE)
                 while self.spool.damaged:
                     row = self.spool.damaged.pop()
@@ -118,7 +140,7 @@ class Outage:
 
     async def settled(self) -> None:
         """Return when nothing waits in the spool. Raises AwayForTooLong if the server stays away."""
-        while self._state is not OutageState.THERE:
+        while self.state is not OutageState.THERE:
             await self._wait(self._changed)
 
     async def _replay(self, batch: Batch) -> None:
@@ -126,26 +148,42 @@ class Outage:
         self.replayed += 1
 
     async def _write_to_server(self, batch: Batch) -> None:
+        patience = get_running_loop().call_later(QUIET_AFTER, self._set_quiet, True)
         try:
             await self.server.write(batch)
+        except Redirected:  # the other node may be away
+            raise
         except ServerBusy:
             self._answered = anyio.current_time()
+            self._set_quiet(True)
             raise
         except ServerUnavailable as error:
+            self._set_quiet(True)
             self.connection_lost()
             if anyio.current_time() - self._answered < self.after:
                 raise  # the writer tries again
-            if self._state is OutageState.THERE:
+            if self.state is OutageState.THERE:
                 self._turn(OutageState.AWAY)
                 self.hook(Noted(text=f"{error}: going on into the spool {self.spool.path}", warning=True))
             await self.write(batch)
+        except OutOfMemory:
+            self._set_quiet(False)
+            raise
         else:
             self._answered = anyio.current_time()
+            self._set_quiet(False)
+        finally:
+            patience.cancel()
+
+    def _set_quiet(self, is_quiet: bool) -> None:
+        if is_quiet is not self.is_quiet:
+            self.is_quiet = is_quiet
+            self.changed()
 
     async def _wait(self, changed: anyio.Event, why: str = "") -> None:
         """Wait for another state, until the deadline of the outage. During a replay there is no deadline."""
         left = self._answered + self.deadline - anyio.current_time()
-        if self._state is OutageState.REPLAYING:
+        if self.state is OutageState.REPLAYING:
             await changed.wait()
             return
         with anyio.move_on_after(left):
@@ -154,10 +192,11 @@ class Outage:
         raise AwayForTooLong(f"the server was away for {self.deadline:g} s{why}")
 
     def _turn(self, state: OutageState) -> None:
-        if state is not self._state:
-            self._state = state
+        if state is not self.state:
+            self.state = state
             self._changed.set()
             self._changed = anyio.Event()
+            self.changed()
             self._tell()
 
     def _tell(self) -> None:
@@ -165,6 +204,6 @@ class Outage:
             Spooled(
                 chunks=len(self.spool.chunks),
                 nbytes=self.spool.nbytes,
-                replaying=self._state is OutageState.REPLAYING,
+                replaying=self.state is OutageState.REPLAYING,
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from threading import Event, Lock
@@ -143,6 +143,10 @@ def usual_producers(cores: int, plan: Plan, stream_bytes: int) -> int:
     return max(1, min(MOST_PRODUCERS, cores - 1, fit))
 
 
+END: Final = -1
+"""No chunk's number: there is none left."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Producer:
     """Puts batches into a stream, made by `count` threads. `max_rate` (points/s) bounds the mean rate of all.
@@ -155,8 +159,16 @@ class Producer:
     count: int = 1
     max_rate: float | None = None
 
-    async def run(self, numbers: Iterable[int], stream: BatchStream) -> None:
+    async def run(
+        self,
+        numbers: Iterable[int | None],
+        stream: BatchStream,
+        stalled: Callable[[], object] = lambda: None,
+    ) -> None:
         """Put the batches of these chunks. If it is cancelled, reads under way are abandoned and their results dropped.
+
+        None among the numbers says that the next one is not known before something changes at the
+        stream; `stalled` is called then.
 
         The threads go on while there is room. Where encoding is as quick as copying, waiting for
         the event loop after each chunk would cost a quarter of the rate. An error in one thread
@@ -168,17 +180,23 @@ class Producer:
         threads = anyio.CapacityLimiter(self.count)
         due = time.monotonic()
 
-        def run_ahead() -> float | None:
-            """Make batches while there is room. When to go on, in seconds of the monotonic clock; None at the end."""
+        def run_ahead() -> tuple[float, int] | None:
+            """Make batches while there is room and a chunk is known. None at the end.
+
+            Else when to go on, in seconds of the monotonic clock, and after which count of changes.
+            """
             nonlocal due
             while True:
                 with turn:
                     if abandoned.is_set():
                         return None
                     if stream.is_full or due > time.monotonic():
-                        return due
-                    number = next(left, None)
+                        return due, -1
+                    changes = stream.changes
+                    number = next(left, END)
                     if number is None:
+                        return due, changes
+                    if number == END:
                         return None
                     if self.max_rate is not None:
                         due += encoder.plan[number].points / self.max_rate
@@ -193,8 +211,12 @@ class Producer:
                 go_on = await anyio.to_thread.run_sync(run_ahead, abandon_on_cancel=True, limiter=threads)
                 if go_on is None:
                     return
+                moment, changes = go_on
+                if changes == stream.changes:
+                    stalled()
+                    await stream.change(changes)
                 await stream.room()
-                await anyio.sleep(max(0.0, go_on - time.monotonic()))
+                await anyio.sleep(max(0.0, moment - time.monotonic()))
 
         try:
             async with anyio.create_task_group() as tasks:

@@ -30,7 +30,15 @@ async def watch_server(store: Store, *, hook: Hook) -> None:
     It waits for a server that is away. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
     comes. For the main thread only.
     """
-    watchdog = Watchdog.of(store, Gate(), timeout=math.inf, evictable=True, hook=hook)
+    watchdog = Watchdog.of(
+        store,
+        Gate(),
+        node=store.pool.nodes[0],
+        clean=store.clean,
+        timeout=math.inf,
+        evictable=True,
+        hook=hook,
+    )
     async with shutdown_on_signals(0) as shutdown:
         with shutdown.scope:
             async with anyio.create_task_group() as tasks:

@@ -7,12 +7,13 @@ removed. The client's own memory is not covered here: the stream bounds it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import anyio
 
 from ..catalog.cleaning import Cleaned
+from ..client.node import Node
 from ..errors import DamagedData, OutOfMemory, Refused, ServerUnavailable
 from ..events import GateMoved, Hook, MemorySampled, Noted
 from ..server.memory import Bound, MemorySample
@@ -43,15 +44,25 @@ class Watchdog:
     _was_above: bool = False
 
     @classmethod
-    def of(cls, store: Store, gate: Gate, *, timeout: float, evictable: bool, hook: Hook) -> Self:
-        """The watchdog of a store's server, with the store's settings."""
+    def of(
+        cls,
+        store: Store,
+        gate: Gate,
+        *,
+        node: Node,
+        clean: Callable[[], Awaitable[Cleaned]],
+        timeout: float,
+        evictable: bool,
+        hook: Hook,
+    ) -> Self:
+        """The watchdog of one of a store's servers, with the store's settings. Of many it looks at each less often."""
         settings = store.settings
         return cls(
             gate=gate,
-            probe=store.memory,
-            clean=store.clean,
+            probe=replace(store.probe(), node=node).sample,
+            clean=clean,
             watermarks=Watermarks(high=settings.high_watermark, low=settings.low_watermark),
-            interval=settings.sample_interval,
+            interval=settings.sample_interval * max(1.0, len(store.pool.nodes) / 10),
             timeout=timeout,
             evictable=evictable,
             hook=hook,

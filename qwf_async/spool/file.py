@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,15 +203,17 @@ class SpoolFile:
         self._waiting |= rows
         self._last += len(rows)
 
-    def rows(self, max_bytes: int) -> list[tuple[int, Row]]:
+    def rows(self, max_bytes: int, chunks: Container[int] | None = None) -> list[tuple[int, Row]]:
         """The oldest chunks that wait, of about `max_bytes` in all. If any waits, there is at least one.
 
-        Each comes with the number by which it can be removed. Numbers grow in the order of
-        `put`. Damaged rows are quarantined on the way.
+        Only those of `chunks`, if that is not None. Each comes with the number by which it can be
+        removed. Numbers grow in the order of `put`. Damaged rows are quarantined on the way.
         """
         rows: list[tuple[int, Row]] = []
         room = max_bytes
         for sequence, waiting in list(self._waiting.items()):
+            if chunks is not None and waiting.chunk not in chunks:
+                continue
             if rows and room < waiting.nbytes:
                 break
             try:
