@@ -126,6 +126,15 @@ class ServerOptions:
             show_default=False,
         ),
     ] = None
+    read_from: Annotated[
+        str | None,
+        typer.Option(
+            "--read-from",
+            help="Read values from a cluster's nodes that take the writes (primary, the default), or from "
+            "a replica of each, which may be a moment behind.",
+            show_default=False,
+        ),
+    ] = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -135,6 +144,7 @@ class ServerOptions:
             "data_dir": self.data_dir,
             "password_file": self.password_file,
             "node_map": self.node_map,
+            "read_from": self.read_from,
         }
 
     @property
@@ -147,7 +157,11 @@ class ServerOptions:
             address = Address.parse(url)
             url = address.shown if "password" in address.options else url
         values = {"-u": url, "--data-dir": self.data_dir, "--config": self.config}
-        values |= {"--password-file": self.password_file, "--node-map": self.node_map}
+        values |= {
+            "--password-file": self.password_file,
+            "--node-map": self.node_map,
+            "--read-from": self.read_from,
+        }
         return "".join(f" {name} {quote(str(value))}" for name, value in values.items() if value is not None)
 
 

@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Protocol, TypeGuard
 
 import anyio
 import numpy as np
@@ -40,6 +40,12 @@ NODES_ASKED: Final = 3
 _ENABLED: Final = re.compile(rb"^cluster_enabled:([01])\r?$", re.MULTILINE)
 
 
+class NewNode(Protocol):
+    """Makes the connections to a server, which may be a replica that is only read from."""
+
+    def __call__(self, address: Address, *, is_replica: bool = False) -> Node: ...
+
+
 class Uncovered(ServerUnavailable):
     """Slots of the cluster have no node."""
 
@@ -55,7 +61,7 @@ class Cluster:
         table: SlotTable,
         *,
         address_of: Callable[[NodeAddress], Address],
-        new_node: Callable[[Address], Node],
+        new_node: NewNode,
         shown: str,
         fixed: bool = False,
     ) -> None:
@@ -64,6 +70,7 @@ class Cluster:
         self._address_of = address_of
         self._new_node = new_node
         self._known: dict[str, Node] = {}
+        self._readers: dict[str, Node] = {}
         self._looking = anyio.Lock()
         self._next_look = 0.0
         self._adopt(table)
@@ -82,6 +89,18 @@ class Cluster:
         """The node that has a slot; of a slot that nobody has, any: it says who has it now, or that nobody has."""
         index = int(self._table.owners[slot])
         return random.choice(self._with_slots) if index == NOBODY else self._by_index[index]  # noqa: S311 # no secret
+
+    def reader_of(self, slot: int) -> Node:
+        """A replica of the node that has a slot, at random; that node itself if it has none."""
+        primary, index = self.node_of(slot), int(self._table.owners[slot])
+        if not self._table.replicas[index]:
+            return primary
+        announced = random.choice(self._table.replicas[index])  # noqa: S311 # no secret
+        address = self._address_of(announced)
+        reader = self._readers.get(address.identity)
+        if reader is None:
+            reader = self._readers[address.identity] = self._new_node(address, is_replica=True)
+        return reader
 
     def named_by(self, error: Redirected, said: Node) -> Node:
         """The node that a redirection names, `said` by another node."""
@@ -148,7 +167,7 @@ class Cluster:
 
     async def aclose(self) -> None:
         """Close the idle connections to all nodes."""
-        for node in self._known.values():
+        for node in (*self._known.values(), *self._readers.values()):
             await node.aclose()
 
 

@@ -61,17 +61,26 @@ class ClientId:
 class Connection:
     """One connection, used by one task at a time. Opens itself when it is first used.
 
+    With `from_replica` a replica of a cluster lets its data be read.
+
     `where` is the server's masked URL. `used` is when it was last given back, in seconds of the
     event loop's clock. `client_id` is what the server calls it while it is open, known once
     `fence.Fence.identify` has asked.
     """
 
     def __init__(
-        self, address: Address, *, connect_timeout: float, answer_timeout: float, counts: ConnectionCounts
+        self,
+        address: Address,
+        *,
+        connect_timeout: float,
+        answer_timeout: float,
+        counts: ConnectionCounts,
+        from_replica: bool = False,
     ) -> None:
         options = dict(address.options)
         kind: type[AbstractConnection] = options.pop("connection_class", TCPConnection)
         self.where = address.shown
+        self._from_replica = from_replica
         self._answer_timeout = answer_timeout
         self._counts = counts
         self.used = 0.0
@@ -244,6 +253,9 @@ class Connection:
                 self._transport = await reach(self._connection, where=self.where)
                 await greet(self._connection, where=self.where)
                 await self._connection.on_connect_check_health(check_health=False)
+                if self._from_replica:
+                    await self._connection.send_command("READONLY", check_health=False)
+                    await self._connection.read_response()
         except BaseException as error:
             self.close()
             if not isinstance(error, Exception):

@@ -54,6 +54,8 @@ class Node:
     whether it still lives before it is lent; 0 means that none is asked. `deadline` is that of
     `retry`, by which commands are tried again. The other arguments are those of `Connection`.
 
+    A server that `is_replica` of a cluster's primary is only read from.
+
     There are as many connections as `places` has, which several nodes may share.
 
     A server that has no room for another client is no outage: borrowers then stand in a line
@@ -71,11 +73,13 @@ class Node:
         answer_timeout: float = 5.0,
         keep_idle: float = 30.0,
         deadline: float = 60.0,
+        is_replica: bool = False,
     ) -> None:
         self.address = address
         self.counts = ConnectionCounts() if counts is None else counts
         self.fence = Fence(where=address.shown)
         self.retry = Retry(deadline=deadline)
+        self._is_replica = is_replica
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._keep_idle = keep_idle
@@ -290,6 +294,7 @@ class Node:
             connect_timeout=self._connect_timeout,
             answer_timeout=self._answer_timeout,
             counts=self.counts,
+            from_replica=self._is_replica,
         )
         self.fence.watch(connection)
         return connection

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
@@ -85,6 +86,8 @@ class Pool:
         self.reply_bytes = math.inf
         self.dumps = True
         self.dumps_listpacks = True
+        self.primaries: Pool | None = None
+        self._replicas: Pool | None = None
         self._unfenced = False
         self._places = Places(size)
         self._times = (connect_timeout, answer_timeout, keep_idle, deadline)
@@ -119,7 +122,24 @@ class Pool:
 
     def node_of(self, key: str | bytes) -> Node:
         """The server that has a key, as far as is known now; any of them if none has its slot."""
-        return self._only if self._cluster is None else self._cluster.node_of(slot_of(key))
+        return self._only if self._cluster is None else self._node_of(self._cluster, slot_of(key))
+
+    def _node_of(self, cluster: Cluster, slot: int) -> Node:
+        return cluster.node_of(slot) if self.primaries is None else cluster.reader_of(slot)
+
+    @property
+    def from_replicas(self) -> Pool:
+        """This pool for reading from replicas, whose `primaries` it is; itself if it is not that of a cluster.
+
+        What replicas have may be a moment behind, and nothing is tried again there.
+        """
+        if not self.is_cluster:
+            return self
+        if self._replicas is None:
+            self._replicas = copy(self)
+            self._replicas.primaries = self
+            self._replicas.retry = Retry(deadline=0)
+        return self._replicas
 
     def nodes_of(self, base: bytes, groups: NDArray[np.int64]) -> Iterator[tuple[Node, NDArray[np.int64]]]:
         """The servers that have the keys of groups, each with the indices of its groups in `groups` [N].
@@ -134,7 +154,7 @@ class Pool:
         order = np.argsort(owners, kind="stable")
         begins = np.flatnonzero(np.diff(owners[order], prepend=NOBODY - 1))
         for rows in np.split(order, begins[1:]):
-            yield self._cluster.node_of(int(slots[rows[0]])), rows
+            yield self._node_of(self._cluster, int(slots[rows[0]])), rows
 
     def connection(self, to: str | bytes | Node) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection to a node, or to that which has a key, as `Node.connection` does."""
@@ -360,7 +380,7 @@ class Pool:
         if self._cluster is not None:
             await self._cluster.aclose()
 
-    def _new_node(self, address: Address) -> Node:
+    def _new_node(self, address: Address, *, is_replica: bool = False) -> Node:
         connect_timeout, answer_timeout, keep_idle, deadline = self._times
         return Node(
             address,
@@ -370,4 +390,5 @@ class Pool:
             answer_timeout=answer_timeout,
             keep_idle=keep_idle,
             deadline=deadline,
+            is_replica=is_replica,
         )

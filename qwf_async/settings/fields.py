@@ -66,6 +66,7 @@ class Settings:
     max_connections: most connections open at a time.
     node_map: where nodes of a cluster are reached: what it announces (a node's id, host:port or a
         host) → host:port, a host, or the path of a socket. Also as text, `announced=reachable,…`.
+    read_from: whether values are read from a cluster's "primary" nodes or from a "replica" of each.
     password_file: file that holds the password; `load` reads it.
     password: the password, left out of the repr.
     tls_ca: file with the certificates to trust with `rediss://`, instead of the system's.
@@ -100,6 +101,7 @@ class Settings:
     health_check_interval: Seconds = 30.0
     max_connections: Annotated[int, Meta(ge=1, le=65_535)] = 50
     node_map: Mapping[str, str] = field(default_factory=dict, hash=False)
+    read_from: Annotated[str, Meta(pattern="^(primary|replica)$")] = "primary"
     password_file: Path | None = None
     password: NonEmptyText | None = field(default=None, repr=False)
     tls_ca: Path | None = None

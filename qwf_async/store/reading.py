@@ -6,9 +6,10 @@ Memory is bounded by the result and a few boxes of about 65,536 points that are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -20,7 +21,7 @@ from ..client.guard import HEAD_BYTES, reply_limit
 from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import are_values, is_text_or_none
-from ..errors import Refused, ServerUnavailable
+from ..errors import DamagedData, Refused, ServerUnavailable
 from ..lattice.grid import Box
 from ..lattice.plan import points_of
 from ..lattice.selection import SelectedBox
@@ -32,6 +33,7 @@ from ..wire.codec import is_value, stored_dtype
 from ..wire.fetch import Fetch
 from .parallel import in_parallel
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_POINTS_IN_PLACE: Final = 2048
@@ -43,6 +45,24 @@ SCATTERED_CHUNKS: Final = 4
 
 SCATTERED_POINTS: Final = 256
 """Points of a chunk from which on it is quicker to ask for them as a box: a request for it is 50 µs of work here."""
+
+
+def replicas_first(
+    read: Callable[Concatenate[Pool, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Pool, P], Coroutine[Any, Any, T]]:
+    """A reading function which, where the pool is for replicas, turns to the primaries if a replica cannot serve it.
+
+    A replica may not have yet what its primary has: then a value seems to be missing.
+    """
+
+    async def reading(pool: Pool, /, *args: P.args, **options: P.kwargs) -> T:
+        if pool.primaries is not None:
+            with suppress(DamagedData, ServerUnavailable):
+                return await read(pool, *args, **options)
+            pool = pool.primaries
+        return await read(pool, *args, **options)
+
+    return reading if TYPE_CHECKING else wraps(read)(reading)
 
 
 async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
@@ -57,6 +77,7 @@ async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
     return values
 
 
+@replicas_first
 async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
     """The value of a box of one point. Before and after the request it costs two thirds of what `read_box` does.
 
@@ -70,6 +91,7 @@ async def read_point(pool: Pool, layout: Layout, point: Box) -> complex:
     return value
 
 
+@replicas_first
 async def read_field(pool: Pool, layout: Layout, box: Box) -> bytes:
     """The bytes of the one field that holds a box, as they are stored. Raises as `read_box`."""
     (part,) = layout.requests(box)
@@ -114,6 +136,7 @@ def _is_contiguous_along_z(values: NDArray[Any]) -> bool:
     return values.shape[-1] == 1 or values.strides[-1] == values.itemsize
 
 
+@replicas_first
 async def read_scattered(
     pool: Pool, layout: Layout, points: NDArray[Any], result: NDArray[Any], *, readers: int
 ) -> None:
@@ -124,6 +147,7 @@ async def read_scattered(
         await _read_points(pool, layout, points, result, readers=readers)
 
 
+@replicas_first
 async def _read_from_nodes(
     pool: Pool, layout: Layout, points: NDArray[Any], result: NDArray[Any], *, readers: int
 ) -> None:
@@ -206,6 +230,7 @@ async def _read_points(
     await in_parallel(read, fetches, readers)
 
 
+@replicas_first
 async def _read(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, small: bool) -> None:
     """Read a box into an array of it, in halves if the server cuts the reply off for its size.
 

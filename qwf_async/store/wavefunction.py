@@ -15,6 +15,7 @@ from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.still_published import explained
 from ..client.address import Address
+from ..client.pool import Pool
 from ..client.reply import is_number, is_text_or_none
 from ..errors import DamagedData, InvalidInput, UsageError
 from ..lattice.grid import Box, shape4
@@ -61,6 +62,12 @@ class Wavefunction:
         """Where its server is, also after its store was closed."""
         return self._connections.address
 
+    @property
+    def _reading(self) -> Pool:
+        """The connections to read values over."""
+        pool = self._connections.pool
+        return pool.from_replicas if self.settings.read_from == "replica" else pool
+
     async def point(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> complex:
         """ψ at one grid point, in the order x, y, z, t.
 
@@ -70,7 +77,7 @@ class Wavefunction:
         start = self.manifest.grid.index(x, y, z, t)
         box = Box(start=start, stop=shape4(i + 1 for i in start))
         try:
-            return await read_point(self._connections.pool, self._layout, box)
+            return await read_point(self._reading, self._layout, box)
         except DamagedData as error:
             raise await self._explained(error) from error
 
@@ -103,7 +110,7 @@ class Wavefunction:
         result = np.empty(len(indices), self.dtype)
         readers = self.settings.writers
         try:
-            await read_scattered(self._connections.pool, self._layout, indices, result, readers=readers)
+            await read_scattered(self._reading, self._layout, indices, result, readers=readers)
         except DamagedData as error:
             raise await self._explained(error) from error
         return result
@@ -143,7 +150,7 @@ class Wavefunction:
         pieces = selection.pieces(self._layout.grain, chunks=chunks)
         readers = self.settings.writers
         try:
-            await read_pieces(self._connections.pool, self._layout, pieces, whole, readers=readers, done=done)
+            await read_pieces(self._reading, self._layout, pieces, whole, readers=readers, done=done)
         except DamagedData as error:
             raise await self._explained(error) from error
         return result

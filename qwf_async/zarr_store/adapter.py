@@ -161,7 +161,13 @@ class ZarrStore(Store):
         loop = asyncio.get_running_loop()
         if self._opened is None or self._opened[0] is not loop:
             pool = pool_to(self._address, self._settings)
-            chunks = Chunks.of(pool, self._keys, self._manifest, self._hierarchy.arrays[PSI])
+            chunks = Chunks.of(
+                pool,
+                self._keys,
+                self._manifest,
+                self._hierarchy.arrays[PSI],
+                from_replicas=self._settings.read_from == "replica",
+            )
             self._opened = (loop, chunks)
         return await self._opened[1].get(index)
 

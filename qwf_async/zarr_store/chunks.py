@@ -30,12 +30,17 @@ class Chunks:
     manifest: Manifest
     layout: Layout
     array: ZarrArray
+    from_replicas: bool
     reads: dict[anyio.CancelScope, anyio.Event] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pool: Pool, keys: Keys, manifest: Manifest, array: ZarrArray) -> Chunks:
+    def of(
+        cls, pool: Pool, keys: Keys, manifest: Manifest, array: ZarrArray, *, from_replicas: bool
+    ) -> Chunks:
         layout = manifest.form.open(keys.base(manifest.generation))
-        return cls(pool=pool, keys=keys, manifest=manifest, layout=layout, array=array)
+        return cls(
+            pool=pool, keys=keys, manifest=manifest, layout=layout, array=array, from_replicas=from_replicas
+        )
 
     async def get(self, index: ChunkIndex) -> bytes:
         """The bytes of a chunk. Raises as `ZarrStore.get`."""
@@ -60,13 +65,17 @@ class Chunks:
         box = Box(start=shape4(self.array.start(index)), stop=shape4(self.array.stop(index)))
         try:
             if self.layout.zarr_chunks:
-                return await read_field(self.pool, self.layout, box)
+                return await read_field(self._reading, self.layout, box)
             return await self._box(box)
         except DamagedData as error:
             raise await explained(self.pool, self.keys, self.manifest.generation, error) from error
 
+    @property
+    def _reading(self) -> Pool:
+        return self.pool.from_replicas if self.from_replicas else self.pool
+
     async def _box(self, box: Box) -> bytes:
-        values = await read_box(self.pool, self.layout, box)
+        values = await read_box(self._reading, self.layout, box)
         # From the shape of the box to the shape of a chunk, with zeros behind the points on each axis.
         padding = [(0, c - n) for c, n in zip(self.array.chunk, box.shape, strict=True)]
         return np.pad(values, padding).tobytes()
