@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..client.connection import Connection
 from ..client.guard import reply_limit
+from ..client.node import Node
+from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import is_texts_or_none
 from ..client.retry import until_available
@@ -25,6 +27,9 @@ STALE: Final = "stale"
 
 ENTRIES_AT_ONCE: Final = 128
 """Entries that are read at a time: so few that no server's limit on what it owes to a client is reached."""
+
+MAX_NODES: Final = 32
+"""Nodes that are asked at a time; the pool may have fewer places."""
 
 MAX_ENTRY_BYTES: Final = 64
 """Bytes, more than an entry has: a digest, and a weight of at most 24 digits and signs."""
@@ -60,9 +65,12 @@ async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, 
 
     async def read() -> dict[int, JournalEntry]:
         entries: dict[int, JournalEntry] = {}
-        for node, numbers in pool.nodes_of(keys.base(manifest.generation), groups):
-            async with pool.connection(node) as connection:
-                entries |= await read_journal_over(connection, keys, manifest, numbers)
+
+        async def read_of(part: tuple[Node, NDArray[np.int64]]) -> None:
+            async with pool.connection(part[0]) as connection:
+                entries.update(await read_journal_over(connection, keys, manifest, part[1]))
+
+        await in_parallel(read_of, pool.nodes_of(keys.base(manifest.generation), groups), MAX_NODES)
         return entries
 
     return await until_available(read, pool.retry)

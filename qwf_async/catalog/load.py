@@ -12,18 +12,18 @@ from dataclasses import replace
 from typing import Final
 
 import anyio
-import numpy as np
 
 from ..client.connection import Connection
 from ..client.pool import Pool
 from ..client.reply import is_number
 from ..client.retry import Retry, until_available
 from ..errors import DamagedData, DataLost, QwfError, Refused, ServerUnavailable
-from ..server.facts import data_set_of
+from ..server.primary import Primary
 from ..wording import again_with, flag
 from . import scripts
 from .beginning import Beginning, Unfinished, decide_beginning
-from .journal import JournalEntry, read_journal, read_journal_over
+from .confirmation import Confirmation, JournalHoles
+from .journal import JournalEntry, read_journal
 from .keys import Keys
 from .load_connections import LoadConnections, expel_owner
 from .manifest import Manifest
@@ -196,69 +196,60 @@ class Load:
         """The journal that the chunk of this number is entered in."""
         return self._keys.journal(self.manifest.generation, self.manifest.form.group_of(chunk))
 
-    async def publish(self, norm: float | None) -> Manifest:
+    async def publish(self, norm: float | None, confirmation: Confirmation | None = None) -> Manifest:
         """Make the load what readers see, all at once; what it replaces becomes trash.
 
-        Raises DataLost if the load or part of its journal is gone. Raises Refused if the load is
-        not ours any more, or if something else is published than it was to replace.
+        `confirmation` is of this load, and may have confirmed it already. Raises JournalHoles if part
+        of the journal is gone, and DataLost if the load is, or if what was published is not whole
+        any more. Raises Refused if the load is not ours any more, or if something else is
+        published than it was to replace. Raises TooFewReplicas as `Confirmation.confirm`.
         """
         await self._pool.fence_off()  # after this the record is gone, and with it the list of connections
-        manifest = self.manifest.published(norm)
+        keys, manifest = self._keys, self.manifest.published(norm)
+        confirmation = confirmation or Confirmation(pool=self._pool, keys=keys, manifest=manifest)
         while True:
-            outcome = await until_available(lambda: self._publish(manifest), self._pool.retry)
-            if outcome is not Outcome.LATE:
+            await self._confirm(confirmation)
+            outcome, primary = await until_available(lambda: self._publish(manifest), self._pool.retry)
+            if outcome is Outcome.LATE:
+                # This process slept past the deadline, but nobody took the load, so it can be renewed. The server
+                # may be away for longer than that between two attempts, so this can happen more than once.
+                await until_available(self.renew, self._pool.retry)
+                continue
+            if outcome is not Outcome.DONE and not (
+                outcome is Outcome.GONE and await self._is_published(manifest)
+            ):  # it may be gone as an earlier request has published it, whose reply was lost
                 break
-            # This process slept past the deadline, but nobody took the load, so it can be renewed. The server
-            # may be away for longer than that between two attempts, so this can happen more than once.
-            await until_available(self.renew, self._pool.retry)
-        if outcome is Outcome.DONE:
-            return manifest
-        if outcome is Outcome.GONE and await is_published(self._pool, self._keys, manifest.generation):
-            return manifest  # an earlier request did it, and its reply was lost
+            if await confirmation.confirm_published() == primary or await self._is_published(manifest):
+                return manifest  # else the control keys came to a server that knows nothing of it: once more
         if outcome is Outcome.CHANGED:
-            raise Refused(
-                f"{self._keys.name} was changed by another process while this load ran; not published"
-            )
-        if outcome is Outcome.HOLES and await _is_ours(self._pool, self._keys, self._owner):
-            raise DataLost(
-                f"the server lost part of {self._keys.name}: its journal has holes, so it was not published; "
-                + again_with("resume")
-            )
+            raise Refused(f"{keys.name} was changed by another process while this load ran; not published")
         await until_available(self.renew, self._pool.retry)  # raises, and says what became of the load
-        raise Refused(f"the load of {self._keys.name} is not ours any more; not published")
+        raise Refused(f"the load of {keys.name} is not ours any more; not published")
 
-    async def _publish(self, manifest: Manifest) -> Outcome:
-        """One attempt to publish, over one connection: all that it replies comes from one process of a server.
+    async def _confirm(self, confirmation: Confirmation) -> None:
+        """Confirm that all is stored, on servers that know of this load. Raises as `publish`."""
+        try:
+            await confirmation.confirm(anew=False)
+        except JournalHoles:
+            await until_available(self.renew, self._pool.retry)  # if the load is gone, too, it says so
+            raise
 
-        The journal is read, and then the server must still hold the same data: it may have
-        turned to those of another meanwhile (REPLICAOF). Raises DataLost if it did so later.
-        """
-        keys = self._keys
-        async with self._pool.connection(keys.load) as connection:
-            data_set = await data_set_of(connection)
-            if len(self._pool.nodes) > 1:
-                entries = await read_journal(self._pool, keys, manifest)
-            else:
-                every = np.arange(len(manifest.plan))
-                entries = await read_journal_over(connection, keys, manifest, every)
-            if len(entries) < len(manifest.plan):
-                return Outcome.HOLES
-            if await data_set_of(connection) != data_set:
-                raise ServerUnavailable(f"{connection.where} turned to the data of another server")
+    async def _publish(self, manifest: Manifest) -> tuple[Outcome, Primary]:
+        """One attempt to publish, by one script; what came of it, and who was asked."""
+        async with self._pool.connection(self._keys.load) as connection:
+            primary = await Primary.over(connection)
             outcome = await scripts.publish(
                 connection,
-                keys,
+                self._keys,
                 token=self._owner.token,
                 generation=manifest.generation,
                 replaces=_entry(self.overwrites, self._began),
                 fields=manifest.to_fields(),
             )
-            if await data_set_of(connection) != data_set:
-                raise DataLost(
-                    f"{connection.where} turned to the data of another server while {keys.name} was published: "
-                    f"verify it, or ingest it again with {flag('overwrite')}"
-                )
-            return outcome
+            return outcome, primary
+
+    async def _is_published(self, manifest: Manifest) -> bool:
+        return await is_published(self._pool, self._keys, manifest.generation)
 
     async def discard(self) -> bool:
         """Turn the load into trash. False if it is not ours any more."""

@@ -93,6 +93,12 @@ def ingest(
     max_rate: Annotated[
         float | None, typer.Option(help="Points/s at most, on a server that others use.", show_default=False)
     ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            help="Replicas of each server that must have it before it is published.", min=0, show_default="0"
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with an unfinished load; can be repeated until it exits 0."),
@@ -168,7 +174,13 @@ def ingest(
                 )
 
         report = run_on_store(
-            job, server_options, quiet=quiet, writers=writers, producers=producers, max_rate=max_rate
+            job,
+            server_options,
+            quiet=quiet,
+            writers=writers,
+            producers=producers,
+            max_rate=max_rate,
+            replicas=replicas,
         )
     if report is None:
         return

@@ -354,6 +354,11 @@ class Pool:
         )
         await self._only.aclose()
 
+    async def look_again(self) -> None:
+        """Ask a cluster anew who has which slot, unless that was done just now. Nothing is raised if nobody answers."""
+        if self._cluster is not None:
+            await self._cluster.look_again()
+
     async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
         """End these connections, and all that were given up here, so that nothing of them is applied any more.
 

@@ -37,6 +37,7 @@ from ..catalog.key_memory import sampled_bytes
 from ..catalog.keys import Keys, new_generation
 from ..catalog.scripts import announce, enter
 from ..checked import checked
+from ..client.parallel import in_parallel
 from ..client.reply import is_number, is_text_or_none
 from ..client.retry import until_available
 from ..errors import OutOfMemory, QwfError, Refused
@@ -46,7 +47,6 @@ from ..lattice.plan import BoxPlan
 from ..layout import LAYOUTS, Form, Layout
 from ..source.array import array
 from ..source.base import Source
-from ..store.parallel import in_parallel
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import CODECS

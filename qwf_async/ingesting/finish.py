@@ -12,6 +12,7 @@ from typing import Final
 import anyio
 
 from ..catalog.cleaning import remove_generation, sweep
+from ..catalog.confirmation import Confirmation, JournalHoles, TooFewReplicas
 from ..catalog.keys import Keys
 from ..catalog.load import Load, LoadTaken
 from ..client.retry import Retry, until_available
@@ -28,6 +29,7 @@ from ..source.base import Source, notes_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with, flag, option, phrase
 from .load_spool import LoadSpool
+from .producer import total_weight
 from .report import Report, Tally
 
 SETTLE_TIME: Final = 2.0
@@ -45,23 +47,22 @@ class Finish:
     keys: Keys
     load: Load
     spool: LoadSpool
+    confirmation: Confirmation
     tally: Tally
     hook: Hook
 
     async def publish(self, source: Source | None, *, verified: bool) -> Report:
         """Publish the load, make it as durable as the server offers, and report.
 
-        Raises as `Load.publish`, and QwfError if the server fails to save.
+        Raises as `Load.publish`, InvalidInput if the norm is too large for a float64, and QwfError
+        if the server fails to save.
         """
         store, tally = self.store, self.tally
-        grid = self.load.manifest.grid
-        weight = math.fsum(entry.weight for entry in tally.entries.values())
-        norm = None if grid.cell_volume is None else weight * grid.cell_volume / grid.shape[0]
-        manifest = await self.load.publish(norm)
+        manifest = await self.load.publish(self._norm(), self.confirmation)
         tally.published = True
         seconds = time.perf_counter() - tally.begun
         await self.sweep()
-        durability = await until_available(store.secure, store.pool.retry)
+        durability = await durability_of(store, self.confirmation)
         if store.pool.is_unfenced:
             text = (
                 "what was under way on a broken connection may be applied late: the server lets nobody end it"
@@ -85,6 +86,13 @@ class Finish:
             warnings=() if source is None else tuple(warnings_of(source)),
         )
 
+    def _norm(self) -> float | None:
+        grid, weights = self.load.manifest.grid, [entry.weight for entry in self.tally.entries.values()]
+        weight = total_weight(weights)
+        if math.isinf(weight) and all(map(math.isfinite, weights)):
+            raise InvalidInput(f"the norm of {self.keys.name} is too large for a float64")
+        return None if grid.cell_volume is None else weight * grid.cell_volume / grid.shape[0]
+
     async def leave(self) -> bool:
         """Give the name up, so that the load can be resumed at once.
 
@@ -104,7 +112,7 @@ class Finish:
         cause = first_error(error)
         if self.tally.published:
             return cause
-        if isinstance(cause, InvalidInput | DataLost | LoadTaken):
+        if isinstance(cause, InvalidInput | DataLost | LoadTaken) and not isinstance(cause, JournalHoles):
             await self._delete_spool()  # the load that it belongs to is gone
         if isinstance(cause, InvalidInput):
             with self._in_settle_time():
@@ -176,3 +184,20 @@ class Finish:
             yield
         except QwfError as error:
             self.hook(Noted(text=f"could not leave the server tidy: {error}", warning=True))
+
+
+async def durability_of(store: Store, confirmation: Confirmation) -> str:
+    """Make what is stored as durable as the servers offer, and say how durable that is, and whether replicas have it.
+
+    Raises as `Store.secure`, and TooFewReplicas.
+    """
+    secured = await until_available(store.secure, store.pool.retry)
+    if confirmation.has_too_few:
+        raise TooFewReplicas(f"{confirmation.shown}; it is published: {again_with('resume')} to ask again")
+    match confirmation.replicas:
+        case None:
+            return secured
+        case 0:
+            return f"{secured}; not confirmed by replicas: a failover may lose it"
+        case count:
+            return f"{secured}; replicated {count}"

@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 
 from ..catalog.beginning import Unfinished
+from ..catalog.confirmation import Confirmation
 from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
@@ -15,10 +16,11 @@ from ..checked import checked
 from ..errors import UsageError
 from ..events import Event, Hook, Noted
 from ..layout import Form, Slab
-from ..settings import Producers, Rate, Writers
+from ..settings import Producers, Rate, Replicas, Writers
 from ..source.base import Source, remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with
+from .finish import durability_of
 from .job import Job
 from .leftover_spools import drop_expendable
 from .preflight import check_server
@@ -41,6 +43,7 @@ async def ingest(
     writers: Writers | None = None,
     producers: Producers | None = None,
     max_rate: Rate | None = None,
+    replicas: Replicas | None = None,
     resume: bool = False,
     overwrite: bool = False,
     discard: bool = False,
@@ -67,6 +70,9 @@ async def ingest(
         cores if that is None too. They also read at the same time, if the source says that it
         allows that (`source.base.is_parallel`). Each holds a chunk twice: 1 to 8 MB.
     max_rate: points per second at most, for a server that others use too.
+    replicas: replicas of each server that must confirm, within 10 s, that they have all of it before it is
+        published; the setting `replicas` if None. With 0 one is asked for where there is one, and the
+        report says whether it has.
     resume: go on with an unfinished load of the name. With it the call can be repeated
         until it succeeds: it starts if there is nothing, and returns if all is stored already.
     overwrite: replace what is published under the name; readers see the old until then.
@@ -83,7 +89,8 @@ async def ingest(
     InvalidInput: the name or the source's data cannot be used. Nothing is left behind.
     Refused: the name is held, exists, or has an unfinished load; or the server refuses.
     OutOfMemory: it will not fit, or the memory gate was shut for too long.
-    ServerUnavailable: the server was away for longer than the setting `deadline`.
+    ServerUnavailable: the server was away for longer than the setting `deadline`, or fewer
+        replicas confirmed than `replicas`.
     ReplayOwed: it was, and all that it lacks is safe in the spool; see `replay`.
     DataLost: the server lost what it had been given.
     DamagedData: `verify` found a difference.
@@ -93,6 +100,7 @@ async def ingest(
     """
     if resume and discard:
         raise UsageError("to resume a load and to discard it contradict each other: choose one")
+    asked = store.settings.replicas if replicas is None else replicas
     keys = Keys(prefix=store.settings.prefix, name=name)
     source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
     form = Form.of(
@@ -144,7 +152,10 @@ async def ingest(
             raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
         if isinstance(load, Manifest):
             # Published, but perhaps not saved: that may be why the command is repeated.
-            report = Report.of(load, name, durability=await store.secure(), already=True)
+            confirmation = Confirmation(pool=store.pool, keys=keys, manifest=load, asked=asked)
+            await confirmation.confirm_published()
+            durability = await durability_of(store, confirmation)
+            report = Report.of(load, name, durability=durability, already=True)
             await drop_expendable(store, name, hook=hook)
             return report
         job = Job(
@@ -160,6 +171,7 @@ async def ingest(
             allow_nonfinite=allow_nonfinite,
             verify=verify,
             evictable=force,
+            replicas=asked,
         )
         report = await job.run(shutdown)
         await drop_expendable(store, name, hook=hook)  # of an earlier load that the server lost

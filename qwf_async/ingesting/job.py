@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,11 +10,12 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
+from ..catalog.confirmation import Confirmation, JournalHoles
 from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..client.retry import until_available
-from ..errors import DamagedData, DataLost, Refused
-from ..events import Event, Hook, Progress, Retried
+from ..errors import DamagedData, DataLost, Refused, first_error
+from ..events import Event, Hook, Noted, Progress, Retried
 from ..host.cores import cores
 from ..layout import Layout
 from ..source.base import Source, check_unchanged
@@ -27,7 +29,7 @@ from .load_spool import LoadSpool
 from .producer import Encoder, Producer, usual_producers
 from .report import Report, Tally
 from .shutdown import Shutdown
-from .surviving_chunks import surviving_entries
+from .surviving_chunks import forget_lost, surviving_entries
 from .transfer import transfer
 from .verification import differing_chunks
 
@@ -43,7 +45,8 @@ class Job:
     """A load that this process owns, being filled from its source; from its spool alone if `source` is None.
 
     `by_restore`: whether the chunks are written by RESTORE, see `choose_restore`. `writers`,
-    `producers` and `max_rate` (points/s) are as for `ingest`. `evictable`: the server may evict stored data.
+    `producers`, `max_rate` (points/s) and `replicas` are as for `ingest`. `evictable`: the server may evict
+    stored data.
     """
 
     store: Store
@@ -58,6 +61,7 @@ class Job:
     allow_nonfinite: bool = False
     verify: bool = False
     evictable: bool = False
+    replicas: int = 0
     _tally: Tally = field(default_factory=Tally)
     _layout: Layout = field(init=False)
     _spool: LoadSpool = field(init=False)
@@ -67,11 +71,19 @@ class Job:
         manifest = self.load.manifest
         self._layout = manifest.form.open(self.keys.base(manifest.generation), by_restore=self.by_restore)
         self._spool = LoadSpool.of(self.store, self.keys, self.load, self._layout)
+        confirmation = Confirmation(
+            pool=self.store.pool,
+            keys=self.keys,
+            manifest=manifest,
+            asked=self.replicas,
+            audit=self._audit if self.store.pool.is_cluster else None,
+        )
         self._finish = Finish(
             store=self.store,
             keys=self.keys,
             load=self.load,
             spool=self._spool,
+            confirmation=confirmation,
             tally=self._tally,
             hook=self.hook,
         )
@@ -81,18 +93,16 @@ class Job:
         finish = self._finish
         try:
             with shutdown.drained():
-                async with anyio.create_task_group() as background:
-                    lease = Lease(load=self.load)
-                    background.start_soon(lease.run)
-                    background.start_soon(finish.sweep)  # what was discarded makes room
-                    await self._fill(lease, shutdown.stopping)
-                    if shutdown.signum is None:
-                        if self.source is not None:
-                            await anyio.to_thread.run_sync(check_unchanged, self.source)
-                        await self._verify()
-                    background.cancel_scope.cancel()
-                if shutdown.signum is None:
-                    return await finish.publish(self.source, verified=self.verify)
+                await finish.confirmation.watch()
+                lost = 0
+                while shutdown.signum is None:
+                    try:
+                        await self._fill_and_confirm(shutdown)
+                        if shutdown.signum is None:
+                            return await finish.publish(self.source, verified=self.verify)
+                    except* JournalHoles as errors:
+                        lost += 1
+                        await self._prepare_again(errors, lost)
             await finish.leave()
             so_far = finish.so_far()
         except BaseException as error:
@@ -109,16 +119,48 @@ class Job:
                 self.load.end()
         raise shutdown.interrupted(f"{so_far}: {again_with('resume')}")
 
+    async def _fill_and_confirm(self, shutdown: Shutdown) -> None:
+        """Fill the load, and let the servers confirm it, while it is held. A signal ends that early."""
+        async with anyio.create_task_group() as background:
+            lease = Lease(load=self.load)
+            background.start_soon(lease.run)
+            background.start_soon(self._finish.sweep)  # what was discarded makes room
+            await self._fill(lease, shutdown.stopping)
+            if shutdown.signum is None:
+                if self.source is not None:
+                    await anyio.to_thread.run_sync(check_unchanged, self.source)
+                await self._verify()
+                await self._finish.confirmation.confirm()
+            background.cancel_scope.cancel()
+
+    async def _prepare_again(self, errors: BaseException, lost: int) -> None:
+        """Get ready to send what was lost before it was published. Raises if that was too often, or has no source."""
+        self._tally.entries = await self.load.journal()
+        if self.source is None:
+            raise self._needs_source()
+        if lost == MAX_VAIN_ROUNDS:
+            raise first_error(errors)
+        missing = len(self.load.manifest.plan) - len(self._tally.entries)
+        self.hook(
+            Noted(text=f"{missing} chunks were lost before they were published: sent again", warning=True)
+        )
+
+    async def _audit(self, numbers: Collection[int]) -> Collection[int]:
+        return await forget_lost(
+            self.store, self.keys, self.load, numbers, readers=self.writers, hook=self.hook
+        )
+
     async def _fill(self, lease: Lease, stopping: anyio.Event) -> None:
         """Send the chunks that the journal does not hold, and again those that it then still lacks."""
         store, load, tally = self.store, self.load, self._tally
         plan, retry = load.manifest.plan, store.pool.retry
         async with anyio.create_task_group() as background:
-            if load.resumed:
+            if load.resumed and not tally.entries:
                 tally.entries = await surviving_entries(
                     store, self.keys, load, readers=self.writers, hook=self.hook
                 )
-            tally.resumed_chunks = most = len(tally.entries)
+                tally.resumed_chunks = len(tally.entries)
+            most = len(tally.entries)
             await self._spool.find()
             lanes = Lanes.of(
                 store,
@@ -149,7 +191,7 @@ class Job:
                 if vain == MAX_VAIN_ROUNDS:
                     missing = len(plan) - len(tally.entries)
                     raise DataLost(f"the server keeps losing what it is given: {missing} chunks are missing")
-            tally.spooled_chunks = lanes.replayed
+            tally.spooled_chunks += lanes.replayed
             background.cancel_scope.cancel()
 
     async def _send_missing(self, lanes: Lanes, stopping: anyio.Event) -> None:

@@ -15,10 +15,10 @@ import numpy as np
 from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
+from ..client.parallel import in_parallel
 from ..errors import InvalidInput, QwfError, Refused, SpoolFull
 from ..layout import Layout
 from ..spool import Quarantined, Row, SpoolFile, SpoolHead, spool_path
-from ..store.parallel import in_parallel
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import stored_dtype

@@ -65,7 +65,7 @@ class Encoder:
             joined = np.concatenate([piece.reshape(-1) for piece in pieces])
         else:
             (joined,) = pieces
-        weight = math.fsum(_weight(piece) for piece in pieces)
+        weight = total_weight(_weight(piece) for piece in pieces)
         if not math.isfinite(weight) and not self.allow_nonfinite:
             for box, piece in zip(chunk.boxes, pieces, strict=True):
                 self._refuse_nonfinite(box, np.isfinite(piece))
@@ -127,6 +127,14 @@ def _weight(values: NDArray[Any]) -> float:
         parts = piece.astype(np.complex128, copy=False).reshape(-1).view(np.float64)
         total += float(np.einsum("i,i->", parts, parts))
     return total
+
+
+def total_weight(weights: Iterable[float]) -> float:
+    """The sum of weights, rounded once; infinite if it is too large for a float64."""
+    try:
+        return math.fsum(weights)
+    except OverflowError:
+        return math.inf
 
 
 MOST_PRODUCERS: Final = 4

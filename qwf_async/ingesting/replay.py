@@ -89,5 +89,6 @@ async def replay(
         source=None,
         hook=hook,
         writers=store.settings.writers,
+        replicas=store.settings.replicas,
     )
     return await job.run(shutdown)

@@ -14,13 +14,13 @@ from ..catalog.journal import JournalEntry, read_journal
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..checked import checked
+from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..errors import DamagedData, InvalidInput, Refused
 from ..lattice.grid import AXIS_NAMES
 from ..lattice.plan import Plan, c_index
 from ..layout import Layout
 from ..source.base import Source
-from ..store.parallel import in_parallel
 from ..store.reading import read_box
 from ..store.store import Store
 from ..wire.codec import digest

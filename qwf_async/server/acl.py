@@ -21,6 +21,10 @@ FENCING: Final = ("client|id", "client|kill")
 on unfenced. The second lets the user end other clients' connections, too: servers have no narrower right."""
 
 
+CONFIRMING: Final = ("wait",)
+"""The command by which replicas confirm what they have; without it a report says that they have not."""
+
+
 def reader(prefix: str) -> list[str]:
     """The rules of a user that may read what is stored under a key prefix, for ACL SETUSER."""
     return _rules(f"%R~{prefix}:*", READING)
@@ -28,7 +32,7 @@ def reader(prefix: str) -> list[str]:
 
 def writer(prefix: str) -> list[str]:
     """The rules of a user that may do everything that qwf does under a key prefix, for ACL SETUSER."""
-    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE, *FENCING))
+    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE, *FENCING, *CONFIRMING))
 
 
 def _rules(keys: str, commands: tuple[str, ...]) -> list[str]:

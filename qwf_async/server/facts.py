@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..client.connection import Connection
 from ..client.node import Node
 from ..client.reply import is_pairs, is_text
 from ..errors import Refused
@@ -40,22 +39,6 @@ async def learn(node: Node) -> ServerFacts:
         texts = [text.decode(errors="replace") for text in reply]
         settings = dict(zip(texts[::2], texts[1::2], strict=True))
     return _facts(info, settings, tuple(forbidden))
-
-
-async def data_set_of(connection: Connection) -> tuple[str, str] | None:
-    """What tells whether a server still holds the same data: its run id, and the id of its replication.
-
-    The first is another after a restart, the second after the server became a replica of
-    another, whose data it takes over. None if the server forbids INFO.
-    """
-    texts = []
-    for section in ("server", "replication"):
-        try:
-            texts.append(await connection.call("INFO", section, expect=is_text, doing="asking who it is"))
-        except Refused:
-            return None
-    info = parse_info(b"\r\n".join(texts))
-    return info.get("run_id", ""), info.get("master_replid", "")
 
 
 def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Producers, Rate, Settings, Writers
+from .fields import Producers, Rate, Replicas, Settings, Writers
 from .loading import load, trace
 
-__all__ = ["Producers", "Rate", "Settings", "Writers", "load", "trace"]
+__all__ = ["Producers", "Rate", "Replicas", "Settings", "Writers", "load", "trace"]

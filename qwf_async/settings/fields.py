@@ -19,6 +19,7 @@ Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}\Z")]
 NonEmptyText = Annotated[str, Meta(min_length=1)]
 Writers = Annotated[int, Meta(ge=1, le=64)]
 Producers = Annotated[int, Meta(ge=1, le=64)]
+Replicas = Annotated[int, Meta(ge=0, le=100)]
 Rate = Annotated[float, Meta(gt=0, le=1e12)]
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=_YEAR)]
@@ -46,6 +47,7 @@ class Settings:
         None means by the cores, and by what fits into stream_bytes.
     stream_bytes: encoded data that may wait between producers and writers, bytes.
     max_rate: most points written a second; None means no cap.
+    replicas: replicas of each server that must have all of a wavefunction before it is published.
     high_watermark: share of the memory limit at which writing pauses and cleaning begins.
     low_watermark: share of the memory limit below which writing goes on.
     sample_interval: time between two looks at the server's memory, seconds.
@@ -83,6 +85,7 @@ class Settings:
     producers: Producers | None = None
     stream_bytes: Annotated[int, Meta(ge=64 * 1024, le=2**40)] = 8 * 1024 * 1024
     max_rate: Rate | None = None
+    replicas: Replicas = 0
     high_watermark: Fraction = 0.85
     low_watermark: Fraction = 0.75
     sample_interval: Annotated[float, Meta(ge=0.01, le=60)] = 0.2

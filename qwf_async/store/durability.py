@@ -18,13 +18,13 @@ from typing import Final
 from ..catalog.keys import names_key
 from ..catalog.scripts import touching
 from ..client.node import Node
+from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import is_text
 from ..embedded.servers import EmbeddedServers
 from ..embedded.status import RunningServer
 from ..errors import QwfError
 from ..server.facts import learn
-from .parallel import in_parallel
 
 MAX_SYNC_TIME: Final = 10.0
 """Seconds that a sync may take: with appendfsync everysec it takes one or two, on a busy disk more."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checked import checked
+from ..client.parallel import in_parallel
 from ..errors import InvalidInput
 from ..lattice.grid import AXIS_NAMES, Box, Grid
 from ..lattice.plan import BoxPlan
@@ -28,7 +29,6 @@ from ..observables.momentum import Momenta, momenta
 from ..observables.overlap import fidelity_of, overlap_sum
 from ..source.evolve.potentials import Potential, potential_values
 from .observed import Observed
-from .parallel import in_parallel
 from .store import Store
 from .wavefunction import Wavefunction
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..client.connection import now
 from ..client.guard import HEAD_BYTES, reply_limit
 from ..client.node import Node
+from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import are_values, is_text_or_none
 from ..errors import DamagedData, Refused, ServerUnavailable
@@ -31,7 +32,6 @@ from ..server.output_limit import CutOff, fetch_at_once
 from ..wire.batch import Buffer, Part
 from ..wire.codec import is_value, stored_dtype
 from ..wire.fetch import Fetch
-from .parallel import in_parallel
 
 P = ParamSpec("P")
 T = TypeVar("T")

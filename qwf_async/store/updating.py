@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.still_published import is_published, replaced
+from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import is_text
 from ..client.retry import until_available
@@ -27,7 +28,6 @@ from ..layout import Layout
 from ..source.elements import complex_type, unmasked
 from ..wire.change import journal_beside
 from ..wire.codec import stored
-from .parallel import in_parallel
 from .reading import MAX_POINTS_IN_PLACE, read_box
 
 

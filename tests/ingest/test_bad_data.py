@@ -56,10 +56,22 @@ def refuse(psi: NDArray[Any]) -> Any:
     raise InvalidInput("the file is truncated")
 
 
+def one_that_is_huge(psi: NDArray[Any]) -> Any:
+    psi[0, 0, 0, 0] = 1.2e154  # its square is a float64 yet
+    return psi
+
+
+def two_that_are_huge(psi: NDArray[Any]) -> Any:
+    psi[0, 0, 0, 0] = psi[0, 9, 9, 9] = 1.2e154
+    return psi
+
+
 BAD: dict[str, tuple[Source, dict[str, Any], str]] = {
     "NaN": (with_value(complex(np.nan, 0)), {}, "t = 5, x = 7, y = 8, z = 9"),
     "infinity": (with_value(complex(0, -np.inf)), {}, "t = 5, x = 7, y = 8, z = 9"),
     "norm": (with_value(1e200), {}, "too large for a float64"),
+    "norms of two chunks": (Odd(one_that_is_huge), {}, "the norm of psi is too large for a float64"),
+    "norms of two planes": (Odd(two_that_are_huge), {}, "too large for a float64"),
     "complex64": (with_value(1e39), {"codec": "c8"}, "too large for complex64"),
     "real": (Odd(lambda psi: psi.real), {}, "float64"),
     "flat": (Odd(lambda psi: psi.reshape(-1)), {}, "shape (1000,)"),

@@ -78,6 +78,7 @@ VALID = st.fixed_dictionaries(
         "writers": st.integers(1, 64),
         "producers": st.integers(1, 64),
         "stream_bytes": st.integers(2**16, 2**40),
+        "replicas": st.integers(0, 100),
         "max_rate": st.floats(1e-3, 1e12),
         "high_watermark": st.floats(0.8, 1),
         "low_watermark": st.floats(0.01, 0.79),

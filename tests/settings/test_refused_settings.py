@@ -34,6 +34,7 @@ BAD: list[tuple[str, list[Any], str]] = [
         f"text such as '512mb', at least 65536, at most {2**40}",
     ),
     ("memory_limit", [2**20 - 1, 2**51, "3 gib"], f"at least {2**20}, at most {2**50}"),
+    ("replicas", [-1, 101, 1.5], "a whole number, at least 0, at most 100"),
     ("max_rate", [0, 1e13, math.nan], "a number, above 0, at most 1000000000000.0"),
     ("sample_interval", [0.009, 60.1], "at least 0.01, at most 60"),
     ("ownership_ttl", [0.9, 1e9], "at least 1, at most 31536000"),

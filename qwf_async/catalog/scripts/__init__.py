@@ -15,12 +15,12 @@ from .evaluate import EVEN_IF_FULL
 from .index_entries import ANNOUNCE, ENTER, TOUCH, WITHDRAW, announce, enter, touching, withdraw
 from .inspection import READ_RECORDS, UNKNOWN_GENERATIONS, read_records, unknown_generations
 from .ownership import EXPEL, REGISTER, RENEW, expel, register, renew
-from .publishing import BEGIN, DISCARD, PUBLISH, Outcome, begin, discard, publish
+from .publishing import BEGIN, DISCARD, PUBLISH, REWRITE, Outcome, begin, discard, publish, rewriting
 from .removal import FORGET, REMOVE, TRASH, forget, remove, trash
 
 __all__ = [
     "ANNOUNCE", "BEGIN", "DISCARD", "ENTER", "EVEN_IF_FULL", "EXPEL", "FORGET", "PUBLISH",
-    "READ_RECORDS", "REGISTER", "REMOVE", "RENEW", "TOUCH", "TRASH", "UNKNOWN_GENERATIONS", "WITHDRAW", "Outcome",
-    "announce", "begin", "discard", "enter", "expel", "forget", "publish", "read_records",
-    "register", "remove", "renew", "touching", "trash", "unknown_generations", "withdraw",
+    "READ_RECORDS", "REGISTER", "REMOVE", "RENEW", "REWRITE", "TOUCH", "TRASH", "UNKNOWN_GENERATIONS", "WITHDRAW",
+    "Outcome", "announce", "begin", "discard", "enter", "expel", "forget", "publish", "read_records",
+    "register", "remove", "renew", "rewriting", "touching", "trash", "unknown_generations", "withdraw",
 ]  # fmt: skip

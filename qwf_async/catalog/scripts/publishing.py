@@ -115,6 +115,23 @@ async def publish(
     return Outcome(reply)
 
 
+REWRITE: Final = (
+    EVEN_IF_FULL
+    + """
+-- KEYS: a hash. ARGV: a field. It is written once more as it is, which replicas are told. Replies 0 if it is not there.
+local value = redis.call('HGET', KEYS[1], ARGV[1])
+if not value then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], value)
+return 1
+"""
+)
+
+
+def rewriting(key: str, field: str | int) -> list[str | int]:
+    """The command that writes a field once more as it is, for a pipeline; its reply is 1, and 0 if there is none."""
+    return ["EVAL", REWRITE, 1, key, field]
+
+
 DISCARD: Final = (
     EVEN_IF_FULL
     + """
