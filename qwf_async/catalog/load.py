@@ -63,13 +63,14 @@ class Load:
         unfinished: Unfinished,
         overwrite: bool,
         ttl: float,
+        owner: Owner | None = None,
     ) -> Load | Manifest:
         """Begin or resume a load of the name. Returns the manifest if the very same thing is published already.
 
-        The name is then held for `ttl` seconds without renewal. Raises Refused if the name
-        cannot be taken. After an error or a cancellation the name is not held.
+        The name is then held for `ttl` seconds without renewal, by this process or else by `owner`.
+        Raises Refused if the name cannot be taken. After an error or a cancellation the name is not held.
         """
-        owner = Owner.here()
+        owner = owner or Owner.here()
         try:
             begun = await cls._begin(pool, keys, requested, owner, unfinished, overwrite, ttl)
         except BaseException:
@@ -141,6 +142,21 @@ class Load:
     async def release(self) -> None:
         """Give up the name, and leave the load as it is, so that another process can resume it."""
         await self._hold(0, *self._connections.settled)
+
+    async def settle(self) -> None:
+        """Renew, and take the connections that have nothing under way out of the record. None may be lent meanwhile."""
+        await self._hold(int(self.ttl * 1000), *self._connections.settled)
+        self._connections.forget_settled()
+
+    async def close_to_others(self, token: str) -> None:
+        """Let no other process write the load any more: it is owned by `token` from now on, and their connections end.
+
+        Raises LoadTaken or DataLost if the load is not ours any more.
+        """
+        if not await expel_owner(self._pool, self._keys, self._owner.token, token):
+            raise await self._loss()
+        self._owner = replace(self._owner, token=token)
+        self._connections = LoadConnections(pool=self._pool, keys=self._keys, token=token)
 
     @property
     def run(self) -> str:

@@ -83,14 +83,21 @@ class LoadConnections:
         """The fields of the connections that have no request under way."""
         return [_field_of(client) for client in self._registered if not self.pool.doubts(client)]
 
+    def forget_settled(self) -> None:
+        """Note that the settled connections have left the record: each is registered anew before it is used."""
+        self._registered = {
+            known: c for known, c in self._registered.items() if self.pool.fence.doubts(known)
+        }
 
-async def expel_owner(pool: Pool, keys: Keys, token: str) -> str:
+
+async def expel_owner(pool: Pool, keys: Keys, token: str, replacement: str | None = None) -> str:
     """Expel the owner of a load, who is dead or late, and end its connections. Returns the load's new token.
 
-    It is "" if the token was another meanwhile: the caller reads the state of the name again.
-    Nothing else of the load changes, and nobody holds it. Raises ServerUnavailable.
+    It is `replacement`, by default a token that is nobody's. It is "" if the token was another
+    meanwhile: the caller reads the state of the name again. Nothing else of the load changes.
+    Raises ServerUnavailable.
     """
-    replacement = secrets.token_hex(8)
+    replacement = replacement or secrets.token_hex(8)
     record = await scripts.expel(pool, keys, token=token, replacement=replacement)
     if not record:
         return ""

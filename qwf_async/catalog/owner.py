@@ -1,4 +1,7 @@
-"""The owner of a load: a process, described so that another process can tell whether it still lives."""
+"""The owner of a load: a process, described so that another process can tell whether it still lives.
+
+A load that many processes write has an owner that is none of them: only its deadline decides.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ class Owner:
     """The owner of a load, and the time until which it holds the load: `deadline`, in ms of the server's clock.
 
     `boot` names the boot and the pid namespace of the host, and `started` says when the process
-    started. So another process with the same pid is not taken for the owner.
+    started. So another process with the same pid is not taken for the owner. Where many
+    processes write the load, `pid` is 0, and `host` is where it was begun.
     """
 
     token: str
@@ -43,6 +47,11 @@ class Owner:
             _presence=_announce_presence(token),
         )
 
+    @classmethod
+    def shared(cls, token: str) -> Owner:
+        """The owner of a load that many processes write: each that knows the token, on any host."""
+        return cls(token=token, host=socket.gethostname(), boot="", pid=0, started="")
+
     def end(self) -> None:
         """Note that this process has finished with the load, whether or not the server could be told so."""
         if self._presence is not None:
@@ -51,12 +60,12 @@ class Owner:
     def holds(self, now: int) -> bool:
         """Whether it still owns the load at the server's time `now` (ms).
 
-        The deadline decides. A process of this host also loses the load as soon as it is gone,
+        The deadline decides. A single process of this host also loses the load as soon as it is gone,
         and this process as soon as it has finished with it.
         """
         if self.deadline <= now:
             return False
-        if (self.host, self.boot) != (socket.gethostname(), _boot()):
+        if self.pid == 0 or (self.host, self.boot) != (socket.gethostname(), _boot()):
             return True
         if _start_of(self.pid) != self.started:
             return False
@@ -66,7 +75,7 @@ class Owner:
         return _announce_presence(self.token) is None
 
     def describe(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        return f"process {self.pid} on {self.host}" if self.pid else f"many processes, begun on {self.host}"
 
     def to_fields(self) -> dict[str, str]:
         """The owner's fields of the load hash, without the deadline: a script sets that by the server's clock."""
@@ -86,7 +95,7 @@ class Owner:
         if long:
             raise ValueError(f"its field owner_{long[0]} has more than {MAX_TEXT_CHARACTERS} characters")
         pid, deadline = int(fields["owner_pid"]), int(fields["owner_deadline"])
-        if not (0 < pid < 2**31 and 0 <= deadline < 2**63):
+        if not (0 <= pid < 2**31 and 0 <= deadline < 2**63):
             raise ValueError("its owner has a process or a deadline that cannot be")
         token, host, boot, started = texts.values()
         return cls(token=token, host=host, boot=boot, pid=pid, started=started, deadline=deadline)

@@ -7,26 +7,23 @@ from collections.abc import Sequence
 import anyio
 import anyio.to_thread
 
-from ..catalog.beginning import Unfinished
 from ..catalog.confirmation import Confirmation
 from ..catalog.keys import Keys, new_generation
-from ..catalog.load import Load
 from ..catalog.manifest import Manifest
 from ..checked import checked
-from ..errors import UsageError
 from ..events import Event, Hook, Noted
 from ..layout import Form, Slab
 from ..settings import Producers, Rate, Replicas, Writers
 from ..source.base import Source, remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with
+from .beginning import Begun, begin_load, in_utf8, unfinished_by
 from .finish import durability_of
 from .job import Job
 from .leftover_spools import drop_expendable
-from .preflight import check_server
 from .report import Report
 from .shutdown import shutdown_on_signals
-from .write_mode import check_write_mode, choose_restore
+from .write_mode import check_write_mode
 
 
 @checked
@@ -98,8 +95,7 @@ async def ingest(
     Except after InvalidInput, what was begun stays on the server and can be resumed; the
     message says so. Cancelling the call leaves it so too.
     """
-    if resume and discard:
-        raise UsageError("to resume a load and to discard it contradict each other: choose one")
+    unfinished = unfinished_by(resume=resume, discard=discard)
     asked = store.settings.replicas if replicas is None else replicas
     keys = Keys(prefix=store.settings.prefix, name=name)
     source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
@@ -107,13 +103,12 @@ async def ingest(
         layout=layout, codec=codec, shape=source.grid.shape, order=source.order, tile=tile, slab=slab
     )
     check_write_mode(write_mode, form)
-    generation = new_generation()
     manifest = Manifest(
-        generation=generation,
+        generation=new_generation(),
         form=form,
         grid=source.grid,
-        source=_in_utf8(source.spec),
-        fingerprint=_in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
+        source=in_utf8(source.spec),
+        fingerprint=in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
     )
 
     def hook(event: Event) -> None:
@@ -123,33 +118,25 @@ async def ingest(
     for text in await anyio.to_thread.run_sync(warnings_of, source):
         hook(Noted(text=text, warning=True))
 
-    unfinished: Unfinished = "resume" if resume else "discard" if discard else "refuse"
     async with shutdown_on_signals(
         store.settings.drain_timeout, enabled=signals, notify=lambda text: hook(Noted(text=text))
     ) as shutdown:
-        load: Load | Manifest | None = None
+        begun: Begun | None = None
         with shutdown.scope:
-            await check_server(
+            begun = await begin_load(
                 store,
                 keys,
                 manifest,
+                write_mode=write_mode,
                 unfinished=unfinished,
                 overwrite=overwrite,
                 configure_server=configure_server,
                 force=force,
                 hook=hook,
             )
-            by_restore = await choose_restore(store.pool, keys.base(generation), form, write_mode, hook)
-            load = await Load.begin(
-                store.pool,
-                keys,
-                manifest,
-                unfinished=unfinished,
-                overwrite=overwrite,
-                ttl=store.settings.ownership_ttl,
-            )
-        if load is None:
+        if begun is None:
             raise shutdown.interrupted(f"nothing was stored yet: {again_with('resume')}")
+        load = begun.load
         if isinstance(load, Manifest):
             # Published, but perhaps not saved: that may be why the command is repeated.
             confirmation = Confirmation(pool=store.pool, keys=keys, manifest=load, asked=asked)
@@ -162,7 +149,7 @@ async def ingest(
             store=store,
             keys=keys,
             load=load,
-            by_restore=by_restore,
+            by_restore=begun.by_restore,
             source=source,
             hook=hook,
             writers=writers or store.settings.writers,
@@ -179,8 +166,3 @@ async def ingest(
             hook(Noted(text=text, warning=True))
         return report
     raise AssertionError("unreachable: the job returns or raises")
-
-
-def _in_utf8(text: str) -> str:
-    """The text with what is not UTF-8 escaped, such as in the name of a file."""
-    return text.encode(errors="backslashreplace").decode()

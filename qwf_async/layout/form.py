@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final, Literal
 
 from ..errors import InvalidInput, UsageError
+from ..lattice.blocks import check_divides, dividing
 from ..lattice.grid import Grid, Order, Shape3, Shape4, json_integer, shape4
 from ..lattice.plan import BoxPlan, Plan, plan_from_json
 from ..wire.codec import check_codec
@@ -66,11 +67,13 @@ class Form:
         order: Order = "C",
         tile: Shape3 | None = None,
         slab: Slab | None = None,
+        blocks: Shape4 | None = None,
     ) -> Form:
         """The form of a grid, for a source that is read best in this order.
 
-        `slab` goes with layout flat: about 16,384 points if it is None. Raises UsageError if it
-        does not fit, else as the class.
+        `slab` goes with layout flat: about 16,384 points if it is None. The chunks divide `blocks`
+        of so many points along t, x, y, z, if that is not None. Raises UsageError if one of the
+        two does not fit (`lattice.blocks`), else as the class.
         """
         kind = _layout(layout, codec)
         if slab is not None and not kind.slabs:
@@ -84,7 +87,25 @@ class Form:
                     f"slabs of {math.prod(slab):,} points are too large for one request: at most {MAX_SLAB_POINTS:,}"
                 )
             plan = BoxPlan(shape=shape, chunk=slab, order=order)
-        return cls(layout=layout, codec=codec, plan=plan, tile=tile, one_hash=slab == "all")
+        form = cls(layout=layout, codec=codec, plan=plan, tile=tile, one_hash=slab == "all")
+        if blocks is None:
+            return form
+        if slab not in (None, "all") and isinstance(plan, BoxPlan):
+            check_divides(plan, blocks)
+            return form
+        return replace(form, plan=form.dividing(blocks))
+
+    def dividing(self, blocks: Shape4) -> Plan:
+        """A plan of this form whose chunks divide blocks; see `lattice.blocks`."""
+
+        def fits(plan: Plan) -> bool:
+            try:
+                replace(self, plan=plan)
+            except InvalidInput:
+                return False
+            return True
+
+        return dividing(self.plan, blocks, unit=self.scheme.grain, fits=fits)
 
     @property
     def shape(self) -> Shape4:

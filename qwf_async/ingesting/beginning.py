@@ -1,0 +1,81 @@
+"""How a load begins: what it stores and the server are checked, and then the name is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..catalog.beginning import Unfinished
+from ..catalog.keys import Keys
+from ..catalog.load import Load
+from ..catalog.manifest import Manifest
+from ..catalog.owner import Owner
+from ..errors import UsageError
+from ..events import Hook
+from ..store.store import Store
+from .preflight import check_server
+from .write_mode import choose_restore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A load that has begun, or the manifest of the very same thing that is published already.
+
+    `by_restore` says whether it is to be written by RESTORE.
+    """
+
+    load: Load | Manifest
+    by_restore: bool
+
+
+def unfinished_by(*, resume: bool, discard: bool) -> Unfinished:
+    """What is to become of an unfinished load of the name. Raises UsageError if both are wanted."""
+    if resume and discard:
+        raise UsageError("to resume a load and to discard it contradict each other: choose one")
+    return "resume" if resume else "discard" if discard else "refuse"
+
+
+async def begin_load(
+    store: Store,
+    keys: Keys,
+    manifest: Manifest,
+    *,
+    write_mode: str,
+    unfinished: Unfinished,
+    overwrite: bool,
+    configure_server: bool,
+    force: bool,
+    hook: Hook,
+    owner: Owner | None = None,
+) -> Begun:
+    """Check the server, choose how the load is written, and begin it. Raises as `ingest`.
+
+    The load is this process's, or else that of `owner`.
+    """
+    await check_server(
+        store,
+        keys,
+        manifest,
+        unfinished=unfinished,
+        overwrite=overwrite,
+        configure_server=configure_server,
+        force=force,
+        hook=hook,
+    )
+    by_restore = await choose_restore(
+        store.pool, keys.base(manifest.generation), manifest.form, write_mode, hook
+    )
+    load = await Load.begin(
+        store.pool,
+        keys,
+        manifest,
+        unfinished=unfinished,
+        overwrite=overwrite,
+        ttl=store.settings.ownership_ttl,
+        owner=owner,
+    )
+    return Begun(load=load, by_restore=by_restore)
+
+
+def in_utf8(text: str) -> str:
+    """The text with what is not UTF-8 escaped, such as in the name of a file."""
+    return text.encode(errors="backslashreplace").decode()

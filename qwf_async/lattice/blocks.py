@@ -1,0 +1,158 @@
+"""Plans whose chunks divide the blocks of many producers, so that each block is whole chunks.
+
+A block is what one producer makes at a time, such as a block of a dask array. Pure functions of numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from ..errors import UsageError
+from .grid import AXIS_NAMES, Box, Shape4, shape4
+from .plan import BoxPlan, Plan, RangePlan, c_index
+
+Fits = Callable[[Plan], bool]
+"""Whether a layout can be cut into a plan."""
+
+
+class Indivisible(UsageError):
+    """No chunks divide the blocks. `why` says so, and blocks of the shape `advised` along t, x, y, z would do."""
+
+    def __init__(self, why: str, advised: Shape4) -> None:
+        super().__init__(f"{why}: array.rechunk({advised}) along t, x, y, z would do")
+        self.why = why
+        self.advised = advised
+
+
+def regular(shape: Shape4, blocks: Sequence[Sequence[int]]) -> Shape4:
+    """The largest block that divides all blocks, from their sizes along each axis, of which the last may be smaller.
+
+    Along an axis with one block it is the whole axis.
+    """
+    sizes = []
+    for size, along in zip(shape, blocks, strict=True):
+        inner = [sum(along[: n + 1]) for n in range(len(along) - 1)]
+        sizes.append(math.gcd(*inner) if inner else size)
+    return shape4(sizes)
+
+
+def dividing(plan: Plan, blocks: Shape4, *, unit: Shape4, fits: Fits) -> Plan:
+    """A plan like this one, whose chunks divide blocks of so many points along t, x, y, z.
+
+    `unit`: chunks of boxes are of whole units. `fits` says whether the layout takes a plan.
+    Raises UsageError for blocks that do not fit the grid, and Indivisible.
+    """
+    if any(not 1 <= piece <= size for piece, size in zip(blocks, plan.shape, strict=True)):
+        raise UsageError(f"blocks of {blocks} points along t, x, y, z do not fit a grid of {plan.shape}")
+    if blocks == plan.shape:
+        return plan
+    if isinstance(plan, BoxPlan):
+        return _boxes(plan, blocks, unit)
+    return _ranges(plan, blocks, fits)
+
+
+def check_divides(plan: BoxPlan, blocks: Shape4) -> None:
+    """Raise UsageError if the chunks of a plan, which somebody asked for, do not divide the blocks."""
+    for block, piece, size in zip(blocks, plan.chunk, plan.shape, strict=True):
+        if block < size and block % piece:
+            raise UsageError(
+                f"chunks of {plan.chunk} points along t, x, y, z do not divide blocks of {blocks}"
+            )
+
+
+def whole_chunks(plan: Plan, region: Box) -> list[int]:
+    """The numbers of the chunks that make up a region, which must be whole chunks.
+
+    Raises UsageError, which says what divides the grid, if it is not.
+    """
+    if isinstance(plan, BoxPlan):
+        ends = zip(region.start, region.stop, plan.chunk, plan.shape, strict=True)
+        if all(a % c == 0 and (b % c == 0 or b == n) for a, b, c, n in ends):
+            return [number for number, _ in plan.touched(region)]
+        what = f"chunks of {plan.chunk} points along t, x, y, z"
+    else:
+        first = c_index(plan.shape, region.start)
+        last = c_index(plan.shape, shape4(n - 1 for n in region.stop)) + 1
+        is_run = last - first == region.points
+        if is_run and first % plan.length == 0 and (last % plan.length == 0 or last == math.prod(plan.shape)):
+            return list(range(first // plan.length, -(-last // plan.length)))
+        what = f"chunks of {plan.length:,} points in the order of t, x, y, z"
+    bounds = ", ".join(
+        f"{name} {a}:{b}" for name, a, b in zip(AXIS_NAMES, region.start, region.stop, strict=True)
+    )
+    raise UsageError(
+        f"the region {bounds} is not of whole {what}, which the grid of {plan.shape} is stored in: "
+        "write regions that begin and end where chunks do, or begin with blocks= of the regions' shape"
+    )
+
+
+def _boxes(plan: BoxPlan, blocks: Shape4, unit: Shape4) -> BoxPlan:
+    """As `BoxPlan.cut`: about as many points as the plan's, whole along the fastest axes, but within the blocks."""
+    parted = [axis for axis in range(4) if blocks[axis] < plan.shape[axis]]
+    if any(blocks[axis] % unit[axis] for axis in parted):
+        advised = [
+            _near(block, piece, size) if axis in parted else size
+            for axis, (block, piece, size) in enumerate(zip(blocks, unit, plan.shape, strict=True))
+        ]
+        raise Indivisible(
+            f"blocks of {blocks} points along t, x, y, z are not of whole tiles of {unit[1:]}",
+            shape4(advised),
+        )
+    points = max(plan.largest, math.prod(unit))
+    chunk = [min(size, piece) for size, piece in zip(plan.shape, unit, strict=True)]
+    for axis in (3, 2, 1, 0) if plan.order == "C" else (0, 1, 2, 3):
+        most = max(1, points // math.prod(chunk))  # units along this axis
+        if axis in parted:
+            most = next(n for n in _divisors(blocks[axis] // unit[axis]) if n <= most)
+        chunk[axis] = min(plan.shape[axis], chunk[axis] * most)
+    return BoxPlan(shape=plan.shape, chunk=shape4(chunk), order=plan.order)
+
+
+def _near(block: int, unit: int, size: int) -> int:
+    """The multiple of the unit that is nearest to a block; the whole axis if that is no longer."""
+    return min(size, max(1, round(block / unit)) * unit)
+
+
+def _ranges(plan: RangePlan, blocks: Shape4, fits: Fits) -> RangePlan:
+    """Ranges that divide the blocks, if these are runs of points in C order."""
+    unit = next(n for n in range(1, plan.length + 1) if fits(replace(plan, length=n)))
+    run = _run(plan.shape, blocks)
+    if run and run % unit == 0:
+        units = next(n for n in _divisors(run // unit) if n * unit <= plan.length)
+        return replace(plan, length=units * unit)
+    raise Indivisible(
+        f"the chunks of this layout are runs of points in the order of t, x, y, z, and blocks of {blocks} points "
+        "are not of whole chunks",
+        _whole_planes(plan.shape, math.prod(blocks), unit),
+    )
+
+
+def _run(shape: Shape4, blocks: Shape4) -> int:
+    """The points in C order that divide the place where any block begins; 0 if blocks are no runs of points."""
+    axis = next(
+        (a for a in range(4) if blocks[a] > 1), 3
+    )  # the slowest along which a block has several points
+    if blocks[axis + 1 :] != shape[axis + 1 :]:
+        return 0
+    inner = math.prod(shape[axis + 1 :])
+    around = shape[axis] * inner if math.prod(shape[:axis]) > 1 else 0
+    return math.gcd(blocks[axis] * inner, around)
+
+
+def _whole_planes(shape: Shape4, points: int, unit: int) -> Shape4:
+    """Blocks of whole planes along y and z, or of whole frames, of about so many points."""
+    nt, nx, ny, nz = shape
+    aligned = unit // math.gcd(unit, nx * ny * nz)  # frames
+    frames = max(1, round(points / (nx * ny * nz) / aligned)) * aligned
+    advised = [(1, n, ny, nz) for n in _divisors(nx) if n * ny * nz % unit == 0]
+    advised.append((min(nt, frames), nx, ny, nz))
+    return min(advised, key=lambda blocks: abs(math.log(math.prod(blocks) / points)))
+
+
+def _divisors(number: int) -> Iterator[int]:
+    """The divisors of a number, the largest first."""
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    yield from (number // n for n in small)
+    yield from (n for n in reversed(small) if n * n != number)
