@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .ingesting.report import Report
     from .ingesting.verification import Difference, Verification, verify
     from .lattice.grid import Axis, Box, Grid
+    from .producing.begin import SharedLoad, begin
+    from .producing.target import Target
+    from .producing.ticket import Ticket
     from .settings import Settings
     from .store.connecting import connect
     from .store.observed import Observed
@@ -56,6 +59,9 @@ _HOMES = {
     "exporting.export_file": ("export",),
     "lattice.grid": ("Axis", "Box", "Grid"),
     "catalog.manifest": ("Manifest",),
+    "producing.begin": ("SharedLoad", "begin"),
+    "producing.target": ("Target",),
+    "producing.ticket": ("Ticket",),
     "settings": ("Settings",),
     "store.connecting": ("connect",),
     "store.store": ("Store",),
@@ -65,8 +71,9 @@ _HOMES = {
 __all__ = [
     "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "Grid", "Interrupted",
     "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
-    "ServerUnavailable", "Settings", "Store", "UsageError", "Verification", "Wavefunction", "connect",
-    "estimate", "export", "ingest", "marginals", "observables", "observe", "open_old_hash", "sources", "verify",
+    "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError", "Verification",
+    "Wavefunction", "begin", "connect", "estimate", "export", "ingest", "marginals", "observables", "observe",
+    "open_old_hash", "sources", "verify",
 ]  # fmt: skip
 
 

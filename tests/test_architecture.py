@@ -32,7 +32,8 @@ LAYERS = (
     {"spool"},
     {"store"},
     {"exporting", "ingesting", "zarr_store"},
-    {"plot"},
+    {"plot", "producing"},
+    {"dask"},
     {"cli"},
 )
 """From the ground up: a room may import what lies below it, and itself."""

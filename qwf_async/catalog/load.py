@@ -144,9 +144,12 @@ class Load:
         await self._hold(0, *self._connections.settled)
 
     async def settle(self) -> None:
-        """Renew, and take the connections that have nothing under way out of the record. None may be lent meanwhile."""
-        await self._hold(int(self.ttl * 1000), *self._connections.settled)
-        self._connections.forget_settled()
+        """Take the connections that have nothing under way out of the record. None may be lent meanwhile.
+
+        Raises LoadTaken or DataLost if the load is not ours any more.
+        """
+        if not await self._connections.settle():
+            raise await self._loss()
 
     async def close_to_others(self, token: str) -> None:
         """Let no other process write the load any more: it is owned by `token` from now on, and their connections end.

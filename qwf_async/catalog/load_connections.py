@@ -83,11 +83,15 @@ class LoadConnections:
         """The fields of the connections that have no request under way."""
         return [_field_of(client) for client in self._registered if not self.pool.doubts(client)]
 
-    def forget_settled(self) -> None:
-        """Note that the settled connections have left the record: each is registered anew before it is used."""
-        self._registered = {
-            known: c for known, c in self._registered.items() if self.pool.fence.doubts(known)
-        }
+    async def settle(self) -> bool:
+        """Take the settled connections out of the record. False if the load is not ours any more."""
+        leaving = {client for client in self._registered if not self.pool.doubts(client)}
+        owner = await scripts.register(
+            self.pool, self.keys, token=self.token, settled=map(_field_of, leaving)
+        )
+        for client in leaving:
+            del self._registered[client]
+        return owner == self.token
 
 
 async def expel_owner(pool: Pool, keys: Keys, token: str, replacement: str | None = None) -> str:

@@ -199,6 +199,18 @@ def _shown(scheme: str, options: Mapping[str, Any], hosts: Iterable[tuple[str, i
     return f"{scheme}://{user}{places}{database}"
 
 
+def without_password(url: str) -> str:
+    """The URL of a server without the password in it, whether it stands before the host or is an option."""
+    head, mark, query = url.partition("?")
+    scheme, slashes, rest = head.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    name = user.partition(":")[0]
+    options = [option for option in query.split("&") if option and option.partition("=")[0] != "password"]
+    query = (mark + "&".join(options)) if options else ""
+    return f"{scheme}{slashes}{f'{name}{at}' if name else ''}{hosts}{slash}{path}{query}"
+
+
 def _single_urls(url: str) -> tuple[list[str], bool]:
     """A URL for each host that a URL names, and whether it says that they are nodes of a cluster.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Self
 
 from ..errors import UsageError
 from .grid import AXIS_NAMES, Box, Shape4, shape4
@@ -18,12 +19,16 @@ Fits = Callable[[Plan], bool]
 
 
 class Indivisible(UsageError):
-    """No chunks divide the blocks. `why` says so, and blocks of the shape `advised` along t, x, y, z would do."""
+    """No chunks divide the blocks. Blocks of the shape `advised` along t, x, y, z would do; `why` is the rest."""
 
-    def __init__(self, why: str, advised: Shape4) -> None:
-        super().__init__(f"{why}: array.rechunk({advised}) along t, x, y, z would do")
-        self.why = why
-        self.advised = advised
+    why: str = ""
+    advised: Shape4 | None = None
+
+    @classmethod
+    def of(cls, why: str, advised: Shape4) -> Self:
+        error = cls(f"{why}: array.rechunk({advised}) along t, x, y, z would do")
+        error.why, error.advised = why, advised
+        return error
 
 
 def regular(shape: Shape4, blocks: Sequence[Sequence[int]]) -> Shape4:
@@ -96,7 +101,7 @@ def _boxes(plan: BoxPlan, blocks: Shape4, unit: Shape4) -> BoxPlan:
             _near(block, piece, size) if axis in parted else size
             for axis, (block, piece, size) in enumerate(zip(blocks, unit, plan.shape, strict=True))
         ]
-        raise Indivisible(
+        raise Indivisible.of(
             f"blocks of {blocks} points along t, x, y, z are not of whole tiles of {unit[1:]}",
             shape4(advised),
         )
@@ -122,7 +127,7 @@ def _ranges(plan: RangePlan, blocks: Shape4, fits: Fits) -> RangePlan:
     if run and run % unit == 0:
         units = next(n for n in _divisors(run // unit) if n * unit <= plan.length)
         return replace(plan, length=units * unit)
-    raise Indivisible(
+    raise Indivisible.of(
         f"the chunks of this layout are runs of points in the order of t, x, y, z, and blocks of {blocks} points "
         "are not of whole chunks",
         _whole_planes(plan.shape, math.prod(blocks), unit),

@@ -325,10 +325,10 @@ async def test_the_password_of_the_settings_opens_the_store(own_server: Server) 
         async with qwf_async.connect(own_server.url):
             raise AssertionError("connected")
     with pytest.raises(QwfError) as raised:
-        async with qwf_async.connect(settings=Settings(url=own_server.url, password="barley")):  # noqa: S106
+        async with qwf_async.connect(settings=Settings(url=own_server.url, password="barley")):
             raise AssertionError("connected")
     assert "barley" not in str(raised.value)
-    settings = Settings(url=own_server.url, password="sesame")  # noqa: S106 # of a server of the test's own
+    settings = Settings(url=own_server.url, password="sesame")  # of a server of the test's own
     async with qwf_async.connect(settings=settings) as store:
         assert await store.entries() == []
         assert "sesame" not in f"{store.settings!r} {await store.server_info()}"

@@ -1,0 +1,146 @@
+"""The beginning of a load that many processes write: a request becomes a ticket."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..catalog.keys import Keys, new_generation
+from ..catalog.load import Load
+from ..catalog.manifest import Manifest
+from ..catalog.owner import Owner
+from ..catalog.shared_load import find_load
+from ..errors import UsageError
+from ..events import Hook
+from ..ingesting.beginning import begin_load, in_utf8, unfinished_by
+from ..ingesting.surviving_chunks import surviving_entries
+from ..ingesting.write_mode import check_write_mode, choose_restore
+from ..lattice.grid import Grid, Order, Shape3, Shape4
+from ..layout import Form, Slab
+from ..store.store import Store
+from .background import lend_password
+from .ticket import Ticket, url_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be begun: a manifest by its fields, and the switches of `ingest`. It can be pickled.
+
+    The load will be owned by `token`. So to begin a request twice is to begin it once.
+    """
+
+    name: str
+    fields: Mapping[str, str]
+    write_mode: str = "auto"
+    resume: bool = False
+    overwrite: bool = False
+    discard: bool = False
+    configure_server: bool = False
+    force: bool = False
+    allow_nonfinite: bool = False
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        grid: Grid,
+        *,
+        layout: str,
+        codec: str,
+        tile: Shape3 | None,
+        slab: Slab | None,
+        blocks: Shape4 | None,
+        order: Order,
+        fingerprint: str | None,
+        source: str,
+        write_mode: str,
+        resume: bool,
+        overwrite: bool,
+        discard: bool,
+        configure_server: bool,
+        force: bool,
+        allow_nonfinite: bool,
+    ) -> Request:
+        """A request that is checked as far as it can be without a server. Raises UsageError and InvalidInput."""
+        unfinished_by(resume=resume, discard=discard)
+        if resume and fingerprint is None:
+            raise UsageError(
+                "to resume a load needs its fingerprint, which says that the values are the same"
+            )
+        grid.in_atomic_units()  # a unit that is not known is refused before anything is written
+        form = Form.of(
+            layout=layout, codec=codec, shape=grid.shape, order=order, tile=tile, slab=slab, blocks=blocks
+        )
+        check_write_mode(write_mode, form)
+        manifest = Manifest(
+            generation=new_generation(),
+            form=form,
+            grid=grid,
+            source=in_utf8(source),
+            fingerprint=in_utf8(fingerprint or f"none, {secrets.token_hex(8)}"),
+        )
+        return cls(
+            name=name,
+            fields=manifest.to_fields(),
+            write_mode=write_mode,
+            resume=resume,
+            overwrite=overwrite,
+            discard=discard,
+            configure_server=configure_server,
+            force=force,
+            allow_nonfinite=allow_nonfinite,
+        )
+
+    @property
+    def manifest(self) -> Manifest:
+        return Manifest.from_fields(self.fields, "the request")
+
+
+async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket, Load | None]:
+    """Begin the load of a request, or find the one that it began before. There is no load if all is published already.
+
+    Raises as `ingest`.
+    """
+    keys = Keys(prefix=store.settings.prefix, name=request.name)
+    requested, pool, ttl = request.manifest, store.pool, store.settings.ownership_ttl
+    load: Load | Manifest | None = await find_load(pool, keys, token=request.token, ttl=ttl)
+    if isinstance(load, Load):
+        base = keys.base(load.manifest.generation)
+        by_restore = await choose_restore(pool, base, load.manifest.form, request.write_mode, hook)
+    else:
+        begun = await begin_load(
+            store,
+            keys,
+            requested,
+            write_mode=request.write_mode,
+            unfinished=unfinished_by(resume=request.resume, discard=request.discard),
+            overwrite=request.overwrite,
+            configure_server=request.configure_server,
+            force=request.force,
+            hook=hook,
+            owner=Owner.shared(request.token),
+        )
+        load, by_restore = begun.load, begun.by_restore
+    resumed = 0
+    if isinstance(load, Load) and load.resumed:
+        entries = await surviving_entries(store, keys, load, readers=store.settings.writers, hook=hook)
+        resumed = len(entries)
+    url = url_of(store)
+    lend_password(url, store.address.options.get("password"))
+    ticket = Ticket(
+        url=url,
+        saved_in=store.embedded.data_dir if store.embedded else None,
+        prefix=keys.prefix,
+        name=keys.name,
+        fields=(load.manifest if isinstance(load, Load) else load).to_fields(),
+        token=request.token,
+        ttl=ttl,
+        by_restore=by_restore,
+        allow_nonfinite=request.allow_nonfinite,
+        began=time.time(),
+        resumed_chunks=resumed,
+    )
+    return ticket, load if isinstance(load, Load) else None

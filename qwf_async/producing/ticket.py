@@ -1,0 +1,63 @@
+"""The ticket of a load: what a process must know to write a part of it. It can be pickled, and holds no password."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
+from ..client.address import without_password
+from ..layout import Layout
+from ..store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A load that many processes write, and where.
+
+    `url` is the server's, without a password: where the ticket is used, that comes from the
+    settings (QWF_PASSWORD, `password_file`). `saved_in` is the directory of the embedded server, if
+    it is one. `fields` are those of the manifest. `token` owns the load on the server, for `ttl`
+    seconds after each renewal. `began` is when it was begun (s since 1970), and
+    `resumed_chunks` is how many were stored then.
+    """
+
+    url: str
+    saved_in: Path | None
+    prefix: str
+    name: str
+    fields: Mapping[str, str]
+    token: str
+    ttl: float
+    by_restore: bool
+    allow_nonfinite: bool
+    began: float
+    resumed_chunks: int = 0
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(prefix=self.prefix, name=self.name)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is being stored."""
+        return _manifest(tuple(self.fields.items()))
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the load's generation."""
+        manifest = self.manifest
+        return manifest.form.open(self.keys.base(manifest.generation), by_restore=self.by_restore)
+
+
+def url_of(store: Store) -> str:
+    """The URL of a store's server, without a password."""
+    return store.embedded.url if store.embedded else without_password(store.settings.url or "")
+
+
+@cache
+def _manifest(fields: tuple[tuple[str, str], ...]) -> Manifest:
+    return Manifest.from_fields(dict(fields), "the ticket")
