@@ -29,7 +29,10 @@ def cut(shape: Shape4, blocks: Shape4) -> list[Box]:
     """The grid in blocks, the last ones smaller."""
     starts = product(*(range(0, n, b) for n, b in zip(shape, blocks, strict=True)))
     return [
-        Box(start=start, stop=shape4(min(a + b, n) for a, b, n in zip(start, blocks, shape, strict=True)))
+        Box(
+            start=shape4(start),
+            stop=shape4(min(a + b, n) for a, b, n in zip(start, blocks, shape, strict=True)),
+        )
         for start in starts
     ]
 

@@ -196,7 +196,8 @@ async def test_what_is_published_already_is_reported(server: Server) -> None:
 
 async def test_name_is_begun_once(server: Server) -> None:
     async with qwf_async.connect(server.url) as store, begin(store) as load:
-        for options in ({}, {"resume": True}, {"discard": True}):
+        choices: list[dict[str, Any]] = [{}, {"resume": True}, {"discard": True}]
+        for options in choices:
             with pytest.raises(Refused, match="psi is being loaded by many processes, begun on"):
                 async with begin(store, **options):
                     pass

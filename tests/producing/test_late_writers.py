@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 begin = partial(qwf_async.begin, name="psi", grid=GRID, blocks=BLOCKS, fingerprint="run 7")
 
 
-async def write_here(ticket: qwf_async.Ticket, regions: list[Region]) -> None:
+async def write_here(ticket: qwf_async.Ticket, regions: Sequence[Region]) -> None:
     with producer(ticket, regions) as process:
         assert await anyio.to_thread.run_sync(process.outcome) == "done"
 
