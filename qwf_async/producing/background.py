@@ -15,13 +15,14 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import anyio
-import anyio.to_thread
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 
-from ..errors import Refused, first_error
+from ..errors import Refused, ServerUnavailable, first_error
 from ..settings import load as load_settings
 from ..store.connecting import connect
 from ..store.store import Store
@@ -39,7 +40,7 @@ class Background:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.kept: dict[Any, Any] = {}
-        self._stores: dict[str, Store] = {}
+        self._stores: dict[tuple[str | None, Path | None, str], Store] = {}
         self._opening: anyio.Lock
         self._open: AsyncExitStack
         started: Future[BlockingPortal] = Future()
@@ -61,29 +62,27 @@ class Background:
             future.cancel()  # the thread was interrupted, or the error is that of the function
             raise
 
-    async def store(self, url: str, prefix: str) -> Store:
-        """The store at a URL without a password, opened when it is first asked for. Called on the loop.
+    async def store(self, url: str | None, data_dir: Path | None, prefix: str) -> Store:
+        """The store at a URL without a password, or of an embedded server that runs, kept open. Called on the loop.
 
-        Settings are those of this process. The password is too, unless it was `lent`.
+        Settings are those of this process. So is the password, unless it was lent (`lend_password`).
         """
         async with self._opening:
-            if (key := f"{prefix} {url}") not in self._stores:
-                settings = replace(await anyio.to_thread.run_sync(load_settings), url=url, prefix=prefix)
+            place = (url, data_dir, prefix)
+            if place not in self._stores:
+                settings = replace(await to_thread.run_sync(load_settings), url=url, prefix=prefix)
+                if data_dir is not None:
+                    settings = replace(settings, data_dir=data_dir)
+                    await _check_runs(data_dir)
                 if (known := _PROCESS.passwords.get(url)) is not None:
                     settings = replace(settings, password=known)
                 try:
                     store = await self._open.enter_async_context(connect(settings=settings))
                 except Refused as error:
-                    hint = (
-                        ""
-                        if settings.password
-                        else (
-                            "; a ticket holds no password: set QWF_PASSWORD or password_file where it is used"
-                        )
-                    )
-                    raise type(error)(f"{error}{hint}") from error
-                self._stores[key] = store
-            return self._stores[key]
+                    hint = "a ticket holds no password: set QWF_PASSWORD or password_file where it is used"
+                    raise Refused(f"{error}{'' if settings.password else f'; {hint}'}") from error
+                self._stores[place] = store
+            return self._stores[place]
 
     def close(self) -> None:
         """Close the connections and end the thread. What is under way is cancelled."""
@@ -108,7 +107,7 @@ class _Process:
     """
 
     background: Background | None = None
-    passwords: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str | None, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     of_parents: list[Background | None] = field(default_factory=list)
 
@@ -130,7 +129,7 @@ def background() -> Background:
         return _PROCESS.background
 
 
-def lend_password(url: str, password: str | None) -> None:
+def lend_password(url: str | None, password: str | None) -> None:
     """Let tickets to this server (a URL without a password) be used in this process with its password."""
     if password:
         _PROCESS.passwords[url] = password
@@ -142,6 +141,14 @@ def close_background() -> None:
         running, _PROCESS.background = _PROCESS.background, None
     if running is not None:
         running.close()
+
+
+async def _check_runs(data_dir: Path) -> None:
+    """Raise ServerUnavailable unless all embedded servers of the directory run here: none is started by a ticket."""
+    from ..embedded.servers import status
+
+    if not all((await status(data_dir)).values()):
+        raise ServerUnavailable(f"the embedded server with data in {data_dir} does not run on this machine")
 
 
 atexit.register(close_background)

@@ -20,6 +20,7 @@ from ..ingesting.report import Report
 from ..lattice.grid import Grid, Order, Shape4
 from ..lattice.plan import BoxPlan, Plan
 from ..layout import Slab
+from ..settings import Replicas
 from ..store.store import Store
 from ..wording import again_with, flag
 from .publishing import publish_load, release_load
@@ -91,6 +92,7 @@ async def begin(
     fingerprint: str | None = None,
     source: str = "many producers",
     write_mode: str = "auto",
+    replicas: Replicas | None = None,
     resume: bool = False,
     overwrite: bool = False,
     discard: bool = False,
@@ -107,7 +109,7 @@ async def begin(
 
     Parameters
     ----------
-    grid: the points and their axes. layout, codec, tile, slab, write_mode: as for `ingest`.
+    grid: the points and their axes. layout, codec, tile, slab, write_mode, replicas: as for `ingest`.
     blocks: points along t, x, y, z of what one producer writes at a time. The chunks of the load
         divide them. Without it the chunks are those of an ingest in this `order`.
     fingerprint: a text that is the same if, and only if, the values are. `resume` needs it.
@@ -129,6 +131,7 @@ async def begin(
         fingerprint=fingerprint,
         source=source,
         write_mode=write_mode,
+        replicas=replicas,
         resume=resume,
         discard=discard,
         overwrite=overwrite,

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from ..catalog.confirmation import Confirmation
 from ..catalog.load import Load
 from ..catalog.name_state import read_state
 from ..catalog.shared_load import closing_token, find_load
 from ..client.retry import until_available
 from ..errors import DataLost, Refused
 from ..events import Hook
-from ..ingesting.finish import Finish
+from ..ingesting.finish import Finish, durability_of
 from ..ingesting.load_spool import LoadSpool
 from ..ingesting.report import Report, Tally
 from ..lattice.grid import AXIS_NAMES
@@ -41,7 +42,10 @@ async def publish_load(
     if load is None:
         published = (await read_state(pool, keys)).published
         if published is not None and published.generation == ticket.manifest.generation:
-            return Report.of(published, keys.name, durability=await store.secure(), already=True)
+            confirmation = Confirmation(pool=pool, keys=keys, manifest=published, asked=ticket.replicas)
+            await confirmation.confirm_published()
+            durability = await durability_of(store, confirmation)
+            return Report.of(published, keys.name, durability=durability, already=True)
         raise DataLost(f"the load of {keys.name} is gone: it was discarded, taken over or lost by the server")
     await until_available(load.renew, pool.retry)
     await check_whole(load, keys.name)
@@ -53,7 +57,10 @@ async def publish_load(
     tally.sent_points = round(manifest.points * (1 - ticket.resumed_chunks / len(manifest.plan)))
     # It has no spool: what is named here is a file that never exists.
     spool = LoadSpool.of(store, keys, load, ticket.layout)
-    finish = Finish(store=store, keys=keys, load=load, spool=spool, tally=tally, hook=hook)
+    confirmation = Confirmation(pool=pool, keys=keys, manifest=manifest, asked=ticket.replicas)
+    finish = Finish(
+        store=store, keys=keys, load=load, spool=spool, confirmation=confirmation, tally=tally, hook=hook
+    )
     return await finish.publish(None, verified=False)
 
 

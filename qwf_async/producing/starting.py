@@ -12,6 +12,7 @@ from ..catalog.load import Load
 from ..catalog.manifest import Manifest
 from ..catalog.owner import Owner
 from ..catalog.shared_load import find_load
+from ..client.address import without_password
 from ..errors import UsageError
 from ..events import Hook
 from ..ingesting.beginning import begin_load, in_utf8, unfinished_by
@@ -21,7 +22,7 @@ from ..lattice.grid import Grid, Order, Shape3, Shape4
 from ..layout import Form, Slab
 from ..store.store import Store
 from .background import lend_password
-from .ticket import Ticket, url_of
+from .ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Request:
     name: str
     fields: Mapping[str, str]
     write_mode: str = "auto"
+    replicas: int | None = None
     resume: bool = False
     overwrite: bool = False
     discard: bool = False
@@ -57,6 +59,7 @@ class Request:
         fingerprint: str | None,
         source: str,
         write_mode: str,
+        replicas: int | None,
         resume: bool,
         overwrite: bool,
         discard: bool,
@@ -86,6 +89,7 @@ class Request:
             name=name,
             fields=manifest.to_fields(),
             write_mode=write_mode,
+            replicas=replicas,
             resume=resume,
             overwrite=overwrite,
             discard=discard,
@@ -128,11 +132,11 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
     if isinstance(load, Load) and load.resumed:
         entries = await surviving_entries(store, keys, load, readers=store.settings.writers, hook=hook)
         resumed = len(entries)
-    url = url_of(store)
+    url = None if store.embedded else without_password(store.settings.url or "")
     lend_password(url, store.address.options.get("password"))
     ticket = Ticket(
         url=url,
-        saved_in=store.embedded.data_dir if store.embedded else None,
+        data_dir=store.embedded.data_dir if store.embedded else None,
         prefix=keys.prefix,
         name=keys.name,
         fields=(load.manifest if isinstance(load, Load) else load).to_fields(),
@@ -140,6 +144,7 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
         ttl=ttl,
         by_restore=by_restore,
         allow_nonfinite=request.allow_nonfinite,
+        replicas=store.settings.replicas if request.replicas is None else request.replicas,
         began=time.time(),
         resumed_chunks=resumed,
     )

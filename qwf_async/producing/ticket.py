@@ -9,9 +9,7 @@ from pathlib import Path
 
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
-from ..client.address import without_password
 from ..layout import Layout
-from ..store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +17,14 @@ class Ticket:
     """A load that many processes write, and where.
 
     `url` is the server's, without a password: where the ticket is used, that comes from the
-    settings (QWF_PASSWORD, `password_file`). `saved_in` is the directory of the embedded server, if
-    it is one. `fields` are those of the manifest. `token` owns the load on the server, for `ttl`
-    seconds after each renewal. `began` is when it was begun (s since 1970), and
-    `resumed_chunks` is how many were stored then.
+    settings (QWF_PASSWORD, `password_file`). It is None for the embedded server, which is found by its
+    `data_dir`, on its own machine only. `fields` are those of the manifest. `token` owns the load
+    on the server, for `ttl` seconds after each renewal. So many `replicas` must confirm what is
+    published. The load was begun at `began` (s since 1970), and had `resumed_chunks` then.
     """
 
-    url: str
-    saved_in: Path | None
+    url: str | None
+    data_dir: Path | None
     prefix: str
     name: str
     fields: Mapping[str, str]
@@ -34,6 +32,7 @@ class Ticket:
     ttl: float
     by_restore: bool
     allow_nonfinite: bool
+    replicas: int
     began: float
     resumed_chunks: int = 0
 
@@ -51,11 +50,6 @@ class Ticket:
         """The layout of the load's generation."""
         manifest = self.manifest
         return manifest.form.open(self.keys.base(manifest.generation), by_restore=self.by_restore)
-
-
-def url_of(store: Store) -> str:
-    """The URL of a store's server, without a password."""
-    return store.embedded.url if store.embedded else without_password(store.settings.url or "")
 
 
 @cache

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 import anyio
+from anyio import to_thread
 
 from ..catalog.cleaning import remove_generation
 from ..catalog.journal import JournalEntry
@@ -30,9 +31,8 @@ from ..catalog.still_published import is_published
 from ..client.connection import Connection
 from ..client.retry import Retry, until_available
 from ..errors import DataLost, OutOfMemory, Refused, first_error
-from ..ingesting.producer import Encoder, Producer
+from ..ingesting.producer import Encoder
 from ..ingesting.sink import ServerSink
-from ..ingesting.transfer import transfer
 from ..store.store import Store
 from ..wire.batch import Batch
 from .background import background
@@ -71,15 +71,7 @@ class Writer:
         """Write these chunks; return when all are stored and journalled. Raises Published, and as `Target`."""
         try:
             async with self._task():
-                await transfer(
-                    numbers,
-                    Producer(encoder=encoder),
-                    self._deliver,
-                    lambda batch: None,
-                    writers=WINDOW,
-                    stream_bytes=self.store.settings.stream_bytes,
-                    stopping=anyio.Event(),
-                )
+                await self._send(encoder, numbers)
         except (Exception, BaseExceptionGroup) as error:
             cause = first_error(error)
             if isinstance(cause, LoadTaken | DataLost):
@@ -90,6 +82,21 @@ class Writer:
     def is_over(self) -> bool:
         """Whether nothing was written for so long that the lease is over."""
         return self._tasks == 0 and -math.inf < self._renew_at < anyio.current_time() - self.load.ttl
+
+    async def _send(self, encoder: Encoder, numbers: Iterable[int]) -> None:
+        """Encode one chunk at a time, in a thread, while at most WINDOW of them are on their way."""
+        room = anyio.Semaphore(WINDOW)
+
+        async def deliver(batch: Batch) -> None:
+            await self._deliver(batch)
+            room.release()
+
+        async with anyio.create_task_group() as tasks:
+            for number in numbers:
+                await room.acquire()
+                tasks.start_soon(
+                    deliver, await to_thread.run_sync(encoder.batch, number, abandon_on_cancel=True)
+                )
 
     async def _deliver(self, batch: Batch) -> None:
         """Return once the batch is stored and journalled."""
@@ -149,7 +156,7 @@ class Writer:
 async def write_chunks(ticket: Ticket, encoder: Encoder, numbers: Iterable[int]) -> None:
     """Write chunks of a load on the loop of this process (`background`); see `Writer.write`."""
     here = background()
-    store = await here.store(ticket.url, ticket.prefix)
+    store = await here.store(ticket.url, ticket.data_dir, ticket.prefix)
     writer = here.kept.get(ticket.token)
     if writer is None:
         writer = here.kept[ticket.token] = Writer.of(store, ticket)

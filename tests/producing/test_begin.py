@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 import re
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,7 +17,8 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
-from qwf_async.errors import InvalidInput, Refused, UsageError
+from qwf_async.embedded.servers import stop
+from qwf_async.errors import InvalidInput, Refused, ServerUnavailable, UsageError
 from qwf_async.producing.background import close_background
 from qwf_async.producing.writer import Published
 from tests.conftest import Server
@@ -256,3 +259,19 @@ def test_resume_needs_a_fingerprint(server: Server) -> None:
     with pytest.raises(UsageError, match="needs its fingerprint"):
         anyio.run(job)
     assert contents(server) == {}
+
+
+async def test_embedded_server_is_found_by_tickets_and_not_started_by_them(tmp_path: Path) -> None:
+    async with qwf_async.connect(data_dir=tmp_path / "data") as store:
+        async with begin(store) as load:
+            await put(load.ticket, *await load.missing())
+            report = await load.publish()
+        assert report.durability == f"rdb (saved to {tmp_path / 'data'})"
+        await anyio.to_thread.run_sync(close_background)
+        await stop(tmp_path / "data")
+        with pytest.raises(ServerUnavailable, match="does not run on this machine"):
+            await put(load.ticket, (slice(0, 1), slice(0, 8), slice(0, 8), slice(0, 16)))
+        elsewhere = replace(load.ticket, data_dir=tmp_path / "elsewhere")
+        with pytest.raises(ServerUnavailable, match="does not run on this machine"):
+            await put(elsewhere, (slice(0, 1), slice(0, 8), slice(0, 8), slice(0, 16)))
+    assert not (tmp_path / "elsewhere").exists()
