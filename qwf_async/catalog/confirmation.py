@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from redis.exceptions import ResponseError
 
 from ..client.connection import Connection
-from ..client.node import Node
+from ..client.node import MAX_NODES, Node
 from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import is_number
@@ -38,7 +38,7 @@ from ..errors import DataLost, ServerUnavailable
 from ..server.primary import Primary
 from ..wording import again_with, flag
 from . import scripts
-from .journal import MAX_NODES, read_journal_over
+from .journal import read_journal_over
 from .keys import Keys
 from .manifest import Manifest
 from .still_published import is_published

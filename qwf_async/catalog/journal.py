@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..client.connection import Connection
 from ..client.guard import reply_limit
-from ..client.node import Node
+from ..client.node import MAX_NODES, Node
 from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import is_texts_or_none
@@ -27,9 +27,6 @@ STALE: Final = "stale"
 
 ENTRIES_AT_ONCE: Final = 128
 """Entries that are read at a time: so few that no server's limit on what it owes to a client is reached."""
-
-MAX_NODES: Final = 32
-"""Nodes that are asked at a time; the pool may have fewer places."""
 
 MAX_ENTRY_BYTES: Final = 64
 """Bytes, more than an entry has: a digest, and a weight of at most 24 digits and signs."""

@@ -223,11 +223,11 @@ class Load:
         any more. Raises Refused if the load is not ours any more, or if something else is
         published than it was to replace. Raises TooFewReplicas as `Confirmation.confirm`.
         """
-        await self._pool.fence_off()  # after this the record is gone, and with it the list of connections
         keys, manifest = self._keys, self.manifest.published(norm)
         confirmation = confirmation or Confirmation(pool=self._pool, keys=keys, manifest=manifest)
         while True:
             await self._confirm(confirmation)
+            await self._pool.fence_off()  # with the record the list of connections goes
             outcome, primary = await until_available(lambda: self._publish(manifest), self._pool.retry)
             if outcome is Outcome.LATE:
                 # This process slept past the deadline, but nobody took the load, so it can be renewed. The server

@@ -29,20 +29,23 @@ _FIELD: Final = "writer:"
 
 def connections_in(fields: Mapping[str, str]) -> frozenset[ClientId]:
     """The connections that the record of a load lists."""
-    return frozenset(
-        ClientId(number=int(name.removeprefix(_FIELD)), run=run)
-        for name, run in fields.items()
-        if name.startswith(_FIELD) and name.removeprefix(_FIELD).isdecimal()
+    found = (
+        (name.removeprefix(_FIELD).partition(".")[0], run) for name, run in fields.items() if _FIELD in name
     )
+    return frozenset(ClientId(number=int(number), run=run) for number, run in found if number.isdecimal())
 
 
 @dataclass(slots=True, kw_only=True)
 class LoadConnections:
-    """The registered connections of one load that this process owns by `token`."""
+    """The registered connections of one load that this process owns by `token`.
+
+    `run` is the run id of the server that the load's record was last written to; "" if it is not known.
+    """
 
     pool: Pool
     keys: Keys
     token: str
+    run: str = field(default="", init=False)
     _registered: dict[ClientId, Connection] = field(default_factory=dict)
 
     async def register(self, connection: Connection) -> bool:
@@ -63,6 +66,8 @@ class LoadConnections:
                     run=client.run,
                     settled=map(_field_of, leaving),
                 )
+                record = await self.pool.node_of(self.keys.load).fence.identify(over)
+                self.run = record.run if record else ""
         except Refused:  # a right was withdrawn during the run: the batch that follows will say which
             self.pool.note_unfenced()
             return True
@@ -72,11 +77,6 @@ class LoadConnections:
         for known in leaving:
             self._registered.pop(known, None)  # another task may have removed it already
         return True
-
-    @property
-    def run(self) -> str:
-        """The run id of the server that was last written to; "" if it is not known."""
-        return next((client.run for client in reversed(self._registered)), "")
 
     @property
     def settled(self) -> list[str]:
@@ -112,4 +112,5 @@ async def expel_owner(pool: Pool, keys: Keys, token: str, replacement: str | Non
 
 
 def _field_of(client: ClientId) -> str:
-    return f"{_FIELD}{client.number}"
+    """Its field in the record: servers give the same numbers, each in its run."""
+    return f"{_FIELD}{client.number}.{client.run[:8]}"

@@ -23,6 +23,7 @@ from .counts import ConnectionCounts
 from .failure import HungUp, ServerCrowded
 from .fence import Fence
 from .guard import REPLY_BYTES
+from .parallel import in_parallel
 from .places import Places
 from .pool_state import CALM, Action, PoolState, Rejection, Transition, surplus
 from .reply import is_anything, is_text
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     R = TypeVarWithDefault("R", default=Any)
 
 _log: Final = logging.getLogger(__name__)
+
+AT_ONCE: Final = Retry(deadline=1.0)
+"""For what is not worth waiting for a node of a cluster that is away."""
+
+MAX_NODES: Final = 32
+"""Nodes that are asked at a time; the pool may have fewer places."""
 
 CHECK_TIMEOUT: Final = 1.0
 """Seconds for a connection that lay idle to answer. After that it counts as dead."""
@@ -122,10 +129,10 @@ class Node:
                 if not connection.is_open or connection.client_id is not client:
                     self.fence.give_up(client)
 
-    async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
+    async def fence_off(self, clients: Collection[ClientId], retry: Retry) -> bool:
         """End these connections, and all that were given up here, so that nothing of them is applied any more.
 
-        False if the server does not allow it. Raises ServerUnavailable once the deadline is over.
+        False if the server does not allow it. Raises ServerUnavailable once `retry` gives up.
         """
         if not clients and not self.fence.given_up:
             return True
@@ -135,7 +142,7 @@ class Node:
                 await self.fence.kill_given_up(connection)
                 return await self.fence.kill(connection, clients)
 
-        return await until_available(kill, self.retry)
+        return await until_available(kill, retry)
 
     async def call(
         self,
@@ -298,3 +305,22 @@ class Node:
         )
         self.fence.watch(connection)
         return connection
+
+
+async def fence_soon(nodes: Collection[Node], clients: Collection[ClientId]) -> bool:
+    """End connections at nodes of a cluster that answer at once, and at the others before anything is written there.
+
+    If another node takes the place of one before, what comes to it late is lost with it. False if
+    not all are ended yet.
+    """
+    ended = []
+
+    async def fence(node: Node) -> None:
+        try:
+            ended.append(await node.fence_off(clients, AT_ONCE))
+        except ServerUnavailable:
+            node.fence.given_up.update(clients)
+            ended.append(False)
+
+    await in_parallel(fence, nodes, MAX_NODES)
+    return all(ended)

@@ -24,7 +24,7 @@ from .connection import Buffer, ClientId, Connection
 from .counts import ConnectionCounts
 from .failure import Asked, Moved, ServerBusy, translate
 from .guard import REPLY_BYTES
-from .node import Node
+from .node import Node, fence_soon
 from .node_map import address_of
 from .places import Places
 from .reply import is_anything
@@ -362,9 +362,12 @@ class Pool:
     async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
         """End these connections, and all that were given up here, so that nothing of them is applied any more.
 
-        False if a server does not allow it. Raises ServerUnavailable once the deadline is over.
+        False if a server does not allow it. Raises ServerUnavailable once the deadline is over, but
+        does not wait for nodes of a cluster to end `clients` there: see `fence_soon`.
         """
-        return all([await node.fence_off(clients) for node in self.nodes])
+        if clients and self.is_cluster:
+            return await fence_soon(self.nodes, clients)
+        return all([await node.fence_off(clients, self.retry) for node in self.nodes])
 
     def doubts(self, client: ClientId) -> bool:
         """Whether requests of this connection may still be applied, as far as this pool knows."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..catalog.beginning import Unfinished
-from ..catalog.keys import Keys
+from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
 from ..catalog.owner import Owner
+from ..client.evenness import even_generation
 from ..errors import UsageError
 from ..events import Hook
+from ..layout import Form
 from ..store.store import Store
 from .preflight import check_server
 from .write_mode import choose_restore
@@ -79,3 +83,8 @@ async def begin_load(
 def in_utf8(text: str) -> str:
     """The text with what is not UTF-8 escaped, such as in the name of a file."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def new_generation_for(store: Store, form: Form) -> str:
+    """A new generation whose chunks are spread evenly over the nodes that the store has now."""
+    return even_generation(new_generation, store.pool.table, np.arange(form.groups))
