@@ -355,16 +355,12 @@ class Pool:
         await self._only.aclose()
 
     async def look_again(self) -> None:
-        """Ask a cluster anew who has which slot, unless that was done just now. Nothing is raised if nobody answers."""
+        """Ask a cluster anew who has which slot; see `Cluster.look_again`."""
         if self._cluster is not None:
             await self._cluster.look_again()
 
     async def fence_off(self, clients: Collection[ClientId] = ()) -> bool:
-        """End these connections, and all that were given up here, so that nothing of them is applied any more.
-
-        False if a server does not allow it. Raises ServerUnavailable once the deadline is over, but
-        does not wait for nodes of a cluster to end `clients` there: see `fence_soon`.
-        """
+        """End these connections, and all that were given up here; as `Node.fence_off`, or `fence_soon` in a cluster."""
         if clients and self.is_cluster:
             return await fence_soon(self.nodes, clients)
         return all([await node.fence_off(clients, self.retry) for node in self.nodes])
