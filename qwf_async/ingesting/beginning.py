@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ..catalog.owner import Owner
 from ..client.evenness import even_generation
 from ..errors import UsageError
 from ..events import Hook
-from ..layout import Form
 from ..store.store import Store
 from .preflight import check_server
 from .write_mode import choose_restore
@@ -53,8 +52,11 @@ async def begin_load(
 ) -> Begun:
     """Check the server, choose how the load is written, and begin it. Raises as `ingest`.
 
-    The load is this process's, or else that of `owner`.
+    The load is this process's, or else that of `owner`. A new one gets a generation whose chunks
+    are spread evenly over the nodes that the store has now.
     """
+    groups = np.arange(manifest.form.groups)
+    manifest = replace(manifest, generation=even_generation(new_generation, store.pool.table, groups))
     await check_server(
         store,
         keys,
@@ -83,8 +85,3 @@ async def begin_load(
 def in_utf8(text: str) -> str:
     """The text with what is not UTF-8 escaped, such as in the name of a file."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def new_generation_for(store: Store, form: Form) -> str:
-    """A new generation whose chunks are spread evenly over the nodes that the store has now."""
-    return even_generation(new_generation, store.pool.table, np.arange(form.groups))

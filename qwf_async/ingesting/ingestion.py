@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 
 from ..catalog.confirmation import Confirmation
-from ..catalog.keys import Keys
+from ..catalog.keys import Keys, new_generation
 from ..catalog.manifest import Manifest
 from ..checked import checked
 from ..events import Event, Hook, Noted
@@ -17,7 +17,7 @@ from ..settings import Producers, Rate, Replicas, Writers
 from ..source.base import Source, remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with
-from .beginning import Begun, begin_load, in_utf8, new_generation_for, unfinished_by
+from .beginning import Begun, begin_load, in_utf8, unfinished_by
 from .finish import durability_of
 from .job import Job
 from .leftover_spools import drop_expendable
@@ -104,7 +104,7 @@ async def ingest(
     )
     check_write_mode(write_mode, form)
     manifest = Manifest(
-        generation=new_generation_for(store, form),
+        generation=new_generation(),
         form=form,
         grid=source.grid,
         source=in_utf8(source.spec),

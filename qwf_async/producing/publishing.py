@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from ..catalog.confirmation import Confirmation
@@ -16,6 +17,7 @@ from ..events import Hook
 from ..ingesting.finish import Finish, durability_of
 from ..ingesting.load_spool import LoadSpool
 from ..ingesting.report import Report, Tally
+from ..ingesting.surviving_chunks import forget_lost
 from ..lattice.grid import AXIS_NAMES
 from ..lattice.plan import Plan
 from ..store.store import Store
@@ -57,7 +59,14 @@ async def publish_load(
     tally.sent_points = round(manifest.points * (1 - ticket.resumed_chunks / len(manifest.plan)))
     # It has no spool: what is named here is a file that never exists.
     spool = LoadSpool.of(store, keys, load, ticket.layout)
-    confirmation = Confirmation(pool=pool, keys=keys, manifest=manifest, asked=ticket.replicas)
+    audit = partial(forget_lost, store, keys, load, readers=store.settings.writers, hook=hook)
+    confirmation = Confirmation(
+        pool=pool,
+        keys=keys,
+        manifest=manifest,
+        asked=ticket.replicas,
+        audit=audit if pool.is_cluster else None,
+    )
     finish = Finish(
         store=store, keys=keys, load=load, spool=spool, confirmation=confirmation, tally=tally, hook=hook
     )

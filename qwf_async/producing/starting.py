@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..catalog.keys import Keys
+from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
 from ..catalog.owner import Owner
@@ -15,7 +15,7 @@ from ..catalog.shared_load import find_load
 from ..client.address import without_password
 from ..errors import UsageError
 from ..events import Hook
-from ..ingesting.beginning import begin_load, in_utf8, new_generation_for, unfinished_by
+from ..ingesting.beginning import begin_load, in_utf8, unfinished_by
 from ..ingesting.surviving_chunks import surviving_entries
 from ..ingesting.write_mode import check_write_mode, choose_restore
 from ..lattice.grid import Grid, Order, Shape3, Shape4
@@ -79,7 +79,7 @@ class Request:
         )
         check_write_mode(write_mode, form)
         manifest = Manifest(
-            generation=new_generation_for(store, form),
+            generation=new_generation(),
             form=form,
             grid=grid,
             source=in_utf8(source),
