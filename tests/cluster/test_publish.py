@@ -18,6 +18,7 @@ from tests.cluster.conftest import OwnCluster
 from tests.support.cluster_node import ClusterNode, wait_until
 from tests.support.clusters import Cluster
 from tests.support.loads import Events, check_points, wave
+from tests.support.slot_moves import begin_move
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_chunks")]
 PSI = wave(60, 10, 10, 10)
@@ -119,6 +120,37 @@ async def test_the_primary_of_the_control_keys_is_killed_beside_the_script(
         assert (await store.open("psi")).manifest.generation == report.generation
         assert np.array_equal(await (await store.open("psi")).read[...], PSI)
     check_points(cluster, PSI)
+
+
+@pytest.mark.parametrize("software", ["valkey", "redis"])
+async def test_data_that_left_their_journal_for_a_node_that_died_are_sent_again(
+    own_cluster: OwnCluster, software: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot is moved key by key, and is taken back when its target came up empty: the journal did not move."""
+    cluster = own_cluster(software, 3, 0, **FAST | {"cluster-node-timeout": "15000"})
+    control = cluster.node_of("{psi}")
+    target, source = (node for node in cluster.primaries if node is not control)
+    events = Events()
+
+    def part() -> None:
+        with source.plain as client:
+            data = client.keys("qwf:psi:*:s")[0].decode()
+        slot = source.call("CLUSTER", "KEYSLOT", data)
+        begin_move(slot, source, target)
+        source.call("MIGRATE", "127.0.0.1", target.port, data, 0, 60_000)
+        cluster.restart(target)
+        for node in (source, target):
+            node.call("CLUSTER", "SETSLOT", slot, "STABLE")
+        with source.plain as client:
+            assert not client.exists(data)
+            assert client.exists(data.removesuffix("s") + "j")
+
+    monkeypatch.setattr(Load, "journal", once(part, Load.journal))
+    async with qwf_async.connect(settings=settings_of(cluster)) as store:
+        await qwf_async.ingest(SOURCE, store, "psi", hooks=(events,))
+        assert np.array_equal(await (await store.open("psi")).read[...], PSI)
+    check_points(cluster, PSI)
+    assert any(SENT_AGAIN in text for text in events.warnings)
 
 
 @pytest.mark.parametrize("software", ["valkey", "redis"])
