@@ -14,6 +14,8 @@ from typing import Final
 import anyio
 
 from ..client.connection import Connection
+from ..client.failure import Asked
+from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_number
 from ..client.retry import Retry, until_available
@@ -172,7 +174,30 @@ class Load:
 
         Raises ServerUnavailable, and DataLost or LoadTaken if the load is not ours any more.
         """
-        async with self._pool.writing(self._journal_of(chunk)) as connection:
+        async with self._lent(self._journal_of(chunk)) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def connection_elsewhere(self, chunk: int, asked: Asked) -> AsyncIterator[Connection]:
+        """Lend a connection to the node that the chunk's slot is on its way to, and to which we were `asked` to go.
+
+        Each request over it needs ASKING before it. The node that still has the slot forgets the
+        chunk first: else a journal could be left at either. Raises as `connection`.
+        """
+        key = self._journal_of(chunk)
+        source = self._pool.node_of(key)
+        async with self._pool.connection(source) as connection:
+            (reply,) = await connection.pipeline([["HDEL", key, chunk]])
+            if not is_number(reply):
+                error = connection.error_of(reply, doing=f"writing {key}")
+                if not isinstance(error, Asked):
+                    raise error
+        async with self._lent(self._pool.asked(asked, source)) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lent(self, to: str | Node) -> AsyncIterator[Connection]:
+        async with self._pool.writing(to) as connection:
             ours = await self._connections.register(connection)
             if ours:
                 yield connection
@@ -190,15 +215,19 @@ class Load:
         except DamagedData as error:
             raise DamagedData(f"{error}; {flag('discard')} begins anew") from error
 
-    async def record(self, entries: Mapping[int, JournalEntry], connection: Connection) -> None:
+    async def record(
+        self, entries: Mapping[int, JournalEntry], connection: Connection, *, elsewhere: bool = False
+    ) -> None:
         """Record in the journal that the server has applied these chunks, over the connection that sent them.
 
-        It is not tried again over another: a server that was restarted meanwhile may lack the chunks.
+        It is not tried again over another: a server that was restarted meanwhile may lack the
+        chunks. `elsewhere`: the connection is one of `connection_elsewhere`.
         """
+        asking = [["ASKING"]] if elsewhere else []
         for number, entry in entries.items():
             key = self._journal_of(number)
-            text = entry.to_text()
-            await connection.call("HSET", key, number, text, expect=is_number, doing=f"writing {key}")
+            *_, reply = await connection.pipeline([*asking, ["HSET", key, number, entry.to_text()]])
+            connection.expected(reply, is_number, doing=f"writing {key}")
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""

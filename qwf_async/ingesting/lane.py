@@ -79,9 +79,11 @@ class Lane:
             await gate.wait_until_open()
             await lease.wait_until_valid(if_doubted=has_record())
 
-        async def record(batch: Batch, connection: Connection) -> None:
+        async def record(batch: Batch, connection: Connection, elsewhere: int) -> None:
+            if 0 < elsewhere < batch.requests + 1:
+                tally.doubtful.add(batch.chunk)
             entry = JournalEntry(digest=batch.digest, weight=batch.weight)
-            await load.record({batch.chunk: entry}, connection)
+            await load.record({batch.chunk: entry}, connection, elsewhere=elsewhere > 0)
             tally.entries[batch.chunk] = entry
 
         async def reach_server() -> None:
@@ -95,7 +97,13 @@ class Lane:
             if has_record():
                 lease.doubt()
 
-        server = ServerSink(lambda batch: load.connection(batch.chunk), record, permit, hook)
+        server = ServerSink(
+            lambda batch: load.connection(batch.chunk),
+            record,
+            permit,
+            hook,
+            lambda batch, asked: load.connection_elsewhere(batch.chunk, asked),
+        )
         replay = Delivery(sink=server, gate=gate, retry=Retry(deadline=settings.spool_after), hook=hook)
         outage = Outage(
             server=server,

@@ -81,7 +81,8 @@ class Tally:
 
     `entries` is what the journal holds. `points` are stored or safe in the spool by now,
     `sent_points` those of them that this run sent. `resumed_chunks` were in the journal at the
-    beginning, `spooled_chunks` came to the server through the spool.
+    beginning, `spooled_chunks` came to the server through the spool. `doubtful` are chunks that went
+    in pieces to two nodes of a cluster, while their slot moved: such a piece may be lost, and its entry not.
     """
 
     entries: dict[int, JournalEntry] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Tally:
     retries: int = 0
     resumed_chunks: int = 0
     spooled_chunks: int = 0
+    doubtful: set[int] = field(default_factory=set)
     published: bool = False
     begun: float = field(default_factory=time.perf_counter)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Final, Protocol
 
 import anyio.to_thread
 
+from ..client.cluster import split_requests
 from ..client.connection import Connection
-from ..client.failure import KeyExists
-from ..client.pool import Pool
+from ..client.failure import Asked, KeyExists
+from ..client.pool import ASKING, Pool
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..events import Hook, Noted
 from ..wire.batch import Batch, Buffer
@@ -39,9 +40,10 @@ class AwayForTooLong(ServerUnavailable):
     """The deadline of an outage is over, and the spool holds no more. Not to be tried again."""
 
 
-Applied = Callable[[Batch, Connection], Awaitable[None]]
+Applied = Callable[[Batch, Connection, int], Awaitable[None]]
 Permit = Callable[[], Awaitable[None]]
 Lend = Callable[[Batch], AbstractAsyncContextManager[Connection]]
+LendElsewhere = Callable[[Batch, Asked], AbstractAsyncContextManager[Connection]]
 
 
 def writing_to(pool: Pool) -> Lend:
@@ -58,6 +60,10 @@ class ServerSink:
     ends with the server's process. So what `applied` writes over it never gets to a server
     that was restarted from a copy without the batch.
 
+    Of a batch whose slot is on its way to another node, that one takes what the first does not
+    have: `lend_elsewhere` gives the connection, and `applied` is told how many requests went over
+    it, one more if it itself was sent there. Without it such a batch fails with Asked.
+
     The server may refuse RESTORE. The batch is then written by HSET, whose error counts. If
     RESTORE was refused only because a bucket is there already, this holds for that batch
     alone. Then the bucket is ours, sent before with its reply lost; or it is something else,
@@ -71,11 +77,13 @@ class ServerSink:
         applied: Applied | None = None,
         permit: Permit | None = None,
         hook: Hook | None = None,
+        lend_elsewhere: LendElsewhere | None = None,
     ) -> None:
         self._lend = lend
         self._applied = applied
         self._permit = permit
         self._hook = hook
+        self._lend_elsewhere = lend_elsewhere
         self._restores = True
 
     async def write(self, batch: Batch) -> None:
@@ -99,39 +107,76 @@ class ServerSink:
         if all(part.answer for part in batch.parts):
             async with self._lend(batch) as connection:
                 if await _answered_as_expected(batch, buffers, connection):
-                    await self._note(batch, connection)
-                    return None
+                    with suppress(Asked):  # to go elsewhere with the entry of the journal
+                        await self._note(batch, connection)
+                        return None
         # If a reply was another one, that connection is closed, and is to be fenced: the batch is sent again, to
         # learn the reason.
+        asked: Asked | None = None
         async with self._lend(batch) as connection:
-            error = await self._error_of(batch, buffers, connection)
-            if error is None:
-                await self._note(batch, connection)
-            return error
+            replies = await connection.exchange(buffers, batch.requests)
+            errors = _errors_of(batch, replies, range(batch.requests), connection)
+            for error in errors.values():
+                if isinstance(error, Asked):
+                    asked = error
+                elif isinstance(error, ServerUnavailable):
+                    raise error  # here, where the pool learns of it
+                else:
+                    return error
+            if asked is None:
+                try:
+                    await self._note(batch, connection)
+                except Asked as error:
+                    asked = error
+                else:
+                    return None
+        return await self._error_elsewhere(batch, buffers, list(errors), asked)
 
-    async def _error_of(
-        self, batch: Batch, buffers: Sequence[Buffer], connection: Connection
+    async def _error_elsewhere(
+        self, batch: Batch, buffers: Sequence[Buffer], numbers: Sequence[int], asked: Asked
     ) -> QwfError | None:
-        """HSET replies with the number of new fields, RESTORE with OK."""
-        replies = await connection.exchange(buffers, batch.requests)
-        done = 0
-        for part in batch.parts:
-            for number, reply in enumerate(replies[done : done + part.requests]):
-                if not isinstance(reply, int) and reply != b"OK":
-                    doing = f"writing {part.key_of(number).decode()}"
-                    return connection.error_of(reply, doing=doing)
-            done += part.requests
+        """As `_error`, of the requests that another node is to be asked for."""
+        if self._lend_elsewhere is None:
+            raise asked
+        requests = split_requests(buffers) if numbers else []
+        async with self._lend_elsewhere(batch, asked) as connection:
+            if numbers:
+                sent = [part for number in numbers for part in (ASKING, requests[number])]
+                replies = await connection.exchange(sent, 2 * len(numbers))
+                for error in _errors_of(batch, replies[1::2], numbers, connection).values():
+                    if isinstance(error, ServerUnavailable):
+                        raise error
+                    return error
+            await self._note(batch, connection, elsewhere=len(numbers) + 1)
         return None
 
-    async def _note(self, batch: Batch, connection: Connection) -> None:
+    async def _note(self, batch: Batch, connection: Connection, *, elsewhere: int = 0) -> None:
         if self._applied is not None:
-            await self._applied(batch, connection)
+            await self._applied(batch, connection, elsewhere)
 
     def _give_restore_up(self, refusal: QwfError) -> None:
         if self._restores and self._hook is not None:
             text = f"writing by HSET from now on, which is slower than RESTORE: {refusal}"
             self._hook(Noted(text=text, warning=True))
         self._restores = False
+
+
+def _errors_of(
+    batch: Batch, replies: Sequence[Any], numbers: Iterable[int], connection: Connection
+) -> dict[int, QwfError]:
+    """The errors that replies to these requests mean. HSET replies with the number of new fields, RESTORE with OK."""
+    wrong = {
+        number: reply
+        for number, reply in zip(numbers, replies, strict=True)
+        if not isinstance(reply, int) and reply != b"OK"
+    }
+    if not wrong:
+        return {}
+    keys = [part.key_of(number) for part in batch.parts for number in range(part.requests)]
+    return {
+        number: connection.error_of(reply, doing=f"writing {keys[number].decode()}")
+        for number, reply in wrong.items()
+    }
 
 
 async def _answered_as_expected(batch: Batch, buffers: Sequence[Buffer], connection: Connection) -> bool:
