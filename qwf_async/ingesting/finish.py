@@ -15,6 +15,7 @@ from ..catalog.cleaning import remove_generation, sweep
 from ..catalog.confirmation import Confirmation, JournalHoles, TooFewReplicas
 from ..catalog.keys import Keys
 from ..catalog.load import Load, LoadTaken
+from ..client.failure import Redirected
 from ..client.retry import Retry, until_available
 from ..errors import (
     DataLost,
@@ -137,7 +138,8 @@ class Finish:
         with anyio.move_on_after(LAST_TRY, shield=True), suppress(QwfError):
             await self.load.release()
         if not waiting:
-            return type(cause)(f"{cause}; what was stored can be resumed with {flag('resume')}")
+            leaf = ServerUnavailable if isinstance(cause, Redirected) else type(cause)
+            return leaf(f"{cause}; what was stored can be resumed with {flag('resume')}")
         if len(self.tally.entries.keys() | waiting) < len(self.load.manifest.plan):
             return ServerUnavailable(f"{cause}; {self.so_far()}: {again_with('resume')}")
         replay = phrase(command_line="run 'qwf resume'", python=again_with("resume"))

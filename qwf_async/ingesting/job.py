@@ -130,6 +130,7 @@ class Job:
                 if self.source is not None:
                     await anyio.to_thread.run_sync(check_unchanged, self.source)
                 await self._verify()
+                self._finish.confirmation.doubt(self._tally.doubtful)
                 await self._finish.confirmation.confirm()
             background.cancel_scope.cancel()
 

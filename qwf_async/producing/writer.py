@@ -113,7 +113,7 @@ class Writer:
                     raise
             await anyio.sleep(pause)
 
-    async def _record(self, batch: Batch, connection: Connection) -> None:
+    async def _record(self, batch: Batch, connection: Connection, elsewhere: int) -> None:
         entry = JournalEntry(digest=batch.digest, weight=batch.weight)
         await self.load.record({batch.chunk: entry}, connection)
 
