@@ -71,10 +71,12 @@ class Noted:
 class ServerFacts:
     """A server as it was when asked. Memory in bytes; None where the server would not tell.
 
-    `limit` is its maxmemory, None if it has none; `machine` is the memory of its machine;
-    `input_rate` is in kB/s, `uptime` in seconds.
+    `where` is its address. `limit` is its maxmemory, None if it has none; `machine` is the memory of
+    its machine; `input_rate` is in kB/s, `uptime` in seconds. `replicas` are those that are connected.
+    `slots` is how many slots of a cluster, or of shards, it has; None for the only server.
     """
 
+    where: str = ""
     software: str | None = None
     version: str | None = None
     allocator: str | None = None
@@ -87,6 +89,9 @@ class ServerFacts:
     loading: bool = False
     saving: bool = False
     clients: int | None = None
+    max_clients: int | None = None
+    replicas: int | None = None
+    slots: int | None = None
     rejected: int | None = None
     uptime: int | None = None
     commands_per_second: int | None = None
@@ -106,9 +111,9 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSampled:
-    """What the whole server said of itself."""
+    """What each of the servers of a store said of itself; those that gave no answer are not among them."""
 
-    facts: ServerFacts
+    facts: tuple[ServerFacts, ...]
 
 
 Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | ServerSampled

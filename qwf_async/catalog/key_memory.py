@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -14,6 +14,13 @@ from ..layout import Form
 
 MAX_SAMPLED_KEYS: Final = 64
 """Keys of a generation whose memory is asked for."""
+
+
+def spread_keys(form: Form, base: bytes, most: int = MAX_SAMPLED_KEYS) -> Iterator[bytes]:
+    """Up to so many keys of a generation, from groups all over it: so they lie on all nodes of a cluster."""
+    layout, groups = form.open(base), min(form.groups, most)
+    for number in range(groups):
+        yield from islice(layout.keys(number * form.groups // groups), most // groups)
 
 
 async def sampled_bytes(
@@ -33,7 +40,7 @@ async def sampled_bytes(
 async def bytes_per_point(pool: Pool, form: Form, base: bytes) -> float | None:
     """Memory of a generation's data for each of its points, by a sample; None if the server forbids MEMORY."""
     try:
-        sizes = await sampled_bytes(pool, form.keys(base), fields=1000)
+        sizes = await sampled_bytes(pool, spread_keys(form, base), fields=1000)
     except Refused:
         return None
     counts = form.scheme.counts

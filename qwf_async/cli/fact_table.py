@@ -20,6 +20,9 @@ def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for fact, value in facts.items():
         if fact == "axes":
             yield from ((f"axis {axis['name']}", _axis(axis)) for axis in value)
+        elif fact == "nodes":
+            for number, node in enumerate(value):
+                yield from ((f"node {number} {label}", text) for label, text in _rows(node))
         elif isinstance(value, dict):
             yield from ((f"{fact} {label}", text) for label, text in _rows(value))
         else:

@@ -1,18 +1,21 @@
-"""The view of a server that `qwf watch` shows: a live table on a terminal, lines elsewhere, or JSON lines."""
+"""The view of servers that `qwf watch` shows: a live table on a terminal, lines elsewhere, or JSON lines."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..events import Event, GateMoved, Hook, MemorySampled, Noted, ServerSampled
+from ..events import Event, GateMoved, Hook, MemorySampled, Noted, ServerFacts, ServerSampled
 from ..server.facts import rows_of
 from ..wording import printable
 from .output import print_json, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SERVER_INTERVAL: Final = 10.0
 """Seconds between lines where there is no terminal."""
@@ -34,7 +37,9 @@ def shown_server(*, as_json: bool, quiet: bool) -> Iterator[Hook]:
 
 def _json_line(event: Event) -> None:
     if isinstance(event, ServerSampled):
-        print_json({"time": time.time(), **asdict(event.facts)})
+        now = time.time()
+        for facts in event.facts:
+            print_json({"time": now, **asdict(facts)})
     elif isinstance(event, Noted | GateMoved):
         print_json({"time": time.time(), **asdict(event)})
     sys.stdout.flush()
@@ -49,7 +54,9 @@ class _ServerLines:
     def __call__(self, event: Event) -> None:
         if isinstance(event, ServerSampled) and time.monotonic() - self._last_line >= SERVER_INTERVAL:
             self._last_line = time.monotonic()
-            say(", ".join(f"{name} {value}" for name, value in rows_of(event.facts).items()))
+            for facts in event.facts:
+                where = "" if facts.slots is None else f"{facts.where}: "
+                say(where + ", ".join(f"{name} {value}" for name, value in rows_of(facts).items()))
         elif (text := _note(event)) is not None:
             say(text)
 
@@ -65,18 +72,32 @@ def _note(event: Event) -> str | None:
 @contextmanager
 def _live() -> Iterator[Hook]:
     from rich.live import Live
-    from rich.table import Table
-    from rich.text import Text
 
     with Live(refresh_per_second=4, transient=True) as live:
 
         def hook(event: Event) -> None:
             if isinstance(event, ServerSampled):
-                table = Table.grid(padding=(0, 2))
-                for name, value in rows_of(event.facts).items():
-                    table.add_row(name, Text(printable(str(value))))
-                live.update(table)
+                live.update(_table(event.facts))
             elif not isinstance(event, MemorySampled) and (text := _note(event)) is not None:
                 live.console.print(printable(text), markup=False, highlight=False)
 
         yield hook
+
+
+def _table(every: Sequence[ServerFacts]) -> Table:
+    """What is shown of one server, a line for each fact; or of several, a row for each of them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if every[0].slots is None:
+        table = Table.grid(padding=(0, 2))
+        for name, value in rows_of(every[0]).items():
+            table.add_row(name, Text(printable(str(value))))
+        return table
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    rows = [{"node": facts.where, **rows_of(facts)} for facts in every]
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(Text(printable(str(value))) for value in row.values()))
+    return table

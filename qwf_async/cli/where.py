@@ -39,8 +39,9 @@ def where(
     async def job(store: Store) -> dict[str, Any]:
         psi = await open_stored(store, name)
         place, form = psi.where(x, y, z, t), psi.manifest.form
-        # Shards know nothing of each other, as the nodes of a cluster do: the right one has to be asked.
-        address = store.pool.node_of(place.key).address if psi.address.shards else psi.address
+        # Shards know nothing of each other, and of a cluster the node that has the key is asked at once.
+        address = store.pool.node_of(place.key).address
+        follow = ["-c"] if store.pool.is_cluster else []
         # -e: an error is no output. -D: no newline after the bytes, and no bytes for no value.
         output = ["-e"] if place.nbytes is None else ["-e", "-D", ""]
         fetch = ["HGET", place.key.decode(), place.field.decode()]
@@ -56,7 +57,7 @@ def where(
             "field": place.field.decode(),
             "offset": place.offset,
             "bytes": place.nbytes,
-            "command": join(["redis-cli", *output, *address.cli_options, *fetch]),
+            "command": join(["redis-cli", *output, *address.cli_options, *follow, *fetch]),
             "password": "REDISCLI_AUTH" if address.wants_password else None,
         }
         if place.nbytes is None:

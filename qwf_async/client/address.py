@@ -70,6 +70,20 @@ class Address:
         return all(host in _LOOPBACK for host, _ in self.hosts)
 
     @property
+    def place(self) -> str:
+        """Host and port, or the path of the socket, as one text."""
+        if not self.hosts:
+            return str(self.options["path"])
+        host, port = self.hosts[0]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def machine(self) -> str:
+        """The host of the server, one name for this machine, as far as names tell."""
+        host = str(self.options.get("host", "localhost"))
+        return "localhost" if host in _LOOPBACK else host.lower()
+
+    @property
     def identity(self) -> str:
         """One text for one database of one server, the same for all ways to write its URL that can be recognized.
 

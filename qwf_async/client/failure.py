@@ -146,8 +146,8 @@ _REDIRECTIONS: Final[dict[str, tuple[type[Redirected], str]]] = {
 _TARGET: Final = re.compile(r"([0-9]{1,5}) ([^ ]{0,255}):([0-9]{1,5})")
 """Slot, host and port of a redirection. An IPv6 address stands without brackets."""
 
-_NO_SELECT: Final = "SELECT is not allowed in cluster mode"
-"""How a cluster node of Redis refuses a database. Valkey may have several, and says that it is out of range."""
+_NO_SELECT: Final = ("SELECT is not allowed in cluster mode", "DB index is out of range")
+"""How a cluster node of Redis refuses a database, and how Valkey does, and any server that has not so many."""
 
 _NO_COMMAND: Final = re.compile(r"unknown command [^\w]?([\w|.-]{1,40})", re.IGNORECASE)
 """Finds the name of a command that the server does not have. Its arguments follow, and may be a whole script."""
@@ -224,7 +224,7 @@ def translate(error: BaseException, *, where: str, doing: str = "") -> QwfError:
         return leaf(f"{where}{task}: {meaning} ({text})")
     if isinstance(error, redis_errors.ResponseError) and text.startswith(_NO_SELECT):
         return UsageError(
-            f"{where}{task}: a cluster has only the database 0: leave its number out of the URL"
+            f"{where}{task}: there is no database of this number, in a cluster only 0: leave it out of the URL"
         )
     if isinstance(error, redis_errors.ResponseError) and (unknown := _NO_COMMAND.match(text)):
         return Refused(

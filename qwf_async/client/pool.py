@@ -111,6 +111,12 @@ class Pool:
         return self._cluster is not None and not self._cluster.fixed
 
     @property
+    def shown(self) -> str:
+        """Where it is, for a message: that it is a cluster is said, though its URL names a node alone."""
+        named = self.address.shown
+        return f"the cluster of {named}" if self.is_cluster and not self.address.is_cluster else named
+
+    @property
     def table(self) -> SlotTable:
         """Which of the nodes has which slot, as far as is known now."""
         return ONE_FOR_ALL if self._cluster is None else self._cluster.table
@@ -140,6 +146,10 @@ class Pool:
             self._replicas.primaries = self
             self._replicas.retry = Retry(deadline=0)
         return self._replicas
+
+    def node_of_slot(self, slot: int) -> Node:
+        """The server that has a slot, as far as is known now. Raises ServerUnavailable if none has."""
+        return self._only if self._cluster is None else self._cluster.node_of(slot)
 
     def nodes_of(self, base: bytes, groups: NDArray[np.int64]) -> Iterator[tuple[Node, NDArray[np.int64]]]:
         """The servers that have the keys of groups, each with the indices of its groups in `groups` [N].
@@ -344,7 +354,7 @@ class Pool:
         if table.uncovered:
             raise Uncovered(
                 f"{self.address.shown}: {table.uncovered:,} of the {SLOTS:,} slots of the cluster have no node: "
-                "see what redis-cli --cluster check HOST:PORT says"
+                f"see what redis-cli --cluster check {address.place} says"
             )
         self._cluster = Cluster(
             table,

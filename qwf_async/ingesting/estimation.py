@@ -33,14 +33,14 @@ from numpy.typing import NDArray
 
 from ..catalog.cleaning import sweep, unlink_groups
 from ..catalog.index import leave
-from ..catalog.key_memory import sampled_bytes
+from ..catalog.key_memory import sampled_bytes, spread_keys
 from ..catalog.keys import Keys, new_generation
 from ..catalog.scripts import announce, enter
 from ..checked import checked
+from ..client.evenness import even_generation
 from ..client.parallel import in_parallel
 from ..client.reply import is_number, is_text_or_none
-from ..client.retry import until_available
-from ..errors import OutOfMemory, QwfError, Refused
+from ..errors import OutOfMemory, QwfError
 from ..events import Event
 from ..lattice.grid import Box, Shape3, Shape4, shape4
 from ..lattice.plan import BoxPlan
@@ -51,6 +51,7 @@ from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import CODECS
 from .producer import Encoder, source_values
+from .room import rooms_of, shares_of
 from .sink import ServerSink, writing_to
 from .write_mode import choose_restore
 
@@ -75,15 +76,16 @@ MAX_REMOVAL_TIME: Final = 5.0
 class Estimate:
     """One way to store a source: `bytes` in the end, `peak_bytes` at most on the way.
 
-    `seconds` are what the ingest will take at least.
-
-    `fits` says whether the peak stays below the high watermark; None if the limit is not known.
+    `fullest_bytes` are those on the fullest node of a cluster in the end, or all on one server.
+    `seconds` are what the ingest will take at least. `fits` says whether the peak stays below the
+    high watermark, on every node; None if no limit is known.
     """
 
     layout: str
     codec: str
     bytes: int
     peak_bytes: int
+    fullest_bytes: int
     bytes_per_point: float
     seconds: float
     fits: bool | None
@@ -103,13 +105,13 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
     shape = source.grid.shape
     box = _sampled(shape, tile)
     psi, read_seconds = await anyio.to_thread.run_sync(_read, source, box)
-    try:
-        memory = await until_available(store.memory, store.pool.retry)
-    except Refused:
-        memory = None
+    rooms = await rooms_of(store)
     facts = await store.facts()
-    software = facts.software
-    uncounted = UNCOUNTED if software == "redis" and (facts.allocator or "").startswith("jemalloc") else 0
+    software = facts[0].software if len({one.software for one in facts}) == 1 else None
+    counts_all = all(
+        one.software != "redis" or not (one.allocator or "").startswith("jemalloc") for one in facts
+    )
+    uncounted = 0 if counts_all else UNCOUNTED
     results = []
     for name, layout in LAYOUTS.items():
         for codec in CODECS:
@@ -126,19 +128,28 @@ async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) 
             peak = max(final, int(ratio * form.predicted_bytes(software, by_restore=way)))
             times = source.grid.points / box.points
             writing = measured.seconds * times
-            room = None if memory is None else memory.room(store.settings.high_watermark)
+            shares = shares_of(store.pool, _drawn(store, form), form)
             results.append(
                 Estimate(
                     layout=name,
                     codec=codec,
                     bytes=final,
                     peak_bytes=peak,
+                    fullest_bytes=int(final * max(shares.values())),
                     bytes_per_point=final / source.grid.points,
                     seconds=max(read_seconds + measured.encoding * times, writing),
-                    fits=None if room is None else peak <= room,
+                    fits=all(shares.get(node, 0) * peak <= room for node, room in rooms.items())
+                    if rooms
+                    else None,
                 )
             )
     return results
+
+
+def _drawn(store: Store, form: Form) -> bytes:
+    """The beginning of the keys of a generation of this form that is drawn as for an ingest."""
+    generation = even_generation(new_generation, store.pool.table, np.arange(form.groups))
+    return Keys(prefix=store.settings.prefix, name="estimate").base(generation)
 
 
 def _form(layout: str, codec: str, shape: Shape4, tile: Shape3 | None) -> Form:
@@ -207,7 +218,7 @@ async def _measured(store: Store, form: Form, psi: NDArray[Any], uncounted: int)
             await unlink_groups(store.pool, keys, generation, form, store.settings.clean_batch)
             loads.append(await _load(store, form, layout, psi))
         seconds, encoding = sorted(loads)[SAMPLE_LOADS // 2]
-        sizes = await sampled_bytes(store.pool, form.keys(base), fields=0, doing="measuring a sample")
+        sizes = await sampled_bytes(store.pool, spread_keys(form, base), fields=0, doing="measuring a sample")
         if None in sizes:
             raise OutOfMemory("the sample was evicted or cleaned away as it was measured: there is no room")
         sampled, used = len(sizes), float(sum(size or 0 for size in sizes))

@@ -1,22 +1,36 @@
-"""The checks before anything is written: is the server fit for stored data, and is there room for the data?"""
+"""The checks before anything is written: is every server fit for stored data, and is there room for the data?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
 
-from ..catalog.beginning import Beginning, Unfinished, decide_beginning
-from ..catalog.journal import read_journal
+from ..catalog.beginning import Unfinished, decide_beginning
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.name_state import read_state
-from ..client.retry import until_available
+from ..client.node import Node
 from ..errors import OutOfMemory, Refused
 from ..events import Hook, Noted, ServerFacts
-from ..layout import LAYOUTS, Form
-from ..server.policy import Finding, configure, findings, listpack_findings
+from ..layout import Form
+from ..server.facts import learn_all
+from ..server.policy import (
+    Finding,
+    cluster_findings,
+    configure,
+    different_software,
+    findings,
+    listpack_findings,
+    shortened,
+)
 from ..store.store import Store
-from ..wording import flag, option
+from ..wording import flag
+from .room import check_room
 from .value_limit import check_value_limit
+
+BESIDE_WRITERS: Final = 2
+"""Connections that an ingest takes besides those of its writers: of the watchdog, and to renew its claim."""
 
 
 async def check_server(
@@ -37,75 +51,80 @@ async def check_server(
     the server evicts stored data, or if the data is predicted not to fit below the high
     watermark.
     """
-    state = await read_state(store.pool, keys)
+    pool, form = store.pool, manifest.form
+    state = await read_state(pool, keys)
     beginning = decide_beginning(keys.name, state, manifest, unfinished=unfinished, overwrite=overwrite)
-    facts = await store.facts()
-    if "CONFIG" in facts.forbidden:  # the watchdog warns of INFO
+    every = await learn_all(pool)
+    closed = [facts.where for facts in every.values() if "CONFIG" in facts.forbidden]
+    if closed:  # the watchdog warns of INFO
         if configure_server:
-            raise Refused(
-                f"{store.pool.address.shown} forbids CONFIG: go on without {flag('configure_server')}"
-            )
+            raise Refused(f"{shortened(closed)} forbids CONFIG: go on without {flag('configure_server')}")
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
-    await check_value_limit(store.pool, manifest.form, facts)
-    unfit = findings(facts) + _unpacked(manifest.form, facts)
+    for node, facts in every.items():
+        await check_value_limit(node, form, facts)
+    if (text := different_software(list(every.values()))) is not None:
+        hook(Noted(text=text, warning=True))
+    unfit = {node: _unfit(store, form, node, facts) for node, facts in every.items()}
     if configure_server:
-        for change in await configure(store.pool.nodes[0], unfit):
-            hook(Noted(text=f"set {change}"))
-        unfit = []
-    for finding in unfit:
-        cure = "; ".join(f"{setting} {value}" for setting, value in finding.cure)
-        text = f"{finding.text}" + (f" ({flag('configure_server')} sets {cure})" if cure else "")
-        if finding.loses_data and not force:
-            raise OutOfMemory(f"{text}; {flag('force')} stores there all the same")
-        hook(Noted(text=text, warning=finding.loses_data or finding.wastes_memory))
+        changes = {node: await configure(node, found) for node, found in unfit.items()}
+        for text, where in _by_text(changes, len(every)):
+            hook(Noted(text=f"{where}set {text}"))
+    else:
+        _tell(unfit, force, hook)
     if force or beginning.finished:
         return
-    try:
-        sample = await until_available(store.memory, store.pool.retry)
-    except Refused:
-        return
-    room = sample.room(store.settings.high_watermark)
-    if room is None:
-        return
-
-    def bytes_of(form: Form) -> float:
-        return form.predicted_bytes(facts.software, listpacks=configure_server or not _unpacked(form, facts))
-
-    needed = bytes_of(manifest.form)
-    if state.under_way is not None:  # what that load wrote is resumed, or makes room when it is discarded
-        left = state.under_way.manifest
-        needed -= await _journalled(store, keys, left) * bytes_of(left.form)
-    if needed > max(0, room):
-        raise OutOfMemory(_refusal(manifest, beginning, bytes_of, needed, max(0, room)))
-
-
-def _refusal(
-    manifest: Manifest, beginning: Beginning, bytes_of: Callable[[Form], float], needed: float, room: float
-) -> str:
-    """The message for data that does not fit: the figures, and what would fit."""
-    form = manifest.form
-    text = (
-        f"{manifest.points:,} points in layout {form.layout} will need {_amount(needed)} more, and "
-        f"{_amount(room)} are free below the watermark"
+    await check_room(
+        store,
+        keys,
+        manifest,
+        beginning,
+        left=state.under_way.manifest if state.under_way else None,
+        sizes={
+            node: partial(_bytes_on, facts=facts, listpacks=configure_server) for node, facts in every.items()
+        },
     )
-    cures = []
-    others = [] if beginning.resumed else [name for name in LAYOUTS if form.codec in LAYOUTS[name].codecs]
-    for layout in others:
-        size = bytes_of(Form.of(layout=layout, codec=form.codec, shape=form.shape))
-        if layout != form.layout and size <= room:
-            cures.append(f"{option('layout', layout)} needs {_amount(size)} and fits")
-            break
-    if (old := beginning.overwrites) is not None:
-        size = old.form.predicted_bytes(None, peak=False)
-        text += f"; the old ones, {_amount(size)}, stay until the new ones are published, so both must fit together"
-        cures.append("remove the old ones first")
-    cures = cures or ["use a smaller grid or a server with more memory"]
-    return f"{text}: {', or '.join(cures)} ({flag('force')} tries all the same)"
 
 
-def _amount(size: float) -> str:
-    """A number of bytes, as people read it."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.{0 if size >= 1e7 else 1}f} MB"
+def _unfit(store: Store, form: Form, node: Node, facts: ServerFacts) -> list[Finding]:
+    """What makes a server unfit for data of this form."""
+    settings = store.settings
+    connections = min(settings.writers + BESIDE_WRITERS, settings.max_connections)
+    unfit = findings(facts, sharing=store.probe(node).sharing, connections=connections)
+    return unfit + _unpacked(form, facts) + (cluster_findings(facts) if store.pool.is_cluster else [])
+
+
+def _tell(unfit: Mapping[Node, Sequence[Finding]], force: bool, hook: Hook) -> None:
+    """Tell the hook what is unfit, and where. Raises OutOfMemory if stored data would be lost, unless `force`."""
+    texts: dict[str, Finding] = {}
+    said: dict[Node, list[str]] = {}
+    for node, found in unfit.items():
+        said[node] = []
+        for finding in found:
+            cure = "; ".join(f"{setting} {value}" for setting, value in finding.cure)
+            text = f"{finding.text}" + (f" ({flag('configure_server')} sets {cure})" if cure else "")
+            said[node].append(text)
+            texts[text] = finding
+    for text, where in _by_text(said, len(unfit)):
+        finding = texts[text]
+        if finding.loses_data and not force:
+            raise OutOfMemory(f"{where}{text}; {flag('force')} stores there all the same")
+        hook(Noted(text=f"{where}{text}", warning=finding.loses_data or finding.wastes_memory))
+
+
+def _by_text(said: Mapping[Node, Iterable[str]], count: int) -> Iterator[tuple[str, str]]:
+    """Each text once, with the names of the nodes that it is said of; without a name for the only one of `count`."""
+    places: dict[str, list[str]] = {}
+    for node, texts in said.items():
+        for text in texts:
+            places.setdefault(text, []).append(node.address.shown)
+    for text, where in places.items():
+        named = f"all {count} nodes" if len(where) == count else shortened(where)
+        yield text, f"{named}: " if count > 1 else ""
+
+
+def _bytes_on(form: Form, *, facts: ServerFacts, listpacks: bool) -> float:
+    """The bytes that all of a form would take on a server; `listpacks` are allowed there, or as its settings say."""
+    return form.predicted_bytes(facts.software, listpacks=listpacks or not _unpacked(form, facts))
 
 
 def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
@@ -114,8 +133,3 @@ def _unpacked(form: Form, facts: ServerFacts) -> list[Finding]:
     if not scheme.listpack_fields:
         return []
     return listpack_findings(facts, fields=scheme.listpack_fields, value_bytes=scheme.field_bytes)
-
-
-async def _journalled(store: Store, keys: Keys, left: Manifest) -> float:
-    """The share of an unfinished load's chunks that its journal has."""
-    return len(await read_journal(store.pool, keys, left)) / len(left.plan)

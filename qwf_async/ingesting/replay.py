@@ -38,7 +38,7 @@ async def replay(
     if state in EXPENDABLE:
         durability = await store.secure()
         await drop(store, spool)
-    where = f"the load of {keys.name} that {spool.path} belongs to is gone from {store.pool.address.shown}"
+    where = f"the load of {keys.name} that {spool.path} belongs to is gone from {store.pool.shown}"
     match state:
         case SpoolState.PUBLISHED:
             published = (await store.open(keys.name)).manifest

@@ -14,7 +14,6 @@ from redis.exceptions import ResponseError
 
 from ..client.failure import ConnectionLost
 from ..client.node import Node
-from ..client.pool import Pool
 from ..client.retry import until_available
 from ..errors import Refused
 from ..events import ServerFacts
@@ -30,7 +29,7 @@ MAX_OVERHEAD: Final = 65_536
 LIMITS: Final = ("proto-max-bulk-len", "client-query-buffer-limit")
 
 
-async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
+async def check_value_limit(node: Node, form: Form, facts: ServerFacts) -> None:
     """Raise Refused if the server takes no field of this form. The error names the limit if the server tells it."""
     size = form.scheme.field_bytes
     if size + MAX_OVERHEAD <= MIN_LIMIT:
@@ -41,12 +40,12 @@ async def check_value_limit(pool: Pool, form: Form, facts: ServerFacts) -> None:
             limit = whole_number(facts.settings.get(setting, ""))
             if limit is not None and limit < size + (MAX_OVERHEAD if setting == LIMITS[1] else 0):
                 raise Refused(
-                    f"{pool.address.shown} takes no such value: its {setting} is {limit:,} bytes, and {advice}"
+                    f"{node.address.shown} takes no such value: its {setting} is {limit:,} bytes, and {advice}"
                 )
         return
-    if not await accepts(pool.nodes[0], size):
+    if not await accepts(node, size):
         raise Refused(
-            f"{pool.address.shown} takes no such value: its {' or '.join(LIMITS)} forbids it; {advice}"
+            f"{node.address.shown} takes no such value: its {' or '.join(LIMITS)} forbids it; {advice}"
         )
 
 

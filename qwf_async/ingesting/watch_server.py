@@ -8,8 +8,11 @@ from typing import Final
 
 import anyio
 
+from ..client.every_node import ask_each
+from ..client.node import Node
 from ..errors import QwfError, ServerUnavailable
-from ..events import Hook, Noted, ServerSampled
+from ..events import Hook, Noted, ServerFacts, ServerSampled
+from ..server.facts import learn
 from ..store.store import Store
 from .gate import Gate
 from .leftover_spools import waiting_spools
@@ -49,15 +52,24 @@ async def watch_server(store: Store, *, hook: Hook) -> None:
 
 
 async def _sample(store: Store, hook: Hook) -> None:
-    away = False
-    while True:
+    away: set[str] = set()
+
+    async def look(node: Node) -> ServerFacts | None:
+        where = node.address.shown
         try:
-            hook(ServerSampled(facts=await store.facts()))
-            away = False
+            facts = await learn(store.pool, node)
         except ServerUnavailable as error:
-            if not away:
+            if where not in away:
                 hook(Noted(text=f"{error}: waiting for it", warning=True))
-            away = True
+            away.add(where)
+            return None
+        away.discard(where)
+        return facts
+
+    while True:
+        found = await ask_each(store.pool, look)
+        if there := [facts for facts in found.values() if facts is not None]:
+            hook(ServerSampled(facts=tuple(there)))
         await anyio.sleep(VIEW_EVERY)
 
 

@@ -7,7 +7,7 @@ removed. The client's own memory is not covered here: the stream bounds it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Self
 
 import anyio
@@ -59,7 +59,7 @@ class Watchdog:
         settings = store.settings
         return cls(
             gate=gate,
-            probe=replace(store.probe(), node=node).sample,
+            probe=store.probe(node).sample,
             clean=clean,
             watermarks=Watermarks(high=settings.high_watermark, low=settings.low_watermark),
             interval=settings.sample_interval * max(1.0, len(store.pool.nodes) / 10),

@@ -2,8 +2,9 @@
 
 RESTORE is several times faster and leaves the same on the server. It may be refused: its
 ACL category is @dangerous, a server may not know the version of the payload, and it may take no
-argument so large. So one hash is tried before the load begins, under a key of the generation's own. The
-sink deals with what is refused later.
+argument so large. So one hash is tried before the load begins, on every node, under a key of the
+generation's own. If one node refuses, all is written by HSET: then nobody has to know which
+chunk goes to which software. The sink deals with what is refused later.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
+from ..client.every_node import ask_each, number_on_each
+from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_pairs, is_text_or_none
 from ..client.retry import until_available
@@ -24,6 +27,9 @@ from ..wording import option
 from .value_limit import LIMITS, accepts
 
 WRITE_MODES: Final = ("auto", "hset", "restore")
+
+PROBED_GROUP: Final = b"0}"
+"""The end of the hash tag of what `Layout.probe` makes: it is in the group 0."""
 
 
 def check_write_mode(mode: str, form: Form) -> None:
@@ -47,21 +53,31 @@ def check_write_mode(mode: str, form: Form) -> None:
 async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: Hook) -> bool:
     """Whether a generation whose keys begin with `base` is to be written by RESTORE.
 
-    If the server refuses RESTORE, the hook is told in mode auto, and Refused or OutOfMemory is
+    If a server refuses RESTORE, the hook is told in mode auto, and Refused or OutOfMemory is
     raised in mode restore. Raises ServerUnavailable if the server stays away.
     """
-    probe = form.open(base + b":probe").probe()
-    if probe is None or mode == "hset":
+    if mode == "hset" or form.open(base).probe() is None:
         return False
+    numbers = number_on_each(pool, lambda number: _probe_base(base, number) + PROBED_GROUP)
+
+    async def attempt(node: Node) -> None:
+        probe = form.open(_probe_base(base, numbers.get(node, 0))).probe()
+        if probe is not None:
+            await until_available(lambda: _try_restore(pool, probe), pool.retry)
+            await _check_size(node, probe.largest)
+
     try:
-        await until_available(lambda: _try_restore(pool, probe), pool.retry)
-        await _check_size(pool, probe.largest)
+        await ask_each(pool, attempt)
     except (Refused, OutOfMemory) as error:
         if mode == "restore":
             raise
         hook(Noted(text=f"writing by HSET, which is slower than RESTORE: {error}"))
         return False
     return True
+
+
+def _probe_base(base: bytes, number: int) -> bytes:
+    return base + b"probe%d." % number
 
 
 async def _try_restore(pool: Pool, probe: Probe) -> None:
@@ -78,7 +94,7 @@ async def _try_restore(pool: Pool, probe: Probe) -> None:
     async with pool.connection(part.key) as connection:
         *queued, done = await connection.exchange([request], 6)
         replies = done if isinstance(done, list) else []
-        where, doing = pool.address.shown, f"trying RESTORE with {part.key.decode()}"
+        where, doing = pool.node_of(part.key).address.shown, f"trying RESTORE with {part.key.decode()}"
         for reply in (*queued, *replies, done):
             if isinstance(reply, ResponseError):
                 raise connection.error_of(reply, doing=doing) from reply
@@ -96,8 +112,8 @@ async def _try_restore(pool: Pool, probe: Probe) -> None:
         )
 
 
-async def _check_size(pool: Pool, size: int) -> None:
+async def _check_size(node: Node, size: int) -> None:
     """Raise Refused if the server takes no payload of so many bytes."""
-    if not await accepts(pool.nodes[0], size):
+    if not await accepts(node, size):
         limits = " or ".join(LIMITS)
-        raise Refused(f"{pool.address.shown} takes no RESTORE of {size:,} bytes: its {limits} forbids it")
+        raise Refused(f"{node.address.shown} takes no RESTORE of {size:,} bytes: its {limits} forbids it")

@@ -1,4 +1,4 @@
-"""What a server says about itself: its memory, eviction policy, persistence and limits.
+"""What servers say about themselves: their memory, eviction policy, persistence and limits.
 
 A server that forbids INFO or CONFIG is no error. What it does not tell is None, and
 `forbidden` names the commands that it refused.
@@ -6,10 +6,16 @@ A server that forbids INFO or CONFIG is no error. What it does not tell is None,
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any, Final
 
+from ..client.every_node import ask_each, slot_counts
 from ..client.node import Node
+from ..client.pool import Pool
 from ..client.reply import is_pairs, is_text
+from ..client.retry import until_available
 from ..errors import Refused
 from ..events import ServerFacts
 
@@ -18,27 +24,56 @@ MAX_DIGITS: Final = 20
 
 _SETTINGS: Final = (
     "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
-    "save", "appendonly", "appendfsync", "proto-max-bulk-len", "client-query-buffer-limit",
+    "save", "appendonly", "appendfsync", "proto-max-bulk-len", "client-query-buffer-limit", "maxclients",
+    "cluster-require-full-coverage",
 )  # fmt: skip
 
+_SUMMED: Final = ("used", "limit", "clients", "rejected", "commands_per_second", "input_rate")
+"""Facts of which the sum over several nodes says something."""
 
-async def learn(node: Node) -> ServerFacts:
-    """The facts that INFO and CONFIG GET give, each asked once; a refusal is noted, not raised."""
+
+async def learn(pool: Pool, node: Node) -> ServerFacts:
+    """The facts that INFO and CONFIG GET give, each asked once; a refusal is noted, not raised.
+
+    Raises ServerUnavailable if the server is away.
+    """
     forbidden = []
-    try:
-        info = parse_info(await node.call("INFO", "everything", expect=is_text))
-    except Refused:
-        info = {}
-        forbidden.append("INFO")
     settings: dict[str, str] | None = None
-    try:
-        reply = await node.call("CONFIG", "GET", *_SETTINGS, expect=is_pairs)
-    except Refused:
-        forbidden.append("CONFIG")
-    else:
-        texts = [text.decode(errors="replace") for text in reply]
-        settings = dict(zip(texts[::2], texts[1::2], strict=True))
-    return _facts(info, settings, tuple(forbidden))
+    async with pool.connection(node) as connection:
+        try:
+            info = parse_info(await connection.call("INFO", "everything", expect=is_text))
+        except Refused:
+            info = {}
+            forbidden.append("INFO")
+        try:
+            reply = await connection.call("CONFIG", "GET", *_SETTINGS, expect=is_pairs)
+        except Refused:
+            forbidden.append("CONFIG")
+        else:
+            texts = [text.decode(errors="replace") for text in reply]
+            settings = dict(zip(texts[::2], texts[1::2], strict=True))
+    facts = _facts(node.address.shown, info, settings, tuple(forbidden))
+    return replace(facts, slots=slot_counts(pool).get(node))
+
+
+async def learn_all(pool: Pool) -> dict[Node, ServerFacts]:
+    """The facts of each server of a store, in the order of `pool.nodes`.
+
+    Raises ServerUnavailable once the deadline is over, if a server is away until then, and nobody has its place.
+    """
+    return await until_available(lambda: ask_each(pool, partial(learn, pool)), pool.retry)
+
+
+def facts_json(every: Sequence[ServerFacts]) -> dict[str, Any]:
+    """Facts for a reader: those of one server as they are; of several, sums, and those of each under `nodes`."""
+    if len(every) == 1:
+        (facts,) = every
+        return {name: value for name, value in asdict(facts).items() if name not in ("where", "slots")}
+    sums = {
+        name: None if None in (values := [getattr(facts, name) for facts in every]) else sum(values)
+        for name in _SUMMED
+    }
+    return sums | {"nodes": [asdict(facts) | {"durability": facts.durability} for facts in every]}
 
 
 def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
@@ -49,6 +84,7 @@ def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
         "server": f"{facts.software or 'unknown'} {facts.version or ''}",
         "memory": f"{used} of {limit}",
         "policy": facts.policy or "unknown",
+        **({} if facts.slots is None else {"slots": facts.slots, "replicas": facts.replicas}),
         "clients": facts.clients,
         "rejected": facts.rejected,
         "commands/s": facts.commands_per_second,
@@ -68,7 +104,9 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
-def _facts(info: dict[str, str], settings: dict[str, str] | None, forbidden: tuple[str, ...]) -> ServerFacts:
+def _facts(
+    where: str, info: dict[str, str], settings: dict[str, str] | None, forbidden: tuple[str, ...]
+) -> ServerFacts:
     def number(name: str) -> int | None:
         return whole_number(info.get(name, ""))
 
@@ -79,6 +117,7 @@ def _facts(info: dict[str, str], settings: dict[str, str] | None, forbidden: tup
         limit = whole_number(settings["maxmemory"]) if "maxmemory" in settings else limit
         policy = settings.get("maxmemory-policy", policy)
     return ServerFacts(
+        where=where,
         software=software,
         version=info.get("valkey_version") or info.get("redis_version"),
         allocator=info.get("mem_allocator"),
@@ -91,6 +130,8 @@ def _facts(info: dict[str, str], settings: dict[str, str] | None, forbidden: tup
         loading=info.get("loading") == "1",
         saving=info.get("rdb_bgsave_in_progress") == "1" or info.get("aof_rewrite_in_progress") == "1",
         clients=number("connected_clients"),
+        max_clients=whole_number((settings or {}).get("maxclients", "")) or number("maxclients"),
+        replicas=number("connected_slaves"),
         rejected=number("rejected_connections"),
         uptime=number("uptime_in_seconds"),
         commands_per_second=number("instantaneous_ops_per_sec"),

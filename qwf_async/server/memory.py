@@ -68,22 +68,26 @@ class MemoryProbe:
 
     `limit` (bytes) is the user's setting, which counts where the server has no maxmemory.
     `machine` (bytes) is the memory of this machine or its cgroup if the server runs here; None
-    elsewhere, where the server says what its machine has.
+    elsewhere, where the server says what its machine has. So many servers are `sharing` it: each
+    has an equal part.
     """
 
     node: Node
     limit: int | None
     machine: int | None
+    sharing: int = 1
 
     async def sample(self) -> MemorySample:
         """One sample, over one connection, not tried again. Raises Refused if the server forbids INFO."""
         async with self.node.connection() as connection:
             # All sections, which takes 30 µs more: servers before 7.0 do not accept the names of several.
             info = parse_info(await connection.call("INFO", expect=is_text, doing="reading its memory"))
-        return sample_of(info, limit=self.limit, machine=self.machine)
+        return sample_of(info, limit=self.limit, machine=self.machine, sharing=self.sharing)
 
 
-def sample_of(info: Mapping[str, str], *, limit: int | None, machine: int | None) -> MemorySample:
+def sample_of(
+    info: Mapping[str, str], *, limit: int | None, machine: int | None, sharing: int = 1
+) -> MemorySample:
     """The sample that a reply to INFO gives. A missing number counts as 0, and a missing limit as none. Pure."""
 
     def number(name: str) -> int:
@@ -93,7 +97,8 @@ def sample_of(info: Mapping[str, str], *, limit: int | None, machine: int | None
     counted = max(0, used - number("mem_not_counted_for_evict"))
     maxmemory = number("maxmemory")
     bounds = [Bound(what="maxmemory", used=counted, limit=maxmemory)] if maxmemory else []
-    limits = {"the machine's memory": machine or number("total_system_memory")}
+    part = f" (1/{sharing} of it)" if sharing > 1 else ""
+    limits = {f"the machine's memory{part}": (machine or number("total_system_memory")) // sharing}
     if limit and not maxmemory:
         limits["the memory limit"] = limit
     bounds += [

@@ -6,7 +6,8 @@ those that the findings name, and is called only when the user asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,8 +29,11 @@ class Finding:
     wastes_memory: bool = False
 
 
-def findings(facts: ServerFacts) -> list[Finding]:
-    """What makes the server unfit, the most serious first. Pure."""
+def findings(facts: ServerFacts, *, sharing: int = 1, connections: int = 0) -> list[Finding]:
+    """What makes the server unfit, the most serious first. Pure.
+
+    So many servers are `sharing` its machine; so many `connections` to it are wished for.
+    """
     unfit = []
     policy = facts.policy or ""
     if policy.startswith("allkeys"):
@@ -37,8 +41,10 @@ def findings(facts: ServerFacts) -> list[Finding]:
         unfit.append(Finding(text=text, cure=(("maxmemory-policy", "noeviction"),), loses_data=True))
     if facts.role == "slave":
         unfit.append(Finding(text="this server is a replica; its primary takes the writes"))
+    if facts.loading:
+        unfit.append(Finding(text="the server is still loading its data: it is waited for"))
     if facts.limit is None and facts.used is not None:
-        cure = (("maxmemory", str(facts.machine * 3 // 4)),) if facts.machine else ()
+        cure = (("maxmemory", str(facts.machine * 3 // 4 // sharing)),) if facts.machine else ()
         unfit.append(
             Finding(text="the server has no maxmemory; the machine's memory is its limit", cure=cure)
         )
@@ -46,7 +52,46 @@ def findings(facts: ServerFacts) -> list[Finding]:
     if entries.isdecimal() and int(entries) > LISTPACK_ENTRIES:
         text = f"hash-max-listpack-entries {entries} makes small hashes slow to fill"
         unfit.append(Finding(text=text, cure=(("hash-max-listpack-entries", str(LISTPACK_ENTRIES)),)))
+    if facts.max_clients is not None and facts.clients is not None:
+        room = max(0, facts.max_clients - facts.clients)
+        if room < connections:
+            text = (
+                f"maxclients {facts.max_clients:,} leaves room for {room} more connections, and {connections} "
+                "are wished for: they wait for one another"
+            )
+            unfit.append(Finding(text=text))
     return unfit
+
+
+def cluster_findings(facts: ServerFacts) -> list[Finding]:
+    """What of a primary makes its cluster unfit, besides what `findings` says of it as a server. Pure."""
+    if facts.replicas != 0:
+        return []
+    covered = (facts.settings or {}).get("cluster-require-full-coverage") == "yes"
+    stops = (
+        ", and until it is back the whole cluster stops (cluster-require-full-coverage yes)"
+        if covered
+        else ""
+    )
+    return [Finding(text=f"no replica is connected: what this node has is lost with it{stops}")]
+
+
+def different_software(every: Sequence[ServerFacts]) -> str | None:
+    """What is said of nodes that differ in software or version; None if they do not. Pure."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for facts in every:
+        if facts.software is not None:
+            places[f"{facts.software} {facts.version or ''}".strip()].append(facts.where)
+    if len(places) < 2:
+        return None
+    words = "; ".join(f"{software} ({shortened(where)})" for software, where in sorted(places.items()))
+    return f"the nodes have different software, and may differ in what they take and refuse: {words}"
+
+
+def shortened(places: Sequence[str]) -> str:
+    """Names of nodes as one text: of many, the first three and how many more there are."""
+    more = len(places) - 3
+    return ", ".join(places[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def listpack_findings(facts: ServerFacts, *, fields: int, value_bytes: int) -> list[Finding]:

@@ -12,8 +12,10 @@ from anyio import to_thread
 
 from ..checked import checked
 from ..client.address import Address
+from ..client.cluster import Uncovered
 from ..client.failure import ConnectionLost, ServerBusy
 from ..client.pool import Pool
+from ..client.reach import check_reach
 from ..client.retry import Retry, until_available
 from ..client.tls import TLSFiles, check_files
 from ..errors import ServerUnavailable
@@ -79,11 +81,14 @@ async def connect(
             await until_available(pool.probe, pool.retry)
         except ConnectionLost:
             await until_available(pool.probe, Retry(deadline=MAX_REOPENING_TIME))
+        except Uncovered:
+            raise
         except ServerUnavailable as error:
             raise ServerUnavailable(
                 f"{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "
                 f"Without {option('url')}, QWF_URL and REDIS_URL the embedded one is used)"
             ) from error
+        await check_reach(pool)
         yield store
     finally:
         await store.aclose()

@@ -13,10 +13,13 @@ what it has confirmed. Nothing is said of replicas.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Final
 
-from ..catalog.keys import names_key
+from ..catalog.keys import Keys
 from ..catalog.scripts import touching
+from ..client.every_node import NODES_AT_ONCE, number_on_each
 from ..client.node import Node
 from ..client.parallel import in_parallel
 from ..client.pool import Pool
@@ -24,7 +27,9 @@ from ..client.reply import is_text
 from ..embedded.servers import EmbeddedServers
 from ..embedded.status import RunningServer
 from ..errors import QwfError
-from ..server.facts import learn
+from ..events import ServerFacts
+from ..server.facts import learn_all
+from ..server.policy import shortened
 
 MAX_SYNC_TIME: Final = 10.0
 """Seconds that a sync may take: with appendfsync everysec it takes one or two, on a busy disk more."""
@@ -46,29 +51,70 @@ async def save_embedded(pool: Pool, servers: EmbeddedServers) -> str:
     return f"rdb (saved to {servers.data_dir})"
 
 
+def weakest(every: Iterable[ServerFacts]) -> str:
+    """The durability of what several servers hold, by their settings. Pure."""
+    return _weakest((facts.where, facts.durability) for facts in every)
+
+
+def _weakest(said: Iterable[tuple[str, str]]) -> str:
+    """The weakest of what is said of several servers, and of which, unless it is said of all. Pure."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for where, text in said:
+        places[text].append(where)
+    worst = min(
+        places, key=lambda text: next(rank for rank, word in enumerate(_RANKS) if text.startswith(word))
+    )
+    return worst if len(places) == 1 else f"{worst} on {shortened(places[worst])}"
+
+
+_RANKS: Final = (
+    "memory",
+    "unknown",
+    "rdb",
+    "aof (no)",
+    "aof (everysec)",
+    "aof (always)",
+    "aof (synced)",
+    "aof",
+)
+"""The beginnings of what is said of a server, the weakest first."""
+
+
 async def secured(pool: Pool, prefix: str) -> str:
-    """The durability of what a server holds, after a sync of its append-only file if it has one.
+    """The durability of what the servers hold, each after a sync of its append-only file if it has one.
 
     See `Store.secure` for the texts.
     """
-    facts = await learn(pool.nodes[0])
-    settings = facts.settings or {}
-    # With appendfsync no the server never syncs, and WAITAOF would wait in vain.
-    syncs = settings.get("appendonly") == "yes" and settings.get("appendfsync") != "no"
-    if syncs and await sync_log(pool, prefix):
-        return "aof (synced)"
-    return facts.durability
+
+    every = await learn_all(pool)
+
+    def key(number: int) -> bytes:
+        return Keys(prefix=prefix, name=str(number)).control("sync").encode()
+
+    numbers = number_on_each(pool, key)
+    said: list[tuple[str, str]] = []
+
+    async def secure(one: tuple[Node, ServerFacts]) -> None:
+        node, facts = one
+        settings = facts.settings or {}
+        # With appendfsync no the server never syncs, and WAITAOF would wait in vain.
+        syncs = settings.get("appendonly") == "yes" and settings.get("appendfsync") != "no"
+        synced = syncs and node in numbers and await sync_log(pool, key(numbers[node]).decode())
+        said.append((facts.where, "aof (synced)" if synced else facts.durability))
+
+    await in_parallel(secure, every.items(), NODES_AT_ONCE)
+    return _weakest(sorted(said))
 
 
-async def sync_log(pool: Pool, prefix: str, *, deadline: float = MAX_SYNC_TIME) -> bool:
-    """Whether all that the server holds is now synced to its append-only file. `deadline` in seconds, for the sync.
+async def sync_log(pool: Pool, key: str, *, deadline: float = MAX_SYNC_TIME) -> bool:
+    """Whether all that the server of `key` holds is now synced to its append-only file. `deadline` in seconds.
 
-    The change that is synced is made in the index of names under `prefix`, and leaves nothing.
+    The change that is synced is made in the hash `key`, which is not there, and leaves nothing.
     False also if the server forbids what is needed, or has no WAITAOF. Raises ServerUnavailable
     if it does not answer.
     """
-    async with pool.connection(names_key(prefix)) as connection:
+    async with pool.connection(key) as connection:
         made, synced = await connection.pipeline(
-            [touching(prefix), ["WAITAOF", 1, 0, int(deadline * 1000)]], stall_timeout=2 * deadline
+            [touching(key), ["WAITAOF", 1, 0, int(deadline * 1000)]], stall_timeout=2 * deadline
         )
     return made == 1 and isinstance(synced, list) and synced[:1] == [1]

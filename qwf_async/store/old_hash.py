@@ -130,7 +130,7 @@ async def open_old_hash(
     pool = store.pool
     fields = await pool.call("HLEN", key, expect=is_number, doing=f"reading {key}")
     if not fields:
-        raise InvalidInput(f"there is no hash {key!r} on {pool.address.shown}")
+        raise InvalidInput(f"there is no hash {key!r} on {pool.shown}")
     shape, skipped = await _extent(pool, key)
     if len(skipped) == fields:
         raise InvalidInput(f"{key} has no points: all its {len(skipped)} fields are temporary")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ..catalog import scripts
@@ -17,15 +17,16 @@ from ..catalog.trash import TrashEntry
 from ..checked import checked
 from ..client.address import Address
 from ..client.failure import WrongType
+from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_number
 from ..embedded.servers import EmbeddedServers
 from ..errors import DamagedData, InvalidInput, Refused
 from ..events import ServerFacts
-from ..server.facts import learn
-from ..server.memory import MemoryProbe, MemorySample
+from ..server.facts import facts_json, learn_all
+from ..server.memory import MemoryProbe
 from ..settings import Settings
-from .durability import save_embedded, secured
+from .durability import save_embedded, secured, weakest
 from .store_pool import StorePool
 from .wavefunction import Wavefunction
 
@@ -71,7 +72,7 @@ class Store:
         if state.published is None:
             note = state.describe_load()
             raise InvalidInput(
-                f"there is no wavefunction {name!r} on {self.pool.address.shown}{f'; {note}' if note else ''}"
+                f"there is no wavefunction {name!r} on {self.pool.shown}{f'; {note}' if note else ''}"
             )
         return Wavefunction(self._connections, self.settings, name, state.published)
 
@@ -100,7 +101,7 @@ class Store:
         if state.under_way and state.under_way.owner.holds(state.now):
             raise Refused(f"{name} is being loaded by {state.under_way.owner.describe()}: stop it first")
         if not (state.published or state.under_way):
-            raise InvalidInput(f"there is no wavefunction {name!r} on {self.pool.address.shown}")
+            raise InvalidInput(f"there is no wavefunction {name!r} on {self.pool.shown}")
         if state.published:
             entry = TrashEntry.of(state.published, state.now)
             done = await scripts.remove(self.pool, keys, entry)
@@ -151,33 +152,41 @@ class Store:
         """Generations with keys that no record knows; with `remove` they are deleted. See `catalog.orphans`."""
         return await find_orphans(self.pool, self.settings.prefix, remove=remove)
 
-    async def facts(self) -> ServerFacts:
-        """What the server says of itself."""
-        return await learn(self.pool.nodes[0])
+    async def facts(self) -> tuple[ServerFacts, ...]:
+        """What each server of the store says of itself: the only one, or every node, in the order of `pool.nodes`."""
+        return tuple((await learn_all(self.pool)).values())
 
     async def server_info(self) -> dict[str, Any]:
-        """Facts about the server, and the counts of this store's own connections."""
+        """Facts about the server, and the counts of this store's own connections.
+
+        Of several nodes each has its facts under `nodes`; sums over them stand beside.
+        """
         facts = await self.facts()
         saved = self.embedded and f"rdb (saved to {self.embedded.data_dir} after each change)"
         return {
             "url": self.pool.address.shown,
-            **asdict(facts),
-            "durability": saved or facts.durability,
+            **facts_json(facts),
+            "durability": saved or weakest(facts),
             "connections": self.pool.counts.to_json(),
         }
 
-    def probe(self) -> MemoryProbe:
-        """A probe of this server's memory and its limit."""
-        machine = None
-        if self.pool.address.is_local:
+    def probe(self, node: Node) -> MemoryProbe:
+        """A probe of the memory of one of this store's servers, and of its limit.
+
+        Servers of one machine share its memory, and all share the limit that the user has set.
+        """
+        machine, nodes = None, self.pool.nodes
+        if node.address.is_local:
             from ..embedded.machine import memory_bytes
 
             machine = memory_bytes()
-        return MemoryProbe(node=self.pool.nodes[0], limit=self.settings.memory_limit, machine=machine)
-
-    async def memory(self) -> MemorySample:
-        """The server's memory now, and its limit."""
-        return await self.probe().sample()
+        limit = self.settings.memory_limit
+        return MemoryProbe(
+            node=node,
+            limit=limit and max(1, limit // len(nodes)),
+            machine=machine,
+            sharing=sum(other.address.machine == node.address.machine for other in nodes) or 1,
+        )
 
     async def secure(self) -> str:
         """Make all that the server holds as durable as it offers, and say how durable that is.

@@ -202,10 +202,10 @@ async def test_a_password_where_none_is_set_is_refused(any_server: Server) -> No
 
 
 @pytest.mark.anyio
-async def test_a_database_that_is_not_there_is_refused(any_server: Server) -> None:
+async def test_a_database_that_is_not_there_is_a_wrong_url(any_server: Server) -> None:
     error = await failure(any_server, "PING", url=f"{any_server.url}?db=9999")
-    assert type(error) is Refused
-    assert "out of range" in str(error)
+    assert type(error) is UsageError
+    assert "there is no database of this number" in str(error)
 
 
 @pytest.mark.anyio
@@ -241,7 +241,7 @@ REPLIES = {
         ServerBusy,
         "moving the slot .*--cluster fix",
     ),
-    "ERR, select": ("ERR SELECT is not allowed in cluster mode", UsageError, "only the database 0"),
+    "ERR, select": ("ERR SELECT is not allowed in cluster mode", UsageError, "in a cluster only 0"),
     "BUSY": ("BUSY Redis is busy running a script. You can only call SCRIPT KILL", ServerBusy, "a script"),
     "CLUSTERDOWN": (
         "CLUSTERDOWN Hash slot not served",

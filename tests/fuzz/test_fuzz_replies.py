@@ -193,7 +193,7 @@ def requests(chance: random.Random, pool: Pool) -> Callable[[], Awaitable[Any]]:
             await store.entries()
             await (await store.open("psi")).info()
             await store.clean()
-            await store.memory()
+            await store.probe(store.pool.nodes[0]).sample()
             await store.server_info()
             await store.remove("psi")
 

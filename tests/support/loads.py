@@ -22,9 +22,8 @@ import qwf_async
 from qwf_async.errors import QwfError
 from qwf_async.events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried
 from qwf_async.lattice.grid import Box, Grid, Order
-from qwf_async.server.memory import MemorySample
+from qwf_async.server.memory import MemoryProbe, MemorySample
 from qwf_async.source import Source
-from qwf_async.store.store import Store
 from tests.conftest import PATIENCE, Served
 
 Contents = dict[bytes, Any]
@@ -221,10 +220,10 @@ def refused_between_samples(monkeypatch: pytest.MonkeyPatch) -> Hook:
 
     The hook that tells it so is to be given to the ingest.
     """
-    look = Store.memory
+    look = MemoryProbe.sample
     sampled, refused = anyio.Event(), anyio.Event()
 
-    async def look_later(self: Store) -> MemorySample:
+    async def look_later(self: MemoryProbe) -> MemorySample:
         if sampled.is_set():
             await refused.wait()
         return await look(self)
@@ -235,7 +234,7 @@ def refused_between_samples(monkeypatch: pytest.MonkeyPatch) -> Hook:
         if isinstance(event, Retried):
             refused.set()
 
-    monkeypatch.setattr(Store, "memory", look_later)
+    monkeypatch.setattr(MemoryProbe, "sample", look_later)
     return hook
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from ...client.pool import Pool
 from ...client.reply import is_number
-from ..keys import Keys, names_key
+from ..keys import Keys
 from .evaluate import EVEN_IF_FULL, evaluate
 
 BEGINNING: Final = ""
@@ -63,13 +63,13 @@ async def withdraw(pool: Pool, keys: Keys, text: bytes) -> bool:
 TOUCH: Final = (
     EVEN_IF_FULL
     + """
--- KEYS: names. ARGV: a text. Two changes that together leave nothing.
+-- KEYS: any hash. ARGV: a text. Two changes that together leave nothing.
 redis.call('HSET', KEYS[1], '', ARGV[1])
 return redis.call('HDEL', KEYS[1], '')
 """
 )
 
 
-def touching(prefix: str) -> list[str | int]:
-    """The command that changes the index and changes it back, for a pipeline; its reply is 1."""
-    return ["EVAL", TOUCH, 1, names_key(prefix), secrets.token_hex(8)]
+def touching(key: str) -> list[str | int]:
+    """The command that changes a hash and changes it back, for a pipeline; its reply is 1."""
+    return ["EVAL", TOUCH, 1, key, secrets.token_hex(8)]
