@@ -36,12 +36,14 @@ def slot_counts(pool: Pool) -> dict[Node, int]:
     """How many slots each node has; empty for a single server."""
     if len(pool.nodes) == 1 and not pool.is_cluster:
         return {}
-    owners, first, counts = np.unique(pool.table.owners, return_index=True, return_counts=True)
-    return {
-        pool.node_of_slot(slot): count
-        for owner, slot, count in zip(owners.tolist(), first.tolist(), counts.tolist(), strict=True)
-        if owner >= 0
-    }
+    counts = np.bincount(pool.table.owners + 1)[1:]
+    return dict(zip(pool.nodes, counts[counts > 0].tolist(), strict=True))
+
+
+def name_of(pool: Pool) -> str:
+    """Where a store is, for a message: that it is a cluster is said, though its URL names a node alone."""
+    named = pool.address.shown
+    return f"the cluster of {named}" if pool.is_cluster and not pool.address.is_cluster else named
 
 
 def number_on_each(pool: Pool, key_of: Callable[[int], bytes]) -> dict[Node, int]:

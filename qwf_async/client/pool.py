@@ -111,12 +111,6 @@ class Pool:
         return self._cluster is not None and not self._cluster.fixed
 
     @property
-    def shown(self) -> str:
-        """Where it is, for a message: that it is a cluster is said, though its URL names a node alone."""
-        named = self.address.shown
-        return f"the cluster of {named}" if self.is_cluster and not self.address.is_cluster else named
-
-    @property
     def table(self) -> SlotTable:
         """Which of the nodes has which slot, as far as is known now."""
         return ONE_FOR_ALL if self._cluster is None else self._cluster.table
@@ -146,10 +140,6 @@ class Pool:
             self._replicas.primaries = self
             self._replicas.retry = Retry(deadline=0)
         return self._replicas
-
-    def node_of_slot(self, slot: int) -> Node:
-        """The server that has a slot, as far as is known now. Raises ServerUnavailable if none has."""
-        return self._only if self._cluster is None else self._cluster.node_of(slot)
 
     def nodes_of(self, base: bytes, groups: NDArray[np.int64]) -> Iterator[tuple[Node, NDArray[np.int64]]]:
         """The servers that have the keys of groups, each with the indices of its groups in `groups` [N].

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
+from ..client.every_node import name_of
 from ..errors import DamagedData, DataLost, Refused
 from ..events import Hook
 from ..spool import SpoolEntry, head_path
@@ -38,7 +39,7 @@ async def replay(
     if state in EXPENDABLE:
         durability = await store.secure()
         await drop(store, spool)
-    where = f"the load of {keys.name} that {spool.path} belongs to is gone from {store.pool.shown}"
+    where = f"the load of {keys.name} that {spool.path} belongs to is gone from {name_of(store.pool)}"
     match state:
         case SpoolState.PUBLISHED:
             published = (await store.open(keys.name)).manifest

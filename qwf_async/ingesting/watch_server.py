@@ -8,6 +8,7 @@ from typing import Final
 
 import anyio
 
+from ..catalog.cleaning import Cleaned
 from ..client.every_node import ask_each
 from ..client.node import Node
 from ..errors import QwfError, ServerUnavailable
@@ -33,22 +34,42 @@ async def watch_server(store: Store, *, hook: Hook) -> None:
     It waits for a server that is away. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
     comes. For the main thread only.
     """
-    watchdog = Watchdog.of(
-        store,
-        Gate(),
-        node=store.pool.nodes[0],
-        clean=store.clean,
-        timeout=math.inf,
-        evictable=True,
-        hook=hook,
-    )
     async with shutdown_on_signals(0) as shutdown:
         with shutdown.scope:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(watchdog.run)
+                tasks.start_soon(_guard, store, hook)
                 tasks.start_soon(_sample, store, hook)
                 tasks.start_soon(_replay_spools, store, hook)
     raise shutdown.interrupted("not watching any more")
+
+
+async def _guard(store: Store, hook: Hook) -> None:
+    """Run a watchdog beside each node, also beside one that comes later, as long as it has slots."""
+    cleaning = anyio.Lock()
+
+    async def clean() -> Cleaned:
+        async with cleaning:  # names are cleaned on all nodes
+            return await store.clean()
+
+    watched: dict[Node, anyio.CancelScope] = {}
+
+    async def watch(node: Node, scope: anyio.CancelScope) -> None:
+        with scope:
+            dog = Watchdog.of(
+                store, Gate(), node=node, clean=clean, timeout=math.inf, evictable=True, hook=hook
+            )
+            await dog.run()
+
+    async with anyio.create_task_group() as tasks:
+        while True:
+            nodes = store.pool.nodes
+            for gone in watched.keys() - set(nodes):
+                watched.pop(gone).cancel()
+            for node in nodes:
+                if node not in watched:
+                    watched[node] = scope = anyio.CancelScope()
+                    tasks.start_soon(watch, node, scope)
+            await anyio.sleep(VIEW_EVERY)
 
 
 async def _sample(store: Store, hook: Hook) -> None:

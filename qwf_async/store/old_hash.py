@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checked import checked
+from ..client.every_node import name_of
 from ..client.guard import LISTING_BYTES, reply_limit
 from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_texts_or_none
@@ -130,7 +131,7 @@ async def open_old_hash(
     pool = store.pool
     fields = await pool.call("HLEN", key, expect=is_number, doing=f"reading {key}")
     if not fields:
-        raise InvalidInput(f"there is no hash {key!r} on {pool.shown}")
+        raise InvalidInput(f"there is no hash {key!r} on {name_of(pool)}")
     shape, skipped = await _extent(pool, key)
     if len(skipped) == fields:
         raise InvalidInput(f"{key} has no points: all its {len(skipped)} fields are temporary")

@@ -16,6 +16,7 @@ from ..catalog.orphans import Orphan, find_orphans
 from ..catalog.trash import TrashEntry
 from ..checked import checked
 from ..client.address import Address
+from ..client.every_node import name_of
 from ..client.failure import WrongType
 from ..client.node import Node
 from ..client.pool import Pool
@@ -72,7 +73,7 @@ class Store:
         if state.published is None:
             note = state.describe_load()
             raise InvalidInput(
-                f"there is no wavefunction {name!r} on {self.pool.shown}{f'; {note}' if note else ''}"
+                f"there is no wavefunction {name!r} on {name_of(self.pool)}{f'; {note}' if note else ''}"
             )
         return Wavefunction(self._connections, self.settings, name, state.published)
 
@@ -101,7 +102,7 @@ class Store:
         if state.under_way and state.under_way.owner.holds(state.now):
             raise Refused(f"{name} is being loaded by {state.under_way.owner.describe()}: stop it first")
         if not (state.published or state.under_way):
-            raise InvalidInput(f"there is no wavefunction {name!r} on {self.pool.shown}")
+            raise InvalidInput(f"there is no wavefunction {name!r} on {name_of(self.pool)}")
         if state.published:
             entry = TrashEntry.of(state.published, state.now)
             done = await scripts.remove(self.pool, keys, entry)
