@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # not from typing: that takes 3 ms, in which Ctrl-C would
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import observables
+    from . import dask, observables
     from . import source as sources
     from .catalog.manifest import Manifest
     from .errors import (
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_ROOMS = {"dask": "dask", "observables": "observables", "sources": "source"}
+
 _HOMES = {
     "errors": (
         "DamagedData", "DataLost", "Interrupted", "InvalidInput", "OutOfMemory", "QwfError", "Refused",
@@ -72,7 +74,7 @@ __all__ = [
     "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "Grid", "Interrupted",
     "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
     "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError", "Verification",
-    "Wavefunction", "begin", "connect", "estimate", "export", "ingest", "marginals", "observables", "observe",
+    "Wavefunction", "begin", "connect", "dask", "estimate", "export", "ingest", "marginals", "observables", "observe",
     "open_old_hash", "sources", "verify",
 ]  # fmt: skip
 
@@ -80,10 +82,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "sources":
-        return import_module(".source", __name__)
-    if name == "observables":
-        return import_module(".observables", __name__)
+    if name in _ROOMS:
+        return import_module(f".{_ROOMS[name]}", __name__)
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f".{home}", __name__), name)

@@ -35,11 +35,12 @@ MAX_CLOSING_TIME: Final = 5.0
 
 
 class Background:
-    """An event loop in a thread, and what is open on it: stores, and what is kept of loads."""
+    """An event loop in a thread, and what is open on it: stores, `writers` of loads, and wavefunctions to be read."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.kept: dict[Any, Any] = {}
+        self.writers: dict[str, Any] = {}
+        self.read: dict[Any, Any] = {}
         self._stores: dict[tuple[str | None, Path | None, str], Store] = {}
         self._opening: anyio.Lock
         self._open: AsyncExitStack

@@ -182,8 +182,9 @@ async def begin(
 async def _left(shared: SharedLoad) -> bool:
     """Give the name up, for a short time whatever is cancelled. Whether the load is there to be resumed."""
     with anyio.move_on_after(SETTLE_TIME, shield=True), suppress(QwfError):
+        name, token = shared.ticket.name, shared.ticket.token
         return await until_available(
-            lambda: release_load(shared._store, shared.ticket), Retry(deadline=SETTLE_TIME)
+            lambda: release_load(shared._store, name, token), Retry(deadline=SETTLE_TIME)
         )
     return True
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
 from ..catalog.confirmation import Confirmation
+from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..catalog.name_state import read_state
 from ..catalog.shared_load import closing_token, find_load
@@ -73,10 +75,15 @@ async def publish_load(
     return await finish.publish(None, verified=False)
 
 
-async def release_load(store: Store, ticket: Ticket) -> bool:
-    """Give the name up, so that the load can be resumed at once. False if the load is gone, or another's by now."""
-    load = await find_load(store.pool, ticket.keys, token=ticket.token, ttl=ticket.ttl)
+async def release_load(store: Store, name: str, token: str) -> bool:
+    """Give the name up, so that the load can be resumed at once. False if the load is gone, or another's by now.
+
+    Writers that still write are cut off.
+    """
+    keys = Keys(prefix=store.settings.prefix, name=name)
+    load = await find_load(store.pool, keys, token=token, ttl=store.settings.ownership_ttl)
     if load is not None:
+        await load.close_to_others(secrets.token_hex(8))
         await load.release()
     return load is not None
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
+from ..catalog.name_state import read_state
 from ..catalog.owner import Owner
 from ..catalog.shared_load import find_load
-from ..client.address import without_password
 from ..errors import UsageError
 from ..events import Hook
 from ..ingesting.beginning import begin_load, in_utf8, unfinished_by
@@ -21,7 +21,7 @@ from ..ingesting.write_mode import check_write_mode, choose_restore
 from ..lattice.grid import Grid, Order, Shape3, Shape4
 from ..layout import Form, Slab
 from ..store.store import Store
-from .background import lend_password
+from .place import Place
 from .ticket import Ticket
 
 
@@ -111,7 +111,10 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
     keys = Keys(prefix=store.settings.prefix, name=request.name)
     requested, pool, ttl = request.manifest, store.pool, store.settings.ownership_ttl
     load: Load | Manifest | None = await find_load(pool, keys, token=request.token, ttl=ttl)
-    if isinstance(load, Load):
+    published = None if load else (await read_state(pool, keys)).published
+    if published is not None and published.generation == requested.generation:
+        load, by_restore = published, False
+    elif isinstance(load, Load):
         base = keys.base(load.manifest.generation)
         by_restore = await choose_restore(pool, base, load.manifest.form, request.write_mode, hook)
     else:
@@ -132,12 +135,8 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
     if isinstance(load, Load) and load.resumed:
         entries = await surviving_entries(store, keys, load, readers=store.settings.writers, hook=hook)
         resumed = len(entries)
-    url = None if store.embedded else without_password(store.settings.url or "")
-    lend_password(url, store.address.options.get("password"))
     ticket = Ticket(
-        url=url,
-        data_dir=store.embedded.data_dir if store.embedded else None,
-        prefix=keys.prefix,
+        place=Place.of(store),
         name=keys.name,
         fields=(load.manifest if isinstance(load, Load) else load).to_fields(),
         token=request.token,

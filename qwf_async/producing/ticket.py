@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..layout import Layout
+from .place import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """A load that many processes write, and where.
 
-    `url` is the server's, without a password: where the ticket is used, that comes from the
-    settings (QWF_PASSWORD, `password_file`). It is None for the embedded server, which is found by its
-    `data_dir`, on its own machine only. `fields` are those of the manifest. `token` owns the load
+    `place` is the server's, without a password: where the ticket is used, that comes from the
+    settings (QWF_PASSWORD, `password_file`). The embedded server is found on its own machine only.
+    `fields` are those of the manifest. `token` owns the load
     on the server, for `ttl` seconds after each renewal. So many `replicas` must confirm what is
     published. The load was begun at `began` (s since 1970), and had `resumed_chunks` then.
     """
 
-    url: str | None
-    data_dir: Path | None
-    prefix: str
+    place: Place
     name: str
     fields: Mapping[str, str]
     token: str
@@ -38,7 +36,7 @@ class Ticket:
 
     @property
     def keys(self) -> Keys:
-        return Keys(prefix=self.prefix, name=self.name)
+        return Keys(prefix=self.place.prefix, name=self.name)
 
     @property
     def manifest(self) -> Manifest:

@@ -155,11 +155,10 @@ class Writer:
 
 async def write_chunks(ticket: Ticket, encoder: Encoder, numbers: Iterable[int]) -> None:
     """Write chunks of a load on the loop of this process (`background`); see `Writer.write`."""
-    here = background()
-    store = await here.store(ticket.url, ticket.data_dir, ticket.prefix)
-    writer = here.kept.get(ticket.token)
+    here, store = background(), await ticket.place.open()
+    writer = here.writers.get(ticket.token)
     if writer is None:
-        writer = here.kept[ticket.token] = Writer.of(store, ticket)
-        for token in [token for token, other in here.kept.items() if other.is_over]:
-            del here.kept[token]
+        writer = here.writers[ticket.token] = Writer.of(store, ticket)
+        for token in [token for token, other in here.writers.items() if other.is_over]:
+            del here.writers[token]
     await writer.write(encoder, numbers)

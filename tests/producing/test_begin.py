@@ -271,7 +271,7 @@ async def test_embedded_server_is_found_by_tickets_and_not_started_by_them(tmp_p
         await stop(tmp_path / "data")
         with pytest.raises(ServerUnavailable, match="does not run on this machine"):
             await put(load.ticket, (slice(0, 1), slice(0, 8), slice(0, 8), slice(0, 16)))
-        elsewhere = replace(load.ticket, data_dir=tmp_path / "elsewhere")
+        elsewhere = replace(load.ticket, place=replace(load.ticket.place, data_dir=tmp_path / "elsewhere"))
         with pytest.raises(ServerUnavailable, match="does not run on this machine"):
             await put(elsewhere, (slice(0, 1), slice(0, 8), slice(0, 8), slice(0, 16)))
     assert not (tmp_path / "elsewhere").exists()

@@ -121,7 +121,7 @@ async def test_publishing_cuts_late_writers_off(server: Server) -> None:
         async with qwf_async.connect(server.url) as store, begin(store) as load:
             regions = await load.missing()
             holder.keeps = (b"HSET", b"RESTORE")
-            there = replace(load.ticket, url=holder.url)
+            there = replace(load.ticket, place=replace(load.ticket.place, url=holder.url))
             late = stack.enter_context(producer(there, regions[:1]))
             await anyio.to_thread.run_sync(holder.wait)
             await write_here(load.ticket, regions)

@@ -139,7 +139,7 @@ def test_what_is_no_array_of_numbers_is_refused(values: Any) -> None:
 
 def test_arrays_of_python_are_read_a_block_at_a_time() -> None:
     psi = wave(2, 6, 4, 5)
-    lazy = dask.array.from_array(psi, chunks=(1, 3, 4, 2))  # type: ignore[no-untyped-call] # untyped in dask
+    lazy = dask.array.from_array(psi, chunks=(1, 3, 4, 2))
     for values in (lazy, xarray.DataArray(lazy), zarr.array(psi, chunks=(1, 2, 2, 5))):
         source = array(values, box=3, dt=0.5)
         assert source.grid == Grid.of((6, 4, 5), box=(3,), frames=2, dt=0.5)

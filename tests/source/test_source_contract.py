@@ -90,7 +90,7 @@ class TestMaskedArray(SourceContract):
 def lent(library: str, psi: Array, path: Path, keep: ExitStack) -> Any:
     """ψ in an array of a library, in blocks where it has them; its file is open until `keep` ends."""
     if library == "dask":
-        return dask.array.from_array(psi, chunks=(1, 2, 2, 3))  # type: ignore[no-untyped-call]
+        return dask.array.from_array(psi, chunks=(1, 2, 2, 3))
     if library == "zarr":
         return zarr.create_array({}, data=psi, chunks=(1, 2, 2, 3))
     if library == "xarray":

@@ -45,7 +45,7 @@ def opened(store: ZarrStore, name: str = "psi") -> zarr.Array[Any]:
 
 
 def dask_array(store: ZarrStore) -> Any:
-    return dask.array.from_zarr(opened(store))  # type: ignore[no-untyped-call] # untyped in dask
+    return dask.array.from_zarr(opened(store))
 
 
 def reads(server: Served) -> dict[str, int]:

@@ -1,0 +1,91 @@
+"""Workers of dask in processes of their own: one of them killed at random moments."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import dask
+import dask.array as da
+import distributed
+import numpy as np
+import pytest
+
+import qwf_async
+from qwf_async import sources
+from tests.conftest import Server
+from tests.support.chance import new_seed
+from tests.support.loads import check_alone
+from tests.support.waiting import wait_until
+
+SHAPE, CHUNKS = (6, 16, 16, 16), (1, 8, 16, 16)
+
+
+def made(directory: str, block_info: Any = None) -> Any:
+    """A block of ψ, which notes in a file of its own each time that it is computed."""
+    start = [first for first, _ in block_info[None]["array-location"]]
+    with Path(directory, "-".join(map(str, start))).open("a") as counted:
+        counted.write("x")
+    numbers = np.random.default_rng(start)
+    shape = block_info[None]["chunk-shape"]
+    return numbers.normal(size=shape) + 1j * numbers.normal(size=shape)
+
+
+def array_of(directory: Path) -> Any:
+    chunks = tuple((piece,) * (size // piece) for size, piece in zip(SHAPE, CHUNKS, strict=True))
+    return da.map_blocks(made, str(directory), chunks=chunks, dtype=complex, meta=np.empty((0,) * 4, complex))
+
+
+@contextmanager
+def two_workers() -> Iterator[distributed.Client]:
+    """Two workers, each a process, that come back when they are killed."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 100}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.soak)])
+def test_workers_may_be_killed_while_they_store(server: Server, tmp_path: Path, kills: int) -> None:
+    chance = random.Random(new_seed())
+    with two_workers() as client:
+        for kill in range(kills):
+            directory = tmp_path / str(kill)
+            directory.mkdir()
+            delayed = qwf_async.dask.store(
+                array_of(directory), "psi", server.url, compute=False, overwrite=True
+            )
+            future = client.compute(delayed)
+            wait_for_files(directory, chance.randrange(1, 12))
+            os.kill(chance.choice(list(client.run(os.getpid).values())), signal.SIGKILL)
+            assert future.result(timeout=100).points == np.prod(SHAPE)
+            computed = [path.stat().st_size for path in directory.iterdir()]
+            assert len(computed) == 12
+            assert sum(computed) <= 12 + 12  # what one worker had done, or was at
+            assert is_whole(server, array_of(tmp_path))
+    check_alone(server)
+
+
+def wait_for_files(directory: Path, count: int) -> None:
+    wait_until(lambda: len(list(directory.iterdir())) >= count)
+
+
+def is_whole(server: Server, array: Any) -> bool:
+    """Whether ψ is what the array is, computed in this process."""
+    psi = array.compute(scheduler="sync")
+
+    async def verify() -> bool:
+        async with qwf_async.connect(server.url) as store:
+            return not (await qwf_async.verify(store, "psi", sources.array(psi))).differing
+
+    return anyio.run(verify)
