@@ -25,14 +25,18 @@ CONFIRMING: Final = ("wait",)
 """The command by which replicas confirm what they have; without it a report says that they have not."""
 
 
+CLUSTER: Final = ("cluster|slots", "asking", "readonly")
+"""Commands that a cluster needs besides: who has which slot, a slot that is on its way, and reading from replicas."""
+
+
 def reader(prefix: str) -> list[str]:
     """The rules of a user that may read what is stored under a key prefix, for ACL SETUSER."""
-    return _rules(f"%R~{prefix}:*", READING)
+    return _rules(f"%R~{prefix}:*", (*READING, *CLUSTER))
 
 
 def writer(prefix: str) -> list[str]:
     """The rules of a user that may do everything that qwf does under a key prefix, for ACL SETUSER."""
-    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE, *FENCING, *CONFIRMING))
+    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE, *FENCING, *CONFIRMING, *CLUSTER))
 
 
 def _rules(keys: str, commands: tuple[str, ...]) -> list[str]:
