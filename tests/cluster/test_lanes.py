@@ -104,7 +104,7 @@ class Run:
 def a_node(cluster: Cluster, *, with_record: bool) -> ClusterNode:
     """The node that has the load's record, or another."""
     control = cluster.node_of(RECORD)
-    return control if with_record else next(node for node in cluster.nodes if node is not control)
+    return control if with_record else next(node for node in cluster.primaries if node is not control)
 
 
 @pytest.mark.parametrize("software", ["valkey", "redis"])
@@ -212,9 +212,12 @@ async def test_slots_are_on_their_way_until_all_is_written(own_cluster: OwnClust
     await run.while_it_runs(disturb)
 
 
-async def test_a_replica_takes_over_and_what_it_lacked_is_sent_again(own_cluster: OwnCluster) -> None:
+@pytest.mark.parametrize("with_record", [False, True])
+async def test_a_replica_takes_over_and_what_it_lacked_is_sent_again(
+    own_cluster: OwnCluster, with_record: bool
+) -> None:
     cluster = own_cluster()
-    node, run = a_node(cluster, with_record=False), Run(cluster)
+    node, run = a_node(cluster, with_record=with_record), Run(cluster)
 
     def disturb() -> None:
         replica = cluster.replica_of(node)
