@@ -177,13 +177,13 @@ async def test_a_chunk_is_not_journalled_on_a_server_that_lost_it(
 ) -> None:
     record, recorded = Load.record, []
 
-    async def die_first(self: Load, entries: Any, connection: Any) -> None:
+    async def die_first(self: Load, entries: Any, connection: Any, *, elsewhere: bool) -> None:
         recorded.extend(entries)
         if recorded == [0, 1]:
             ask(own_server, "SAVE")
         if recorded == [0, 1, 2]:  # applied and acknowledged, not written down yet
             await anyio.to_thread.run_sync(restart, own_server)
-        await record(self, entries, connection)
+        await record(self, entries, connection, elsewhere=elsewhere)
 
     monkeypatch.setattr(Load, "record", die_first)
     await load(own_server, writers=1)
