@@ -54,8 +54,10 @@ def estimate(
         return
     for layout in estimates:
         fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[layout.fits]
+        several = layout.fullest_bytes < layout.bytes
+        fullest = f"  {layout.fullest_bytes / 1e6:,.1f} MB of it on the fullest node" if several else ""
         show(
             f"{layout.layout:7} {layout.codec:7} {layout.bytes / 1e6:>12,.1f} MB  "
             f"{layout.bytes_per_point:6.1f} bytes a point  "
-            f"at least {layout.seconds:>8,.1f} s  {fits}"
+            f"at least {layout.seconds:>8,.1f} s  {fits}{fullest}"
         )
