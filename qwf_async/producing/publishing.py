@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Final
 
@@ -53,9 +53,23 @@ async def publish_load(
         raise DataLost(f"the load of {keys.name} is gone: it was discarded, taken over or lost by the server")
     await until_available(load.renew, pool.retry)
     await check_whole(load, keys.name)
+    manifest = load.manifest
+
+    async def audit(numbers: Collection[int]) -> Collection[int]:
+        return await forget_lost(store, keys, load, numbers, readers=store.settings.writers, hook=hook)
+
+    confirmation = Confirmation(
+        pool=pool,
+        keys=keys,
+        manifest=manifest,
+        asked=ticket.replicas,
+        audit=audit
+        if pool.is_cluster
+        else None,  # of all chunks: nobody knows which slots were moved meanwhile
+    )
+    await confirmation.confirm()
     closing()
     await load.close_to_others(closing_token(ticket.token))
-    manifest = load.manifest
     tally = Tally(entries=await load.journal(), resumed_chunks=ticket.resumed_chunks)
     tally.begun = time.perf_counter() - (time.time() - ticket.began)
     tally.sent_points = round(manifest.points * (1 - ticket.resumed_chunks / len(manifest.plan)))

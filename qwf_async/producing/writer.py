@@ -30,7 +30,7 @@ from ..catalog.shared_load import joined_load
 from ..catalog.still_published import is_published
 from ..client.connection import Connection
 from ..client.retry import Retry, until_available
-from ..errors import DataLost, OutOfMemory, Refused, first_error
+from ..errors import DataLost, OutOfMemory, Refused, ServerUnavailable, first_error
 from ..ingesting.producer import Encoder
 from ..ingesting.sink import ServerSink
 from ..store.store import Store
@@ -65,7 +65,13 @@ class Writer:
         return cls(store=store, ticket=ticket, load=load)
 
     def __post_init__(self) -> None:
-        self._sink = ServerSink(lambda batch: self.load.connection(batch.chunk), self._record, self._permit)
+        load = self.load
+        self._sink = ServerSink(
+            lambda batch: load.connection(batch.chunk),
+            self._record,
+            self._permit,
+            lend_elsewhere=lambda batch, asked: load.connection_elsewhere(batch.chunk, asked),
+        )
 
     async def write(self, encoder: Encoder, numbers: Iterable[int]) -> None:
         """Write these chunks; return when all are stored and journalled. Raises Published, and as `Target`."""
@@ -114,8 +120,11 @@ class Writer:
             await anyio.sleep(pause)
 
     async def _record(self, batch: Batch, connection: Connection, elsewhere: int) -> None:
+        """Journal a batch. Raises ServerUnavailable if it went in pieces to two nodes, so that it is written again."""
+        if 0 < elsewhere < batch.requests + 1:
+            raise ServerUnavailable(f"the slot of chunk {batch.chunk} is on its way to another node")
         entry = JournalEntry(digest=batch.digest, weight=batch.weight)
-        await self.load.record({batch.chunk: entry}, connection)
+        await self.load.record({batch.chunk: entry}, connection, elsewhere=elsewhere > 0)
 
     async def _permit(self) -> None:
         """Return if the lease is valid for two thirds of its time; else renew it first."""
