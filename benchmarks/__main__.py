@@ -9,6 +9,7 @@ BENCHMARKS = {
     "flat": "loading a field a point: this project and its peers; how long another client waits meanwhile",
     "read": "reading everything, a region, scattered points and one point, in every layout, against peers",
     "layouts": "the layouts against each other, and against others' ways to store blocks",
+    "cluster": "loading into three nodes, three shards and 192 virtual ones against one server, and peers",
     "scaling": "whether the cost of each layout grows linearly, from 1e7 to 1e8 points",
     "evolve": "a step of the time evolution against its bare FFTs; evolution and ingest at once",
     "sources": "files of each format feeding the engine, against the same array from .npy",

@@ -18,6 +18,7 @@ from .cost import Clock, Cost
 from .servers import Running
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 TASKS = 8
 """Tasks that send at the same time."""
@@ -57,8 +58,8 @@ async def valkey_glide(server: Running) -> AsyncIterator[Any]:
 
 
 def send_all(
-    opened: Opened,
-    server: Running,
+    opened: Callable[[S], AbstractAsyncContextManager[Any]],
+    server: S,
     things: Callable[[], Iterable[T]],
     send: Callable[[Any, T], Awaitable[Any]],
 ) -> Cost:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from .cost import Cost
 from .report import Run
@@ -18,6 +19,22 @@ from .servers import Running
 from .workload import Workload
 
 Load = Callable[[Running, Workload], Cost]
+
+
+class Measured(Protocol):
+    """One server or several, whose figures count together."""
+
+    @property
+    def software(self) -> str: ...
+
+    def empty(self) -> int: ...
+
+    def used_memory(self) -> int: ...
+
+    def cpu_seconds(self) -> float: ...
+
+
+S = TypeVar("S", bound=Measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +52,14 @@ class Contestant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(Generic[S]):
     """What a contestant does in each round: `load` so many points into a server."""
 
     name: str
     points: int
-    load: Callable[[Running], Cost]
+    load: Callable[[S], Cost]
 
-    def run(self, server: Running, number: int) -> Run:
+    def run(self, server: S, number: int) -> Run:
         """Load an emptied server in the round of this number."""
         empty = server.empty()
         spent = server.cpu_seconds()
@@ -72,7 +89,7 @@ def contest(server: Running, contestants: Sequence[Contestant], work: Workload, 
     return in_rounds(server, turns, rounds)
 
 
-def in_rounds(server: Running, turns: Sequence[Turn], rounds: int) -> list[Run]:
+def in_rounds(server: S, turns: Sequence[Turn[S]], rounds: int) -> list[Run]:
     """Every turn once in each round."""
     runs: list[Run] = []
     for number in range(rounds):

@@ -13,16 +13,25 @@ from .servers import Kind
 
 
 def options(
-    name: str, description: str | None, arguments: Sequence[str], *, points: int, rounds: int
+    name: str,
+    description: str | None,
+    arguments: Sequence[str],
+    *,
+    points: int,
+    rounds: int,
+    parts: Sequence[str] = (),
 ) -> argparse.Namespace:
-    """What the command line says, with these defaults; `kinds` are the servers."""
+    """What the command line says, with these defaults; `kinds` are the servers, and `parts` those that were chosen."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=description)
     parser.add_argument("--points", type=_count, default=points, help=f"about; {points:.3g} by default")
     parser.add_argument("--rounds", type=_count, default=rounds, help=f"{rounds} by default")
     parser.add_argument("--server", choices=get_args(Kind), help="both by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there (png, svg, pdf)")
+    if parts:
+        parser.add_argument("--part", choices=parts, help="all of them by default")
     found = parser.parse_args(arguments)
+    found.parts = [found.part] if parts and found.part else parts
     found.kinds = [found.server] if found.server else get_args(Kind)
     return found
 

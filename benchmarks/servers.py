@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +84,12 @@ def place() -> Iterator[Path]:
 
 
 @contextmanager
-def started(kind: Kind, directory: Path, *, append_only: bool = False) -> Iterator[Running]:
+def started(
+    kind: Kind, directory: Path, *, append_only: bool = False, more: Mapping[str, str] | None = None
+) -> Iterator[Running]:
     """A server in a directory, where it finds what an earlier one left if that had an append-only file.
 
-    Snapshots and the allocator are set as the project advises for every server.
+    Snapshots and the allocator are set as the project advises for every server. `more` are options besides.
     """
     socket = directory / "server"
     socket.unlink(missing_ok=True)
@@ -100,7 +102,7 @@ def started(kind: Kind, directory: Path, *, append_only: bool = False) -> Iterat
         "maxmemory-policy": "noeviction",
         "rdbcompression": "no",
         "daemonize": "no",
-    }
+    } | dict(more or {})
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     command = [str(program(kind)), *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=server_environment()) as process:

@@ -21,8 +21,8 @@ from . import scripts
 from .keys import Keys
 from .manifest import text_fields
 
-MAX_CONNECTIONS: Final = 256
-"""Connections in a record. A live process has some dozens; more only gather where the server forbids CLIENT KILL."""
+MAX_DOUBTED: Final = 256
+"""Broken connections in a record that are not fenced. They only gather where a server forbids CLIENT KILL."""
 
 _FIELD: Final = "writer:"
 
@@ -53,9 +53,10 @@ class LoadConnections:
         client = connection.client_id
         if client is None or client in self._registered:
             return True
-        replaced = [known for known, other in self._registered.items() if other.client_id is not known]
-        leaving = [known for known in replaced if not self.pool.doubts(known)]
-        leaving += [known for known in self._registered if known not in leaving][: -MAX_CONNECTIONS + 1]
+        closed = [known for known, other in self._registered.items() if other.client_id is not known]
+        doubted = self.pool.doubted
+        leaving = [known for known in closed if known not in doubted]
+        leaving += [known for known in closed if known in doubted][:-MAX_DOUBTED]
         try:
             async with self.pool.beside(self.keys.load, connection) as over:
                 owner = await scripts.register(
@@ -81,11 +82,12 @@ class LoadConnections:
     @property
     def settled(self) -> list[str]:
         """The fields of the connections that have no request under way."""
-        return [_field_of(client) for client in self._registered if not self.pool.doubts(client)]
+        doubted = self.pool.doubted
+        return [_field_of(client) for client in self._registered if client not in doubted]
 
     async def settle(self) -> bool:
         """Take the settled connections out of the record. False if the load is not ours any more."""
-        leaving = {client for client in self._registered if not self.pool.doubts(client)}
+        leaving = self._registered.keys() - self.pool.doubted
         owner = await scripts.register(
             self.pool, self.keys, token=self.token, settled=map(_field_of, leaving)
         )

@@ -115,9 +115,10 @@ class Fence:
                 self.is_open = True
             self.given_up -= clients
 
-    def doubts(self, client: ClientId) -> bool:
-        """Whether requests of this connection may still be applied, as far as this pool knows."""
-        return client in self.given_up or client in self.not_killed
+    @property
+    def doubted(self) -> set[ClientId]:
+        """The connections of which requests may still be applied, as far as this pool knows."""
+        return self.given_up | self.not_killed
 
     def _check_refused(self, reply: Any, doing: str) -> None:
         """Raise the error that a reply stands for, unless it says that a right is missing."""

@@ -365,9 +365,10 @@ class Pool:
             return await fence_soon(self.nodes, clients)
         return all([await node.fence_off(clients, self.retry) for node in self.nodes])
 
-    def doubts(self, client: ClientId) -> bool:
-        """Whether requests of this connection may still be applied, as far as this pool knows."""
-        return any(node.fence.doubts(client) for node in self.nodes)
+    @property
+    def doubted(self) -> set[ClientId]:
+        """The connections of which requests may still be applied, as far as this pool knows."""
+        return set().union(*(node.fence.doubted for node in self.nodes))
 
     @property
     def is_unfenced(self) -> bool:
