@@ -7,7 +7,7 @@ and what to do about it.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from .wording import printable
 
@@ -23,6 +23,12 @@ class QwfError(Exception):
     def __str__(self) -> str:
         """The message with unprintable characters escaped: names of files and replies of servers may hold any."""
         return printable(super().__str__())
+
+    def with_more(self, more: str) -> Self:
+        """The same error, whose message goes on with `more`. It keeps what else it says, as of a slot or a signal."""
+        longer = type(self).__new__(type(self), f"{super().__str__()}{more}")
+        longer.__dict__.update(self.__dict__)
+        return longer
 
 
 class UsageError(QwfError):

@@ -14,7 +14,7 @@ from typing import Final
 import anyio
 
 from ..client.connection import Connection
-from ..client.failure import Asked, Redirected
+from ..client.failure import Asked
 from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_number
@@ -127,9 +127,8 @@ class Load:
                 with anyio.move_on_after(MAX_RELEASE_TIME, shield=True), suppress(QwfError):
                     await until_available(load.release, Retry(deadline=MAX_RELEASE_TIME))
                 if isinstance(error, ServerUnavailable):
-                    leaf = ServerUnavailable if isinstance(error, Redirected) else type(error)
-                    raise leaf(
-                        f"{error}; the load of {keys.name} may have been begun all the same: "
+                    raise error.with_more(
+                        f"; the load of {keys.name} may have been begun all the same: "
                         f"{again_with('resume')} to go on with it"
                     ) from error
                 raise

@@ -121,7 +121,7 @@ def store(
         report: Report = _graph(psi, ticket, request, stored).compute()
     except QwfError as error:
         if tasks.release(ticket):
-            raise type(error)(f"{error}; what was stored can be resumed with {flag('resume')}") from error
+            raise error.with_more(f"; what was stored can be resumed with {flag('resume')}") from error
         raise
     except BaseException:
         tasks.release(ticket)

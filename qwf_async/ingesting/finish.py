@@ -15,7 +15,6 @@ from ..catalog.cleaning import remove_generation, sweep
 from ..catalog.confirmation import Confirmation, JournalHoles, TooFewReplicas
 from ..catalog.keys import Keys
 from ..catalog.load import Load, LoadTaken
-from ..client.failure import Redirected
 from ..client.retry import Retry, until_available
 from ..errors import (
     DataLost,
@@ -131,15 +130,14 @@ class Finish:
             left = "the load is gone from the server, and nothing is left of it"
         else:
             left = f"what was stored can be resumed with {flag('resume')}"
-        return type(cause)(f"{cause}; {left}") if isinstance(cause, QwfError) else cause
+        return cause.with_more(f"; {left}") if isinstance(cause, QwfError) else cause
 
     async def _after_outage(self, cause: ServerUnavailable) -> QwfError:
         waiting = self.spool.chunks
         with anyio.move_on_after(LAST_TRY, shield=True), suppress(QwfError):
             await self.load.release()
         if not waiting:
-            leaf = ServerUnavailable if isinstance(cause, Redirected) else type(cause)
-            return leaf(f"{cause}; what was stored can be resumed with {flag('resume')}")
+            return cause.with_more(f"; what was stored can be resumed with {flag('resume')}")
         if len(self.tally.entries.keys() | waiting) < len(self.load.manifest.plan):
             return ServerUnavailable(f"{cause}; {self.so_far()}: {again_with('resume')}")
         replay = phrase(command_line="run 'qwf resume'", python=again_with("resume"))

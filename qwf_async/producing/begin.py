@@ -192,5 +192,5 @@ async def _left(shared: SharedLoad) -> bool:
 def _with(cause: BaseException, more: str) -> BaseException:
     """The error with more words, if it is one of ours."""
     if isinstance(cause, QwfError) and not isinstance(cause, Interrupted):
-        return type(cause)(f"{cause}{more}")
+        return cause.with_more(more)
     return cause
