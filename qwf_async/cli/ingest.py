@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -118,6 +119,10 @@ def ingest(
     configure_server: Annotated[
         bool, typer.Option("--configure-server", help="Set what is unfit about the server's settings.")
     ] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="Let the workers of a dask scheduler do it: tcp://host:8786.", show_default=False),
+    ] = None,
     server_options: ServerOptions,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -135,6 +140,14 @@ def ingest(
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
+    if dask is not None and (verify or max_rate or writers or producers):
+        raise UsageError(
+            "--dask goes without --verify, --max-rate, --writers and --producers: 'qwf verify' verifies"
+        )
+    if dask is not None:
+        from ..dask.scheduling import absolute
+
+        source = absolute(source)
     tile_points, slab_points = tile_shape(tile), slab_of(slab)
     with opened_source(source, source_options) as argument:
         stored_name = default_name(source) if name is None else name
@@ -152,7 +165,34 @@ def ingest(
             if dry_run:
                 print_dry_run(psi, stored_name, layout, codec, tile_points, slab_points, as_json=as_json)
                 return None
+            if dask is not None and argument.local is None:
+                raise UsageError(
+                    "--dask is for sources that the workers can open: files, states and functions"
+                )
             with shown_progress(quiet=quiet) as hook:
+                if dask is not None:
+                    from ..dask.scheduling import ingest_by_workers
+
+                    return await ingest_by_workers(
+                        dask,
+                        source,
+                        asdict(source_options),
+                        psi,
+                        store,
+                        stored_name,
+                        hook=hook,
+                        layout=layout,
+                        codec=codec,
+                        tile=tile_points,
+                        slab=slab_points,
+                        write_mode=write_mode,
+                        resume=resume,
+                        overwrite=overwrite,
+                        discard=discard,
+                        allow_nonfinite=allow_nonfinite,
+                        configure_server=configure_server,
+                        force=force,
+                    )
                 return await load(
                     psi,
                     store,

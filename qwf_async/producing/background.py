@@ -22,7 +22,7 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 
-from ..errors import Refused, ServerUnavailable, first_error
+from ..errors import QwfError, Refused, ServerUnavailable, first_error
 from ..settings import load as load_settings
 from ..store.connecting import connect
 from ..store.store import Store
@@ -52,16 +52,19 @@ class Background:
     def run(self, function: Callable[[*Args], Awaitable[R]], *args: *Args) -> R:
         """The result of an asynchronous function, run on the loop; the calling thread waits for it.
 
-        In place of an ExceptionGroup its first error is raised.
+        In place of an ExceptionGroup its first error is raised. One of ours comes without what caused
+        it: its message says that, and dask sends on only errors that are short.
         """
         future = self._portal.start_task_soon(function, *args)
         try:
             return future.result()
-        except BaseExceptionGroup as group:
-            raise first_error(group) from group
-        except BaseException:
+        except BaseException as error:
             future.cancel()  # the thread was interrupted, or the error is that of the function
-            raise
+            cause = first_error(error)
+            if not isinstance(cause, QwfError):
+                raise
+        cause.__cause__ = cause.__context__ = None
+        raise cause.with_traceback(None)
 
     async def store(self, url: str | None, data_dir: Path | None, prefix: str) -> Store:
         """The store at a URL without a password, or of an embedded server that runs, kept open. Called on the loop.

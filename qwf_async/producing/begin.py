@@ -58,12 +58,17 @@ class SharedLoad:
         blocks = BoxPlan(shape=plan.shape, chunk=self._blocks) if self._blocks else plan
         if not isinstance(blocks, BoxPlan):
             raise UsageError("the chunks of this layout are no boxes: begin with blocks= to have regions")
-        stored = await read_journal(self._store.pool, self.ticket.keys, self.ticket.manifest)
+        missing = set(await self.missing_chunks())
         return [
             block.box.slices
             for block in blocks
-            if any(number not in stored for number, _ in plan.touched(block.box))
+            if any(number in missing for number, _ in plan.touched(block.box))
         ]
+
+    async def missing_chunks(self) -> list[int]:
+        """The numbers of the chunks that are still to be written."""
+        stored = await read_journal(self._store.pool, self.ticket.keys, self.ticket.manifest)
+        return [number for number in range(len(self.plan)) if number not in stored]
 
     async def publish(self) -> Report:
         """Publish what was written, whole, and report. To be called when all writers are through.

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
-import dask
 import dask.array as da
 import distributed
 import numpy as np
@@ -21,6 +18,7 @@ import qwf_async
 from qwf_async import sources
 from tests.conftest import Server
 from tests.support.chance import new_seed
+from tests.support.dask_cluster import dask_cluster
 from tests.support.loads import check_alone
 from tests.support.waiting import wait_until
 
@@ -42,23 +40,10 @@ def array_of(directory: Path) -> Any:
     return da.map_blocks(made, str(directory), chunks=chunks, dtype=complex, meta=np.empty((0,) * 4, complex))
 
 
-@contextmanager
-def two_workers() -> Iterator[distributed.Client]:
-    """Two workers, each a process, that come back when they are killed."""
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 100}),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.soak)])
 def test_workers_may_be_killed_while_they_store(server: Server, tmp_path: Path, kills: int) -> None:
     chance = random.Random(new_seed())
-    with two_workers() as client:
+    with dask_cluster(2) as scheduler, distributed.Client(scheduler) as client:
         for kill in range(kills):
             directory = tmp_path / str(kill)
             directory.mkdir()

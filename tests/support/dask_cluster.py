@@ -1,0 +1,39 @@
+"""A scheduler of dask and its workers, in processes of their own: they leave nothing open in that of the tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def dask_cluster(workers: int) -> Iterator[str]:
+    """A scheduler with so many workers, each a process that comes back when it is killed; its address."""
+    command = [sys.executable, "-m", "tests.support.dask_cluster", str(workers)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+            process.wait()
+
+
+def main(workers: int) -> None:
+    """Print the address of a scheduler, and end with standard input."""
+    import dask
+    import distributed
+
+    dask.config.set({"distributed.scheduler.allowed-failures": 1000})
+    with distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)  # noqa: T201 # that is what it is for
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
