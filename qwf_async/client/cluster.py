@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeGuard
 
@@ -213,17 +213,3 @@ async def cluster_table(node: Node, *, expected: bool) -> SlotTable | None:
 
 def _is_list(reply: Any) -> TypeGuard[list[Any]]:
     return isinstance(reply, list)
-
-
-def split_requests(buffers: Sequence[bytes | bytearray | memoryview]) -> list[bytes]:
-    """The encoded requests that buffers hold, one by one. For the few that are to be sent to another node."""
-    data, start, requests = b"".join(buffers), 0, []
-    while start < len(data):
-        end = data.index(b"\r\n", start)
-        place = end + 2
-        for _ in range(int(data[start + 1 : end])):
-            end = data.index(b"\r\n", place)
-            place = end + 2 + int(data[place + 1 : end]) + 2
-        requests.append(data[start:place])
-        start = place
-    return requests

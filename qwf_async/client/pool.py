@@ -19,7 +19,8 @@ from redis.exceptions import AskError
 
 from ..errors import ServerUnavailable, UsageError
 from .address import Address
-from .cluster import Cluster, Uncovered, cluster_table, split_requests
+from .cluster import Cluster, Uncovered, cluster_table
+from .commands import ASKING, Command, key_of, split_requests
 from .connection import Buffer, ClientId, Connection
 from .counts import ConnectionCounts
 from .failure import Asked, Moved, ServerBusy, translate
@@ -37,22 +38,8 @@ if TYPE_CHECKING:
 
     R = TypeVarWithDefault("R", default=Any)
 
-Command = Sequence[str | bytes | int | float]
-
-_KEY_AT: Final = {"EVAL": 3, "EVAL_RO": 3, "OBJECT": 2, "MEMORY": 2}
-"""Which word of a command is its first key, where it is not the one after the name."""
-
-
-ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
-
 ONE_FOR_ALL: Final = SlotTable.even(1)
 """The table of a single server."""
-
-
-def key_of(command: Command) -> str | bytes:
-    """The first key of a command of ours."""
-    key = command[_KEY_AT.get(str(command[0]), 1)]
-    return key if isinstance(key, bytes) else str(key)
 
 
 class Pool:

@@ -8,10 +8,10 @@ from typing import Any, Final, Protocol
 
 import anyio.to_thread
 
-from ..client.cluster import split_requests
+from ..client.commands import ASKING, split_requests
 from ..client.connection import Connection
 from ..client.failure import Asked, KeyExists
-from ..client.pool import ASKING, Pool
+from ..client.pool import Pool
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..events import Hook, Noted
 from ..wire.batch import Batch, Buffer
