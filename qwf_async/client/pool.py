@@ -28,7 +28,7 @@ from .guard import REPLY_BYTES
 from .node import Node, fence_soon
 from .node_map import address_of
 from .places import Places
-from .reply import is_anything
+from .reply import is_anything, is_ask
 from .retry import Retry, until_available
 from .slots import NOBODY, SLOTS, SlotTable, slot_of, slots_of_groups
 
@@ -140,7 +140,7 @@ class Pool:
         owners = self._cluster.table.owners[slots]
         order = np.argsort(owners, kind="stable")
         begins = np.flatnonzero(np.diff(owners[order], prepend=NOBODY - 1))
-        for rows in np.split(order, begins[1:]):
+        for rows in np.split(order, begins[1:]) if len(order) else ():
             yield self._node_of(self._cluster, int(slots[rows[0]])), rows
 
     def connection(self, to: str | bytes | Node) -> AbstractAsyncContextManager[Connection]:
@@ -242,7 +242,7 @@ class Pool:
             async with self.connection(node) as connection:
                 answers = await connection.pipeline([commands[number] for number in numbers])
                 for number, reply in zip(numbers, answers, strict=True):
-                    if isinstance(reply, AskError):
+                    if is_ask(reply):
                         on_their_way.append(number)
                     else:
                         replies[number] = connection.expected(reply, expect, doing=doing)
@@ -272,7 +272,7 @@ class Pool:
         async with lend(node) as connection:
             answers = await connection.exchange(buffers, replies, limit=limit)
             for number, reply in enumerate(answers):
-                if isinstance(reply, AskError):
+                if is_ask(reply):
                     on_their_way[number] = reply
                 elif not expect(number, reply):
                     raise connection.error_of(reply, doing=doing(number))

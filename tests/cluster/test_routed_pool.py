@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 from anyio import to_thread
 
@@ -14,6 +15,7 @@ from qwf_async.client.address import Address
 from qwf_async.client.failure import Moved
 from qwf_async.client.pool import Pool
 from qwf_async.client.reply import is_text
+from qwf_async.client.retry import until_available
 from qwf_async.client.slots import slot_of
 from qwf_async.errors import Refused, ServerUnavailable
 from tests.cluster.conftest import OwnCluster
@@ -117,6 +119,34 @@ async def test_moves_are_learned_from_replies_with_one_question(each_cluster: Cl
         for key in keys:
             assert await pool.call("GET", key) == key.encode()
             assert port_of(pool, key) == source.port
+
+
+@pytest.mark.anyio
+async def test_a_move_is_learned_from_the_replies_to_encoded_requests(each_cluster: Cluster) -> None:
+    key = KEYS[0]
+    source = each_cluster.node_of(key)
+    target = other_than(each_cluster, source)
+    async with pool_to(each_cluster.url) as pool:
+        await pool.call("SET", key, "v")
+        await to_thread.run_sync(each_cluster.move_slots, [slot_of(key)], source, target)
+        request = b"*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n" % (len(key), key.encode())
+
+        async def get() -> list[Any]:
+            return await pool.exchange(
+                key, [request], 1, expect=lambda _, reply: reply == b"v", doing=lambda _: "reading"
+            )
+
+        with pytest.raises(Moved):
+            await get()
+        assert await get() == [b"v"]
+        await to_thread.run_sync(each_cluster.move_slots, [slot_of(key)], target, source)
+        assert await until_available(get, pool.retry) == [b"v"]
+
+
+@pytest.mark.anyio
+async def test_no_groups_are_on_no_node(each_cluster: Cluster) -> None:
+    async with pool_to(each_cluster.url) as pool:
+        assert list(pool.nodes_of(b"qwf:psi:{0123456789abcdef.", np.arange(0))) == []
 
 
 @pytest.mark.anyio
