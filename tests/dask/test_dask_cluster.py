@@ -18,21 +18,11 @@ import qwf_async
 from qwf_async import sources
 from tests.conftest import Server
 from tests.support.chance import new_seed
-from tests.support.dask_cluster import dask_cluster
+from tests.support.dask_cluster import dask_cluster, made
 from tests.support.loads import check_alone
 from tests.support.waiting import wait_until
 
 SHAPE, CHUNKS = (6, 16, 16, 16), (1, 8, 16, 16)
-
-
-def made(directory: str, block_info: Any = None) -> Any:
-    """A block of ψ, which notes in a file of its own each time that it is computed."""
-    start = [first for first, _ in block_info[None]["array-location"]]
-    with Path(directory, "-".join(map(str, start))).open("a") as counted:
-        counted.write("x")
-    numbers = np.random.default_rng(start)
-    shape = block_info[None]["chunk-shape"]
-    return numbers.normal(size=shape) + 1j * numbers.normal(size=shape)
 
 
 def array_of(directory: Path) -> Any:

@@ -1,4 +1,7 @@
-"""A scheduler of dask and its workers, in processes of their own: they leave nothing open in that of the tests."""
+"""A scheduler of dask and its workers, in processes of their own: they leave nothing open in that of the tests.
+
+They import this file, in threads, so it imports nothing of the tests.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 
 @contextmanager
@@ -20,6 +27,16 @@ def dask_cluster(workers: int) -> Iterator[str]:
         finally:
             process.stdin.close()
             process.wait()
+
+
+def made(directory: str, block_info: Any = None) -> Any:
+    """A block of ψ, which notes in a file of its own each time that it is computed."""
+    start = [first for first, _ in block_info[None]["array-location"]]
+    with Path(directory, "-".join(map(str, start))).open("a") as counted:
+        counted.write("x")
+    numbers = np.random.default_rng(start)
+    shape = block_info[None]["chunk-shape"]
+    return numbers.normal(size=shape) + 1j * numbers.normal(size=shape)
 
 
 def main(workers: int) -> None:
