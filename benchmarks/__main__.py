@@ -10,6 +10,8 @@ BENCHMARKS = {
     "read": "reading everything, a region, scattered points and one point, in every layout, against peers",
     "layouts": "the layouts against each other, and against others' ways to store blocks",
     "cluster": "loading into three nodes, three shards and 192 virtual ones against one server, and peers",
+    "cluster_read": "reading from one server, three nodes, three shards and 192 virtual ones",
+    "cluster_scale": "tables of slots, even nodes, journals and publishing, as nodes and chunks become many",
     "scaling": "whether the cost of each layout grows linearly, from 1e7 to 1e8 points",
     "evolve": "a step of the time evolution against its bare FFTs; evolution and ingest at once",
     "sources": "files of each format feeding the engine, against the same array from .npy",
@@ -28,7 +30,7 @@ def main() -> None:
         case _:
             print("usage: python -m benchmarks NAME [options]", file=sys.stderr)
             for name, subject in BENCHMARKS.items():
-                print(f"  {name:10}{subject}", file=sys.stderr)
+                print(f"  {name:14}{subject}", file=sys.stderr)
             raise SystemExit(2)
 
 

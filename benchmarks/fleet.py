@@ -13,7 +13,10 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from qwf_async.client.address import Address
+from qwf_async.client.slots import SLOTS, SlotTable
 from qwf_async.settings import Settings
 from qwf_async.store.connecting import pool_to
 from qwf_async.store.store import Store
@@ -21,7 +24,6 @@ from qwf_async.store.store import Store
 from .servers import Kind, Running, place, started
 
 NODES: Final = 3
-SLOTS: Final = 16_384
 PATIENCE: Final = 20.0
 """Seconds for the nodes of a cluster to meet; it takes about 2."""
 
@@ -82,6 +84,7 @@ def fleet(kind: Kind) -> Iterator[Fleet]:
         free = iter(_free_ports(1 + 2 * NODES))
         alone = next(free)
         servers, nodes, ports = [], [], []
+        owners = SlotTable.even(NODES).owners
         for number in range(NODES):
             more = {"bind": "127.0.0.1", "port": str(alone if number == 0 else 0)}
             servers.append(stack.enter_context(started(kind, stack.enter_context(place()), more=more)))
@@ -95,7 +98,7 @@ def fleet(kind: Kind) -> Iterator[Fleet]:
             }
             nodes.append(stack.enter_context(started(kind, stack.enter_context(place()), more=more)))
             ports.append(port)
-            first, last = SLOTS * (len(nodes) - 1) // NODES, SLOTS * len(nodes) // NODES - 1
+            first, *_, last = np.flatnonzero(owners == len(nodes) - 1).tolist()
             nodes[-1].control.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)  # type: ignore[no-untyped-call] # untyped in redis-py
             if len(nodes) > 1:
                 nodes[0].control.execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)  # type: ignore[no-untyped-call] # untyped in redis-py
