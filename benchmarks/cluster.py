@@ -1,9 +1,9 @@
-"""`python -m benchmarks cluster`: loading into one server, three nodes, three shards and 192 of them, and peers.
+"""`python -m benchmarks cluster`: loading into one server, three nodes, three shards, 192 virtual nodes, and peers.
 
 In rounds, in each of which every layout is loaded everywhere, in turn. The cluster has three real
 nodes, reached over TCP, as is the one server that it is held against. Shards have unix sockets. The 192
-are virtual: each of three servers by 64 names, so that the client has the work of 192 nodes, and
-2 connections to each. What counts is the CPU time of the client for a point; the rates end where the cores of
+are virtual: each of three servers by 64 addresses of this machine, over TCP, so that the client has the work of
+192 nodes. What counts is the CPU time of the client for a point; the rates end where the cores of
 this machine do. Peers load a field a point into the same cluster.
 """
 
@@ -29,12 +29,12 @@ from .report import Figure, Summary, draw, summarise, table
 from .workload import Workload
 
 VIRTUAL: Final = 192
-ONE, SHARDS, MANY = "one server", "3 shards", f"{VIRTUAL} shards"
+ONE, SHARDS, MANY = "one server", "3 shards", f"{VIRTUAL} virtual nodes"
 ONE_TCP, NODES = "one server, TCP", "3 nodes, TCP"
 WHERE: Final[dict[str, Callable[[Fleet], Address]]] = {
     ONE: lambda servers: servers.one,
-    SHARDS: lambda servers: servers.shards(3),
-    MANY: lambda servers: servers.shards(VIRTUAL),
+    SHARDS: lambda servers: servers.shards,
+    MANY: lambda servers: servers.virtual(VIRTUAL),
     ONE_TCP: lambda servers: servers.one_tcp,
     NODES: lambda servers: servers.cluster,
 }
@@ -45,7 +45,7 @@ HOW: Final[dict[str, dict[str, Any]]] = {
     "packed": {"layout": "packed"},
     TILE: {"layout": "tile"},
 }
-PARTS: Final = {"nodes": (NODES, ONE_TCP), "shards": (SHARDS, ONE), "virtual": (MANY, ONE)}
+PARTS: Final = {"nodes": (NODES, ONE_TCP), "shards": (SHARDS, ONE), "virtual": (MANY, ONE_TCP)}
 """Part of the benchmark → what is held against what."""
 PEERS: Final = "peers"
 CPU: Final = 1 / 1.15

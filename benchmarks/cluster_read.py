@@ -1,8 +1,8 @@
-"""`python -m benchmarks cluster_read`: reading from one server, three nodes, three shards and 192 of them.
+"""`python -m benchmarks cluster_read`: reading from one server, three nodes, three shards and 192 virtual nodes.
 
 The same wavefunction lies everywhere, in every layout. In each round, everything, a plane across all
 chunks, and points that lie anywhere are read in every layout from everywhere, in turn. What the servers and the
-192 shards are, `cluster` says.
+virtual nodes are, `cluster` says.
 """
 
 from __future__ import annotations

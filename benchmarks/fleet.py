@@ -5,7 +5,6 @@ All run side by side, and a contestant uses some of them; those that have nothin
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -30,11 +29,11 @@ PATIENCE: Final = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Servers of their own, and the nodes of a cluster, whose TCP ports are `ports`. Server 0 also has a port."""
+    """Servers of their own, and the nodes of a cluster, whose TCP ports are `ports`."""
 
     servers: tuple[Running, ...]
     nodes: tuple[Running, ...]
-    server_port: int
+    server_ports: tuple[int, ...]
     ports: tuple[int, ...]
 
     @property
@@ -58,35 +57,36 @@ class Fleet:
     @property
     def one_tcp(self) -> Address:
         """The same server, over TCP."""
-        return Address.parse(f"redis://127.0.0.1:{self.server_port}")
+        return Address.parse(f"redis://127.0.0.1:{self.server_ports[0]}")
 
     @property
     def cluster(self) -> Address:
         """The cluster, over TCP."""
         return Address.parse(f"redis://127.0.0.1:{self.ports[0]}")
 
-    def shards(self, count: int) -> Address:
-        """So many shards, by unix sockets: the servers in turn, each by as many names as it takes."""
-        paths = []
-        for number in range(count):
-            path = self.servers[number % len(self.servers)].socket
-            name = path.with_name(f"{path.name}-{number}")
-            if not name.exists():
-                os.link(path, name)
-            paths.append(name)
-        return Address.of_shards([Address.parse(f"unix://{path}") for path in paths])
+    @property
+    def shards(self) -> Address:
+        """The servers as shards, by their unix sockets."""
+        return Address.of_shards([Address.parse(server.url) for server in self.servers])
+
+    def virtual(self, count: int) -> Address:
+        """So many shards, over TCP: the servers in turn, each as if it were on a machine of its own. On Linux alone."""
+        ports = self.server_ports
+        hosts = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(count)]
+        urls = [f"redis://{host}:{ports[number % len(ports)]}" for number, host in enumerate(hosts)]
+        return Address.of_shards([Address.parse(url) for url in urls])
 
 
 @contextmanager
 def fleet(kind: Kind) -> Iterator[Fleet]:
     """NODES servers of their own, and a cluster of as many nodes, gone at the end."""
     with ExitStack() as stack:
-        free = iter(_free_ports(1 + 2 * NODES))
-        alone = next(free)
+        free = iter(_free_ports(3 * NODES))
+        alone = [next(free) for _ in range(NODES)]
         servers, nodes, ports = [], [], []
         owners = SlotTable.even(NODES).owners
-        for number in range(NODES):
-            more = {"bind": "127.0.0.1", "port": str(alone if number == 0 else 0)}
+        for port in alone:
+            more = {"bind": "0.0.0.0", "port": str(port), "protected-mode": "yes"}  # noqa: S104 # refuses other machines
             servers.append(stack.enter_context(started(kind, stack.enter_context(place()), more=more)))
         for _ in range(NODES):
             port, bus = next(free), next(free)
@@ -103,7 +103,7 @@ def fleet(kind: Kind) -> Iterator[Fleet]:
             if len(nodes) > 1:
                 nodes[0].control.execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)  # type: ignore[no-untyped-call] # untyped in redis-py
         _wait_until_ok(nodes)
-        yield Fleet(servers=tuple(servers), nodes=tuple(nodes), server_port=alone, ports=tuple(ports))
+        yield Fleet(servers=tuple(servers), nodes=tuple(nodes), server_ports=tuple(alone), ports=tuple(ports))
 
 
 @asynccontextmanager

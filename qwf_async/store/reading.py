@@ -6,10 +6,11 @@ Memory is bounded by the result and a few boxes of about 65,536 points that are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -22,7 +23,7 @@ from ..client.node import Node
 from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import are_values, is_text_or_none
-from ..errors import DamagedData, Refused, ServerUnavailable
+from ..errors import Refused, ServerUnavailable
 from ..lattice.grid import Box
 from ..lattice.plan import points_of
 from ..lattice.selection import SelectedBox
@@ -32,37 +33,22 @@ from ..server.output_limit import CutOff, fetch_at_once
 from ..wire.batch import Buffer, Part
 from ..wire.codec import is_value, stored_dtype
 from ..wire.fetch import Fetch
+from .replicas_first import replicas_first
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_POINTS_IN_PLACE: Final = 2048
 """Points up to which a box is encoded and decoded on the event loop: that is quicker than to reach a thread."""
 
 
+OWN_EXCHANGE: Final = 4096
+"""Points on average from which on the part of a chunk is read on its own: then its hash may come whole, as bytes."""
+
 SCATTERED_CHUNKS: Final = 4
 """Chunks that are always read one by one."""
 
 SCATTERED_POINTS: Final = 256
 """Points of a chunk from which on it is quicker to ask for them as a box: a request for it is 50 µs of work here."""
-
-
-def replicas_first(
-    read: Callable[Concatenate[Pool, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Pool, P], Coroutine[Any, Any, T]]:
-    """A reading function which, where the pool is for replicas, turns to the primaries if a replica cannot serve it.
-
-    A replica may not have yet what its primary has: then a value seems to be missing.
-    """
-
-    async def reading(pool: Pool, /, *args: P.args, **options: P.kwargs) -> T:
-        if pool.primaries is not None:
-            with suppress(DamagedData, ServerUnavailable):
-                return await read(pool, *args, **options)
-            pool = pool.primaries
-        return await read(pool, *args, **options)
-
-    return reading if TYPE_CHECKING else wraps(read)(reading)
 
 
 async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
@@ -245,9 +231,14 @@ async def _read(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, sma
     if len(pool.nodes) > 1 and not layout.one_hash and layout.plan.touched_count(box) > 1:
         pieces = [piece for _, parts in layout.plan.touched(box) for piece in parts]
         if pieces != [box]:  # each lies on one node
+            if box.points < OWN_EXCHANGE * len(pieces) and _reply_bytes(layout, box) <= pool.reply_bytes:
+                with suppress(ServerUnavailable, CutOff):
+                    await _read_by_node(pool, layout, box, into, small=small)
+                    return
 
             async def read(piece: Box) -> None:
-                await _read(pool, layout, piece, into[piece.within(box)], small=small)
+                in_place = small or piece.points <= MAX_POINTS_IN_PLACE
+                await _read(pool, layout, piece, into[piece.within(box)], small=in_place)
 
             await in_parallel(read, pieces, len(pool.nodes))
             return
@@ -265,6 +256,35 @@ async def _read(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, sma
     *boxes, _ = halves
     for half in boxes:
         await _read(pool, layout, half, into[half.within(box)], small=small)
+
+
+async def _read_by_node(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, small: bool) -> None:
+    """Read a box that lies on several nodes by one exchange with each of them, which is not tried again."""
+    parts = await _run(partial(layout.requests, box), small=small)
+    by_node: dict[Node, list[int]] = {}
+    for number, part in enumerate(parts):
+        by_node.setdefault(pool.node_of(part.key), []).append(number)
+    found: dict[int, list[Any]] = {}
+
+    async def ask(share: tuple[Node, list[int]]) -> None:
+        node, numbers = share
+        own = [parts[number] for number in numbers]
+        buffers = [buffer for part in own for buffer in part.buffers]
+        counts = [count for part in own for count in part.fields]
+        keys = [part.key for part in own for _ in range(part.requests)]
+        replies = await _exchange(
+            pool, node, buffers, counts, layout.field_bytes, lambda request: keys[request].decode()
+        )
+        rest = iter(replies)
+        found.update((number, list(islice(rest, parts[number].requests))) for number in numbers)
+
+    await in_parallel(ask, by_node.items(), len(pool.nodes))
+    replies = [reply for number in range(len(parts)) for reply in found[number]]
+
+    def decode() -> None:
+        into[...] = layout.values(box, replies)
+
+    await _run(decode, small=small)
 
 
 def _is_scattered(layout: Layout, box: Box) -> bool:
