@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 import redis
 
 from tests.support.cluster_node import ClusterNode, held_port, wait_until
-from tests.support.slot_moves import begin_move, end_move, move_atomically, move_keys, ranges
+from tests.support.slot_moves import end_move, move_atomically, move_by_keys, ranges
 
 SLOTS: Final = 16384
 
@@ -158,6 +158,9 @@ class Cluster:
     def restart(self, node: ClusterNode) -> None:
         """Start a node that was killed again, empty, at its ports; it may not be what it was."""
         node.kill()
+        (node.directory / "dump.rdb").unlink(
+            missing_ok=True
+        )  # what it had of its primary when it was a replica
         node.start(self._group)
         wait_until(node.pings, "node answers")
 
@@ -192,10 +195,8 @@ class Cluster:
         if way == "atomic":
             move_atomically(slots, source, target)
         else:
-            for slot in slots:
-                begin_move(slot, source, target)
-                move_keys(slot, source, target)
-                self.end_move(slot, target)
+            others = [node for node in self.primaries if node not in (source, target)]
+            move_by_keys(slots, source, target, others)
         wanted = {target.id}
         sought = ranges(slots)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
+from typing import Any, Final
 
 from tests.support.cluster_node import ClusterNode, wait_until
 
@@ -19,14 +20,33 @@ def begin_move(slot: int, source: ClusterNode, target: ClusterNode) -> None:
 
 def move_keys(slot: int, source: ClusterNode, target: ClusterNode) -> None:
     """Move all keys that a slot has now."""
-    while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE):
-        source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 60_000, "KEYS", *keys)
+    _send_keys(source.call, slot, target)
+
+
+def _send_keys(ask: Callable[..., Any], slot: int, target: ClusterNode) -> None:
+    while keys := ask("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE):
+        ask("MIGRATE", "127.0.0.1", target.port, "", 0, 60_000, "KEYS", *keys)
 
 
 def end_move(slot: int, target: ClusterNode, others: Collection[ClusterNode]) -> None:
     """The slot is the target's now; `others` are all other primaries, which are told."""
     for node in (target, *others):
         node.call("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+
+
+def move_by_keys(
+    slots: Sequence[int], source: ClusterNode, target: ClusterNode, others: Collection[ClusterNode]
+) -> None:
+    """Move slots with their keys, one after the other; `others` are all other primaries, which are told."""
+    with ExitStack() as connections:
+        sends, takes = (connections.enter_context(node.plain) for node in (source, target))
+        told = [takes, sends, *(connections.enter_context(node.plain) for node in others)]
+        for slot in slots:
+            takes.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+            sends.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+            _send_keys(sends.execute_command, slot, target)
+            for client in told:
+                client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
 
 def move_atomically(slots: Sequence[int], source: ClusterNode, target: ClusterNode) -> None:

@@ -10,7 +10,7 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from tests.conftest import PATIENCE
 from tests.support.loads import plain_groups, wave
-from tests.support.relay import Relay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ class Case:
 
     @classmethod
     def drawn(
-        cls, chance: random.Random, name: str, relay: Relay, shape: tuple[int, ...], **more: Any
+        cls, chance: random.Random, name: str, urls: Sequence[str], shape: tuple[int, ...], **more: Any
     ) -> Case:
         layout, codec = chance.choice(
             [("flat", "c16"), ("flat", "c8"), ("flat", "text10")]
@@ -50,7 +49,7 @@ class Case:
         psi = wave(*shape, seed=chance.randrange(2**32))
         return cls(
             name=name,
-            url=chance.choice([relay.url, relay.tcp_url]),
+            url=chance.choice(urls),
             psi=psi,
             layout=layout,
             codec=codec,

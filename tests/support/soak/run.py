@@ -89,6 +89,10 @@ class Soak:
     findings: Findings
     stored: dict[str, Case] = field(default_factory=dict)
 
+    @property
+    def urls(self) -> list[str]:
+        return [self.relay.url, self.relay.tcp_url]
+
     async def run(self, tasks: int, processes: int) -> None:
         settings = Settings(**LIMITS, spool_dir=self.spool_dir)
         async with anyio.create_task_group() as workers:
@@ -124,7 +128,7 @@ class Soak:
                 chance.randint(5, 12),
                 chance.randint(5, 12),
             )
-            case = Case.drawn(chance, name, self.relay, shape, overwrite=overwrite)
+            case = Case.drawn(chance, name, self.urls, shape, overwrite=overwrite)
             await self._ingest_in_process(case, chance, settings)
             await self._ended(case, names)
 
@@ -202,7 +206,7 @@ class Soak:
         while self.weather.left > 0:
             number += 1
             shape = (1, chance.randint(3, 5), 1, 33_000)
-            case = Case.drawn(chance, f"{worker}-{number}", self.relay, shape, overwrite=False)
+            case = Case.drawn(chance, f"{worker}-{number}", self.urls, shape, overwrite=False)
             file = self.shell.directory / f"{case.name}.npy"
             await anyio.to_thread.run_sync(np.save, file, case.psi)
             await self._ingest_by_processes(case, file, chance)
