@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..catalog import scripts
@@ -51,6 +53,8 @@ class Store:
         self._connections = StorePool(pool)
         self.settings = settings
         self.embedded = embedded
+        self._counted: tuple[Node, ...] = ()
+        self._sharing: Counter[str] = Counter()
 
     @property
     def pool(self) -> Pool:
@@ -176,18 +180,22 @@ class Store:
 
         Servers of one machine share its memory, and all share the limit that the user has set.
         """
-        machine, nodes = None, self.pool.nodes
-        if node.address.is_local:
-            from ..embedded.machine import memory_bytes
-
-            machine = memory_bytes()
-        limit = self.settings.memory_limit
+        nodes, limit = self.pool.nodes, self.settings.memory_limit
+        if nodes is not self._counted:  # counted once, as a probe is made for each of many
+            self._counted, self._sharing = nodes, Counter(other.address.machine for other in nodes)
         return MemoryProbe(
             node=node,
             limit=limit and max(1, limit // len(nodes)),
-            machine=machine,
-            sharing=sum(other.address.machine == node.address.machine for other in nodes) or 1,
+            machine=self._machine_memory if node.address.is_local else None,
+            sharing=self._sharing[node.address.machine] or 1,
         )
+
+    @cached_property
+    def _machine_memory(self) -> int:
+        """Bytes. Finding them takes half a millisecond."""
+        from ..embedded.machine import memory_bytes
+
+        return memory_bytes()
 
     async def secure(self) -> str:
         """Make all that the server holds as durable as it offers, and say how durable that is.
