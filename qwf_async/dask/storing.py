@@ -76,14 +76,16 @@ def store(
         again. The same array is one of the same `array.name`: what dask calls an array follows
         from how it is made. A file that was changed in place may keep that name.
 
-    The chunks of what is stored divide the array's. Raises UsageError if none do, and says how to
-    rechunk. Raises else as `ingest`; what was begun stays, and can be resumed.
+    The chunks of what is stored divide the array's. Raises UsageError if none do, or only tiny
+    ones, and says how to rechunk. Raises else as `ingest`; what was begun stays, and can be resumed.
     """
     core: Any = library("dask.array", extra="dask", what="qwf_async.dask.store")
     source = as_source(_known(array), grid, dims=dims, box=box, dt=dt)
     data = _data(array, core)
     psi = _lifted(data, source.letters, packed=source.parts[0].packing is not None)
     blocks = regular(source.grid.shape, psi.chunks)
+    sizes = zip(blocks, psi.shape, psi.numblocks, strict=True)
+    usual = shape4(max(block, -(-size // many)) for block, size, many in sizes)
 
     try:
         request = Request.of(
@@ -94,6 +96,7 @@ def store(
             tile=tile,
             slab=slab,
             blocks=blocks,
+            usual=usual,
             order="C",
             fingerprint=identity(f"dask={data.name}", f"dims={source.letters}", grid=source.grid),
             source=source.spec,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,14 +50,15 @@ async def begin_load(
     force: bool,
     hook: Hook,
     owner: Owner | None = None,
+    draw: Callable[[], str] = new_generation,
 ) -> Begun:
     """Check the server, choose how the load is written, and begin it. Raises as `ingest`.
 
     The load is this process's, or else that of `owner`. A new one gets a generation whose chunks
-    are spread evenly over the nodes that the store has now.
+    are spread evenly over the nodes that the store has now: one of those that `draw` gives.
     """
     groups = np.arange(manifest.form.groups)
-    manifest = replace(manifest, generation=even_generation(new_generation, store.pool.table, groups))
+    manifest = replace(manifest, generation=even_generation(draw, store.pool.table, groups))
     await check_server(
         store,
         keys,

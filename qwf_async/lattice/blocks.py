@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Final, Self
 
 from ..errors import UsageError
 from .grid import AXIS_NAMES, Box, Shape4, shape4
@@ -16,6 +16,9 @@ from .plan import BoxPlan, Plan, RangePlan, c_index
 
 Fits = Callable[[Plan], bool]
 """Whether a layout can be cut into a plan."""
+
+TINY: Final = 16
+"""Chunks may have so many times fewer points than those of an ingest: a hash of few points costs a request too."""
 
 
 class Indivisible(UsageError):
@@ -43,19 +46,30 @@ def regular(shape: Shape4, blocks: Sequence[Sequence[int]]) -> Shape4:
     return shape4(sizes)
 
 
-def dividing(plan: Plan, blocks: Shape4, *, unit: Shape4, fits: Fits) -> Plan:
+def dividing(plan: Plan, blocks: Shape4, *, unit: Shape4, fits: Fits, usual: Shape4 | None = None) -> Plan:
     """A plan like this one, whose chunks divide blocks of so many points along t, x, y, z.
 
     `unit`: chunks of boxes are of whole units. `fits` says whether the layout takes a plan.
-    Raises UsageError for blocks that do not fit the grid, and Indivisible.
+    Irregular blocks, which `blocks` divides, have about the `usual` shape.
+    Raises UsageError for blocks that do not fit the grid, and Indivisible, also if the chunks would be TINY.
     """
+    usual = usual or blocks
     if any(not 1 <= piece <= size for piece, size in zip(blocks, plan.shape, strict=True)):
         raise UsageError(f"blocks of {blocks} points along t, x, y, z do not fit a grid of {plan.shape}")
     if blocks == plan.shape:
         return plan
-    if isinstance(plan, BoxPlan):
-        return _boxes(plan, blocks, unit)
-    return _ranges(plan, blocks, fits)
+    found = (
+        _boxes(plan, blocks, unit, usual) if isinstance(plan, BoxPlan) else _ranges(plan, blocks, fits, usual)
+    )
+    if found.largest * TINY < min(plan.largest, math.prod(usual)):
+        raise Indivisible.of(
+            f"blocks of about {usual} points along t, x, y, z have only {blocks} as a common divisor, "
+            f"so they would be stored in chunks of {found.largest} points",
+            _whole_units(plan.shape, blocks, usual, unit)
+            if isinstance(plan, BoxPlan)
+            else _whole_planes(plan.shape, math.prod(usual), _unit(plan, fits)),
+        )
+    return found
 
 
 def check_divides(plan: BoxPlan, blocks: Shape4) -> None:
@@ -93,17 +107,13 @@ def whole_chunks(plan: Plan, region: Box) -> list[int]:
     )
 
 
-def _boxes(plan: BoxPlan, blocks: Shape4, unit: Shape4) -> BoxPlan:
+def _boxes(plan: BoxPlan, blocks: Shape4, unit: Shape4, usual: Shape4) -> BoxPlan:
     """As `BoxPlan.cut`: about as many points as the plan's, whole along the fastest axes, but within the blocks."""
     parted = [axis for axis in range(4) if blocks[axis] < plan.shape[axis]]
     if any(blocks[axis] % unit[axis] for axis in parted):
-        advised = [
-            _near(block, piece, size) if axis in parted else size
-            for axis, (block, piece, size) in enumerate(zip(blocks, unit, plan.shape, strict=True))
-        ]
         raise Indivisible.of(
             f"blocks of {blocks} points along t, x, y, z are not of whole tiles of {unit[1:]}",
-            shape4(advised),
+            _whole_units(plan.shape, blocks, usual, unit),
         )
     points = max(plan.largest, math.prod(unit))
     chunk = [min(size, piece) for size, piece in zip(plan.shape, unit, strict=True)]
@@ -115,14 +125,22 @@ def _boxes(plan: BoxPlan, blocks: Shape4, unit: Shape4) -> BoxPlan:
     return BoxPlan(shape=plan.shape, chunk=shape4(chunk), order=plan.order)
 
 
-def _near(block: int, unit: int, size: int) -> int:
-    """The multiple of the unit that is nearest to a block; the whole axis if that is no longer."""
-    return min(size, max(1, round(block / unit)) * unit)
+def _whole_units(shape: Shape4, blocks: Shape4, usual: Shape4, unit: Shape4) -> Shape4:
+    """Blocks about as large as the usual ones: along each axis a power of two of units, or the whole axis."""
+    return shape4(
+        min(size, piece * 2 ** max(0, round(math.log2(along / piece)))) if block < size else size
+        for size, block, along, piece in zip(shape, blocks, usual, unit, strict=True)
+    )
 
 
-def _ranges(plan: RangePlan, blocks: Shape4, fits: Fits) -> RangePlan:
+def _unit(plan: RangePlan, fits: Fits) -> int:
+    """The points of which a range must have a multiple."""
+    return next(n for n in range(1, plan.length + 1) if fits(replace(plan, length=n)))
+
+
+def _ranges(plan: RangePlan, blocks: Shape4, fits: Fits, usual: Shape4) -> RangePlan:
     """Ranges that divide the blocks, if these are runs of points in C order."""
-    unit = next(n for n in range(1, plan.length + 1) if fits(replace(plan, length=n)))
+    unit = _unit(plan, fits)
     run = _run(plan.shape, blocks)
     if run and run % unit == 0:
         units = next(n for n in _divisors(run // unit) if n * unit <= plan.length)
@@ -130,7 +148,7 @@ def _ranges(plan: RangePlan, blocks: Shape4, fits: Fits) -> RangePlan:
     raise Indivisible.of(
         f"the chunks of this layout are runs of points in the order of t, x, y, z, and blocks of {blocks} points "
         "are not of whole chunks",
-        _whole_planes(plan.shape, math.prod(blocks), unit),
+        _whole_planes(plan.shape, math.prod(usual), unit),
     )
 
 

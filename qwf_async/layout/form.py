@@ -68,12 +68,13 @@ class Form:
         tile: Shape3 | None = None,
         slab: Slab | None = None,
         blocks: Shape4 | None = None,
+        usual: Shape4 | None = None,
     ) -> Form:
         """The form of a grid, for a source that is read best in this order.
 
         `slab` goes with layout flat: about 16,384 points if it is None. The chunks divide `blocks`
-        of so many points along t, x, y, z, if that is not None. Raises UsageError if one of the
-        two does not fit (`lattice.blocks`), else as the class.
+        of so many points along t, x, y, z, if that is not None, of `usual` ones that are irregular.
+        Raises UsageError if one of the two does not fit (`lattice.blocks`), else as the class.
         """
         kind = _layout(layout, codec)
         if slab is not None and not kind.slabs:
@@ -93,9 +94,9 @@ class Form:
         if slab not in (None, "all") and isinstance(plan, BoxPlan):
             check_divides(plan, blocks)
             return form
-        return replace(form, plan=form.dividing(blocks))
+        return replace(form, plan=form.dividing(blocks, usual))
 
-    def dividing(self, blocks: Shape4) -> Plan:
+    def dividing(self, blocks: Shape4, usual: Shape4 | None = None) -> Plan:
         """A plan of this form whose chunks divide blocks; see `lattice.blocks`."""
 
         def fits(plan: Plan) -> bool:
@@ -105,7 +106,7 @@ class Form:
                 return False
             return True
 
-        return dividing(self.plan, blocks, unit=self.scheme.grain, fits=fits)
+        return dividing(self.plan, blocks, unit=self.scheme.grain, fits=fits, usual=usual)
 
     @property
     def shape(self) -> Shape4:

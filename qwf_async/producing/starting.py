@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 
 from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
@@ -13,6 +15,7 @@ from ..catalog.manifest import Manifest
 from ..catalog.name_state import read_state
 from ..catalog.owner import Owner
 from ..catalog.shared_load import find_load
+from ..client.evenness import MOST_DRAWS
 from ..errors import UsageError
 from ..events import Hook
 from ..ingesting.beginning import begin_load, in_utf8, unfinished_by
@@ -66,8 +69,12 @@ class Request:
         configure_server: bool,
         force: bool,
         allow_nonfinite: bool,
+        usual: Shape4 | None = None,
     ) -> Request:
-        """A request that is checked as far as it can be without a server. Raises UsageError and InvalidInput."""
+        """A request that is checked as far as it can be without a server. Raises UsageError and InvalidInput.
+
+        `usual`: about the shape of irregular blocks that `blocks` divides.
+        """
         unfinished_by(resume=resume, discard=discard)
         if resume and fingerprint is None:
             raise UsageError(
@@ -75,7 +82,14 @@ class Request:
             )
         grid.in_atomic_units()  # a unit that is not known is refused before anything is written
         form = Form.of(
-            layout=layout, codec=codec, shape=grid.shape, order=order, tile=tile, slab=slab, blocks=blocks
+            layout=layout,
+            codec=codec,
+            shape=grid.shape,
+            order=order,
+            tile=tile,
+            slab=slab,
+            blocks=blocks,
+            usual=usual,
         )
         check_write_mode(write_mode, form)
         manifest = Manifest(
@@ -102,6 +116,12 @@ class Request:
     def manifest(self) -> Manifest:
         return Manifest.from_fields(self.fields, "the request")
 
+    def generations(self) -> Iterator[str]:
+        """The generations of which a new load takes the most even: the same ones in every process."""
+        return (
+            sha256(f"generation {n} of {self.token}".encode()).hexdigest()[:16] for n in range(MOST_DRAWS)
+        )
+
 
 async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket, Load | None]:
     """Begin the load of a request, or find the one that it began before. There is no load if all is published already.
@@ -112,7 +132,7 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
     requested, pool, ttl = request.manifest, store.pool, store.settings.ownership_ttl
     load: Load | Manifest | None = await find_load(pool, keys, token=request.token, ttl=ttl)
     published = None if load else (await read_state(pool, keys)).published
-    if published is not None and published.generation == requested.generation:
+    if published is not None and published.generation in request.generations():
         load, by_restore = published, False
     elif isinstance(load, Load):
         base = keys.base(load.manifest.generation)
@@ -129,6 +149,7 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
             force=request.force,
             hook=hook,
             owner=Owner.shared(request.token),
+            draw=partial(next, request.generations()),
         )
         load, by_restore = begun.load, begun.by_restore
     resumed = 0

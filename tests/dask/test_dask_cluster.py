@@ -35,6 +35,7 @@ def test_workers_may_be_killed_while_they_store(server: Server, tmp_path: Path, 
     chance = random.Random(new_seed())
     with dask_cluster(2) as scheduler, distributed.Client(scheduler) as client:
         for kill in range(kills):
+            client.wait_for_workers(2, timeout=100)
             directory = tmp_path / str(kill)
             directory.mkdir()
             delayed = qwf_async.dask.store(

@@ -121,6 +121,10 @@ def test_refusal_says_how_to_rechunk_in_the_dimensions_of_the_array(server: Serv
     qwf_async.dask.store(array.rechunk((32, 64, 64)), "psi", server.url, layout="tile")
     with pytest.raises(UsageError, match=r"not of whole chunks: array.rechunk\(\(\d+, 64, 64\)\) would do"):
         qwf_async.dask.store(array.rechunk((64, 32, 64)), "psi", server.url, layout="packed", overwrite=True)
+    irregular = da.from_array(np.ones(4000), chunks=((1000, 1001, 1999),))
+    with pytest.raises(UsageError, match=re.escape("in chunks of 1 points: array.rechunk((1024,)) would do")):
+        qwf_async.dask.store(irregular, "psi", server.url, overwrite=True)
+    qwf_async.dask.store(irregular.rechunk((1024,)), "psi", server.url, overwrite=True)
     with pytest.raises(InvalidInput, match="no dask array"):
         qwf_async.dask.store(np.ones(5), "psi", server.url)
     with pytest.raises(InvalidInput, match="unknown size"):

@@ -70,7 +70,7 @@ def test_chunks_are_about_as_large_as_those_of_an_ingest(layout: str, blocks: Sh
 @pytest.mark.parametrize(
     ("layout", "blocks", "advised"),
     [
-        ("tile", (1, 50, 64, 64), (1, 48, 64, 64)),
+        ("tile", (1, 50, 64, 64), (1, 64, 64, 64)),
         ("packed", (1, 64, 64, 64), (1, 16, 128, 128)),
         ("packed", (1, 128, 128, 64), (1, 64, 128, 128)),
     ],
@@ -78,6 +78,36 @@ def test_chunks_are_about_as_large_as_those_of_an_ingest(layout: str, blocks: Sh
 def test_refusal_says_how_to_rechunk(layout: str, blocks: Shape4, advised: Shape4) -> None:
     with pytest.raises(Indivisible, match=re.escape(f"array.rechunk({advised}) along t, x, y, z would do")):
         form(layout, (8, 128, 128, 128), blocks)
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape", "blocks", "usual", "advised"),
+    [
+        ("flat", (1, 10**7, 1, 1), (1, 100_003, 1, 1), None, (1, 131_072, 1, 1)),  # a prime
+        ("flat", (8, 128, 128, 128), (1, 128, 1, 1), (1, 128, 40, 64), (1, 128, 32, 64)),
+        ("tile", (8, 128, 128, 128), (1, 1, 128, 128), (1, 60, 128, 128), (1, 64, 128, 128)),
+        ("packed", (100, 5, 40, 40), (1, 5, 40, 40), (25, 5, 40, 40), (24, 5, 40, 40)),
+    ],
+)
+def test_tiny_chunks_are_refused(
+    layout: str, shape: Shape4, blocks: Shape4, usual: Shape4 | None, advised: Shape4
+) -> None:
+    with pytest.raises(Indivisible, match=re.escape(f"array.rechunk({advised}) along t, x, y, z would do")):
+        form(layout, shape, blocks, usual=usual)
+    assert form(layout, shape, advised).plan.largest * 2 >= min(2**14, math.prod(advised))
+
+
+@given(layout=st.sampled_from(["flat", "tile", "packed"]), data=st.data())
+def test_irregular_blocks_are_divided_or_the_advised_ones_are(layout: str, data: st.DataObject) -> None:
+    long = st.integers(1, 300)
+    shape = shape4(data.draw(st.tuples(st.integers(1, 20), long, long, long)))
+    blocks = shape4(data.draw(st.tuples(*(st.integers(1, n) for n in shape))))
+    usual = shape4(data.draw(st.integers(b, n)) if b < n else n for b, n in zip(blocks, shape, strict=True))
+    try:
+        form(layout, shape, blocks, usual=usual)
+    except Indivisible as error:
+        assert error.advised is not None
+        form(layout, shape, error.advised)
 
 
 def test_slab_must_divide_the_blocks() -> None:

@@ -44,7 +44,10 @@ def main(workers: int) -> None:
     import dask
     import distributed
 
-    dask.config.set({"distributed.scheduler.allowed-failures": 1000})
+    # A cluster removes a worker that is away 15 s after it was lost, also if it came back, and was lost again.
+    dask.config.set(
+        {"distributed.scheduler.allowed-failures": 1000, "distributed.deploy.lost-worker-timeout": "1 hour"}
+    )
     with distributed.LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
