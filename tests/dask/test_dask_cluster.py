@@ -30,7 +30,7 @@ def array_of(directory: Path) -> Any:
     return da.map_blocks(made, str(directory), chunks=chunks, dtype=complex, meta=np.empty((0,) * 4, complex))
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(7200)])])
 def test_workers_may_be_killed_while_they_store(server: Server, tmp_path: Path, kills: int) -> None:
     chance = random.Random(new_seed())
     with dask_cluster(2) as scheduler, distributed.Client(scheduler) as client:

@@ -31,7 +31,7 @@ async def write_here(ticket: qwf_async.Ticket, regions: Sequence[Region]) -> Non
         assert await anyio.to_thread.run_sync(process.outcome) == "done"
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(7200)])])
 async def test_blocks_of_a_killed_process_are_written_by_another(each_server: Server, kills: int) -> None:
     chance = random.Random(new_seed())
     for _ in range(kills):
@@ -73,7 +73,7 @@ async def sleeper_wakes(server: Server, url: str, chance: random.Random) -> str:
     return outcome
 
 
-@pytest.mark.parametrize("tries", [2, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("tries", [2, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(7200)])])
 async def test_process_that_slept_while_its_load_was_discarded_leaves_no_key(
     each_server: Server, tries: int
 ) -> None:
