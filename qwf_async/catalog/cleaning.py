@@ -21,7 +21,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 
-from ..client.failure import WrongType
+from ..client.failure import SlotParted, WrongType
+from ..client.following import send_commands
 from ..client.guard import LISTING_BYTES
 from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_pairs
@@ -174,12 +175,19 @@ async def unlink_groups(pool: Pool, keys: Keys, generation: str, form: Form, bat
 
 
 async def _unlink(pool: Pool, pages: Sequence[Sequence[bytes]]) -> None:
-    """Delete keys, each page of them by one command."""
+    """Delete keys, each page of them by one command; key by key where their slot is on its way to another node."""
 
-    commands: list[list[str | bytes]] = [["UNLINK", *page] for page in pages]
-    await until_available(
-        lambda: pool.commands(commands, expect=is_number, doing="removing keys"), pool.retry
-    )
+    async def send(pages: Sequence[Sequence[bytes]]) -> None:
+        commands: list[list[str | bytes]] = [["UNLINK", *page] for page in pages]
+        await send_commands(pool, commands, expect=is_number, doing="removing keys")
+
+    async def unlink() -> None:
+        try:
+            await send(pages)
+        except SlotParted:
+            await send([[key] for page in pages for key in page])
+
+    await until_available(unlink, pool.retry)
 
 
 async def remove_generation(pool: Pool, keys: Keys, manifest: Manifest, *, batch: int) -> None:

@@ -7,9 +7,13 @@ one connection to each primary, between two looks at who that is. What was read 
 the same primary has the slot; else it is read again. So nothing depends on the order in which
 servers die, come back or exchange slots meanwhile.
 
+Of a slot that is on its way, key by key, the old node and the new one each have a part. What the
+old one does not have any more is read of the new one, at each look, until it is the same as
+before. Such a slot may stay so for ever.
+
 One thing can part data and entry. Keys may be moved one by one (MIGRATE) to a node that dies
 before its replicas have them. So in a cluster the data themselves are looked at, too, by `audit`,
-where a slot has another owner than when `watch` looked. If a primary is gone, it may have had
+where a slot has another owner than when `watch` looked, or is on its way. If a primary is gone, it may have had
 keys of any slot, and all are looked at.
 
 Replicas confirm by WAIT, once a primary. It counts what its own connection has written, so an
@@ -29,6 +33,7 @@ from numpy.typing import NDArray
 from redis.exceptions import ResponseError
 
 from ..client.connection import Connection
+from ..client.failure import Asked
 from ..client.node import MAX_NODES, Node
 from ..client.parallel import in_parallel
 from ..client.pool import Pool
@@ -153,6 +158,7 @@ class Confirmation:
             if not unread.any():
                 return
             parts = [(node, groups[unread[groups]]) for node, groups in self._nodes()]
+            before = self._read.copy()
             lacking: list[int] = []
 
             async def read(part: tuple[Node, NDArray[np.int64]], lacking: list[int] = lacking) -> None:
@@ -161,6 +167,8 @@ class Confirmation:
             await in_parallel(read, [part for part in parts if part[1].size], MAX_NODES)
             if lacking:
                 raise self._holes(len(lacking))
+            if (self._read == before).all() and (self._read != _UNKNOWN).all():
+                return  # only what is on its way was read, of the same primaries as before
         raise ServerUnavailable(f"the servers that have {self.keys.name} keep changing")
 
     async def _look(self) -> tuple[NDArray[np.int64], frozenset[str]]:
@@ -190,34 +198,60 @@ class Confirmation:
             raise self._holes(len(lost))
         self._audited = now
 
-    async def _read_part(self, node: Node, groups: NDArray[np.int64]) -> list[int]:
-        """Read the entries of groups over one connection to their node. Returns the chunks that it lacks."""
+    async def _read_part(self, node: Node, groups: NDArray[np.int64], *, asking: bool = False) -> list[int]:
+        """Read the entries of groups over one connection to their node. Returns the chunks that it lacks.
+
+        What is on its way to another node is then read there (`asking`). What has moved is left for the next look.
+        """
         manifest, keys = self.manifest, self.keys
         chunks = self._chunks(groups)
         async with self.pool.connection(node) as connection:
             primary = await Primary.over(connection)
             number = self._number(node, primary)
-            entries = await read_journal_over(connection, keys, manifest, chunks)
-            if len(entries) < len(chunks):
-                return [chunk for chunk in chunks.tolist() if chunk not in entries]
-            journal = keys.journal(manifest.generation, int(groups[0]))
-            if not await self._wait(connection, number, primary, journal, int(chunks[0])):
-                return [int(chunks[0])]
+            entries, away = await read_journal_over(connection, keys, manifest, chunks, asking)
+            known = entries.keys() | away.keys()
+            if lacking := [chunk for chunk in chunks.tolist() if chunk not in known]:
+                return lacking
+            elsewhere = {manifest.form.group_of(chunk): error for chunk, error in away.items()}
+            here = groups[~np.isin(groups, list(elsewhere))]
+            if here.size:
+                journal, chunk = keys.journal(manifest.generation, int(here[0])), int(self._chunks(here)[0])
+                if not await self._wait(connection, number, primary, journal, chunk, asking=asking):
+                    return [chunk]
             if await Primary.over(connection) != primary:
                 raise ServerUnavailable(f"{connection.where} turned to the data of another server")
-        self._read[groups] = number
-        return []
+        if asking:
+            self._audited[here[self._read[here] != number]] = _UNKNOWN
+        self._read[here] = number
+        targets: dict[Node, list[int]] = {}
+        for group, error in elsewhere.items():
+            target = await self.pool.named_by(error, node)
+            if asking or not isinstance(error, Asked):
+                self._read[group] = _UNKNOWN
+            else:
+                targets.setdefault(target, []).append(group)
+        for target, its in targets.items():
+            lacking += await self._read_part(target, np.array(its), asking=True)
+        return lacking
 
     async def _wait(
-        self, connection: Connection, number: int, primary: Primary, key: str, name: str | int
+        self,
+        connection: Connection,
+        number: int,
+        primary: Primary,
+        key: str,
+        name: str | int,
+        *,
+        asking: bool = False,
     ) -> bool:
         """Write a field again as it is, and note how many replicas confirm that. False if there is no such field."""
         if not primary.replicas:
             self._confirmed[number] = None
             return True
         wanted = min(self.asked or 1, primary.replicas)
-        made, confirmed = await connection.pipeline(
-            [scripts.rewriting(key, name), ["WAIT", wanted, int(WAIT_TIME * 1000)]],
+        before = [["ASKING"]] if asking else []
+        *_, made, confirmed = await connection.pipeline(
+            [*before, scripts.rewriting(key, name), ["WAIT", wanted, int(WAIT_TIME * 1000)]],
             stall_timeout=2 * WAIT_TIME,
         )
         if isinstance(made, ResponseError) or not is_number(made):

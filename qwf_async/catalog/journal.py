@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..client.connection import Connection
+from ..client.cluster import after_asking, split_requests
+from ..client.connection import Buffer, Connection
+from ..client.failure import Redirected
+from ..client.following import exchange
 from ..client.guard import reply_limit
 from ..client.node import MAX_NODES, Node
 from ..client.parallel import in_parallel
@@ -54,49 +57,116 @@ class JournalEntry:
         return cls(digest=int(digest, 16), weight=float(weight))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """A request for the entries of a few chunks that one node has: one HMGET for each journal."""
+
+    keys: Keys
+    manifest: Manifest
+    chunks: NDArray[np.int64]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        return self.chunks[:1] * 0 if self.manifest.form.one_hash else self.chunks
+
+    @property
+    def each(self) -> int:
+        """Entries of each journal."""
+        return len(self.chunks) // len(self.groups)
+
+    @property
+    def request(self) -> Buffer:
+        journals = NumberedTexts.of(JOURNAL, self.groups, after=self.keys.base(self.manifest.generation))
+        counts = np.full(len(self.groups), self.each)
+        return hmget(journals, NumberedTexts.of(b"%d", self.chunks), counts)
+
+    @property
+    def limit(self) -> int:
+        return reply_limit(len(self.chunks), MAX_ENTRY_BYTES, replies=len(self.groups))
+
+    def expects(self, number: int, reply: Any) -> bool:
+        return is_texts_or_none(reply) and len(reply) == self.each
+
+    def doing(self, number: int) -> str:
+        return f"reading {self.keys.journal(self.manifest.generation, int(self.groups[number]))}"
+
+    def chunks_of(self, number: int) -> list[int]:
+        """The chunks whose entries are in the reply of this number."""
+        chunks: list[int] = self.chunks[number * self.each : (number + 1) * self.each].tolist()
+        return chunks
+
+    def entries(self, number: int, reply: Sequence[bytes | None]) -> Iterator[tuple[int, JournalEntry]]:
+        """The entries in a reply. Raises DamagedData if one is malformed."""
+        for chunk, text in zip(self.chunks_of(number), reply, strict=True):
+            if text is not None:
+                yield chunk, _entry(self.keys, self.manifest, chunk, text)
+
+
+def _pages(keys: Keys, manifest: Manifest, chunks: NDArray[np.int64]) -> Iterator[_Page]:
+    for start in range(0, len(chunks), ENTRIES_AT_ONCE):
+        yield _Page(keys=keys, manifest=manifest, chunks=chunks[start : start + ENTRIES_AT_ONCE])
+
+
 async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
-    """The journal of a generation: chunk number → entry. Raises as `read_journal_over`."""
-
-    chunks = np.arange(len(manifest.plan))
-    groups = chunks * (not manifest.form.one_hash)
-
-    async def read() -> dict[int, JournalEntry]:
-        entries: dict[int, JournalEntry] = {}
-
-        async def read_of(part: tuple[Node, NDArray[np.int64]]) -> None:
-            async with pool.connection(part[0]) as connection:
-                entries.update(await read_journal_over(connection, keys, manifest, part[1]))
-
-        await in_parallel(read_of, pool.nodes_of(keys.base(manifest.generation), groups), MAX_NODES)
-        return entries
-
-    return await until_available(read, pool.retry)
-
-
-async def read_journal_over(
-    connection: Connection, keys: Keys, manifest: Manifest, chunks: NDArray[np.int64]
-) -> dict[int, JournalEntry]:
-    """The journal of chunks [N], over one connection to the node that has it: so one process of a server has all of it.
+    """The journal of a generation: chunk number → entry. What was read is not read again after an error.
 
     Raises DamagedData if it is malformed, and else as `Connection.exchange`.
     """
-    form = manifest.form
+    unread = np.ones(len(manifest.plan), dtype=bool)
     entries: dict[int, JournalEntry] = {}
-    for start in range(0, len(chunks), ENTRIES_AT_ONCE):
-        numbers = chunks[start : start + ENTRIES_AT_ONCE]
-        groups = numbers[:1] * 0 if form.one_hash else numbers
-        counts = np.full(len(groups), len(numbers) // len(groups))
-        journals = NumberedTexts.of(JOURNAL, groups, after=keys.base(manifest.generation))
-        request = hmget(journals, NumberedTexts.of(b"%d", numbers), counts)
-        limit = reply_limit(len(numbers), MAX_ENTRY_BYTES, replies=len(groups))
-        replies = await connection.exchange([request], len(groups), limit=limit)
-        for group, reply in enumerate(replies):
-            if not is_texts_or_none(reply) or len(reply) != counts[group]:
-                raise connection.error_of(reply, doing=f"reading {journals[group].decode()}")
-        for number, text in zip(numbers.tolist(), chain.from_iterable(replies), strict=True):
-            if text is not None:
-                entries[number] = _entry(keys, manifest, number, text)
+
+    async def read_of(part: tuple[Node, NDArray[np.int64]]) -> None:
+        for page in _pages(keys, manifest, part[1]):
+            replies = await exchange(
+                pool,
+                part[0],
+                [page.request],
+                len(page.groups),
+                expect=page.expects,
+                doing=page.doing,
+                limit=page.limit,
+            )
+            for number, reply in enumerate(replies):
+                entries.update(page.entries(number, reply))
+            unread[page.chunks] = False
+
+    async def read() -> None:
+        chunks = np.flatnonzero(unread)
+        groups = chunks * (not manifest.form.one_hash)
+        nodes = pool.nodes_of(keys.base(manifest.generation), groups)
+        await in_parallel(read_of, [(node, chunks[rows]) for node, rows in nodes], MAX_NODES)
+
+    await until_available(read, pool.retry)
     return entries
+
+
+async def read_journal_over(
+    connection: Connection,
+    keys: Keys,
+    manifest: Manifest,
+    chunks: NDArray[np.int64],
+    asking: bool = False,
+) -> tuple[dict[int, JournalEntry], dict[int, Redirected]]:
+    """The journal of chunks [N], over one connection to the node that has it: so one process of a server has all of it.
+
+    Also the chunks of which it has none because their slots went elsewhere, or are on their way, and what it said of
+    each. With `asking`, they are on their way to this node. Raises as `read_journal`.
+    """
+    entries: dict[int, JournalEntry] = {}
+    away: dict[int, Redirected] = {}
+    for page in _pages(keys, manifest, chunks):
+        requests = after_asking(split_requests([page.request])) if asking else [page.request]
+        each = 1 + asking
+        replies = await connection.exchange(requests, len(page.groups) * each, limit=page.limit * each)
+        for number, reply in enumerate(replies[asking::each]):
+            if page.expects(number, reply):
+                entries.update(page.entries(number, reply))
+                continue
+            error = connection.error_of(reply, doing=page.doing(number))
+            if not isinstance(error, Redirected):
+                raise error
+            away |= dict.fromkeys(page.chunks_of(number), error)
+    return entries, away
 
 
 def _entry(keys: Keys, manifest: Manifest, number: int, text: bytes) -> JournalEntry:

@@ -192,7 +192,7 @@ class Load:
                 error = connection.error_of(reply, doing=f"writing {key}")
                 if not isinstance(error, Asked):
                     raise error
-        async with self._lent(self._pool.asked(asked, source)) as connection:
+        async with self._lent(await self._pool.named_by(asked, source)) as connection:
             yield connection
 
     @asynccontextmanager
@@ -223,11 +223,12 @@ class Load:
         It is not tried again over another: a server that was restarted meanwhile may lack the
         chunks. `elsewhere`: the connection is one of `connection_elsewhere`.
         """
-        asking = [["ASKING"]] if elsewhere else []
         for number, entry in entries.items():
             key = self._journal_of(number)
-            *_, reply = await connection.pipeline([*asking, ["HSET", key, number, entry.to_text()]])
-            connection.expected(reply, is_number, doing=f"writing {key}")
+            text = entry.to_text()
+            await connection.call(
+                "HSET", key, number, text, expect=is_number, doing=f"writing {key}", asking=elsewhere
+            )
 
     async def forget(self, numbers: Iterable[int]) -> None:
         """Take chunks out of the journal, so that they are written again when the load is resumed."""
@@ -235,8 +236,14 @@ class Load:
 
             async def write(number: int = number) -> None:
                 key = self._journal_of(number)
-                async with self.connection(number) as connection:
-                    await connection.call("HDEL", key, number, expect=is_number, doing=f"writing {key}")
+                try:
+                    async with self.connection(number) as connection:
+                        await connection.call("HDEL", key, number, expect=is_number, doing=f"writing {key}")
+                except Asked as asked:
+                    async with self.connection_elsewhere(number, asked) as connection:
+                        await connection.call(
+                            "HDEL", key, number, expect=is_number, doing=f"writing {key}", asking=True
+                        )
 
             await until_available(write, self._pool.retry)
 

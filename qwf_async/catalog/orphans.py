@@ -21,6 +21,7 @@ from typing import Any, Final
 import anyio
 
 from ..client.failure import WrongType
+from ..client.following import send_commands
 from ..client.pool import Pool
 from ..client.reply import is_number, is_scanned
 from ..client.retry import until_available
@@ -127,7 +128,7 @@ async def _unknown(pool: Pool, keys: Keys, generations: list[str]) -> list[str]:
 async def _counted(pool: Pool, commands: Sequence[Sequence[bytes | str]]) -> list[int]:
     """The replies to commands that count keys."""
     return await until_available(
-        lambda: pool.commands(commands, expect=is_number, doing="looking at keys"), pool.retry
+        lambda: send_commands(pool, commands, expect=is_number, doing="looking at keys"), pool.retry
     )
 
 

@@ -32,3 +32,8 @@ def split_requests(buffers: Sequence[bytes | bytearray | memoryview]) -> list[by
         requests.append(data[start:place])
         start = place
     return requests
+
+
+def after_asking(requests: Sequence[bytes]) -> list[bytes]:
+    """Encoded requests, each after ASKING, which has a reply of its own."""
+    return [part for request in requests for part in (ASKING, request)]

@@ -24,14 +24,16 @@ from redis.exceptions import ResponseError
 
 from ..errors import QwfError
 from .address import Address
+from .commands import key_of
 from .counts import ConnectionCounts
-from .failure import ConnectionLost, HungUp, ServerCrowded, UnexpectedReply, translate
+from .failure import ConnectionLost, HungUp, ServerCrowded, SlotParted, UnexpectedReply, translate
 from .filling import Filling
 from .greeting import greet, reach
 from .guard import REPLY_BYTES
 from .parser import Parser
 from .redis_private import drop, parser_of, streams
 from .reply import is_anything
+from .slots import slot_of
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -187,14 +189,19 @@ class Connection:
         stall_timeout: float | None = None,
         doing: str = "",
         limit: int = REPLY_BYTES,
+        asking: bool = False,
     ) -> T:
-        """The reply to one command.
+        """The reply to one command; `asking` it of a node to which the slot of its key is on its way.
 
         Raises as `exchange` does, and the error of ours that an error reply stands for. If
         `expect` is not true of the reply, closes the connection and raises UnexpectedReply.
         """
-        (reply,) = await self.pipeline([command], stall_timeout=stall_timeout, limit=limit)
-        return self.expected(reply, expect, doing=doing or str(command[0]))
+        before = [["ASKING"]] if asking else []
+        *_, reply = await self.pipeline([*before, command], stall_timeout=stall_timeout, limit=limit)
+        try:
+            return self.expected(reply, expect, doing=doing or str(command[0]))
+        except SlotParted as error:
+            raise error.at(slot_of(key_of(command))) from error
 
     def expected(self, reply: Any, expect: Callable[[Any], TypeGuard[T]], *, doing: str) -> T:
         """The reply, if it is no error and `expect` is true of it; else raises as `call`."""

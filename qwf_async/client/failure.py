@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
-from typing import Final
+from typing import Final, Self
 
 from redis import exceptions as redis_errors
 
@@ -52,6 +52,14 @@ class Moved(Redirected):
 
 class Asked(Redirected):
     """The slot is on its way to the other node. This one request is to be asked there, after ASKING."""
+
+
+class SlotParted(ServerBusy):
+    """One request names several keys of a slot that is on its way, and no node has all of them (TRYAGAIN)."""
+
+    def at(self, slot: int) -> Self:
+        """The same error, which says what slot it is."""
+        return self.with_more(f"; the slot is {slot}")
 
 
 class ConnectionLost(ServerUnavailable):
@@ -99,7 +107,7 @@ _REPLIES: Final[dict[str, Meaning]] = {
     "LOADING": (ServerBusy, "the server is still loading its data"),
     "BUSY": (ServerBusy, "the server is busy with a script"),
     "TRYAGAIN": (
-        ServerBusy,
+        SlotParted,
         "the cluster is moving the slot of these keys to another node; if that lasts, end it by {fix}",
     ),
     "CLUSTERDOWN": (

@@ -7,7 +7,7 @@ such is asked of each node.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from functools import partial
@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import anyio
 import numpy as np
-from redis.exceptions import AskError
 
 from ..errors import ServerUnavailable, UsageError
 from .address import Address
 from .cluster import Cluster, Uncovered, cluster_table
-from .commands import ASKING, Command, key_of, split_requests
-from .connection import Buffer, ClientId, Connection
+from .commands import key_of
+from .connection import ClientId, Connection
 from .counts import ConnectionCounts
-from .failure import Asked, Moved, ServerBusy, translate
+from .failure import Asked, Moved, Redirected, ServerBusy
 from .guard import REPLY_BYTES
 from .node import Node, fence_soon
 from .node_map import address_of
 from .places import Places
-from .reply import is_anything, is_ask
+from .reply import is_anything
 from .retry import Retry, until_available
 from .slots import NOBODY, SLOTS, SlotTable, slot_of, slots_of_groups
 
@@ -167,8 +166,7 @@ class Pool:
             async with lent as connection:
                 yield connection
         except Moved as error:
-            self._cluster.moved(error, node)
-            await self._cluster.look_again()
+            await self._learn(error, node)
             raise
         except ServerBusy:
             raise
@@ -218,76 +216,22 @@ class Pool:
             async with self.connection(node) as connection:
                 return await connection.call(*command, expect=expect, doing=doing, limit=limit)
         except Asked as error:
-            async with self.connection(self.asked(error, node)) as connection:
-                _, reply = await connection.pipeline([["ASKING"], command], limit=limit)
-                return connection.expected(reply, expect, doing=doing or str(command[0]))
+            async with self.connection(await self.named_by(error, node)) as connection:
+                return await connection.call(*command, expect=expect, doing=doing, limit=limit, asking=True)
 
-    def asked(self, error: Asked, said: Node) -> Node:
-        """The node to which a slot is on its way, as `said` by the one that still has it."""
-        return said if self._cluster is None else self._cluster.named_by(error, said)
+    async def named_by(self, error: Redirected, said: Node) -> Node:
+        """The node that has a slot, or that it is on its way to, as `said` by another. That it has moved is learned."""
+        if self._cluster is None:
+            return said
+        if isinstance(error, Moved):
+            await self._learn(error, said)
+            return self._node_of(self._cluster, error.slot)
+        return self._cluster.named_by(error, said)
 
-    async def commands(
-        self, commands: Sequence[Command], *, expect: Callable[[Any], TypeGuard[R]], doing: str
-    ) -> list[R]:
-        """The replies to commands that are sent together, not tried again. Raises as `Connection.call` does.
-
-        Each goes to the server of its key; the keys of one command must have one slot.
-        """
-        by_node: dict[Node, list[int]] = {}
-        for number, command in enumerate(commands):
-            by_node.setdefault(self.node_of(key_of(command)), []).append(number)
-        replies: dict[int, R] = {}
-        on_their_way = []
-        for node, numbers in by_node.items():
-            async with self.connection(node) as connection:
-                answers = await connection.pipeline([commands[number] for number in numbers])
-                for number, reply in zip(numbers, answers, strict=True):
-                    if is_ask(reply):
-                        on_their_way.append(number)
-                    else:
-                        replies[number] = connection.expected(reply, expect, doing=doing)
-        for number in on_their_way:
-            replies[number] = await self.call_once(*commands[number], expect=expect, doing=doing)
-        return [replies[number] for number in range(len(commands))]
-
-    async def exchange(
-        self,
-        to: str | bytes | Node,
-        buffers: Sequence[Buffer],
-        replies: int,
-        *,
-        expect: Callable[[int, Any], bool],
-        doing: Callable[[int], str],
-        limit: int = REPLY_BYTES,
-        writing: bool = False,
-    ) -> list[Any]:
-        """The replies to encoded requests for keys that one node has, not tried again.
-
-        `expect(number, reply)` is asked of each reply, and `doing(number)` says what a request does.
-        Requests for a slot that is on its way are asked where it goes to. Raises as `Connection.call` does.
-        """
-        node = to if isinstance(to, Node) else self.node_of(to)
-        lend = self.writing if writing else self.connection
-        on_their_way: dict[int, AskError] = {}
-        async with lend(node) as connection:
-            answers = await connection.exchange(buffers, replies, limit=limit)
-            for number, reply in enumerate(answers):
-                if is_ask(reply):
-                    on_their_way[number] = reply
-                elif not expect(number, reply):
-                    raise connection.error_of(reply, doing=doing(number))
-        if on_their_way:
-            requests = split_requests(buffers)
-            for number, reply in on_their_way.items():
-                asked = translate(reply, where=node.address.shown, doing=doing(number))
-                if not isinstance(asked, Asked):
-                    raise asked
-                async with lend(self.asked(asked, node)) as connection:
-                    _, answer = await connection.exchange([ASKING, requests[number]], 2, limit=limit)
-                    if not expect(number, answer):
-                        raise connection.error_of(answer, doing=doing(number))
-                answers[number] = answer
-        return answers
+    async def _learn(self, error: Moved, said: Node) -> None:
+        assert self._cluster is not None  # noqa: S101 # for the type checker
+        self._cluster.moved(error, said)
+        await self._cluster.look_again()
 
     async def settle(self) -> None:
         """Find out once what is at the address, as `probe` does. It is tried again while the server is unavailable."""

@@ -9,16 +9,9 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from redis.exceptions import AskError, MovedError
-
 
 def is_anything(reply: Any) -> TypeGuard[Any]:
     return True
-
-
-def is_ask(reply: Any) -> TypeGuard[AskError]:
-    """Whether it is the error ASK. That for MOVED is of a class below it."""
-    return isinstance(reply, AskError) and not isinstance(reply, MovedError)
 
 
 def is_number(reply: Any) -> TypeGuard[int]:

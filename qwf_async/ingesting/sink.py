@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 import anyio.to_thread
 
-from ..client.commands import ASKING, split_requests
+from ..client.commands import after_asking, split_requests
 from ..client.connection import Connection
 from ..client.failure import Asked, KeyExists
 from ..client.pool import Pool
@@ -141,7 +141,7 @@ class ServerSink:
         requests = split_requests(buffers) if numbers else []
         async with self._lend_elsewhere(batch, asked) as connection:
             if numbers:
-                sent = [part for number in numbers for part in (ASKING, requests[number])]
+                sent = after_asking([requests[number] for number in numbers])
                 replies = await connection.exchange(sent, 2 * len(numbers))
                 for error in _errors_of(batch, replies[1::2], numbers, connection).values():
                     if isinstance(error, ServerUnavailable):

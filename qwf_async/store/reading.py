@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..client.connection import now
+from ..client.following import exchange
 from ..client.guard import HEAD_BYTES, reply_limit
 from ..client.node import Node
 from ..client.parallel import in_parallel
@@ -378,7 +379,8 @@ async def _exchange(
     limit = reply_limit(sum(counts), field_bytes, replies=len(counts))
 
     async def fetch() -> list[Any]:
-        return await pool.exchange(
+        return await exchange(
+            pool,
             to,
             buffers,
             len(counts),

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.still_published import is_published, replaced
+from ..client.following import exchange
 from ..client.parallel import in_parallel
 from ..client.pool import Pool
 from ..client.reply import is_text
@@ -96,7 +97,8 @@ async def _change_piece(pool: Pool, layout: Layout, chunk: int, box: Box, values
 
     async def send() -> list[Any]:
         # An update that is sent again must not be applied once more, after another update.
-        return await pool.exchange(
+        return await exchange(
+            pool,
             parts[0].key,
             buffers,
             requests,

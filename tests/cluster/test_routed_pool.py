@@ -13,9 +13,9 @@ from anyio import to_thread
 
 from qwf_async.client.address import Address
 from qwf_async.client.failure import Moved
+from qwf_async.client.following import exchange, send_commands
 from qwf_async.client.pool import Pool
 from qwf_async.client.reply import is_text
-from qwf_async.client.retry import until_available
 from qwf_async.client.slots import slot_of
 from qwf_async.errors import Refused, ServerUnavailable
 from tests.cluster.conftest import OwnCluster
@@ -132,15 +132,15 @@ async def test_a_move_is_learned_from_the_replies_to_encoded_requests(each_clust
         request = b"*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n" % (len(key), key.encode())
 
         async def get() -> list[Any]:
-            return await pool.exchange(
-                key, [request], 1, expect=lambda _, reply: reply == b"v", doing=lambda _: "reading"
+            return await exchange(
+                pool, key, [request], 1, expect=lambda _, reply: reply == b"v", doing=lambda _: "reading"
             )
 
-        with pytest.raises(Moved):
-            await get()
         assert await get() == [b"v"]
+        assert port_of(pool, key) == target.port
         await to_thread.run_sync(each_cluster.move_slots, [slot_of(key)], target, source)
-        assert await until_available(get, pool.retry) == [b"v"]
+        assert await get() == [b"v"]
+        assert port_of(pool, key) == source.port
 
 
 @pytest.mark.anyio
@@ -162,11 +162,11 @@ async def test_a_key_on_its_way_is_asked_for_at_the_target(each_cluster: Cluster
             forget_questions(each_cluster)
             await pool.call("HSET", key, "f", "v")
             request = b"*3\r\n$4\r\nHGET\r\n$%d\r\n%s\r\n$1\r\nf\r\n" % (len(key), key.encode())
-            replies = await pool.exchange(
-                key, [request] * 2, 2, expect=lambda _, reply: reply == b"v", doing=lambda _: "reading"
+            replies = await exchange(
+                pool, key, [request] * 2, 2, expect=lambda _, reply: reply == b"v", doing=lambda _: "reading"
             )
             assert replies == [b"v", b"v"]
-            assert await pool.commands([["HGET", key, "f"]], expect=is_text, doing="") == [b"v"]
+            assert await send_commands(pool, [["HGET", key, "f"]], expect=is_text, doing="") == [b"v"]
             assert port_of(pool, key) == source.port
             assert tables_asked(each_cluster) == 0
         finally:
