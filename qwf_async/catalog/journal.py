@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..client.cluster import after_asking, split_requests
+from ..client.commands import after_asking, split_requests
 from ..client.connection import Buffer, Connection
 from ..client.failure import Redirected
 from ..client.following import exchange
