@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from zarr.core.sync import sync
 
 import qwf_async
 from qwf_async import sources
@@ -18,6 +20,7 @@ from qwf_async.layout import LAYOUTS
 from tests.support.clusters import Cluster
 from tests.support.command import Shell
 from tests.support.loads import ask, check_points, contents, ingested, leave_unfinished, published, wave
+from tests.support.zarrs import dask_array, opened, put
 
 PSI = wave(3, 30, 20, 10)
 FORMS: dict[str, dict[str, Any]] = {
@@ -31,6 +34,12 @@ def rounded(psi: NDArray[np.complex128], codec: str) -> NDArray[Any]:
     if codec == "text10":
         return np.round(psi.real, 10) + 1j * np.round(psi.imag, 10)
     return psi.astype(np.complex64) if codec == "c8" else psi
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _zarr_loop() -> None:
+    """Zarr's event loop, which stays: started before what a test leaves open is counted."""
+    sync(anyio.lowlevel.checkpoint())
 
 
 @pytest.fixture
@@ -158,6 +167,13 @@ def test_the_server_is_described_and_watched(cluster: Cluster, shell: Shell) -> 
         ended = watching.end()
     assert first
     assert ended.status == 143, ended.err
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_zarr_and_dask_read_what_was_stored(cluster: Cluster, layout: str) -> None:
+    with put(cluster, PSI, layout=layout) as store:
+        np.testing.assert_array_equal(opened(store)[:], PSI)
+        np.testing.assert_array_equal(dask_array(store)[:, 3:9].compute(), PSI[:, 3:9])
 
 
 def test_an_old_hash_of_a_cluster_is_a_source(cluster: Cluster, shell: Shell) -> None:
