@@ -155,12 +155,11 @@ class Cluster:
         """kill -9."""
         node.kill()
 
-    def restart(self, node: ClusterNode) -> None:
-        """Start a node that was killed again, empty, at its ports; it may not be what it was."""
+    def restart(self, node: ClusterNode, *, empty: bool = True) -> None:
+        """Start a node that was killed again, empty or as it was at its last SAVE; it may not be what it was."""
         node.kill()
-        (node.directory / "dump.rdb").unlink(
-            missing_ok=True
-        )  # what it had of its primary when it was a replica
+        if empty:  # a replica, too, saves what it has of its primary
+            (node.directory / "dump.rdb").unlink(missing_ok=True)
         node.start(self._group)
         wait_until(node.pings, "node answers")
 

@@ -135,6 +135,15 @@ class ClusterFault:
         self.cluster.restart(victim)
         self.begun.set()
 
+    def restart_older(self) -> None:
+        """A primary dies, and is back as it was a moment ago before its replica can take its place."""
+        victim = self.victim()
+        victim.call("SAVE")
+        self.wait(0, 0.8)
+        victim.kill()
+        self.cluster.restart(victim, empty=False)
+        self.begun.set()
+
     def stop(self) -> None:
         """A primary stands still for longer than the node timeout, and wakes up to be a replica."""
         victim = self.victim()
@@ -230,6 +239,7 @@ FAULTS: Final[dict[str, Callable[[ClusterFault], None]]] = {
     "primary killed": ClusterFault.kill,
     "primary of a lagging replica killed": ClusterFault.kill_before_lagging,
     "primary restarted empty": ClusterFault.restart_empty,
+    "primary restarted older": ClusterFault.restart_older,
     "primary stopped": ClusterFault.stop,
     "primary paused": ClusterFault.pause,
     "primary full": ClusterFault.fill,
@@ -245,6 +255,7 @@ LOSING: Final = {
     "primary killed",
     "primary of a lagging replica killed",
     "primary restarted empty",
+    "primary restarted older",
     "primary stopped",
     "primary cut off",
     "coverage lost",
