@@ -2,7 +2,7 @@
 
 What is known is out of date as soon as a slot moves or a node fails. A node that does not have a
 slot says who has it (MOVED): that is learned at once, for this slot. After that, and after a
-node gave no answer, the whole table is asked for anew: by one task at a time, once a second at
+node gave no answer, the whole table is asked for anew: by one task at a time, twice a second at
 most, and of a node at random. So a failure makes no storm of questions, and a node that is cut
 off from the others is not the only one to be asked.
 """
@@ -27,8 +27,11 @@ from .node import Node
 from .reply import is_text
 from .slots import NOBODY, SLOTS, NodeAddress, SlotTable
 
-LOOK_EVERY: Final = 1.0
-"""Seconds between two questions for the table, at least. A random half is added, so that clients do not ask at once."""
+LOOK_EVERY: Final = 0.5
+"""Seconds between two questions for the table, at least. A random half is added, so that clients do not ask at once.
+
+What is to go to a node that was lost waits for so long after another has taken its place.
+"""
 
 LOOK_TIME: Final = 1.0
 """Seconds that one node may take to answer."""
