@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 import anyio
 
 from .connection import Connection
 
+USUAL_SIZE: Final = 50
+"""Places, if nobody says how many."""
+
+MOST_PLACES: Final = 1000
+"""Places that nodes are given at most without being asked: more open files are seldom allowed."""
+
 
 class Places:
-    """At most `size` connections, lent or idle, to all the servers that share the places.
+    """At most `size` connections, lent or idle, to all the servers that share the places; USUAL_SIZE if that is None.
 
     `free` is held by whoever has borrowed a connection.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int | None = None) -> None:
+        self._may_grow = size is None
+        size = size or USUAL_SIZE
         # Without fast_acquire a free place costs a turn of the event loop: a sixth of the time of one HGET.
         self.free = anyio.Semaphore(size, fast_acquire=True)
         self._size = size
         self._idle: list[deque[Connection]] = []
+
+    def grow_for(self, nodes: int) -> None:
+        """Have two places a node and ten more, unless the number was given."""
+        wanted = min(2 * nodes + 10, MOST_PLACES)
+        if self._may_grow:
+            for _ in range(wanted - self._size):
+                self.free.release()
+            self._size = max(self._size, wanted)
 
     def share(self, idle: deque[Connection]) -> None:
         """Count the idle connections of a server, too; the one that was used last is at the right."""

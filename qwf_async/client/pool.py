@@ -46,7 +46,8 @@ class Pool:
 
     Arguments and times are as for `Node`. `node_map` says where nodes of a cluster are reached, if
     that is not where they say (`client.node_map`). The shards of an address share the slots.
-    At most `size` connections are open to all nodes together.
+    At most `size` connections are open to all nodes together;
+    without it as many as `client.places` says.
 
     `reply_bytes` is the most that should be asked for at a time. It becomes finite once a server
     has shown that it limits what it owes to a client (`server.output_limit`). `dumps` is false once
@@ -58,7 +59,7 @@ class Pool:
         self,
         address: Address,
         *,
-        size: int = 50,
+        size: int | None = None,
         connect_timeout: float = 5.0,
         answer_timeout: float = 5.0,
         keep_idle: float = 30.0,
@@ -87,6 +88,7 @@ class Pool:
                 shown=address.shown,
                 fixed=True,
             )
+            self._places.grow_for(len(address.shards))
         self._beside = anyio.Lock(fast_acquire=True)
         self._settling = anyio.Lock()
         self._settled = bool(address.shards)
@@ -283,6 +285,7 @@ class Pool:
             new_node=self._new_node,
             shown=self.address.shown,
         )
+        self._places.grow_for(len(table.nodes))
         await self._only.aclose()
 
     async def look_again(self) -> None:

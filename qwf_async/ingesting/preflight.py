@@ -11,6 +11,7 @@ from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.name_state import read_state
 from ..client.node import Node
+from ..client.places import USUAL_SIZE
 from ..errors import OutOfMemory, Refused
 from ..events import Hook, Noted, ServerFacts
 from ..layout import Form
@@ -88,7 +89,7 @@ async def check_server(
 def _unfit(store: Store, form: Form, node: Node, facts: ServerFacts) -> list[Finding]:
     """What makes a server unfit for data of this form."""
     settings = store.settings
-    connections = min(settings.writers + BESIDE_WRITERS, settings.max_connections)
+    connections = min(settings.writers + BESIDE_WRITERS, settings.max_connections or USUAL_SIZE)
     unfit = findings(facts, sharing=store.probe(node).sharing, connections=connections)
     return unfit + _unpacked(form, facts) + (cluster_findings(facts) if store.pool.is_cluster else [])
 

@@ -253,6 +253,15 @@ def c_index(shape: Shape4, index: Shape4) -> int:
     return flat
 
 
+def c_range(shape: Shape4, box: Box) -> tuple[int, int] | None:
+    """Where the points of a box begin and end in C order, if they are all the points between."""
+    partial = [axis for axis in range(4) if box.shape[axis] < shape[axis]]
+    if partial and any(size > 1 for size in box.shape[: partial[-1]]):
+        return None
+    start = c_index(shape, box.start)
+    return start, start + box.points
+
+
 def c_indices(shape: Shape4, box: Box) -> NDArray[np.int64]:
     """The C-order indices of the points of a box, int64 [points], ascending."""
     t, x, y, z = (np.arange(a, b, dtype=np.int64) for a, b in zip(box.start, box.stop, strict=True))

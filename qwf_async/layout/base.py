@@ -225,6 +225,11 @@ class Layout(Scheme, Protocol):
         """
         ...
 
+    @property
+    def in_line(self) -> Layout | None:
+        """The same points in the same hashes as one row in C order, where a chunk is a part of that; else None."""
+        ...
+
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
         """What to fetch for points that lie anywhere, int64 [N, 4] in the order t, x, y, z, in pieces of bounded size.
 

@@ -184,6 +184,10 @@ class Flat:
         requests, buffers = _requests(begin, runs, box.points, strings=2)
         return (Part(key=key, requests=requests, buffers=buffers),)
 
+    @property
+    def in_line(self) -> None:
+        return None
+
     def keys(self, group: int) -> Iterator[bytes]:
         yield self._key(group)
 

@@ -141,6 +141,12 @@ class Packed:
             start = end
         return parts
 
+    @property
+    def in_line(self) -> Packed:
+        plan = self.plan
+        assert isinstance(plan, RangePlan)  # noqa: S101 # for the type checker
+        return replace(self, plan=replace(plan, shape=(1, 1, 1, math.prod(plan.shape))))
+
     def keys(self, group: int) -> Iterator[bytes]:
         first = group * self._chunk_buckets
         return map(self._key, range(first, min(first + self._chunk_buckets, self.counts.keys)))

@@ -172,6 +172,10 @@ class Tile:
             parts.append(self._filled(key, partial(begin, key, chunk), fields, pieces))
         return parts
 
+    @property
+    def in_line(self) -> None:
+        return None
+
     def keys(self, group: int) -> Iterator[bytes]:
         yield self._key(group)
 

@@ -65,7 +65,8 @@ class Settings:
     socket_timeout: how long a connection may go without any answer, seconds.
     socket_connect_timeout: how long opening a connection may take, seconds.
     health_check_interval: idle time after which a connection is checked, seconds; 0 means never.
-    max_connections: most connections open at a time.
+    max_connections: most connections open at a time; None means 50, or two a node of a cluster and
+        ten, up to 1000.
     node_map: where nodes of a cluster are reached: what it announces (a node's id, host:port or a
         host) → host:port, a host, or the path of a socket. Also as text, `announced=reachable,…`.
     read_from: whether values are read from a cluster's "primary" nodes or from a "replica" of each.
@@ -102,7 +103,7 @@ class Settings:
     socket_timeout: Timeout = 4.0
     socket_connect_timeout: Timeout = 5.0
     health_check_interval: Seconds = 30.0
-    max_connections: Annotated[int, Meta(ge=1, le=65_535)] = 50
+    max_connections: Annotated[int, Meta(ge=1, le=65_535)] | None = None
     node_map: Mapping[str, str] = field(default_factory=dict, hash=False)
     read_from: Annotated[str, Meta(pattern="^(primary|replica)$")] = "primary"
     password_file: Path | None = None

@@ -5,7 +5,6 @@ Memory is bounded by the result and a few boxes of about 65,536 points that are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,7 +25,7 @@ from ..client.pool import Pool
 from ..client.reply import are_values, is_text_or_none
 from ..errors import Refused, ServerUnavailable
 from ..lattice.grid import Box
-from ..lattice.plan import points_of
+from ..lattice.plan import c_range, points_of
 from ..lattice.selection import SelectedBox
 from ..layout import Layout
 from ..layout.base import WholeHashes
@@ -34,22 +33,13 @@ from ..server.output_limit import CutOff, fetch_at_once
 from ..wire.batch import Buffer, Part
 from ..wire.codec import is_value, stored_dtype
 from ..wire.fetch import Fetch
+from .read_costs import are_small, is_scattered, reply_bytes
 from .replicas_first import replicas_first
 
 T = TypeVar("T")
 
 MAX_POINTS_IN_PLACE: Final = 2048
 """Points up to which a box is encoded and decoded on the event loop: that is quicker than to reach a thread."""
-
-
-OWN_EXCHANGE: Final = 4096
-"""Points on average from which on the part of a chunk is read on its own: then its hash may come whole, as bytes."""
-
-SCATTERED_CHUNKS: Final = 4
-"""Chunks that are always read one by one."""
-
-SCATTERED_POINTS: Final = 256
-"""Points of a chunk from which on it is quicker to ask for them as a box: a request for it is 50 µs of work here."""
 
 
 async def read_box(pool: Pool, layout: Layout, box: Box) -> NDArray[Any]:
@@ -223,16 +213,27 @@ async def _read(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, sma
 
     `into` has the dtype of what is read, and is contiguous along z.
     """
-    if _is_scattered(layout, box):
+    if is_scattered(layout, box):
         points = await _run(partial(points_of, box), small=small)
         values = np.empty(len(points), into.dtype)
         await read_scattered(pool, layout, points, values, readers=1)
         into[...] = values.reshape(box.shape)
         return
     if len(pool.nodes) > 1 and not layout.one_hash and layout.plan.touched_count(box) > 1:
+        line, along = layout.in_line, c_range(layout.plan.shape, box)
+        if (
+            line is not None
+            and along is not None
+            and into.flags.c_contiguous
+            and line.plan.shape != layout.plan.shape
+        ):
+            # As a row each chunk is one box, not up to seven.
+            row = Box(start=(0, 0, 0, along[0]), stop=(1, 1, 1, along[1]))
+            await _read(pool, line, row, into.reshape(row.shape), small=small)
+            return
         pieces = [piece for _, parts in layout.plan.touched(box) for piece in parts]
         if pieces != [box]:  # each lies on one node
-            if box.points < OWN_EXCHANGE * len(pieces) and _reply_bytes(layout, box) <= pool.reply_bytes:
+            if are_small(pieces, box) and reply_bytes(layout, box) <= pool.reply_bytes:
                 with suppress(ServerUnavailable, CutOff):
                     await _read_by_node(pool, layout, box, into, small=small)
                     return
@@ -243,7 +244,7 @@ async def _read(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, sma
 
             await in_parallel(read, pieces, len(pool.nodes))
             return
-    size, halves = _reply_bytes(layout, box), None
+    size, halves = reply_bytes(layout, box), None
     if size <= pool.reply_bytes or (halves := box.halves(layout.grain)) is None:
         try:
             await _read_at_once(pool, layout, box, into, small=small)
@@ -286,19 +287,6 @@ async def _read_by_node(pool: Pool, layout: Layout, box: Box, into: NDArray[Any]
         into[...] = layout.values(box, replies)
 
     await _run(decode, small=small)
-
-
-def _is_scattered(layout: Layout, box: Box) -> bool:
-    """Whether a box has so few points in each of many chunks that they are better read as points that lie anywhere."""
-    chunks = layout.plan.touched_count(box)
-    return chunks > SCATTERED_CHUNKS and box.points < SCATTERED_POINTS * chunks
-
-
-def _reply_bytes(layout: Layout, box: Box) -> int:
-    """Bytes of the replies that hold a box, about."""
-    ends = zip(box.start, box.stop, layout.grain, strict=True)
-    fields = math.prod(-(-stop // step) - start // step for start, stop, step in ends)
-    return fields * (layout.field_bytes + HEAD_BYTES)
 
 
 async def _read_at_once(pool: Pool, layout: Layout, box: Box, into: NDArray[Any], *, small: bool) -> None:

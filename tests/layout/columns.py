@@ -115,6 +115,10 @@ class Columns:
         )
         return (Part(key=key, requests=1, buffers=(request,)),)
 
+    @property
+    def in_line(self) -> None:
+        return None
+
     def keys(self, group: int) -> Iterator[bytes]:
         yield self._key(group)
 

@@ -75,6 +75,7 @@ VALID = st.fixed_dictionaries(
         "url": st.just("redis://h:1/2"),
         "data_dir": st.sampled_from(["/a", "/b c/'d'"]),
         "prefix": st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True),
+        "read_from": st.sampled_from(["primary", "replica"]),
         "writers": st.integers(1, 64),
         "producers": st.integers(1, 64),
         "stream_bytes": st.integers(2**16, 2**40),
