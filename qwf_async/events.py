@@ -45,8 +45,9 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySampled:
-    """The server's memory in bytes, and the limit that it is compared with."""
+    """The memory of the server at `where` in bytes, and the limit that it is compared with."""
 
+    where: str = ""
     used: int
     limit: int | None
 

@@ -145,6 +145,10 @@ def ingest(
             "--dask goes without --verify, --max-rate, --writers and --producers: 'qwf verify' verifies"
         )
     if dask is not None:
+        if source == "-":
+            raise UsageError(
+                "--dask is for sources that the workers can open, and they have other standard inputs"
+            )
         from ..dask.scheduling import absolute
 
         source = absolute(source)
@@ -238,10 +242,11 @@ def _say(report: Report, server_options: ServerOptions) -> None:
     norm = "unknown, as the grid spacing is not known" if report.norm is None else f"{report.norm:.9g}"
     if report.norm is not None and abs(report.norm - 1) > NORM_TOLERANCE:
         norm += ", not 1: ψ is stored as it is"
+    rate = f"{report.points_per_s:,.0f} points/s" if report.points_per_s else "all of them were there already"
     memory = "" if report.bytes_per_point is None else f", {report.bytes_per_point:.1f} bytes a point"
     say(
         f"stored {report.name}: {report.points:,} points (t,x,y,z = {shape}) as {report.layout} {report.codec} in "
-        f"{report.seconds:.2f} s, {report.points_per_s:,.0f} points/s{memory}"
+        f"{report.seconds:.2f} s, {rate}{memory}"
     )
     if report.source_facts:
         say("; ".join(f"{fact.replace('_', ' ')} {value:.6g}" for fact, value in report.source_facts.items()))

@@ -56,18 +56,37 @@ class _Messages:
         return None
 
 
+class _Memory:
+    """The memory of all servers together, by their last samples."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, MemorySampled] = {}
+
+    def add(self, event: MemorySampled) -> None:
+        self._samples[event.where] = event
+
+    @property
+    def used(self) -> int:
+        return sum(sample.used for sample in self._samples.values())
+
+    @property
+    def fill(self) -> float | None:
+        """How full the fullest server is, as a share of its limit; None without limits."""
+        return max((each.used / each.limit for each in self._samples.values() if each.limit), default=None)
+
+
 class _ProgressLines:
     """Plain lines on standard error, for logs."""
 
     def __init__(self) -> None:
         self._start = self._last_line = time.monotonic()
         self._first: int | None = None
-        self._used: int | None = None
+        self._memory = _Memory()
         self._messages = _Messages()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, MemorySampled):
-            self._used = event.used
+            self._memory.add(event)
         elif isinstance(event, Progress):
             self._progress(event)
         elif (text := self._messages.text(event)) is not None:
@@ -82,11 +101,12 @@ class _ProgressLines:
         self._last_line = now
         rate = (event.points - self._first) / (now - self._start)
         left = (event.total - event.points) / rate if rate else float("inf")
-        memory = f", server memory {self._used / 1e6:,.0f} MB" if self._used else ""
+        memory = f", server memory {self._memory.used / 1e6:,.0f} MB" if self._memory.used else ""
         megabytes = event.bytes_sent / 1e6 / (now - self._start)
+        sent = f", {megabytes:,.1f} MB/s" if event.bytes_sent else ""
         say(
             f"{event.points:,} of {event.total:,} points ({event.points / event.total:.0%}), "
-            f"{rate:,.0f} points/s, {megabytes:,.1f} MB/s, {left:,.0f} s left{memory}"
+            f"{rate:,.0f} points/s{sent}, {left:,.0f} s left{memory}"
         )
 
 
@@ -104,7 +124,7 @@ def _bar() -> Iterator[Hook]:
         TextColumn("{task.fields[memory]}"),
     ]
     start = time.monotonic()
-    messages = _Messages()
+    messages, servers = _Messages(), _Memory()
     with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True) as bar:
         task = bar.add_task("", total=None, rate="", memory="")
 
@@ -120,8 +140,9 @@ def _bar() -> Iterator[Hook]:
                 waiting = f"{event.chunks} chunks ({event.nbytes / 1e6:,.0f} MB) {done} the spool"
                 changes = {"memory": waiting if event.chunks else ""}
             elif isinstance(event, MemorySampled):
-                share = f" ({event.used / event.limit:.0%})" if event.limit else ""
-                changes = {"memory": f"server {event.used / 1e6:,.0f} MB{share}"}
+                servers.add(event)
+                share = "" if servers.fill is None else f" ({servers.fill:.0%})"
+                changes = {"memory": f"server {servers.used / 1e6:,.0f} MB{share}"}
             elif (text := messages.text(event)) is not None:
                 bar.console.print(printable(text), markup=False, highlight=False)
             if changes:

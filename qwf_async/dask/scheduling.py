@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 from anyio import to_thread
 
-from ..errors import InvalidInput, ServerUnavailable
+from ..errors import InvalidInput, ServerUnavailable, UsageError
 from ..events import Event, Hook, Noted, Progress
 from ..ingesting.beginning import in_utf8
 from ..ingesting.producer import Encoder
@@ -61,19 +61,22 @@ async def ingest_by_workers(
         settings.drain_timeout, notify=lambda line: tell(Noted(text=line))
     ) as shutdown:
         with shutdown.drained():
-            async with begin(
-                store,
-                name,
-                grid=source.grid,
-                order=source.order,
-                fingerprint=fingerprint,
-                source=source.spec,
-                hooks=(tell,),
-                **begun,
-            ) as load:
+            # Without a scheduler no load is begun, which would stay.
+            async with (
+                _client(distributed, scheduler) as client,
+                begin(
+                    store,
+                    name,
+                    grid=source.grid,
+                    order=source.order,
+                    fingerprint=fingerprint,
+                    source=source.spec,
+                    hooks=(tell,),
+                    **begun,
+                ) as load,
+            ):
                 if not load.already:
-                    async with _client(distributed, scheduler) as client:
-                        await _run(distributed, client, load, text, dict(options), hook, shutdown.stopping)
+                    await _run(distributed, client, load, text, dict(options), hook, shutdown.stopping)
                 if shutdown.signum is None:
                     return await load.publish()
         raise shutdown.interrupted(f"what was stored of {name} stays: {again_with('resume')}")
@@ -82,13 +85,17 @@ async def ingest_by_workers(
 
 @asynccontextmanager
 async def _client(distributed: Any, scheduler: str) -> AsyncIterator[Any]:
-    """A client of the scheduler. Raises ServerUnavailable if there is none."""
+    """A client of the scheduler. Raises ServerUnavailable if there is none, and UsageError if that is no address."""
     # It logs with a traceback that a connection was closed, also when we have closed it.
     logging.getLogger("distributed.batched").setLevel(logging.WARNING)
     client = distributed.Client(scheduler, asynchronous=True, name="qwf", timeout=5)
     try:
         await client
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        raise UsageError(
+            f"{scheduler!r} is no address of a dask scheduler, as tcp://host:8786 is: {first_line(error)}"
+        ) from error
+    except OSError as error:
         raise ServerUnavailable(f"there is no dask scheduler at {scheduler}: {first_line(error)}") from error
     async with client:
         yield client

@@ -29,7 +29,7 @@ class Watchdog:
     """Shuts and opens `gate` by samples of the server's memory, one every `interval` seconds.
 
     `timeout` bounds the time (s) for which the gate may hold all writers up. `evictable`: the
-    server may evict stored data.
+    server may evict stored data. `where` names the server to the hook.
     """
 
     gate: Gate
@@ -40,6 +40,7 @@ class Watchdog:
     timeout: float
     evictable: bool
     hook: Hook
+    where: str = ""
     _last_error: str = ""
     _was_above: bool = False
 
@@ -66,6 +67,7 @@ class Watchdog:
             timeout=timeout,
             evictable=evictable,
             hook=hook,
+            where=node.address.shown,
         )
 
     async def run(self) -> None:
@@ -89,7 +91,7 @@ class Watchdog:
                 self._check_policy(sample)
                 bound = sample.tightest
                 used, limit = (bound.used, bound.limit) if bound else (sample.used, None)
-                self.hook(MemorySampled(used=used, limit=limit))
+                self.hook(MemorySampled(where=self.where, used=used, limit=limit))
                 if bound is not None:
                     await self._act_on(bound)
             looked = anyio.current_time()

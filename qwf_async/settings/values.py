@@ -90,6 +90,8 @@ def _bound(name: str, kind: Any) -> str:
     """The type and bounds of a setting in words: 'a whole number, at least 1, at most 64'."""
     # Optional[Annotated[type, meta]] without its wrappers.
     bare = get_args(kind)[0] if type(None) in get_args(kind) else kind
+    if name == "read_from":
+        return "primary or replica"
     noun = _TYPE_NOUNS[get_args(bare)[0] if get_args(bare) else bare]
     if name in _SIZE_SETTINGS:
         noun = "a number of bytes, or text such as '512mb'"

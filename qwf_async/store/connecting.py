@@ -84,8 +84,12 @@ async def connect(
         except Uncovered:
             raise
         except ServerUnavailable as error:
+            seeds = len(address.seeds)
+            several = (
+                f"none of the {seeds} nodes of {address.shown} answers; the last one: " if seeds > 1 else ""
+            )
             raise ServerUnavailable(
-                f"{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "
+                f"{several}{error} (is the server there, and is rediss:// (TLS) or redis:// right for it? "
                 f"Without {option('url')}, QWF_URL and REDIS_URL the embedded one is used)"
             ) from error
         await check_reach(pool)

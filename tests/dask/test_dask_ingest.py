@@ -55,9 +55,15 @@ def test_ctrl_c_leaves_what_the_workers_stored(shell: Shell, server: Server) -> 
     assert json.loads(resumed.out)["resumed_chunks"] > 0
 
 
-def test_missing_scheduler_is_told(shell: Shell) -> None:
+def test_missing_scheduler_is_told_before_anything_is_begun(shell: Shell, server: Server) -> None:
     np.save(shell.directory / "psi.npy", wave(1, 4, 4, 4))
     outcome = shell.qwf("ingest", "psi.npy", "--dask", "tcp://127.0.0.1:1")
     assert outcome.status == 3, outcome.err
     assert "there is no dask scheduler at tcp://127.0.0.1:1" in outcome.err
+    assert "resume" not in outcome.err
+    wrong = shell.qwf("ingest", "psi.npy", "--dask", "scheduler")
+    assert (wrong.status, wrong.err.count("\n")) == (2, 1), wrong.err
+    assert "'scheduler' is no address of a dask scheduler" in wrong.err
+    assert shell.qwf("ingest", "-", "--dask", "tcp://127.0.0.1:1").status == 2
     assert shell.qwf("ingest", "psi.npy", "--dask", "tcp://127.0.0.1:1", "--verify").status == 2
+    assert ask(server, "DBSIZE") == 0

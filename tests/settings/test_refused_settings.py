@@ -20,6 +20,7 @@ BAD: list[tuple[str, list[Any], str]] = [
     ("tls_cert", ["", 3], "a path"),
     ("tls_key", ["", 3], "a path"),
     ("node_map", ["a", "a=b=c", "a=", "=b", "a=b,", "a=b:x", "a=b:0", "a=b:65536", 3], "announced=reachable"),
+    ("read_from", ["", "replicas", "secondary"], "primary or replica"),
     ("prefix", ["", "a" * 129, "a b", "qwf\n"], "matching ^[A-Za-z0-9._-]{1,128}"),
     ("read_from", ["", "replicas", 3], "matching ^(primary|replica)$"),
     ("spool_dir", ["", 3], "a path"),
