@@ -63,7 +63,7 @@ class Node:
 
     A server that `is_replica` of a cluster's primary is only read from.
 
-    There are as many connections as `places` has, which several nodes may share.
+    There are as many connections as `places` has, which several nodes may share. `was_reached`: one was open once.
 
     A server that has no room for another client is no outage: borrowers then stand in a line
     (`pool_state`). So a job with one connection gets everything done that needs more.
@@ -86,6 +86,7 @@ class Node:
         self.counts = ConnectionCounts() if counts is None else counts
         self.fence = Fence(where=address.shown)
         self.retry = Retry(deadline=deadline)
+        self.was_reached = False
         self._is_replica = is_replica
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
@@ -292,6 +293,7 @@ class Node:
         self._places.make_room()
         connection = self._new()
         await connection.open()
+        self.was_reached = True
         self._state = self._state.answer()
         return connection
 

@@ -17,6 +17,7 @@ import anyio
 import numpy as np
 
 from ..errors import ServerUnavailable, UsageError
+from ..wording import option
 from .address import Address
 from .cluster import Cluster, Uncovered, cluster_table
 from .commands import key_of
@@ -172,9 +173,13 @@ class Pool:
             raise
         except ServerBusy:
             raise
-        except ServerUnavailable:
+        except ServerUnavailable as error:
             await self._cluster.look_again(lost=node)
-            raise
+            named = {seed.identity for seed in self.address.seeds}
+            if node.was_reached or self._cluster.fixed or node.address.identity in named:
+                raise
+            example = option("node_map", f"{node.address.place}=HOST:PORT")
+            raise error.with_more(f"; if it is reached elsewhere from here: {example}") from error
 
     @asynccontextmanager
     async def beside(self, key: str | bytes, held: Connection) -> AsyncIterator[Connection]:

@@ -55,3 +55,11 @@ def test_nodes_that_are_not_where_they_say_ask_for_a_node_map(own_cluster: OwnCl
     places = ",".join(f"node-{number}.invalid:7={node.address}" for number, node in enumerate(cluster.nodes))
     outcome = shell.qwf("ingest", "psi.npy", "-u", cluster.url, "--node-map", places, "--quiet")
     assert outcome.status == 0, outcome.err
+    *some, _ = places.split(",")
+    line = said(shell.qwf("info", "--server", "-u", cluster.url, "--node-map", ",".join(some)), 3)
+    assert "if it is reached elsewhere from here: --node-map node-2.invalid:7=HOST:PORT" in line
+
+
+def test_no_node_that_was_named_answers(shell: Shell) -> None:
+    line = said(shell.qwf("ls", "-u", "redis+cluster://127.0.0.1:1,127.0.0.1:2"), 3)
+    assert "none of the 2 nodes of redis+cluster://127.0.0.1:1,127.0.0.1:2 answers" in line
