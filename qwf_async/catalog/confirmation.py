@@ -136,11 +136,15 @@ class Confirmation:
         except JournalHoles as error:
             if not await is_published(self.pool, self.keys, self.manifest.generation):
                 return primary  # another process has removed or replaced it at once
-            raise DataLost(
-                f"{self.pool.address.shown} lost part of {self.keys.name} while it was published: verify it, or "
-                f"ingest it again with {flag('overwrite')}"
-            ) from error
+            raise self.loss() from error
         return primary
+
+    def loss(self) -> DataLost:
+        """The error for what is published, and not whole any more."""
+        return DataLost(
+            f"{self.pool.address.shown} lost part of {self.keys.name} while it was published: verify it, or "
+            f"ingest it again with {flag('overwrite')}"
+        )
 
     async def _confirm_control(self) -> Primary:
         node = self.pool.node_of(self.keys.meta)

@@ -274,7 +274,15 @@ class Load:
                 outcome is Outcome.GONE and await self._is_published(manifest)
             ):  # it may be gone as an earlier request has published it, whose reply was lost
                 break
-            if await confirmation.confirm_published() == primary or await self._is_published(manifest):
+            try:
+                is_there = await confirmation.confirm_published() == primary
+            except (
+                LoadTaken
+            ) as error:  # the audit takes lost chunks out of a journal, but not of what is published
+                if await self._is_published(manifest):
+                    raise confirmation.loss() from error
+                return manifest
+            if is_there or await self._is_published(manifest):
                 return manifest  # else the control keys came to a server that knows nothing of it: once more
         if outcome is Outcome.CHANGED:
             raise Refused(f"{keys.name} was changed by another process while this load ran; not published")

@@ -151,7 +151,8 @@ class Round:
                             max_rate=case.max_rate,
                             verify=case.verify,
                             write_mode=write_mode,
-                            resume=True,
+                            resume=not overwrite,
+                            discard=overwrite,
                             overwrite=overwrite,
                         )
                 except QwfError as found:
