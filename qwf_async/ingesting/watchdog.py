@@ -29,7 +29,8 @@ class Watchdog:
     """Shuts and opens `gate` by samples of the server's memory, one every `interval` seconds.
 
     `timeout` bounds the time (s) for which the gate may hold all writers up. `evictable`: the
-    server may evict stored data. `where` names the server to the hook.
+    server may evict stored data. `where` names the server to the hook, and in messages if it is
+    one of `several`.
     """
 
     gate: Gate
@@ -41,6 +42,7 @@ class Watchdog:
     evictable: bool
     hook: Hook
     where: str = ""
+    several: bool = False
     _last_error: str = ""
     _was_above: bool = False
 
@@ -68,6 +70,7 @@ class Watchdog:
             evictable=evictable,
             hook=hook,
             where=node.address.shown,
+            several=len(store.pool.nodes) > 1,
         )
 
     async def run(self) -> None:
@@ -100,7 +103,7 @@ class Watchdog:
     def _check_policy(self, sample: MemorySample) -> None:
         if (sample.policy or "").startswith("allkeys") and not self.evictable:
             raise OutOfMemory(
-                f"maxmemory-policy became {sample.policy}, which evicts stored data: set it to noeviction"
+                f"{self._named}maxmemory-policy became {sample.policy}, which evicts stored data: set it to noeviction"
             )
 
     async def _act_on(self, bound: Bound) -> None:
@@ -117,7 +120,7 @@ class Watchdog:
             self._give_up(str(bound))
         if not self.gate.is_shut:
             self.gate.shut()
-            self.hook(GateMoved(shut=True, reason=str(bound)))
+            self.hook(GateMoved(shut=True, reason=f"{self._named}{bound}"))
         self._was_above = True
         # While the server has a forked child that saves, freeing memory copies it. So cleaning waits until that ends.
         removed = Cleaned() if bound.copied else await self._cleaned()
@@ -139,7 +142,9 @@ class Watchdog:
         return Cleaned()
 
     async def _watch_blind(self) -> None:
-        self.hook(Noted(text="the server forbids INFO: its memory is not watched", warning=True))
+        self.hook(
+            Noted(text=f"{self._named}the server forbids INFO: its memory is not watched", warning=True)
+        )
         while True:
             await anyio.sleep(BLIND_PAUSE)
             if self.gate.is_shut:
@@ -148,13 +153,17 @@ class Watchdog:
                 await self._cleaned()
                 self._open("trying again")
 
+    @property
+    def _named(self) -> str:
+        return f"{self.where}: " if self.several else ""
+
     def _open(self, reason: str) -> None:
         self._was_above = False
         if self.gate.is_shut:
             self.gate.open()
-            self.hook(GateMoved(shut=False, reason=reason))
+            self.hook(GateMoved(shut=False, reason=f"{self._named}{reason}"))
 
     def _give_up(self, why: str) -> None:
         raise OutOfMemory(
-            f"no memory on the server for {self.timeout:.0f} s ({why}): free some or raise maxmemory"
+            f"{self._named}no memory on the server for {self.timeout:.0f} s ({why}): free some or raise maxmemory"
         )

@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 
 import qwf_async
 from qwf_async import sources
+from qwf_async.errors import OutOfMemory
 from qwf_async.events import Event, GateMoved, Progress, Spooled
 from qwf_async.lattice.grid import Box
 from tests.cluster.conftest import OwnCluster
@@ -156,7 +157,20 @@ async def test_a_node_is_full_and_its_chunks_wait_for_room(own_cluster: OwnClust
             client.config_set("maxmemory", 0)
 
     await run.while_it_runs(disturb)
-    assert {event.shut for event in run.events if isinstance(event, GateMoved)} == {True, False}
+    moves = [event for event in run.events if isinstance(event, GateMoved)]
+    assert {event.shut for event in moves} == {True, False}
+    assert all(node.address in event.reason for event in moves)
+
+
+async def test_a_node_that_stays_full_is_named(own_cluster: OwnCluster) -> None:
+    cluster = own_cluster(replicas=0)
+    node = a_node(cluster, with_record=False)
+    with node.plain as client:
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
+    settings = qwf_async.Settings(gate_timeout=0.5)
+    async with qwf_async.connect(cluster.url, settings=settings) as store:
+        with pytest.raises(OutOfMemory, match=node.address):
+            await qwf_async.ingest(sources.array(PSI), store, "psi", force=True)
 
 
 async def test_chunks_of_a_node_that_is_away_are_not_read_before_those_of_the_others(
