@@ -21,6 +21,7 @@ from ..lattice.blocks import Indivisible, regular
 from ..lattice.grid import Box, Grid, shape4
 from ..layout import Slab
 from ..optional import library
+from ..producing.keeping import keep
 from ..producing.place import Place, on_store
 from ..producing.starting import Request
 from ..settings import Replicas, Settings
@@ -120,6 +121,7 @@ def store(
         return _graph(psi, (tasks.begin, place, request), request, stored)
     # Before anything is computed, and here: a beginning that is still under way could not be undone.
     ticket = tasks.begin(place, request)
+    keep(ticket)
     try:
         report: Report = _graph(psi, ticket, request, stored).compute()
     except QwfError as error:

@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
+from weakref import ref
 
 import anyio
 from anyio import to_thread
@@ -35,12 +36,16 @@ MAX_CLOSING_TIME: Final = 5.0
 
 
 class Background:
-    """An event loop in a thread, and what is open on it: stores, `writers` of loads, and wavefunctions to be read."""
+    """An event loop in a thread, and what is open on it: stores, `writers` of loads, and wavefunctions to be read.
+
+    `kept` are the tickets of loads that are held while none of them is written.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.writers: dict[str, Any] = {}
         self.read: dict[Any, Any] = {}
+        self.kept: dict[str, ref[Any]] = {}
         self._stores: dict[tuple[str | None, Path | None, str], Store] = {}
         self._opening: anyio.Lock
         self._open: AsyncExitStack
@@ -65,6 +70,10 @@ class Background:
                 raise
         cause.__cause__ = cause.__context__ = None
         raise cause.with_traceback(None)
+
+    def start(self, function: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
+        """Run an asynchronous function on the loop, beside all else, until it returns or the loop ends."""
+        self._portal.start_task_soon(function, *args)
 
     async def store(self, url: str | None, data_dir: Path | None, prefix: str) -> Store:
         """The store at a URL without a password, or of an embedded server that runs, kept open. Called on the loop.

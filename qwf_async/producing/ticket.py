@@ -12,7 +12,7 @@ from ..layout import Layout
 from .place import Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Ticket:
     """A load that many processes write, and where.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import qwf_async
 from qwf_async import sources
 from tests.conftest import Server
 from tests.support.chance import new_seed
-from tests.support.dask_cluster import dask_cluster, made
-from tests.support.loads import check_alone
+from tests.support.dask_cluster import awaited, dask_cluster, made
+from tests.support.loads import check_alone, held_until
 from tests.support.waiting import wait_until
 
 SHAPE, CHUNKS = (6, 16, 16, 16), (1, 8, 16, 16)
@@ -50,6 +51,32 @@ def test_workers_may_be_killed_while_they_store(server: Server, tmp_path: Path, 
             assert sum(computed) <= 12 + 12  # what one worker had done, or was at
             assert is_whole(server, array_of(tmp_path))
     check_alone(server)
+
+
+def test_workers_keep_the_load_of_a_graph_until_it_is_done_or_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QWF_OWNERSHIP_TTL", "1")
+    array = da.map_blocks(
+        awaited, str(tmp_path), chunks=((2,),) * 4, dtype=complex, meta=np.empty((0,) * 4, complex)
+    )
+    delayed = qwf_async.dask.store(array, "psi", server.url, compute=False)
+    with dask_cluster(2) as scheduler, distributed.Client(scheduler) as client:
+        given_up = client.compute(delayed)
+        wait_until(lambda: held_until(server))
+        wait_for_renewal(server)
+        given_up.cancel()
+        wait_until(lambda: held_until(server) < 1000 * time.time())
+        again = client.compute(qwf_async.dask.store(array, "psi", server.url, compute=False, resume=True))
+        wait_for_renewal(server)
+        wait_for_renewal(server)
+        (tmp_path / "go").touch()
+        assert again.result(timeout=100).points == 16
+
+
+def wait_for_renewal(server: Server) -> None:
+    before = held_until(server)
+    wait_until(lambda: held_until(server) > before)
 
 
 def wait_for_files(directory: Path, count: int) -> None:

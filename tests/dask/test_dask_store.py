@@ -20,7 +20,8 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.errors import InvalidInput, Refused, UsageError
 from tests.conftest import Server
-from tests.support.loads import ask, check_alone, check_points, ingested, published, wave
+from tests.support.loads import ask, check_alone, check_points, held_until, ingested, published, wave
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -157,6 +158,20 @@ def test_not_finite_values_are_refused_and_the_load_can_be_discarded(server: Ser
         qwf_async.dask.store(array, "psi", server.url)
     qwf_async.dask.store(array, "psi", server.url, allow_nonfinite=True, discard=True)
     check_points(server, psi)
+
+
+def test_load_is_kept_while_blocks_are_computed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWF_OWNERSHIP_TTL", "1")
+
+    def slow(block: Any) -> Any:
+        """Returns once the lease was renewed, of which nothing has been written."""
+        first = held_until(server)
+        wait_until(lambda: held_until(server) > first)
+        return block
+
+    array = da.from_array(PSI, chunks=PSI.shape).map_blocks(slow, dtype=complex, meta=PSI[:0])
+    qwf_async.dask.store(array, "psi", server.url)
+    check_points(server, PSI)
 
 
 def test_array_is_read_in_the_chunks_of_the_store(server: Server) -> None:

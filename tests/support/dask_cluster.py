@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,13 @@ def made(directory: str, block_info: Any = None) -> Any:
     numbers = np.random.default_rng(start)
     shape = block_info[None]["chunk-shape"]
     return numbers.normal(size=shape) + 1j * numbers.normal(size=shape)
+
+
+def awaited(directory: str, block_info: Any = None) -> Any:
+    """As `made`, once there is a file `go`."""
+    while not Path(directory, "go").exists():
+        time.sleep(0.01)
+    return made(directory, block_info)
 
 
 def main(workers: int) -> None:

@@ -42,6 +42,11 @@ def ask(server: Served, *command: Any) -> Any:
         return client.execute_command(*command)
 
 
+def held_until(server: Served, name: str = "psi") -> int:
+    """When the lease of a load ends, in ms since 1970; 0 if there is no load."""
+    return int(ask(server, "HGET", f"qwf:{{{name}}}:load", "owner_deadline") or 0)
+
+
 def plain_fields(psi: NDArray[Any], codec: str, start: tuple[int, ...] = (0, 0, 0, 0)) -> dict[bytes, bytes]:
     """What a hash of ψ[t, x, y, z] should hold whose first point is `start`, a point at a time."""
     first_t, first_x, first_y, first_z = start
