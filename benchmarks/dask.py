@@ -62,11 +62,10 @@ def _contest(
     def store() -> None:
         qwf_async.dask.store(array, "many", server.url, layout="tile", overwrite=True)
 
-    turns: list[tuple[float, float]] = []
     with scheduler():
-        for _ in range(rounds + 1):
-            server.empty()
-            turns.append((_seconds(lambda: anyio.run(ingest)), _seconds(store)))
+        turns = [
+            (_seconds(server, lambda: anyio.run(ingest)), _seconds(server, store)) for _ in range(rounds + 1)
+        ]
     one, many = zip(*turns[1:], strict=True)
     row = {
         "workers": f"{WORKERS} {name}",
@@ -81,7 +80,9 @@ def _contest(
     return row
 
 
-def _seconds(job: Callable[[], object]) -> float:
+def _seconds(server: Running, job: Callable[[], object]) -> float:
+    """What a job takes on an empty server."""
+    server.empty()
     begun = time.perf_counter()
     job()
     return time.perf_counter() - begun
