@@ -333,6 +333,11 @@ class Load:
                 f"the load of {self._keys.name} is gone from the server, which was flushed or came back "
                 "empty: nothing was published; run the command again"
             )
+        if state.under_way is not None and state.under_way.owner.is_past:
+            return DataLost(
+                f"the server came back with an older record of the load of {self._keys.name}: "
+                + again_with("resume")
+            )
         who = state.under_way.owner.describe() if state.under_way else "another process, which published it,"
         return LoadTaken(
             f"the load of {self._keys.name} was taken over by {who} while this process did not answer"

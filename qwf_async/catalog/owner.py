@@ -74,6 +74,14 @@ class Owner:
             return True
         return _announce_presence(self.token) is None
 
+    @property
+    def is_past(self) -> bool:
+        """Whether it was this process, which has finished with the load since."""
+        here = (socket.gethostname(), _boot(), os.getpid(), _start_of(os.getpid()))
+        return (self.host, self.boot, self.pid, self.started) == here and _announce_presence(
+            self.token
+        ) is not None
+
     def describe(self) -> str:
         return f"process {self.pid} on {self.host}" if self.pid else f"many processes, begun on {self.host}"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..catalog.beginning import Unfinished
+from ..catalog.journal import read_journal
 from ..catalog.keys import Keys, new_generation
 from ..catalog.load import Load
 from ..catalog.manifest import Manifest
@@ -56,6 +57,7 @@ async def begin_load(
 
     The load is this process's, or else that of `owner`. A new one gets a generation whose chunks
     are spread evenly over the nodes that the store has now: one of those that `draw` gives.
+    What is published already, and is not whole any more, is begun anew with `overwrite`.
     """
     groups = np.arange(manifest.form.groups)
     manifest = replace(manifest, generation=even_generation(draw, store.pool.table, groups))
@@ -81,7 +83,26 @@ async def begin_load(
         ttl=store.settings.ownership_ttl,
         owner=owner,
     )
+    if isinstance(load, Manifest) and overwrite and not await _is_whole(store, keys, load):
+        return await begin_load(
+            store,
+            keys,
+            manifest,
+            write_mode=write_mode,
+            unfinished="discard",
+            overwrite=True,
+            configure_server=configure_server,
+            force=force,
+            hook=hook,
+            owner=owner,
+            draw=draw,
+        )
     return Begun(load=load, by_restore=by_restore)
+
+
+async def _is_whole(store: Store, keys: Keys, published: Manifest) -> bool:
+    """Whether the journal has all chunks of what is published: a server that came back older may have lost some."""
+    return len(await read_journal(store.pool, keys, published)) == len(published.plan)
 
 
 def in_utf8(text: str) -> str:
