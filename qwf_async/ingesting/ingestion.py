@@ -130,6 +130,7 @@ async def ingest(
                 write_mode=write_mode,
                 unfinished=unfinished,
                 overwrite=overwrite,
+                replicas=asked,
                 configure_server=configure_server,
                 force=force,
                 hook=hook,

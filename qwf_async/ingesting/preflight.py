@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from ..catalog.beginning import Unfinished, decide_beginning
+from ..catalog.confirmation import TooFewReplicas
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.name_state import read_state
@@ -41,6 +42,7 @@ async def check_server(
     *,
     unfinished: Unfinished,
     overwrite: bool,
+    replicas: int,
     configure_server: bool,
     force: bool,
     hook: Hook,
@@ -48,9 +50,9 @@ async def check_server(
     """Check the name and the server. The hook is told what is unfit; `configure_server` cures it.
 
     Raises Refused if the name cannot be taken, if settings should be changed and must not be,
-    or if the server takes no values of this size. Then, unless `force`, raises OutOfMemory if
-    the server evicts stored data, or if the data is predicted not to fit below the high
-    watermark.
+    or if the server takes no values of this size. Raises TooFewReplicas if there are fewer
+    `replicas`. Then, unless `force`, raises OutOfMemory if the server evicts stored data, or if
+    the data is predicted not to fit below the high watermark.
     """
     pool, form = store.pool, manifest.form
     state = await read_state(pool, keys)
@@ -61,6 +63,11 @@ async def check_server(
         if configure_server:
             raise Refused(f"{shortened(closed)} forbids CONFIG: go on without {flag('configure_server')}")
         hook(Noted(text="the server forbids CONFIG: going on without it", warning=True))
+    for facts in every.values():
+        if facts.replicas is not None and facts.replicas < replicas and not beginning.finished:
+            raise TooFewReplicas(
+                f"{facts.where}: {facts.replicas} of {replicas} replicas are there to confirm what is stored"
+            )
     for node, facts in every.items():
         await check_value_limit(node, form, facts)
     if (text := different_software(list(every.values()))) is not None:

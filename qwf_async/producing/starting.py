@@ -145,6 +145,7 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
             write_mode=request.write_mode,
             unfinished=unfinished_by(resume=request.resume, discard=request.discard),
             overwrite=request.overwrite,
+            replicas=store.settings.replicas if request.replicas is None else request.replicas,
             configure_server=request.configure_server,
             force=request.force,
             hook=hook,

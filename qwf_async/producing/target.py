@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
@@ -25,7 +26,8 @@ class Target:
 
     `region` is what NumPy's basic indexing takes, over [t, x, y, z], or over the dimensions that
     the block has if the others of the grid have one point: [x], [x, y] or [x, y, z]. `block` has
-    complex or real values. It must be of whole chunks of the load's plan.
+    complex or real values, or is one number for all points. The region is of whole chunks of the
+    load's plan.
 
     The assignment returns when all of the block is stored, and may be repeated: it has the same
     effect. It can be made in any thread of any process, several at once. Each process has one
@@ -76,7 +78,10 @@ class Block:
     def of(cls, grid: Grid, region: Any, block: Any) -> Block:
         """The block that is assigned to a region. Raises InvalidInput if it has another shape, or no numbers."""
         values = unmasked(block)
-        selection = Selection.of(grid.shape, _region(grid.shape, region, values.ndim))
+        dimensions = values.ndim or (len(region) if isinstance(region, tuple) else 4 if region is ... else 1)
+        selection = Selection.of(grid.shape, _region(grid.shape, region, dimensions))
+        if not values.ndim:
+            values = np.broadcast_to(values, selection.full_shape)
         if any(len(along) > 1 and along.step != 1 for along in selection.axes):
             raise InvalidInput("a region is of neighbouring points: it has no steps")
         if any(not along for along in selection.axes):

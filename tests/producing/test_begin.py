@@ -144,6 +144,16 @@ async def test_block_may_have_the_dimensions_that_the_grid_has(
     check_points(server, psi.astype(complex).reshape(grid.shape))
 
 
+async def test_a_number_is_written_to_all_points_of_a_region(server: Server) -> None:
+    grid = qwf_async.Grid.of((8, 4))
+    async with qwf_async.connect(server.url) as store, begin(store, grid=grid, blocks=(1, 4, 4, 1)) as load:
+        target = qwf_async.Target(load.ticket)
+        await anyio.to_thread.run_sync(target.__setitem__, np.s_[:4, :], 2 - 1j)
+        await anyio.to_thread.run_sync(target.__setitem__, np.s_[0, 4:], 3)
+        await load.publish()
+    check_points(server, np.repeat([2 - 1j, 3], 16).reshape(grid.shape))
+
+
 async def test_load_with_holes_is_not_published_and_goes_on(server: Server) -> None:
     async with qwf_async.connect(server.url) as store, begin(store) as load:
         *most, last = await load.missing()
