@@ -50,7 +50,7 @@ async def ingest_by_workers(
     read. `begun` are options of `begin`. SIGINT, SIGTERM and SIGHUP stop it in two stages.
     Raises as `ingest`; InvalidInput also if a worker finds another file under that name.
     """
-    distributed = library("distributed", extra="dask", what="qwf ingest --dask")
+    distributed = library("distributed", extra="dask", what="the scheduler of dask.distributed")
 
     def tell(event: Event) -> None:
         hook(event)

@@ -77,7 +77,7 @@ async def choose_restore(pool: Pool, base: bytes, form: Form, mode: str, hook: H
 
 
 def _probe_base(base: bytes, number: int) -> bytes:
-    return base + b"probe%d." % number
+    return base + b"probe%d:" % number
 
 
 async def _try_restore(pool: Pool, probe: Probe) -> None:

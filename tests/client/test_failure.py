@@ -23,6 +23,7 @@ from qwf_async.client.failure import (
     KeyExists,
     ServerBusy,
     ServerCrowded,
+    SlotParted,
     WrongType,
     translate,
 )
@@ -238,7 +239,7 @@ parse_error: Callable[[str], Exception] = BaseParser.parse_error
 REPLIES = {
     "TRYAGAIN": (
         "TRYAGAIN Multiple keys request during rehashing of slot",
-        ServerBusy,
+        SlotParted,
         "moving the slot .*--cluster fix",
     ),
     "ERR, select": ("ERR SELECT is not allowed in cluster mode", UsageError, "in a cluster only 0"),
