@@ -39,6 +39,7 @@ class Run:
 
     cluster: Cluster
     settings: dict[str, Any] = field(default_factory=dict)
+    rate: float = 30_000
     points: int = 0
     events: list[Event] = field(default_factory=list)
     reads: list[int] = field(default_factory=list)
@@ -56,7 +57,7 @@ class Run:
         source = Watched(source=sources.array(PSI), before=self.note_read)
         settings = qwf_async.Settings(deadline=PATIENCE, gate_timeout=PATIENCE, **self.settings)
         async with qwf_async.connect(self.cluster.url, settings=settings) as store:
-            self.report = await qwf_async.ingest(source, store, "psi", max_rate=30_000, hooks=(self.hear,))
+            self.report = await qwf_async.ingest(source, store, "psi", max_rate=self.rate, hooks=(self.hear,))
             psi = await store.open("psi")
             np.testing.assert_array_equal(await psi.read[...], PSI)
 
@@ -127,7 +128,7 @@ async def test_a_node_stands_still_and_its_chunks_go_through_the_spool(
     own_cluster: OwnCluster, with_record: bool
 ) -> None:
     cluster = own_cluster(replicas=0, **ALONE)
-    node, run = a_node(cluster, with_record=with_record), Run(cluster, {"spool_after": 0.5})
+    node, run = a_node(cluster, with_record=with_record), Run(cluster, {"spool_after": 0.5}, 10_000)
     most = CHUNKS
 
     def disturb() -> None:

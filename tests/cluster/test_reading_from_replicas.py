@@ -51,7 +51,7 @@ async def test_values_come_from_replicas_and_from_primaries_where_a_replica_is_b
     own_cluster: OwnCluster, software: str
 ) -> None:
     cluster = with_replicas(own_cluster, software)
-    settings = Settings(url=cluster.url, read_from="replica", socket_timeout=2.0)
+    settings = Settings(url=cluster.url, read_from="replica", socket_timeout=0.5)
     async with qwf_async.connect(settings=settings) as store:
         for layout in ("flat", "packed", "tile"):
             await qwf_async.ingest(sources.array(PSI), store, layout, layout=layout)
