@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # not from typing: that takes 3 ms, in which Ctrl-C would
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import dask, observables
+    from . import dask, observables, study
     from . import source as sources
     from .catalog.manifest import Manifest
     from .errors import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = {"dask": "dask", "observables": "observables", "sources": "source"}
+_ROOMS = {"dask": "dask", "observables": "observables", "sources": "source", "study": "study"}
 
 _HOMES = {
     "errors": (
@@ -75,7 +75,7 @@ __all__ = [
     "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
     "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError", "Verification",
     "Wavefunction", "begin", "connect", "dask", "estimate", "export", "ingest", "marginals", "observables", "observe",
-    "open_old_hash", "sources", "verify",
+    "open_old_hash", "sources", "study", "verify",
 ]  # fmt: skip
 
 

@@ -33,7 +33,8 @@ LAYERS = (
     {"store"},
     {"exporting", "ingesting", "zarr_store"},
     {"plot", "producing"},
-    {"dask"},
+    {"dask", "study"},
+    {"tuning"},
     {"cli"},
 )
 """From the ground up: a room may import what lies below it, and itself."""

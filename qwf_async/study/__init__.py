@@ -1,0 +1,28 @@
+"""Studies of Optuna on Redis or Valkey, which go on while their server is away.
+
+The public names are imported when they are first used: `import qwf_async.study` needs no Optuna.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from .needed_optuna import check_optuna
+
+_HOMES: Final[dict[str, tuple[str, ...]]] = {}
+"""File of this room → the public names in it."""
+
+__all__: list[str] = []
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            check_optuna()
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
