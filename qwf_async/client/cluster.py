@@ -176,7 +176,6 @@ class Cluster:
 
 async def table_of(node: Node) -> SlotTable:
     """The table that a node gives. Raises Refused if it is none of a cluster, or forbids to ask; ServerUnavailable."""
-    options = node.address.options
     async with node.connection(counted=False) as connection:  # the one who asks may hold the last place
         reply = await connection.call(
             "CLUSTER",
@@ -185,10 +184,16 @@ async def table_of(node: Node) -> SlotTable:
             doing="asking which node has which slot",
             limit=SLOT_TABLE_BYTES,
         )
+    return parsed_table(reply, node.address)
+
+
+def parsed_table(reply: Any, asked: Address) -> SlotTable:
+    """The table in a reply to CLUSTER SLOTS of a node. Raises UnexpectedReply if it is none."""
+    options = asked.options
     try:
         return SlotTable.parse(reply, asked=(str(options.get("host", "localhost")), options.get("port", 0)))
     except ValueError as error:
-        raise UnexpectedReply(f"{node.address.shown}: {error}") from error
+        raise UnexpectedReply(f"{asked.shown}: {error}") from error
 
 
 async def cluster_table(node: Node, *, expected: bool) -> SlotTable | None:
@@ -199,19 +204,41 @@ async def cluster_table(node: Node, *, expected: bool) -> SlotTable | None:
     async with node.connection() as connection:
         pong, info = await connection.pipeline([["PING"], ["INFO", "cluster"]])
         connection.expected(pong, is_text, doing="connecting")
-        enabled = _ENABLED.search(info) if is_text(info) else None
-    if enabled is not None and enabled[1] == b"0":
+    says = says_cluster(info)
+    if says is False:
         if expected:
-            raise UsageError(
-                f"{node.address.shown} is no node of a cluster: name it by redis://, and it alone"
-            )
+            raise no_node(node.address)
         return None
     try:
         return await table_of(node)
     except Refused:  # INFO is forbidden, or does not tell
-        if expected or enabled is not None:
+        if expected or says:
             raise
         return None
+
+
+def says_cluster(info: Any) -> bool | None:
+    """Whether a server is a node of a cluster, by its reply to INFO cluster; None if it does not tell."""
+    enabled = _ENABLED.search(info) if is_text(info) else None
+    return None if enabled is None else enabled[1] == b"1"
+
+
+def no_node(address: Address) -> UsageError:
+    """The error for a server that was named as a node of a cluster, and is none."""
+    return UsageError(f"{address.shown} is no node of a cluster: name it by redis://, and it alone")
+
+
+def check_table(table: SlotTable, *, named: Address, asked: Address) -> None:
+    """Raise UsageError if a database was `named`, which a cluster has not, and Uncovered if a slot has no node."""
+    if named.options.get("db"):
+        raise UsageError(
+            f"{named.shown} is a cluster, which has only the database 0: leave its number out of the URL"
+        )
+    if table.uncovered:
+        raise Uncovered(
+            f"{named.shown}: {table.uncovered:,} of the {SLOTS:,} slots of the cluster have no node: "
+            f"see what redis-cli --cluster check {asked.place} says"
+        )
 
 
 def _is_list(reply: Any) -> TypeGuard[list[Any]]:

@@ -68,6 +68,11 @@ async def greet(connection: AbstractConnection, *, where: str) -> None:
         if isinstance(error, BROKEN) or error.errno == errno.ENOTCONN:
             raise HungUp(f"{where}: the server hung up without a word") from error
         raise
+    check_greeting(line, where=where)
+
+
+def check_greeting(line: bytes, *, where: str) -> None:
+    """Raise if the first line that a server says lets us not in: HungUp without one, else redis-py's error for it."""
     if not line:
         raise HungUp(f"{where}: the server hung up without a word")
     if line.startswith(_LAST_WORDS):

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 import anyio
 import numpy as np
 
-from ..errors import ServerUnavailable, UsageError
+from ..errors import ServerUnavailable
 from ..wording import option
 from .address import Address
-from .cluster import Cluster, Uncovered, cluster_table
+from .cluster import Cluster, check_table, cluster_table
 from .commands import key_of
 from .connection import ClientId, Connection
 from .counts import ConnectionCounts
@@ -30,7 +30,7 @@ from .node_map import address_of
 from .places import Places
 from .reply import is_anything
 from .retry import Retry, until_available
-from .slots import NOBODY, SLOTS, SlotTable, slot_of, slots_of_groups
+from .slots import NOBODY, SlotTable, slot_of, slots_of_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -275,15 +275,7 @@ class Pool:
         self._settled = True
         if table is None:
             return
-        if self.address.options.get("db"):
-            raise UsageError(
-                f"{self.address.shown} is a cluster, which has only the database 0: leave its number out of the URL"
-            )
-        if table.uncovered:
-            raise Uncovered(
-                f"{self.address.shown}: {table.uncovered:,} of the {SLOTS:,} slots of the cluster have no node: "
-                f"see what redis-cli --cluster check {address.place} says"
-            )
+        check_table(table, named=self.address, asked=address)
         self._cluster = Cluster(
             table,
             address_of=partial(address_of, named=self.address, node_map=self._node_map),

@@ -10,8 +10,11 @@ or to close a connection without awaiting anything.
 from __future__ import annotations
 
 from asyncio import StreamReader, StreamWriter, open_unix_connection
+from socket import socket
+from ssl import SSLContext, SSLSocket
 from typing import Any, Final, cast
 
+import redis.connection
 from redis._parsers.base import BaseParser
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
 from redis.asyncio.connection import AbstractConnection, SSLConnection, UnixDomainSocketConnection
@@ -49,6 +52,22 @@ class PreparedSSLConnection(SSLConnection):
     async def _connect(self) -> None:
         self.prepare()
         await super()._connect()  # type: ignore[no-untyped-call] # untyped in redis-py
+
+
+class BlockingSSLConnection(redis.connection.SSLConnection):
+    """redis-py's blocking connection over TLS, whose context is ours."""
+
+    def context(self) -> SSLContext:
+        """The context of the next handshake."""
+        raise NotImplementedError
+
+    def _wrap_socket_with_ssl(self, sock: socket) -> SSLSocket:
+        return self.context().wrap_socket(sock, server_hostname=self.host)
+
+
+def blocking_socket(connection: redis.connection.AbstractConnection) -> socket:
+    """The socket of a blocking connection that is open."""
+    return cast("socket", connection._sock)
 
 
 async def connect(connection: AbstractConnection) -> None:

@@ -14,7 +14,7 @@ from redis.asyncio.connection import RedisSSLContext
 
 from ..errors import UsageError
 from ..host.small_files import read_small_file
-from .redis_private import PreparedSSLConnection
+from .redis_private import BlockingSSLConnection, PreparedSSLConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,13 @@ class TLSConnection(PreparedSSLConnection):
         if self.ssl_context.context is None:
             self.ssl_context.context = _context(self.ssl_context)
         cast("Any", self.ssl_context.context).steps = 0
+
+
+class BlockingTLSConnection(BlockingSSLConnection):
+    """The same for threads: redis-py's blocking connection over TLS, which trusts a CA that was named alone."""
+
+    def context(self) -> ssl.SSLContext:
+        return _context(cast("RedisSSLContext", self))  # it has the same attributes
 
 
 class _Handshake(ssl.SSLObject):

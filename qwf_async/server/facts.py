@@ -22,11 +22,12 @@ from ..events import ServerFacts
 MAX_DIGITS: Final = 20
 """Digits of the largest number that a server counts to: 2**64."""
 
-_SETTINGS: Final = (
+SETTINGS: Final = (
     "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
     "save", "appendonly", "appendfsync", "proto-max-bulk-len", "client-query-buffer-limit", "maxclients",
     "cluster-require-full-coverage",
 )  # fmt: skip
+"""What CONFIG GET is asked for."""
 
 _SUMMED: Final = ("used", "limit", "clients", "rejected", "commands_per_second", "input_rate")
 """Facts of which the sum over several nodes says something."""
@@ -46,13 +47,12 @@ async def learn(pool: Pool, node: Node) -> ServerFacts:
             info = {}
             forbidden.append("INFO")
         try:
-            reply = await connection.call("CONFIG", "GET", *_SETTINGS, expect=is_pairs)
+            reply = await connection.call("CONFIG", "GET", *SETTINGS, expect=is_pairs)
         except Refused:
             forbidden.append("CONFIG")
         else:
-            texts = [text.decode(errors="replace") for text in reply]
-            settings = dict(zip(texts[::2], texts[1::2], strict=True))
-    facts = _facts(node.address.shown, info, settings, tuple(forbidden))
+            settings = settings_of(reply)
+    facts = facts_of(node.address.shown, info, settings, tuple(forbidden))
     return replace(facts, slots=slot_counts(pool).get(node))
 
 
@@ -104,9 +104,17 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
-def _facts(
+def settings_of(reply: Sequence[bytes]) -> dict[str, str]:
+    """The reply to CONFIG GET as a mapping."""
+    texts = [text.decode(errors="replace") for text in reply]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def facts_of(
     where: str, info: dict[str, str], settings: dict[str, str] | None, forbidden: tuple[str, ...]
 ) -> ServerFacts:
+    """The facts in what a server said of itself. What it refused to say is `forbidden`. Pure."""
+
     def number(name: str) -> int | None:
         return whole_number(info.get(name, ""))
 
