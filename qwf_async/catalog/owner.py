@@ -10,8 +10,9 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
+
+from ..host.processes import boot, start_of
 
 MAX_TEXT_CHARACTERS: Final = 300
 """Characters of a field that describes an owner: a host name has at most 255 (RFC 1035)."""
@@ -41,9 +42,9 @@ class Owner:
         return cls(
             token=token,
             host=socket.gethostname(),
-            boot=_boot(),
+            boot=boot(),
             pid=pid,
-            started=_start_of(pid) or "",
+            started=start_of(pid) or "",
             _presence=_announce_presence(token),
         )
 
@@ -65,9 +66,9 @@ class Owner:
         """
         if self.deadline <= now:
             return False
-        if self.pid == 0 or (self.host, self.boot) != (socket.gethostname(), _boot()):
+        if self.pid == 0 or (self.host, self.boot) != (socket.gethostname(), boot()):
             return True
-        if _start_of(self.pid) != self.started:
+        if start_of(self.pid) != self.started:
             return False
         # Where the system does not report its boot, another host may have the same name.
         if not self.boot or self.pid != os.getpid():
@@ -77,7 +78,7 @@ class Owner:
     @property
     def is_past(self) -> bool:
         """Whether it was this process, which has finished with the load since."""
-        here = (socket.gethostname(), _boot(), os.getpid(), _start_of(os.getpid()))
+        here = (socket.gethostname(), boot(), os.getpid(), start_of(os.getpid()))
         return (self.host, self.boot, self.pid, self.started) == here and _announce_presence(
             self.token
         ) is not None
@@ -137,37 +138,3 @@ def _announce_presence(token: str) -> _Presence | None:
         except OSError:
             return None
         return _Presence(name)
-
-
-def _boot() -> str:
-    """Boot id and pid namespace, or "" where the system has none (Linux: proc(5), pid_namespaces(7))."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _start_of(pid: int) -> str | None:
-    """When the process started, in clock ticks since boot; None if there is no such process, "" if unknown.
-
-    It is field 22 of /proc/PID/stat, counted after the last parenthesis (proc(5)). A zombie
-    counts as gone.
-    """
-    try:
-        after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return None if Path("/proc/self/stat").exists() or not _exists(pid) else ""
-    except OSError:
-        return None
-    return None if after[0] in "ZX" else after[19]
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

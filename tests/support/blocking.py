@@ -18,8 +18,8 @@ TESTS: Final = str(Path(__file__).parents[1])
 ALLOWED: Final = (
     # The kernel answers these from memory.
     ("host/control_groups.py", "kernel_text"),  # /proc and /sys/fs/cgroup
-    ("catalog/owner.py", "_boot"),  # /proc
-    ("catalog/owner.py", "_start_of"),  # /proc
+    ("host/processes.py", "boot"),  # /proc
+    ("host/processes.py", "start_of"),  # /proc
     ("client/address.py", "identity"),  # the working directory
     # Zarr's interface has no asynchronous close, and its own loop runs in another thread.
     ("zarr_store/adapter.py", "close"),
