@@ -1,0 +1,71 @@
+"""What stands for the entries of a log that are trimmed away: whole trials, and the rest as a few entries.
+
+Each finished trial becomes one entry of kind M, and stays as it is for ever. What may still
+change is written anew each time: the study, its attributes, and the trials that are not finished.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from . import entry
+from .replica import Replica
+from .trial_record import TrialRecord
+
+AFTER: Final = 20_000
+"""Entries in a log after which they are trimmed away."""
+
+
+def compacted(replica: Replica, base: int) -> tuple[bytes, list[bytes]]:
+    """What stands for the unfinished, and an entry for each trial that finished after the first `base` entries."""
+    done, unfinished, provisional, numbers = [], [], [], []
+    for record in replica.in_order():
+        if not record.is_final:
+            unfinished.append(_whole(record).decode())
+            if record.is_provisional:
+                provisional.append(record.trial_id)
+        elif record.finished_at > base:
+            done.append(_whole(record))
+        elif record.trial_id in replica.renumbered:
+            numbers.append([record.trial_id, *replica.renumbered[record.trial_id]])
+    live = {
+        "study": [raw.decode() for raw in replica.study_entries.values()],
+        "trials": unfinished,
+        "provisional": provisional,
+        "numbers": numbers,
+    }
+    return entry.to_json(live).encode(), done
+
+
+def restore_finished(replica: Replica, done: Iterable[bytes]) -> None:
+    """Enter finished trials, which `compacted` wrote."""
+    for raw in done:
+        replica.do(raw, _number_in(raw))
+
+
+def restore_rest(replica: Replica, live: bytes) -> None:
+    """Enter what `compacted` wrote of the unfinished, after all finished trials."""
+    kept = json.loads(live)
+    for text in kept["study"]:
+        replica.do(text.encode())
+    for text in kept["trials"]:
+        raw = text.encode()
+        replica.do(raw, _number_in(raw))
+    for trial_id in kept["provisional"]:
+        record = replica.records[trial_id]
+        record.is_provisional, record.hides_failure = True, record.owner == replica.lane
+    for trial_id, number, asked_as in kept["numbers"]:
+        replica.records[trial_id].renumber(number, asked_as)
+        replica.renumbered[trial_id] = (number, asked_as)
+    replica.put_in_order()
+
+
+def _whole(record: TrialRecord) -> bytes:
+    return entry.entry(entry.WHOLE, record.trial_id, 0, 0, *record.whole())
+
+
+def _number_in(raw: bytes) -> int:
+    """The number in an entry of kind M."""
+    return int(raw.split(b",", 5)[4])

@@ -1,0 +1,76 @@
+"""The index of studies: which there are, by name; how one begins, and how it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from optuna.exceptions import DuplicatedStudyError
+
+from ..catalog.keys import check_name
+from . import entry
+from .keys import study_names_key
+from .link import Server
+from .live_study import LiveStudy
+from .server_log import ServerLog
+
+
+class StudyIndex:
+    """The studies of a server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._key = study_names_key(server.prefix)
+
+    def studies(self) -> dict[str, int]:
+        """Ids by name."""
+        pairs = self._server.call(self._key, "HGETALL", self._key)
+        if isinstance(pairs, list):
+            pairs = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        return {name.decode(): int(study_id) for name, study_id in pairs.items()}
+
+    def study_id(self, name: str) -> int:
+        """The id of a study. Raises KeyError if there is none of that name."""
+        found = self._server.call(self._key, "HGET", self._key, name)
+        if found is None:
+            raise KeyError(f"no study with the name {name!r} at {self._server.shown}")
+        return int(found)
+
+    def create(self, name: str, directions: list[int], lane: int) -> LiveStudy:
+        """A new study. Raises DuplicatedStudyError if there is one of that name, InvalidInput if it is no name.
+
+        The study is there before its name is, so whoever finds the name finds the study.
+        """
+        if name:
+            check_name(name, "name of a study")
+        if self._server.call(self._key, "HEXISTS", self._key, name):
+            raise self._duplicated(name)
+        first = {"name": name, "directions": directions, "created": datetime.now().isoformat()}
+        study = None
+        while study is None:
+            log = ServerLog(self._server, entry.new_study_id())
+            study = LiveStudy.create(log, lane, first)
+        if not self._enter(name, study.study_id):
+            log.remove()
+            raise self._duplicated(name)
+        return study
+
+    def open(self, study_id: int, lane: int) -> LiveStudy:
+        """A study by its id. Raises KeyError if there is none."""
+        return LiveStudy.open(ServerLog(self._server, study_id), lane)
+
+    def remove(self, name: str, study_id: int) -> None:
+        """Remove a study with all that it holds. Raises KeyError if there is none."""
+        if not ServerLog(self._server, study_id).remove():
+            raise KeyError(f"no study with id {study_id} at {self._server.shown}")
+        self._server.call(self._key, "HDEL", self._key, name)
+
+    def _enter(self, name: str, study_id: int) -> bool:
+        """Give a name to a study. Returns whether it has it: not if another was first."""
+        self._server.call(self._key, "HSETNX", self._key, name, study_id)
+        return int(self._server.call(self._key, "HGET", self._key, name) or 0) == study_id
+
+    def _duplicated(self, name: str) -> DuplicatedStudyError:
+        return DuplicatedStudyError(
+            f"there is a study with the name {name!r} at {self._server.shown} already: "
+            "load it, with load_if_exists=True for example, or choose another name"
+        )

@@ -1,0 +1,274 @@
+"""The state of a study in one process: what its log says, as far as it was read.
+
+It is made by applying entries in the order of the log. Whoever applies the same entries has the same
+state, so every conflict is decided here, by that order, and in the same way in every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from . import entry
+from .trial_record import TrialRecord
+from .whole_trial import distribution_of
+
+_CREATES = frozenset((entry.CREATION, entry.WHOLE))
+_STUDY = frozenset((entry.STUDY, entry.STUDY_USER_ATTRIBUTE, entry.STUDY_SYSTEM_ATTRIBUTE))
+_NAMES_PARAMETERS = frozenset((entry.PARAMETER, entry.WHOLE))
+
+
+class Replica:
+    """A study as its log has it up to `position` entries, of which `tail` is the last.
+
+    `lane` is that of this process: what others say of its own trials' death is not shown to it.
+    `renumbered` holds number and number shown before of each trial whose number was given anew;
+    `study_entries` the last entry of each attribute of the study, and that of the study itself.
+    """
+
+    def __init__(self, lane: int) -> None:
+        self.lane = lane
+        self.position = 0
+        self.tail = b""
+        self.name = ""
+        self.created = ""
+        self.directions: list[StudyDirection] = []
+        self.user_attrs: dict[str, Any] = {}
+        self.system_attrs: dict[str, Any] = {}
+        self.records: dict[int, TrialRecord] = {}
+        self._by_number: list[TrialRecord] = []
+        self._waiting: dict[int, TrialRecord] = {}
+        self._frozen: list[FrozenTrial] = []
+        self._changed: dict[int, TrialRecord] = {}
+        self._is_in_order = True
+        self._completed: list[TrialRecord] = []
+        self._best: TrialRecord | None = None
+        self._distributions: dict[str, BaseDistribution] = {}
+        self._unread_names: list[bytes] = []
+        self.renumbered: dict[int, tuple[int, int | None]] = {}
+        self.study_entries: dict[tuple[int, str], bytes] = {}
+
+    def __len__(self) -> int:
+        """The number of trials."""
+        return len(self._by_number)
+
+    def copy(self) -> Replica:
+        """A replica that goes its own way from here."""
+        twin = Replica(self.lane)
+        twin.__dict__.update(self.__dict__)
+        twin.directions = list(self.directions)
+        twin.user_attrs, twin.system_attrs = dict(self.user_attrs), dict(self.system_attrs)
+        twin.records = {trial_id: record.copy() for trial_id, record in self.records.items()}
+        twin._by_number = [twin.records[record.trial_id] for record in self._by_number]
+        twin._waiting = {trial_id: twin.records[trial_id] for trial_id in self._waiting}
+        twin._frozen = list(self._frozen)
+        twin._changed = {trial_id: twin.records[trial_id] for trial_id in self._changed}
+        twin._completed = [twin.records[record.trial_id] for record in self._completed]
+        twin._best = twin.records[self._best.trial_id] if self._best else None
+        twin._distributions = dict(self._distributions)
+        twin._unread_names = list(self._unread_names)
+        twin.renumbered = dict(self.renumbered)
+        twin.study_entries = dict(self.study_entries)
+        return twin
+
+    def apply(self, raws: Iterable[bytes]) -> None:
+        """Do what the next entries of the log say."""
+        raw = self.tail
+        for raw in raws:
+            self.position += 1
+            self.do(raw)
+        self.tail = raw
+
+    def do(self, raw: bytes, number: int | None = None) -> None:
+        """Do what one entry says, wherever it stands. A trial that it makes gets `number`, or else the next."""
+        kind = raw[2]
+        if kind in _NAMES_PARAMETERS:
+            self._unread_names.append(raw)
+        trial_id = entry.trial_of(raw)
+        if not trial_id:
+            self._do_with_study(kind, raw)
+            return
+        record = self.records.get(trial_id)
+        if record is None:
+            if kind in _CREATES:
+                self._make(kind, trial_id, raw, number)
+            return  # else it is of a trial that no entry made: there is nothing that it could be done to
+        if kind == entry.CREATION or record.is_final:
+            return
+        if kind == entry.STATE:
+            if not self._set_state(record, raw):
+                return
+        elif record.is_provisional and kind != entry.WHOLE:
+            if entry.writer_of(raw)[0] != record.owner:
+                return
+        elif kind == entry.FAILURE:
+            record.is_provisional = True
+            record.hides_failure = record.owner == self.lane
+            self._move(record, TrialState.FAIL)
+        elif kind == entry.WHOLE:
+            self._complete(record, raw)
+        record.raws.append(raw)
+        self._changed[trial_id] = record
+
+    def trial(self, trial_id: int) -> FrozenTrial | None:
+        """A trial by its id."""
+        record = self.records.get(trial_id)
+        return record.frozen() if record else None
+
+    def numbered(self, number: int) -> TrialRecord | None:
+        """A trial by its number."""
+        if self._is_in_order:
+            return self._by_number[number] if 0 <= number < len(self._by_number) else None
+        return next((record for record in self._by_number if record.number == number), None)
+
+    def in_order(self) -> Iterator[TrialRecord]:
+        """All trials by their numbers."""
+        self.put_in_order()
+        return iter(self._by_number)
+
+    def trials(self, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """All trials, or those in some states, in the order of their numbers."""
+        if states == (TrialState.WAITING,):
+            waiting = [record.frozen() for record in self._waiting.values()]
+            return sorted(waiting) if len(waiting) > 1 else waiting
+        self.put_in_order()
+        if self._changed:
+            for record in self._changed.values():
+                trial = record.frozen()
+                if record.number < len(self._frozen):
+                    self._frozen[record.number] = trial
+            for record in self._by_number[len(self._frozen) :]:
+                self._frozen.append(record.frozen())
+            self._changed.clear()
+        if states is None:
+            return list(self._frozen)
+        return [trial for trial in self._frozen if trial.state in states]
+
+    def count(self, states: Container[TrialState] | None = None) -> int:
+        """How many trials there are, or how many in some states."""
+        if states is None:
+            return len(self._by_number)
+        return sum(record.shown_state in states for record in self._by_number)
+
+    def best(self) -> FrozenTrial | None:
+        """The completed trial with the best value, the first of several. Of a study with one direction."""
+        is_larger_better = self.directions[0] == StudyDirection.MAXIMIZE
+        for record in self._completed:
+            if self._best is None:
+                self._best = record
+                continue
+            best, value = self._best.frozen().value, record.frozen().value
+            if best is None or value is None:
+                continue
+            if (value > best) if is_larger_better else (value < best):
+                self._best = record
+        self._completed.clear()
+        return self._best.frozen() if self._best else None
+
+    def distribution(self, name: str) -> BaseDistribution | None:
+        """The distribution that a parameter of this study has had last."""
+        for raw in self._unread_names:
+            kind, _, _, _, *rest = entry.fields(raw)
+            if kind == "P":
+                self._distributions[rest[0]] = distribution_of(rest[2])
+            else:
+                for parameter, _, text in rest[5]:
+                    self._distributions[parameter] = distribution_of(text)
+        self._unread_names.clear()
+        return self._distributions.get(name)
+
+    def running(self) -> list[TrialRecord]:
+        """The trials that run."""
+        return [record for record in self._by_number if record.shown_state is TrialState.RUNNING]
+
+    def _do_with_study(self, kind: int, raw: bytes) -> None:
+        rest = entry.fields(raw)[4:]
+        if kind in _STUDY:
+            self.study_entries[kind, "" if kind == entry.STUDY else rest[0]] = raw
+        if kind == entry.STUDY:
+            self.name, self.created = rest[0]["name"], rest[0]["created"]
+            self.directions = [StudyDirection(direction) for direction in rest[0]["directions"]]
+        elif kind == entry.STUDY_USER_ATTRIBUTE:
+            self.user_attrs[rest[0]] = rest[1]
+        elif kind == entry.STUDY_SYSTEM_ATTRIBUTE:
+            self.system_attrs[rest[0]] = rest[1]
+        elif kind == entry.NUMBERS:
+            self._renumber(rest[0])
+
+    def _make(self, kind: int, trial_id: int, raw: bytes, number: int | None) -> None:
+        state, owner = TrialState.RUNNING, entry.lane_of_trial(trial_id)
+        if kind == entry.WHOLE:
+            state = TrialState(int(raw.split(b",", 6)[5]))
+            named = raw[raw.rindex(b",") + 1 : -1]
+            owner = owner if named == b"null" else int(named)
+        place = len(self._by_number) if number is None else number
+        record = TrialRecord(trial_id, place, owner, state, raw)
+        if place != len(self._by_number):
+            self._is_in_order = False
+        self.records[trial_id] = record
+        self._by_number.append(record)
+        self._changed[trial_id] = record
+        self._note(record)
+
+    def _set_state(self, record: TrialRecord, raw: bytes) -> bool:
+        """Do what a state says, if it may: a waiting trial runs for the first that takes it, a dead one revives."""
+        _, _, lane_text, _, state_text, _ = raw.split(b",", 5)
+        lane, state = int(lane_text), TrialState(int(state_text))
+        if record.is_provisional:
+            if lane != record.owner:
+                return False
+            record.is_provisional = False
+        elif state is TrialState.RUNNING:
+            if record.state is not TrialState.WAITING:
+                return False
+            record.owner = lane
+        self._move(record, state)
+        return True
+
+    def _complete(self, record: TrialRecord, raw: bytes) -> None:
+        state = TrialState(int(raw.split(b",", 6)[5]))
+        if state.is_finished():
+            record.is_provisional = False
+            self._move(record, state)
+        elif state is TrialState.RUNNING and record.state is TrialState.WAITING:
+            self._move(record, state)
+
+    def _move(self, record: TrialRecord, state: TrialState) -> None:
+        if record.state is TrialState.WAITING:
+            del self._waiting[record.trial_id]
+        record.state = state
+        self._note(record)
+
+    def _note(self, record: TrialRecord) -> None:
+        """Enter a trial where its state is looked up."""
+        if record.state is TrialState.WAITING:
+            self._waiting[record.trial_id] = record
+        elif record.is_final:
+            record.finished_at = self.position
+            if record.state is TrialState.COMPLETE:
+                self._completed.append(record)
+
+    def _renumber(self, numbers: list[tuple[int, int, int | None]]) -> None:
+        """Give trials numbers that they have among them already. Anything else is left as it is."""
+        named = [(self.records.get(trial_id), number, asked_as) for trial_id, number, asked_as in numbers]
+        known = [record.number for record, _, _ in named if record]
+        if sorted(known) != sorted(number for _, number, _ in named):
+            return
+        for record, number, asked_as in named:
+            if record:
+                record.renumber(number, asked_as)
+                self.renumbered[record.trial_id] = (number, asked_as)
+        self._is_in_order = False
+
+    def put_in_order(self) -> None:
+        """Sort the trials by their numbers, if they are not."""
+        if self._is_in_order:
+            return
+        self._by_number.sort(key=lambda record: record.number)
+        self._frozen.clear()
+        self._changed = dict(self.records)
+        self._is_in_order = all(record.number == place for place, record in enumerate(self._by_number))

@@ -1,0 +1,137 @@
+"""The log of one study on the server: steps, and reading it from its beginning."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from ..errors import DamagedData
+from ..wording import quoted
+from .compaction import compacted, restore_finished, restore_rest
+from .keys import FORMAT, StudyKeys
+from .link import Server
+from .replica import Replica
+from .scripts import COMPACT, CREATE, PAGE, REMOVE, STEP
+
+GONE_SECONDS: Final = 7 * 24 * 3600
+"""For so long a study that was removed is not brought back by a process that still has it open."""
+
+
+class Forked(Exception):
+    """The log is not the one that the caller knows: the server was emptied, or came back older."""
+
+
+class Compacted(Exception):
+    """The entries that the caller asked for were trimmed away."""
+
+
+class StudyRemoved(KeyError):
+    """The study was removed on purpose, not long ago."""
+
+
+class Written(NamedTuple):
+    """An entry with the lane and the sequence number that it stands for."""
+
+    lane: int
+    sequence: int
+    raw: bytes
+
+
+class News(NamedTuple):
+    """What a step says: entries trimmed away, entries in all, and those after the position of the caller."""
+
+    base: int
+    total: int
+    entries: Sequence[bytes]
+
+
+class ServerLog:
+    """The log of one study."""
+
+    def __init__(self, server: Server, study_id: int) -> None:
+        self.server = server
+        self.study_id = study_id
+        self.keys = StudyKeys(prefix=server.prefix, study_id=study_id)
+
+    def create(self, first: Written) -> bool:
+        """Begin the study with its first entry. Returns False if its keys are there already."""
+        keys = (self.keys.head, self.keys.log, self.keys.seq)
+        return bool(self.server.eval(CREATE, keys, [FORMAT, *first]))
+
+    def remove(self) -> bool:
+        """Remove all keys of the study. Returns whether it was there."""
+        return bool(
+            self.server.eval(
+                REMOVE, (self.keys.gone, *self.keys.stored), [secrets.token_hex(8), GONE_SECONDS]
+            )
+        )
+
+    def step(self, position: int, tail: bytes, writes: Sequence[Written] = ()) -> News:
+        """Append what is not there yet, and return what comes after `position`, of which `tail` is the last entry.
+
+        May be repeated with the same writes. Returns at most `PAGE` entries: there may be more. Raises
+        Forked, Compacted, StudyRemoved, KeyError if it never was, DamagedData if it has a
+        newer format, and what the link raises.
+        """
+        keys = (self.keys.head, self.keys.log, self.keys.seq, self.keys.gone)
+        arguments: list[Any] = [FORMAT, position, tail, PAGE]
+        for write in writes:
+            arguments += write
+        status, base, total, entries = self.server.eval(STEP, keys, arguments)
+        match status:
+            case b"ok":
+                return News(base, total, entries)
+            case b"forked":
+                raise Forked
+            case b"compacted":
+                raise Compacted
+            case b"format":
+                raise DamagedData(
+                    f"the study {self.study_id} at {self.server.shown} has format {quoted(entries[0].decode())}: "
+                    "a newer release of qwf_async wrote it; read it with that one"
+                )
+            case b"missing" if position:
+                raise Forked
+            case b"gone":
+                raise StudyRemoved(f"the study {self.study_id} at {self.server.shown} was removed")
+            case _:
+                raise KeyError(f"no study with id {self.study_id} at {self.server.shown}")
+
+    def read(self, lane: int) -> tuple[Replica, int]:
+        """The study as it is now, and how many of its entries were trimmed away. Raises as `step`."""
+        while True:
+            replica = Replica(lane)
+            try:
+                base = self._read_compacted(replica)
+                while True:
+                    news = self.step(replica.position, replica.tail)
+                    replica.apply(news.entries)
+                    if replica.position >= news.total:
+                        return replica, base
+            except (Forked, Compacted):
+                continue  # it was changed between two pages
+
+    def compact(self, replica: Replica, base: int) -> bool:
+        """Let whole trials and what is unfinished stand for all entries that the replica has, and trim these away.
+
+        `base` is how many were trimmed away before. Returns False if another process was first.
+        """
+        live, done = compacted(replica, base)
+        arguments: list[Any] = [FORMAT, base, replica.position, replica.tail, live, *done]
+        keys = (self.keys.head, self.keys.log, self.keys.done)
+        return bool(self.server.eval(COMPACT, keys, arguments))
+
+    def _read_compacted(self, replica: Replica) -> int:
+        """Apply what stands for the entries that were trimmed away. Returns their number."""
+        head = self.server.call(self.keys.head, "HMGET", self.keys.head, "base", "tail", "live")
+        base, tail, live = int(head[0] or 0), head[1], head[2]
+        if base:
+            replica.position = base
+            begin = 0
+            while page := self.server.call(self.keys.done, "LRANGE", self.keys.done, begin, begin + PAGE - 1):
+                restore_finished(replica, page)
+                begin += len(page)
+            restore_rest(replica, live)
+            replica.tail = tail
+        return base

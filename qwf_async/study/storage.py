@@ -1,0 +1,266 @@
+"""Studies of Optuna on Redis or Valkey: the storage that Optuna is given."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import uuid
+from collections.abc import Container, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
+from optuna.storages import BaseStorage
+from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from . import entry
+from .index import StudyIndex
+from .link import Server
+from .live_study import LiveStudy
+from .whole_trial import record_of
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+
+class StudyStorage(BaseStorage):
+    """A storage of Optuna: a log of each study on the server, and its state in this process.
+
+    `url` is as for wavefunctions: without one it is QWF_URL, REDIS_URL, or the embedded server. Safe
+    for threads. It may be pickled, and used after a fork: the copy has connections of its own.
+
+    Its methods are those of `optuna.storages.BaseStorage`, with its errors. Besides they raise
+    ServerUnavailable, Refused, OutOfMemory and DamagedData, as all calls of this package.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, settings: Settings | None = None, after: float = 0.5
+    ) -> None:
+        self._arguments: dict[str, Any] = {"url": url, "settings": settings, "after": after}
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.RLock()
+        self._server = Server.open(**self._arguments)
+        self._index = StudyIndex(self._server)
+        self._lane = entry.new_lane()
+        self._trials_begun = 0
+        self._studies: dict[int, LiveStudy] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_arguments": self._arguments}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def close(self) -> None:
+        """Close the connections. All that was written is on the server."""
+        with self._lock:
+            self._server.close()
+
+    # Studies
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """A new study. Raises DuplicatedStudyError if there is one of that name, InvalidInput if it is no name."""
+        name = f"{DEFAULT_STUDY_NAME_PREFIX}{uuid.uuid4()}" if study_name is None else study_name
+        with self._lock:
+            study = self._index.create(name, list(map(int, directions)), self._lane)
+            self._studies[study.study_id] = study
+            return study.study_id
+
+    def delete_study(self, study_id: int) -> None:
+        with self._lock:
+            study = self._study(study_id)
+            self._index.remove(study.replica.name, study_id)
+            del self._studies[study_id]
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        with self._lock:
+            self._study(study_id).write(entry.STUDY_USER_ATTRIBUTE, 0, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        with self._lock:
+            self._study(study_id).write(entry.STUDY_SYSTEM_ATTRIBUTE, 0, key, value)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        with self._lock:
+            return self._index.study_id(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        with self._lock:
+            return self._study(study_id).replica.name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        with self._lock:
+            return list(self._study(study_id).replica.directions)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        with self._lock:
+            return copy.deepcopy(self._fresh(study_id).replica.user_attrs)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        with self._lock:
+            return copy.deepcopy(self._fresh(study_id).replica.system_attrs)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        with self._lock:
+            found = []
+            for study_id in sorted(self._index.studies().values()):
+                try:
+                    study = self._fresh(study_id)
+                except KeyError:
+                    continue  # it was removed meanwhile
+                found.append(
+                    FrozenStudy(
+                        study_name=study.replica.name,
+                        direction=None,
+                        directions=study.replica.directions,
+                        user_attrs=copy.deepcopy(study.replica.user_attrs),
+                        system_attrs=copy.deepcopy(study.replica.system_attrs),
+                        study_id=study_id,
+                    )
+                )
+            return found
+
+    # Trials: writing
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        with self._lock:
+            study = self._study(study_id)
+            self._trials_begun += 1
+            trial_id = entry.trial_id_of(self._lane, self._trials_begun)
+            if template_trial is None:
+                study.write(entry.CREATION, trial_id, datetime.now().isoformat())
+            else:
+                study.write(entry.WHOLE, trial_id, *record_of(template_trial))
+            return trial_id
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        with self._lock:
+            study = self._updatable(trial_id)
+            known = study.replica.distribution(param_name)
+            if known is not None:
+                check_distribution_compatibility(known, distribution)
+            text = distribution_to_json(distribution)
+            study.write(entry.PARAMETER, trial_id, param_name, param_value_internal, text)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        with self._lock:
+            study = self._updatable(trial_id)
+            record = study.replica.records[trial_id]
+            if state is TrialState.RUNNING and record.state is not TrialState.WAITING:
+                return False
+            listed = None if values is None else list(values)
+            time = datetime.now().isoformat()
+            if state is TrialState.FAIL and record.owner != self._lane:
+                study.write(entry.FAILURE, trial_id, time)
+            else:
+                study.write(entry.STATE, trial_id, int(state), listed, time)
+            record = study.replica.records[trial_id]  # it may have been read anew
+            if state is TrialState.RUNNING:
+                return record.owner == self._lane
+            if record.state is not state:
+                self.check_trial_is_updatable(trial_id, record.state)
+            return True
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        with self._lock:
+            self._updatable(trial_id).write(entry.REPORT, trial_id, step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        with self._lock:
+            self._updatable(trial_id).write(entry.USER_ATTRIBUTE, trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        with self._lock:
+            self._updatable(trial_id).write(entry.SYSTEM_ATTRIBUTE, trial_id, key, value)
+
+    # Trials: reading
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with self._lock:
+            return self._current(trial_id).replica.records[trial_id].frozen()
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        with self._lock:
+            trials = self._fresh(study_id).replica.trials(states)
+        return copy.deepcopy(trials) if deepcopy else trials
+
+    def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
+        states = (state,) if isinstance(state, TrialState) else state
+        with self._lock:
+            return self._fresh(study_id).replica.count(states)
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        with self._lock:
+            replica = self._fresh(study_id).replica
+            if len(replica.directions) > 1:
+                raise RuntimeError("Best trial can be obtained only for single-objective optimization.")
+            best = replica.best()
+            if best is None:
+                raise ValueError("No trials are completed yet.")
+            return best
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        with self._lock:
+            record = self._study(study_id).replica.numbered(trial_number)
+            if record is None:
+                record = self._fresh(study_id).replica.numbered(trial_number)
+            if record is None:
+                raise KeyError(
+                    f"No trial with trial number {trial_number} exists in study with id {study_id}."
+                )
+            return record.trial_id
+
+    # What is open
+
+    def _study(self, study_id: int) -> LiveStudy:
+        """A study as it was when this process last looked. Raises KeyError if there is none."""
+        study = self._studies.get(study_id)
+        if study is None:
+            study = self._studies[study_id] = self._index.open(study_id, self._lane)
+        return study
+
+    def _fresh(self, study_id: int) -> LiveStudy:
+        """A study as it is now."""
+        study = self._study(study_id)
+        study.refresh()
+        return study
+
+    def _of_trial(self, trial_id: int) -> LiveStudy:
+        """The study of a trial, in which the trial is known. Raises KeyError if there is none."""
+        for study in self._studies.values():
+            if trial_id in study.replica.records:
+                return study
+        for study_id in self._index.studies().values():
+            if trial_id in self._fresh(study_id).replica.records:
+                return self._studies[study_id]
+        raise KeyError(f"No trial with id {trial_id} exists.")
+
+    def _current(self, trial_id: int) -> LiveStudy:
+        """The study of a trial, in which the trial is as it is now. What only this process changes is not asked for."""
+        study = self._of_trial(trial_id)
+        record = study.replica.records[trial_id]
+        if not record.is_final and record.owner != self._lane:
+            study.refresh()
+        return study
+
+    def _updatable(self, trial_id: int) -> LiveStudy:
+        """The study of a trial that may be written. Raises UpdateFinishedTrialError if it is finished."""
+        study = self._current(trial_id)
+        self.check_trial_is_updatable(trial_id, study.replica.records[trial_id].shown_state)
+        return study
