@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from socket import socket
+from ssl import SSLEOFError
 from time import monotonic
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from redis import connection as redis_connection
 from redis.asyncio.connection import UnixDomainSocketConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from ..client.address import Address
@@ -27,6 +29,7 @@ from ..client.failure import BROKEN, ConnectionLost, HungUp, ServerCrowded, tran
 from ..client.greeting import GREETING, check_greeting
 from ..client.redis_private import blocking_socket
 from ..client.tls import BlockingTLSConnection, TLSConnection
+from .host_name import Name
 
 LEAST_TIME: Final = 0.05
 """Seconds that an attempt gets even after its deadline: a thread that was not scheduled proves no outage."""
@@ -62,6 +65,7 @@ class Connection:
         self._used = -math.inf
         self._redis = _new(address, LEAST_TIME)
         self._socket: socket | None = None
+        self._name = Name(str(address.options.get("host", "")))
 
     def exchange(self, commands: Sequence[Command], deadline: float) -> list[Any]:
         """The replies to commands, in order; an error reply is a ResponseError in its place.
@@ -88,7 +92,7 @@ class Connection:
             if not isinstance(error, Exception):
                 raise
             meaning = translate(error, where=self.where)
-            self._counts.timeouts += isinstance(error, TimeoutError)
+            self._counts.timeouts += isinstance(error, TimeoutError | RedisTimeoutError)
             self._counts.lost += reused and isinstance(meaning, ConnectionLost)
             if meaning is error:
                 raise
@@ -121,10 +125,11 @@ class Connection:
         """Connect, and be let in. Raises ServerCrowded if there is no room for us."""
         self._redis = _new(self.address, seconds)
         try:
+            self._name.check(seconds)
             self._redis.connect_check_health(check_health=False)
         except BaseException as error:
             meaning = translate(error, where=self.where)
-            if isinstance(meaning, ConnectionLost):
+            if isinstance(meaning, ConnectionLost) or isinstance(error.__context__, SSLEOFError):
                 meaning = HungUp(f"{self.where}: the server hung up without a word")
             crowded = isinstance(meaning, ServerCrowded | HungUp)
             self._counts.turned_away += crowded
@@ -156,14 +161,15 @@ def _new(address: Address, seconds: float) -> redis_connection.AbstractConnectio
 
 
 def _enter(connection: redis_connection.AbstractConnection, *, where: str) -> None:
-    """Hear whether the server has room for us (`client.greeting` says why), then log in and choose the database."""
-    sock = blocking_socket(connection)
-    if not isinstance(connection, BlockingTLSConnection):
-        with suppress(*BROKEN):
-            sock.sendall(GREETING)
-        line = b""
-        with suppress(*BROKEN):
-            while not line.endswith(b"\n") and (more := sock.recv(MAX_GREETING)):
-                line += more
-        check_greeting(line, where=where)
+    """Hear whether the server has room for us (`client.greeting` says why), then log in and choose the database.
+
+    Over TLS the server's word about our certificate is heard, too, even if it has hung up already.
+    """
+    sock, line = blocking_socket(connection), b""
+    with suppress(*BROKEN, SSLEOFError):
+        sock.sendall(GREETING)
+    with suppress(*BROKEN, SSLEOFError):
+        while not line.endswith(b"\n") and (more := sock.recv(MAX_GREETING)):
+            line += more
+    check_greeting(line, where=where)
     connection.on_connect_check_health(check_health=False)
