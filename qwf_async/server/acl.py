@@ -21,6 +21,12 @@ FENCING: Final = ("client|id", "client|kill")
 on unfenced. The second lets the user end other clients' connections, too: servers have no narrower right."""
 
 
+STUDY_READING: Final = ("evalsha_ro", "exists", "llen", "lindex", "lrange")
+"""Commands that studies need besides for everything that only reads."""
+
+STUDY_WRITING: Final = ("evalsha", "get", "hexists", "hsetnx", "ltrim", "rpush", "set")
+"""Commands that studies need besides for jobs, and to be made, merged and removed."""
+
 CONFIRMING: Final = ("wait",)
 """The command by which replicas confirm what they have; without it a report says that they have not."""
 
@@ -31,12 +37,13 @@ CLUSTER: Final = ("cluster|slots", "asking", "readonly")
 
 def reader(prefix: str) -> list[str]:
     """The rules of a user that may read what is stored under a key prefix, for ACL SETUSER."""
-    return _rules(f"%R~{prefix}:*", (*READING, *CLUSTER))
+    return _rules(f"%R~{prefix}:*", (*READING, *STUDY_READING, *CLUSTER))
 
 
 def writer(prefix: str) -> list[str]:
     """The rules of a user that may do everything that qwf does under a key prefix, for ACL SETUSER."""
-    return _rules(f"~{prefix}:*", (*READING, *WRITING, *RESTORE, *FENCING, *CONFIRMING, *CLUSTER))
+    commands = (*READING, *WRITING, *STUDY_READING, *STUDY_WRITING, *RESTORE, *FENCING, *CONFIRMING, *CLUSTER)
+    return _rules(f"~{prefix}:*", tuple(dict.fromkeys(commands)))
 
 
 def _rules(keys: str, commands: tuple[str, ...]) -> list[str]:

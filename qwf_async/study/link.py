@@ -83,20 +83,23 @@ class Server:
         keys: Sequence[bytes],
         args: Sequence[bytes | str | int],
         deadline: float | None = None,
+        *,
+        read_only: bool = False,
     ) -> Any:
         """The reply to a script, whose keys have one slot. Its text is sent only if the server does not know it.
 
-        `deadline` and errors are as for `call`.
+        With `read_only` it may write nothing, and needs no right to write. `deadline` and errors are as for `call`.
         """
+        by_hash, by_text = ("EVALSHA_RO", "EVAL_RO") if read_only else ("EVALSHA", "EVAL")
         sha = self._shas.get(script)
         if sha is None:
             sha = self._shas[script] = sha1(script.encode(), usedforsecurity=False).hexdigest()
 
         def attempt(end: float) -> Any:
             try:
-                return self._ask(keys[0], [("EVALSHA", sha, len(keys), *keys, *args)], end)[0]
+                return self._ask(keys[0], [(by_hash, sha, len(keys), *keys, *args)], end)[0]
             except _UnknownScript:
-                return self._ask(keys[0], [("EVAL", script, len(keys), *keys, *args)], end)[0]
+                return self._ask(keys[0], [(by_text, script, len(keys), *keys, *args)], end)[0]
 
         return self._until(attempt, deadline)
 

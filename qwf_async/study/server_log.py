@@ -78,7 +78,7 @@ class ServerLog:
         arguments: list[Any] = [FORMAT, position, tail, PAGE]
         for write in writes:
             arguments += write
-        status, base, total, entries = self.server.eval(STEP, keys, arguments)
+        status, base, total, entries = self.server.eval(STEP, keys, arguments, read_only=not writes)
         match status:
             case b"ok":
                 return News(base, total, entries)
