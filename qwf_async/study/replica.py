@@ -106,7 +106,7 @@ class Replica:
             if entry.writer_of(raw)[0] != record.owner:
                 return
         elif kind == entry.FAILURE:
-            record.is_provisional = True
+            record.is_provisional, record.failed_by = True, entry.writer_of(raw)[0]
             record.hides_failure = record.owner == self.lane
             self._move(record, TrialState.FAIL)
         elif kind == entry.WHOLE:

@@ -88,3 +88,18 @@ UNLOCK: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+
+BEAT: Final = """
+-- KEYS head beats writers; ARGV field, and perhaps lane, who writes by it. Notes that a trial or a writer lives.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local t = redis.call('TIME')
+redis.call('HSET', KEYS[2], ARGV[1], string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)))
+if ARGV[2] then redis.call('HSET', KEYS[3], ARGV[2], ARGV[3]) end
+return 1
+"""
+
+BEATS: Final = """
+-- KEYS beats; ARGV fields. Returns the server's time and the last beat of each, in ms.
+local t = redis.call('TIME')
+return {string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), redis.call('HMGET', KEYS[1], unpack(ARGV))}
+"""

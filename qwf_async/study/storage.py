@@ -2,65 +2,112 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
+import os
 import threading
 import uuid
-from collections.abc import Container, Sequence
+import weakref
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
-from optuna.storages import BaseStorage
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from . import entry
+from .attendance import Attendance, AttendedStorage
 from .index import StudyIndex
+from .keys import StudyKeys
 from .link import Server
 from .live_study import LiveStudy
+from .scripts import BEAT, BEATS
 from .whole_trial import record_of
 
 if TYPE_CHECKING:
+    from optuna import Study
+
     from ..settings import Settings
 
 
-class StudyStorage(BaseStorage):
+class StudyStorage(AttendedStorage):
     """A storage of Optuna: a log of each study on the server, and its state in this process.
 
     `url` is as for wavefunctions: without one it is QWF_URL, REDIS_URL, or the embedded server. Safe
     for threads. It may be pickled, and used after a fork: the copy has connections of its own.
+
+    The trials of a process that died fail within seconds on its host, and after a minute elsewhere. With
+    `heartbeat_interval` and `grace_period` (seconds) each trial has a heartbeat besides, as with
+    `optuna.storages.RDBStorage`, by the server's clock. `heartbeat_stale_trial_callback` is called with
+    the study and the failed trial in both cases: `optuna.storages.RetryHeartbeatStaleTrialCallback` for example.
 
     Its methods are those of `optuna.storages.BaseStorage`, with its errors. Besides they raise
     ServerUnavailable, Refused, OutOfMemory and DamagedData, as all calls of this package.
     """
 
     def __init__(
-        self, url: str | None = None, *, settings: Settings | None = None, after: float = 0.5
+        self,
+        url: str | None = None,
+        *,
+        settings: Settings | None = None,
+        heartbeat_interval: int | None = None,
+        grace_period: int | None = None,
+        heartbeat_stale_trial_callback: Callable[[Study, FrozenTrial], None] | None = None,
+        after: float = 0.5,
     ) -> None:
-        self._arguments: dict[str, Any] = {"url": url, "settings": settings, "after": after}
-        self._open()
+        if heartbeat_interval is not None and heartbeat_interval <= 0:
+            raise ValueError("heartbeat_interval is a positive number of seconds")
+        if grace_period is not None and grace_period <= 0:
+            raise ValueError("grace_period is a positive number of seconds")
+        self._server = Server.open(url, settings=settings, after=after)
+        self._heartbeat_interval = heartbeat_interval
+        self._grace_period = grace_period
+        self._callback = heartbeat_stale_trial_callback
+        self._begin()
+        self._attend_to_process()
 
-    def _open(self) -> None:
+    def _begin(self) -> None:
+        """Begin in this process: with a lane of its own, and no study open."""
+        self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._server = Server.open(**self._arguments)
         self._index = StudyIndex(self._server)
         self._lane = entry.new_lane()
         self._trials_begun = 0
         self._studies: dict[int, LiveStudy] = {}
+        self._attendance = Attendance(self, self._server, self._lane)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_arguments": self._arguments}
+        kept = ("_server", "_heartbeat_interval", "_grace_period", "_callback")
+        return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._open()
+        self._begin()
+        self._attend_to_process()
+
+    def _attend_to_process(self) -> None:
+        """Close at the end of the process, and begin anew in a process that is forked."""
+        here = weakref.ref(self)
+        atexit.register(_close, here)
+        os.register_at_fork(after_in_child=lambda: _begin_again(here))
 
     def close(self) -> None:
-        """Close the connections. All that was written is on the server."""
+        """Close the connections. All that was written is stored; a trial that still runs may be told by others."""
+        with self._lock:
+            running = [study_id for study_id, study in self._studies.items() if self._runs_trials_of(study)]
+        self._attendance.leave(running)
         with self._lock:
             self._server.close()
+            self._studies.clear()
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether it was opened in this process, and not in one that was forked from."""
+        return self._pid == os.getpid()
 
     # Studies
 
@@ -76,15 +123,16 @@ class StudyStorage(BaseStorage):
         with self._lock:
             study = self._study(study_id)
             self._index.remove(study.replica.name, study_id)
+            self._attendance.forget(study_id)
             del self._studies[study_id]
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         with self._lock:
-            self._study(study_id).write(entry.STUDY_USER_ATTRIBUTE, 0, key, value)
+            self._writable(study_id).write(entry.STUDY_USER_ATTRIBUTE, 0, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         with self._lock:
-            self._study(study_id).write(entry.STUDY_SYSTEM_ATTRIBUTE, 0, key, value)
+            self._writable(study_id).write(entry.STUDY_SYSTEM_ATTRIBUTE, 0, key, value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
         with self._lock:
@@ -130,7 +178,7 @@ class StudyStorage(BaseStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         with self._lock:
-            study = self._study(study_id)
+            study = self._writable(study_id)
             self._trials_begun += 1
             trial_id = entry.trial_id_of(self._lane, self._trials_begun)
             if template_trial is None:
@@ -171,8 +219,10 @@ class StudyStorage(BaseStorage):
             record = study.replica.records[trial_id]  # it may have been read anew
             if state is TrialState.RUNNING:
                 return record.owner == self._lane
-            if record.state is not state:
-                self.check_trial_is_updatable(trial_id, record.state)
+            if record.state is not state or (record.is_provisional and record.failed_by != self._lane):
+                raise UpdateFinishedTrialError(
+                    f"another process has finished trial {record.number} meanwhile"
+                )
             return True
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
@@ -226,7 +276,51 @@ class StudyStorage(BaseStorage):
                 )
             return record.trial_id
 
+    # Heartbeats
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        with self._lock:
+            keys = StudyKeys(prefix=self._server.prefix, study_id=self._of_trial(trial_id).study_id)
+            self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), [trial_id])
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """Ids of running trials whose own heartbeat is older than the grace period, or whose process is dead."""
+        interval = self._heartbeat_interval
+        stale = self._attendance.stale_trials(self, study_id)
+        running = [trial_id for trial_id, _ in self.running_trials(study_id)]
+        if interval is None or not running:
+            return stale
+        grace = 2 * interval if self._grace_period is None else self._grace_period
+        with self._lock:
+            key = StudyKeys(prefix=self._server.prefix, study_id=study_id).beats
+            now, beats = self._server.eval(BEATS, (key,), running)
+        for trial_id, beat in zip(running, beats, strict=True):
+            if beat is not None and int(now) - int(beat) > 1000 * grace:
+                stale.append(trial_id)
+        return list(dict.fromkeys(stale))
+
+    def get_heartbeat_interval(self) -> int | None:
+        return self._heartbeat_interval
+
+    def get_heartbeat_stale_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
+        return self._callback
+
+    def running_trials(self, study_id: int) -> list[tuple[int, int]]:
+        """Trial id and the lane of the owner of each trial that runs now."""
+        with self._lock:
+            running = self._fresh(study_id).replica.running()
+            return [(record.trial_id, record.owner) for record in running]
+
     # What is open
+
+    def _runs_trials_of(self, study: LiveStudy) -> bool:
+        return any(record.owner == self._lane for record in study.replica.running())
+
+    def _writable(self, study_id: int) -> LiveStudy:
+        """A study that this process is known to write to. Raises KeyError if there is none."""
+        study = self._study(study_id)
+        self._attendance.enter(study_id)
+        return study
 
     def _study(self, study_id: int) -> LiveStudy:
         """A study as it was when this process last looked. Raises KeyError if there is none."""
@@ -263,4 +357,19 @@ class StudyStorage(BaseStorage):
         """The study of a trial that may be written. Raises UpdateFinishedTrialError if it is finished."""
         study = self._current(trial_id)
         self.check_trial_is_updatable(trial_id, study.replica.records[trial_id].shown_state)
+        self._attendance.enter(study.study_id)
         return study
+
+
+def _close(storage: weakref.ref[StudyStorage]) -> None:
+    """Close a storage at the end of its process, if it is still open."""
+    found = storage()
+    if found is not None and found.is_of_this_process:
+        found.close()
+
+
+def _begin_again(storage: weakref.ref[StudyStorage]) -> None:
+    """Let a storage begin anew in a process that was forked."""
+    found = storage()
+    if found is not None:
+        found._begin()

@@ -18,12 +18,13 @@ class TrialRecord:
     """One trial. A FrozenTrial that was handed out is never changed: the next is a copy.
 
     `owner` is the lane that runs it. `is_provisional` means that another took its owner for dead, and
-    `hides_failure` that this process is the owner, to which the trial still runs.
+    `hides_failure` that this process is the owner, to which the trial still runs; `failed_by` is the lane
+    that did so.
     `finished_at` is the position in the log behind the entry that finished it; 0 until then.
     """
 
     __slots__ = (
-        "_frozen", "_seen", "asked_as", "finished_at", "hides_failure", "is_provisional",
+        "_frozen", "_seen", "asked_as", "failed_by", "finished_at", "hides_failure", "is_provisional",
         "number", "owner", "raws", "state", "trial_id",
     )  # fmt: skip
 
@@ -35,6 +36,7 @@ class TrialRecord:
         self.raws = [raw]
         self.is_provisional = False
         self.hides_failure = False
+        self.failed_by = 0
         self.finished_at = 0
         self.asked_as: int | None = None
         self._frozen: FrozenTrial | None = None
