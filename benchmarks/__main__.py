@@ -20,6 +20,7 @@ BENCHMARKS = {
     "memory": "memory of the client against the size of the grid",
     "failover": "how soon an ingest goes on into the spool when its server dies, and back",
     "spool": "the file that takes batches while the server is away, against the disk's own limit",
+    "study": "studies of Optuna on this project's storage and on its own; their outages; large studies",
 }
 """Module of this package → what it measures. Each has a `main(arguments)`."""
 
