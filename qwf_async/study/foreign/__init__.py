@@ -1,0 +1,1 @@
+"""Studies that other storages of Optuna hold: they are read, and never written."""
