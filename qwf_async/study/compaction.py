@@ -57,6 +57,8 @@ def restore_rest(replica: Replica, live: bytes) -> None:
         record = replica.records[trial_id]
         record.is_provisional, record.hides_failure = True, record.owner == replica.lane
     for trial_id, number, asked_as in kept["numbers"]:
+        if trial_id not in replica.records:
+            continue  # the finished trials were not read
         replica.records[trial_id].renumber(number, asked_as)
         replica.renumbered[trial_id] = (number, asked_as)
     replica.put_in_order()

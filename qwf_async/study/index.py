@@ -11,6 +11,8 @@ from . import entry
 from .keys import study_names_key
 from .link import Server
 from .live_study import LiveStudy
+from .replica import Replica
+from .scripts import FORGET
 from .server_log import ServerLog
 
 
@@ -31,7 +33,7 @@ class StudyIndex:
     def study_id(self, name: str) -> int:
         """The id of a study. Raises KeyError if there is none of that name."""
         found = self._server.call(self._key, "HGET", self._key, name)
-        if found is None:
+        if found is None or not ServerLog(self._server, int(found)).exists():
             raise KeyError(f"no study with the name {name!r} at {self._server.shown}")
         return int(found)
 
@@ -42,8 +44,11 @@ class StudyIndex:
         """
         if name:
             check_name(name, "name of a study")
-        if self._server.call(self._key, "HEXISTS", self._key, name):
-            raise self._duplicated(name)
+        found = self._server.call(self._key, "HGET", self._key, name)
+        if found is not None:
+            if ServerLog(self._server, int(found)).exists():
+                raise self._duplicated(name)
+            self._forget(name, int(found))  # the process that removed the study ended before it could
         first = {"name": name, "directions": directions, "created": datetime.now().isoformat()}
         study = None
         while study is None:
@@ -58,11 +63,19 @@ class StudyIndex:
         """A study by its id. Raises KeyError if there is none."""
         return LiveStudy.open(ServerLog(self._server, study_id), lane)
 
+    def glance(self, study_id: int) -> Replica:
+        """A study by its id, with all but its trials. Raises KeyError if there is none."""
+        return ServerLog(self._server, study_id).read(0, with_finished=False)[0]
+
     def remove(self, name: str, study_id: int) -> None:
         """Remove a study with all that it holds. Raises KeyError if there is none."""
         if not ServerLog(self._server, study_id).remove():
             raise KeyError(f"no study with id {study_id} at {self._server.shown}")
-        self._server.call(self._key, "HDEL", self._key, name)
+        self._forget(name, study_id)
+
+    def _forget(self, name: str, study_id: int) -> None:
+        """Take a name out of the index, if it is that of this study."""
+        self._server.eval(FORGET, (self._key,), [name, study_id])
 
     def _enter(self, name: str, study_id: int) -> bool:
         """Give a name to a study. Returns whether it has it: not if another was first."""

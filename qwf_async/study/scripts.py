@@ -51,6 +51,12 @@ redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
 return 1
 """
 
+FORGET: Final = """
+-- KEYS names; ARGV name, id. Takes a name out of the index, if it is that of the study.
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0
+"""
+
 REMOVE: Final = """
 -- KEYS gone, then all that hold the study; ARGV token, seconds for which the mark stays. Returns whether it was there.
 if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end

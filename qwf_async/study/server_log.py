@@ -54,6 +54,10 @@ class ServerLog:
         self.study_id = study_id
         self.keys = StudyKeys(prefix=server.prefix, study_id=study_id)
 
+    def exists(self) -> bool:
+        """Whether the server has the study."""
+        return bool(self.server.call(self.keys.head, "EXISTS", self.keys.head))
+
     def create(self, first: Written) -> bool:
         """Begin the study with its first entry. Returns False if its keys are there already."""
         keys = (self.keys.head, self.keys.log, self.keys.seq)
@@ -98,12 +102,15 @@ class ServerLog:
             case _:
                 raise KeyError(f"no study with id {self.study_id} at {self.server.shown}")
 
-    def read(self, lane: int) -> tuple[Replica, int]:
-        """The study as it is now, and how many of its entries were trimmed away. Raises as `step`."""
+    def read(self, lane: int, *, with_finished: bool = True) -> tuple[Replica, int]:
+        """The study as it is now, and how many of its entries were trimmed away. Raises as `step`.
+
+        Without the trials that finished among those it is quickly read, and has all of the study but trials.
+        """
         while True:
             replica = Replica(lane)
             try:
-                base = self._read_compacted(replica)
+                base = self._read_compacted(replica, with_finished)
                 while True:
                     news = self.step(replica.position, replica.tail)
                     replica.apply(news.entries)
@@ -122,14 +129,16 @@ class ServerLog:
         keys = (self.keys.head, self.keys.log, self.keys.done)
         return bool(self.server.eval(COMPACT, keys, arguments))
 
-    def _read_compacted(self, replica: Replica) -> int:
+    def _read_compacted(self, replica: Replica, with_finished: bool) -> int:
         """Apply what stands for the entries that were trimmed away. Returns their number."""
         head = self.server.call(self.keys.head, "HMGET", self.keys.head, "base", "tail", "live")
         base, tail, live = int(head[0] or 0), head[1], head[2]
         if base:
             replica.position = base
             begin = 0
-            while page := self.server.call(self.keys.done, "LRANGE", self.keys.done, begin, begin + PAGE - 1):
+            while with_finished and (
+                page := self.server.call(self.keys.done, "LRANGE", self.keys.done, begin, begin + PAGE - 1)
+            ):
                 restore_finished(replica, page)
                 begin += len(page)
             restore_rest(replica, live)

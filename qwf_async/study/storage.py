@@ -159,16 +159,17 @@ class StudyStorage(AttendedStorage):
             found = []
             for study_id in sorted(self._index.studies().values()):
                 try:
-                    study = self._fresh(study_id)
+                    is_open = study_id in self._studies
+                    replica = self._fresh(study_id).replica if is_open else self._index.glance(study_id)
                 except KeyError:
                     continue  # it was removed meanwhile
                 found.append(
                     FrozenStudy(
-                        study_name=study.replica.name,
+                        study_name=replica.name,
                         direction=None,
-                        directions=study.replica.directions,
-                        user_attrs=copy.deepcopy(study.replica.user_attrs),
-                        system_attrs=copy.deepcopy(study.replica.system_attrs),
+                        directions=replica.directions,
+                        user_attrs=copy.deepcopy(replica.user_attrs),
+                        system_attrs=copy.deepcopy(replica.system_attrs),
                         study_id=study_id,
                     )
                 )
