@@ -8,14 +8,12 @@ PAGE: Final = 5_000
 """Entries in one reply at most: about 1 MB, for which a server works some milliseconds."""
 
 STEP: Final = """
--- KEYS head log seq gone; ARGV format, known, the entry before known or '', page, then lane, sequence, entry, ...
+-- KEYS head log seq; ARGV format, known, the entry before known or '', page, then lane, sequence, entry, ...
 -- Appends each entry whose sequence number is new for its lane, then returns
--- {status, entries trimmed away, entries in all, those after known}.
+-- {status, entries trimmed away, entries in all, those after known}. Every study has these keys: a cluster
+-- that moves their slot serves them all the same, as long as all are on one side.
 local head = redis.call('HMGET', KEYS[1], 'format', 'base', 'tail')
-if not head[1] then
-  if redis.call('EXISTS', KEYS[4]) == 1 then return {'gone', 0, 0, {}} end
-  return {'missing', 0, 0, {}}
-end
+if not head[1] then return {'missing', 0, 0, {}} end
 if head[1] ~= ARGV[1] then return {'format', 0, 0, {head[1]}} end
 local base, known = tonumber(head[2]), tonumber(ARGV[2])
 local total = base + redis.call('LLEN', KEYS[2])

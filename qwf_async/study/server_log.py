@@ -78,7 +78,7 @@ class ServerLog:
         Forked, Compacted, StudyRemoved, KeyError if it never was, DamagedData if it has a
         newer format, and what the link raises.
         """
-        keys = (self.keys.head, self.keys.log, self.keys.seq, self.keys.gone)
+        keys = (self.keys.head, self.keys.log, self.keys.seq)
         arguments: list[Any] = [FORMAT, position, tail, PAGE]
         for write in writes:
             arguments += write
@@ -95,10 +95,10 @@ class ServerLog:
                     f"the study {self.study_id} at {self.server.shown} has format {quoted(entries[0].decode())}: "
                     "a newer release of qwf_async wrote it; read it with that one"
                 )
-            case b"missing" if position:
-                raise Forked
-            case b"gone":
+            case _ if self.server.call(self.keys.gone, "EXISTS", self.keys.gone):
                 raise StudyRemoved(f"the study {self.study_id} at {self.server.shown} was removed")
+            case _ if position:
+                raise Forked
             case _:
                 raise KeyError(f"no study with id {self.study_id} at {self.server.shown}")
 

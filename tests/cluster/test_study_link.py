@@ -11,7 +11,6 @@ from qwf_async.client.slots import slot_of
 from qwf_async.errors import UsageError
 from qwf_async.settings import Settings
 from qwf_async.study.link import Server as Link
-from tests.cluster.conftest import OwnCluster
 from tests.conftest import PATIENCE, free_port, new_server
 from tests.support.clusters import Cluster
 from tests.support.slot_moves import begin_move, move_keys
@@ -54,18 +53,6 @@ def test_a_slot_that_moves_is_followed_all_the_way(each_cluster: Cluster, link: 
     assert link.eval(COUNT, [KEY], [1]) == 4
     assert link.counts.borrowed == before + 1  # it is known by now
     each_cluster.move_slots([SLOT], target, source)
-
-
-def test_a_replica_takes_over_and_is_found(own_cluster: OwnCluster) -> None:
-    cluster = own_cluster()
-    link = Link.open(cluster.url.replace("redis://", "redis+cluster://"), after=PATIENCE)
-    link.call(KEY, "SET", KEY, 1)
-    lost = cluster.node_of(KEY)
-    with lost.plain as client:
-        client.wait(1, 10_000)
-    cluster.kill(lost)
-    assert link.call(KEY, "INCR", KEY) == 2
-    link.close()
 
 
 def test_what_a_cluster_has_not_is_refused(each_cluster: Cluster) -> None:
