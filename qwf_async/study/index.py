@@ -8,6 +8,7 @@ from optuna.exceptions import DuplicatedStudyError
 
 from ..catalog.keys import check_name
 from . import entry
+from .fitness import refuse_eviction
 from .keys import study_names_key
 from .link import Server
 from .live_study import LiveStudy
@@ -40,6 +41,8 @@ class StudyIndex:
     def create(self, name: str, directions: list[int], lane: int) -> LiveStudy:
         """A new study. Raises DuplicatedStudyError if there is one of that name, InvalidInput if it is no name.
 
+        Raises OutOfMemory if the server would evict it.
+
         The study is there before its name is, so whoever finds the name finds the study.
         """
         if name:
@@ -49,6 +52,7 @@ class StudyIndex:
             if ServerLog(self._server, int(found)).exists():
                 raise self._duplicated(name)
             self._forget(name, int(found))  # the process that removed the study ended before it could
+        refuse_eviction(self._server)
         first = {"name": name, "directions": directions, "created": datetime.now().isoformat()}
         study = None
         while study is None:

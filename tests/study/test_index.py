@@ -10,7 +10,7 @@ import pytest
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
-from qwf_async.errors import InvalidInput
+from qwf_async.errors import InvalidInput, OutOfMemory
 from qwf_async.study import live_study
 from qwf_async.study.keys import StudyKeys
 from qwf_async.study.storage import StudyStorage
@@ -77,3 +77,10 @@ def test_a_study_that_exists_is_refused(storage: StudyStorage) -> None:
     storage.create_new_study(MINIMIZE, "s")
     with pytest.raises(DuplicatedStudyError, match="load it"):
         storage.create_new_study(MINIMIZE, "s")
+
+
+def test_a_server_that_would_evict_a_study_is_refused(own_server: Server, storage: StudyStorage) -> None:
+    own_server.plain.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(OutOfMemory, match="noeviction"):
+        storage.create_new_study(MINIMIZE, "s")
+    assert not own_server.plain.keys("*")
