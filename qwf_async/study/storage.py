@@ -90,7 +90,8 @@ class StudyStorage(AttendedStorage):
         self._attend_to_process()
 
     def _attend_to_process(self) -> None:
-        """Close at the end of the process, and begin anew in a process that is forked."""
+        """Close at the end of the process, or when nobody refers to it; begin anew in a process that is forked."""
+        weakref.finalize(self, self._server.close).atexit = False
         here = weakref.ref(self)
         atexit.register(_close, here)
         os.register_at_fork(after_in_child=lambda: _begin_again(here))

@@ -29,9 +29,11 @@ def storage(own_server: Server) -> Iterator[StudyStorage]:
 def test_a_name_whose_study_is_gone_is_free(own_server: Server, storage: StudyStorage) -> None:
     study_id = storage.create_new_study(MINIMIZE, "s")
     own_server.plain.delete(*StudyKeys(prefix="qwf", study_id=study_id).stored)
+    other = StudyStorage(own_server.url)
     with pytest.raises(KeyError):
-        StudyStorage(own_server.url).get_study_id_from_name("s")
-    again = StudyStorage(own_server.url).create_new_study(MINIMIZE, "s")
+        other.get_study_id_from_name("s")
+    again = other.create_new_study(MINIMIZE, "s")
+    other.close()
     assert storage.get_study_id_from_name("s") == again
 
 
