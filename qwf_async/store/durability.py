@@ -13,8 +13,6 @@ what it has confirmed. Nothing is said of replicas.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable
 from typing import Final
 
 from ..catalog.keys import Keys
@@ -29,7 +27,7 @@ from ..embedded.status import RunningServer
 from ..errors import QwfError
 from ..events import ServerFacts
 from ..server.facts import learn_all
-from ..server.policy import shortened
+from ..server.weakest import weakest_of
 
 MAX_SYNC_TIME: Final = 10.0
 """Seconds that a sync may take: with appendfsync everysec it takes one or two, on a busy disk more."""
@@ -49,35 +47,6 @@ async def save_embedded(pool: Pool, servers: EmbeddedServers) -> str:
     shards = list(zip(pool.nodes, servers.shards, strict=True))
     await in_parallel(save, shards, len(shards))
     return f"rdb (saved to {servers.data_dir})"
-
-
-def weakest(every: Iterable[ServerFacts]) -> str:
-    """The durability of what several servers hold, by their settings. Pure."""
-    return _weakest((facts.where, facts.durability) for facts in every)
-
-
-def _weakest(said: Iterable[tuple[str, str]]) -> str:
-    """The weakest of what is said of several servers, and of which, unless it is said of all. Pure."""
-    places: dict[str, list[str]] = defaultdict(list)
-    for where, text in said:
-        places[text].append(where)
-    worst = min(
-        places, key=lambda text: next(rank for rank, word in enumerate(_RANKS) if text.startswith(word))
-    )
-    return worst if len(places) == 1 else f"{worst} on {shortened(places[worst])}"
-
-
-_RANKS: Final = (
-    "memory",
-    "unknown",
-    "rdb",
-    "aof (no)",
-    "aof (everysec)",
-    "aof (always)",
-    "aof (synced)",
-    "aof",
-)
-"""The beginnings of what is said of a server, the weakest first."""
 
 
 async def secured(pool: Pool, prefix: str) -> str:
@@ -103,7 +72,7 @@ async def secured(pool: Pool, prefix: str) -> str:
         said.append((facts.where, "aof (synced)" if synced else facts.durability))
 
     await in_parallel(secure, every.items(), NODES_AT_ONCE)
-    return _weakest(sorted(said))
+    return weakest_of(sorted(said))
 
 
 async def sync_log(pool: Pool, key: str, *, deadline: float = MAX_SYNC_TIME) -> bool:

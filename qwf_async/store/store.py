@@ -28,8 +28,9 @@ from ..errors import DamagedData, InvalidInput, Refused
 from ..events import ServerFacts
 from ..server.facts import facts_json, learn_all
 from ..server.memory import MemoryProbe
+from ..server.weakest import weakest
 from ..settings import Settings
-from .durability import save_embedded, secured, weakest
+from .durability import save_embedded, secured
 from .store_pool import StorePool
 from .wavefunction import Wavefunction
 

@@ -35,7 +35,8 @@ class Server:
     """The server of studies, for one thread at a time. It can be pickled, and used after a fork: it connects anew.
 
     `shown` is the server's URL with its password masked, `prefix` the first part of every key. `counts`
-    are those of its connections since they were made in this process.
+    are those of its connections, `retries` how often anything was tried again, and `longest` the seconds that
+    the longest call took: all since this process has it.
     """
 
     def __init__(self, place: Place, *, after: float = 0.5) -> None:
@@ -129,6 +130,8 @@ class Server:
         self._pid = os.getpid()
         self._shas: dict[str, str] = {}
         self.counts = ConnectionCounts()
+        self.retries = 0
+        self.longest = 0.0
         self._nodes = Nodes(self.place, self.counts)
 
     def _here(self) -> Nodes:
@@ -140,19 +143,24 @@ class Server:
 
     def _until(self, attempt: Callable[[float], T], deadline: float | None) -> T:
         """The result of an attempt, which is given the deadline, and repeated until then while it is worth it."""
-        end = monotonic() + self.after if deadline is None else deadline
+        begun = monotonic()
+        end = begun + self.after if deadline is None else deadline
         failures = 0
-        while True:
-            try:
-                return attempt(end)
-            except ServerUnavailable as error:
-                failures += 1
-                # A connection that broke while it lay idle says nothing of the server: it is replaced at once.
-                at_once = failures == 1 and isinstance(error, ConnectionLost)
-                pause = 0.0 if at_once else _BACK_OFF.backoff(failures)
-                if monotonic() + pause >= end:
-                    raise
-            sleep(pause)
+        try:
+            while True:
+                try:
+                    return attempt(end)
+                except ServerUnavailable as error:
+                    failures += 1
+                    # A connection that broke while it lay idle says nothing of the server: it is replaced at once.
+                    at_once = failures == 1 and isinstance(error, ConnectionLost)
+                    pause = 0.0 if at_once else _BACK_OFF.backoff(failures)
+                    if monotonic() + pause >= end:
+                        raise
+                self.retries += 1
+                sleep(pause)
+        finally:
+            self.longest = max(self.longest, monotonic() - begun)
 
     def _ask(self, key: str | bytes, commands: Sequence[Command], end: float) -> list[Any]:
         """The replies of the node that has a key, found by following where it is sent on to."""

@@ -8,6 +8,7 @@ import os
 import threading
 import uuid
 import weakref
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,14 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from . import entry
-from .attendance import Attendance, AttendedStorage
+from .attendance import Attendance
 from .index import StudyIndex
 from .keys import StudyKeys
 from .link import Server
 from .live_study import LiveStudy
 from .scripts import BEAT, BEATS
+from .standing import Standing
+from .status import ReportingStorage
 from .whole_trial import record_of
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 
-class StudyStorage(AttendedStorage):
+class StudyStorage(ReportingStorage):
     """A storage of Optuna: a log of each study on the server, and its state in this process.
 
     `url` is as for wavefunctions: without one it is QWF_URL, REDIS_URL, or the embedded server. Safe
@@ -78,6 +81,7 @@ class StudyStorage(AttendedStorage):
         self._lane = entry.new_lane()
         self._trials_begun = 0
         self._studies: dict[int, LiveStudy] = {}
+        self.standing = Standing()
         self._attendance = Attendance(self, self._server, self._lane)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -314,6 +318,11 @@ class StudyStorage(AttendedStorage):
             return [(record.trial_id, record.owner) for record in running]
 
     # What is open
+
+    def count_states(self, study_id: int) -> Counter[str]:
+        is_open = study_id in self._studies
+        replica = (self._fresh(study_id) if is_open else self._index.open(study_id, self._lane)).replica
+        return Counter({state.name: replica.count((state,)) for state in TrialState})
 
     def _runs_trials_of(self, study: LiveStudy) -> bool:
         return any(record.owner == self._lane for record in study.replica.running())
