@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+import optuna
 import pytest
 
 from qwf_async.errors import Refused, UsageError
 from qwf_async.settings import Settings
 from qwf_async.study.link import Server as Link
+from qwf_async.study.storage import StudyStorage
 from tests.conftest import Server, free_port, new_server
 from tests.support.certificates import Certificates
 from tests.support.data_dirs import new_data_dir
@@ -69,6 +72,27 @@ def test_tls_with_a_client_certificate_a_user_and_a_password(
     assert link.call("a", "ACL", "WHOAMI") == b"lab"
     assert "pass" not in link.shown
     link.close()
+
+
+def test_a_study_over_tls_goes_on_from_a_pickle(
+    ports: tuple[Server, int, int], files: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, port = ports
+    for name, value in {
+        "URL": f"rediss://lab@localhost:{port}",
+        "PASSWORD": "pass:word",
+        "TLS_CA": files["ca.pem"],
+        "TLS_CERT": files["client.pem"],
+        "TLS_KEY": files["client.key"],
+    }.items():
+        monkeypatch.setenv(f"QWF_{name}", value)
+    study = optuna.create_study(storage=StudyStorage())
+    monkeypatch.delenv("QWF_PASSWORD")
+    again = pickle.loads(pickle.dumps(study))  # noqa: S301 # our own
+    again.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    assert len(study.trials) == 3
+    for one in (study, again):
+        one._storage.close()
 
 
 def test_nobody_is_trusted_but_the_authority_that_was_named(
