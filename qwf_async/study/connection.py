@@ -65,6 +65,7 @@ class Connection:
         self._used = -math.inf
         self._redis = _new(address, LEAST_TIME)
         self._socket: socket | None = None
+        self._timeout = 0.0
         self._name = Name(str(address.options.get("host", "")))
 
     def exchange(self, commands: Sequence[Command], deadline: float) -> list[Any]:
@@ -80,11 +81,13 @@ class Connection:
             begun = monotonic()
             left = max(deadline - begun, LEAST_TIME)
             if self._socket is None:
-                self._socket = self._open(left)
+                self._socket, self._timeout = self._open(left), 0.0
                 left = max(deadline - monotonic(), LEAST_TIME)
             elif begun - self._used > IDLE_TIME:
                 left = max(left / 2, LEAST_TIME)
-            self._socket.settimeout(left)
+            if not 0.98 * self._timeout <= left <= self._timeout:  # to set it is a system call
+                self._socket.settimeout(left)
+                self._timeout = left
             self._send(self._socket, commands)
             replies = [self._reply() for _ in commands]
         except BaseException as error:

@@ -169,14 +169,18 @@ class Server:
         for hop in range(MAX_HOPS + 1):
             sent = [part for command in commands for part in (("ASKING",), command)] if asking else commands
             try:
-                replies = node.exchange(sent, end)[asking :: 1 + asking]
+                replies = node.exchange(sent, end)
             except ServerBusy:
                 raise
             except ServerUnavailable:
                 nodes.look_again(node, end)
                 raise
-            wrong = next((reply for reply in replies if isinstance(reply, ResponseError)), None)
-            if wrong is None:
+            if asking:
+                replies = replies[1::2]
+            for wrong in replies:
+                if isinstance(wrong, ResponseError):
+                    break
+            else:
                 return replies
             if isinstance(wrong, NoScriptError):
                 raise _UnknownScript from wrong

@@ -86,13 +86,14 @@ def test_a_study_over_tls_goes_on_from_a_pickle(
         "TLS_KEY": files["client.key"],
     }.items():
         monkeypatch.setenv(f"QWF_{name}", value)
-    study = optuna.create_study(storage=StudyStorage())
+    storage = StudyStorage()
+    study = optuna.create_study(storage=storage)
     monkeypatch.delenv("QWF_PASSWORD")
     again = pickle.loads(pickle.dumps(study))  # noqa: S301 # our own
     again.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     assert len(study.trials) == 3
-    for one in (study, again):
-        one._storage.close()
+    storage.close()
+    again._storage.close()
 
 
 def test_nobody_is_trusted_but_the_authority_that_was_named(
