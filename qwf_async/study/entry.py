@@ -8,7 +8,7 @@
 | U, Y | an attribute of the study, the user's or Optuna's | key, value |
 | C | a trial begins | time |
 | M | a whole trial | as below |
-| P | a parameter | name, internal value, distribution as text |
+| P | parameters | [[name, internal value, distribution as text], …] |
 | T | a state | state, values or null, time |
 | F | another than the owner takes the trial for dead | time |
 | I | a report | step, value |
@@ -36,7 +36,7 @@ STUDY_USER_ATTRIBUTE: Final = ord("U")
 STUDY_SYSTEM_ATTRIBUTE: Final = ord("Y")
 CREATION: Final = ord("C")
 WHOLE: Final = ord("M")
-PARAMETER: Final = ord("P")
+PARAMETERS: Final = ord("P")
 STATE: Final = ord("T")
 FAILURE: Final = ord("F")
 REPORT: Final = ord("I")

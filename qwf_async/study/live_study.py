@@ -10,6 +10,7 @@ from .compaction import AFTER
 from .healing import heal
 from .replica import Replica
 from .server_log import Compacted, Forked, ServerLog, Written
+from .whole_trial import Parameter
 
 
 class LiveStudy:
@@ -22,6 +23,9 @@ class LiveStudy:
         self._lane = lane
         self._base = base
         self._sequence = 0
+        self._given: dict[int, list[Parameter]] = {}
+        self._unsent: list[Written] = []
+        self._ahead: dict[int, list[Parameter]] = {}
 
     @classmethod
     def open(cls, log: ServerLog, lane: int) -> LiveStudy:
@@ -48,27 +52,65 @@ class LiveStudy:
 
         Raises TypeError if the rest is no JSON, and then nothing is written.
         """
+        self._pack()
+        self._exchange((self._next(kind, trial_id, *rest),))
+
+    def set_parameter(self, trial_id: int, parameter: Parameter) -> None:
+        """Give a trial of this process a parameter. It is seen here at once, and written with the next exchange."""
+        record = self.replica.records[trial_id]
+        self._ahead[trial_id] = record.ahead
+        record.ahead.append(parameter)
+        self._given.setdefault(trial_id, []).append(parameter)
+
+    def flush(self) -> None:
+        """Write what waits for the next exchange."""
+        if self._ahead:
+            self.refresh()
+
+    def _next(self, kind: int, trial_id: int, *rest: Any) -> Written:
+        """The next entry of this process."""
         raw = entry.entry(kind, trial_id, self._lane, self._sequence + 1, *rest)
         self._sequence += 1
-        self._exchange((Written(self._lane, self._sequence, raw),))
+        return Written(self._lane, self._sequence, raw)
+
+    def _pack(self) -> None:
+        """Let one entry stand for all parameters that a trial was given since the last exchange."""
+        for trial_id, parameters in self._given.items():
+            self._unsent.append(self._next(entry.PARAMETERS, trial_id, parameters))
+        self._given.clear()
+
+    def _adopt(self, replica: Replica, base: int) -> None:
+        """Go on with a replica that was read anew."""
+        for trial_id, ahead in self._ahead.items():
+            if trial_id in replica.records:
+                replica.records[trial_id].ahead = ahead
+        self.replica, self._base = replica, base
 
     def _exchange(self, writes: Sequence[Written]) -> None:
-        """Write, and apply all news."""
+        """Write, and apply all news. What waited is written before; it waits on if that fails."""
+        if self._ahead:
+            self._pack()
+            writes = (*self._unsent, *writes)
         has_written = bool(writes)
         while True:
             try:
                 news = self._log.step(self.replica.position, self.replica.tail, writes)
             except Compacted:
-                self.replica, self._base = self._log.read(self._lane)
+                self._adopt(*self._log.read(self._lane))
                 continue
             except Forked:
-                self.replica, self._base = heal(self._log, self.replica)
+                self._adopt(*heal(self._log, self.replica))
                 continue
             self._base = news.base
             self.replica.apply(news.entries)
             if self.replica.position >= news.total:
                 break
             writes = ()
+        if self._ahead:
+            self._unsent.clear()
+            for ahead in self._ahead.values():
+                ahead.clear()
+            self._ahead.clear()
         if has_written and news.total - news.base >= AFTER and news.total % AFTER < len(news.entries):
             self._compact()
 

@@ -7,7 +7,7 @@ state, so every conflict is decided here, by that order, and in the same way in 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
@@ -19,7 +19,14 @@ from .whole_trial import distribution_of
 
 _CREATES = frozenset((entry.CREATION, entry.WHOLE))
 _STUDY = frozenset((entry.STUDY, entry.STUDY_USER_ATTRIBUTE, entry.STUDY_SYSTEM_ATTRIBUTE))
-_NAMES_PARAMETERS = frozenset((entry.PARAMETER, entry.WHOLE))
+_NAMES_PARAMETERS = frozenset((entry.PARAMETERS, entry.WHOLE))
+
+
+class KnownDistribution(NamedTuple):
+    """A distribution, and its text in entries."""
+
+    distribution: BaseDistribution
+    text: str
 
 
 class Replica:
@@ -47,8 +54,7 @@ class Replica:
         self._is_in_order = True
         self._completed: list[TrialRecord] = []
         self._best: TrialRecord | None = None
-        self._distributions: dict[str, BaseDistribution] = {}
-        self._unread_names: list[bytes] = []
+        self._distributions: dict[str, KnownDistribution] = {}
         self.renumbered: dict[int, tuple[int, int | None]] = {}
         self.study_entries: dict[tuple[int, str], bytes] = {}
 
@@ -70,7 +76,6 @@ class Replica:
         twin._completed = [twin.records[record.trial_id] for record in self._completed]
         twin._best = twin.records[self._best.trial_id] if self._best else None
         twin._distributions = dict(self._distributions)
-        twin._unread_names = list(self._unread_names)
         twin.renumbered = dict(self.renumbered)
         twin.study_entries = dict(self.study_entries)
         return twin
@@ -86,8 +91,6 @@ class Replica:
     def do(self, raw: bytes, number: int | None = None) -> None:
         """Do what one entry says, wherever it stands. A trial that it makes gets `number`, or else the next."""
         kind = raw[2]
-        if kind in _NAMES_PARAMETERS:
-            self._unread_names.append(raw)
         trial_id = entry.trial_of(raw)
         if not trial_id:
             self._do_with_study(kind, raw)
@@ -169,17 +172,23 @@ class Replica:
         self._completed.clear()
         return self._best.frozen() if self._best else None
 
-    def distribution(self, name: str) -> BaseDistribution | None:
-        """The distribution that a parameter of this study has had last."""
-        for raw in self._unread_names:
-            kind, _, _, _, *rest = entry.fields(raw)
-            if kind == "P":
-                self._distributions[rest[0]] = distribution_of(rest[2])
-            else:
-                for parameter, _, text in rest[5]:
-                    self._distributions[parameter] = distribution_of(text)
-        self._unread_names.clear()
-        return self._distributions.get(name)
+    def distribution(self, name: str) -> KnownDistribution | None:
+        """The distribution that a parameter has in one of the trials. In all others it is compatible with that."""
+        known = self._distributions.get(name)
+        if known is None and (text := self._distribution_text(name)) is not None:
+            known = self._distributions[name] = KnownDistribution(distribution_of(text), text)
+        return known
+
+    def _distribution_text(self, name: str) -> str | None:
+        wanted = entry.to_json(name).encode()
+        for record in reversed(self._by_number):
+            for raw in record.raws:
+                if raw[2] in _NAMES_PARAMETERS and wanted in raw:
+                    rest = entry.fields(raw)[4:]
+                    for parameter, _, text in rest[0] if raw[2] == entry.PARAMETERS else rest[5]:
+                        if parameter == name:
+                            return str(text)
+        return None
 
     def running(self) -> list[TrialRecord]:
         """The trials that run."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
 import os
 import threading
 import uuid
-import weakref
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from . import entry
 from .attendance import Attendance
+from .end_of_use import watch
 from .index import StudyIndex
 from .keys import StudyKeys
 from .link import Server
@@ -70,17 +70,18 @@ class StudyStorage(ReportingStorage):
         self._heartbeat_interval = heartbeat_interval
         self._grace_period = grace_period
         self._callback = heartbeat_stale_trial_callback
-        self._begin()
-        self._attend_to_process()
+        self._studies: dict[int, LiveStudy] = {}
+        self.begin()
+        watch(self, self._studies, self._server)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Begin in this process: with a lane of its own, and no study open."""
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._index = StudyIndex(self._server)
         self._lane = entry.new_lane()
         self._trials_begun = 0
-        self._studies: dict[int, LiveStudy] = {}
+        self._studies.clear()
         self.standing = Standing()
         self._attendance = Attendance(self, self._server, self._lane)
 
@@ -90,24 +91,24 @@ class StudyStorage(ReportingStorage):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._begin()
-        self._attend_to_process()
-
-    def _attend_to_process(self) -> None:
-        """Close at the end of the process, or when nobody refers to it; begin anew in a process that is forked."""
-        weakref.finalize(self, self._server.close).atexit = False
-        here = weakref.ref(self)
-        atexit.register(_close, here)
-        os.register_at_fork(after_in_child=lambda: _begin_again(here))
+        self._studies = {}
+        self.begin()
+        watch(self, self._studies, self._server)
 
     def close(self) -> None:
         """Close the connections. All that was written is stored; a trial that still runs may be told by others."""
         with self._lock:
             running = [study_id for study_id, study in self._studies.items() if self._runs_trials_of(study)]
-        self._attendance.leave(running)
-        with self._lock:
-            self._server.close()
-            self._studies.clear()
+        try:
+            with self._lock:
+                for study in self._studies.values():
+                    with suppress(KeyError):  # it was removed
+                        study.flush()
+        finally:
+            self._attendance.leave(running)
+            with self._lock:
+                self._server.close()
+                self._studies.clear()
 
     @property
     def is_of_this_process(self) -> bool:
@@ -203,10 +204,17 @@ class StudyStorage(ReportingStorage):
         with self._lock:
             study = self._updatable(trial_id)
             known = study.replica.distribution(param_name)
+            if known is not None and known.distribution == distribution:
+                text = known.text
+            else:
+                text = distribution_to_json(distribution)
             if known is not None:
-                check_distribution_compatibility(known, distribution)
-            text = distribution_to_json(distribution)
-            study.write(entry.PARAMETER, trial_id, param_name, param_value_internal, text)
+                check_distribution_compatibility(known.distribution, distribution)
+            parameter = (param_name, param_value_internal, text)
+            if known is not None and study.replica.records[trial_id].owner == self._lane:
+                study.set_parameter(trial_id, parameter)
+            else:  # the log decides who names a parameter first
+                study.write(entry.PARAMETERS, trial_id, [parameter])
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
@@ -370,17 +378,3 @@ class StudyStorage(ReportingStorage):
         self.check_trial_is_updatable(trial_id, study.replica.records[trial_id].shown_state)
         self._attendance.enter(study.study_id)
         return study
-
-
-def _close(storage: weakref.ref[StudyStorage]) -> None:
-    """Close a storage at the end of its process, if it is still open."""
-    found = storage()
-    if found is not None and found.is_of_this_process:
-        found.close()
-
-
-def _begin_again(storage: weakref.ref[StudyStorage]) -> None:
-    """Let a storage begin anew in a process that was forked."""
-    found = storage()
-    if found is not None:
-        found._begin()

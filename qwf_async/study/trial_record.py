@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 
 from . import entry
-from .whole_trial import distribution_of, record_of, time_of, trial_from
+from .whole_trial import Parameter, distribution_of, record_of, time_of, trial_from
 
 ASKED_AS: Final = "qwf:asked_as"
 """The system attribute that holds the number which a trial was shown first, if it has another now."""
@@ -20,11 +21,12 @@ class TrialRecord:
     `owner` is the lane that runs it. `is_provisional` means that another took its owner for dead, and
     `hides_failure` that this process is the owner, to which the trial still runs; `failed_by` is the lane
     that did so.
-    `finished_at` is the position in the log behind the entry that finished it; 0 until then.
+    `finished_at` is the position in the log behind the entry that finished it; 0 until then. `ahead` are
+    parameters that this process has given it, and will write with its next entry.
     """
 
     __slots__ = (
-        "_frozen", "_seen", "asked_as", "failed_by", "finished_at", "hides_failure", "is_provisional",
+        "_frozen", "_seen", "ahead", "asked_as", "failed_by", "finished_at", "hides_failure", "is_provisional",
         "number", "owner", "raws", "state", "trial_id",
     )  # fmt: skip
 
@@ -39,6 +41,7 @@ class TrialRecord:
         self.failed_by = 0
         self.finished_at = 0
         self.asked_as: int | None = None
+        self.ahead: list[Parameter] = []
         self._frozen: FrozenTrial | None = None
         self._seen = 0
 
@@ -55,7 +58,7 @@ class TrialRecord:
     def copy(self) -> TrialRecord:
         """A record that may change while this one does not."""
         twin = copy.copy(self)
-        twin.raws = self.raws.copy()
+        twin.raws, twin.ahead = self.raws.copy(), self.ahead.copy()
         return twin
 
     def renumber(self, number: int, asked_as: int | None) -> None:
@@ -67,6 +70,15 @@ class TrialRecord:
 
     def frozen(self) -> FrozenTrial:
         """The trial as it is now. Not to be changed by the caller."""
+        trial = self._as_written()
+        if not self.ahead:
+            return trial
+        draft = _Draft(trial)
+        draft.set_parameters(self.ahead)
+        return draft.trial
+
+    def _as_written(self) -> FrozenTrial:
+        """The trial as its entries have it."""
         trial = self._frozen
         if trial is None:
             trial, self._seen = self._first(), 1
@@ -112,7 +124,7 @@ class _Draft:
         kind, _, _, _, *rest = entry.fields(raw)
         match kind:
             case "P":
-                self._set_parameter(*rest)
+                self.set_parameters(rest[0])
             case "T":
                 state, values, time = rest
                 if values is not None:
@@ -144,10 +156,12 @@ class _Draft:
             for key, value in getattr(other, name).items():
                 there.setdefault(key, value)
 
-    def _set_parameter(self, name: str, internal: float, text: str) -> None:
-        distribution = distribution_of(text)
-        self._writable("_distributions")[name] = distribution
-        self._writable("_params")[name] = distribution.to_external_repr(internal)
+    def set_parameters(self, parameters: Iterable[Parameter]) -> None:
+        """Enter parameters."""
+        distributions, values = self._writable("_distributions"), self._writable("_params")
+        for name, internal, text in parameters:
+            distribution = distributions[name] = distribution_of(text)
+            values[name] = distribution.to_external_repr(internal)
 
     def _writable(self, name: str) -> dict[Any, Any]:
         if name not in self._own:

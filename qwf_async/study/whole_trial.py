@@ -9,6 +9,9 @@ from typing import Any
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
+Parameter = tuple[str, float, str]
+"""Name, internal value, and the distribution as text."""
+
 distribution_of = lru_cache(maxsize=4096)(json_to_distribution)
 """The distribution that a text describes. Distributions do not change, so trials may share one."""
 

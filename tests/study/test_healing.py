@@ -52,6 +52,7 @@ def test_an_emptied_server_is_filled_again(
         study.enqueue_trial({"x": 0.25})
         running = twin.ask()
         running.suggest_float("x", 0, 1)
+        running.report(0.5, 1)
         study.set_user_attr("note", [1, float("inf")])
         before, attributes = study.trials, study.user_attrs
         each_own_server.plain.flushall()

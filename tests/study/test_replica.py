@@ -55,8 +55,8 @@ def random_log(seed: int) -> Iterator[bytes]:
         rest: list[object]
         choices: list[tuple[int, list[object]]] = [
             (entry.CREATION, [TIME]),
-            (entry.PARAMETER, ["x", chance.random(), FLOAT]),
-            (entry.PARAMETER, ["c", chance.randrange(3), CHOICE]),
+            (entry.PARAMETERS, [[("x", chance.random(), FLOAT)]]),
+            (entry.PARAMETERS, [[("c", chance.randrange(3), CHOICE)]]),
             (entry.REPORT, [chance.randrange(3), chance.choice([1.5, float("inf")])]),
             (entry.USER_ATTRIBUTE, ["k", [1, {"a": None}]]),
             (entry.SYSTEM_ATTRIBUTE, ["s,", "x,y"]),
@@ -127,7 +127,7 @@ def test_what_was_handed_out_never_changes() -> None:
     log = Log()
     trial_id = entry.trial_id_of(A, 1)
     log.write(A, entry.CREATION, trial_id, TIME)
-    log.write(A, entry.PARAMETER, trial_id, "x", 0.5, FLOAT)
+    log.write(A, entry.PARAMETERS, trial_id, [("x", 0.5, FLOAT)])
     replica = log.replica()
     before = replica.trials()[0]
     log.write(A, entry.REPORT, trial_id, 1, 2.0)

@@ -1,0 +1,55 @@
+"""How the use of a storage ends: with its process, with a fork, or as nobody refers to it any more."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from contextlib import suppress
+from typing import Protocol
+
+from ..errors import QwfError
+from .link import Server
+from .live_study import LiveStudy
+
+
+class Used(Protocol):
+    """What a storage needs, that it may be ended."""
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether it was opened in this process, and not in one that was forked from."""
+
+    def begin(self) -> None:
+        """Begin anew, in a process that was forked."""
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+
+
+def watch(storage: Used, studies: dict[int, LiveStudy], server: Server) -> None:
+    """Close it at the end of the process, or when nobody refers to it; let it begin anew in a forked process."""
+    weakref.finalize(storage, _give_up, studies, server).atexit = False
+    here = weakref.ref(storage)
+    atexit.register(_close, here)
+    os.register_at_fork(after_in_child=lambda: _begin_again(here))
+
+
+def _give_up(studies: dict[int, LiveStudy], server: Server) -> None:
+    """Write what nobody can write any more, if that is possible."""
+    for study in studies.values():
+        with suppress(QwfError, KeyError):
+            study.flush()
+    server.close()
+
+
+def _close(storage: weakref.ref[Used]) -> None:
+    found = storage()
+    if found is not None and found.is_of_this_process:
+        found.close()
+
+
+def _begin_again(storage: weakref.ref[Used]) -> None:
+    found = storage()
+    if found is not None:
+        found.begin()
