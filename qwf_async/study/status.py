@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from ..errors import Refused, ServerUnavailable
@@ -34,6 +35,11 @@ class ReportingStorage(AttendedStorage):
     @abstractmethod
     def count_states(self, study_id: int) -> Counter[str]:
         """The trials of a study by state. Raises KeyError if there is none."""
+
+    @property
+    def started(self) -> Path | None:
+        """The data directory of the embedded server, if it was started for this storage; None otherwise."""
+        return self._server.place.data_dir if self._server.place.started else None
 
     def get_storage_status(self) -> dict[str, Any]:
         """How this storage is: nothing is raised because the server is away.

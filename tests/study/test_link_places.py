@@ -122,13 +122,15 @@ def test_the_embedded_server_is_started_where_an_event_loop_runs_already(
         monkeypatch.delenv(variable, raising=False)
     settings = Settings(data_dir=data_dir)
 
-    async def cell() -> Link:
-        return Link.open(settings=settings)
+    async def cell() -> StudyStorage:
+        return StudyStorage(settings=settings)
 
-    link = asyncio.run(cell())
-    assert link.call("a", "SET", "a", 1) == b"OK"
-    assert (link.place.started, link.place.data_dir) == (True, data_dir)
-    again = Link.open(settings=settings)
-    assert (again.place.started, again.call("a", "GET", "a")) == (False, b"1")
-    link.close()
+    storage = asyncio.run(cell())
+    assert storage.started == data_dir
+    study = optuna.create_study(storage=storage, study_name="psi")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    again = StudyStorage(settings=settings)
+    assert again.started is None
+    assert len(optuna.load_study(storage=again, study_name="psi").trials) == 2
+    storage.close()
     again.close()
