@@ -65,7 +65,7 @@ def read_space(path: Path) -> dict[str, BaseDistribution]:
 
 
 def distribution_of(entry: object) -> BaseDistribution:
-    """The distribution that an entry of a space describes. Raises InvalidInput or ValueError, and says what is wrong."""
+    """The distribution that an entry of a space describes. Raises InvalidInput or ValueError, which say why not."""
     if not isinstance(entry, Mapping):
         raise InvalidInput(f"{quoted(entry)} is no table with type, and low and high or choices")
     kind = entry.get("type")
