@@ -29,6 +29,7 @@ from .rm import rm
 from .server import server
 from .set import set_
 from .slice import slice_
+from .study import study_app
 from .verify import verify
 from .watch import watch
 from .where import where
@@ -64,6 +65,7 @@ app.command("slice")(slice_)
 app.command("set")(set_)
 app.add_typer(server)
 app.add_typer(config)
+app.add_typer(study_app)
 
 
 @app.callback(invoke_without_command=True)

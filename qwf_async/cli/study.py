@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import UsageError
 from .fact_table import print_facts
 from .options import JsonOption, QuietOption, ServerOptions, one_of, with_option_groups
 from .output import print_json, say, show
@@ -48,7 +49,7 @@ def create(
     """
     for word in direction or ():
         if word not in ("minimize", "maximize"):
-            raise typer.BadParameter(f"{word!r} is no direction: minimize or maximize")
+            raise UsageError(f"{word!r} is no direction: minimize or maximize")
     with studies(server_options, quiet=quiet) as storage:
         from ..study.opening import begin, words
 

@@ -136,9 +136,8 @@ def _tell(study: Study, number: int, values: list[float], state: str | None) -> 
     from optuna.trial import TrialState
 
     if values and len(values) != len(study.directions):
-        raise UsageError(
-            f"{study.study_name} has {len(study.directions)} objectives, and {len(values)} values are given"
-        )
+        objectives = f"{len(study.directions)} objective{'s' if len(study.directions) > 1 else ''}"
+        raise UsageError(f"{study.study_name} has {objectives}, and {len(values)} values are given")
     storage = study._storage
     try:
         trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)

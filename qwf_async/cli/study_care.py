@@ -90,7 +90,7 @@ def sync(
     Example: qwf study sync --wait 30
     """
     with studies(server_options, quiet=True) as storage:
-        ...
+        storage.sync(wait)
 
 
 def _agreed(storage: StudyStorage, name: str) -> bool:

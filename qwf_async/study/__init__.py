@@ -6,14 +6,40 @@ The public names are imported when they are first used: `import qwf_async.study`
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .needed_optuna import check_optuna
 
-_HOMES: Final[dict[str, tuple[str, ...]]] = {}
+if TYPE_CHECKING:
+    from .enhanced import (
+        create_enhanced_study,
+        get_enhanced_storage,
+        get_storage_status,
+        load_enhanced_study,
+    )
+    from .opening import NoSuchStudy
+    from .storage import StudyStorage
+
+_HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "enhanced": (
+        "create_enhanced_study",
+        "get_enhanced_storage",
+        "get_storage_status",
+        "load_enhanced_study",
+    ),
+    "opening": ("NoSuchStudy",),
+    "storage": ("StudyStorage",),
+}
 """File of this room → the public names in it."""
 
-__all__: list[str] = []
+__all__ = [
+    "NoSuchStudy",
+    "StudyStorage",
+    "create_enhanced_study",
+    "get_enhanced_storage",
+    "get_storage_status",
+    "load_enhanced_study",
+]
 
 
 def __getattr__(name: str) -> Any:

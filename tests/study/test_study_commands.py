@@ -1,0 +1,204 @@
+"""`qwf study`: what each command prints, and what it does to a study."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from qwf_async.study import StudyStorage
+from tests.conftest import Server
+from tests.support.command import Outcome, Shell
+
+IMPORTS = ("optuna.importance", "qwf_async.study.storage", "qwf_async.study.space")
+SPACE = """
+x = {type = "float", low = -3, high = 3}
+n = {type = "int", low = 1, high = 4}
+"""
+
+
+@pytest.fixture
+def shell(server: Server, tmp_path: Path) -> Shell:
+    (tmp_path / "space.toml").write_text(SPACE)
+    return Shell.at(tmp_path, QWF_URL=server.url)
+
+
+def study(shell: Shell, *commands: str) -> list[Outcome]:
+    """`qwf study COMMAND` for each of these: words apart by blanks."""
+    return shell.each(*(["study", *command.split()] for command in commands), imports=IMPORTS)
+
+
+def read(outcome: Outcome) -> Any:
+    """The JSON of a command that did what it was to do."""
+    assert outcome.status == 0, outcome.err
+    return json.loads(outcome.out)
+
+
+def test_a_study_is_created_once_and_another_direction_is_refused(shell: Shell, server: Server) -> None:
+    created, again, plain, strict, other, listed = study(
+        shell,
+        "create grid --direction maximize --json",
+        "create grid --json",
+        "create grid",
+        "create grid --strict",
+        "create grid --direction minimize",
+        "ls --json",
+    )
+    assert read(created) == {"name": "grid", "directions": ["maximize"], "created": True}
+    assert read(again) == {"name": "grid", "directions": ["maximize"], "created": False}
+    assert (plain.status, plain.out, plain.lines) == (0, "", ["is there already: grid, maximize"])
+    assert (strict.status, strict.out) == (8, "")
+    assert strict.lines == [
+        "qwf: the study 'grid' is there already: without --strict it is taken as it is (exit 8)"
+    ]
+    assert (other.status, other.out) == (8, "")
+    assert other.lines == [
+        "qwf: the study 'grid' is there already and its direction is maximize, not minimize as asked for: "
+        "ask for the same, or take another name (exit 8)"
+    ]
+    assert read(listed) == [
+        {"name": "grid", "directions": ["maximize"], "trials": 0, "states": {}, "best": None}
+    ]
+
+
+def test_a_shell_asks_and_tells(shell: Shell, server: Server) -> None:
+    study(shell, "create grid --direction maximize", 'enqueue grid {"x":0.5,"other":[1]}')
+    enqueued, free, told, repeated, negative, failed, otherwise, pruned = study(
+        shell,
+        "ask grid --space space.toml",
+        "ask grid --space space.toml --json",
+        "tell grid 0 0.25 --json",
+        "tell grid 0 0.25",
+        "tell grid 1 -1.5e-3 --quiet",
+        "ask grid",
+        "tell grid 0 0.5",
+        "tell grid 2 --state pruned --json",
+    )
+    first = read(enqueued)
+    assert first["number"] == 0
+    assert (first["params"].pop("x"), first["params"].pop("other")) == (0.5, [1])
+    assert first["params"].pop("n") in range(1, 5)
+    assert first["params"] == {}
+    second = read(free)
+    assert second["number"] == 1
+    assert list(second["params"]) == ["x", "n"]
+    assert read(told) == {"number": 0, "state": "COMPLETE", "values": [0.25]}
+    assert (repeated.status, repeated.lines) == (0, ["trial 0 of grid is COMPLETE"])
+    assert (negative.status, negative.out, negative.err) == (0, "", "")
+    assert read(failed) == {"number": 2, "params": {}}
+    assert (otherwise.status, otherwise.lines) == (
+        8,
+        ["qwf: trial 0 of grid is COMPLETE with 0.25: only one that runs can be told (exit 8)"],
+    )
+    assert read(pruned)["state"] == "PRUNED"
+    storage = StudyStorage(server.url)
+    trials = optuna.load_study(study_name="grid", storage=storage).trials
+    storage.close()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED]
+    assert [trial.values for trial in trials] == [[0.25], [-1.5e-3], None]
+
+
+def test_what_a_study_holds_is_shown_and_written(shell: Shell, server: Server) -> None:
+    storage = StudyStorage(server.url)
+    made = optuna.create_study(study_name="two", storage=storage, directions=["minimize", "maximize"])
+    one = optuna.create_study(study_name="one", storage=storage)
+    one.set_user_attr("note", {"of": [1, None]})
+    made.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.number % 3), n_trials=6)
+    one.optimize(lambda trial: trial.suggest_int("n", 0, 9), n_trials=5)
+    best, front, front_table, listed, table, info, facts, trials, lines, to_csv, to_jsonl, again, odd = study(
+        shell,
+        "best one --json",
+        "best two --json",
+        "best two",
+        "ls --json",
+        "ls",
+        "info one --json",
+        "info one",
+        "trials one --json",
+        "trials one",
+        "trials two -o two.csv --json",
+        "trials two --out two.jsonl",
+        "trials two -o two.csv",
+        "trials two -o two.xls",
+    )
+    assert [row["number"] for row in read(best)] == [one.best_trial.number]
+    assert {row["number"] for row in read(front)} == {trial.number for trial in made.best_trials}
+    assert len(front_table.out.splitlines()) == len(made.best_trials)
+    assert [(row["name"], row["trials"]) for row in read(listed)] == [("one", 5), ("two", 6)]
+    assert read(listed)[0]["best"] == {"number": one.best_trial.number, "values": [one.best_value]}
+    assert [line.split()[0] for line in table.out.splitlines()] == ["one", "two"]
+    known = read(info)
+    assert known["states"] == {"COMPLETE": 5}
+    assert known["user_attrs"] == {"note": {"of": [1, None]}}
+    assert "IntDistribution" in known["params"]["n"]
+    assert "states COMPLETE" in facts.out
+    assert [(row["number"], row["params"]) for row in read(trials)] == [
+        (trial.number, trial.params) for trial in one.trials
+    ]
+    assert [line.split()[0] for line in lines.out.splitlines()] == [str(number) for number in range(5)]
+    assert read(to_csv) == {"file": "two.csv", "trials": 6}
+    with (shell.directory / "two.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [[float(row["values_0"]), float(row["values_1"])] for row in rows] == [
+        trial.values for trial in made.trials
+    ]
+    assert (to_jsonl.status, to_jsonl.lines) == (0, ["wrote two.jsonl: 6 trials"])
+    assert len((shell.directory / "two.jsonl").read_text().splitlines()) == 6
+    assert (again.status, again.lines) == (
+        7,
+        ["qwf: two.csv is there already: --overwrite replaces it (exit 7)"],
+    )
+    assert (odd.status, odd.lines) == (
+        2,
+        ["qwf: two.xls must end with .csv or .jsonl: that says what is written (exit 2)"],
+    )
+    storage.close()
+
+
+def test_studies_are_removed_only_when_that_is_meant(shell: Shell, server: Server) -> None:
+    study(shell, "create one", "create two")
+    unasked, removed, gone = study(shell, "rm one", "rm nobody one two --yes", "rm one --yes --json")
+    assert (unasked.status, unasked.lines) == (
+        2,
+        ["qwf: one has 0 trials: --yes removes it where nobody can be asked (exit 2)"],
+    )
+    assert (removed.status, removed.out) == (7, "")
+    assert removed.lines == ["removed one, two", "qwf: there is no study 'nobody' (exit 7)"]
+    assert (gone.status, json.loads(gone.out)) == (7, {"removed": []})
+
+
+REFUSED = [
+    ("best none", 7, "there is no study 'none'"),
+    ("info a\x1bb", 7, r"there is no study 'a\x1bb'"),
+    ("create a:b", 7, "the study name 'a:b' may hold only letters, digits, '.', '_' and '-' (1 to 128)"),
+    ("create new --direction up", 2, "'up' is no direction: minimize or maximize"),
+    ("best grid", 7, "the study grid has no best trial: none is complete yet"),
+    ("ask grid --space none.json", 7, "the space in none.json cannot be used: No such file or directory"),
+    ("tell grid 0", 2, "give a value for each objective, or --state fail or pruned"),
+    ("tell grid 0 1 --state fail", 2, "give a value for each objective, or --state fail or pruned"),
+    ("tell grid 0 --state done", 2, "--state 'done' is none: fail or pruned"),
+    ("tell grid 0 x", 2, "'x' is no value: write a number"),
+    ("tell grid 0 nan", 7, "'nan' is no value that can be compared: --state fail ends the trial without one"),
+    ("tell grid 0 1 2", 2, "grid has 1 objective, and 2 values are given"),
+    ("tell grid 5 1", 7, "the study grid has no trial 5"),
+    ("enqueue grid {", 7, "the parameters '{' are no JSON: "),
+    ("enqueue grid [1]", 7, "the parameters '[1]' are no JSON object: write '{\"x\": 1}'"),
+]
+"""Command, exit status, and what is said."""
+
+
+def test_what_cannot_be_done_is_said_in_a_line(shell: Shell, server: Server) -> None:
+    study(shell, "create grid")
+    before = server.contents()
+    for outcome, (command, status, said) in zip(
+        study(shell, *(command for command, _, _ in REFUSED)), REFUSED, strict=True
+    ):
+        assert (outcome.status, outcome.out) == (status, ""), command
+        assert said in outcome.err
+        assert outcome.lines[-1].endswith(f"(exit {status})")
+    assert server.contents() == before
