@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 
 from qwf_async.study import StudyStorage
 from tests.conftest import Server
-from tests.support.command import Outcome, Shell
+from tests.support.command import Outcome
+from tests.support.inside import Inside
 
-IMPORTS = ("optuna.importance", "qwf_async.study.storage", "qwf_async.study.space")
 SPACE = """
 x = {type = "float", low = -3, high = 3}
 n = {type = "int", low = 1, high = 4}
@@ -23,14 +23,14 @@ n = {type = "int", low = 1, high = 4}
 
 
 @pytest.fixture
-def shell(server: Server, tmp_path: Path) -> Shell:
+def shell(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
     (tmp_path / "space.toml").write_text(SPACE)
-    return Shell.at(tmp_path, QWF_URL=server.url)
+    return Inside.at(tmp_path, monkeypatch, QWF_URL=server.url)
 
 
-def study(shell: Shell, *commands: str) -> list[Outcome]:
+def study(shell: Inside, *commands: str) -> list[Outcome]:
     """`qwf study COMMAND` for each of these: words apart by blanks."""
-    return shell.each(*(["study", *command.split()] for command in commands), imports=IMPORTS)
+    return [shell.qwf("study", *command.split()) for command in commands]
 
 
 def read(outcome: Outcome) -> Any:
@@ -39,7 +39,7 @@ def read(outcome: Outcome) -> Any:
     return json.loads(outcome.out)
 
 
-def test_a_study_is_created_once_and_another_direction_is_refused(shell: Shell, server: Server) -> None:
+def test_a_study_is_created_once_and_another_direction_is_refused(shell: Inside, server: Server) -> None:
     created, again, plain, strict, other, listed = study(
         shell,
         "create grid --direction maximize --json",
@@ -66,7 +66,7 @@ def test_a_study_is_created_once_and_another_direction_is_refused(shell: Shell, 
     ]
 
 
-def test_a_shell_asks_and_tells(shell: Shell, server: Server) -> None:
+def test_a_shell_asks_and_tells(shell: Inside, server: Server) -> None:
     study(shell, "create grid --direction maximize", 'enqueue grid {"x":0.5,"other":[1]}')
     enqueued, free, told, repeated, negative, failed, otherwise, pruned = study(
         shell,
@@ -103,7 +103,7 @@ def test_a_shell_asks_and_tells(shell: Shell, server: Server) -> None:
     assert [trial.values for trial in trials] == [[0.25], [-1.5e-3], None]
 
 
-def test_what_a_study_holds_is_shown_and_written(shell: Shell, server: Server) -> None:
+def test_what_a_study_holds_is_shown_and_written(shell: Inside, server: Server) -> None:
     storage = StudyStorage(server.url)
     made = optuna.create_study(study_name="two", storage=storage, directions=["minimize", "maximize"])
     one = optuna.create_study(study_name="one", storage=storage)
@@ -160,7 +160,7 @@ def test_what_a_study_holds_is_shown_and_written(shell: Shell, server: Server) -
     storage.close()
 
 
-def test_studies_are_removed_only_when_that_is_meant(shell: Shell, server: Server) -> None:
+def test_studies_are_removed_only_when_that_is_meant(shell: Inside, server: Server) -> None:
     study(shell, "create one", "create two")
     unasked, removed, gone = study(shell, "rm one", "rm nobody one two --yes", "rm one --yes --json")
     assert (unasked.status, unasked.lines) == (
@@ -192,7 +192,7 @@ REFUSED = [
 """Command, exit status, and what is said."""
 
 
-def test_what_cannot_be_done_is_said_in_a_line(shell: Shell, server: Server) -> None:
+def test_what_cannot_be_done_is_said_in_a_line(shell: Inside, server: Server) -> None:
     study(shell, "create grid")
     before = server.contents()
     for outcome, (command, status, said) in zip(

@@ -114,16 +114,14 @@ class Shell:
         with self.begin(*arguments) as begun:
             return begun.end(timeout)
 
-    def each(self, *commands: Sequence[str], imports: Sequence[str] = ()) -> list[Outcome]:
-        """`qwf ARGUMENTS` for each of these in turn, with modules imported before; see forked_commands.py."""
-        return self.several([(arguments, {}) for arguments in commands], imports=imports)
+    def each(self, *commands: Sequence[str]) -> list[Outcome]:
+        """`qwf ARGUMENTS` for each of these in turn; see forked_commands.py."""
+        return self.several([(arguments, {}) for arguments in commands])
 
-    def several(
-        self, commands: Sequence[tuple[Sequence[str], Mapping[str, str]]], *, imports: Sequence[str] = ()
-    ) -> list[Outcome]:
+    def several(self, commands: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Outcome]:
         """As `each`, with variables of their own."""
         done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("forked_commands.py")), *imports],
+            [sys.executable, str(Path(__file__).with_name("forked_commands.py"))],
             input=json.dumps(commands),
             capture_output=True,
             check=False,

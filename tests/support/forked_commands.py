@@ -2,7 +2,7 @@
 
 Standard input has a JSON list of pairs: arguments, and variables to set. Standard output gets a list
 of [exit status, [standard output, standard error]]. What a command imports takes more time
-than most do; here that is done once. Arguments are modules to import besides.
+than most do; here that is done once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import tempfile
-from importlib import import_module
 
 import redis.asyncio
 import typer.rich_utils
@@ -24,7 +23,7 @@ import qwf_async.ingesting.ingestion
 import qwf_async.ingesting.verification
 from qwf_async.cli import app, main, progress
 
-IMPORTED = (app, progress, qwf_async, redis, typer, uvloop, *map(import_module, sys.argv[1:]))
+IMPORTED = (app, progress, qwf_async, redis, typer, uvloop)
 
 with contextlib.redirect_stdout(io.StringIO()):
     app.app(["--version"], standalone_mode=False)  # what typer imports when it runs

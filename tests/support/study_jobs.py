@@ -8,6 +8,7 @@ number of the job. The program ends with 1 if a job fails.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -44,12 +45,12 @@ def jobs(url: str, name: str, *, number: int, trials: int) -> Iterator[subproces
     """Jobs under way; killed at the end of a `with`."""
     command = [sys.executable, "-m", "tests.support.study_jobs", url, name, str(number), str(trials)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 9)
-        process.communicate()
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def main(url: str, name: str, number: str, trials: str) -> int:
