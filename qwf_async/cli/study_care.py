@@ -1,4 +1,4 @@
-"""`qwf study reap`, `rm` and `sync`: dead trials, studies that are not needed, and what waits on this host."""
+"""`qwf study reap` and `rm`: dead trials, and studies that are not needed any more."""
 
 from __future__ import annotations
 
@@ -74,23 +74,6 @@ def rm(
     elif removed and not quiet:
         say(f"removed {', '.join(removed)}")
     raise_first(errors)
-
-
-@with_option_groups
-def sync(
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the server.")] = 30.0,
-    *,
-    server_options: ServerOptions,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Bring to the server what the studies of this host hold that it has not got.
-
-    \b
-    Example: qwf study sync --wait 30
-    """
-    with studies(server_options, quiet=True) as storage:
-        storage.sync(wait)
 
 
 def _agreed(storage: StudyStorage, name: str) -> bool:

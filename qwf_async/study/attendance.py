@@ -57,6 +57,11 @@ class Attendance:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
     def enter(self, study_id: int) -> None:
         """Say that this process writes to a study, before its first entry. Does nothing if that was said."""
         if study_id in self._studies:

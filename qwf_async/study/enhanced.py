@@ -73,7 +73,9 @@ def load_enhanced_study(
 
 
 def get_enhanced_storage(url: str | None = None, *, settings: Settings | None = None) -> StudyStorage:
-    """The storage of this process for a server: the same for each call, until the process forks.
+    """The storage of this process for a server: the same for each call, until it is closed.
+
+    In a process that is forked it begins anew, with connections of its own.
 
     The server is the one that `url` names, else that of `settings`. These are by default read from where
     `qwf` reads them (QWF_URL, REDIS_URL, a settings file), or from a `redis_config.json` in the working
@@ -96,24 +98,22 @@ def get_storage_status(url: str | None = None, *, settings: Settings | None = No
 
 
 class _Storages:
-    """The storages of a process, one for all settings that are the same."""
+    """The storages of a process, one for all settings that are the same. In a child of a fork they begin anew."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[tuple[int, Settings], StudyStorage] = {}
+        self._made: dict[Settings, StudyStorage] = {}
 
     def of(self, settings: Settings) -> StudyStorage:
-        key = os.getpid(), settings
         with self._lock:
-            if key not in self._made:
-                self._made[key] = StudyStorage(settings=settings)
-            return self._made[key]
+            if settings not in self._made or self._made[settings].is_closed:
+                self._made[settings] = StudyStorage(settings=settings)
+            return self._made[settings]
 
     def unlock(self) -> None:
-        """In a child, a lock that a thread of its parent held would stay shut. What the parent made stays its own."""
+        """In a child, a lock that a thread of its parent held would stay shut."""
         self._lock = threading.Lock()
 
 
 _storages: Final = _Storages()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_storages.unlock)
+os.register_at_fork(after_in_child=_storages.unlock)

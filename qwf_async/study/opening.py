@@ -44,7 +44,7 @@ def begin(
     asked for, or it is not to be loaded.
     """
     if name is not None:
-        check_name(name, "study name")
+        check_name(name, "name of a study")
     wanted: Any = None if directions is None else list(directions)  # Optuna checks what is in it
     options: dict[str, Any] = {"storage": storage, "study_name": name, "sampler": sampler, "pruner": pruner}
     try:

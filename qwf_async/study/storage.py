@@ -111,6 +111,11 @@ class StudyStorage(ReportingStorage):
                 self._studies.clear()
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it was closed in this process."""
+        return self._attendance.has_left
+
+    @property
     def is_of_this_process(self) -> bool:
         """Whether it was opened in this process, and not in one that was forked from."""
         return self._pid == os.getpid()
@@ -318,6 +323,9 @@ class StudyStorage(ReportingStorage):
 
     def get_heartbeat_stale_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
         return self._callback
+
+    def get_failed_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
+        return self._callback  # the name before Optuna 4.9
 
     def running_trials(self, study_id: int) -> list[tuple[int, int]]:
         """Trial id and the lane of the owner of each trial that runs now."""

@@ -47,7 +47,7 @@ def test_a_process_has_one_storage_for_a_server(storage: StudyStorage, server: S
     other.close()
 
 
-def test_a_child_has_a_storage_of_its_own(storage: StudyStorage) -> None:
+def test_in_a_child_the_storage_begins_anew(storage: StudyStorage) -> None:
     create_enhanced_study("grid").tell(create_enhanced_study("grid").ask(), 1.0)
     child = os.fork()
     if child == 0:
@@ -56,7 +56,7 @@ def test_a_child_has_a_storage_of_its_own(storage: StudyStorage) -> None:
             mine = get_enhanced_storage()
             study = load_enhanced_study("grid")
             study.tell(study.ask(), 2.0)
-            status = 0 if mine is not storage and mine is get_enhanced_storage() else 2
+            status = 0 if mine is storage and mine.is_of_this_process else 2
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -90,7 +90,7 @@ def test_a_study_that_is_another_is_refused_and_stays_as_it_is(server: Server) -
     create_enhanced_study("grid", "maximize")
     before = server.contents()
     with pytest.raises(
-        DuplicatedStudyError, match="'grid' is there .* is maximize, not minimize as asked for"
+        DuplicatedStudyError, match=r"'grid' is there .* is maximize, not minimize as asked for"
     ):
         create_enhanced_study("grid", "minimize")
     with pytest.raises(DuplicatedStudyError, match="is maximize, not maximize, minimize as asked for"):
@@ -102,7 +102,7 @@ def test_a_study_that_is_another_is_refused_and_stays_as_it_is(server: Server) -
     with pytest.raises(ValueError, match="minimize"):
         create_enhanced_study("new", "up")
     for odd in ("a:b", "", "ψ", "a" * 129, "a\n", "{1}"):
-        with pytest.raises(InvalidInput, match="the study name .* may hold only"):
+        with pytest.raises(InvalidInput, match=r"the name of a study .* may hold only"):
             create_enhanced_study(odd)
     assert server.contents() == before
 

@@ -175,7 +175,7 @@ def test_studies_are_removed_only_when_that_is_meant(shell: Inside, server: Serv
 REFUSED = [
     ("best none", 7, "there is no study 'none'"),
     ("info a\x1bb", 7, r"there is no study 'a\x1bb'"),
-    ("create a:b", 7, "the study name 'a:b' may hold only letters, digits, '.', '_' and '-' (1 to 128)"),
+    ("create a:b", 7, "the name of a study 'a:b' may hold only letters, digits, '.', '_' and '-' (1 to 128)"),
     ("create new --direction up", 2, "'up' is no direction: minimize or maximize"),
     ("best grid", 7, "the study grid has no best trial: none is complete yet"),
     ("ask grid --space none.json", 7, "the space in none.json cannot be used: No such file or directory"),
