@@ -69,7 +69,7 @@ def ls(*, server_options: ServerOptions, as_json: JsonOption = False) -> None:
     \b
     Example: qwf study ls --json
     """
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options) as storage:
         rows = [_summary(study_of(storage, one.study_name)) for one in storage.get_all_studies()]
     rows.sort(key=lambda row: str(row["name"]))
     if as_json:
@@ -91,7 +91,7 @@ def info(name: StudyArgument, *, server_options: ServerOptions, as_json: JsonOpt
     \b
     Example: qwf study info grid
     """
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options) as storage:
         study = study_of(storage, name)
         facts = _summary(study) | _details(study)
     if as_json:
@@ -108,7 +108,7 @@ def status(*, server_options: ServerOptions, as_json: JsonOption = False) -> Non
     \b
     Example: qwf study status --json
     """
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options) as storage:
         facts = storage.get_storage_info()
     if as_json:
         print_json(facts)

@@ -47,7 +47,7 @@ def ask(
     Example: qwf study ask grid --space space.toml
     """
     distributions = None
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options) as storage:
         if space is not None:
             from ..study.space import read_space
 
@@ -91,7 +91,7 @@ def tell(
         raise UsageError(f"--state {state!r} is none: {' or '.join(STATES)}")
     if bool(told) == (state is not None):
         raise UsageError("give a value for each objective, or --state fail or pruned")
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options, quiet=quiet) as storage:
         trial = _tell(study_of(storage, name), number, told, state)
     if as_json:
         print_json({"number": trial.number, "state": trial.state.name, "values": plain(trial.values)})
@@ -121,7 +121,7 @@ def enqueue(
         raise InvalidInput(f"the parameters {quoted(params)} are no JSON: {error}") from error
     if not isinstance(values, dict):
         raise InvalidInput(f"the parameters {quoted(params)} are no JSON object: write '{{\"x\": 1}}'")
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options, quiet=quiet) as storage:
         study_of(storage, name).enqueue_trial(values)
     if as_json:
         print_json({"study": name, "enqueued": plain(values)})

@@ -34,7 +34,7 @@ def reap(
     \b
     Example: qwf study reap grid --retry
     """
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options, quiet=quiet) as storage:
         from ..study.reaping import reap as reap_study
 
         reaped = [trial.number for trial in reap_study(storage, study_of(storage, name), retry=retry)]
@@ -61,7 +61,7 @@ def rm(
     """
     removed: list[str] = []
     errors: list[QwfError] = []
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options, quiet=quiet) as storage:
         for name in names:
             try:
                 if yes or _agreed(storage, name):

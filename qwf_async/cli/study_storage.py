@@ -41,6 +41,8 @@ def studies(options: ServerOptions, *, quiet: bool = False) -> Iterator[StudySto
         signal.signal(signal.SIGINT, signal.default_int_handler)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = StudyStorage(settings=study_settings(options.config, warn=say, **options.settings))
+    if storage.started is not None and not quiet:
+        say(f"started the embedded server, data in {storage.started}; 'qwf server stop' ends it")
     try:
         yield storage
     except optuna.exceptions.DuplicatedStudyError as error:

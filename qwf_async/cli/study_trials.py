@@ -29,7 +29,7 @@ def best(name: StudyArgument, *, server_options: ServerOptions, as_json: JsonOpt
     \b
     Example: qwf study best grid --json
     """
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options) as storage:
         found = best_trials(study_of(storage, name))
         if not found:
             raise InvalidInput(f"the study {name} has no best trial: none is complete yet")
@@ -60,7 +60,7 @@ def trials(
     """
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise UsageError(f"{out} must end with {' or '.join(ENDINGS)}: that says what is written")
-    with studies(server_options, quiet=True) as storage:
+    with studies(server_options, quiet=quiet) as storage:
         study = study_of(storage, name)
         found = study.get_trials(deepcopy=False)
         objectives = len(study.directions)

@@ -92,7 +92,7 @@ def get_enhanced_storage(url: str | None = None, *, settings: Settings | None = 
 def get_storage_status(url: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
     """How the storage of this process is: whether its server is there, and what waits to be merged.
 
-    The keys are those of `StudyStorage.get_storage_status`.
+    `StudyStorage.get_storage_status` has the keys, and `get_storage_info` more of them.
     """
     return get_enhanced_storage(url, settings=settings).get_storage_status()
 
