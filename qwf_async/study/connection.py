@@ -41,6 +41,9 @@ SEND_BYTES: Final = 256 * 1024
 """Bytes handed to the kernel at a time, each within the time of an attempt."""
 
 
+LEAST_RATE: Final = 2_000_000
+"""Bytes a second at which a long request is trusted to travel: the kernel takes megabytes before they have."""
+
 MAX_GREETING: Final = 1024
 """Bytes that are received at a time while the server greets us."""
 
@@ -72,9 +75,11 @@ class Connection:
         """The replies to commands, in order; an error reply is a ResponseError in its place.
 
         `deadline` is a time of `time.monotonic()`. Until then the first byte of a reply must come,
-        and as long may pass between any two parts of it. Raises ServerUnavailable if the connection
-        cannot be made, is lost, or gives no reply in time; Refused if the server does not let us in.
+        and as long may pass between any two parts of it; longer after a long request. Raises
+        ServerUnavailable if the connection cannot be made, is lost, or gives no reply in time; Refused
+        if the server does not let us in.
         """
+        packed = self._packed(commands)
         self._counts.borrowed += 1
         reused = self._socket is not None
         try:
@@ -85,10 +90,13 @@ class Connection:
                 left = max(deadline - monotonic(), LEAST_TIME)
             elif begun - self._used > IDLE_TIME:
                 left = max(left / 2, LEAST_TIME)
+            if len(packed) > SEND_BYTES:
+                left += len(packed) / LEAST_RATE
             if not 0.98 * self._timeout <= left <= self._timeout:  # to set it is a system call
                 self._socket.settimeout(left)
                 self._timeout = left
-            self._send(self._socket, commands)
+            for start in range(0, len(packed), SEND_BYTES):
+                self._socket.sendall(packed[start : start + SEND_BYTES])
             replies = [self._reply() for _ in commands]
         except BaseException as error:
             self.close()
@@ -109,14 +117,9 @@ class Connection:
         with suppress(Exception):  # a dying connection can raise nearly anything; it is gone either way
             self._redis.disconnect()  # type: ignore[no-untyped-call] # untyped in redis-py
 
-    def _send(self, sock: socket, commands: Sequence[Command]) -> None:
+    def _packed(self, commands: Sequence[Command]) -> memoryview:
         pack = self._redis.pack_command
-        packed = b"".join(part for command in commands for part in pack(*command))  # type: ignore[no-untyped-call] # untyped in redis-py
-        if len(packed) <= SEND_BYTES:
-            sock.sendall(packed)
-            return
-        for start in range(0, len(packed), SEND_BYTES):
-            sock.sendall(memoryview(packed)[start : start + SEND_BYTES])
+        return memoryview(b"".join(part for command in commands for part in pack(*command)))  # type: ignore[no-untyped-call] # untyped in redis-py
 
     def _reply(self) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -9,11 +10,12 @@ from threading import Event, Thread
 
 import pytest
 
-from qwf_async.client.failure import ServerCrowded
-from qwf_async.errors import Refused, ServerUnavailable
+from qwf_async.client.failure import ServerCrowded, WrongType
+from qwf_async.errors import OutOfMemory, Refused, ServerUnavailable
 from qwf_async.study import connection
 from qwf_async.study.link import Server as Link
 from tests.conftest import PATIENCE, Server, free_port, new_server
+from tests.support.loads import ask
 from tests.support.relay import relaying
 
 
@@ -47,6 +49,18 @@ def test_a_long_reply_may_take_longer_than_the_deadline_while_it_comes(server: S
         link.close()
 
 
+def test_a_long_request_has_longer_for_its_way(server: Server) -> None:
+    with relaying(server) as relay:
+        link = Link.open(relay.url)
+        link.call("a", "PING")
+        relay.delay(0.3, chance=random.Random(1))
+        assert link.call("a", "SET", "a", bytes(4_000_000)) == b"OK"
+        assert link.counts.opened == 1
+        with pytest.raises(ServerUnavailable):
+            link.call("a", "GET", "b")
+        link.close()
+
+
 def test_a_lost_reply_is_asked_for_again(server: Server) -> None:
     with relaying(server) as relay:
         link = Link.open(relay.url)
@@ -55,6 +69,30 @@ def test_a_lost_reply_is_asked_for_again(server: Server) -> None:
         assert link.call("a", "SET", "a", 1, deadline=soon()) == b"OK"
         assert relay.cuts == 2
         link.close()
+
+
+PUSH = "return redis.call('RPUSH', KEYS[1], ARGV[1])"
+
+
+def test_errors_within_a_script_mean_what_they_mean_without(each_own_server: Server) -> None:
+    link = Link.open(each_own_server.url, after=0.1)
+    link.call("text", "SET", "text", 1)
+    with pytest.raises(WrongType):
+        link.eval(PUSH, [b"text"], [1])
+    ask(each_own_server, "CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(OutOfMemory):
+        link.eval(PUSH, [b"list"], [1])
+    ask(each_own_server, "CONFIG", "SET", "maxmemory", "0")
+    ask(each_own_server, "CONFIG", "SET", "min-replicas-to-write", "1")
+    with pytest.raises(ServerUnavailable, match="too few replicas"):
+        link.eval(PUSH, [b"list"], [1])
+    ask(each_own_server, "CONFIG", "SET", "min-replicas-to-write", "0")
+    ask(each_own_server, "REPLICAOF", "localhost", "1")
+    with pytest.raises(ServerUnavailable, match="read-only replica"):
+        link.eval(PUSH, [b"list"], [1])
+    ask(each_own_server, "REPLICAOF", "NO", "ONE")
+    assert link.eval(PUSH, [b"list"], [1]) == 1
+    link.close()
 
 
 @pytest.fixture(params=["unix", "tcp"])
