@@ -54,8 +54,7 @@ def restore_rest(replica: Replica, live: bytes) -> None:
         raw = text.encode()
         replica.do(raw, _number_in(raw))
     for trial_id in kept["provisional"]:
-        record = replica.records[trial_id]
-        record.is_provisional, record.hides_failure = True, record.owner == replica.lane
+        replica.take_for_dead(replica.records[trial_id], 0)
     for trial_id, number, asked_as in kept["numbers"]:
         if trial_id not in replica.records:
             continue  # the finished trials were not read

@@ -9,7 +9,7 @@
 | C | a trial begins | time |
 | M | a whole trial | as below |
 | P | parameters | [[name, internal value, distribution as text], …] |
-| T | a state | state, values or null, time |
+| T | a state | state, values or null, time, and perhaps parameters as in P |
 | F | another than the owner takes the trial for dead | time |
 | I | a report | step, value |
 | u, s | an attribute of the trial, the user's or Optuna's | key, value |

@@ -50,10 +50,18 @@ class LiveStudy:
     def write(self, kind: int, trial_id: int, *rest: Any) -> None:
         """Append an entry. When it returns, the entry is stored and applied, with all that came before it.
 
-        Raises TypeError if the rest is no JSON, and then nothing is written.
+        Raises TypeError if the rest is no JSON, and then nothing is written. A state takes parameters with it.
         """
-        self._pack()
-        self._exchange((self._next(kind, trial_id, *rest),))
+        parameters = self._given.pop(trial_id, None) if kind == entry.STATE else None
+        if parameters is not None:
+            rest = (*rest, parameters)
+        try:
+            self._pack()
+            self._exchange((self._next(kind, trial_id, *rest),))
+        except BaseException:
+            if parameters is not None:
+                self._given[trial_id] = parameters
+            raise
 
     def set_parameter(self, trial_id: int, parameter: Parameter) -> None:
         """Give a trial of this process a parameter. It is seen here at once, and written with the next exchange."""

@@ -19,7 +19,11 @@ from .whole_trial import distribution_of
 
 _CREATES = frozenset((entry.CREATION, entry.WHOLE))
 _STUDY = frozenset((entry.STUDY, entry.STUDY_USER_ATTRIBUTE, entry.STUDY_SYSTEM_ATTRIBUTE))
-_NAMES_PARAMETERS = frozenset((entry.PARAMETERS, entry.WHOLE))
+_PLACE_OF_PARAMETERS = {entry.PARAMETERS: 0, entry.STATE: 3, entry.WHOLE: 5}
+"""Where in the rest of an entry they are."""
+
+_STATES = {b"%d" % state: state for state in TrialState}
+_RUNNING, _WAITING, _COMPLETE = TrialState.RUNNING, TrialState.WAITING, TrialState.COMPLETE
 
 
 class KnownDistribution(NamedTuple):
@@ -49,6 +53,7 @@ class Replica:
         self.records: dict[int, TrialRecord] = {}
         self._by_number: list[TrialRecord] = []
         self._waiting: dict[int, TrialRecord] = {}
+        self._unfinished: dict[int, TrialRecord] = {}
         self._frozen: list[FrozenTrial] = []
         self._changed: dict[int, TrialRecord] = {}
         self._is_in_order = True
@@ -71,6 +76,7 @@ class Replica:
         twin.records = {trial_id: record.copy() for trial_id, record in self.records.items()}
         twin._by_number = [twin.records[record.trial_id] for record in self._by_number]
         twin._waiting = {trial_id: twin.records[trial_id] for trial_id in self._waiting}
+        twin._unfinished = {trial_id: twin.records[trial_id] for trial_id in self._unfinished}
         twin._frozen = list(self._frozen)
         twin._changed = {trial_id: twin.records[trial_id] for trial_id in self._changed}
         twin._completed = [twin.records[record.trial_id] for record in self._completed]
@@ -91,7 +97,9 @@ class Replica:
     def do(self, raw: bytes, number: int | None = None) -> None:
         """Do what one entry says, wherever it stands. A trial that it makes gets `number`, or else the next."""
         kind = raw[2]
-        trial_id = entry.trial_of(raw)
+        trial_id = int(
+            raw[5 : raw.index(b",", 5)]
+        )  # as entry.trial_of: every process does this for every entry
         if not trial_id:
             self._do_with_study(kind, raw)
             return
@@ -109,8 +117,7 @@ class Replica:
             if entry.writer_of(raw)[0] != record.owner:
                 return
         elif kind == entry.FAILURE:
-            record.is_provisional, record.failed_by = True, entry.writer_of(raw)[0]
-            record.hides_failure = record.owner == self.lane
+            self.take_for_dead(record, entry.writer_of(raw)[0])
             self._move(record, TrialState.FAIL)
         elif kind == entry.WHOLE:
             self._complete(record, raw)
@@ -183,16 +190,23 @@ class Replica:
         wanted = entry.to_json(name).encode()
         for record in reversed(self._by_number):
             for raw in record.raws:
-                if raw[2] in _NAMES_PARAMETERS and wanted in raw:
+                if raw[2] in _PLACE_OF_PARAMETERS and wanted in raw:
                     rest = entry.fields(raw)[4:]
-                    for parameter, _, text in rest[0] if raw[2] == entry.PARAMETERS else rest[5]:
+                    place = _PLACE_OF_PARAMETERS[raw[2]]
+                    for parameter, _, text in rest[place] if len(rest) > place else ():
                         if parameter == name:
                             return str(text)
         return None
 
     def running(self) -> list[TrialRecord]:
         """The trials that run."""
-        return [record for record in self._by_number if record.shown_state is TrialState.RUNNING]
+        return [record for record in self._unfinished.values() if record.shown_state is _RUNNING]
+
+    def take_for_dead(self, record: TrialRecord, by: int) -> None:
+        """Let a trial have failed unless its owner says something else; `by` is the lane that says so."""
+        record.is_provisional, record.failed_by = True, by
+        record.hides_failure = record.owner == self.lane
+        self._unfinished[record.trial_id] = record
 
     def _do_with_study(self, kind: int, raw: bytes) -> None:
         rest = entry.fields(raw)[4:]
@@ -209,9 +223,9 @@ class Replica:
             self._renumber(rest[0])
 
     def _make(self, kind: int, trial_id: int, raw: bytes, number: int | None) -> None:
-        state, owner = TrialState.RUNNING, entry.lane_of_trial(trial_id)
+        state, owner = _RUNNING, entry.lane_of_trial(trial_id)
         if kind == entry.WHOLE:
-            state = TrialState(int(raw.split(b",", 6)[5]))
+            state = _STATES[raw.split(b",", 6)[5]]
             named = raw[raw.rindex(b",") + 1 : -1]
             owner = owner if named == b"null" else int(named)
         place = len(self._by_number) if number is None else number
@@ -221,44 +235,47 @@ class Replica:
         self.records[trial_id] = record
         self._by_number.append(record)
         self._changed[trial_id] = record
-        self._note(record)
+        self._unfinished[trial_id] = record
+        if state is not _RUNNING:
+            self._note(record)
 
     def _set_state(self, record: TrialRecord, raw: bytes) -> bool:
         """Do what a state says, if it may: a waiting trial runs for the first that takes it, a dead one revives."""
         _, _, lane_text, _, state_text, _ = raw.split(b",", 5)
-        lane, state = int(lane_text), TrialState(int(state_text))
+        state = _STATES[state_text]
         if record.is_provisional:
-            if lane != record.owner:
+            if int(lane_text) != record.owner:
                 return False
             record.is_provisional = False
-        elif state is TrialState.RUNNING:
-            if record.state is not TrialState.WAITING:
+        elif state is _RUNNING:
+            if record.state is not _WAITING:
                 return False
-            record.owner = lane
+            record.owner = int(lane_text)
         self._move(record, state)
         return True
 
     def _complete(self, record: TrialRecord, raw: bytes) -> None:
-        state = TrialState(int(raw.split(b",", 6)[5]))
+        state = _STATES[raw.split(b",", 6)[5]]
         if state.is_finished():
             record.is_provisional = False
             self._move(record, state)
-        elif state is TrialState.RUNNING and record.state is TrialState.WAITING:
+        elif state is _RUNNING and record.state is _WAITING:
             self._move(record, state)
 
     def _move(self, record: TrialRecord, state: TrialState) -> None:
-        if record.state is TrialState.WAITING:
+        if record.state is _WAITING:
             del self._waiting[record.trial_id]
         record.state = state
         self._note(record)
 
     def _note(self, record: TrialRecord) -> None:
         """Enter a trial where its state is looked up."""
-        if record.state is TrialState.WAITING:
+        if record.state is _WAITING:
             self._waiting[record.trial_id] = record
         elif record.is_final:
             record.finished_at = self.position
-            if record.state is TrialState.COMPLETE:
+            self._unfinished.pop(record.trial_id, None)
+            if record.state is _COMPLETE:
                 self._completed.append(record)
 
     def _renumber(self, numbers: list[tuple[int, int, int | None]]) -> None:

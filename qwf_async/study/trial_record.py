@@ -15,6 +15,10 @@ ASKED_AS: Final = "qwf:asked_as"
 """The system attribute that holds the number which a trial was shown first, if it has another now."""
 
 
+_RUNNING: Final = TrialState.RUNNING
+_WAITING: Final = TrialState.WAITING
+
+
 class TrialRecord:
     """One trial. A FrozenTrial that was handed out is never changed: the next is a copy.
 
@@ -53,7 +57,10 @@ class TrialRecord:
     @property
     def is_final(self) -> bool:
         """Whether it is finished, and nothing can change that."""
-        return self.state.is_finished() and not self.is_provisional
+        state = (
+            self.state
+        )  # `is_finished` of Optuna takes four times as long, and this is asked for every entry
+        return state is not _RUNNING and state is not _WAITING and not self.is_provisional
 
     def copy(self) -> TrialRecord:
         """A record that may change while this one does not."""
@@ -115,7 +122,8 @@ class _Draft:
     """A copy of a trial, to which entries are applied. Its dictionaries are copied when they are first changed."""
 
     def __init__(self, trial: FrozenTrial) -> None:
-        self.trial = copy.copy(trial)
+        self.trial = FrozenTrial.__new__(FrozenTrial)  # copy.copy takes ten times as long
+        self.trial.__dict__.update(trial.__dict__)
         self._own: set[str] = set()
 
     def apply(self, raw: bytes) -> None:
@@ -126,7 +134,9 @@ class _Draft:
             case "P":
                 self.set_parameters(rest[0])
             case "T":
-                state, values, time = rest
+                state, values, time, *parameters = rest
+                if parameters:
+                    self.set_parameters(parameters[0])
                 if values is not None:
                     trial.values = values
                 if state == TrialState.RUNNING:

@@ -74,7 +74,7 @@ def test_all_parameters_of_a_trial_are_one_entry(server: Server, storage: StudyS
     log = f"qwf:study:{{{study._study_id}}}:log"
     before = server.plain.llen(log)
     study.optimize(objective, n_trials=3)
-    assert server.plain.llen(log) == before + 3 * len(["begin", "parameters", "result"])
+    assert server.plain.llen(log) == before + 3 * len(["begin", "result with parameters"])
     assert all(len(trial.params) == 10 for trial in study.trials)
 
 
