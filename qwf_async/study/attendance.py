@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import copy
 import logging
+import secrets
 import threading
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Container
 from contextlib import suppress
 from typing import Final
 
@@ -23,10 +24,10 @@ from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import TrialState
 
-from ..errors import QwfError
+from ..errors import QwfError, ServerUnavailable
 from .keys import StudyKeys
 from .link import Server
-from .scripts import BEAT
+from .scripts import BEAT, CLAIM
 from .writer import Writer
 
 BEAT_SECONDS: Final = 15.0
@@ -47,49 +48,56 @@ class AttendedStorage(BaseStorage, BaseHeartbeat):
 class Attendance:
     """Watches the studies that a storage writes, over a connection of its own."""
 
-    def __init__(self, storage: AttendedStorage, server: Server, lane: int) -> None:
+    def __init__(self, storage: AttendedStorage, server: Server) -> None:
         self._storage = weakref.ref(storage)
         self._server = server.another()
-        self._lane = lane
-        self._studies: set[int] = set()
+        self._token = secrets.token_hex(8)
+        self._lanes: dict[int, int] = {}
         self._writers: dict[int, dict[int, Writer]] = {}
         self._heard: dict[tuple[int, int], tuple[bytes | None, float]] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    @property
-    def has_left(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stop.is_set()
+    def enter(self, study_id: int, lane: int) -> bool:
+        """Say that this process writes to a study by a lane, before its first entry. Does nothing if that was said.
 
-    def enter(self, study_id: int) -> None:
-        """Say that this process writes to a study, before its first entry. Does nothing if that was said."""
-        if study_id in self._studies:
-            return
-        with suppress(QwfError):  # it is said again with each beat
-            self._say(study_id, Writer.here())
-        self._studies.add(study_id)
+        Returns False if another process has or had this lane there.
+        """
+        if study_id in self._lanes:
+            return True
+        keys = self._keys(study_id)
+        with suppress(ServerUnavailable):  # it is said again with each beat
+            claim: list[str | int] = [lane, Writer.here(self._token).to_json()]
+            if not self._server.eval(CLAIM, (keys.head, keys.writers, keys.seq), claim):
+                return False
+        self._lanes[study_id] = lane
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="qwf-study-attendance", daemon=True)
             self._thread.start()
+        return True
 
     def forget(self, study_id: int) -> None:
         """Watch a study no longer."""
-        self._studies.discard(study_id)
+        self._lanes.pop(study_id, None)
 
-    def leave(self, study_ids: Iterable[int]) -> None:
-        """Stop. Of the studies given, in which trials still run, say that this process ends in order."""
+    def leave(self, running: Container[int]) -> None:
+        """Stop, and say that this process ends in order. In the studies given, trials of it still run."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-        for study_id in study_ids:
+        for study_id, lane in self._lanes.items():
+            keys = self._keys(study_id)
             with suppress(QwfError):
-                self._say(study_id, Writer.here(has_left=True))
+                if study_id in running:
+                    self._say(study_id, Writer.here(self._token, has_left=True))
+                else:
+                    self._server.call(keys.writers, "HDEL", keys.writers, lane)
+                    self._server.call(keys.beats, "HDEL", keys.beats, f"w{lane}")
         self._server.close()
 
     def stale_trials(self, storage: AttendedStorage, study_id: int) -> list[int]:
         """Ids of the running trials whose owners are dead. Asks the server about owners that it does not know."""
-        running = [pair for pair in storage.running_trials(study_id) if pair[1] != self._lane]
+        running = [pair for pair in storage.running_trials(study_id) if pair[1] != self._lanes.get(study_id)]
         lanes = {lane for _, lane in running}
         writers = self._known(study_id, lanes)
         elsewhere = [lane for lane in lanes if lane in writers and not writers[lane].is_of_this_host]
@@ -100,10 +108,10 @@ class Attendance:
     def _run(self) -> None:
         due = time.monotonic() + BEAT_SECONDS
         while not self._stop.wait(LOOK_SECONDS):
-            for study_id in list(self._studies):
+            for study_id in list(self._lanes):
                 try:
                     if time.monotonic() >= due:
-                        self._say(study_id, Writer.here())
+                        self._say(study_id, Writer.here(self._token))
                     storage = self._storage()
                     if storage is None:
                         return
@@ -135,7 +143,7 @@ class Attendance:
         # Who seems to be dead may have left in order since it was last asked for.
         unsure = [lane for lane in lanes if lane not in known or known[lane].is_dead_here]
         if unsure:
-            key = StudyKeys(prefix=self._server.prefix, study_id=study_id).writers
+            key = self._keys(study_id).writers
             for lane, text in zip(unsure, self._server.call(key, "HMGET", key, *unsure), strict=True):
                 if text is not None and (writer := Writer.from_json(text)) is not None:
                     known[lane] = writer
@@ -145,7 +153,7 @@ class Attendance:
         """Those of the lanes whose last beat has been the same for as long as a lease, while this process watched."""
         if not lanes:
             return set()
-        key = StudyKeys(prefix=self._server.prefix, study_id=study_id).beats
+        key = self._keys(study_id).beats
         now = time.monotonic()
         silent = set()
         for lane, beat in zip(
@@ -159,7 +167,8 @@ class Attendance:
         return silent
 
     def _say(self, study_id: int, writer: Writer) -> None:
-        keys = StudyKeys(prefix=self._server.prefix, study_id=study_id)
-        self._server.eval(
-            BEAT, (keys.head, keys.beats, keys.writers), [f"w{self._lane}", self._lane, writer.to_json()]
-        )
+        keys, lane = self._keys(study_id), self._lanes[study_id]
+        self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), [f"w{lane}", lane, writer.to_json()])
+
+    def _keys(self, study_id: int) -> StudyKeys:
+        return StudyKeys(prefix=self._server.prefix, study_id=study_id)

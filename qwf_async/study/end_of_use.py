@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -27,7 +28,7 @@ class Used(Protocol):
         """Write what waits, and close."""
 
 
-def watch(storage: Used, studies: dict[int, LiveStudy], server: Server) -> None:
+def watch(storage: Used, studies: Iterable[LiveStudy], server: Server) -> None:
     """Close it at the end of the process, or when nobody refers to it; let it begin anew in a forked process."""
     weakref.finalize(storage, _give_up, studies, server).atexit = False
     here = weakref.ref(storage)
@@ -35,9 +36,9 @@ def watch(storage: Used, studies: dict[int, LiveStudy], server: Server) -> None:
     os.register_at_fork(after_in_child=lambda: _begin_again(here))
 
 
-def _give_up(studies: dict[int, LiveStudy], server: Server) -> None:
+def _give_up(studies: Iterable[LiveStudy], server: Server) -> None:
     """Write what nobody can write any more, if that is possible."""
-    for study in studies.values():
+    for study in studies:
         with suppress(QwfError, KeyError):
             study.flush()
     server.close()

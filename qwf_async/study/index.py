@@ -38,7 +38,7 @@ class StudyIndex:
             raise KeyError(f"no study with the name {name!r} at {self._server.shown}")
         return int(found)
 
-    def create(self, name: str, directions: list[int], lane: int) -> LiveStudy:
+    def create(self, name: str, directions: list[int]) -> LiveStudy:
         """A new study. Raises DuplicatedStudyError if there is one of that name, InvalidInput if it is no name.
 
         Raises OutOfMemory if the server would evict it.
@@ -57,15 +57,15 @@ class StudyIndex:
         study = None
         while study is None:
             log = ServerLog(self._server, entry.new_study_id())
-            study = LiveStudy.create(log, lane, first)
+            study = LiveStudy.create(log, first)
         if not self._enter(name, study.study_id):
             log.remove()
             raise self._duplicated(name)
         return study
 
-    def open(self, study_id: int, lane: int) -> LiveStudy:
+    def open(self, study_id: int) -> LiveStudy:
         """A study by its id. Raises KeyError if there is none."""
-        return LiveStudy.open(ServerLog(self._server, study_id), lane)
+        return LiveStudy.open(ServerLog(self._server, study_id))
 
     def glance(self, study_id: int) -> Replica:
         """A study by its id, with all but its trials. Raises KeyError if there is none."""

@@ -16,11 +16,10 @@ from .whole_trial import Parameter
 class LiveStudy:
     """A study that is open. Not safe for threads: the storage has one lock."""
 
-    def __init__(self, log: ServerLog, lane: int, replica: Replica, base: int) -> None:
+    def __init__(self, log: ServerLog, replica: Replica, base: int) -> None:
         self.study_id = log.study_id
         self.replica = replica
         self._log = log
-        self._lane = lane
         self._base = base
         self._sequence = 0
         self._given: dict[int, list[Parameter]] = {}
@@ -28,20 +27,27 @@ class LiveStudy:
         self._ahead: dict[int, list[Parameter]] = {}
 
     @classmethod
-    def open(cls, log: ServerLog, lane: int) -> LiveStudy:
+    def open(cls, log: ServerLog) -> LiveStudy:
         """The study as it is now. Raises KeyError if there is none."""
-        return cls(log, lane, *log.read(lane))
+        return cls(log, *log.read(entry.new_lane()))
 
     @classmethod
-    def create(cls, log: ServerLog, lane: int, first: dict[str, Any]) -> LiveStudy | None:
+    def create(cls, log: ServerLog, first: dict[str, Any]) -> LiveStudy | None:
         """A new study, with what its first entry says. None if its id is taken."""
+        lane = entry.new_lane()
         raw = entry.entry(entry.STUDY, 0, lane, 1, first)
         if not log.create(Written(lane, 1, raw)):
             return None
-        study = cls(log, lane, Replica(lane), 0)
-        study._sequence = 1
-        study.refresh()
-        return study
+        return cls.open(log)
+
+    @property
+    def lane(self) -> int:
+        """The lane by which this process writes."""
+        return self.replica.lane
+
+    def take_another_lane(self) -> None:
+        """Write by another lane, before anything was written: a process before had the same by chance."""
+        self.replica.lane = entry.new_lane()
 
     def refresh(self) -> None:
         """Apply what the log has and the replica has not."""
@@ -77,9 +83,9 @@ class LiveStudy:
 
     def _next(self, kind: int, trial_id: int, *rest: Any) -> Written:
         """The next entry of this process."""
-        raw = entry.entry(kind, trial_id, self._lane, self._sequence + 1, *rest)
+        raw = entry.entry(kind, trial_id, self.lane, self._sequence + 1, *rest)
         self._sequence += 1
-        return Written(self._lane, self._sequence, raw)
+        return Written(self.lane, self._sequence, raw)
 
     def _pack(self) -> None:
         """Let one entry stand for all parameters that a trial was given since the last exchange."""
@@ -104,7 +110,7 @@ class LiveStudy:
             try:
                 news = self._log.step(self.replica.position, self.replica.tail, writes)
             except Compacted:
-                self._adopt(*self._log.read(self._lane))
+                self._adopt(*self._log.read(self.lane))
                 continue
             except Forked:
                 self._adopt(*heal(self._log, self.replica))

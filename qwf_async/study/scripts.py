@@ -93,6 +93,16 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 """
 
+CLAIM: Final = """
+-- KEYS head writers seq; ARGV lane, who writes by it. Takes a lane by which nobody has written, and returns whether.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
+local holder = redis.call('HGET', KEYS[2], ARGV[1])
+if holder then return holder == ARGV[2] and 1 or 0 end
+if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+return 1
+"""
+
 BEAT: Final = """
 -- KEYS head beats writers; ARGV field, and perhaps lane, who writes by it. Notes that a trial or a writer lives.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end

@@ -25,7 +25,7 @@ from .end_of_use import watch
 from .index import StudyIndex
 from .keys import StudyKeys
 from .link import Server
-from .live_study import LiveStudy
+from .open_studies import OpenStudies
 from .scripts import BEAT, BEATS
 from .standing import Standing
 from .status import ReportingStorage
@@ -70,7 +70,7 @@ class StudyStorage(ReportingStorage):
         self._heartbeat_interval = heartbeat_interval
         self._grace_period = grace_period
         self._callback = heartbeat_stale_trial_callback
-        self._studies: dict[int, LiveStudy] = {}
+        self._studies = OpenStudies()
         self.begin()
         watch(self, self._studies, self._server)
 
@@ -79,11 +79,10 @@ class StudyStorage(ReportingStorage):
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._index = StudyIndex(self._server)
-        self._lane = entry.new_lane()
         self._trials_begun = 0
-        self._studies.clear()
         self.standing = Standing()
-        self._attendance = Attendance(self, self._server, self._lane)
+        self._attendance = Attendance(self, self._server)
+        self._studies.begin(self._index, self._attendance)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("_server", "_heartbeat_interval", "_grace_period", "_callback")
@@ -91,24 +90,24 @@ class StudyStorage(ReportingStorage):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._studies = {}
+        self._studies = OpenStudies()
         self.begin()
         watch(self, self._studies, self._server)
 
     def close(self) -> None:
         """Close the connections. All that was written is stored; a trial that still runs may be told by others."""
         with self._lock:
-            running = [study_id for study_id, study in self._studies.items() if self._runs_trials_of(study)]
+            running = self._studies.with_own_trials()
         try:
             with self._lock:
-                for study in self._studies.values():
+                for study in self._studies:
                     with suppress(KeyError):  # it was removed
                         study.flush()
         finally:
             self._attendance.leave(running)
             with self._lock:
                 self._server.close()
-                self._studies.clear()
+                self.begin()  # it may be used again
 
     @property
     def is_closed(self) -> bool:
@@ -126,24 +125,23 @@ class StudyStorage(ReportingStorage):
         """A new study. Raises DuplicatedStudyError if there is one of that name, InvalidInput if it is no name."""
         name = f"{DEFAULT_STUDY_NAME_PREFIX}{uuid.uuid4()}" if study_name is None else study_name
         with self._lock:
-            study = self._index.create(name, list(map(int, directions)), self._lane)
-            self._studies[study.study_id] = study
+            study = self._index.create(name, list(map(int, directions)))
+            self._studies.add(study)
             return study.study_id
 
     def delete_study(self, study_id: int) -> None:
         with self._lock:
-            study = self._study(study_id)
+            study = self._studies.known(study_id)
             self._index.remove(study.replica.name, study_id)
-            self._attendance.forget(study_id)
-            del self._studies[study_id]
+            self._studies.forget(study_id)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         with self._lock:
-            self._writable(study_id).write(entry.STUDY_USER_ATTRIBUTE, 0, key, value)
+            self._studies.writable(study_id).write(entry.STUDY_USER_ATTRIBUTE, 0, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         with self._lock:
-            self._writable(study_id).write(entry.STUDY_SYSTEM_ATTRIBUTE, 0, key, value)
+            self._studies.writable(study_id).write(entry.STUDY_SYSTEM_ATTRIBUTE, 0, key, value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
         with self._lock:
@@ -151,19 +149,19 @@ class StudyStorage(ReportingStorage):
 
     def get_study_name_from_id(self, study_id: int) -> str:
         with self._lock:
-            return self._study(study_id).replica.name
+            return self._studies.known(study_id).replica.name
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         with self._lock:
-            return list(self._study(study_id).replica.directions)
+            return list(self._studies.known(study_id).replica.directions)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         with self._lock:
-            return copy.deepcopy(self._fresh(study_id).replica.user_attrs)
+            return copy.deepcopy(self._studies.fresh(study_id).replica.user_attrs)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         with self._lock:
-            return copy.deepcopy(self._fresh(study_id).replica.system_attrs)
+            return copy.deepcopy(self._studies.fresh(study_id).replica.system_attrs)
 
     def get_all_studies(self) -> list[FrozenStudy]:
         with self._lock:
@@ -171,7 +169,9 @@ class StudyStorage(ReportingStorage):
             for study_id in sorted(self._index.studies().values()):
                 try:
                     is_open = study_id in self._studies
-                    replica = self._fresh(study_id).replica if is_open else self._index.glance(study_id)
+                    replica = (
+                        self._studies.fresh(study_id).replica if is_open else self._index.glance(study_id)
+                    )
                 except KeyError:
                     continue  # it was removed meanwhile
                 found.append(
@@ -190,9 +190,9 @@ class StudyStorage(ReportingStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         with self._lock:
-            study = self._writable(study_id)
+            study = self._studies.writable(study_id)
             self._trials_begun += 1
-            trial_id = entry.trial_id_of(self._lane, self._trials_begun)
+            trial_id = entry.trial_id_of(study.lane, self._trials_begun)
             if template_trial is None:
                 study.write(entry.CREATION, trial_id, datetime.now().isoformat())
             else:
@@ -207,7 +207,7 @@ class StudyStorage(ReportingStorage):
         distribution: BaseDistribution,
     ) -> None:
         with self._lock:
-            study = self._updatable(trial_id)
+            study, _ = self._studies.updatable(trial_id)
             known = study.replica.distribution(param_name)
             if known is not None and known.distribution == distribution:
                 text = known.text
@@ -216,7 +216,7 @@ class StudyStorage(ReportingStorage):
             if known is not None:
                 check_distribution_compatibility(known.distribution, distribution)
             parameter = (param_name, param_value_internal, text)
-            if known is not None and study.replica.records[trial_id].owner == self._lane:
+            if known is not None and study.replica.records[trial_id].owner == study.lane:
                 study.set_parameter(trial_id, parameter)
             else:  # the log decides who names a parameter first
                 study.write(entry.PARAMETERS, trial_id, [parameter])
@@ -225,20 +225,19 @@ class StudyStorage(ReportingStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         with self._lock:
-            study = self._updatable(trial_id)
-            record = study.replica.records[trial_id]
+            study, record = self._studies.updatable(trial_id)
             if state is TrialState.RUNNING and record.state is not TrialState.WAITING:
                 return False
             listed = None if values is None else list(values)
             time = datetime.now().isoformat()
-            if state is TrialState.FAIL and record.owner != self._lane:
+            if state is TrialState.FAIL and record.owner != study.lane:
                 study.write(entry.FAILURE, trial_id, time)
             else:
                 study.write(entry.STATE, trial_id, int(state), listed, time)
             record = study.replica.records[trial_id]  # it may have been read anew
             if state is TrialState.RUNNING:
-                return record.owner == self._lane
-            if record.state is not state or (record.is_provisional and record.failed_by != self._lane):
+                return record.owner == study.lane
+            if record.state is not state or (record.is_provisional and record.failed_by != study.lane):
                 raise UpdateFinishedTrialError(
                     f"another process has finished trial {record.number} meanwhile"
                 )
@@ -246,37 +245,37 @@ class StudyStorage(ReportingStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         with self._lock:
-            self._updatable(trial_id).write(entry.REPORT, trial_id, step, intermediate_value)
+            self._studies.updatable(trial_id)[0].write(entry.REPORT, trial_id, step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         with self._lock:
-            self._updatable(trial_id).write(entry.USER_ATTRIBUTE, trial_id, key, value)
+            self._studies.updatable(trial_id)[0].write(entry.USER_ATTRIBUTE, trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         with self._lock:
-            self._updatable(trial_id).write(entry.SYSTEM_ATTRIBUTE, trial_id, key, value)
+            self._studies.updatable(trial_id)[0].write(entry.SYSTEM_ATTRIBUTE, trial_id, key, value)
 
     # Trials: reading
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         with self._lock:
-            return self._current(trial_id).replica.records[trial_id].frozen()
+            return self._studies.current(trial_id)[1].frozen()
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         with self._lock:
-            trials = self._fresh(study_id).replica.trials(states)
+            trials = self._studies.fresh(study_id).replica.trials(states)
         return copy.deepcopy(trials) if deepcopy else trials
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         states = (state,) if isinstance(state, TrialState) else state
         with self._lock:
-            return self._fresh(study_id).replica.count(states)
+            return self._studies.fresh(study_id).replica.count(states)
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         with self._lock:
-            replica = self._fresh(study_id).replica
+            replica = self._studies.fresh(study_id).replica
             if len(replica.directions) > 1:
                 raise RuntimeError("Best trial can be obtained only for single-objective optimization.")
             best = replica.best()
@@ -286,9 +285,9 @@ class StudyStorage(ReportingStorage):
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         with self._lock:
-            record = self._study(study_id).replica.numbered(trial_number)
+            record = self._studies.known(study_id).replica.numbered(trial_number)
             if record is None:
-                record = self._fresh(study_id).replica.numbered(trial_number)
+                record = self._studies.fresh(study_id).replica.numbered(trial_number)
             if record is None:
                 raise KeyError(
                     f"No trial with trial number {trial_number} exists in study with id {study_id}."
@@ -299,7 +298,7 @@ class StudyStorage(ReportingStorage):
 
     def record_heartbeat(self, trial_id: int) -> None:
         with self._lock:
-            keys = StudyKeys(prefix=self._server.prefix, study_id=self._of_trial(trial_id).study_id)
+            keys = StudyKeys(prefix=self._server.prefix, study_id=self._studies.of_trial(trial_id).study_id)
             self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), [trial_id])
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
@@ -330,59 +329,10 @@ class StudyStorage(ReportingStorage):
     def running_trials(self, study_id: int) -> list[tuple[int, int]]:
         """Trial id and the lane of the owner of each trial that runs now."""
         with self._lock:
-            running = self._fresh(study_id).replica.running()
+            running = self._studies.fresh(study_id).replica.running()
             return [(record.trial_id, record.owner) for record in running]
-
-    # What is open
 
     def count_states(self, study_id: int) -> Counter[str]:
         is_open = study_id in self._studies
-        replica = (self._fresh(study_id) if is_open else self._index.open(study_id, self._lane)).replica
+        replica = (self._studies.fresh(study_id) if is_open else self._index.open(study_id)).replica
         return Counter({state.name: replica.count((state,)) for state in TrialState})
-
-    def _runs_trials_of(self, study: LiveStudy) -> bool:
-        return any(record.owner == self._lane for record in study.replica.running())
-
-    def _writable(self, study_id: int) -> LiveStudy:
-        """A study that this process is known to write to. Raises KeyError if there is none."""
-        study = self._study(study_id)
-        self._attendance.enter(study_id)
-        return study
-
-    def _study(self, study_id: int) -> LiveStudy:
-        """A study as it was when this process last looked. Raises KeyError if there is none."""
-        study = self._studies.get(study_id)
-        if study is None:
-            study = self._studies[study_id] = self._index.open(study_id, self._lane)
-        return study
-
-    def _fresh(self, study_id: int) -> LiveStudy:
-        """A study as it is now."""
-        study = self._study(study_id)
-        study.refresh()
-        return study
-
-    def _of_trial(self, trial_id: int) -> LiveStudy:
-        """The study of a trial, in which the trial is known. Raises KeyError if there is none."""
-        for study in self._studies.values():
-            if trial_id in study.replica.records:
-                return study
-        for study_id in self._index.studies().values():
-            if trial_id in self._fresh(study_id).replica.records:
-                return self._studies[study_id]
-        raise KeyError(f"No trial with id {trial_id} exists.")
-
-    def _current(self, trial_id: int) -> LiveStudy:
-        """The study of a trial, in which the trial is as it is now. What only this process changes is not asked for."""
-        study = self._of_trial(trial_id)
-        record = study.replica.records[trial_id]
-        if not record.is_final and record.owner != self._lane:
-            study.refresh()
-        return study
-
-    def _updatable(self, trial_id: int) -> LiveStudy:
-        """The study of a trial that may be written. Raises UpdateFinishedTrialError if it is finished."""
-        study = self._current(trial_id)
-        self.check_trial_is_updatable(trial_id, study.replica.records[trial_id].shown_state)
-        self._attendance.enter(study.study_id)
-        return study

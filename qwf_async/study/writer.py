@@ -16,9 +16,11 @@ from .entry import to_json
 class Writer:
     """The process of a lane. `has_left` says that it ended in order: trials that it left running are told by others.
 
-    `boot` names the boot and the pid namespace of the host, and `started` says when the process started.
+    `token` tells the storages of a process apart. `boot` names the boot and the pid namespace of the
+    host, and `started` says when the process started.
     """
 
+    token: str
     host: str
     boot: str
     pid: int
@@ -26,11 +28,16 @@ class Writer:
     has_left: bool = False
 
     @classmethod
-    def here(cls, *, has_left: bool = False) -> Self:
+    def here(cls, token: str, *, has_left: bool = False) -> Self:
         """This process."""
         pid = os.getpid()
         return cls(
-            host=socket.gethostname(), boot=boot(), pid=pid, started=start_of(pid) or "", has_left=has_left
+            token=token,
+            host=socket.gethostname(),
+            boot=boot(),
+            pid=pid,
+            started=start_of(pid) or "",
+            has_left=has_left,
         )
 
     @property

@@ -103,8 +103,8 @@ def test_a_silent_process_of_another_host_is_dead_after_the_lease(
     other = StudyStorage(own_server.url)
     trial = optuna.load_study(study_name="s", storage=other).ask()
     lane = trial._trial_id >> 22
-    other._attendance.leave(())  # it goes silent, and is of another host, as the server has it
-    elsewhere = Writer(host="elsewhere", boot="x", pid=1, started="1")
+    other._attendance.leave({study._study_id})  # it goes silent, and is of another host, as the server has it
+    elsewhere = Writer(token="t", host="elsewhere", boot="x", pid=1, started="1")
     plain = own_server.plain
     plain.hset(StudyKeys(prefix="qwf", study_id=study._study_id).writers, str(lane), elsewhere.to_json())
     study.optimize(lambda _: 1.0, n_trials=1)
@@ -150,3 +150,27 @@ def test_a_forked_process_writes_by_a_lane_of_its_own(own_server: Server, storag
     os.waitpid(child, 0)
     assert sorted(trial.value or 0 for trial in study.trials) == [1, 1, 2, 2, 3, 3]
     assert len({trial._trial_id >> 22 for trial in study.trials}) == 2
+
+
+def test_who_leaves_nothing_running_leaves_no_trace_among_the_writers(
+    own_server: Server, storage: StudyStorage
+) -> None:
+    study = optuna.create_study(study_name="s", storage=storage)
+    keys = StudyKeys(prefix="qwf", study_id=study._study_id)
+    for _ in range(3):
+        study.optimize(lambda _: 1.0, n_trials=1)
+        assert own_server.plain.hlen(keys.writers.decode()) == 1
+        storage.close()
+        assert not own_server.plain.exists(keys.writers, keys.beats)
+    assert len({trial._trial_id >> 22 for trial in study.trials}) == 3
+
+
+def test_a_lane_is_given_to_one_process_alone(own_server: Server, storage: StudyStorage) -> None:
+    study = optuna.create_study(study_name="s", storage=storage)
+    study.optimize(lambda _: 1.0, n_trials=1)
+    other = StudyStorage(own_server.url)
+    twin = optuna.load_study(study_name="s", storage=other)
+    other._studies.known(study._study_id).replica.lane = study.trials[0]._trial_id >> 22
+    twin.optimize(lambda _: 2.0, n_trials=1)
+    assert [trial.value for trial in study.trials] == [1.0, 2.0]
+    other.close()

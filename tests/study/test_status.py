@@ -80,7 +80,7 @@ def test_only_workers_that_live_are_counted(own_server: Server, storage: StudySt
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     seconds, _ = ask(own_server, "TIME")
-    here = Writer.here()
+    here = Writer.here("t")
     for lane, host, pid, beat in (
         (1, here.host, dead.pid, seconds),  # died here
         (2, "far", 7, seconds),  # lives elsewhere
@@ -89,10 +89,10 @@ def test_only_workers_that_live_are_counted(own_server: Server, storage: StudySt
         (5, here.host, here.pid, seconds),  # this process again
     ):
         boot = here.boot if host == here.host else "another"
-        writer = Writer(host=host, boot=boot, pid=pid, started=here.started)
+        writer = Writer(token="t", host=host, boot=boot, pid=pid, started=here.started)
         ask(own_server, "HSET", keys.writers, lane, writer.to_json())
         ask(own_server, "HSET", keys.beats, f"w{lane}", 1000 * int(beat))
-    ask(own_server, "HSET", keys.writers, 6, Writer.here(has_left=True).to_json())
+    ask(own_server, "HSET", keys.writers, 6, Writer.here("t", has_left=True).to_json())
     assert storage.get_storage_status()["workers_alive"] == 2
 
 

@@ -1,0 +1,97 @@
+"""The studies that a storage has open in this process, and the trials in them. Not safe for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optuna.exceptions import UpdateFinishedTrialError
+
+from .attendance import Attendance
+from .index import StudyIndex
+from .live_study import LiveStudy
+from .trial_record import TrialRecord
+
+
+class OpenStudies:
+    """Opens studies when they are first asked for, and finds the study of a trial."""
+
+    def __init__(self) -> None:
+        self._studies: dict[int, LiveStudy] = {}
+
+    def begin(self, index: StudyIndex, attendance: Attendance) -> None:
+        """Begin, or begin anew, with no study open."""
+        self._index = index
+        self._attendance = attendance
+        self._studies.clear()
+
+    def __contains__(self, study_id: int) -> bool:
+        return study_id in self._studies
+
+    def __iter__(self) -> Iterator[LiveStudy]:
+        return iter(list(self._studies.values()))
+
+    def add(self, study: LiveStudy) -> None:
+        """Enter a study that was just created."""
+        self._studies[study.study_id] = study
+
+    def forget(self, study_id: int) -> None:
+        """Give up a study that is no more."""
+        self._attendance.forget(study_id)
+        del self._studies[study_id]
+
+    def known(self, study_id: int) -> LiveStudy:
+        """A study as it was when this process last looked. Raises KeyError if there is none."""
+        study = self._studies.get(study_id)
+        if study is None:
+            study = self._studies[study_id] = self._index.open(study_id)
+        return study
+
+    def fresh(self, study_id: int) -> LiveStudy:
+        """A study as it is now. Raises KeyError if there is none."""
+        study = self.known(study_id)
+        study.refresh()
+        return study
+
+    def writable(self, study_id: int) -> LiveStudy:
+        """A study in which this process has a lane of its own. Raises KeyError if there is none."""
+        study = self.known(study_id)
+        while not self._attendance.enter(study_id, study.lane):
+            study.take_another_lane()
+        return study
+
+    def of_trial(self, trial_id: int) -> LiveStudy:
+        """The study of a trial, in which the trial is known. Raises KeyError if there is none."""
+        for study in self:
+            if trial_id in study.replica.records:
+                return study
+        for study_id in self._index.studies().values():
+            study = self.fresh(study_id)
+            if trial_id in study.replica.records:
+                return study
+        raise KeyError(f"No trial with id {trial_id} exists.")
+
+    def current(self, trial_id: int) -> tuple[LiveStudy, TrialRecord]:
+        """A trial as it is now, and its study. What only this process changes is not asked for."""
+        study = self.of_trial(trial_id)
+        record = study.replica.records[trial_id]
+        if not record.is_final and record.owner != study.lane:
+            study.refresh()
+            record = study.replica.records[trial_id]  # the study may have been read anew
+        return study, record
+
+    def updatable(self, trial_id: int) -> tuple[LiveStudy, TrialRecord]:
+        """As `current`, of a trial that may be written. Raises UpdateFinishedTrialError if it is finished."""
+        study, record = self.current(trial_id)
+        if record.shown_state.is_finished():
+            raise UpdateFinishedTrialError(
+                f"Trial#{record.number} has already finished and can not be updated."
+            )
+        return self.writable(study.study_id), record
+
+    def with_own_trials(self) -> list[int]:
+        """Ids of the studies in which trials of this process run."""
+        return [
+            study.study_id
+            for study in self
+            if any(record.owner == study.lane for record in study.replica.running())
+        ]
