@@ -33,6 +33,7 @@ from .writer import Writer
 BEAT_SECONDS: Final = 15.0
 LEASE_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 5.0
+WRITE_SECONDS: Final = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ class AttendedStorage(BaseStorage, BaseHeartbeat):
     @abstractmethod
     def running_trials(self, study_id: int) -> list[tuple[int, int]]:
         """Trial id and the lane of the owner of each trial that runs now."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write what waits to be written with the next entry."""
 
 
 class Attendance:
@@ -56,6 +61,7 @@ class Attendance:
         self._writers: dict[int, dict[int, Writer]] = {}
         self._heard: dict[tuple[int, int], tuple[bytes | None, float]] = {}
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     def enter(self, study_id: int, lane: int) -> bool:
@@ -83,6 +89,7 @@ class Attendance:
     def leave(self, running: Container[int]) -> None:
         """Stop, and say that this process ends in order. In the studies given, trials of it still run."""
         self._stop.set()
+        self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         for study_id, lane in self._lanes.items():
@@ -105,25 +112,42 @@ class Attendance:
         dead = {lane for lane in lanes if lane in silent or (lane in writers and writers[lane].is_dead_here)}
         return [trial_id for trial_id, lane in running if lane in dead]
 
+    def write_soon(self) -> None:
+        """Let the storage write what waits in it, if it has not done so in a moment."""
+        self._wake.set()
+
     def _run(self) -> None:
-        due = time.monotonic() + BEAT_SECONDS
-        while not self._stop.wait(LOOK_SECONDS):
-            for study_id in list(self._lanes):
-                try:
-                    if time.monotonic() >= due:
-                        self._say(study_id, Writer.here(self._token))
-                    storage = self._storage()
-                    if storage is None:
-                        return
-                    self._end_dead_trials(storage, study_id)
-                except KeyError:
-                    self.forget(study_id)  # it was removed
-                except QwfError as error:
-                    logger.debug("no look at study %d: %s", study_id, error)
-                finally:
-                    storage = None
-            if time.monotonic() >= due:
-                due = time.monotonic() + BEAT_SECONDS
+        look = time.monotonic() + LOOK_SECONDS
+        beat = time.monotonic() + BEAT_SECONDS
+        while not self._stop.is_set():
+            has_to_write = self._wake.wait(max(0.0, look - time.monotonic()))
+            if has_to_write and self._stop.wait(WRITE_SECONDS):
+                return
+            self._wake.clear()
+            storage = self._storage()
+            if storage is None:
+                return
+            if has_to_write:
+                with suppress(QwfError, KeyError):  # whoever writes next is told
+                    storage.flush()
+            if time.monotonic() >= look:
+                is_due = time.monotonic() >= beat
+                for study_id in list(self._lanes):
+                    self._look(storage, study_id, is_due)
+                look = time.monotonic() + LOOK_SECONDS
+                beat = time.monotonic() + BEAT_SECONDS if is_due else beat
+            del storage
+
+    def _look(self, storage: AttendedStorage, study_id: int, is_due: bool) -> None:
+        """Say that this process lives, if that is due, and look after the trials of others."""
+        try:
+            if is_due:
+                self._say(study_id, Writer.here(self._token))
+            self._end_dead_trials(storage, study_id)
+        except KeyError:
+            self.forget(study_id)  # it was removed
+        except QwfError as error:
+            logger.debug("no look at study %d: %s", study_id, error)
 
     def _end_dead_trials(self, storage: AttendedStorage, study_id: int) -> None:
         """Fail the trials of dead owners, and tell the callback of the storage."""

@@ -73,7 +73,7 @@ def load_enhanced_study(
 
 
 def get_enhanced_storage(url: str | None = None, *, settings: Settings | None = None) -> StudyStorage:
-    """The storage of this process for a server: the same for each call, until it is closed.
+    """The storage of this process for a server: the same for each call.
 
     In a process that is forked it begins anew, with connections of its own.
 
@@ -106,7 +106,7 @@ class _Storages:
 
     def of(self, settings: Settings) -> StudyStorage:
         with self._lock:
-            if settings not in self._made or self._made[settings].is_closed:
+            if settings not in self._made:
                 self._made[settings] = StudyStorage(settings=settings)
             return self._made[settings]
 

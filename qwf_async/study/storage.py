@@ -99,20 +99,12 @@ class StudyStorage(ReportingStorage):
         with self._lock:
             running = self._studies.with_own_trials()
         try:
-            with self._lock:
-                for study in self._studies:
-                    with suppress(KeyError):  # it was removed
-                        study.flush()
+            self.flush()
         finally:
             self._attendance.leave(running)
             with self._lock:
                 self._server.close()
                 self.begin()  # it may be used again
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it was closed in this process."""
-        return self._attendance.has_left
 
     @property
     def is_of_this_process(self) -> bool:
@@ -218,6 +210,7 @@ class StudyStorage(ReportingStorage):
             parameter = (param_name, param_value_internal, text)
             if known is not None and study.replica.records[trial_id].owner == study.lane:
                 study.set_parameter(trial_id, parameter)
+                self._attendance.write_soon()
             else:  # the log decides who names a parameter first
                 study.write(entry.PARAMETERS, trial_id, [parameter])
 
@@ -325,6 +318,13 @@ class StudyStorage(ReportingStorage):
 
     def get_failed_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
         return self._callback  # the name before Optuna 4.9
+
+    def flush(self) -> None:
+        """Write the parameters that wait for the next entry of their trial."""
+        with self._lock:
+            for study in self._studies:
+                with suppress(KeyError):  # it was removed
+                    study.flush()
 
     def running_trials(self, study_id: int) -> list[tuple[int, int]]:
         """Trial id and the lane of the owner of each trial that runs now."""

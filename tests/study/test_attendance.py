@@ -174,3 +174,20 @@ def test_a_lane_is_given_to_one_process_alone(own_server: Server, storage: Study
     twin.optimize(lambda _: 2.0, n_trials=1)
     assert [trial.value for trial in study.trials] == [1.0, 2.0]
     other.close()
+
+
+def test_parameters_are_seen_by_others_while_the_objective_runs(
+    own_server: Server, storage: StudyStorage
+) -> None:
+    study = optuna.create_study(study_name="s", storage=storage)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    trial = study.ask()
+    value = trial.suggest_float("x", 0, 1)
+    other = StudyStorage(own_server.url)
+    twin = optuna.load_study(study_name="s", storage=other)
+    for _ in range(int(PATIENCE / 0.05)):
+        if twin.trials[1].params:
+            break
+        threading.Event().wait(0.05)
+    assert twin.trials[1].params == {"x": value}
+    other.close()
