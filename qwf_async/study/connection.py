@@ -7,6 +7,7 @@ never be taken for another request's, because what failed halfway is never used 
 from __future__ import annotations
 
 import math
+import socket as system_socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -46,6 +47,13 @@ LEAST_RATE: Final = 2_000_000
 
 MAX_GREETING: Final = 1024
 """Bytes that are received at a time while the server greets us."""
+
+_KEEPALIVE: Final = {
+    getattr(system_socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    if hasattr(system_socket, name)
+}
+"""Seconds after which the kernel asks an idle peer whether it lives, between its questions, and how often it asks."""
 
 _KINDS: Final[dict[type | None, type]] = {
     None: redis_connection.Connection,
@@ -150,6 +158,8 @@ class Connection:
 def _new(address: Address, seconds: float) -> redis_connection.AbstractConnection:
     """A connection of redis-py that is not open yet. `seconds` bound each step of opening it."""
     options = dict(address.options)
+    if address.hosts:
+        options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     kind: Any = _KINDS[options.pop("connection_class", None)]
     connection: redis_connection.AbstractConnection = kind(
         **options

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import connection as blocking
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 import qwf_async
@@ -55,6 +56,19 @@ def test_the_path_of_a_connection_over_a_unix_socket_is_there() -> None:
 def test_a_connection_takes_an_option(option: str) -> None:
     accepted = {name for base in Connection.__mro__ for name in inspect.signature(base).parameters}
     assert option in accepted
+
+
+@pytest.mark.parametrize(
+    "kind", [blocking.Connection, blocking.SSLConnection, blocking.UnixDomainSocketConnection]
+)
+@pytest.mark.parametrize("name", ["_sock", "connect_check_health", "on_connect_check_health", "pack_command"])
+def test_a_name_of_a_blocking_connection_is_there(kind: type[Any], name: str) -> None:
+    connection = kind(redis_connect_func=None, driver_info=None, health_check_interval=0)
+    assert hasattr(connection, name)
+
+
+def test_a_blocking_connection_makes_its_handshake_where_ours_does() -> None:
+    assert hasattr(blocking.SSLConnection, "_wrap_socket_with_ssl")
 
 
 @pytest.mark.parametrize("name", ["_reader", "_stream", "_read_size", "on_connect", "read_from_socket"])
