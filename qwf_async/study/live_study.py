@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from . import entry
+from .ahead import Ahead
 from .compaction import AFTER
 from .healing import heal
 from .replica import Replica
 from .server_log import Compacted, Forked, ServerLog, Written
-from .whole_trial import Parameter
 
 
 class LiveStudy:
@@ -21,10 +22,9 @@ class LiveStudy:
         self.replica = replica
         self._log = log
         self._base = base
+        self.ahead = Ahead()
+        self.begun_at = -math.inf
         self._sequence = 0
-        self._given: dict[int, list[Parameter]] = {}
-        self._unsent: list[Written] = []
-        self._ahead: dict[int, list[Parameter]] = {}
 
     @classmethod
     def open(cls, log: ServerLog) -> LiveStudy:
@@ -50,35 +50,28 @@ class LiveStudy:
         self.replica.lane = entry.new_lane()
 
     def refresh(self) -> None:
-        """Apply what the log has and the replica has not."""
-        self._exchange(())
+        """Write what waits, and apply what the log has and the replica has not."""
+        self._exchange(self.ahead.pack(self._next) if self.ahead else ())
 
     def write(self, kind: int, trial_id: int, *rest: Any) -> None:
         """Append an entry. When it returns, the entry is stored and applied, with all that came before it.
 
         Raises TypeError if the rest is no JSON, and then nothing is written. A state takes parameters with it.
         """
-        parameters = self._given.pop(trial_id, None) if kind == entry.STATE else None
-        if parameters is not None:
-            rest = (*rest, parameters)
+        parameters = self.ahead.take(trial_id) if kind == entry.STATE else None
         try:
-            self._pack()
-            self._exchange((self._next(kind, trial_id, *rest),))
+            if parameters is not None:
+                rest = (*rest, parameters)
+            waiting = self.ahead.pack(self._next)
+            self._exchange((*waiting, self._next(kind, trial_id, *rest)))
         except BaseException:
             if parameters is not None:
-                self._given[trial_id] = parameters
+                self.ahead.give_back(trial_id, parameters)
             raise
-
-    def set_parameter(self, trial_id: int, parameter: Parameter) -> None:
-        """Give a trial of this process a parameter. It is seen here at once, and written with the next exchange."""
-        record = self.replica.records[trial_id]
-        self._ahead[trial_id] = record.ahead
-        record.ahead.append(parameter)
-        self._given.setdefault(trial_id, []).append(parameter)
 
     def flush(self) -> None:
         """Write what waits for the next exchange."""
-        if self._ahead:
+        if self.ahead:
             self.refresh()
 
     def _next(self, kind: int, trial_id: int, *rest: Any) -> Written:
@@ -87,24 +80,13 @@ class LiveStudy:
         self._sequence += 1
         return Written(self.lane, self._sequence, raw)
 
-    def _pack(self) -> None:
-        """Let one entry stand for all parameters that a trial was given since the last exchange."""
-        for trial_id, parameters in self._given.items():
-            self._unsent.append(self._next(entry.PARAMETERS, trial_id, parameters))
-        self._given.clear()
-
     def _adopt(self, replica: Replica, base: int) -> None:
         """Go on with a replica that was read anew."""
-        for trial_id, ahead in self._ahead.items():
-            if trial_id in replica.records:
-                replica.records[trial_id].ahead = ahead
+        self.ahead.show_in(replica)
         self.replica, self._base = replica, base
 
     def _exchange(self, writes: Sequence[Written]) -> None:
-        """Write, and apply all news. What waited is written before; it waits on if that fails."""
-        if self._ahead:
-            self._pack()
-            writes = (*self._unsent, *writes)
+        """Write, and apply all news."""
         has_written = bool(writes)
         while True:
             try:
@@ -120,11 +102,8 @@ class LiveStudy:
             if self.replica.position >= news.total:
                 break
             writes = ()
-        if self._ahead:
-            self._unsent.clear()
-            for ahead in self._ahead.values():
-                ahead.clear()
-            self._ahead.clear()
+        if self.ahead:
+            self.ahead.sent()
         if has_written and news.total - news.base >= AFTER and news.total % AFTER < len(news.entries):
             self._compact()
 

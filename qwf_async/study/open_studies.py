@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
+from typing import Final
 
 from optuna.exceptions import UpdateFinishedTrialError
 
@@ -10,6 +12,9 @@ from .attendance import Attendance
 from .index import StudyIndex
 from .live_study import LiveStudy
 from .trial_record import TrialRecord
+
+MOMENT: Final = 0.002
+"""Seconds for which a sampler is content with what was known as its trial began."""
 
 
 class OpenStudies:
@@ -50,6 +55,16 @@ class OpenStudies:
         """A study as it is now. Raises KeyError if there is none."""
         study = self.known(study_id)
         study.refresh()
+        return study
+
+    def fresh_for_sampler(self, study_id: int) -> LiveStudy:
+        """A study as it is now, or as it was when this process began a trial in it, if that was a moment ago.
+
+        A sampler reads all trials several times at the beginning of each. Raises KeyError if there is none.
+        """
+        study = self.known(study_id)
+        if monotonic() - study.begun_at > MOMENT:
+            study.refresh()
         return study
 
     def writable(self, study_id: int) -> LiveStudy:

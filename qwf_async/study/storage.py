@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
@@ -20,6 +21,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from . import entry
+from .ahead import SAMPLERS_OWN
 from .attendance import Attendance
 from .end_of_use import watch
 from .index import StudyIndex
@@ -187,6 +189,7 @@ class StudyStorage(ReportingStorage):
             trial_id = entry.trial_id_of(study.lane, self._trials_begun)
             if template_trial is None:
                 study.write(entry.CREATION, trial_id, datetime.now().isoformat())
+                study.begun_at = monotonic()
             else:
                 study.write(entry.WHOLE, trial_id, *record_of(template_trial))
             return trial_id
@@ -199,7 +202,7 @@ class StudyStorage(ReportingStorage):
         distribution: BaseDistribution,
     ) -> None:
         with self._lock:
-            study, _ = self._studies.updatable(trial_id)
+            study, record = self._studies.updatable(trial_id)
             known = study.replica.distribution(param_name)
             if known is not None and known.distribution == distribution:
                 text = known.text
@@ -208,8 +211,8 @@ class StudyStorage(ReportingStorage):
             if known is not None:
                 check_distribution_compatibility(known.distribution, distribution)
             parameter = (param_name, param_value_internal, text)
-            if known is not None and study.replica.records[trial_id].owner == study.lane:
-                study.set_parameter(trial_id, parameter)
+            if known is not None and record.owner == study.lane:
+                study.ahead.set_parameter(record, parameter)
                 self._attendance.write_soon()
             else:  # the log decides who names a parameter first
                 study.write(entry.PARAMETERS, trial_id, [parameter])
@@ -246,7 +249,12 @@ class StudyStorage(ReportingStorage):
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         with self._lock:
-            self._studies.updatable(trial_id)[0].write(entry.SYSTEM_ATTRIBUTE, trial_id, key, value)
+            study, record = self._studies.updatable(trial_id)
+            if key.startswith(SAMPLERS_OWN) and record.owner == study.lane:
+                study.ahead.set_attribute(record, key, value)
+                self._attendance.write_soon()
+            else:
+                study.write(entry.SYSTEM_ATTRIBUTE, trial_id, key, value)
 
     # Trials: reading
 
@@ -258,7 +266,11 @@ class StudyStorage(ReportingStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         with self._lock:
-            trials = self._studies.fresh(study_id).replica.trials(states)
+            if deepcopy or states == (TrialState.WAITING,):
+                study = self._studies.fresh(study_id)
+            else:
+                study = self._studies.fresh_for_sampler(study_id)
+            trials = study.replica.trials(states)
         return copy.deepcopy(trials) if deepcopy else trials
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:

@@ -25,8 +25,8 @@ class TrialRecord:
     `owner` is the lane that runs it. `is_provisional` means that another took its owner for dead, and
     `hides_failure` that this process is the owner, to which the trial still runs; `failed_by` is the lane
     that did so.
-    `finished_at` is the position in the log behind the entry that finished it; 0 until then. `ahead` are
-    parameters that this process has given it, and will write with its next entry.
+    `finished_at` is the position in the log behind the entry that finished it; 0 until then. `ahead` is
+    what this process has given it and will write with its next entry: parameters, and attributes of Optuna.
     """
 
     __slots__ = (
@@ -45,7 +45,7 @@ class TrialRecord:
         self.failed_by = 0
         self.finished_at = 0
         self.asked_as: int | None = None
-        self.ahead: list[Parameter] = []
+        self.ahead: list[Parameter | tuple[str, Any]] = []
         self._frozen: FrozenTrial | None = None
         self._seen = 0
 
@@ -65,7 +65,7 @@ class TrialRecord:
     def copy(self) -> TrialRecord:
         """A record that may change while this one does not."""
         twin = copy.copy(self)
-        twin.raws, twin.ahead = self.raws.copy(), self.ahead.copy()
+        twin.raws = self.raws.copy()  # `ahead` is of the process: it is the same in all its replicas
         return twin
 
     def renumber(self, number: int, asked_as: int | None) -> None:
@@ -81,7 +81,8 @@ class TrialRecord:
         if not self.ahead:
             return trial
         draft = _Draft(trial)
-        draft.set_parameters(self.ahead)
+        for what in self.ahead:
+            draft.take(what)
         return draft.trial
 
     def _as_written(self) -> FrozenTrial:
@@ -165,6 +166,13 @@ class _Draft:
             there = self._writable(name)
             for key, value in getattr(other, name).items():
                 there.setdefault(key, value)
+
+    def take(self, ahead: Parameter | tuple[str, Any]) -> None:
+        """Enter what is not written yet."""
+        if len(ahead) == 3:
+            self.set_parameters((ahead,))
+        else:
+            self._writable("_system_attrs")[ahead[0]] = ahead[1]
 
     def set_parameters(self, parameters: Iterable[Parameter]) -> None:
         """Enter parameters."""

@@ -114,3 +114,19 @@ study.ask().suggest_float("x", 0, 1)
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
     assert list(as_others_see_it(server, study)[2][0]) == ["x"]
+
+
+def test_what_tpe_notes_waits_with_its_parameters(server: Server, storage: StudyStorage) -> None:
+    study = optuna.create_study(
+        storage=storage, sampler=optuna.samplers.TPESampler(n_startup_trials=2, seed=1)
+    )
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    shown = storage.get_trial(trial._trial_id)
+    assert shown.params == trial.params
+    assert [key for key in shown.system_attrs if key.startswith("tpe:relative_params")]
+    study.tell(trial, 1.0)
+    assert storage.get_trial(trial._trial_id).system_attrs == shown.system_attrs
+    with closing(StudyStorage(server.url)) as other:
+        assert optuna.load_study(study_name=study.study_name, storage=other).trials == study.trials
