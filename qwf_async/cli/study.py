@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +17,8 @@ from .study_trials import best, trials
 
 if TYPE_CHECKING:
     from optuna.study import Study
+
+    from ..study import StudyStorage
 
 study_app = typer.Typer(
     name="study", help="Studies of Optuna, which go on while the server is away.", no_args_is_help=True
@@ -70,7 +71,7 @@ def ls(*, server_options: ServerOptions, as_json: JsonOption = False) -> None:
     Example: qwf study ls --json
     """
     with studies(server_options) as storage:
-        rows = [_summary(study_of(storage, one.study_name)) for one in storage.get_all_studies()]
+        rows = [_summary(storage, study_of(storage, one.study_name)) for one in storage.get_all_studies()]
     rows.sort(key=lambda row: str(row["name"]))
     if as_json:
         print_json(rows)
@@ -93,7 +94,7 @@ def info(name: StudyArgument, *, server_options: ServerOptions, as_json: JsonOpt
     """
     with studies(server_options) as storage:
         study = study_of(storage, name)
-        facts = _summary(study) | _details(study)
+        facts = _summary(storage, study) | _details(study)
     if as_json:
         print_json(facts)
     else:
@@ -123,11 +124,11 @@ study_app.command(context_settings={"ignore_unknown_options": True})(
 )  # a value may begin with a minus sign
 
 
-def _summary(study: Study) -> dict[str, Any]:
+def _summary(storage: StudyStorage, study: Study) -> dict[str, Any]:
     from ..study.opening import words
     from .study_trials import best_trials
 
-    states = Counter(trial.state.name for trial in study.get_trials(deepcopy=False))
+    states = +storage.count_states(study._study_id)
     front = best_trials(study) if len(study.directions) == 1 else []
     return {
         "name": study.study_name,
