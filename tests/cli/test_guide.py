@@ -16,8 +16,8 @@ from qwf_async.errors import QwfError
 from qwf_async.settings import Settings
 from tests.conftest import free_port, new_server
 from tests.support.command import ROOT, Shell
+from tests.support.forked import write_program
 from tests.support.guide import Reader, Step, steps_of
-from tests.support.swift import swift_qwf
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "qwf_async" / "help").glob("*.md"))]
 OWN_SERVER = "localhost:6379"
@@ -37,17 +37,17 @@ def reader(tmp_path: Path) -> Iterator[tuple[Reader, str]]:
     work.mkdir()
     (commands / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (commands / "python").chmod(0o755)
+    write_program(commands / "qwf")
     # Not under tmp_path, whose path may be too long for a socket.
     with tempfile.TemporaryDirectory(prefix="qwf-") as runtime, free_port() as port:
         shell = Shell.at(work, PATH=f"{commands}:{os.environ['PATH']}", XDG_RUNTIME_DIR=runtime)
-        with swift_qwf(commands / "qwf", Path(runtime) / "commands", dict(shell.environment)):
-            for _ in new_server("valkey", port=str(port), maxmemory="1gb"):
-                reader = Reader(shell=shell)
-                try:
-                    yield reader, f"localhost:{port}"
-                finally:
-                    reader.close()
-                    shell.qwf("server", "stop", "--quiet")
+        for _ in new_server("valkey", port=str(port), maxmemory="1gb"):
+            reader = Reader(shell=shell)
+            try:
+                yield reader, f"localhost:{port}"
+            finally:
+                reader.close()
+                shell.qwf("server", "stop", "--quiet")
 
 
 @pytest.mark.timeout(300)

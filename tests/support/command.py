@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import select
@@ -11,12 +10,15 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Self
 
 import qwf_async
+
+from .forked import can_be_forked, run_forked
 
 ROOT = Path(qwf_async.__file__).parents[1]
 TIMEOUT = 110.0
@@ -110,30 +112,23 @@ class Shell:
         return self.start([sys.executable, "-m", "qwf_async", *arguments])
 
     def qwf(self, *arguments: str, timeout: float = TIMEOUT) -> Outcome:
-        """`qwf ARGUMENTS`, to its end."""
-        with self.begin(*arguments) as begun:
-            return begun.end(timeout)
+        """`qwf ARGUMENTS`, to its end; see forked.py."""
+        if not can_be_forked(self.environment):
+            with self.begin(*arguments) as begun:
+                return begun.end(timeout)
+        with open(os.devnull) as nothing, TemporaryFile() as out, TemporaryFile() as err:
+            streams = (nothing.fileno(), out.fileno(), err.fileno())
+            status = run_forked(arguments, self.environment, self.directory, streams, timeout)
+            said, told = (os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0) for file in (out, err))
+        return Outcome(status=_as_shell(status), out=said.decode(), err=told.decode())
 
     def each(self, *commands: Sequence[str]) -> list[Outcome]:
-        """`qwf ARGUMENTS` for each of these in turn; see forked_commands.py."""
-        return self.several([(arguments, {}) for arguments in commands])
+        """`qwf ARGUMENTS` for each of these in turn."""
+        return [self.qwf(*arguments) for arguments in commands]
 
-    def several(self, commands: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Outcome]:
+    def several(self, commands: Iterable[tuple[Sequence[str], Mapping[str, str]]]) -> list[Outcome]:
         """As `each`, with variables of their own."""
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("forked_commands.py"))],
-            input=json.dumps(commands),
-            capture_output=True,
-            check=False,
-            text=True,
-            cwd=self.directory,
-            env=dict(self.environment),
-        )
-        assert done.returncode == 0, done.stderr
-        return [
-            Outcome(status=_as_shell(status), out=out, err=err)
-            for status, (out, err) in json.loads(done.stdout)
-        ]
+        return [self.having(**variables).qwf(*arguments) for arguments, variables in commands]
 
     def start(self, command: Sequence[str]) -> Begun:
         since = time.monotonic()
