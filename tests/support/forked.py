@@ -102,9 +102,8 @@ def _forking() -> str:
         listener.listen()
         # It ends when the last process that holds the other end of its standard input has ended.
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.forked", str(listener.fileno())],
-            cwd=Path(qwf_async.__file__).parents[1],
-            env=_without_python(os.environ),
+            [sys.executable, __file__, str(listener.fileno())],
+            env={**_without_python(os.environ), "PYTHONPATH": str(Path(qwf_async.__file__).parents[1])},
             pass_fds=(listener.fileno(),),
             stdin=subprocess.PIPE,
         )
@@ -173,7 +172,7 @@ def _answer(line: socket.socket) -> None:
 
 def _exit_with(job: Callable[[], None]) -> NoReturn:
     """Do this, and end as Python does, but leave the modules as they are: to take them down takes its time."""
-    status: object = None
+    status: str | int | None = 0
     try:
         job()
     except SystemExit as ended:
