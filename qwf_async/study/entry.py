@@ -31,6 +31,8 @@ import json
 import secrets
 from typing import Any, Final
 
+import msgspec
+
 STUDY: Final = ord("S")
 STUDY_USER_ATTRIBUTE: Final = ord("U")
 STUDY_SYSTEM_ATTRIBUTE: Final = ord("Y")
@@ -78,7 +80,11 @@ def entry(kind: int, trial_id: int, lane: int, sequence: int, *rest: Any) -> byt
 
 def fields(raw: bytes) -> list[Any]:
     """An entry as a list: kind, trial id, lane, sequence number and the rest. Raises ValueError if it is none."""
-    found: list[Any] = json.loads(raw)
+    found: list[Any]
+    try:
+        found = msgspec.json.decode(raw)  # in a fifth of the time of json
+    except msgspec.DecodeError:  # NaN and the infinities
+        found = json.loads(raw)
     return found
 
 

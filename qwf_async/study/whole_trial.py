@@ -12,6 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 Parameter = tuple[str, float, str]
 """Name, internal value, and the distribution as text."""
 
+_STATES = {int(state): state for state in TrialState}
+
 distribution_of = lru_cache(maxsize=4096)(json_to_distribution)
 """The distribution that a text describes. Distributions do not change, so trials may share one."""
 
@@ -41,7 +43,7 @@ def trial_from(record: list[Any], trial_id: int, number: int) -> FrozenTrial:
     distributions = {name: distribution_of(text) for name, _, text in parameters}
     return FrozenTrial(
         number=number,
-        state=TrialState(state),
+        state=_STATES[state],
         value=None,
         values=values,
         datetime_start=time_of(begin),
