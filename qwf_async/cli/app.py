@@ -30,6 +30,7 @@ from .server import server
 from .set import set_
 from .slice import slice_
 from .study import study_app
+from .tune import tune
 from .verify import verify
 from .watch import watch
 from .where import where
@@ -55,6 +56,7 @@ for command in (
     export,
     verify,
     estimate,
+    tune,
     rm,
     clean,
     watch,

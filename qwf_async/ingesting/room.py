@@ -117,24 +117,24 @@ def _refusal(
     form = manifest.form
     on, there = ("", "") if lack.where is None else (f" on {lack.where}, {lack.share:.0%} of all", " there")
     text = (
-        f"{manifest.points:,} points in layout {form.layout} will need {_amount(lack.needed)} more{on}, and "
-        f"{_amount(lack.room)} are free{there} below the watermark"
+        f"{manifest.points:,} points in layout {form.layout} will need {amount(lack.needed)} more{on}, and "
+        f"{amount(lack.room)} are free{there} below the watermark"
     )
     cures = []
     others = [] if beginning.resumed else [name for name in LAYOUTS if form.codec in LAYOUTS[name].codecs]
     for layout in others:
         other = Form.of(layout=layout, codec=form.codec, shape=form.shape)
         if layout != form.layout and fits(other):
-            cures.append(f"{option('layout', layout)} needs {_amount(bytes_of(other))} and fits")
+            cures.append(f"{option('layout', layout)} needs {amount(bytes_of(other))} and fits")
             break
     if (old := beginning.overwrites) is not None:
         size = old.form.predicted_bytes(None, peak=False)
-        text += f"; the old ones, {_amount(size)}, stay until the new ones are published, so both must fit together"
+        text += f"; the old ones, {amount(size)}, stay until the new ones are published, so both must fit together"
         cures.append("remove the old ones first")
     cures = cures or ["use a smaller grid or a server with more memory"]
     return f"{text}: {', or '.join(cures)} ({flag('force')} tries all the same)"
 
 
-def _amount(size: float) -> str:
+def amount(size: float) -> str:
     """A number of bytes, as people read it."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.{0 if size >= 1e7 else 1}f} MB"
