@@ -163,7 +163,7 @@ def _end(
                 "points": tuner.grid.points,
                 "jobs": knee and knee.jobs,
                 "settings": {} if knee is None else settings_of(knee),
-                "flags": "" if file is None else file.flags.strip(),
+                "flags": "" if file is None else file.flags,
                 "conclusion": conclusion,
                 "stages": [stage.to_json() for stage in tuner.stages],
                 "file": None if out is None or file is None else str(out),
@@ -178,7 +178,7 @@ def _end(
     show(conclusion)
     if file is not None:
         chosen = " ".join([*(f"{name} = {value}" for name, value in settings_of(file.stage).items())])
-        show(f"settings: {chosen or 'as they are'}{f'; options:{file.flags}' if file.flags else ''}")
+        show(f"settings: {chosen or 'as they are'}{f'; options: {file.flags}' if file.flags else ''}")
     for path in (out, plot):
         if path is not None and path.exists() and not quiet:
             say(f"wrote {path}")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ..lattice.grid import Order, Shape3, Shape4
 from ..lattice.plan import BoxPlan
 from ..settings import Settings
+from ..wording import option, phrase
 
 MIB: Final = 2**20
 
@@ -53,15 +54,18 @@ class Candidate:
         }
 
     def flags(self, shape: Shape4, order: Order) -> str:
-        """The options of `qwf ingest` that settings cannot hold, each after a blank."""
+        """The options of an ingest that settings cannot hold, as the reader writes them."""
         options = self.options(shape, order)
-        text = "" if self.layout == "flat" else f" --layout {self.layout}"
+        words = [] if self.layout == "flat" else [option("layout", self.layout)]
         if options["slab"] is not None:
             t, x, y, z = options["slab"]
-            text += f" --slab {x}x{y}x{z}x{t}"
+            words.append(
+                phrase(command_line=option("slab", f"{x}x{y}x{z}x{t}"), python=f"slab={(t, x, y, z)}")
+            )
         if options["tile"] is not None:
-            text += f" --tile {'x'.join(map(str, options['tile']))}"
-        return text
+            tile = "x".join(map(str, options["tile"]))
+            words.append(phrase(command_line=option("tile", tile), python=f"tile={options['tile']}"))
+        return " ".join(words)
 
     def changed(self, usual: Candidate) -> dict[str, Any]:
         """What differs from another one, by its name."""

@@ -180,19 +180,17 @@ class Crew:
 
         A server that has no room for all of them lets the last ones wait, and none would ever begin.
         """
-        ready = 0
-        with anyio.move_on_after(MAX_GATHERING_TIME):
-            try:
-                for worker in workers:
+        with anyio.move_on_after(MAX_GATHERING_TIME) as scope:
+            for worker in workers:
+                try:
                     await worker.answer()
-                    ready += 1
-            except QwfError:
-                await _stop([other for other in workers if other is not worker])
-                raise
-        if ready < len(workers):
+                except QwfError:
+                    await _stop([other for other in workers if other is not worker])
+                    raise
+        if scope.cancelled_caught:
             await _stop(workers)
             raise ServerUnavailable(
-                f"the server let {ready} of {len(workers)} jobs in within {MAX_GATHERING_TIME:g} s"
+                f"the server did not let all of {len(workers)} jobs in within {MAX_GATHERING_TIME:g} s"
             )
 
     async def _watched(self) -> float:

@@ -84,7 +84,7 @@ class SettingsFile:
 
     @property
     def flags(self) -> str:
-        """The options that go beside the file, each after a blank."""
+        """The options that go beside the file."""
         return self.stage.chosen.flags(self.shape, self.order)
 
     @property
@@ -100,7 +100,7 @@ class SettingsFile:
             ),
         ]
         if self.flags:
-            lines.append(f"# with the options{self.flags}")
+            lines.append(f"# with {self.flags}")
         return "\n".join([*lines, *(f"{name} = {value}" for name, value in chosen.items())]) + "\n"
 
 

@@ -95,8 +95,8 @@ def test_the_settings_file_is_read_as_what_was_chosen(seed: int) -> None:
         settings = load(path, environ={})
     assert Candidate.usual(settings, "flat").changed(space.usual) == settings_of(stage)
     assert settings.writers == candidate.writers
-    assert (" --layout " in file.flags) == (candidate.layout != "flat")
-    assert f"# with the options{file.flags}" in file.text or not file.flags
+    assert ("layout=" in file.flags) == (candidate.layout != "flat")
+    assert f"# with {file.flags}\n" in file.text or not file.flags
 
 
 def test_a_new_run_of_the_same_question_has_studies_of_its_own() -> None:
