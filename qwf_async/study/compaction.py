@@ -7,7 +7,7 @@ change is written anew each time: the study, its attributes, and the trials that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from . import entry
@@ -23,20 +23,37 @@ def compacted(replica: Replica, base: int) -> tuple[bytes, list[bytes]]:
     done, unfinished, provisional, numbers = [], [], [], []
     for record in replica.in_order():
         if not record.is_final:
-            unfinished.append(_whole(record).decode())
+            unfinished.append(_whole(record))
             if record.is_provisional:
                 provisional.append(record.trial_id)
         elif record.finished_at > base:
             done.append(_whole(record))
         elif record.trial_id in replica.renumbered:
             numbers.append([record.trial_id, *replica.renumbered[record.trial_id]])
+    study = replica.study_entries.values()
+    return rest_of(study, unfinished, provisional=provisional, numbers=numbers), done
+
+
+def rest_of(
+    study: Iterable[bytes],
+    unfinished: Iterable[bytes],
+    *,
+    provisional: Sequence[int] = (),
+    numbers: Sequence[Sequence[int | None]] = (),
+) -> bytes:
+    """What stands for all but the finished trials: entries of the study, and an entry for each unfinished trial."""
     live = {
-        "study": [raw.decode() for raw in replica.study_entries.values()],
-        "trials": unfinished,
+        "study": [raw.decode() for raw in study],
+        "trials": [raw.decode() for raw in unfinished],
         "provisional": provisional,
         "numbers": numbers,
     }
-    return entry.to_json(live).encode(), done
+    return entry.to_json(live).encode()
+
+
+def whole_entry(trial_id: int, record: Sequence[object]) -> bytes:
+    """The entry that stands for all entries of a trial."""
+    return entry.entry(entry.WHOLE, trial_id, 0, 0, *record)
 
 
 def restore_finished(replica: Replica, done: Iterable[bytes]) -> None:
@@ -64,7 +81,7 @@ def restore_rest(replica: Replica, live: bytes) -> None:
 
 
 def _whole(record: TrialRecord) -> bytes:
-    return entry.entry(entry.WHOLE, record.trial_id, 0, 0, *record.whole())
+    return whole_entry(record.trial_id, record.whole())
 
 
 def _number_in(raw: bytes) -> int:

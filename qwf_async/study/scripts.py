@@ -117,3 +117,35 @@ BEATS: Final = """
 local t = redis.call('TIME')
 return {string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), redis.call('HMGET', KEYS[1], unpack(ARGV))}
 """
+
+FILL: Final = """
+-- KEYS done; ARGV trials there, seconds, then trials. Appends the trials, unless they are there, and lets the list
+-- vanish unless more is done within the seconds. Returns how many trials are there.
+local before = tonumber(ARGV[1])
+if redis.call('LLEN', KEYS[1]) == before then
+  for i = 3, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('LLEN', KEYS[1])
+"""
+
+FINISH: Final = """
+-- KEYS head done seq writers; ARGV format, trials in done, entries in all, one of them, what else the study
+-- holds, lane, writer or ''. Makes a study of a filled list. Returns whether it did: not if trials are missing.
+if redis.call('LLEN', KEYS[2]) ~= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'base', ARGV[3], 'tail', ARGV[4], 'live', ARGV[5])
+redis.call('HSET', KEYS[3], ARGV[6], ARGV[3])
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[4], ARGV[6], ARGV[7]) end
+redis.call('PERSIST', KEYS[2])
+return 1
+"""
+
+NAME: Final = """
+-- KEYS names; ARGV names and study ids in turn. Enters all or none. Returns the first name that another study has.
+for i = 1, #ARGV, 2 do
+  local there = redis.call('HGET', KEYS[1], ARGV[i])
+  if there and there ~= ARGV[i + 1] then return ARGV[i] end
+end
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return false
+"""
