@@ -96,11 +96,11 @@ def import_studies(path: str | Path, storage: StudyStorage, rename: str | None =
 
 def check_names(names: Iterable[str], server: Server) -> None:
     """Raises InvalidInput for what is no name of a study, and Refused if there is one of that name on the server."""
-    known = StudyIndex(server).studies()
+    index = StudyIndex(server)
     for name in names:
         if name:  # Optuna's contract of storages has the empty name
             check_name(name, "name of a study")
-        if name in known:
+        if index.has(name):
             raise name_taken(name, server)
 
 

@@ -38,6 +38,16 @@ class StudyIndex:
             raise KeyError(f"no study with the name {name!r} at {self._server.shown}")
         return int(found)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a study of that name. A name whose study is gone is taken out of the index."""
+        found = self._server.call(self._key, "HGET", self._key, name)
+        if found is None:
+            return False
+        if ServerLog(self._server, int(found)).exists():
+            return True
+        self._forget(name, int(found))  # the process that removed the study ended before it could
+        return False
+
     def create(self, name: str, directions: list[int]) -> LiveStudy:
         """A new study. Raises DuplicatedStudyError if there is one of that name, InvalidInput if it is no name.
 
@@ -47,11 +57,8 @@ class StudyIndex:
         """
         if name:
             check_name(name, "name of a study")
-        found = self._server.call(self._key, "HGET", self._key, name)
-        if found is not None:
-            if ServerLog(self._server, int(found)).exists():
-                raise self._duplicated(name)
-            self._forget(name, int(found))  # the process that removed the study ended before it could
+        if self.has(name):
+            raise self._duplicated(name)
         refuse_eviction(self._server)
         first = {"name": name, "directions": directions, "created": datetime.now().isoformat()}
         study = None

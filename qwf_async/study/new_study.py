@@ -17,9 +17,10 @@ from optuna.trial import TrialState
 from ..errors import DataLost, QwfError, Refused
 from . import entry
 from .compaction import rest_of, whole_entry
+from .fitness import refuse_eviction
 from .keys import FORMAT, StudyKeys, study_names_key
 from .link import Server
-from .scripts import FILL, FINISH, NAME
+from .scripts import FILL, FINISH, FORGET, NAME
 from .writer import Writer
 
 _BATCH_BYTES: Final = 256 * 1024
@@ -58,7 +59,7 @@ class NewStudy:
         return entry.trial_id_of(self.lane, self._done + len(self._batch) + len(self._unfinished) + 1)
 
     def add(self, trial_id: int, record: Sequence[Any]) -> None:
-        """Add a trial as `whole_trial.record_of` describes it, with its number. Raises TypeError if it holds no JSON."""
+        """Add a trial: its record (`whole_trial.record_of`) with its number. Raises TypeError if it holds no JSON."""
         self._entries += 1
         state = TrialState(record[1])
         if state is TrialState.RUNNING:
@@ -81,16 +82,23 @@ class NewStudy:
         self._send()
         writer = Writer.here(has_left=goes_on).to_json() if self._has_running else ""
         rest = rest_of(self._study, self._unfinished)
-        keys = (self._keys.head, self._keys.done, self._keys.seq, self._keys.writers)
-        arguments = [FORMAT, self._done, self._entries, self._study[0], rest, self.lane, writer]
+        keys = (self._keys.head, self._keys.log, self._keys.seq, self._keys.done, self._keys.writers)
+        arguments: list[bytes | str | int] = [
+            FORMAT,
+            self._done,
+            self._entries,
+            self._study[0],
+            rest,
+            self.lane,
+            writer,
+        ]
         if not self._server.eval(FINISH, keys, arguments):
             raise self._lost()
 
     def remove(self) -> None:
         """Remove all of it. It was never seen, so no mark stays."""
         names = study_names_key(self._server.prefix)
-        if self._server.call(names, "HGET", names, self.name) == b"%d" % self.study_id:
-            self._server.call(names, "HDEL", names, self.name)  # the reply was lost when it was entered
+        self._server.eval(FORGET, (names,), [self.name, self.study_id])  # perhaps only the reply was lost
         self._server.call(self._keys.head, "UNLINK", *self._keys.stored)
 
     def _add(self, kind: int, *rest: Any) -> None:
@@ -106,23 +114,23 @@ class NewStudy:
                 raise self._lost()
 
     def _lost(self) -> DataLost:
-        return DataLost(f"{self._server.shown} lost a part of the study {self.name} while it was written: try again")
+        return DataLost(
+            f"{self._server.shown} lost a part of the study {self.name} while it was written: try again"
+        )
 
 
 @contextmanager
 def new_studies(server: Server) -> Iterator[list[NewStudy]]:
     """Studies to be appended to the list and finished, which get their names together when it is left.
 
-    After an error none of them is there. Raises Refused if a name is taken.
+    After an error none of them is there. Raises Refused if a name is taken, and OutOfMemory if the server
+    evicts keys.
     """
     studies: list[NewStudy] = []
+    refuse_eviction(server)
     try:
         yield studies
-        key = study_names_key(server.prefix)
-        pairs = [part for study in studies for part in (study.name, study.study_id)]
-        taken = server.eval(NAME, (key,), pairs) if pairs else None
-        if taken is not None:
-            raise name_taken(taken.decode(), server)
+        _enter_names(studies, server)
     except BaseException:
         for study in studies:
             with suppress(QwfError):
@@ -130,6 +138,15 @@ def new_studies(server: Server) -> Iterator[list[NewStudy]]:
         raise
 
 
+def _enter_names(studies: Sequence[NewStudy], server: Server) -> None:
+    pairs = [part for study in studies for part in (study.name, study.study_id)]
+    taken = server.eval(NAME, (study_names_key(server.prefix),), pairs) if pairs else None
+    if taken is not None:
+        raise name_taken(taken.decode(), server)
+
+
 def name_taken(name: str, server: Server) -> Refused:
     """The error of a study whose name another has."""
-    return Refused(f"there is a study {name!r} at {server.shown} already: choose another name, or remove that one")
+    return Refused(
+        f"there is a study {name!r} at {server.shown} already: choose another name, or remove that one"
+    )

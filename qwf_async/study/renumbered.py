@@ -35,4 +35,6 @@ def with_parents(system_attrs: Mapping[str, Any], ids: Mapping[int, int]) -> dic
 
 
 def _are_parents(name: str, value: Any) -> bool:
-    return bool(_PARENTS.fullmatch(name)) and isinstance(value, list) and all(type(one) is int for one in value)
+    return (
+        bool(_PARENTS.fullmatch(name)) and isinstance(value, list) and all(type(one) is int for one in value)
+    )

@@ -130,13 +130,15 @@ return redis.call('LLEN', KEYS[1])
 """
 
 FINISH: Final = """
--- KEYS head done seq writers; ARGV format, trials in done, entries in all, one of them, what else the study
--- holds, lane, writer or ''. Makes a study of a filled list. Returns whether it did: not if trials are missing.
-if redis.call('LLEN', KEYS[2]) ~= tonumber(ARGV[2]) then return 0 end
+-- KEYS head log seq done writers; ARGV format, trials in done, entries in all, the first of them, what else the study
+-- holds, lane, writer or ''. Makes a study of a filled list, with the first entry once more in its log. Returns whether
+-- it did: not if trials are missing.
+if redis.call('LLEN', KEYS[4]) ~= tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], 'format', ARGV[1], 'base', ARGV[3], 'tail', ARGV[4], 'live', ARGV[5])
+if redis.call('LLEN', KEYS[2]) == 0 then redis.call('RPUSH', KEYS[2], ARGV[4]) end
 redis.call('HSET', KEYS[3], ARGV[6], ARGV[3])
-if ARGV[7] ~= '' then redis.call('HSET', KEYS[4], ARGV[6], ARGV[7]) end
-redis.call('PERSIST', KEYS[2])
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[5], ARGV[6], ARGV[7]) end
+redis.call('PERSIST', KEYS[4])
 return 1
 """
 

@@ -109,6 +109,11 @@ class StudyStorage(ReportingStorage):
                 self.begin()  # it may be used again
 
     @property
+    def server(self) -> Server:
+        """The server, over connections of its own."""
+        return self._server.another()
+
+    @property
     def is_of_this_process(self) -> bool:
         """Whether it was opened in this process, and not in one that was forked from."""
         return self._pid == os.getpid()

@@ -35,7 +35,15 @@ _VERSION: Final = 1
 _MAX_LINE: Final = 512 << 20
 """Bytes of a line at most: what a server takes as one value."""
 
-_NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_NONSENSE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 """What a line raises that is not of the form above."""
 
 
@@ -83,7 +91,14 @@ class StudyWriter:
         self._file = file
         self._sum = xxhash.xxh3_64()
         self._studies = self._trials = 0
-        self._line({"format": _FORMAT, "version": _VERSION, "written": datetime.now().isoformat(), "studies": studies})
+        self._line(
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "written": datetime.now().isoformat(),
+                "studies": studies,
+            }
+        )
 
     def study(self, head: Head, trials: Iterable[FrozenTrial]) -> None:
         """Write a study, with its trials in the order of their numbers. Raises TypeError if it holds no JSON."""
@@ -165,7 +180,8 @@ class StudyReader:
             raise InvalidInput(f"{self._shown} is no export of studies")
         if version != _VERSION:
             raise InvalidInput(
-                f"{self._shown} has format {quoted(version)}: a newer release of qwf_async wrote it; read it with that one"
+                f"{self._shown} has format {quoted(version)}: a newer release of qwf_async wrote it; "
+                "read it with that one"
             )
         try:
             return _natural(line["studies"])
