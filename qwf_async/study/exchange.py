@@ -16,7 +16,7 @@ from ..optional import first_line
 from ..wording import option
 from .index import StudyIndex
 from .link import Server
-from .new_study import NewStudy, name_taken, new_studies
+from .new_study import NewStudy, name_taken, new_studies, patient_server
 from .renumbered import with_parents
 from .study_file import Head, StudyReader, StudyWriter
 
@@ -81,9 +81,8 @@ def import_studies(path: str | Path, storage: StudyStorage, rename: str | None =
     damaged, Refused if there is a study of such a name, UsageError if `rename` is given for several
     studies; and what the link raises.
     """
-    server = storage.server
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") as file, patient_server(storage) as server:
             reader = StudyReader(file, str(path))
             heads = reader.check()
             if rename is not None and len(heads) != 1:

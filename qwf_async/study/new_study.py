@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
@@ -23,8 +23,14 @@ from .link import Server
 from .scripts import FILL, FINISH, FORGET, NAME
 from .writer import Writer
 
+if TYPE_CHECKING:
+    from .storage import StudyStorage
+
 _BATCH_BYTES: Final = 256 * 1024
 """Trials that are sent together."""
+
+_PATIENCE: Final = 5.0
+"""Seconds that the server has for each batch."""
 
 _SECONDS: Final = 3600
 """After so long what a dead process left vanishes."""
@@ -37,7 +43,7 @@ class NewStudy:
         self.name = name
         self.lane = entry.new_lane()
         self.study_id = entry.new_study_id()
-        self._server = server
+        self.server = server
         self._keys = StudyKeys(prefix=server.prefix, study_id=self.study_id)
         self._entries = 0
         self._study: list[bytes] = []
@@ -92,14 +98,14 @@ class NewStudy:
             self.lane,
             writer,
         ]
-        if not self._server.eval(FINISH, keys, arguments):
+        if not self.server.eval(FINISH, keys, arguments):
             raise self._lost()
 
     def remove(self) -> None:
         """Remove all of it. It was never seen, so no mark stays."""
-        names = study_names_key(self._server.prefix)
-        self._server.eval(FORGET, (names,), [self.name, self.study_id])  # perhaps only the reply was lost
-        self._server.call(self._keys.head, "UNLINK", *self._keys.stored)
+        names = study_names_key(self.server.prefix)
+        self.server.eval(FORGET, (names,), [self.name, self.study_id])  # perhaps only the reply was lost
+        self.server.call(self._keys.head, "UNLINK", *self._keys.stored)
 
     def _add(self, kind: int, *rest: Any) -> None:
         self._entries += 1
@@ -107,7 +113,7 @@ class NewStudy:
 
     def _send(self) -> None:
         if self._batch:
-            there = self._server.eval(FILL, (self._keys.done,), [self._done, _SECONDS, *self._batch])
+            there = self.server.eval(FILL, (self._keys.done,), [self._done, _SECONDS, *self._batch])
             self._done += len(self._batch)
             self._batch, self._batch_bytes = [], 0
             if there != self._done:
@@ -115,8 +121,18 @@ class NewStudy:
 
     def _lost(self) -> DataLost:
         return DataLost(
-            f"{self._server.shown} lost a part of the study {self.name} while it was written: try again"
+            f"{self.server.shown} lost a part of the study {self.name} while it was written: try again"
         )
+
+
+@contextmanager
+def patient_server(storage: StudyStorage) -> Iterator[Server]:
+    """The server of a storage itself, whether or not the storage goes on without it, with seconds for each reply."""
+    server = Server(storage.server.place, after=_PATIENCE)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @contextmanager

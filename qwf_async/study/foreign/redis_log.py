@@ -24,10 +24,14 @@ PIPELINE: Final = 500
 
 
 class RedisLog:
-    """The log under one prefix, which is only read. `shown` says where: a URL without its password."""
+    """The log under one prefix, which is only read. `shown` says where: a URL without its password.
 
-    def __init__(self, get: GetKeys, prefix: str, shown: str) -> None:
+    `close` is called when it was read.
+    """
+
+    def __init__(self, get: GetKeys, prefix: str, shown: str, close: Callable[[], object]) -> None:
         self._get = get
+        self._close = close
         self._prefix = prefix.encode(errors="surrogateescape")
         self.shown = shown
 
@@ -51,6 +55,19 @@ class RedisLog:
         out, and `notes` tell it. A last entry that is no JSON is always left out, and told. Raises
         InvalidInput if there is no log, and what `get` raises.
         """
+        try:
+            return self._read(skip_holes=skip_holes)
+        finally:
+            self._close()
+
+    def names(self, limit: int) -> set[str]:
+        """The names of studies that the first entries begin, `limit` of them at most."""
+        last = self.last()
+        entries = self._entries(min(-1 if last is None else last, limit - 1), {}, skip_holes=True)
+        begun = (entry for entry in entries if entry and entry["op_code"] == 0)
+        return {str(entry.get("study_name")) for entry in begun}
+
+    def _read(self, *, skip_holes: bool) -> Found:
         last = self.last()
         if last is None:
             raise InvalidInput(

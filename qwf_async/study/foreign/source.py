@@ -10,10 +10,10 @@ from typing import Final, Protocol
 from ...client.address import Address
 from ...client.failure import Redirected
 from ...client.slots import slot_of
-from ...errors import InvalidInput, UsageError
+from ...errors import DamagedData, InvalidInput, Refused, UsageError
 from ...settings import Settings
 from ...settings import load as load_settings
-from ...wording import quoted
+from ...wording import phrase, quoted
 from ..link import Server
 from .found import Found
 from .journal_file import JournalFile
@@ -23,6 +23,9 @@ from .redis_log import RedisLog
 _REDIS: Final = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+cluster", "rediss+cluster")
 _PATIENCE: Final = 5.0
 """Seconds that a server has for each reply."""
+_LOG_NUMBER: Final = ":log_number"
+_KEYS_SEEN: Final = 10_000
+_ENTRIES_SEEN: Final = 1_000
 _SQLITE: Final = b"SQLite format 3\0"
 
 
@@ -79,7 +82,34 @@ def log_on(server: Server, prefix: str) -> RedisLog:
                     found[place] = reply
             return found
 
-    return RedisLog(get, prefix, f"{server.shown}#{prefix}")
+    return RedisLog(get, prefix, f"{server.shown}#{prefix}", server.close)
+
+
+def has_foreign_study(server: Server, name: str) -> str | None:
+    """What to say of a study of this name in a log of JournalRedisBackend on the server. None if none is seen there.
+
+    Looked at are the logs without a prefix, with ours, with the study's name, and those among the first keys of
+    each node; of each the first entries. Raises what the link raises.
+    """
+    prefixes = ["", server.prefix, name]
+    for _, reply in server.on_each("SCAN", 0, "MATCH", f"*{_LOG_NUMBER}", "COUNT", _KEYS_SEEN):
+        if not isinstance(reply, Exception):
+            prefixes += [key.decode(errors="surrogateescape").removesuffix(_LOG_NUMBER) for key in reply[1]]
+    for prefix in dict.fromkeys(prefixes):
+        log = log_on(server, prefix)
+        try:
+            is_there = name in log.names(_ENTRIES_SEEN)
+        except (DamagedData, Refused):
+            continue  # a key of that name is of something else
+        if is_there:
+            command = phrase(
+                command_line=f"qwf study migrate '{log.shown}' --study '{name}'",
+                python=f"qwf_async.study.migrate({log.shown!r}, storage, study={name!r})",
+            )
+            return (
+                f"a study {name!r} is there in a log of Optuna's JournalRedisBackend: {command} takes it over"
+            )
+    return None
 
 
 def _redis_log(text: str, settings: Settings) -> RedisLog:
