@@ -6,6 +6,7 @@ nobody finds them; what a process leaves that dies before vanishes by itself.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -86,7 +87,7 @@ class NewStudy:
         Its running trials are those of this process; with `goes_on` nobody takes them for dead when it ends.
         """
         self._send()
-        writer = Writer.here(has_left=goes_on).to_json() if self._has_running else ""
+        writer = Writer.here(secrets.token_hex(8), has_left=goes_on).to_json() if self._has_running else ""
         rest = rest_of(self._study, self._unfinished)
         keys = (self._keys.head, self._keys.log, self._keys.seq, self._keys.done, self._keys.writers)
         arguments: list[bytes | str | int] = [
