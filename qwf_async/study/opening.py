@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from contextlib import closing
+from typing import Any, Final
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -13,11 +14,15 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 
 from ..catalog.keys import check_name
-from ..errors import InvalidInput
+from ..errors import InvalidInput, QwfError
 from ..wording import phrase, printable, quoted
+from .storage import StudyStorage
 
 Direction = str | StudyDirection
 """minimize or maximize."""
+
+JOURNAL: Final = ":log_number"
+"""The key that Optuna's JournalRedisBackend has, unless it was given a prefix."""
 
 
 class NoSuchStudy(InvalidInput, KeyError):
@@ -71,11 +76,24 @@ def find(
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
 ) -> Study:
-    """The study of that name. Raises NoSuchStudy if there is none."""
+    """The study of that name. Raises NoSuchStudy if there is none; it says so if others may have to be migrated."""
     try:
         return optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=pruner)
     except KeyError as error:
-        raise NoSuchStudy(f"there is no study {quoted(name)}") from error
+        raise NoSuchStudy(f"there is no study {quoted(name)}{_elsewhere(storage)}") from error
+
+
+def _elsewhere(storage: BaseStorage) -> str:
+    """That the server has studies of Optuna's own storage for Redis, if so: users of it look for theirs."""
+    if not isinstance(storage, StudyStorage):
+        return ""
+    with closing(storage._server.another()) as server:
+        try:
+            found = server.call(JOURNAL, "EXISTS", JOURNAL)
+        except QwfError:  # not answered, or not permitted: it is but a hint
+            return ""
+    advice = f", but studies of JournalRedisBackend are: 'qwf study migrate {server.shown}' takes them over"
+    return f" at {server.shown}{advice}" if found else ""
 
 
 def words(directions: Sequence[Direction]) -> list[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalRedisBackend
 from optuna.study import StudyDirection
 
 import qwf_async as qwf
@@ -114,6 +116,20 @@ def test_a_study_that_is_not_there_is_a_key_error_with_a_line() -> None:
     assert isinstance(missing.value, NoSuchStudy)
     assert isinstance(missing.value, InvalidInput)
     assert str(missing.value) == r"there is no study 'none\x1b'"
+
+
+@pytest.mark.usefixtures("storage")
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_who_looks_for_a_study_of_the_stock_storage_is_told_of_the_way(server: Server) -> None:
+    stock = JournalStorage(JournalRedisBackend(server.url))
+    optuna.create_study(study_name="old", storage=stock)
+    with pytest.raises(NoSuchStudy) as missing:
+        load_enhanced_study("old")
+    assert str(missing.value) == (
+        f"there is no study 'old' at {server.url}, but studies of JournalRedisBackend are: "
+        f"'qwf study migrate {server.url}' takes them over"
+    )
+    stock._backend._redis.close()  # type: ignore[attr-defined] # Optuna leaves it open
 
 
 def test_a_redis_config_beside_the_scripts_names_the_server(
