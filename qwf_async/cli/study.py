@@ -98,7 +98,7 @@ def info(name: StudyArgument, *, server_options: ServerOptions, as_json: JsonOpt
     if as_json:
         print_json(facts)
     else:
-        print_facts(facts)
+        print_facts({name: "none" if value is None else value for name, value in facts.items()})
 
 
 @study_app.command()

@@ -41,8 +41,13 @@ def reap(
     if as_json:
         print_json({"study": name, "reaped": reaped, "enqueued_again": len(reaped) if retry else 0})
     elif not quiet:
-        again = ", and enqueued again" if retry and reaped else ""
-        say(f"{name}: {len(reaped)} dead trials ended as failed{again}")
+        numbers = ", ".join(map(str, reaped))
+        again = ", and enqueued again" if retry else ""
+        say(
+            f"{name}: trials of dead jobs ended as failed{again}: {numbers}"
+            if reaped
+            else f"{name}: no job is dead"
+        )
 
 
 @with_option_groups
@@ -78,7 +83,8 @@ def rm(
 
 def _agreed(storage: StudyStorage, name: str) -> bool:
     """Whether the user agrees that the study goes. Raises UsageError where nobody can be asked."""
-    trials = len(study_of(storage, name).get_trials(deepcopy=False))
+    number = storage.get_n_trials(study_of(storage, name)._study_id)
+    trials = f"{number:,} trial{'s' if number != 1 else ''}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{name} has {trials:,} trials: --yes removes it where nobody can be asked")
-    return typer.confirm(f"Remove {name} and its {trials:,} trials?", err=True)
+        raise UsageError(f"{name} has {trials}: --yes removes it where nobody can be asked")
+    return typer.confirm(f"Remove {name} with {trials}?", err=True)

@@ -69,7 +69,7 @@ def trials(
         if as_json:
             print_json({"file": str(out), "trials": len(found)})
         elif not quiet:
-            say(f"wrote {out}: {len(found):,} trials")
+            say(f"wrote {out}, trials: {len(found):,}")
     elif as_json:
         print_json([trial_row(trial) for trial in found])
     else:

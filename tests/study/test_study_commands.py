@@ -147,7 +147,7 @@ def test_what_a_study_holds_is_shown_and_written(shell: Inside, server: Server) 
     assert [[float(row["values_0"]), float(row["values_1"])] for row in rows] == [
         trial.values for trial in made.trials
     ]
-    assert (to_jsonl.status, to_jsonl.lines) == (0, ["wrote two.jsonl: 6 trials"])
+    assert (to_jsonl.status, to_jsonl.lines) == (0, ["wrote two.jsonl, trials: 6"])
     assert len((shell.directory / "two.jsonl").read_text().splitlines()) == 6
     assert (again.status, again.lines) == (
         7,
