@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from qwf_async.study import StudyStorage
-from tests.conftest import Server
+from tests.conftest import PATIENCE, Server
 from tests.support.command import Outcome
 from tests.support.inside import Inside
 
@@ -202,3 +204,24 @@ def test_what_cannot_be_done_is_said_in_a_line(shell: Inside, server: Server) ->
         assert said in outcome.err
         assert outcome.lines[-1].endswith(f"(exit {status})")
     assert server.contents() == before
+
+
+def test_trials_of_dead_jobs_end_and_are_enqueued_again(shell: Inside) -> None:
+    study(shell, "create grid", 'enqueue grid {"x":0.5}')
+    program = (
+        "import os; from qwf_async.study import load_enhanced_study as load; load('grid').ask(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
+    begun, reaped, again, asked, info = study(
+        shell,
+        "ask grid",
+        "reap grid --retry --json",
+        "reap grid --retry",
+        "ask grid",
+        "info grid --json",
+    )
+    assert read(begun) == {"number": 1, "params": {}}  # no job of its own that could be dead
+    assert read(reaped) == {"study": "grid", "reaped": [0], "enqueued_again": 1}
+    assert (again.status, again.lines) == (0, ["grid: no job is dead"])
+    assert read(asked) == {"number": 2, "params": {"x": 0.5}}
+    assert read(info)["states"] == {"FAIL": 1, "RUNNING": 2}

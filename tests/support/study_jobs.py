@@ -1,7 +1,7 @@
 """Jobs of a study as processes of their own: `python -m tests.support.study_jobs URL NAME JOBS TRIALS`.
 
 They are forked from one that has all imports, and each makes the calls of a script of the guide. A line
-`NUMBER VALUE` says that a trial is done, as far as the job was told. NAME may hold `%d` for the number of the
+`JOB NUMBER VALUE` says that a trial is done, as far as the job was told. NAME may hold `%d` for the number of the
 job. The program ends with 1 if a job fails.
 """
 
@@ -20,11 +20,11 @@ import optuna
 from qwf_async.study import create_enhanced_study, get_enhanced_storage
 
 
-def run(url: str, name: str, trials: int) -> None:
+def run(url: str, name: str, job: int, trials: int) -> None:
     """One job."""
 
     def told(_: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        os.write(1, f"{trial.number} {trial.value!r}\n".encode())  # whole, whoever else writes there
+        os.write(1, f"{job} {trial.number} {trial.value!r}\n".encode())  # whole, whoever else writes there
 
     sampler = optuna.samplers.RandomSampler()
     study = create_enhanced_study(name, "minimize", sampler, optuna.pruners.NopPruner(), url=url)
@@ -52,7 +52,7 @@ def main(url: str, name: str, number: str, trials: str) -> int:
         child = os.fork()
         if child == 0:
             try:
-                run(url, name.replace("%d", str(job)), int(trials))
+                run(url, name.replace("%d", str(job)), job, int(trials))
             except BaseException:  # noqa: BLE001 # the child of a fork must not go on where its parent was
                 traceback.print_exc()
                 os._exit(1)
