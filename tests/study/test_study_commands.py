@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from qwf_async.study import StudyStorage
 from tests.conftest import PATIENCE, Server
-from tests.support.command import Outcome
+from tests.support.command import Outcome, Shell
 from tests.support.inside import Inside
 
 SPACE = """
@@ -172,6 +172,19 @@ def test_studies_are_removed_only_when_that_is_meant(shell: Inside, server: Serv
     assert (removed.status, removed.out) == (7, "")
     assert removed.lines == ["removed one, two", "qwf: there is no study 'nobody' (exit 7)"]
     assert (gone.status, json.loads(gone.out)) == (7, {"removed": []})
+
+
+@pytest.mark.parametrize(("typed", "said", "left"), [("n\n", "", 1), ("y\n", "removed one", 0)])
+def test_on_a_terminal_it_is_asked_first(
+    shell: Inside, server: Server, typed: str, said: str, left: int
+) -> None:
+    study(shell, "create one")
+    terminal = Shell.at(shell.directory, QWF_URL=server.url)
+    status, seen = terminal.on_terminal("study", "rm", "one", typed=typed)
+    echo, seen = seen.split("\r\n", 1)
+    assert (status, echo) == (0, typed.strip())
+    assert seen.strip() == f"Remove one with 0 trials? [y/N]: {said}".strip()
+    assert len(read(study(shell, "ls --json")[0])) == left
 
 
 REFUSED = [

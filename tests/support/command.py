@@ -142,12 +142,15 @@ class Shell:
         )
         return Begun(process=process, since=since)
 
-    def on_terminal(self, *arguments: str, stop: int | None = None, after: str = "") -> tuple[int, str]:
-        """`qwf ARGUMENTS` on a terminal of 120 columns: its status, and all that it wrote there.
+    def on_terminal(
+        self, *arguments: str, stop: int | None = None, after: str = "", typed: str = ""
+    ) -> tuple[int, str]:
+        """`qwf ARGUMENTS` on a terminal of 120 columns: its status, and all that is seen there.
 
-        With `stop`, that signal is sent as soon as `after` was written.
+        With `stop`, that signal is sent as soon as `after` was written. `typed` is typed ahead.
         """
         ours, theirs = pty.openpty()
+        os.write(ours, typed.encode())
         termios.tcsetwinsize(theirs, (40, 120))
         process = subprocess.Popen(
             [sys.executable, "-m", "qwf_async", *arguments],
