@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 LEAST_POINTS: Final = 2**17
-STAGE_POINTS: Final = 2**21
+STAGE_POINTS: Final = 2**20
 """Points that a run of the search loads, of all jobs together; but of each job at least the others."""
 
 RUN_TIME: Final = 0.5

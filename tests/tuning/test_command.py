@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import qwf_async as qwf
 from qwf_async.cli.app import app
 from qwf_async.errors import QwfError
-from tests.conftest import Server
+from qwf_async.tuning.scratch import remove_leftovers
+from tests.conftest import PATIENCE, Server
 from tests.support.command import Shell
+from tests.support.loops import ON_ASYNCIO
 
 TINY = ["tune", "gaussian:k=2,sigma=1", "--grid", "16x16x4"]
 
@@ -22,6 +27,12 @@ TINY = ["tune", "gaussian:k=2,sigma=1", "--grid", "16x16x4"]
 @pytest.fixture
 def shell(server: Server, tmp_path: Path) -> Shell:
     return Shell.at(tmp_path, QWF_URL=server.url)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(word) for file in files for word in file.read_text().split()]
 
 
 def keys(server: Server) -> list[bytes]:
@@ -60,6 +71,26 @@ def test_ctrl_c_keeps_the_best_so_far(shell: Shell, server: Server) -> None:
     assert keys(server) == []
     with server.plain as client:
         assert client.info("clients")["connected_clients"] == 1
+
+
+@pytest.mark.anyio
+@ON_ASYNCIO
+async def test_what_is_left_when_all_its_processes_are_killed_the_next_one_removes(
+    shell: Shell, server: Server
+) -> None:
+    with shell.begin("tune", "gaussian:k=2,sigma=1", "--grid", "64", "--jobs", "1") as begun:
+        begun.await_said("trial 0")
+        end = time.monotonic() + PATIENCE
+        while not any(key.endswith(b":load") for key in keys(server)):
+            assert time.monotonic() < end
+        for pid in (begun.process.pid, *children_of(begun.process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        begun.end()
+    assert keys(server) != []
+    async with qwf.connect(server.url) as store:
+        (name,) = await remove_leftovers(store)
+    assert name.startswith("tune-")
+    assert keys(server) == []
 
 
 @pytest.mark.parametrize(
