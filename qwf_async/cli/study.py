@@ -12,6 +12,7 @@ from .options import JsonOption, QuietOption, ServerOptions, one_of, with_option
 from .output import print_json, say, show
 from .study_ask import ask, enqueue, tell
 from .study_care import reap, rm
+from .study_exchange import export, import_, migrate
 from .study_storage import StudyArgument, studies, study_of
 from .study_trials import best, trials
 
@@ -117,8 +118,9 @@ def status(*, server_options: ServerOptions, as_json: JsonOption = False) -> Non
         print_facts(facts)
 
 
-for command in (best, trials, ask, enqueue, reap, rm):
+for command in (best, trials, ask, enqueue, reap, rm, export, migrate):
     study_app.command()(command)
+study_app.command("import")(import_)
 study_app.command(context_settings={"ignore_unknown_options": True})(
     tell
 )  # a value may begin with a minus sign

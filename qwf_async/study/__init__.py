@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         get_storage_status,
         load_enhanced_study,
     )
+    from .exchange import export_studies, import_studies
+    from .migration import migrate
     from .opening import NoSuchStudy
     from .storage import StudyStorage
 
@@ -27,6 +29,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "get_storage_status",
         "load_enhanced_study",
     ),
+    "exchange": ("export_studies", "import_studies"),
+    "migration": ("migrate",),
     "opening": ("NoSuchStudy",),
     "storage": ("StudyStorage",),
 }
@@ -36,9 +40,12 @@ __all__ = [
     "NoSuchStudy",
     "StudyStorage",
     "create_enhanced_study",
+    "export_studies",
     "get_enhanced_storage",
     "get_storage_status",
+    "import_studies",
     "load_enhanced_study",
+    "migrate",
 ]
 
 

@@ -129,7 +129,7 @@ class NewStudy:
 @contextmanager
 def patient_server(storage: StudyStorage) -> Iterator[Server]:
     """The server of a storage itself, whether or not the storage goes on without it, with seconds for each reply."""
-    server = Server(storage.server.place, after=_PATIENCE)
+    server = Server(storage.place, after=_PATIENCE)
     try:
         yield server
     finally:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from ..settings import Settings
+    from .place import Place
 
 
 class StudyStorage(ReportingStorage):
@@ -109,9 +110,9 @@ class StudyStorage(ReportingStorage):
                 self.begin()  # it may be used again
 
     @property
-    def server(self) -> Server:
-        """The server, over connections of its own."""
-        return self._server.another()
+    def place(self) -> Place:
+        """Where the server is."""
+        return self._server.place
 
     @property
     def is_of_this_process(self) -> bool:

@@ -17,7 +17,9 @@ from optuna.trial import TrialState
 
 from qwf_async.errors import DamagedData, InvalidInput, Refused, UsageError
 from qwf_async.study.foreign.source import has_foreign_study
+from qwf_async.study.link import Server as StudyServer
 from qwf_async.study.migration import MIGRATED_FROM, WAS_RUNNING, MigratedStudy, migrate, new_name
+from qwf_async.study.new_study import NewStudy, patient_server
 from qwf_async.study.storage import StudyStorage
 from tests.conftest import Server
 from tests.study.stock_studies import told, write_many_kinds
@@ -170,8 +172,6 @@ def test_what_differs_afterwards_is_not_taken_over(
     stock = JournalStorage(JournalFileBackend(str(path)))
     optuna.create_study(storage=stock, study_name="a").optimize(lambda trial: trial.number + 1.0, n_trials=3)
     before = server.contents()
-    from qwf_async.study.new_study import NewStudy
-
     plain: Callable[..., None] = NewStudy.add
 
     def less(self: NewStudy, trial_id: int, record: Any) -> None:
@@ -197,14 +197,17 @@ def test_a_study_of_a_stock_log_under_the_same_url_is_found(server: Server, stor
     with server.plain as client:
         client.set("hash:log_number", "x")
         client.hset("qwf:log_number", "a", "b")
-    assert has_foreign_study(storage.server, "grid") is None
+    with patient_server(storage) as ours:
+        assert has_foreign_study(ours, "grid") is None
+        _see_logs(server, ours)
+
+
+def _see_logs(server: Server, ours: StudyServer) -> None:
     with log(server, "", "bare"), log(server, "my runs", "grid"):
-        assert f"qwf_async.study.migrate('{server.url}#', storage" in (
-            has_foreign_study(storage.server, "bare") or ""
-        )
-        said = has_foreign_study(storage.server, "grid")
+        assert f"qwf_async.study.migrate('{server.url}#', storage" in (has_foreign_study(ours, "bare") or "")
+        said = has_foreign_study(ours, "grid")
         assert said == (
             "a study 'grid' is there in a log of Optuna's JournalRedisBackend: "
             f"qwf_async.study.migrate('{server.url}#my runs', storage, study='grid') takes it over"
         )
-        assert has_foreign_study(storage.server, "other") is None
+        assert has_foreign_study(ours, "other") is None

@@ -141,7 +141,7 @@ class Database:
         if version == known[0]:
             return
         if version in known:
-            cure = "upgrade a copy of it with `optuna storage upgrade --storage URL`, and migrate the copy"
+            cure = "upgrade a copy of it by `optuna storage upgrade`, and migrate the copy"
         else:
             cure = "a newer Optuna wrote it, so install that one"
         raise InvalidInput(

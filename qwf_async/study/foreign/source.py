@@ -21,7 +21,7 @@ from .rdb import BACKENDS, Database
 from .redis_log import RedisLog
 
 _REDIS: Final = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+cluster", "rediss+cluster")
-_PATIENCE: Final = 5.0
+PATIENCE: Final = 5.0
 """Seconds that a server has for each reply."""
 _LOG_NUMBER: Final = ":log_number"
 _KEYS_SEEN: Final = 10_000
@@ -119,4 +119,4 @@ def _redis_log(text: str, settings: Settings) -> RedisLog:
     known = Address.parse(settings.url) if settings.url else None
     if own.wants_password or known is None or known.place != own.place:
         settings = replace(settings, password=None)
-    return log_on(Server.open(url, settings=settings, after=_PATIENCE), prefix)
+    return log_on(Server.open(url, settings=settings, after=PATIENCE), prefix)
