@@ -149,7 +149,7 @@ def _line(one: MigratedStudy, *, dry: bool) -> str:
     if one.was_there:
         return f"is there already: {named}"
     failed = f", {one.failed:,} that ran {'fail' if dry else 'failed'}" if one.failed else ""
-    return f"{'would take over' if dry else 'took over'} {named}: {one.trials:,} trials{failed}"
+    return f"{'would take over' if dry else 'took over'} {named}: {_counted(one.trials, 'trial', 'trials')}{failed}"
 
 
 def _report(what: str, file: str, found: Sequence[Exchanged], *, as_json: bool, quiet: bool) -> None:
@@ -157,4 +157,10 @@ def _report(what: str, file: str, found: Sequence[Exchanged], *, as_json: bool, 
         print_json({"file": file, "studies": [asdict(one) for one in found]})
     elif not quiet:
         trials = sum(one.trials for one in found)
-        say(f"{what} {file}: {len(found)} studies, {trials:,} trials")
+        say(
+            f"{what} {file}: {_counted(len(found), 'study', 'studies')}, {_counted(trials, 'trial', 'trials')}"
+        )
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, Final
+from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -16,13 +16,12 @@ from optuna.study import Study, StudyDirection
 from ..catalog.keys import check_name
 from ..errors import InvalidInput, QwfError
 from ..wording import phrase, printable, quoted
+from .foreign.source import has_foreign_study
+from .link import Server
 from .storage import StudyStorage
 
 Direction = str | StudyDirection
 """minimize or maximize."""
-
-JOURNAL: Final = ":log_number"
-"""The key that Optuna's JournalRedisBackend has, unless it was given a prefix."""
 
 
 class NoSuchStudy(InvalidInput, KeyError):
@@ -80,20 +79,19 @@ def find(
     try:
         return optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=pruner)
     except KeyError as error:
-        raise NoSuchStudy(f"there is no study {quoted(name)}{_elsewhere(storage)}") from error
+        raise NoSuchStudy(f"there is no study {quoted(name)}{_elsewhere(storage, name)}") from error
 
 
-def _elsewhere(storage: BaseStorage) -> str:
-    """That the server has studies of Optuna's own storage for Redis, if so: users of it look for theirs."""
+def _elsewhere(storage: BaseStorage, name: str) -> str:
+    """That the server has the study in Optuna's own storage for Redis, if so: users of it look for theirs."""
     if not isinstance(storage, StudyStorage):
         return ""
-    with closing(storage._server.another()) as server:
+    with closing(Server(storage.place)) as server:
         try:
-            found = server.call(JOURNAL, "EXISTS", JOURNAL)
+            said = has_foreign_study(server, name)
         except QwfError:  # not answered, or not permitted: it is but a hint
             return ""
-    advice = f", but studies of JournalRedisBackend are: 'qwf study migrate {server.shown}' takes them over"
-    return f" at {server.shown}{advice}" if found else ""
+    return f", but {said}" if said else ""
 
 
 def words(directions: Sequence[Direction]) -> list[str]:

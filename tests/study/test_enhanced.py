@@ -126,8 +126,8 @@ def test_who_looks_for_a_study_of_the_stock_storage_is_told_of_the_way(server: S
     with pytest.raises(NoSuchStudy) as missing:
         load_enhanced_study("old")
     assert str(missing.value) == (
-        f"there is no study 'old' at {server.url}, but studies of JournalRedisBackend are: "
-        f"'qwf study migrate {server.url}' takes them over"
+        "there is no study 'old', but a study of this name is in a log of Optuna's JournalRedisBackend: "
+        f"qwf_async.study.migrate('{server.url}#', storage, study='old') takes it over"
     )
     stock._backend._redis.close()  # type: ignore[attr-defined] # Optuna leaves it open
 

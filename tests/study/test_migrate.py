@@ -207,7 +207,7 @@ def _see_logs(server: Server, ours: StudyServer) -> None:
         assert f"qwf_async.study.migrate('{server.url}#', storage" in (has_foreign_study(ours, "bare") or "")
         said = has_foreign_study(ours, "grid")
         assert said == (
-            "a study 'grid' is there in a log of Optuna's JournalRedisBackend: "
+            "a study of this name is in a log of Optuna's JournalRedisBackend: "
             f"qwf_async.study.migrate('{server.url}#my runs', storage, study='grid') takes it over"
         )
         assert has_foreign_study(ours, "other") is None

@@ -107,7 +107,7 @@ def has_foreign_study(server: Server, name: str) -> str | None:
                 python=f"qwf_async.study.migrate({log.shown!r}, storage, study={name!r})",
             )
             return (
-                f"a study {name!r} is there in a log of Optuna's JournalRedisBackend: {command} takes it over"
+                f"a study of this name is in a log of Optuna's JournalRedisBackend: {command} takes it over"
             )
     return None
 
