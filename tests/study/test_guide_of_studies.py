@@ -41,11 +41,13 @@ class Told:
         assert process.stdout is not None
         self._process = process
         self._lines = (line.split() for line in process.stdout)
+        self._jobs: set[str] = set()
         self.values: dict[int, float] = {}
 
     def more(self, count: int | None = None) -> None:
         """Read until so many more trials are done, or until all jobs have ended."""
-        for number, value in islice(self._lines, count):
+        for job, number, value in islice(self._lines, count):
+            self._jobs.add(job)
             assert int(number) not in self.values
             self.values[int(number)] = float(value)
         if count is None:
