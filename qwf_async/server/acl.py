@@ -24,7 +24,7 @@ on unfenced. The second lets the user end other clients' connections, too: serve
 STUDY_READING: Final = ("evalsha_ro", "exists", "llen", "lindex", "lrange")
 """Commands that studies need besides for everything that only reads."""
 
-STUDY_WRITING: Final = ("evalsha", "get", "hsetnx", "ltrim", "rpush", "set")
+STUDY_WRITING: Final = ("evalsha", "get", "hexists", "hsetnx", "ltrim", "rpush", "set")
 """Commands that studies need besides for jobs, and to be made, merged and removed."""
 
 CONFIRMING: Final = ("wait",)
