@@ -147,7 +147,7 @@ def test_the_password_is_in_no_list_of_processes(locked: tuple[Server, int], tmp
     for road in ("variable", "toml"):
         variables, arguments = ways[road]
         shell = Shell.at(tmp_path, **variables)
-        with shell.begin("ingest", "psi.npy", "--max-rate", "2500", "--name", road, *arguments) as begun:
+        with shell.begin_anew("ingest", "psi.npy", "--max-rate", "2500", "--name", road, *arguments) as begun:
             wait_for_load(server, road, begun)
             titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(begun.process.pid)]
             assert road.encode() in titles[0]

@@ -63,7 +63,7 @@ class Moment:
 
     def send(self, number: int, rig: Rig, name: str) -> tuple[Begun, Outcome]:
         """Begin an ingest that resumes, and send it a signal at this moment."""
-        with rig.begin_held(name, self.chunks, "--resume") as begun:
+        with rig.begin_held(name, self.chunks, "--resume", anew=not self.while_loading) as begun:
             since = begun.since
             if self.while_loading and rig.await_own_load(name, begun):
                 since = time.monotonic()

@@ -13,12 +13,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Self
 
 import qwf_async
 
-from .forked import can_be_forked, run_forked
+from .forked import Forked, can_be_forked, fork
 
 ROOT = Path(qwf_async.__file__).parents[1]
 TIMEOUT = 110.0
@@ -51,7 +50,7 @@ class Outcome:
 class Begun:
     """A process under way; `since` is when it began, on the monotonic clock. Killed at the end of a `with`."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     since: float
     _heard: list[bytes] = field(default_factory=list)
 
@@ -83,7 +82,7 @@ class Begun:
             self.process.kill()
             out, err = self.process.communicate()
         said = b"".join([*self._heard, err])
-        return Outcome(status=_as_shell(self.process.returncode), out=out.decode(), err=said.decode())
+        return Outcome(status=_as_shell(self.process.wait()), out=out.decode(), err=said.decode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +106,27 @@ class Shell:
     def having(self, **variables: str) -> Shell:
         return Shell(directory=self.directory, environment={**self.environment, **variables})
 
-    def begin(self, *arguments: str) -> Begun:
-        """`qwf ARGUMENTS`, as a process without a terminal."""
+    def begin_anew(self, *arguments: str) -> Begun:
+        """`qwf ARGUMENTS`, as a process without a terminal; Python starts for it."""
         return self.start([sys.executable, "-m", "qwf_async", *arguments])
 
-    def qwf(self, *arguments: str, timeout: float = TIMEOUT) -> Outcome:
-        """`qwf ARGUMENTS`, to its end; see forked.py."""
+    def begin(self, *arguments: str) -> Begun:
+        """As `begin_anew`, but forked if that makes no difference: see forked.py."""
         if not can_be_forked(self.environment):
-            with self.begin(*arguments) as begun:
-                return begun.end(timeout)
-        with open(os.devnull) as nothing, TemporaryFile() as out, TemporaryFile() as err:
-            streams = (nothing.fileno(), out.fileno(), err.fileno())
-            status = run_forked(arguments, self.environment, self.directory, streams, timeout)
-            said, told = (os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0) for file in (out, err))
-        return Outcome(status=_as_shell(status), out=said.decode(), err=told.decode())
+            return self.begin_anew(*arguments)
+        since = time.monotonic()
+        out, err = os.pipe(), os.pipe()
+        with open(os.devnull) as nothing:
+            process = fork(arguments, self.environment, self.directory, (nothing.fileno(), out[1], err[1]))
+        os.close(out[1])
+        os.close(err[1])
+        process.stdout, process.stderr = os.fdopen(out[0], "rb"), os.fdopen(err[0], "rb")
+        return Begun(process=process, since=since)
+
+    def qwf(self, *arguments: str, timeout: float = TIMEOUT) -> Outcome:
+        """`qwf ARGUMENTS`, to its end."""
+        with self.begin(*arguments) as begun:
+            return begun.end(timeout)
 
     def each(self, *commands: Sequence[str]) -> list[Outcome]:
         """`qwf ARGUMENTS` for each of these in turn."""
@@ -152,14 +158,7 @@ class Shell:
         ours, theirs = pty.openpty()
         os.write(ours, typed.encode())
         termios.tcsetwinsize(theirs, (40, 120))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "qwf_async", *arguments],
-            cwd=self.directory,
-            env=dict(self.environment),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
+        process = fork(arguments, self.environment, self.directory, (theirs,) * 3)
         os.close(theirs)
         written = b""
         try:

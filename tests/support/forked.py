@@ -17,18 +17,23 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import IO, Final, NoReturn
 
 import qwf_async
 from qwf_async.cli import main
 
 REQUEST_BYTES: Final = 1 << 20
 """Bytes of a request, at most: the environment is most of it."""
+
+STATUS_BYTES: Final = 8
+"""Bytes of each of the two replies: the process id, and when it has ended the exit status."""
 
 READ_EARLY: Final = ("PYTHON", "LANG", "LC_", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH")
 """How variables begin that Python reads as it starts, or a module as it is imported."""
@@ -49,14 +54,14 @@ with socket.socket(socket.AF_UNIX) as line:
     line.sendall(len(request).to_bytes(4, "big"))
     socket.send_fds(line, [b"3"], [0, 1, 2])
     line.sendall(request)
-    line.recv(8)
-    sys.exit(int(line.recv(8) or b"1"))
+    line.recv({bytes})
+    sys.exit(int(line.recv({bytes}) or b"1"))
 """
 
 
 def write_program(path: Path) -> None:
     """Write a program that does what `qwf` does: it hands all that it is given to the process that forks."""
-    path.write_text(PROGRAM.format(python=sys.executable, name=_forking()))
+    path.write_text(PROGRAM.format(python=sys.executable, bytes=STATUS_BYTES, name=_forking()))
     path.chmod(0o755)
 
 
@@ -70,27 +75,73 @@ def can_be_forked(environment: Mapping[str, str]) -> bool:
     )
 
 
-def run_forked(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    directory: Path,
-    streams: Sequence[int],
-    timeout: float,
-) -> int:
-    """Run `qwf ARGUMENTS` to its end, and return its status as Popen has it; what takes longer is killed.
+@dataclass(slots=True, kw_only=True)
+class Forked:
+    """A command that was forked. It offers what tests ask of a process of Popen, under the same names."""
 
-    `streams` are the descriptors of its standard input, output and error.
-    """
+    pid: int
+    returncode: int | None = None
+    stdout: IO[bytes] | None = None
+    stderr: IO[bytes] | None = None
+    _line: socket.socket
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its status, as Popen has it. Raises TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._line], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("qwf", timeout or 0)
+            self.returncode = int(self._line.recv(STATUS_BYTES))
+            self._line.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """What is left of what it writes, when it has ended. Raises TimeoutExpired."""
+        end = None if timeout is None else time.monotonic() + timeout
+        written: dict[IO[bytes] | None, bytes] = {self.stdout: b"", self.stderr: b""}
+        waiting = [stream for stream in (self.stdout, self.stderr) if stream and not stream.closed]
+        while waiting:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            ready = select.select(waiting, [], [], left)[0]
+            if not ready:
+                raise subprocess.TimeoutExpired("qwf", timeout or 0)
+            for stream in ready:
+                if some := os.read(stream.fileno(), 1 << 16):
+                    written[stream] += some
+                else:
+                    stream.close()
+                    waiting.remove(stream)
+        self.wait(None if end is None else max(0.0, end - time.monotonic()))
+        return written[self.stdout], written[self.stderr]
+
+
+def fork(
+    arguments: Sequence[str], environment: Mapping[str, str], directory: Path, streams: Sequence[int]
+) -> Forked:
+    """Begin `qwf ARGUMENTS`; `streams` are the descriptors of its standard input, output and error."""
     request = json.dumps([list(arguments), str(directory), dict(environment)]).encode()
-    with socket.socket(socket.AF_UNIX) as line:
+    line = socket.socket(socket.AF_UNIX)
+    try:
         line.connect(f"\0{_forking()}")
         line.sendall(len(request).to_bytes(4, "big"))
         socket.send_fds(line, [b"3"], list(streams))
         line.sendall(request)
-        child = int(line.recv(8))
-        if not select.select([line], [], [], timeout)[0]:
-            os.kill(child, signal.SIGKILL)
-        return int(line.recv(8))
+        return Forked(pid=int(line.recv(STATUS_BYTES)), _line=line)
+    except BaseException:
+        line.close()
+        raise
 
 
 @cache
@@ -166,8 +217,8 @@ def _answer(line: socket.socket) -> None:
         _exit_with(main)
     for stream in streams:
         os.close(stream)
-    line.send(f"{child:8}".encode())
-    line.send(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):8}".encode())
+    line.send(f"{child:{STATUS_BYTES}}".encode())
+    line.send(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):{STATUS_BYTES}}".encode())
 
 
 def _exit_with(job: Callable[[], None]) -> NoReturn:

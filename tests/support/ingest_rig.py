@@ -53,10 +53,14 @@ class Rig:
     def begin(self, name: str, *options: str) -> Begun:
         return self.shell.begin("ingest", "psi.npy", "--name", name, *options)
 
-    def begin_held(self, name: str, chunks: int, *options: str) -> Begun:
-        """As `begin`, from a source that waits once it has given so many chunks, until `let` says more."""
+    def begin_held(self, name: str, chunks: int, *options: str, anew: bool = False) -> Begun:
+        """As `begin`, from a source that waits once it has given so many chunks, until `let` says more.
+
+        With `anew`, Python starts for it.
+        """
         self.let(name, chunks)
-        return self.shell.having(LET=f"let-{name}").begin("ingest", *SOURCE, "--name", name, *options)
+        shell = self.shell.having(LET=f"let-{name}")
+        return (shell.begin_anew if anew else shell.begin)("ingest", *SOURCE, "--name", name, *options)
 
     def let(self, name: str, chunks: int) -> None:
         """Let processes that `begin_held` began read so many chunks each."""
@@ -118,8 +122,8 @@ class Rig:
         return True
 
     def start_up(self) -> float:
-        """Seconds from the start of an ingest until its load begins, as this machine goes at present."""
-        with self.begin_held("measured", CHUNKS) as begun:
+        """Seconds from the start of Python until its load begins, as this machine goes at present."""
+        with self.begin_held("measured", CHUNKS, anew=True) as begun:
             assert self.await_own_load("measured", begun)
             start_up = time.monotonic() - begun.since
             assert begun.end().status == 0
