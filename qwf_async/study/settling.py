@@ -8,7 +8,7 @@ from collections.abc import Mapping
 def settled_numbers(
     wanted: Mapping[int, int], present: Mapping[int, int]
 ) -> list[tuple[int, int, int | None]]:
-    """Trial id, number, and the number wanted if that is another, of each trial whose number must change.
+    """Trial id, number, and the number wanted if that is another, of each trial of which there is something to say.
 
     `wanted` is the number that somebody was shown, by trial id; `present` the number that the log
     gives. A trial gets what is wanted if one of these trials has that number now. Who cannot
@@ -33,5 +33,5 @@ def settled_numbers(
     return [
         (trial_id, number, wanted[trial_id] if number != wanted[trial_id] else None)
         for trial_id, number in settled.items()
-        if number != present[trial_id]
+        if number != present[trial_id] or number != wanted[trial_id]
     ]
