@@ -23,6 +23,7 @@ class Expected:
     """One trial of a worker, as it was told of it."""
 
     worker: str
+    count: int
     host: str
     id: int
     number: int
@@ -72,7 +73,9 @@ def expected(journals: Sequence[Told]) -> Iterator[Expected]:
         for call in told.calls:
             if call.kind == "ask" and call.outcome == "done":
                 trial_id, number = call.answer
-                trials[call.trial] = Expected(worker=told.worker, host=told.host, id=trial_id, number=number)
+                trials[call.trial] = Expected(
+                    worker=told.worker, count=call.trial, host=told.host, id=trial_id, number=number
+                )
             elif call.trial in trials:
                 trials[call.trial].take(call)
         yield from trials.values()
@@ -94,7 +97,7 @@ def check(
         *_once(views[0]),
         *_invented(journals, asked, trials),
         *_queue(journals, views[0], queued),
-        *_running(views[0]),
+        *_running(views[0], journals, asked),
         *_errors(journals, explained),
     ]
 
@@ -223,9 +226,19 @@ def _queue(journals: Sequence[Told], trials: Sequence[FrozenTrial], queued: Sequ
     yield from (f"the trial queued with x = {x} is lost" for x in must - set(found))
 
 
-def _running(trials: Sequence[FrozenTrial]) -> Iterator[str]:
-    ghosts = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
-    if ghosts:
+def _running(
+    trials: Sequence[FrozenTrial], journals: Sequence[Told], asked: Sequence[Expected]
+) -> Iterator[str]:
+    """Nothing runs whose worker was killed. What a worker left after an error runs: another may tell its result."""
+    failed = {
+        (told.worker, call.trial) for told in journals for call in told.calls if call.outcome == "failed"
+    }
+    left = {each.id for each in asked if (each.worker, each.count) in failed}
+    without_id = len(failed) - len(left)
+    ghosts = [
+        trial.number for trial in trials if trial.state == TrialState.RUNNING and trial._trial_id not in left
+    ]
+    if len(ghosts) > without_id:
         yield f"{len(ghosts)} trials run whose workers have ended, as {ghosts[:5]}"
 
 

@@ -39,7 +39,7 @@ class Crew(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Nemesis:
-    """`left` faults are still to come, of the given kinds; `scale` is of their lengths.
+    """Makes `faults` faults at least, of the given kinds; `scale` is of their lengths.
 
     `full` says of each host in which times its disk was full.
     """
@@ -48,44 +48,40 @@ class Nemesis:
     relays: Sequence[Relay]
     crew: Crew
     seed: int
-    left: int
+    faults: int
     scale: float = 1.0
     kinds: Sequence[str] = ()
     drawn: Counter[str] = field(default_factory=Counter)
     full: list[tuple[int, float, float]] = field(default_factory=list)
     apart: threading.Lock = field(default_factory=threading.Lock)
     problems: list[str] = field(default_factory=list)
-    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Make faults until none are left; then all is in order. Blocks."""
-        lanes = [
-            threading.Thread(target=self._lane, args=(name, {kind: FAULTS[kind] for kind in kinds}))
-            for name, kinds in (("server", SERVER), ("workers", WORKERS))
-        ]
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join()
+        over = threading.Event()
+        with_workers = threading.Thread(target=self._lane, args=("workers", WORKERS, over.is_set))
+        with_workers.start()
+        self._lane("server", SERVER, lambda: self.drawn.total() >= self.faults)
+        if not set(SERVER) & set(self.kinds or SERVER):
+            while self.drawn.total() < self.faults:
+                time.sleep(0.1)
+        over.set()
+        with_workers.join()
 
-    def _lane(self, name: str, faults: dict[str, Callable[[Nemesis, random.Random], None]]) -> None:
+    def _lane(self, name: str, faults: Sequence[str], is_over: Callable[[], bool]) -> None:
         chance = random.Random(f"{self.seed} {name}")
         kinds = [kind for kind in faults if not self.kinds or kind in self.kinds]
         bag: list[str] = []
-        while kinds:
-            with self._counting:
-                if self.left <= 0:
-                    return
-                self.left -= 1
+        while kinds and not is_over():
             if not bag:
                 bag = chance.sample(kinds, len(kinds))
             kind = bag.pop()
             self.drawn[kind] += 1
             try:
-                faults[kind](self, chance)
+                FAULTS[kind](self, chance)
             except Exception as error:  # noqa: BLE001 # a fault that could not be made must not hide the rest
                 self.problems.append(f"nemesis, {kind}: {type(error).__name__}: {error}")
-            self._wait(chance, 0.1, 0.5)
+            self._wait(chance, 0.1, 1)
 
     def _wait(self, chance: random.Random, shortest: float, longest: float) -> None:
         time.sleep(chance.uniform(shortest, longest) * self.scale)

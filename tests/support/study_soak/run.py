@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ from tests.support.study_soak.checker import check
 from tests.support.study_soak.journal import Call, Told, read
 from tests.support.study_soak.nemesis import Nemesis
 from tests.support.study_soak.worker import STUDY, Host, Worker, open_storage, work
+from tests.support.waiting import wait_until
 
 FORKED: Final = multiprocessing.get_context("forkserver")
 """Workers are forked from a process that has imported Optuna: that takes longer than many a fault."""
@@ -162,7 +164,7 @@ def soak(
             crew.begin(number % HOSTS)
         crew.wait()
         nemesis = Nemesis(
-            server=server, relays=relays, crew=crew, seed=seed, left=faults, scale=scale, kinds=kinds
+            server=server, relays=relays, crew=crew, seed=seed, faults=faults, scale=scale, kinds=kinds
         )
         nemesis.run()
         time.sleep(2.0)
@@ -173,7 +175,11 @@ def soak(
     told = list(read(journals))
 
     def explained(worker: Told, call: Call) -> bool:
-        """A full disk explains an error of its host."""
+        """A full disk explains an error of its host, and an outage that a study cannot be opened first."""
+        if call.kind == "open" and str(call.answer).startswith(
+            ("ServerUnavailable", "HungUp", "ConnectionLost")
+        ):
+            return True
         return any(
             worker.host == f"h{host}" and first <= call.ended and call.begun <= last + 1
             for host, first, last in nemesis.full
@@ -204,10 +210,12 @@ def _create(host: Host, kind: str) -> list[float]:
 def _view(host: Host, kind: str) -> list[FrozenTrial]:
     """The study as a new process of a host reads it, once ghosts are failed and its host is back."""
     with _closing(open_storage(host, kind)) as storage:
-        if kind == "own":
-            storage.sync(PATIENCE)
         study = optuna.load_study(study_name=STUDY, storage=storage)
-        optuna.storages.fail_stale_trials(study)
+        if kind == "own":
+            study.set_user_attr("viewed", host.name)
+            wait_until(lambda: storage.get_storage_status()["mode"] == "online")
+        with warnings.catch_warnings(action="ignore"):
+            optuna.storages.fail_stale_trials(study)
         return study.get_trials()
 
 

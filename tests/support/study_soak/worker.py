@@ -31,7 +31,6 @@ CALM: Final = 0.2
 """Seconds that a worker waits after an error before it goes on."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +63,12 @@ def open_storage(host: Host, kind: str) -> BaseStorage:
         return JournalStorage(backend)
     from qwf_async.study.storage import StudyStorage
 
-    return StudyStorage(host.url)
+    return StudyStorage(host.url, directory=host.directory, heartbeat_interval=60)
 
 
 def work(worker: Worker, told: Connection) -> None:
     """Optimise until something is said, or the other end is gone."""
+    warnings.simplefilter("ignore")
     stopped = threading.Event()
     storage = _patiently(lambda: open_storage(worker.host, worker.storage), told)
     if storage is None:
@@ -109,9 +109,10 @@ def _optimise(worker: Worker, number: int, storage: BaseStorage, stopped: thread
         count += 1
         try:
             if study is None:
-                study = optuna.load_study(
-                    study_name=STUDY, storage=storage, sampler=sampler, pruner=NopPruner()
+                load = partial(
+                    optuna.load_study, study_name=STUDY, storage=storage, sampler=sampler, pruner=NopPruner()
                 )
+                study = calls.call("open", count, None, load, lambda _: None)
             _one_trial(study, calls, count, chance)
         except Exception as error:  # noqa: BLE001 # each is in the journal, and judged there
             calls.note(count, error)
