@@ -1,8 +1,8 @@
 """That trials of dead processes do not run for ever, in every process that writes.
 
 A thread of each storage says every 15 s that its process lives, and looks every 5 s whether the
-owners of running trials do. A process of this host is seen at once to be dead; of another host,
-if the server has heard nothing of it for as long as this process has watched for 60 s.
+owners of running trials do. A process of this host is seen at once to be dead; of another host, or one of
+which nobody knows, if the server has heard nothing of it for as long as this process has watched for 60 s.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Attendance:
         self._storage = weakref.ref(storage)
         self._server = server.another()
         self._token = secrets.token_hex(8)
+        self._lock = threading.Lock()
         self._lanes: dict[int, int] = {}
         self._writers: dict[int, dict[int, Writer]] = {}
         self._heard: dict[tuple[int, int], tuple[bytes | None, float]] = {}
@@ -74,13 +75,28 @@ class Attendance:
         keys = self._keys(study_id)
         with suppress(ServerUnavailable):  # it is said again with each beat
             claim: list[str | int] = [lane, Writer.here(self._token).to_json()]
-            if not self._server.eval(CLAIM, (keys.head, keys.writers, keys.seq), claim):
+            with self._lock:
+                is_ours = self._server.eval(CLAIM, (keys.head, keys.writers, keys.seq), claim)
+            if not is_ours:
                 return False
         self._lanes[study_id] = lane
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="qwf-study-attendance", daemon=True)
             self._thread.start()
         return True
+
+    def say_again(self, study_id: int) -> None:
+        """Say who writes to a study whose server lost it: this process, and the others that it knows of.
+
+        Else nobody would see that one of them has died.
+        """
+        key = self._keys(study_id).writers
+        with suppress(QwfError):
+            if study_id in self._lanes:
+                self._say(study_id, Writer.here(self._token))
+            for lane, writer in self._writers.get(study_id, {}).items():
+                with self._lock:
+                    self._server.call(key, "HSETNX", key, lane, writer.to_json())
 
     def forget(self, study_id: int) -> None:
         """Watch a study no longer."""
@@ -107,7 +123,7 @@ class Attendance:
         running = [pair for pair in storage.running_trials(study_id) if pair[1] != self._lanes.get(study_id)]
         lanes = {lane for _, lane in running}
         writers = self._known(study_id, lanes)
-        elsewhere = [lane for lane in lanes if lane in writers and not writers[lane].is_of_this_host]
+        elsewhere = [lane for lane in lanes if lane not in writers or not writers[lane].is_of_this_host]
         silent = self._silent(study_id, elsewhere)
         dead = {lane for lane in lanes if lane in silent or (lane in writers and writers[lane].is_dead_here)}
         return [trial_id for trial_id, lane in running if lane in dead]
@@ -168,7 +184,9 @@ class Attendance:
         unsure = [lane for lane in lanes if lane not in known or known[lane].is_dead_here]
         if unsure:
             key = self._keys(study_id).writers
-            for lane, text in zip(unsure, self._server.call(key, "HMGET", key, *unsure), strict=True):
+            with self._lock:
+                texts = self._server.call(key, "HMGET", key, *unsure)
+            for lane, text in zip(unsure, texts, strict=True):
                 if text is not None and (writer := Writer.from_json(text)) is not None:
                     known[lane] = writer
         return known
@@ -180,9 +198,9 @@ class Attendance:
         key = self._keys(study_id).beats
         now = time.monotonic()
         silent = set()
-        for lane, beat in zip(
-            lanes, self._server.call(key, "HMGET", key, *(f"w{lane}" for lane in lanes)), strict=True
-        ):
+        with self._lock:
+            beats = self._server.call(key, "HMGET", key, *(f"w{lane}" for lane in lanes))
+        for lane, beat in zip(lanes, beats, strict=True):
             last, since = self._heard.get((study_id, lane), (b"", now))
             if beat != last:
                 self._heard[study_id, lane] = (beat, now)
@@ -192,7 +210,9 @@ class Attendance:
 
     def _say(self, study_id: int, writer: Writer) -> None:
         keys, lane = self._keys(study_id), self._lanes[study_id]
-        self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), [f"w{lane}", lane, writer.to_json()])
+        said: list[str | int] = [f"w{lane}", lane, writer.to_json()]
+        with self._lock:
+            self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), said)
 
     def _keys(self, study_id: int) -> StudyKeys:
         return StudyKeys(prefix=self._server.prefix, study_id=study_id)

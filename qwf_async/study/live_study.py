@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import entry
@@ -15,7 +15,10 @@ from .server_log import Compacted, Forked, ServerLog, Written
 
 
 class LiveStudy:
-    """A study that is open. Not safe for threads: the storage has one lock."""
+    """A study that is open. Not safe for threads: the storage has one lock.
+
+    `on_loss` is called when the server had lost something of it, and has got it back.
+    """
 
     def __init__(self, log: ServerLog, replica: Replica, base: int) -> None:
         self.study_id = log.study_id
@@ -24,6 +27,7 @@ class LiveStudy:
         self._base = base
         self.ahead = Ahead()
         self.begun_at = -math.inf
+        self.on_loss: Callable[[], object] = lambda: None
         self._sequence = 0
 
     @classmethod
@@ -96,6 +100,7 @@ class LiveStudy:
                 continue
             except Forked:
                 self._adopt(*heal(self._log, self.replica))
+                self.on_loss()
                 continue
             self._base = news.base
             self.replica.apply(news.entries)

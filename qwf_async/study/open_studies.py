@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -36,8 +37,9 @@ class OpenStudies:
         return iter(list(self._studies.values()))
 
     def add(self, study: LiveStudy) -> None:
-        """Enter a study that was just created."""
+        """Enter a study that was just created or opened."""
         self._studies[study.study_id] = study
+        study.on_loss = partial(self._attendance.say_again, study.study_id)
 
     def forget(self, study_id: int) -> None:
         """Give up a study that is no more."""
@@ -48,7 +50,8 @@ class OpenStudies:
         """A study as it was when this process last looked. Raises KeyError if there is none."""
         study = self._studies.get(study_id)
         if study is None:
-            study = self._studies[study_id] = self._index.open(study_id)
+            study = self._index.open(study_id)
+            self.add(study)
         return study
 
     def fresh(self, study_id: int) -> LiveStudy:

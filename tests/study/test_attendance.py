@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from typing import Any
 
 import optuna
 import pytest
@@ -94,6 +95,22 @@ def test_a_process_that_ends_in_order_leaves_its_trials_to_others(
     assert not storage._get_stale_trial_ids(study._study_id)
     study.tell(0, 3.0)
     assert study.best_value == 3.0
+
+
+def test_an_emptied_server_learns_again_who_writes(own_server: Server, storage: StudyStorage) -> None:
+    study = optuna.create_study(study_name="s", storage=storage)
+    other = StudyStorage(own_server.url)
+    optuna.load_study(study_name="s", storage=other).ask()
+    study.ask()
+    storage._attendance.stale_trials(storage, study._study_id)
+    key = StudyKeys(prefix="qwf", study_id=study._study_id).writers
+    plain: Any = own_server.plain
+    before = plain.hgetall(key)
+    assert len(before) == 2
+    plain.flushall()
+    study.set_user_attr("a", 1)
+    assert plain.hgetall(key) == before
+    other.close()
 
 
 def test_a_silent_process_of_another_host_is_dead_after_the_lease(
