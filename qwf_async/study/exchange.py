@@ -14,6 +14,7 @@ from ..exporting.whole_file import check_free, translated_errors, written_whole
 from ..host.directory_sync import sync_directory
 from ..optional import first_line
 from ..wording import option
+from .entry import lane_of_trial
 from .index import StudyIndex
 from .link import Server
 from .new_study import NewStudy, name_taken, new_studies, patient_server
@@ -73,8 +74,9 @@ def export_studies(
 def import_studies(path: str | Path, storage: StudyStorage, rename: str | None = None) -> list[Exchanged]:
     """Bring the studies of a file that `export_studies` wrote to the server: all of them, or none.
 
-    The file is checked before anything is written. Trials keep their ids. With `rename` the only study
-    of the file gets that name, and its trials get new ids, so that it may stand beside the original.
+    The file is checked before anything is written. Trials keep their ids, unless these are of another
+    storage of Optuna. With `rename` the only study of the file gets that name, and its trials get new
+    ids, so that it may stand beside the original.
     A trial that runs in the file fails when this process ends, as that of any process.
 
     Raises InvalidInput if it is no such file or one of a newer release, DamagedData if it is
@@ -111,7 +113,10 @@ def _import(reader: StudyReader, server: Server, rename: str | None) -> list[Exc
             studies.append(study)
             ids = {}
             for trial_id, record in trials:
-                ids[trial_id] = trial_id if rename is None else study.next_id()
+                keeps = rename is None and lane_of_trial(
+                    trial_id
+                )  # the ids of other storages may be anybody's
+                ids[trial_id] = trial_id if keeps else study.next_id()
                 study.add(ids[trial_id], record)
             study.set_attributes(head.user_attrs, with_parents(head.system_attrs, ids))
             study.finish(goes_on=False)

@@ -27,10 +27,10 @@ from .writer import Writer
 if TYPE_CHECKING:
     from .storage import StudyStorage
 
-_BATCH_BYTES: Final = 256 * 1024
+BATCH_BYTES: Final = 256 * 1024
 """Trials that are sent together."""
 
-_PATIENCE: Final = 5.0
+PATIENCE: Final = 5.0
 """Seconds that the server has for each batch."""
 
 _SECONDS: Final = 3600
@@ -78,7 +78,7 @@ class NewStudy:
             return
         self._batch.append(raw)
         self._batch_bytes += len(raw)
-        if self._batch_bytes >= _BATCH_BYTES:
+        if self._batch_bytes >= BATCH_BYTES:
             self._send()
 
     def finish(self, *, goes_on: bool) -> None:
@@ -129,7 +129,7 @@ class NewStudy:
 @contextmanager
 def patient_server(storage: StudyStorage) -> Iterator[Server]:
     """The server of a storage itself, whether or not the storage goes on without it, with seconds for each reply."""
-    server = Server(storage.place, after=_PATIENCE)
+    server = Server(storage.place, after=PATIENCE)
     try:
         yield server
     finally:
