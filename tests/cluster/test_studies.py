@@ -7,6 +7,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from qwf_async.client.slots import slot_of
 from qwf_async.study.exchange import export_studies, import_studies
@@ -112,7 +114,7 @@ def test_a_stock_log_whose_entries_lie_on_several_nodes_is_taken_over(
     each_cluster: Cluster, storage: StudyStorage, tmp_path: Path
 ) -> None:
     path = tmp_path / "journal"
-    stock = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+    stock = JournalStorage(JournalFileBackend(str(path)))
     optuna.create_study(storage=stock, study_name="psi").optimize(objective, n_trials=TRIALS)
     lines = path.read_bytes().splitlines()
     with each_cluster.plain as client:

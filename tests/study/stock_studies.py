@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import BaseJournalBackend
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import event
 
 
-def journal(backend: BaseJournalBackend) -> JournalStorage:
-    """The storage on a backend: what is experimental of it was read."""
-    return JournalStorage(backend)
+@contextmanager
+def database(path: Path) -> Iterator[RDBStorage]:
+    """A storage in a file of SQLite, which is in no hurry to be on the disk."""
+    storage = RDBStorage(f"sqlite:///{path}")
+    event.listen(
+        storage.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF")
+    )
+    storage.engine.dispose()
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def write_many_kinds(storage: BaseStorage, name: str = "kinds") -> optuna.Study:

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.samplers import NSGAIISampler
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.trial import TrialState
 
@@ -22,7 +22,7 @@ from qwf_async.study.migration import MIGRATED_FROM, WAS_RUNNING, MigratedStudy,
 from qwf_async.study.new_study import NewStudy, patient_server
 from qwf_async.study.storage import StudyStorage
 from tests.conftest import Server
-from tests.study.stock_studies import told, write_many_kinds
+from tests.study.stock_studies import database, told, write_many_kinds
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -48,10 +48,8 @@ def stock(
     elif request.param == "file":
         yield str(path), JournalStorage(JournalFileBackend(str(path)))
     else:
-        database = RDBStorage(f"sqlite:///{path}")
-        yield f"sqlite:///{path}", database
-        database.remove_session()
-        database.engine.dispose()
+        with database(path) as storage:
+            yield f"sqlite:///{path}", storage
 
 
 def told_without(trials: list[optuna.trial.FrozenTrial], *states: TrialState) -> list[dict[str, str]]:

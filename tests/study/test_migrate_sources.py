@@ -8,13 +8,13 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 
 from qwf_async.errors import DamagedData, InvalidInput, UsageError
 from qwf_async.study.foreign.source import source_of
 from tests.conftest import Server
-from tests.study.stock_studies import told, write_many_kinds
+from tests.study.stock_studies import database, told, write_many_kinds
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -159,21 +159,17 @@ def test_what_is_no_journal_file_is_said(tmp_path: Path) -> None:
 
 def test_a_database_is_read_as_optuna_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "some studies.db"
-    storage = RDBStorage(f"sqlite:///{path}")
-    optuna.create_study(storage=storage, study_name="empty")
-    study = write_many_kinds(storage)
-    storage.record_heartbeat(study.trials[-2]._trial_id)
-    storage.remove_session()
-    storage.engine.dispose()
-    before = path.read_bytes()
-    for text in (f"sqlite:///{path}", str(path)):
-        empty, read = source_of(text).read().studies
-        assert (empty.name, empty.trials) == ("empty", [])
-        assert (read.name, read.directions) == ("kinds", study.directions)
-        assert repr(read.user_attrs) == repr(study.user_attrs)
-        assert told(read.trials) == told(study.trials)
-    storage.remove_session()
-    storage.engine.dispose()
+    with database(path) as storage:
+        optuna.create_study(storage=storage, study_name="empty")
+        study = write_many_kinds(storage)
+        storage.record_heartbeat(study.trials[-2]._trial_id)
+        before = path.read_bytes()
+        for text in (f"sqlite:///{path}", str(path)):
+            empty, read = source_of(text).read().studies
+            assert (empty.name, empty.trials) == ("empty", [])
+            assert (read.name, read.directions) == ("kinds", study.directions)
+            assert repr(read.user_attrs) == repr(study.user_attrs)
+            assert told(read.trials) == told(study.trials)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
@@ -182,9 +178,8 @@ def test_a_database_of_another_version_is_left_as_it_is(tmp_path: Path) -> None:
     import sqlite3
 
     path = tmp_path / "studies.db"
-    storage = RDBStorage(f"sqlite:///{path}")
-    storage.remove_session()
-    storage.engine.dispose()
+    with database(path):
+        pass
     for version, cure in (("v2.6.0.a", "optuna storage upgrade"), ("v9.0.0.a", "a newer Optuna wrote it")):
         with sqlite3.connect(path) as connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", [version])
