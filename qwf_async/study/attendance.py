@@ -79,11 +79,15 @@ class Attendance:
                 is_ours = self._server.eval(CLAIM, (keys.head, keys.writers, keys.seq), claim)
             if not is_ours:
                 return False
-        self._lanes[study_id] = lane
+        self.enter_later(study_id, lane)
+        return True
+
+    def enter_later(self, study_id: int, lane: int) -> None:
+        """As `enter`, while the server is away: it is said when that is back."""
+        self._lanes.setdefault(study_id, lane)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="qwf-study-attendance", daemon=True)
             self._thread.start()
-        return True
 
     def say_again(self, study_id: int) -> None:
         """Say who writes to a study whose server lost it: this process, and the others that it knows of.

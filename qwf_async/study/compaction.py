@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import entry
 from .replica import Replica
@@ -16,6 +16,17 @@ from .trial_record import TrialRecord
 
 AFTER: Final = 20_000
 """Entries in a log after which they are trimmed away."""
+
+
+class TrimmedAway(NamedTuple):
+    """Where a log begins: behind `position` entries that were trimmed away, the last of which is `tail`.
+
+    `live` is what compaction kept of the unfinished. All is empty if nothing was trimmed away.
+    """
+
+    position: int
+    tail: bytes
+    live: bytes
 
 
 def compacted(replica: Replica, base: int) -> tuple[bytes, list[bytes]]:
@@ -56,13 +67,18 @@ def whole_entry(trial_id: int, record: Sequence[object]) -> bytes:
     return entry.entry(entry.WHOLE, trial_id, 0, 0, *record)
 
 
-def restore_finished(replica: Replica, done: Iterable[bytes]) -> None:
-    """Enter finished trials, which `compacted` wrote."""
+def restore(replica: Replica, base: TrimmedAway, done: Iterable[bytes]) -> None:
+    """Enter what stands for the entries that were trimmed away, into a replica that has nothing."""
+    if not base.position:
+        return
+    replica.position = base.position
     for raw in done:
         replica.do(raw, _number_in(raw))
+    _restore_live(replica, base.live)
+    replica.tail = base.tail
 
 
-def restore_rest(replica: Replica, live: bytes) -> None:
+def _restore_live(replica: Replica, live: bytes) -> None:
     """Enter what `compacted` wrote of the unfinished, after all finished trials."""
     kept = json.loads(live)
     for text in kept["study"]:

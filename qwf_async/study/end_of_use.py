@@ -5,13 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
 from ..errors import QwfError
 from .link import Server
-from .live_study import LiveStudy
+from .open_studies import OpenStudies
 
 
 class Used(Protocol):
@@ -28,7 +27,7 @@ class Used(Protocol):
         """Write what waits, and close."""
 
 
-def watch(storage: Used, studies: Iterable[LiveStudy], server: Server) -> None:
+def watch(storage: Used, studies: OpenStudies, server: Server) -> None:
     """Close it at the end of the process, or when nobody refers to it; let it begin anew in a forked process."""
     weakref.finalize(storage, _give_up, studies, server).atexit = False
     here = weakref.ref(storage)
@@ -36,12 +35,13 @@ def watch(storage: Used, studies: Iterable[LiveStudy], server: Server) -> None:
     os.register_at_fork(after_in_child=lambda: _begin_again(here))
 
 
-def _give_up(studies: Iterable[LiveStudy], server: Server) -> None:
+def _give_up(studies: OpenStudies, server: Server) -> None:
     """Write what nobody can write any more, if that is possible."""
     for study in studies:
         with suppress(QwfError, KeyError):
             study.flush()
     server.close()
+    studies.close_files()
 
 
 def _close(storage: weakref.ref[Used]) -> None:

@@ -46,6 +46,7 @@ USER_ATTRIBUTE: Final = ord("u")
 SYSTEM_ATTRIBUTE: Final = ord("s")
 NUMBERS: Final = ord("N")
 
+MAX_LANE: Final = (1 << 31) - 1
 _COUNTER_BITS: Final = 22
 MAX_TRIALS_OF_LANE: Final = 1 << _COUNTER_BITS
 
@@ -55,7 +56,7 @@ to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 def new_lane() -> int:
     """31 random bits, not 0."""
-    return secrets.randbelow((1 << 31) - 1) + 1
+    return secrets.randbelow(MAX_LANE) + 1
 
 
 def new_study_id() -> int:

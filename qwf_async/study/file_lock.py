@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,14 @@ class FileLock:
         except BlockingIOError:
             return False
         return True
+
+    def touch(self) -> None:
+        """Say that the holder of the lock is at work."""
+        os.utime(self.descriptor)
+
+    def age(self) -> float:
+        """Seconds since somebody said so."""
+        return time.time() - os.fstat(self.descriptor).st_mtime
 
     def close(self) -> None:
         """Give the lock up, and close the file."""

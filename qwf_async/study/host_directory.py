@@ -35,17 +35,21 @@ class StudyIdentity:
 def path_of(directory: Path, identity: StudyIdentity) -> Path:
     """The file of a study in a directory. Another server or prefix has another file."""
     place = _place(identity.server, identity.prefix)
-    return directory / f"{identity.study_id}-{place}{SUFFIX}"
+    return directory / f"{identity.study_id}-{place}-{_hash(identity.name)}{SUFFIX}"
 
 
-def files_on_host(directory: Path, *, server: str, prefix: str) -> list[Path]:
-    """The files of studies of a server, that which was opened last first.
+def files_on_host(
+    directory: Path, *, server: str, prefix: str, study_id: int | None = None, name: str | None = None
+) -> list[Path]:
+    """The files of studies of a server, that which was opened last first; of one study, or one name, if given.
 
     Raises InvalidInput if the directory cannot be used. One that does not exist has none.
     """
+    study = "*" if study_id is None else str(study_id)
+    ending = "*" if name is None else _hash(name)
     try:
         check_study_directory(directory)
-        found = directory.glob(f"*-{_place(server, prefix)}{SUFFIX}")
+        found = directory.glob(f"{study}-{_place(server, prefix)}-{ending}{SUFFIX}")
         return sorted(found, key=lambda path: path.with_suffix(LOCK).stat().st_mtime_ns, reverse=True)
     except FileNotFoundError:
         return []
@@ -82,4 +86,8 @@ def usable(path: Path) -> Iterator[None]:
 
 
 def _place(server: str, prefix: str) -> str:
-    return xxhash.xxh3_64_hexdigest(f"{server} {prefix}".encode())
+    return _hash(f"{server} {prefix}")
+
+
+def _hash(text: str) -> str:
+    return xxhash.xxh3_64_hexdigest(text.encode())

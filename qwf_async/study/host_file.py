@@ -117,12 +117,18 @@ class HostFile:
         self._connection.rows("UPDATE episode SET ended = ? WHERE ended IS NULL", (_now(),))
         self._connection.rows("DELETE FROM overlay")
 
-    def append(self, rows: Iterable[OverlayRow]) -> None:
-        """Write rows to the overlay, without those that it has already. Within `writing`."""
+    def append(self, rows: Iterable[OverlayRow]) -> int:
+        """Write rows to the overlay, without those that it has. Returns the `n` of the last. Within `writing`."""
         self._connection.write_many(
             "INSERT OR IGNORE INTO overlay (lane, seq, number, entry) VALUES (?, ?, ?, ?)",
             (row[1:] for row in rows),
         )
+        return int(self._connection.rows("SELECT coalesce(max(n), 0) FROM overlay")[0][0])
+
+    def renumber(self, lane: int, sequence: int, number: int) -> None:
+        """Note that the trial of a row was shown another number. Within `writing`."""
+        statement = "UPDATE overlay SET number = ? WHERE lane = ? AND seq = ?"
+        self._connection.rows(statement, (number, lane, sequence))
 
     def news(self, after_n: int) -> list[OverlayRow]:
         """The rows of the overlay behind row `after_n`, in their order."""
@@ -135,7 +141,7 @@ class HostFile:
 
     def touch(self) -> None:
         """Note that this is the study of its name on the server now."""
-        os.utime(self._connection.lock.descriptor)
+        self._connection.lock.touch()
 
     def remove(self) -> None:
         """Close the file, and remove it with those beside it. Raises InvalidInput if that cannot be done."""

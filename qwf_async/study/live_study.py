@@ -1,57 +1,89 @@
-"""One study as one process has it open: its replica, kept up with the log, and what this process writes."""
+"""One study as one process has it open: its replica, kept up with the log, and what this process writes.
+
+While the server is away the replica is that of this host, and what is written goes into the host's file.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
+from optuna.trial import TrialState
+
+from ..errors import ServerUnavailable, SpoolFull
 from . import entry
 from .ahead import Ahead
+from .away import CREATES, Away
 from .compaction import AFTER
 from .healing import heal
+from .host_file import HostFile
+from .host_studies import HostStudies
+from .merging import merge
 from .replica import Replica
 from .server_log import Compacted, Forked, ServerLog, Written
+from .standing import Standing
+
+_KEPT: Final = 5_000
+"""Entries that a process keeps for the file of the host where no copy of the log is kept."""
+
+logger = logging.getLogger(__name__)
 
 
 class LiveStudy:
     """A study that is open. Not safe for threads: the storage has one lock.
 
-    `on_loss` is called when the server had lost something of it, and has got it back.
+    `known` is the study as its log was when this process last looked, `away` the episode in which this host does
+    without the server. `on_loss` is called when the server may have lost something of it, and has got it back.
     """
 
-    def __init__(self, log: ServerLog, replica: Replica, base: int) -> None:
+    def __init__(
+        self, log: ServerLog, known: Replica, base: int, host: HostStudies, standing: Standing
+    ) -> None:
         self.study_id = log.study_id
-        self.replica = replica
-        self._log = log
-        self._base = base
+        self.known = known
+        self.away: Away | None = None
         self.ahead = Ahead()
         self.begun_at = -math.inf
         self.on_loss: Callable[[], object] = lambda: None
+        self._log = log
+        self._base = base
+        self._host = host
+        self._standing = standing
         self._sequence = 0
+        self._before: Away | None = None
+        self._unmarked: list[tuple[int, int]] = []
+        self._trim_at = _KEPT
 
-    @classmethod
-    def open(cls, log: ServerLog) -> LiveStudy:
-        """The study as it is now. Raises KeyError if there is none."""
-        return cls(log, *log.read(entry.new_lane()))
+    @property
+    def replica(self) -> Replica:
+        """The study as it is to this process: as the log has it, or as this host has it while the server is away."""
+        return self.known if self.away is None else self.away.replica
 
-    @classmethod
-    def create(cls, log: ServerLog, first: dict[str, Any]) -> LiveStudy | None:
-        """A new study, with what its first entry says. None if its id is taken."""
-        lane = entry.new_lane()
-        raw = entry.entry(entry.STUDY, 0, lane, 1, first)
-        if not log.create(Written(lane, 1, raw)):
-            return None
-        return cls.open(log)
+    @property
+    def file(self) -> HostFile:
+        """The file of the study on this host. Raises as `HostStudies.file`."""
+        return self._host.file(self.study_id, self.known.name)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether this process has the file open."""
+        return self._host.is_open(self.study_id)
+
+    @property
+    def keeps_copy(self) -> bool:
+        """Whether the log is to be copied into the file."""
+        return self._host.keep_copy
 
     @property
     def lane(self) -> int:
         """The lane by which this process writes."""
-        return self.replica.lane
+        return self.known.lane
 
     def take_another_lane(self) -> None:
         """Write by another lane, before anything was written: a process before had the same by chance."""
-        self.replica.lane = entry.new_lane()
+        self.known.lane = entry.new_lane()
 
     def refresh(self) -> None:
         """Write what waits, and apply what the log has and the replica has not."""
@@ -60,8 +92,11 @@ class LiveStudy:
     def write(self, kind: int, trial_id: int, *rest: Any) -> None:
         """Append an entry. When it returns, the entry is stored and applied, with all that came before it.
 
-        Raises TypeError if the rest is no JSON, and then nothing is written. A state takes parameters with it.
+        It is stored on the server, or in the file of this host while the server is away. A state takes
+        parameters with it. Raises TypeError if the rest is no JSON, and then nothing is written; what the
+        file of the host raises.
         """
+        _ = self.file  # so that it is there when it is needed
         parameters = self.ahead.take(trial_id) if kind == entry.STATE else None
         try:
             if parameters is not None:
@@ -78,40 +113,139 @@ class LiveStudy:
         if self.ahead:
             self.refresh()
 
+    def may_take(self, trial_id: int) -> bool:
+        """Whether a trial that waits may be taken now: while the server is away, another host may have it."""
+        return self.away is None or trial_id in self.away.made
+
+    def refuse_if_away(self, why: str) -> None:
+        """Raise ServerUnavailable, with a reason, if this host does without the server."""
+        if self.away is not None:
+            raise ServerUnavailable(f"{self._log.server.shown} is away: {why}")
+
+    def go_away(self, *, claimed: int | None = None) -> None:
+        """Go on without the server, with the other jobs of this host. Raises as `Away`."""
+        self.away = Away(self.file, self.known, before=self._before, claimed=claimed)
+        self._before = None
+        self.ahead.show_in(self.replica)
+        self._standing.turn("offline")
+        self._standing.overlay_path = self.file.path
+
+    def merge(self) -> None:
+        """Bring to the server what this host wrote while it was away, and go on there.
+
+        Raises what the link and the file raise; then the server is still away.
+        """
+        if self.away is None:
+            return
+        self._standing.turn("merging")
+        try:
+            self.known, merged = merge(
+                self._log, self.known, self.away, self.file, keep_copy=self._host.keep_copy
+            )
+        except BaseException:
+            self._standing.turn("offline")
+            raise
+        self._standing.merged += merged
+        self.file.copy.note()
+        self._come_back()
+
+    def _come_back(self) -> None:
+        """Go on with the server, which has all of the episode."""
+        self._before, self.away = self.away, None
+        self.ahead.show_in(self.replica)
+        self._standing.turn("online")
+        self.on_loss()
+
     def _next(self, kind: int, trial_id: int, *rest: Any) -> Written:
         """The next entry of this process."""
         raw = entry.entry(kind, trial_id, self.lane, self._sequence + 1, *rest)
         self._sequence += 1
         return Written(self.lane, self._sequence, raw)
 
-    def _adopt(self, replica: Replica, base: int) -> None:
-        """Go on with a replica that was read anew."""
-        self.ahead.show_in(replica)
-        self.replica, self._base = replica, base
-
     def _exchange(self, writes: Sequence[Written]) -> None:
         """Write, and apply all news."""
+        self._pass_on(writes)
+        if self.ahead:
+            self.ahead.sent()
+
+    def _pass_on(self, writes: Sequence[Written]) -> None:
+        """Write, and apply all news, to the server or to this host's file."""
+        in_flight = False
+        while True:
+            if self.away is not None:
+                if self.away.write(writes, in_flight=in_flight) if writes else self.away.refresh():
+                    return
+                self._come_back()
+            try:
+                self._step(writes)
+            except ServerUnavailable as error:
+                logger.info("study %s: %s", self.known.name, error)
+                self.go_away()
+                writes, in_flight = self._without_taking(writes), True
+            else:
+                self._note_numbers(writes)
+                return
+
+    def _step(self, writes: Sequence[Written]) -> None:
+        """Write to the log, and apply all its news."""
         has_written = bool(writes)
         while True:
             try:
-                news = self._log.step(self.replica.position, self.replica.tail, writes)
+                news = self._log.step(self.known.position, self.known.tail, writes)
             except Compacted:
-                self._adopt(*self._log.read(self.lane))
+                self.known, self._base = self._log.read(self.lane)
+                self.ahead.show_in(self.replica)
                 continue
             except Forked:
-                self._adopt(*heal(self._log, self.replica))
+                known = self.known if self._before is None else self._before.replica
+                self.known, self._base = heal(self._log, known)
+                self.ahead.show_in(self.replica)
                 self.on_loss()
                 continue
             self._base = news.base
-            self.replica.apply(news.entries)
-            if self.replica.position >= news.total:
+            self.known.apply(news.entries)
+            if self.known.position >= news.total:
                 break
             writes = ()
-        if self.ahead:
-            self.ahead.sent()
+        self._before = None
+        self._trim()
         if has_written and news.total - news.base >= AFTER and news.total % AFTER < len(news.entries):
             self._compact()
 
     def _compact(self) -> None:
-        if self._log.compact(self.replica, self._base):
-            self._base = self.replica.position
+        if self._log.compact(self.known, self._base):
+            self._base = self.known.position
+
+    def _without_taking(self, writes: Sequence[Written]) -> Sequence[Written]:
+        """Give a trial back that this process was about to take: nobody knows whether it has it."""
+        kept = []
+        for write in writes:
+            if write.raw[2] == entry.STATE and (fields := entry.fields(write.raw))[4] == TrialState.RUNNING:
+                kept.append(self._next(entry.STATE, fields[1], int(TrialState.WAITING), None, fields[6]))
+            else:
+                kept.append(write)
+        return kept
+
+    def _note_numbers(self, writes: Sequence[Written]) -> None:
+        """Note that this host was shown the numbers of new trials. If another job was shown one first, get another."""
+        trials = [entry.trial_of(write.raw) for write in writes if write.raw[2] in CREATES]
+        self._unmarked += [(trial_id, self.known.records[trial_id].number) for trial_id in trials]
+        try:
+            while self._unmarked:
+                trial_id, number = self._unmarked[-1]
+                is_free = self.file.shown.mark(number)
+                self._unmarked.pop()
+                if not is_free and trial_id in trials:
+                    self.go_away(claimed=trial_id)
+        except SpoolFull as error:
+            logger.warning("%s", error)  # the trial is stored: the number is noted when there is room
+
+    def _trim(self) -> None:
+        """Drop entries that the host has copied: the last are kept in case the server goes away."""
+        recent = self.known.recent
+        if len(recent) < self._trim_at:
+            return
+        file = self._host.existing(self.study_id) if self._host.keep_copy else None
+        kept = self.known.position - file.copy.noted() if file else _KEPT
+        del recent[: max(len(recent) - max(kept, 0), 0)]
+        self._trim_at = len(recent) + _KEPT

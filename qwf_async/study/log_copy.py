@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+from .compaction import TrimmedAway
 from .file_lock import FileLock
 from .host_connection import HostConnection
 from .host_database import damaged
@@ -20,17 +21,6 @@ _KEYS: Final = ("copy_base", "copy_tail", "copy_live")
 _POSITION: Final = struct.Struct("<Q")
 
 
-class CopyBase(NamedTuple):
-    """Where the copy begins: behind `position` entries that were trimmed away, the last of which is `tail`.
-
-    `live` is what compaction kept of the unfinished.
-    """
-
-    position: int
-    tail: bytes
-    live: bytes
-
-
 class LogCopy:
     """The copy in one file. `lock` is held by the process that copies."""
 
@@ -38,7 +28,7 @@ class LogCopy:
         self.lock = FileLock(connection.path.with_suffix(COPY))
         self._connection = connection
 
-    def begin(self, base: CopyBase, done: Iterable[bytes]) -> None:
+    def begin(self, base: TrimmedAway, done: Iterable[bytes]) -> None:
         """Begin anew, behind `base`, for whose entries the whole trials `done` stand. Within `writing`."""
         self._connection.rows("DELETE FROM base")
         self._connection.rows("DELETE FROM copy")
@@ -59,10 +49,10 @@ class LogCopy:
             "INSERT INTO copy VALUES (?, ?)", enumerate(raws[end - position :], end + 1)
         )
 
-    def base(self) -> CopyBase | None:
+    def base(self) -> TrimmedAway | None:
         """Where the copy begins. None if there is none."""
         meta = dict(self._connection.rows("SELECT key, value FROM meta"))
-        return CopyBase(*(meta[key] for key in _KEYS)) if _KEYS[0] in meta else None
+        return TrimmedAway(*(meta[key] for key in _KEYS)) if _KEYS[0] in meta else None
 
     def end(self) -> tuple[int, bytes]:
         """How many entries of the log the copy stands for, and the last of them; 0 and nothing if there is no copy."""
@@ -72,6 +62,13 @@ class LogCopy:
             return position, raw
         base = self.base()
         return (base.position, base.tail) if base else (0, b"")
+
+    def tail_at(self, position: int) -> bytes | None:
+        """The last of the first `position` entries of the log. None if the copy does not have it."""
+        base = self.base()
+        if base and base.position == position:
+            return base.tail
+        return next(iter(self.read(position - 1, 1)), None)
 
     def read_base(self, after_n: int, limit: int) -> list[tuple[int, bytes]]:
         """Some of the whole trials before the copy, each with its place among them."""

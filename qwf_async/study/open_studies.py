@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from time import monotonic
 from typing import Final
 
 from optuna.exceptions import UpdateFinishedTrialError
 
+from ..errors import ServerUnavailable
+from . import entry
 from .attendance import Attendance
+from .entering import enter
+from .failover import Failover
+from .host_studies import HostStudies
 from .index import StudyIndex
 from .live_study import LiveStudy
+from .standing import Standing
 from .trial_record import TrialRecord
 
 MOMENT: Final = 0.002
@@ -24,10 +30,20 @@ class OpenStudies:
     def __init__(self) -> None:
         self._studies: dict[int, LiveStudy] = {}
 
-    def begin(self, index: StudyIndex, attendance: Attendance) -> None:
+    def begin(
+        self,
+        index: StudyIndex,
+        attendance: Attendance,
+        failover: Failover,
+        host: HostStudies,
+        standing: Standing,
+    ) -> None:
         """Begin, or begin anew, with no study open."""
         self._index = index
         self._attendance = attendance
+        self._failover = failover
+        self._host = host
+        self._standing = standing
         self._studies.clear()
 
     def __contains__(self, study_id: int) -> bool:
@@ -36,10 +52,35 @@ class OpenStudies:
     def __iter__(self) -> Iterator[LiveStudy]:
         return iter(list(self._studies.values()))
 
-    def add(self, study: LiveStudy) -> None:
-        """Enter a study that was just created or opened."""
+    @property
+    def are_away(self) -> bool:
+        """Whether a study goes on without its server."""
+        return any(study.away is not None for study in self)
+
+    def ids(self) -> Collection[int]:
+        """Ids of all studies; while the server is away, of those that this host has."""
+        try:
+            return self._index.studies().values()
+        except ServerUnavailable:
+            return {*self._studies, *self._host.ids()}
+
+    def close_files(self) -> None:
+        """Close the files of this host."""
+        self._host.close()
+
+    def create(self, name: str, directions: list[int]) -> LiveStudy:
+        """A new study. Raises as `StudyIndex.create`."""
+        log = self._index.create(name, directions)
+        replica, base = log.read(entry.new_lane())
+        study = LiveStudy(log, replica, base, self._host, self._standing)
+        self._add(study)
+        return study
+
+    def _add(self, study: LiveStudy) -> None:
         self._studies[study.study_id] = study
         study.on_loss = partial(self._attendance.say_again, study.study_id)
+        if study.away is not None:
+            self._failover.begin()
 
     def forget(self, study_id: int) -> None:
         """Give up a study that is no more."""
@@ -50,8 +91,8 @@ class OpenStudies:
         """A study as it was when this process last looked. Raises KeyError if there is none."""
         study = self._studies.get(study_id)
         if study is None:
-            study = self._index.open(study_id)
-            self.add(study)
+            study = enter(self._index.log(study_id), self._host, self._standing)
+            self._add(study)
         return study
 
     def fresh(self, study_id: int) -> LiveStudy:
@@ -73,6 +114,10 @@ class OpenStudies:
     def writable(self, study_id: int) -> LiveStudy:
         """A study in which this process has a lane of its own. Raises KeyError if there is none."""
         study = self.known(study_id)
+        self._failover.begin()
+        if study.away is not None:
+            self._attendance.enter_later(study_id, study.lane)
+            return study
         while not self._attendance.enter(study_id, study.lane):
             study.take_another_lane()
         return study
@@ -82,7 +127,7 @@ class OpenStudies:
         for study in self:
             if trial_id in study.replica.records:
                 return study
-        for study_id in self._index.studies().values():
+        for study_id in self.ids():
             study = self.fresh(study_id)
             if trial_id in study.replica.records:
                 return study

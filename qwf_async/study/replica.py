@@ -45,6 +45,7 @@ class Replica:
         self.lane = lane
         self.position = 0
         self.tail = b""
+        self.recent: list[bytes] = []
         self.name = ""
         self.created = ""
         self.directions: list[StudyDirection] = []
@@ -84,6 +85,7 @@ class Replica:
         twin._distributions = dict(self._distributions)
         twin.renumbered = dict(self.renumbered)
         twin.study_entries = dict(self.study_entries)
+        twin.recent = []
         return twin
 
     def apply(self, raws: Iterable[bytes]) -> None:
@@ -91,6 +93,7 @@ class Replica:
         raw = self.tail
         for raw in raws:
             self.position += 1
+            self.recent.append(raw)
             self.do(raw)
         self.tail = raw
 
@@ -240,7 +243,10 @@ class Replica:
             self._note(record)
 
     def _set_state(self, record: TrialRecord, raw: bytes) -> bool:
-        """Do what a state says, if it may: a waiting trial runs for the first that takes it, a dead one revives."""
+        """Do what a state says, if it may: a waiting trial runs for the first that takes it, a dead one revives.
+
+        It waits again if its owner says so.
+        """
         _, _, lane_text, _, state_text, _ = raw.split(b",", 5)
         state = _STATES[state_text]
         if record.is_provisional:
@@ -251,6 +257,8 @@ class Replica:
             if record.state is not _WAITING:
                 return False
             record.owner = int(lane_text)
+        elif state is _WAITING and int(lane_text) != record.owner:
+            return False
         self._move(record, state)
         return True
 
@@ -288,6 +296,11 @@ class Replica:
             if record:
                 record.renumber(number, asked_as)
                 self.renumbered[record.trial_id] = (number, asked_as)
+        self._is_in_order = False
+
+    def show_number(self, trial_id: int, number: int) -> None:
+        """Show another number of a trial in this replica. The log says nothing of it."""
+        self.records[trial_id].renumber(number, None)
         self._is_in_order = False
 
     def put_in_order(self) -> None:

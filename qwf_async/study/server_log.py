@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from ..errors import DamagedData
 from ..wording import quoted
-from .compaction import compacted, restore_finished, restore_rest
+from .compaction import TrimmedAway, compacted, restore
 from .keys import FORMAT, StudyKeys
 from .link import Server
 from .replica import Replica
@@ -110,7 +110,9 @@ class ServerLog:
         while True:
             replica = Replica(lane)
             try:
-                base = self._read_compacted(replica, with_finished)
+                trimmed, done = self.read_trimmed(with_finished=with_finished)
+                restore(replica, trimmed, done)
+                base = trimmed.position
                 while True:
                     news = self.step(replica.position, replica.tail)
                     replica.apply(news.entries)
@@ -129,18 +131,19 @@ class ServerLog:
         keys = (self.keys.head, self.keys.log, self.keys.done)
         return bool(self.server.eval(COMPACT, keys, arguments))
 
-    def _read_compacted(self, replica: Replica, with_finished: bool) -> int:
-        """Apply what stands for the entries that were trimmed away. Returns their number."""
+    def read_trimmed(self, *, with_finished: bool = True) -> tuple[TrimmedAway, list[bytes]]:
+        """What stands for the entries that were trimmed away. It holds if a step from its position succeeds then."""
         head = self.server.call(self.keys.head, "HMGET", self.keys.head, "base", "tail", "live")
-        base, tail, live = int(head[0] or 0), head[1], head[2]
-        if base:
-            replica.position = base
-            begin = 0
-            while with_finished and (
-                page := self.server.call(self.keys.done, "LRANGE", self.keys.done, begin, begin + PAGE - 1)
-            ):
-                restore_finished(replica, page)
-                begin += len(page)
-            restore_rest(replica, live)
-            replica.tail = tail
-        return base
+        base = TrimmedAway(int(head[0] or 0), head[1] or b"", head[2] or b"")
+        done: list[bytes] = []
+        while (
+            with_finished
+            and base.position
+            and (
+                page := self.server.call(
+                    self.keys.done, "LRANGE", self.keys.done, len(done), len(done) + PAGE - 1
+                )
+            )
+        ):
+            done += page
+        return base, done

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,18 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from ..errors import ServerUnavailable
+from ..settings import load
 from . import entry
 from .ahead import SAMPLERS_OWN
 from .attendance import Attendance
 from .end_of_use import watch
+from .failover import Failover, LookedAfter
+from .host_studies import HostStudies
 from .index import StudyIndex
 from .keys import StudyKeys
 from .link import Server
+from .live_study import LiveStudy
 from .open_studies import OpenStudies
 from .scripts import BEAT, BEATS
 from .standing import Standing
@@ -40,7 +46,7 @@ if TYPE_CHECKING:
     from .place import Place
 
 
-class StudyStorage(ReportingStorage):
+class StudyStorage(ReportingStorage, LookedAfter):
     """A storage of Optuna: a log of each study on the server, and its state in this process.
 
     `url` is as for wavefunctions: without one it is QWF_URL, REDIS_URL, or the embedded server. Safe
@@ -50,6 +56,10 @@ class StudyStorage(ReportingStorage):
     `heartbeat_interval` and `grace_period` (seconds) each trial has a heartbeat besides, as with
     `optuna.storages.RDBStorage`, by the server's clock. `heartbeat_stale_trial_callback` is called with
     the study and the failed trial in both cases: `optuna.storages.RetryHeartbeatStaleTrialCallback` for example.
+
+    When the server has been away for `after` (seconds), the study goes on in a file in `directory` (None means
+    that of the spools) which all processes of this host share, and is brought to the server when that is back.
+    With `keep_copy` that file has a copy of the study, too, from which a process can start meanwhile.
 
     Its methods are those of `optuna.storages.BaseStorage`, with its errors. Besides they raise
     ServerUnavailable, Refused, OutOfMemory and DamagedData, as all calls of this package.
@@ -64,12 +74,17 @@ class StudyStorage(ReportingStorage):
         grace_period: int | None = None,
         heartbeat_stale_trial_callback: Callable[[Study, FrozenTrial], None] | None = None,
         after: float = 0.5,
+        directory: Path | str | None = None,
+        keep_copy: bool = True,
     ) -> None:
         if heartbeat_interval is not None and heartbeat_interval <= 0:
             raise ValueError("heartbeat_interval is a positive number of seconds")
         if grace_period is not None and grace_period <= 0:
             raise ValueError("grace_period is a positive number of seconds")
+        settings = load() if settings is None else settings
         self._server = Server.open(url, settings=settings, after=after)
+        self._directory = settings.spool_directory if directory is None else Path(directory)
+        self._keep_copy = keep_copy
         self._heartbeat_interval = heartbeat_interval
         self._grace_period = grace_period
         self._callback = heartbeat_stale_trial_callback
@@ -81,14 +96,21 @@ class StudyStorage(ReportingStorage):
         """Begin in this process: with a lane of its own, and no study open."""
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._index = StudyIndex(self._server)
-        self._trials_begun = 0
+        self._host = HostStudies(
+            self._directory,
+            server=self._server.address.identity,
+            prefix=self._server.prefix,
+            keep_copy=self._keep_copy,
+        )
         self.standing = Standing()
+        self._index = StudyIndex(self._server, self._host)
+        self._trials_begun = 0
         self._attendance = Attendance(self, self._server)
-        self._studies.begin(self._index, self._attendance)
+        self._failover = Failover(self, self._server)
+        self._studies.begin(self._index, self._attendance, self._failover, self._host, self.standing)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("_server", "_heartbeat_interval", "_grace_period", "_callback")
+        kept = ("_server", "_directory", "_keep_copy", "_heartbeat_interval", "_grace_period", "_callback")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -105,8 +127,10 @@ class StudyStorage(ReportingStorage):
             self.flush()
         finally:
             self._attendance.leave(running)
+            self._failover.leave()
             with self._lock:
                 self._server.close()
+                self._host.close()
                 self.begin()  # it may be used again
 
     @property
@@ -125,13 +149,12 @@ class StudyStorage(ReportingStorage):
         """A new study. Raises DuplicatedStudyError if there is one of that name, InvalidInput if it is no name."""
         name = f"{DEFAULT_STUDY_NAME_PREFIX}{uuid.uuid4()}" if study_name is None else study_name
         with self._lock:
-            study = self._index.create(name, list(map(int, directions)))
-            self._studies.add(study)
-            return study.study_id
+            return self._studies.create(name, list(map(int, directions))).study_id
 
     def delete_study(self, study_id: int) -> None:
         with self._lock:
             study = self._studies.known(study_id)
+            study.refuse_if_away("a study can only be removed while the server is there")
             self._index.remove(study.replica.name, study_id)
             self._studies.forget(study_id)
 
@@ -166,9 +189,9 @@ class StudyStorage(ReportingStorage):
     def get_all_studies(self) -> list[FrozenStudy]:
         with self._lock:
             found = []
-            for study_id in sorted(self._index.studies().values()):
+            for study_id in sorted(self._studies.ids()):
                 try:
-                    is_open = study_id in self._studies
+                    is_open = study_id in self._studies or self._studies.are_away
                     replica = (
                         self._studies.fresh(study_id).replica if is_open else self._index.glance(study_id)
                     )
@@ -228,7 +251,9 @@ class StudyStorage(ReportingStorage):
     ) -> bool:
         with self._lock:
             study, record = self._studies.updatable(trial_id)
-            if state is TrialState.RUNNING and record.state is not TrialState.WAITING:
+            if state is TrialState.RUNNING and (
+                record.state is not TrialState.WAITING or not study.may_take(trial_id)
+            ):
                 return False
             listed = None if values is None else list(values)
             time = datetime.now().isoformat()
@@ -238,7 +263,7 @@ class StudyStorage(ReportingStorage):
                 study.write(entry.STATE, trial_id, int(state), listed, time)
             record = study.replica.records[trial_id]  # it may have been read anew
             if state is TrialState.RUNNING:
-                return record.owner == study.lane
+                return record.owner == study.lane and record.state is TrialState.RUNNING
             if record.state is not state or (record.is_provisional and record.failed_by != study.lane):
                 raise UpdateFinishedTrialError(
                     f"another process has finished trial {record.number} meanwhile"
@@ -309,11 +334,18 @@ class StudyStorage(ReportingStorage):
 
     def record_heartbeat(self, trial_id: int) -> None:
         with self._lock:
-            keys = StudyKeys(prefix=self._server.prefix, study_id=self._studies.of_trial(trial_id).study_id)
-            self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), [trial_id])
+            study = self._studies.of_trial(trial_id)
+            if study.away is not None:
+                return
+            keys = StudyKeys(prefix=self._server.prefix, study_id=study.study_id)
+            with suppress(ServerUnavailable):  # it counts from the last that the server got
+                self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), [trial_id])
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         """Ids of running trials whose own heartbeat is older than the grace period, or whose process is dead."""
+        with self._lock:
+            if self._studies.fresh(study_id).away is not None:
+                return []  # only the server knows
         interval = self._heartbeat_interval
         stale = self._attendance.stale_trials(self, study_id)
         running = [trial_id for trial_id, _ in self.running_trials(study_id)]
@@ -344,6 +376,16 @@ class StudyStorage(ReportingStorage):
                 with suppress(KeyError):  # it was removed
                     study.flush()
 
+    def get_storage_status(self) -> dict[str, Any]:
+        with self._lock:
+            waiting = [study.file.pending() for study in self._studies if study.away is not None]
+        self.standing.pending_entries = sum(waiting)
+        return super().get_storage_status()
+
+    def open_studies(self) -> list[LiveStudy]:
+        with self._lock:
+            return [study for study in self._studies if study.has_file]
+
     def running_trials(self, study_id: int) -> list[tuple[int, int]]:
         """Trial id and the lane of the owner of each trial that runs now."""
         with self._lock:
@@ -352,5 +394,5 @@ class StudyStorage(ReportingStorage):
 
     def count_states(self, study_id: int) -> Counter[str]:
         is_open = study_id in self._studies
-        replica = (self._studies.fresh(study_id) if is_open else self._index.open(study_id)).replica
+        replica = self._studies.fresh(study_id).replica if is_open else self._index.log(study_id).read(0)[0]
         return Counter({state.name: replica.count((state,)) for state in TrialState})

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from qwf_async.errors import DamagedData, InvalidInput
+from qwf_async.study.compaction import TrimmedAway
 from qwf_async.study.host_directory import StudyIdentity, files_on_host, path_of
 from qwf_async.study.host_file import HostFile, OverlayRow
-from qwf_async.study.log_copy import CopyBase
 
 IDENTITY = StudyIdentity(server="unix:///s/0", prefix="qwf", study_id=512, name="a study")
 
@@ -94,7 +94,7 @@ def test_a_copy_goes_on_where_it_ended(file: HostFile) -> None:
 def test_a_copy_begins_behind_what_was_trimmed_away(file: HostFile) -> None:
     with file.writing():
         file.copy.extend(0, [b"old"])
-        file.copy.begin(CopyBase(100, b"tail", b"{}"), [b"M1", b"M2", b"M3"])
+        file.copy.begin(TrimmedAway(100, b"tail", b"{}"), [b"M1", b"M2", b"M3"])
     assert file.copy.end() == (100, b"tail")
     with file.writing():
         file.copy.extend(100, [b"new"])
@@ -127,7 +127,7 @@ def test_studies_of_a_server_are_found_the_last_that_was_opened_first(tmp_path: 
         file.remove()
     assert not list(directory.glob("4-*"))
     with closing(
-        HostFile.existing(path_of(directory, StudyIdentity(server="a", prefix="p", study_id=2, name="")))
+        HostFile.existing(path_of(directory, StudyIdentity(server="a", prefix="p", study_id=2, name="name")))
     ) as file:
         file.touch()
     found = files_on_host(directory, server="a", prefix="p")

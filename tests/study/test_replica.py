@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, dis
 from optuna.trial import TrialState
 
 from qwf_async.study import entry
-from qwf_async.study.compaction import compacted, restore_finished, restore_rest
+from qwf_async.study.compaction import TrimmedAway, compacted, restore
 from qwf_async.study.replica import Replica
 from qwf_async.study.trial_record import ASKED_AS
 
@@ -93,9 +93,7 @@ def test_what_compaction_keeps_stands_for_all_entries(seed: int) -> None:
         done += more
         base = end
         replica = Replica(99)
-        replica.position = base
-        restore_finished(replica, done)
-        restore_rest(replica, live)
+        restore(replica, TrimmedAway(base, raws[base - 1], live), done)
     replica.apply(raws[base:])
     assert replica.trials() == whole.trials()
     assert replica.user_attrs == whole.user_attrs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import optuna
 import pytest
 
@@ -17,8 +19,9 @@ PASSWORD = "s:e@c/r%e#t ψ"
 TRIALS = 4
 
 
-def storage_of(server: Server, user: str) -> StudyStorage:
-    return StudyStorage(f"unix://{user}@{server.socket}", settings=Settings(password=PASSWORD))
+def storage_of(server: Server, user: str, directory: Path | None = None) -> StudyStorage:
+    url = f"unix://{user}@{server.socket}"
+    return StudyStorage(url, settings=Settings(password=PASSWORD), directory=directory)
 
 
 def give_user(server: Server, name: str, *less: str) -> None:
@@ -82,13 +85,14 @@ def test_a_job_and_a_reader_have_all_rights_that_they_need(each_own_server: Serv
         storage.close()
 
 
-def test_no_right_for_studies_is_one_too_many(own_server: Server) -> None:
+def test_no_right_for_studies_is_one_too_many(own_server: Server, tmp_path: Path) -> None:
     for command in (*STUDY_READING, *STUDY_WRITING):
         ask(own_server, "FLUSHALL")
         ask(own_server, "ACL", "DELUSER", "qwf")
         give_user(own_server, "qwf", f"-{command}")
         ask(own_server, "ACL", "LOG", "RESET")
-        job, other = storage_of(own_server, "qwf"), storage_of(own_server, "qwf")
+        # Another directory each time: a server that was emptied would get its studies back.
+        job, other = (storage_of(own_server, "qwf", tmp_path / command) for _ in range(2))
         with pytest.raises(Refused, match="permission"):
             live(job, other)
         assert command in denials(own_server)

@@ -1,0 +1,129 @@
+"""A study while its server is away: the jobs of this host go on in their common file.
+
+What a job knows of the server's log is copied, and what the jobs write is applied to the copy, in the order of
+the file. The log itself stays as it was known, until all of the file has been brought to the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from . import entry
+from .host_file import HostFile, OverlayRow
+from .replica import Replica
+from .server_log import Written
+
+CREATES: Final = frozenset((entry.CREATION, entry.WHOLE))
+_PAGE: Final = 5_000
+
+
+class Away:
+    """One episode of doing without the server, in one process. `replica` is the study as this host has it.
+
+    `made` are the trials that this process made in it, of which the server surely knows nothing yet.
+    """
+
+    def __init__(
+        self, file: HostFile, known: Replica, *, before: Away | None = None, claimed: int | None = None
+    ) -> None:
+        """Open an episode, or join that which another job opened.
+
+        `known` is brought up to what the file has copied of the log; what it has beyond that goes into the
+        file. `before` is the last episode, if nothing was heard of the server since. `claimed` is a trial
+        whose number another job of this host was shown: it gets another. Raises as `HostFile`.
+        """
+        self._file = file
+        self._n = 0
+        self._to_mark: list[int] = []
+        self.made: set[int] = set()
+        with file.writing():
+            self.episode = file.open_episode()
+            if _catch_up(file, known) or before is None:
+                self.replica, self._seen = known.copy(), _sequences(known.recent)
+            else:
+                self.replica, self._seen = before.replica, before._seen
+            self._places = len(known)
+            file.append(self._rows(known))
+            if claimed is not None:
+                number = file.shown.take_lowest(self._places)
+                first = known.records[claimed].raws[0]
+                file.append([OverlayRow(0, *entry.writer_of(first), number, first)])
+                file.renumber(*entry.writer_of(first), number)
+            news = file.news(0)
+        if claimed is not None:
+            self.replica.show_number(claimed, number)
+            self._to_mark.append(number)
+        self._apply(news)
+        self._mark()
+
+    def refresh(self) -> bool:
+        """Apply what other jobs wrote. Returns False if the episode is over: the server has all of it."""
+        if self._file.episode() != self.episode:
+            return False
+        self._apply(self._file.news(self._n))
+        return True
+
+    def write(self, writes: Sequence[Written], *, in_flight: bool = False) -> bool:
+        """Write entries. When it returns True they are on the disk, and applied. False as for `refresh`.
+
+        A new trial gets the lowest number that no job of this host was shown. `in_flight` entries may
+        be on the server as well.
+        """
+        with self._file.writing():
+            if self._file.episode() != self.episode:
+                return False
+            self._apply(self._file.news(self._n))
+            rows = []
+            for write in writes:
+                number = None
+                if write.raw[2] in CREATES:
+                    self._mark()
+                    number = self._file.shown.take_lowest(self._places)
+                    self._to_mark.append(number)
+                rows.append(OverlayRow(0, write.lane, write.sequence, number, write.raw))
+            n = self._file.append(rows)
+        self._apply(rows)
+        self._n = n
+        self._mark()
+        if not in_flight:
+            self.made.update(entry.trial_of(write.raw) for write in writes if write.raw[2] in CREATES)
+        return True
+
+    def _apply(self, rows: Iterable[OverlayRow]) -> None:
+        for row in rows:
+            self._n = max(self._n, row.n)
+            if row.number is not None:
+                self._to_mark.append(row.number)
+            if row.sequence <= self._seen.get(row.lane, 0):
+                continue  # the server had it before it went away
+            self._seen[row.lane] = row.sequence
+            self.replica.do(row.raw, row.number)
+
+    def _mark(self) -> None:
+        if self._to_mark:
+            self._file.shown.mark_all(self._to_mark)
+            self._to_mark.clear()
+
+    def _rows(self, known: Replica) -> list[OverlayRow]:
+        """What this process has of the log, and the copy has not."""
+        behind = known.position - self._file.copy.end()[0]
+        rows = []
+        for raw in known.recent[max(len(known.recent) - behind, 0) :] if behind > 0 else ():
+            record = known.records.get(entry.trial_of(raw)) if raw[2] in CREATES else None
+            rows.append(OverlayRow(0, *entry.writer_of(raw), record.number if record else None, raw))
+        return rows
+
+
+def _catch_up(file: HostFile, known: Replica) -> bool:
+    """Apply what the copy has beyond what is known, if it is a copy of the same log. Returns whether it is."""
+    if file.copy.tail_at(known.position) != known.tail:
+        return False
+    while page := file.copy.read(known.position, _PAGE):
+        known.apply(page)
+    return True
+
+
+def _sequences(raws: Iterable[bytes]) -> dict[int, int]:
+    """The highest sequence number of each lane."""
+    return dict(map(entry.writer_of, raws))
