@@ -111,7 +111,10 @@ def _verdict(stage: Stage) -> Iterator[str]:
     defaults = f"{of}: the defaults {_figures(pairs.usual)}"
     if stage.best is None:
         yield defaults
-        yield "the defaults are fine: nothing that may be chosen was faster"
+        if stage.is_within:
+            yield "the defaults are fine: nothing that may be chosen was faster"
+        else:
+            yield f"nothing that was tried keeps another client's p99 within {stage.max_p99:g} ms"
         return
     found = stage.best.described(stage.usual)
     yield f"{defaults}; {found} {_figures(pairs.ours)}: {_percent(gain.middle)} ({_interval(gain)})"

@@ -136,10 +136,13 @@ class Tuner:
         if await run_sync(self._restored, study):
             await self._count(study)
             return
-        rate = None if plan.max_rate is None else plan.max_rate / jobs
+        points, rate = max(LEAST_POINTS, STAGE_POINTS // jobs), None
+        if plan.max_rate is not None:
+            rate = plan.max_rate / jobs
+            points = min(points, 1 + int(rate * RUN_TIME))
         run = Run(
             candidate=plan.space.usual,
-            shape=part_shape(self.grid.shape, self.order, max(LEAST_POINTS, STAGE_POINTS // jobs)),
+            shape=part_shape(self.grid.shape, self.order, points),
             jobs=jobs,
             max_rate=rate,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -123,4 +124,6 @@ def test_where_one_job_makes_others_wait_that_is_said() -> None:
     tuner.stages = [staged(USUAL, OTHER, [1.0] * 7, max_p99=0.5)]
     assert median(one.p99 for one in tuner.stages[0].pairs.usual) > 0.5
     assert tuner.is_over
+    *_, last = table_of(replace(tuner.stages[0], best=None))
+    assert last == "  nothing that was tried keeps another client's p99 within 0.5 ms"
     assert conclusion_of(tuner) == "already with 2 jobs at once another client's p99 is above 0.5 ms"

@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 import qwf_async as qwf
-from qwf_async.errors import InvalidInput, OutOfMemory
+from qwf_async.errors import DamagedData, OutOfMemory
 from qwf_async.source import open_source
 from qwf_async.study.storage import StudyStorage
 from qwf_async.tuning.scratch import scratch_name
@@ -158,9 +158,8 @@ async def test_the_rate_of_all_jobs_together_is_capped(server: Server) -> None:
     assert stage.chosen == stage.usual
 
 
-async def test_a_source_that_only_this_process_has_is_told_by_a_worker(server: Server) -> None:
-    source = open_source(TEXT, grid="8")
-    async with qwf.connect(server.url) as store:
-        with pytest.raises(InvalidInput, match="no_such_file"):
-            await tune(store, source, replace(QUESTION, source="no_such_file.npy", options={}))
+async def test_values_that_are_stored_wrong_are_noticed(server: Server) -> None:
+    question = replace(QUESTION, source="tests.tuning.fickle:psi", options={"grid": "8", "box": "1"})
+    with pytest.raises(DamagedData, match="reads other values than were stored"):
+        await tuned(server, question)
     assert keys(server) == set()
