@@ -13,7 +13,7 @@
 | F | another than the owner takes the trial for dead | time |
 | I | a report | step, value |
 | u, s | an attribute of the trial, the user's or Optuna's | key, value |
-| N | numbers given anew | [[trial id, number, the number that was shown before, or null], …] |
+| N | numbers given anew | [[trial id, number, the number shown before, or null], …], 1 if the host says so |
 
 A whole trial is: number or null, state, values or null, begin, end, [[name, internal value, distribution
 as text], …], the user's attributes, Optuna's, [[step, value], …], lane of the owner or null if it is that

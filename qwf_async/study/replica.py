@@ -223,7 +223,7 @@ class Replica:
         elif kind == entry.STUDY_SYSTEM_ATTRIBUTE:
             self.system_attrs[rest[0]] = rest[1]
         elif kind == entry.NUMBERS:
-            self._renumber(rest[0])
+            self._renumber(*rest)
 
     def _make(self, kind: int, trial_id: int, raw: bytes, number: int | None) -> None:
         state, owner = _RUNNING, entry.lane_of_trial(trial_id)
@@ -286,16 +286,19 @@ class Replica:
             if record.state is _COMPLETE:
                 self._completed.append(record)
 
-    def _renumber(self, numbers: list[tuple[int, int, int | None]]) -> None:
-        """Give trials numbers that they have among them already. Anything else is left as it is."""
+    def _renumber(self, numbers: list[tuple[int, int, int | None]], by_host: int = 0) -> None:
+        """Give trials numbers that they have among them already. Anything else is left as it is.
+
+        Which number a trial was shown, its host knows better than who gave a server back what it had lost.
+        """
         named = [(self.records.get(trial_id), number, asked_as) for trial_id, number, asked_as in numbers]
         known = [record.number for record, _, _ in named if record]
         if sorted(known) != sorted(number for _, number, _ in named):
             return
         for record, number, asked_as in named:
             if record:
-                record.renumber(number, asked_as)
-                self.renumbered[record.trial_id] = (number, asked_as)
+                record.renumber(number, asked_as if by_host or record.asked_as is None else None)
+                self.renumbered[record.trial_id] = (number, record.asked_as)
         self._is_in_order = False
 
     def show_number(self, trial_id: int, number: int) -> None:

@@ -69,9 +69,9 @@ class TrialRecord:
         return twin
 
     def renumber(self, number: int, asked_as: int | None) -> None:
-        """Give it another number, and note the one that was shown before, if there is one: the first of several."""
+        """Give it another number, and note the one that was shown before, if it is told."""
         self.number = number
-        if self.asked_as is None:
+        if asked_as is not None:
             self.asked_as = asked_as
         self._frozen, self._seen = None, 0
 
