@@ -27,7 +27,7 @@ from optuna.trial import TrialState
 from ..errors import QwfError, ServerUnavailable
 from .keys import StudyKeys
 from .link import Server
-from .scripts import BEAT, CLAIM
+from .scripts import BEAT, BEATS, CLAIM
 from .writer import Writer
 
 BEAT_SECONDS: Final = 15.0
@@ -122,15 +122,31 @@ class Attendance:
                     self._server.call(keys.beats, "HDEL", keys.beats, f"w{lane}")
         self._server.close()
 
-    def stale_trials(self, storage: AttendedStorage, study_id: int) -> list[int]:
-        """Ids of the running trials whose owners are dead. Asks the server about owners that it does not know."""
-        running = [pair for pair in storage.running_trials(study_id) if pair[1] != self._lanes.get(study_id)]
-        lanes = {lane for _, lane in running}
+    def stale_trials(self, storage: AttendedStorage, study_id: int, grace: float | None = None) -> list[int]:
+        """Ids of the running trials whose owners are dead. Asks the server about owners that it does not know.
+
+        With `grace` (seconds) those besides whose own heartbeat is older, by the server's clock.
+        """
+        running = storage.running_trials(study_id)
+        lanes = {lane for _, lane in running if lane != self._lanes.get(study_id)}
         writers = self._known(study_id, lanes)
         elsewhere = [lane for lane in lanes if lane not in writers or not writers[lane].is_of_this_host]
         silent = self._silent(study_id, elsewhere)
         dead = {lane for lane in lanes if lane in silent or (lane in writers and writers[lane].is_dead_here)}
-        return [trial_id for trial_id, lane in running if lane in dead]
+        late = self._late(study_id, [trial_id for trial_id, _ in running], grace)
+        return [trial_id for trial_id, lane in running if lane in dead or trial_id in late]
+
+    def _late(self, study_id: int, running: list[int], grace: float | None) -> set[int]:
+        """Those of the trials whose own heartbeat is older than the grace period."""
+        if grace is None or not running:
+            return set()
+        with self._lock:
+            now, beats = self._server.eval(BEATS, (self._keys(study_id).beats,), running)
+        return {
+            trial_id
+            for trial_id, beat in zip(running, beats, strict=True)
+            if beat is not None and int(now) - int(beat) > 1000 * grace
+        }
 
     def write_soon(self) -> None:
         """Let the storage write what waits in it, if it has not done so in a moment."""

@@ -100,7 +100,7 @@ class _Merge:
         present = {trial_id: self._known.records[trial_id].number for trial_id in wanted}
         if numbers := settled_numbers(wanted, present):
             lane = entry.new_lane()
-            self._send([Written(lane, 1, entry.entry(entry.NUMBERS, 0, lane, 1, numbers))])
+            self._send([Written(lane, 1, entry.entry(entry.NUMBERS, 0, lane, 1, numbers, 1))])
         self._file.shown.mark_all(self._known.records[trial_id].number for trial_id in wanted)
 
     def _add_late_results(self, rows: Sequence[OverlayRow]) -> None:

@@ -34,7 +34,7 @@ from .keys import StudyKeys
 from .link import Server
 from .live_study import LiveStudy
 from .open_studies import OpenStudies
-from .scripts import BEAT, BEATS
+from .scripts import BEAT
 from .standing import Standing
 from .status import ReportingStorage
 from .whole_trial import record_of
@@ -342,23 +342,18 @@ class StudyStorage(ReportingStorage, LookedAfter):
                 self._server.eval(BEAT, (keys.head, keys.beats, keys.writers), [trial_id])
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """Ids of running trials whose own heartbeat is older than the grace period, or whose process is dead."""
-        with self._lock:
-            if self._studies.fresh(study_id).away is not None:
-                return []  # only the server knows
-        interval = self._heartbeat_interval
-        stale = self._attendance.stale_trials(self, study_id)
-        running = [trial_id for trial_id, _ in self.running_trials(study_id)]
-        if interval is None or not running:
-            return stale
-        grace = 2 * interval if self._grace_period is None else self._grace_period
-        with self._lock:
-            key = StudyKeys(prefix=self._server.prefix, study_id=study_id).beats
-            now, beats = self._server.eval(BEATS, (key,), running)
-        for trial_id, beat in zip(running, beats, strict=True):
-            if beat is not None and int(now) - int(beat) > 1000 * grace:
-                stale.append(trial_id)
-        return list(dict.fromkeys(stale))
+        """Ids of running trials whose own heartbeat is older than the grace period, or whose process is dead.
+
+        None while the server is away: only that knows.
+        """
+        grace = self._grace_period
+        if grace is None and self._heartbeat_interval is not None:
+            grace = 2 * self._heartbeat_interval
+        with suppress(ServerUnavailable):
+            with self._lock:
+                is_away = self._studies.fresh(study_id).away is not None
+            return [] if is_away else self._attendance.stale_trials(self, study_id, grace)
+        return []
 
     def get_heartbeat_interval(self) -> int | None:
         return self._heartbeat_interval

@@ -63,7 +63,7 @@ def open_storage(host: Host, kind: str) -> BaseStorage:
         return JournalStorage(backend)
     from qwf_async.study.storage import StudyStorage
 
-    return StudyStorage(host.url, heartbeat_interval=60)
+    return StudyStorage(host.url, directory=host.directory, heartbeat_interval=60)
 
 
 def work(worker: Worker, told: Connection) -> None:
