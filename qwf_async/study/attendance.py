@@ -130,7 +130,7 @@ class Attendance:
         running = storage.running_trials(study_id)
         lanes = {lane for _, lane in running if lane != self._lanes.get(study_id)}
         writers = self._known(study_id, lanes)
-        elsewhere = [lane for lane in lanes if lane not in writers or not writers[lane].is_of_this_host]
+        elsewhere = [lane for lane in lanes if lane not in writers or writers[lane].must_be_heard]
         silent = self._silent(study_id, elsewhere)
         dead = {lane for lane in lanes if lane in silent or (lane in writers and writers[lane].is_dead_here)}
         late = self._late(study_id, [trial_id for trial_id, _ in running], grace)
@@ -201,7 +201,11 @@ class Attendance:
         """Who writes by these lanes, as far as anybody said."""
         known = self._writers.setdefault(study_id, {})
         # Who seems to be dead may have left in order since it was last asked for.
-        unsure = [lane for lane in lanes if lane not in known or known[lane].is_dead_here]
+        unsure = [
+            lane
+            for lane in lanes
+            if lane not in known or known[lane].is_dead_here or known[lane].must_be_heard
+        ]
         if unsure:
             key = self._keys(study_id).writers
             with self._lock:

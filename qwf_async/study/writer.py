@@ -46,6 +46,11 @@ class Writer:
         return bool(self.boot) and (self.host, self.boot) == (socket.gethostname(), boot())
 
     @property
+    def must_be_heard(self) -> bool:
+        """Whether only its beats tell that it lives: it is of another host, and did not end in order."""
+        return not self.has_left and not self.is_of_this_host
+
+    @property
     def is_dead_here(self) -> bool:
         """Whether it was a process of this host, which is no more, and did not end in order."""
         return not self.has_left and self.is_of_this_host and start_of(self.pid) != self.started

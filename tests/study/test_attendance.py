@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -133,6 +134,23 @@ def test_a_silent_process_of_another_host_is_dead_after_the_lease(
     trial.study.tell(trial, 5.0)  # it was alive after all: its result counts
     assert study.trials[trial.number].value == 5.0
     other.close()
+
+
+def test_a_process_of_another_host_that_ended_in_order_is_never_dead(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendance, "LEASE_SECONDS", 0)
+    with closing(StudyStorage(own_server.url)) as storage, closing(StudyStorage(own_server.url)) as other:
+        study = optuna.create_study(study_name="s", storage=storage)
+        trial = optuna.load_study(study_name="s", storage=other).ask()
+        other._attendance.leave({study._study_id})
+        key = StudyKeys(prefix="qwf", study_id=study._study_id).writers
+        for has_left in (False, True):
+            elsewhere = Writer(token="t", host="elsewhere", boot="x", pid=1, started="1", has_left=has_left)
+            with own_server.plain as plain:
+                plain.hset(key, str(trial._trial_id >> 22), elsewhere.to_json())
+            looks = [storage._get_stale_trial_ids(study._study_id) for _ in range(3)]
+            assert looks[-1] == ([] if has_left else [trial._trial_id])
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
