@@ -57,7 +57,7 @@ def worked(turns: list[int]) -> Log:
 
 def read(log: Log, lost: set[int]) -> ForeignStudy:
     left = [None if number in lost else entry for number, entry in enumerate(log.entries)]
-    return read_journal(lambda: left, where="the log")[0]
+    return read_journal(lambda: left, where="the log").studies[0]
 
 
 @settings(max_examples=60)
@@ -101,3 +101,18 @@ def test_what_cannot_be_told_is_refused() -> None:
     assert len(read(log, set()).trials) == 2
     with pytest.raises(DamagedData, match="begins study 0 is lost"):
         read(log, {0})
+
+
+def test_a_trial_of_which_the_study_is_unknown_is_told() -> None:
+    log = worked([0, 0, 0, 0, 1, 1, 1, 1])
+    optuna.create_study(storage=JournalStorage(log), study_name="other")
+    study = optuna.load_study(storage=JournalStorage(log), study_name="s")
+    for _ in range(2):
+        study.tell(study.ask(), 1.0)
+    begins = [number for number, entry in enumerate(log.entries) if entry and entry["op_code"] == 4]
+    left = [None if number == begins[2] else entry for number, entry in enumerate(log.entries)]
+    found = read_journal(lambda: left, where="the log")
+    assert found.notes == [
+        "1 trials of the log lost their first entry and were left out: their study is not known"
+    ]
+    assert [trial._trial_id for trial in found.studies[0].trials] == [0, 1, 3]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
+
+_NOTES: Final = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,3 +28,8 @@ class Found:
 
     studies: list[ForeignStudy]
     notes: list[str]
+
+    def noting(self, notes: list[str]) -> Found:
+        """The same, with more notes: of many of a kind the first ten."""
+        more = [f"and {len(notes) - _NOTES:,} more are like that"] if len(notes) > _NOTES else []
+        return replace(self, notes=[*self.notes, *notes[:_NOTES], *more])

@@ -19,7 +19,7 @@ from ...errors import DamagedData
 from ...optional import first_line
 from ...wording import quoted
 from ..whole_trial import distribution_of
-from .found import ForeignStudy
+from .found import ForeignStudy, Found
 from .lost_entries import Entry, lost_beginnings
 
 BEGINNING_LOST: Final = "qwf:beginning_lost"
@@ -31,7 +31,7 @@ _NONSENSE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, Val
 
 def read_journal(
     entries: Callable[[], Iterable[Entry | None]], *, where: str, may_lack: bool = True
-) -> list[ForeignStudy]:
+) -> Found:
     """The studies of a log. `entries` reads it from its beginning; an entry that is lost is None.
 
     If it `may_lack` entries before its end, it is read twice. Raises DamagedData if an entry makes no
@@ -51,7 +51,11 @@ def read_journal(
                 f"entry {number:,} of {where} is not as Optuna writes it ({first_line(error)}): "
                 f"{quoted(entry)}"
             ) from error
-    return journal.studies()
+    left_out = sum(study is None for study in journal.study_of)
+    note = (
+        f"{left_out:,} trials of {where} lost their first entry and were left out: their study is not known"
+    )
+    return Found(studies=journal.studies(), notes=[note] if left_out else [])
 
 
 class _Journal:
@@ -60,7 +64,7 @@ class _Journal:
     def __init__(self) -> None:
         self._studies: dict[int, ForeignStudy] = {}
         self._trials: list[FrozenTrial] = []
-        self._study_of: list[ForeignStudy | None] = []
+        self.study_of: list[ForeignStudy | None] = []
         self._next_study = 0
         self._distributions: dict[tuple[int, str], BaseDistribution] = {}
         self._operations: tuple[Callable[[Entry], None], ...] = (
@@ -129,6 +133,8 @@ class _Journal:
             intern(name): distributions[name].to_external_repr(value)
             for name, value in entry.get("params", {}).items()
         }
+        if params.keys() != distributions.keys():
+            raise ValueError("each parameter has a distribution")
         value = entry.get("value")
         values = _numbers(entry.get("values") if value is None else [value])
         reports = {int(step): _number(value) for step, value in entry.get("intermediate_values", {}).items()}
@@ -147,7 +153,7 @@ class _Journal:
         for trial in self._unfinished(entry):
             name, distribution = intern(entry["param_name"]), distribution_of(entry["distribution"])
             value = distribution.to_external_repr(_number(entry["param_value_internal"]))
-            study = self._study_of[trial._trial_id]
+            study = self.study_of[trial._trial_id]
             first = self._distributions.setdefault((id(study), name), distribution)
             if _are_compatible(first, distribution):
                 trial.params[name], trial.distributions[name] = value, distribution
@@ -198,7 +204,7 @@ class _Journal:
             trial_id=len(self._trials),
         )
         self._trials.append(trial)
-        self._study_of.append(study)
+        self.study_of.append(study)
         if study:
             study.trials.append(trial)
         return trial

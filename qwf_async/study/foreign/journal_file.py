@@ -35,15 +35,12 @@ class JournalFile:
         torn: list[int] = []
         try:
             end = self._path.stat().st_size
-            studies = read_journal(
+            found = read_journal(
                 lambda: self._entries(end, torn, skip_holes=skip_holes), where=self.shown, may_lack=skip_holes
             )
         except OSError as error:
             raise InvalidInput(f"cannot read {self.shown}: {error.strerror or first_line(error)}") from error
-        return Found(
-            studies=studies,
-            notes=[f"line {line:,} of {self.shown} is torn and was left out" for line in torn],
-        )
+        return found.noting([f"line {line:,} of {self.shown} is torn and was left out" for line in torn])
 
     def _entries(self, end: int, torn: list[int], *, skip_holes: bool) -> Iterator[Entry | None]:
         """The entries of the first `end` bytes; None for a line that is torn, whose number goes to `torn`."""

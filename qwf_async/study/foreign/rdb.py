@@ -57,7 +57,10 @@ class Database:
         self._kind = self._url.get_backend_name()
         if self._kind not in BACKENDS:
             raise UsageError(f"studies are read from {', '.join(BACKENDS)}, not from {quoted(self._kind)}")
-        self.shown = self._url.render_as_string(hide_password=True)
+        options = {
+            name: "***" if "pass" in name.lower() else value for name, value in self._url.query.items()
+        }
+        self.shown = self._url.set(query=options).render_as_string(hide_password=True)
         if self._kind == "sqlite":
             self.shown = f"sqlite:///{self._use_file(self._url.database)}"
 

@@ -75,15 +75,19 @@ class RedisLog:
                 f"{quoted(self._prefix.decode(errors='replace'))}: a prefix stands behind # in the URL"
             )
         lost: dict[int, str] = {}
-        studies = read_journal(
+        found = read_journal(
             lambda: self._entries(last, lost, skip_holes=skip_holes), where=self.shown, may_lack=skip_holes
         )
-        notes = [f"entry {number:,} of {self.shown} {what} and was left out" for number, what in lost.items()]
+        found = found.noting(
+            [f"entry {number:,} of {self.shown} {what} and was left out" for number, what in lost.items()]
+        )
         if written := (self.last() or 0) - last:
-            notes.append(
-                f"{written:,} entries were written to {self.shown} meanwhile and were not read: stop what writes there"
+            return found.noting(
+                [
+                    f"{written:,} entries were written to {self.shown} meanwhile and not read: stop what writes there"
+                ]
             )
-        return Found(studies=studies, notes=notes)
+        return found
 
     def _entries(self, last: int, lost: dict[int, str], *, skip_holes: bool) -> Iterator[Entry | None]:
         """The entries up to `last`; None for one that is lost: its number goes to `lost`, with what is the matter."""

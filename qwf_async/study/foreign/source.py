@@ -25,6 +25,7 @@ PATIENCE: Final = 5.0
 """Seconds that a server has for each reply."""
 _LOG_NUMBER: Final = ":log_number"
 _KEYS_SEEN: Final = 10_000
+_LOGS_SEEN: Final = 20
 _ENTRIES_SEEN: Final = 1_000
 _SQLITE: Final = b"SQLite format 3\0"
 
@@ -95,7 +96,7 @@ def has_foreign_study(server: Server, name: str) -> str | None:
     for _, reply in server.on_each("SCAN", 0, "MATCH", f"*{_LOG_NUMBER}", "COUNT", _KEYS_SEEN):
         if not isinstance(reply, Exception):
             prefixes += [key.decode(errors="surrogateescape").removesuffix(_LOG_NUMBER) for key in reply[1]]
-    for prefix in dict.fromkeys(prefixes):
+    for prefix in list(dict.fromkeys(prefixes))[:_LOGS_SEEN]:
         log = log_on(server, prefix)
         try:
             is_there = name in log.names(_ENTRIES_SEEN)
