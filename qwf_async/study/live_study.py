@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from optuna.trial import TrialState
 
-from ..errors import ServerUnavailable, SpoolFull
+from ..errors import OutOfMemory, Refused, ServerUnavailable, SpoolFull
 from . import entry
 from .ahead import Ahead
 from .away import CREATES, Away
@@ -127,7 +127,7 @@ class LiveStudy:
         self.away = Away(self.file, self.known, before=self._before, claimed=claimed)
         self._before = None
         self.ahead.show_in(self.replica)
-        self._standing.turn("offline")
+        self._standing.turn(self.study_id, "offline")
         self._standing.overlay_path = self.file.path
 
     def merge(self) -> None:
@@ -137,13 +137,13 @@ class LiveStudy:
         """
         if self.away is None:
             return
-        self._standing.turn("merging")
+        self._standing.turn(self.study_id, "merging")
         try:
             self.known, merged = merge(
                 self._log, self.known, self.away, self.file, keep_copy=self._host.keep_copy
             )
         except BaseException:
-            self._standing.turn("offline")
+            self._standing.turn(self.study_id, "offline")
             raise
         self._standing.merged += merged
         self.file.copy.note()
@@ -153,7 +153,7 @@ class LiveStudy:
         """Go on with the server, which has all of the episode."""
         self._before, self.away = self.away, None
         self.ahead.show_in(self.replica)
-        self._standing.turn("online")
+        self._standing.turn(self.study_id, "online")
         self.on_loss()
 
     def _next(self, kind: int, trial_id: int, *rest: Any) -> Written:
@@ -213,8 +213,11 @@ class LiveStudy:
             self._compact()
 
     def _compact(self) -> None:
-        if self._log.compact(self.known, self._base):
-            self._base = self.known.position
+        try:
+            if self._log.compact(self.known, self._base):
+                self._base = self.known.position
+        except (Refused, OutOfMemory) as error:  # what was to be written is stored all the same
+            logger.warning("the log of the study %s is not trimmed: %s", self.known.name, error)
 
     def _without_taking(self, writes: Sequence[Written]) -> Sequence[Written]:
         """Give a trial back that this process was about to take: nobody knows whether it has it."""

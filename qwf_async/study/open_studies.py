@@ -85,6 +85,7 @@ class OpenStudies:
     def forget(self, study_id: int) -> None:
         """Give up a study that is no more."""
         self._attendance.forget(study_id)
+        self._standing.turn(study_id, "online")
         del self._studies[study_id]
 
     def known(self, study_id: int) -> LiveStudy:

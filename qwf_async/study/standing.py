@@ -12,24 +12,35 @@ Mode = Literal["online", "offline", "merging"]
 
 @dataclass(slots=True, kw_only=True)
 class Standing:
-    """`mode`, and `since` when (local time). Counts are those of this process.
+    """The mode of a storage, and `since` when (local time). Counts are those of this process.
 
-    `pending_entries` wait in the file `overlay_path` of this host for the server. `failovers` are the
-    times that this storage went offline, `recoveries` those that it came back; `merged` is the
-    number of entries that it brought to the server itself.
+    `pending_entries` wait in files of this host for the server, of which `overlay_path` is the one that
+    was written last. `failovers` are the times that this storage went offline, `recoveries` those that
+    it came back; `merged` is the number of entries that it brought to the server itself.
     """
 
-    mode: Mode = "online"
     since: datetime = field(default_factory=datetime.now)
     overlay_path: Path | None = None
     pending_entries: int = 0
     failovers: int = 0
     recoveries: int = 0
     merged: int = 0
+    _elsewhere: dict[int, Mode] = field(default_factory=dict)
 
-    def turn(self, mode: Mode) -> None:
-        """Be in another mode from now on, and count it."""
-        if mode != self.mode:
-            self.failovers += mode == "offline" and self.mode == "online"
-            self.recoveries += mode == "online"
-            self.mode, self.since = mode, datetime.now()
+    @property
+    def mode(self) -> Mode:
+        """Offline while one study is: on a cluster each has a node of its own."""
+        modes = self._elsewhere.values()
+        return "offline" if "offline" in modes else "merging" if modes else "online"
+
+    def turn(self, study_id: int, mode: Mode) -> None:
+        """Note the mode of one study from now on."""
+        before = self.mode
+        if mode == "online":
+            self._elsewhere.pop(study_id, None)
+        else:
+            self._elsewhere[study_id] = mode
+        if self.mode != before:
+            self.failovers += before == "online"
+            self.recoveries += self.mode == "online"
+            self.since = datetime.now()

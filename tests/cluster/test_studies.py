@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import optuna
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
 from qwf_async.client.slots import slot_of
-from qwf_async.study.exchange import export_studies, import_studies
-from qwf_async.study.foreign.source import has_foreign_study
-from qwf_async.study.migration import migrate
-from qwf_async.study.new_study import patient_server
 from qwf_async.study.storage import StudyStorage
 from tests.cluster.conftest import OwnCluster
 from tests.conftest import PATIENCE
@@ -86,42 +80,32 @@ def test_a_study_goes_on_while_its_slot_moves(each_cluster: Cluster, storage: St
     check(each_cluster, 20)
 
 
-def test_a_study_goes_on_with_the_replica_that_takes_over(own_cluster: OwnCluster) -> None:
+def test_only_the_study_of_a_node_that_is_away_is_kept_on_the_host_until_a_replica_takes_over(
+    own_cluster: OwnCluster,
+) -> None:
     cluster = own_cluster()
-    storage = StudyStorage(cluster.url, after=PATIENCE)
-    study = optuna.create_study(storage=storage, study_name="psi")
-    study.optimize(objective, n_trials=10)
-    cluster.kill(cluster.node_of(f"{{{study._study_id}}}"))
-    study.optimize(objective, n_trials=10)
+    storage = StudyStorage(cluster.url)
+    studies = [optuna.create_study(storage=storage, study_name=f"psi-{number}") for number in range(8)]
+    for study in studies:
+        study.optimize(objective, n_trials=2)
+    homes = {study.study_name: cluster.node_of(f"{{{study._study_id}}}").id for study in studies}
+    lost = cluster.node_of(f"{{{studies[0]._study_id}}}")
+    cluster.stop(lost)
+    for study in studies:
+        study.optimize(objective, n_trials=2)
+    assert storage.get_storage_status()["mode"] == "offline"
+    assert {name for name, home in homes.items() if home == lost.id} == {
+        storage.get_study_name_from_id(study.study_id)
+        for study in storage.open_studies()
+        if study.away is not None
+    }
+    cluster.failover_done(lost)
+    end = time.monotonic() + PATIENCE
+    while storage.get_storage_status()["mode"] != "online" and time.monotonic() < end:
+        time.sleep(0.05)
+    for study in studies:
+        study.optimize(objective, n_trials=2)
     storage.close()
-    check(cluster, 20)
-
-
-def test_studies_go_to_a_file_and_come_back(
-    each_cluster: Cluster, storage: StudyStorage, tmp_path: Path
-) -> None:
-    for number in range(4):
-        optuna.create_study(storage=storage, study_name=f"psi-{number}").optimize(objective, n_trials=5)
-    export_studies(storage, None, tmp_path / "all.jsonl")
-    for number in range(4):
-        optuna.delete_study(study_name=f"psi-{number}", storage=storage)
-    import_studies(tmp_path / "all.jsonl", storage)
-    for number in range(4):
-        check(each_cluster, 5, f"psi-{number}").optimize(objective, n_trials=1)
-
-
-def test_a_stock_log_whose_entries_lie_on_several_nodes_is_taken_over(
-    each_cluster: Cluster, storage: StudyStorage, tmp_path: Path
-) -> None:
-    path = tmp_path / "journal"
-    stock = JournalStorage(JournalFileBackend(str(path)))
-    optuna.create_study(storage=stock, study_name="psi").optimize(objective, n_trials=TRIALS)
-    lines = path.read_bytes().splitlines()
-    with each_cluster.plain as client:
-        client.set("old:log_number", len(lines) - 1)
-        for number, line in enumerate(lines):
-            client.set(f"old:log:{number}", line)
-    with patient_server(storage) as server:
-        assert "#old" in (has_foreign_study(server, "psi") or "")
-    migrate(f"{each_cluster.url}#old", storage)
-    check(each_cluster, TRIALS)
+    for name in homes:
+        check(cluster, 6, name)
+    cluster.go_on(lost)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import optuna
 import pytest
 
 from qwf_async.server.acl import reader
 from qwf_async.study.keys import StudyKeys
-from qwf_async.study.standing import Standing
+from qwf_async.study.standing import Mode, Standing
 from qwf_async.study.storage import StudyStorage
 from qwf_async.study.writer import Writer
-from tests.conftest import Server
+from tests.conftest import PATIENCE, Server
 from tests.support.loads import ask
 
 
@@ -62,6 +64,23 @@ def test_an_outage_is_part_of_the_answer(own_server: Server, storage: StudyStora
     assert storage.get_storage_status()["latency_ms"] > 0
 
 
+def test_an_outage_that_is_over_was_counted(own_server: Server, storage: StudyStorage) -> None:
+    study = optuna.create_study(storage=storage, study_name="a")
+    own_server.kill()
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    away = storage.get_storage_status()
+    assert (away["mode"], away["failovers"], away["recoveries"]) == ("offline", 1, 0)
+    assert Path(away["overlay_path"]).exists()
+    assert away["pending_entries"] >= 6
+    own_server.start()
+    end = time.monotonic() + PATIENCE
+    while (back := storage.get_storage_status())["mode"] != "online" and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (back["mode"], back["recoveries"], back["pending_entries"]) == ("online", 1, 0)
+    assert back["merged"] >= away["pending_entries"]
+    assert storage.get_storage_info()["trials"]["COMPLETE"] == 3
+
+
 def test_a_server_that_does_not_tell_its_settings_has_an_unknown_durability(
     own_server: Server, storage: StudyStorage
 ) -> None:
@@ -96,8 +115,19 @@ def test_only_workers_that_live_are_counted(own_server: Server, storage: StudySt
     assert storage.get_storage_status()["workers_alive"] == 2
 
 
-def test_a_mode_is_counted_when_it_begins() -> None:
+def test_a_storage_is_offline_while_one_of_its_studies_is() -> None:
     standing = Standing()
-    for mode in ("offline", "merging", "offline", "merging", "online", "online", "offline"):
-        standing.turn(mode)
-    assert (standing.mode, standing.failovers, standing.recoveries) == ("offline", 2, 1)
+    turns: list[tuple[int, Mode, Mode]] = [
+        (1, "offline", "offline"),
+        (1, "merging", "merging"),
+        (2, "offline", "offline"),
+        (1, "online", "offline"),
+        (2, "merging", "merging"),
+        (2, "online", "online"),
+        (2, "online", "online"),
+        (1, "offline", "offline"),
+    ]
+    for study_id, mode, together in turns:
+        standing.turn(study_id, mode)
+        assert standing.mode == together
+    assert (standing.failovers, standing.recoveries) == (2, 1)
