@@ -18,7 +18,6 @@ from tests.conftest import Server, new_server
 from tests.support.relay import relaying
 from tests.support.waiting import wait_until
 
-
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
