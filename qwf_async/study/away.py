@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from . import entry
+from .copying import copy_known
 from .host_file import HostFile, OverlayRow
 from .replica import Replica
 from .server_log import Written
@@ -25,13 +26,20 @@ class Away:
     """
 
     def __init__(
-        self, file: HostFile, known: Replica, *, before: Away | None = None, claimed: int | None = None
+        self,
+        file: HostFile,
+        known: Replica,
+        *,
+        keep_copy: bool,
+        before: Away | None = None,
+        claimed: int | None = None,
     ) -> None:
         """Open an episode, or join that which another job opened.
 
         `known` is brought up to what the file has copied of the log; what it has beyond that goes into the
-        file. `before` is the last episode, if nothing was heard of the server since. `claimed` is a trial
-        whose number another job of this host was shown: it gets another. Raises as `HostFile`.
+        file. If nothing was copied yet, with `keep_copy` all that is known takes the place of the copy.
+        `before` is the last episode, if nothing was heard of the server since. `claimed` is a trial whose
+        number another job of this host was shown: it gets another. Raises as `HostFile`.
         """
         self._file = file
         self._n = 0
@@ -39,6 +47,8 @@ class Away:
         self.made: set[int] = set()
         with file.writing():
             self.episode = file.open_episode()
+            if keep_copy and file.copy.base() is None:
+                copy_known(file, known)
             if _catch_up(file, known) or before is None:
                 self.replica, self._seen = known.copy(), _sequences(known.recent)
             else:

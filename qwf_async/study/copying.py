@@ -6,7 +6,7 @@ the jobs of the host know. What ends the episode brings the copy forward.
 
 from __future__ import annotations
 
-from .compaction import restore
+from .compaction import TrimmedAway, compacted, restore
 from .healing import heal
 from .host_file import HostFile
 from .replica import Replica
@@ -65,6 +65,12 @@ def copy_anew(log: ServerLog, file: HostFile, *, in_episode: bool = False) -> No
             file.copy.begin(base, done)
             file.copy.extend(base.position, raws)
     file.copy.note()
+
+
+def copy_known(file: HostFile, known: Replica) -> None:
+    """Copy what a process knows, where nothing was copied yet. Within `HostFile.writing`."""
+    live, done = compacted(known, 0)
+    file.copy.begin(TrimmedAway(known.position, known.tail, live), done)
 
 
 def extend_copy(file: HostFile, known: Replica) -> None:

@@ -124,7 +124,9 @@ class LiveStudy:
 
     def go_away(self, *, claimed: int | None = None) -> None:
         """Go on without the server, with the other jobs of this host. Raises as `Away`."""
-        self.away = Away(self.file, self.known, before=self._before, claimed=claimed)
+        self.away = Away(
+            self.file, self.known, keep_copy=self.keeps_copy, before=self._before, claimed=claimed
+        )
         self._before = None
         self.ahead.show_in(self.replica)
         self._standing.turn(self.study_id, "offline")

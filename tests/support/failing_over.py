@@ -34,8 +34,7 @@ def mode(storage: StudyStorage) -> str:
 
 
 def when_back(*storages: StudyStorage) -> None:
-    for storage in storages:
-        wait_until(lambda storage=storage: storage.standing.mode == "online")
+    wait_until(lambda: all(storage.standing.mode == "online" for storage in storages))
 
 
 def copied(storage: StudyStorage) -> None:
