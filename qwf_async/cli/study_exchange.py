@@ -63,8 +63,9 @@ def import_(
 ) -> None:
     """Bring back the studies of a file, all of them or none. The file is checked before anything is written.
 
-    Trials keep their ids and numbers; under another name they get new ids. A study that is there is
-    never changed. A trial that was running has failed then, as that of any job that died.
+    A study that is there is never changed. Trials keep their ids, but under another name they get new ones.
+
+    A trial that was running fails then, as that of any job that died.
 
     \b
     Example: qwf study import studies.jsonl
@@ -106,8 +107,9 @@ def migrate(
 ) -> None:
     """Take over studies of Optuna's other storages, and compare them with the source afterwards.
 
-    The source is only read; stop what writes there before. Repeated, it says what is there already. A
-    name may hold letters, digits, '.', '_' and '-': a study of another one gets a name made of it.
+    The source is only read: stop what writes there before. Repeated, it says what is there already.
+
+    A name may hold letters, digits, '.', '_' and '-'. From any other one a name is made.
 
     \b
     Examples:
