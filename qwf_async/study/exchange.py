@@ -13,7 +13,7 @@ from ..errors import InvalidInput, UsageError
 from ..exporting.whole_file import check_free, translated_errors, written_whole
 from ..host.directory_sync import sync_directory
 from ..optional import first_line
-from ..wording import option
+from ..wording import option, quoted
 from .entry import lane_of_trial
 from .index import StudyIndex
 from .link import Server
@@ -45,16 +45,11 @@ def export_studies(
     """
     path = Path(path)
     check_free(path, overwrite=overwrite)
-    known = {study.study_name: study._study_id for study in storage.get_all_studies()}
-    wanted = sorted(known) if names is None else list(dict.fromkeys(names))
-    for name in wanted:
-        if name not in known:
-            raise InvalidInput(f"there is no study {name!r}")
+    wanted = _ids(storage, names)
     written = []
     with translated_errors(path), written_whole(path) as new, new.open("xb") as file:
         writer = StudyWriter(file, len(wanted))
-        for name in wanted:
-            study_id = known[name]
+        for name, study_id in wanted.items():
             user, system = storage.get_study_user_attrs(study_id), storage.get_study_system_attrs(study_id)
             trials = storage.get_all_trials(study_id, deepcopy=False)
             directions = tuple(storage.get_study_directions(study_id))
@@ -69,6 +64,20 @@ def export_studies(
     with translated_errors(path):
         sync_directory(path.parent)
     return written
+
+
+def _ids(storage: BaseStorage, names: Iterable[str] | None) -> dict[str, int]:
+    """Ids of studies by name, of all if `names` is None. Raises InvalidInput if there is none of a name."""
+    if names is None:
+        known = {study.study_name: study._study_id for study in storage.get_all_studies()}
+        return dict(sorted(known.items()))
+    found = {}
+    for name in names:
+        try:
+            found[name] = storage.get_study_id_from_name(name)
+        except KeyError as error:
+            raise InvalidInput(f"there is no study {quoted(name)}") from error
+    return found
 
 
 def import_studies(path: str | Path, storage: StudyStorage, rename: str | None = None) -> list[Exchanged]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +93,7 @@ def test_what_is_in_the_way_is_said_and_nothing_changes(
     file = tmp_path / "both.jsonl"
     with pytest.raises(InvalidInput, match="there is no study 'c'"):
         export_studies(storage, ["a", "c"], file)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.glob("*jsonl*")) == []
     export_studies(storage, ["a", "b", "a"], file)
     with pytest.raises(InvalidInput, match="is there already: overwrite=True"):
         export_studies(storage, None, file)
@@ -112,7 +111,7 @@ def test_what_is_in_the_way_is_said_and_nothing_changes(
     with pytest.raises(InvalidInput, match="may hold only letters"):
         import_studies(one, storage, rename="a b")
     assert server.contents() == before
-    assert sorted(os.listdir(tmp_path)) == ["both.jsonl", "one.jsonl"]
+    assert sorted(path.name for path in tmp_path.glob("*jsonl*")) == ["both.jsonl", "one.jsonl"]
 
 
 def test_names_that_are_taken_meanwhile_leave_nothing_behind(

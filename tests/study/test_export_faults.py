@@ -20,6 +20,7 @@ from qwf_async.study.whole_trial import record_of
 from tests.conftest import Server
 from tests.study.stock_studies import told
 from tests.support.relay import relaying
+from tests.support.waiting import wait_until
 
 TRIALS = 60
 
@@ -110,3 +111,21 @@ def test_an_imported_study_is_compacted_as_any(
         assert client.llen(log.replace(b":log", b":done")) > TRIALS
     assert trials(server) == told(study.trials, ids=False)
     assert [trial.number for trial in study.trials] == list(range(2 * TRIALS))
+
+
+def test_an_imported_study_survives_its_server(own_server: Server, file: Path, tmp_path: Path) -> None:
+    with closing(StudyStorage(own_server.url, directory=tmp_path / "host")) as storage:
+        import_studies(file, storage)
+        study = optuna.load_study(study_name="s", storage=storage)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+        (opened,) = storage.open_studies()
+        wait_until(lambda: opened.file.copy.end()[0] == opened.known.position)
+        own_server.kill()
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+        expected = told(study.trials, ids=False)
+        assert export_studies(storage, ["s"], tmp_path / "away.jsonl")[0].trials == TRIALS + 3
+        own_server.start()  # empty
+        wait_until(lambda: storage.standing.mode == "online")
+        assert told(study.trials, ids=False) == expected
+    assert trials(own_server) == expected
+    assert len(expected) == TRIALS + 3
