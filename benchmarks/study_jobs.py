@@ -38,9 +38,9 @@ class Place:
 
 
 def _own(place: Place) -> BaseStorage:
-    from qwf_async.study.storage import StudyStorage
+    from qwf_async.study import StudyStorage
 
-    return StudyStorage(place.url)
+    return StudyStorage(place.url, directory=place.directory / "host")
 
 
 def _journal_redis(place: Place) -> BaseStorage:

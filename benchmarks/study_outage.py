@@ -108,6 +108,6 @@ def _work(job: Job, number: int, told: Connection) -> None:
     while not told.poll():
         begun = time.monotonic()
         study.optimize(job.objective, n_trials=1)
-        times.append((begun, time.monotonic(), getattr(storage, "away", False)))
+        times.append((begun, time.monotonic(), storage.standing.mode != "online"))
     told.send(Trials(times=times, info=storage.get_storage_info()))
     close(storage)

@@ -45,12 +45,14 @@ class Away:
         self._n = 0
         self._to_mark: list[int] = []
         self.made: set[int] = set()
+        seen, begin = _sequences(known.recent), len(known.recent)
         with file.writing():
             self.episode = file.open_episode()
             if keep_copy and file.copy.base() is None:
                 copy_known(file, known)
             if _catch_up(file, known) or before is None:
-                self.replica, self._seen = known.copy(), _sequences(known.recent)
+                self.replica = known.copy()
+                self._seen = seen | _sequences(known.recent[begin:])
             else:
                 self.replica, self._seen = before.replica, before._seen
             self._places = len(known)

@@ -9,7 +9,7 @@ import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from qwf_async.study.storage import StudyStorage
+from qwf_async.study import StudyStorage
 from tests.conftest import Server
 from tests.support.relay import relaying
 

@@ -13,7 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from qwf_async.study.storage import StudyStorage
+from qwf_async.study import StudyStorage
 from tests.conftest import Server
 
 
@@ -108,7 +108,7 @@ def test_a_process_that_ends_writes_them(server: Server, storage: StudyStorage) 
     study, _ = asked(storage)
     program = f"""
 import optuna
-from qwf_async.study.storage import StudyStorage
+from qwf_async.study import StudyStorage
 study = optuna.load_study(study_name={study.study_name!r}, storage=StudyStorage({server.url!r}))
 study.ask().suggest_float("x", 0, 1)
 """

@@ -61,7 +61,7 @@ def open_storage(host: Host, kind: str) -> BaseStorage:
         backend = JournalRedisBackend(host.url)
         backend._redis = redis.Redis.from_url(host.url, socket_timeout=1, socket_connect_timeout=1)
         return JournalStorage(backend)
-    from qwf_async.study.storage import StudyStorage
+    from qwf_async.study import StudyStorage
 
     return StudyStorage(host.url, directory=host.directory, heartbeat_interval=60)
 
