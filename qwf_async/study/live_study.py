@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from optuna.trial import TrialState
@@ -52,6 +53,7 @@ class LiveStudy:
         self._host = host
         self._standing = standing
         self._sequence = 0
+        self._shown: dict[int, int] = {}
         self._before: Away | None = None
         self._unmarked: list[tuple[int, int]] = []
         self._trim_at = _KEPT
@@ -169,6 +171,29 @@ class LiveStudy:
         self._pass_on(writes)
         if self.ahead:
             self.ahead.sent()
+        if self.known.is_renumbered and self.away is None:
+            self._correct_numbers()
+
+    def show(self, trial_id: int, *, is_taken: bool = False) -> None:
+        """Remember the number that a trial of this process is shown with: one that it made, or has taken."""
+        self._shown[trial_id] = number = self.replica.records[trial_id].number
+        if is_taken:
+            with suppress(SpoolFull):
+                self.file.shown.mark(number)
+
+    def _correct_numbers(self) -> None:
+        """Note of trials of this process the numbers that they were shown with, if others did not know better."""
+        self.known.is_renumbered = False
+        records = self.known.records
+        numbers = [
+            (trial_id, records[trial_id].number, number)
+            for trial_id, number in self._shown.items()
+            if trial_id in records
+            and number != records[trial_id].number
+            and number != records[trial_id].noted_as
+        ]
+        if numbers:
+            self._pass_on((self._next(entry.NUMBERS, 0, numbers, 1),))
 
     def _pass_on(self, writes: Sequence[Written]) -> None:
         """Write, and apply all news, to the server or to this host's file."""

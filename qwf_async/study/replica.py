@@ -37,6 +37,7 @@ class Replica:
     """A study as its log has it up to `position` entries, of which `tail` is the last.
 
     `lane` is that of this process: what others say of its own trials' death is not shown to it.
+    `is_renumbered` says that a trial has got another number, until the process has seen to it.
     `renumbered` holds number and number shown before of each trial whose number was given anew;
     `study_entries` the last entry of each attribute of the study, and that of the study itself.
     """
@@ -59,6 +60,7 @@ class Replica:
         self._changed: dict[int, TrialRecord] = {}
         self._is_in_order = True
         self._has_twin = False
+        self.is_renumbered = False
         self._completed: list[TrialRecord] = []
         self._best: TrialRecord | None = None
         self._distributions: dict[str, KnownDistribution] = {}
@@ -295,14 +297,19 @@ class Replica:
         if self._has_twin:
             self._take_own(trial_id for trial_id, _, _ in numbers if trial_id in self.records)
         named = [(self.records.get(trial_id), number, asked_as) for trial_id, number, asked_as in numbers]
-        known = [record.number for record, _, _ in named if record]
-        if sorted(known) != sorted(number for _, number, _ in named):
+        present = [record.number for record, _, _ in named if record]
+        if sorted(present) != sorted(number for _, number, _ in named):
             return
         for record, number, asked_as in named:
             if record:
-                record.renumber(number, asked_as if by_host or record.asked_as is None else None)
-                self.renumbered[record.trial_id] = (number, record.asked_as)
+                if not by_host:
+                    first = record.first_number
+                    known = (record.noted_as, asked_as, first if first != number else None)
+                    asked_as = next((each for each in known if each is not None), None)
+                record.renumber(number, asked_as)
+                self.renumbered[record.trial_id] = (number, asked_as)
         self._is_in_order = False
+        self.is_renumbered = True
 
     def show_number(self, trial_id: int, number: int) -> None:
         """Show another number of a trial in this replica. The log says nothing of it."""

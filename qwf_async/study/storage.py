@@ -221,6 +221,7 @@ class StudyStorage(ReportingStorage, LookedAfter):
                 study.begun_at = monotonic()
             else:
                 study.write(entry.WHOLE, trial_id, *record_of(template_trial))
+            study.show(trial_id)
             return trial_id
 
     def set_trial_param(
@@ -263,7 +264,10 @@ class StudyStorage(ReportingStorage, LookedAfter):
                 study.write(entry.STATE, trial_id, int(state), listed, time)
             record = study.replica.records[trial_id]  # it may have been read anew
             if state is TrialState.RUNNING:
-                return record.owner == study.lane and record.state is TrialState.RUNNING
+                is_taken = record.owner == study.lane and record.state is TrialState.RUNNING
+                if is_taken:
+                    study.show(trial_id, is_taken=True)
+                return is_taken
             if record.state is not state or (record.is_provisional and record.failed_by != study.lane):
                 raise UpdateFinishedTrialError(
                     f"another process has finished trial {record.number} meanwhile"

@@ -68,11 +68,24 @@ class TrialRecord:
         twin.raws = self.raws.copy()  # `ahead` is of the process: it is the same in all its replicas
         return twin
 
+    @property
+    def noted_as(self) -> int | None:
+        """The number that is noted as the one it was shown with."""
+        noted: int | None = self._as_written().system_attrs.get(ASKED_AS)
+        return noted
+
+    @property
+    def first_number(self) -> int:
+        """The number with which it was written: for all that is known, it was shown with that."""
+        if self.raws[0][2] == entry.WHOLE:
+            number: int | None = entry.fields(self.raws[0])[4]
+            return self.number if number is None else number
+        return self.number
+
     def renumber(self, number: int, asked_as: int | None) -> None:
-        """Give it another number, and note the one that was shown before, if it is told."""
+        """Give it another number, and note the one that it was shown with, if that is another."""
         self.number = number
-        if asked_as is not None:
-            self.asked_as = asked_as
+        self.asked_as = asked_as
         self._frozen, self._seen = None, 0
 
     def frozen(self) -> FrozenTrial:

@@ -121,8 +121,12 @@ def _numbers(trials: Sequence[FrozenTrial], asked: Sequence[Expected]) -> Iterat
             yield f"id {number} is there {count} times"
     shown: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
     holders: Counter[int] = Counter()
+    queued = {trial._trial_id for trial in trials if "fixed_params" in trial.system_attrs}
     for each in asked:
-        shown[each.host, each.number].add(each.id)
+        if (
+            each.id not in queued
+        ):  # those have the numbers that whoever queued them was given, maybe elsewhere
+            shown[each.host, each.number].add(each.id)
         holders[each.id] += 1
     for (host, number), ids in shown.items():
         if len(ids) > 1:
