@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import os
+import signal
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -12,8 +12,6 @@ from statistics import fmean
 from typing import Any, Final, Self
 
 import anyio
-from anyio.abc import ByteSendStream, Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ..client.every_node import ask_each
 from ..client.node import Node
@@ -23,11 +21,9 @@ from ..lattice.grid import Shape4
 from ..server.facts import parse_info, whole_number
 from ..store.store import Store
 from .candidate import Candidate
-from .orders import GO, STOP, as_error, as_line, settings_as_words
+from .nursery import Nursery, nursery_for_workers
+from .orders import GO, STOP, Lines, as_error, settings_as_words
 from .scratch import scratch_name
-
-MAX_LINE: Final = 2**20
-"""Bytes of an answer, at most."""
 
 MAX_GATHERING_TIME: Final = 30.0
 """Seconds within which all jobs of a run must have connected."""
@@ -37,12 +33,6 @@ MAX_ENDING_TIME: Final = 15.0
 
 MAX_SETTLING_TIME: Final = 5.0
 """Seconds for which the server's freeing of what was removed is waited for."""
-
-PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
-    "from qwf_async.tuning.worker import main; main()"
-)
-"""A worker with the modules that this process has, wherever they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,56 +60,51 @@ class Measured:
     bytes_per_point: float | None
 
 
+@dataclass(slots=True)
 class Worker:
     """A worker process, and what is said to it."""
 
-    def __init__(self, process: Process) -> None:
-        assert process.stdin is not None  # noqa: S101 # for the type checker, as the next one
-        assert process.stdout is not None  # noqa: S101
-        self._process = process
-        self._stdin: ByteSendStream = process.stdin
-        self._answers = BufferedByteReceiveStream(process.stdout)
+    lines: Lines
+    pid: int | None = None
 
     @classmethod
-    async def start(cls, words: Mapping[str, Any]) -> Self:
-        """Start one, which is told these words; `answer` comes when it is ready."""
-        process = await anyio.open_process(
-            [sys.executable, "-c", PROGRAM, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None,
-            start_new_session=True,  # Ctrl-C is for the tuner, which lets its workers end in order
-        )
-        worker = cls(process)
-        await worker.tell(words)
+    async def start(cls, nursery: Nursery, words: Mapping[str, Any]) -> Self:
+        """Start one, which is told these words; `begun` returns when it is ready."""
+        worker = cls(Lines(await nursery.worker()))
+        await worker.lines.say(words)
         return worker
 
-    async def tell(self, words: Mapping[str, Any]) -> None:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the answer will be missing
-            await self._stdin.send(as_line(words))
+    async def begun(self) -> None:
+        """Wait until it is ready. Raises what it meets before."""
+        self.pid = int((await self.answer())["pid"])
 
     async def answer(self) -> dict[str, Any]:
         """Its next answer. Raises the error of ours that it tells of, or QwfError if it has died."""
-        try:
-            line = await self._answers.receive_until(b"\n", MAX_LINE)
-        except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError) as error:
-            raise QwfError(f"worker process {self._process.pid} of the tuner has died") from error
-        words: dict[str, Any] = json.loads(line)
+        words = await self.lines.next()
+        if words is None:
+            raise QwfError("a worker process of the tuner has died")
         if "error" in words:
             raise as_error(words)
         return words
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Tell it to end. It then removes what it has stored."""
-        await self._stdin.aclose()
+        with suppress(OSError):  # it has died
+            self.lines.sock.shutdown(socket.SHUT_WR)
 
     async def end(self) -> None:
         """Wait until it has ended; if this is cancelled, it is killed."""
         try:
-            await self._process.wait()
+            with suppress(QwfError):
+                while await self.answer():
+                    pass
+        except anyio.get_cancelled_exc_class():
+            if self.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
+            raise
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._process.aclose()
+            self.lines.sock.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,6 +112,7 @@ class Crew:
     """Workers that have opened the source, and one that watches the server. Made by `crew_of`."""
 
     store: Store
+    nursery: Nursery
     first: Mapping[str, Any]
     watcher: Worker
     workers: list[Worker] = field(default_factory=list)
@@ -135,9 +121,9 @@ class Crew:
         """Have at least so many workers. Raises what a worker meets that opens the source."""
         new = max(0, jobs - len(self.workers))
         for _ in range(new):
-            self.workers.append(await Worker.start(self.first))
+            self.workers.append(await Worker.start(self.nursery, self.first))
         for worker in self.workers[len(self.workers) - new :]:
-            await worker.answer()
+            await worker.begun()
 
     async def measure(self, run: Run) -> Measured:
         """Let the jobs load at once, and remove what they stored. Raises the first error that one of them meets."""
@@ -152,15 +138,15 @@ class Crew:
             "verify": run.verify,
         }
         for job, worker in enumerate(workers):
-            await worker.tell(order | {"job": job, "name": names[job]})
+            await worker.lines.say(order | {"job": job, "name": names[job]})
         await self._gather(workers)
         await self._watched()
         for worker in workers:
-            await worker.tell(GO)
+            await worker.lines.say(GO)
         answers, errors = await _answers(workers)
         p99 = await self._watched()
         for worker, name in zip(workers, names, strict=True):
-            await worker.tell({"do": "remove", "name": name})
+            await worker.lines.say({"do": "remove", "name": name})
         _, later = await _answers(workers)
         await settle(self.store)
         if errors := [*errors, *later]:
@@ -195,7 +181,7 @@ class Crew:
 
     async def _watched(self) -> float:
         """p99 of the waits since the last call, in milliseconds."""
-        await self.watcher.tell({"do": "tell"})
+        await self.watcher.lines.say({"do": "tell"})
         return float((await self.watcher.answer())["p99"])
 
 
@@ -206,19 +192,21 @@ async def crew_of(store: Store, source: str, options: Mapping[str, Any]) -> Asyn
     Whatever ends the body, each worker removes what it has stored before it ends.
     """
     first = {"settings": settings_as_words(store.settings), "source": source, "options": dict(options)}
-    crew = Crew(store=store, first=first, watcher=await Worker.start(first | {"source": None}))
-    try:
-        await crew.watcher.answer()
-        yield crew
-    finally:
-        with anyio.CancelScope(shield=True):
-            everyone = [crew.watcher, *crew.workers]
-            for worker in everyone:
-                await worker.leave()
-            with anyio.move_on_after(MAX_ENDING_TIME):
-                async with anyio.create_task_group() as tasks:
-                    for worker in everyone:
-                        tasks.start_soon(worker.end)
+    async with nursery_for_workers() as nursery:
+        watcher = await Worker.start(nursery, first | {"source": None})
+        crew = Crew(store=store, nursery=nursery, first=first, watcher=watcher)
+        try:
+            await watcher.begun()
+            yield crew
+        finally:
+            with anyio.CancelScope(shield=True):
+                everyone = [watcher, *crew.workers]
+                for worker in everyone:
+                    worker.leave()
+                with anyio.move_on_after(MAX_ENDING_TIME):
+                    async with anyio.create_task_group() as tasks:
+                        for worker in everyone:
+                            tasks.start_soon(worker.end)
 
 
 async def settle(store: Store) -> None:
@@ -253,7 +241,7 @@ async def _answers(workers: Sequence[Worker]) -> tuple[list[dict[str, Any] | Non
 async def _stop(workers: Sequence[Worker]) -> None:
     """Call off what these were told to load, and wait until they have heard it, or have met an error before."""
     for worker in workers:
-        await worker.tell(STOP)
+        await worker.lines.say(STOP)
     for worker in workers:
         with suppress(QwfError):
             while "stopped" not in await worker.answer():

@@ -1,9 +1,9 @@
-"""What a tuner and its workers say to each other: one JSON object a line, over standard input and output."""
+"""What a tuner and its workers say to each other: one JSON object a line, over a pair of sockets."""
 
 from __future__ import annotations
 
 import json
-import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -20,15 +20,24 @@ STOP: Final = {"do": "stop"}
 
 @dataclass(slots=True)
 class Lines:
-    """The lines that arrive at a descriptor. `next` returns None when the other side has closed it, or died."""
+    """One side of the conversation. The other one has ended when it has closed its side, or died."""
 
-    descriptor: int
+    sock: socket.socket
     _rest: bytes = b""
 
+    def __post_init__(self) -> None:
+        self.sock.setblocking(False)
+
     async def next(self) -> dict[str, Any] | None:
+        """What the other side says next; None if it has ended."""
         while b"\n" not in self._rest:
-            await anyio.wait_readable(self.descriptor)
-            some = os.read(self.descriptor, 65_536)
+            await anyio.wait_readable(self.sock)
+            try:
+                some = self.sock.recv(65_536)
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                return None
             if not some:
                 return None
             self._rest += some
@@ -36,9 +45,17 @@ class Lines:
         words: dict[str, Any] = json.loads(line)
         return words
 
-
-def as_line(words: Mapping[str, Any]) -> bytes:
-    return json.dumps(words).encode() + b"\n"
+    async def say(self, words: Mapping[str, Any]) -> None:
+        """Say something; to one that has ended, nothing: `next` tells that."""
+        line = json.dumps(words).encode() + b"\n"
+        while line:
+            await anyio.wait_writable(self.sock)
+            try:
+                line = line[self.sock.send(line) :]
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                return
 
 
 def settings_as_words(settings: Settings) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A worker of the tuner: a process that loads a part of the source when it is told to, or one that watches.
 
 Each job of a trial is a process of its own, as the jobs of users are. Tasks of one process would share
-an interpreter, and with many of them that is measured, not the server. When the tuner closes standard input, or
+an interpreter, and with many of them that is measured, not the server. When the tuner closes its side, or
 dies, the worker removes what it has stored and ends.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -33,7 +34,7 @@ from ..source.base import Source, is_parallel
 from ..store.connecting import connect
 from ..store.store import Store
 from .candidate import Candidate
-from .orders import GO, STOP, Lines, as_line, as_words
+from .orders import GO, STOP, Lines, as_words
 from .part import Part
 
 PAUSE: Final = 0.002
@@ -58,6 +59,7 @@ class Loader:
 
     source: Source
     settings: Settings
+    lines: Lines
     _samples: dict[tuple[int, ...], tuple[Box, NDArray[Any]]] = field(default_factory=dict)
     _norms: dict[tuple[int, ...], float] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ class Loader:
         # What the server does not take at once is no measurement, and must not lie in a spool.
         settings = replace(self.settings, stream_bytes=candidate.stream_bytes, spool_limit=0)
         async with connect(settings=settings) as store:
-            _say({"ready": True})
+            await self.lines.say({"ready": True})
             await go.wait()
             begun = time.monotonic()
             report = await ingest(
@@ -143,15 +145,15 @@ def percentile(some: list[float], share: float) -> float:
 
 async def _serve_loads(lines: Lines, first: dict[str, Any], settings: Settings) -> None:
     source = open_source(first["source"], **first["options"])
-    loader = Loader(source=source, settings=settings)
+    loader = Loader(source=source, settings=settings, lines=lines)
     name: str | None = None
     try:
-        _say({"began": True})
+        await lines.say({"pid": os.getpid()})
         while (order := await lines.next()) is not None:
             if order == STOP:  # it has met an error meanwhile
                 continue
             name, go = order["name"], anyio.Event()
-            async with _answering():
+            async with _answering(lines):
                 answer: dict[str, Any] = {"stopped": True}
                 if order["do"] == "remove":
                     await loader.remove(order["name"])
@@ -159,7 +161,7 @@ async def _serve_loads(lines: Lines, first: dict[str, Any], settings: Settings) 
                 else:
                     async with _until_left(lines, go):
                         answer = await loader.load(order, go)
-                _say(answer)
+                await lines.say(answer)
     finally:
         if name is not None:
             with anyio.move_on_after(MAX_REMOVAL_TIME, shield=True), suppress(QwfError):
@@ -174,7 +176,7 @@ async def _until_left(lines: Lines, go: anyio.Event) -> AsyncIterator[None]:
         async def listen() -> None:
             if await lines.next() == GO:
                 go.set()
-                await anyio.wait_readable(lines.descriptor)  # nothing but the end comes while a load runs
+                await anyio.wait_readable(lines.sock)  # nothing but the end comes while a load runs
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(listen)
@@ -186,32 +188,26 @@ async def _serve_watch(lines: Lines, settings: Settings) -> None:
     async with connect(settings=settings) as store, anyio.create_task_group() as tasks:
         watcher = Watcher(store=store)
         tasks.start_soon(watcher.run)
-        _say({"began": True})
+        await lines.say({"pid": os.getpid()})
         while await lines.next() is not None:
-            _say({"p99": percentile(watcher.taken(), 0.99)})
+            await lines.say({"p99": percentile(watcher.taken(), 0.99)})
         tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def _answering() -> AsyncIterator[None]:
+async def _answering(lines: Lines) -> AsyncIterator[None]:
     """Tell the tuner of an error of ours that the body raises, in place of an answer."""
     try:
         yield
     except* QwfError as errors:
-        _say(as_words(first_error(errors)))
+        await lines.say(as_words(first_error(errors)))
 
 
-def _say(words: dict[str, Any]) -> None:
-    with suppress(BrokenPipeError):  # the tuner is gone, which standard input tells too
-        os.write(sys.stdout.fileno(), as_line(words))  # a pipe takes a short line at once
-
-
-async def _run() -> None:
-    lines = Lines(sys.stdin.fileno())
+async def _serve(lines: Lines) -> None:
     first = await lines.next()
     if first is None:
         return
-    async with _answering():
+    async with _answering(lines):
         settings = Settings(**first["settings"])
         if first["source"] is None:
             await _serve_watch(lines, settings)
@@ -219,12 +215,7 @@ async def _run() -> None:
             await _serve_loads(lines, first, settings)
 
 
-def main() -> NoReturn:
-    """Serve until standard input ends."""
-    anyio.run(_run, backend="asyncio", backend_options={"use_uvloop": sys.platform != "win32"})
-    sys.stdout.flush()
-    os._exit(0)  # a thread that still reads the source must not hold the process
-
-
-if __name__ == "__main__":
-    main()
+def serve(sock: socket.socket) -> None:
+    """Do what is said at a socket, until the other side ends."""
+    loop = {"use_uvloop": sys.platform != "win32"}
+    anyio.run(_serve, Lines(sock), backend="asyncio", backend_options=loop)

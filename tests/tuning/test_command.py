@@ -29,10 +29,11 @@ def shell(server: Server, tmp_path: Path) -> Shell:
     return Shell.at(tmp_path, QWF_URL=server.url)
 
 
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started and that still run."""
+def processes_of(pid: int) -> list[int]:
+    """A process, and those that it has started, and those that they have started."""
     files = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(word) for file in files for word in file.read_text().split()]
+    children = [int(word) for file in files for word in file.read_text().split()]
+    return [pid, *(one for child in children for one in processes_of(child))]
 
 
 def keys(server: Server) -> list[bytes]:
@@ -83,7 +84,7 @@ async def test_what_is_left_when_all_its_processes_are_killed_the_next_one_remov
         end = time.monotonic() + PATIENCE
         while not any(key.endswith(b":load") for key in keys(server)):
             assert time.monotonic() < end
-        for pid in (begun.process.pid, *children_of(begun.process.pid)):
+        for pid in reversed(processes_of(begun.process.pid)):
             os.kill(pid, signal.SIGKILL)
         begun.end()
     assert keys(server) != []
