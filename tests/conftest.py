@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import pytest
 import redis
@@ -52,8 +52,42 @@ LASTING = (
 
 SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server") or "redis-server"}
 
+LOOPS = ("asyncio", "asyncio+uvloop")
 
-@pytest.fixture(params=["asyncio", "asyncio+uvloop"])
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test with other parameters meets each set of them on one of both event loops, in turn; one without, on both."""
+    there = {
+        (_place(item), item.callspec.params["anyio_backend"]) for item in items if _meets_both_loops(item)
+    }
+    sets: dict[str, list[Any]] = {}
+    left_out = set()
+    for item in items:
+        if _meets_both_loops(item):
+            place, loop = _place(item), LOOPS.index(item.callspec.params["anyio_backend"])
+            known = sets.setdefault(item.nodeid.partition("[")[0], [])
+            if place not in known:
+                known.append(place)
+            # Bits in turn, and not the number: so neither loop keeps to one value of one of two parameters.
+            if place[1] and known.index(place).bit_count() % 2 != loop and (place, LOOPS[1 - loop]) in there:
+                left_out.add(item)
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _meets_both_loops(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    return isinstance(item, pytest.Function) and (
+        hasattr(item, "callspec") and item.callspec.params.get("anyio_backend") in LOOPS
+    )
+
+
+def _place(item: pytest.Function) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Which test it is, and with which parameters beside the loop: by identity, as they may be of any kind."""
+    others = sorted((name, id(one)) for name, one in item.callspec.params.items() if name != "anyio_backend")
+    return item.nodeid.partition("[")[0], tuple(others)
+
+
+@pytest.fixture(params=LOOPS)
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": request.param == "asyncio+uvloop"}
 
