@@ -32,7 +32,9 @@ from qwf_async.lattice.plan import BoxPlan, RangePlan
 from tests.support.blocking import no_blocking_calls
 
 # A machine that is busy with other tests is slow at times.
-settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "here", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("here")
 
 # A shell has SIGINT ignored by what it runs in the background, and what is run from there inherits that.

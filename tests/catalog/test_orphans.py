@@ -135,7 +135,7 @@ async def test_beside_loads_that_begin_end_and_are_discarded_nothing_of_theirs_g
     print(f"seed {seed}")  # noqa: T201 # shown by pytest if the test fails
     chance = random.Random(seed)
     psi = wave(6, 10, 10, 10)
-    rounds, done = 25, 0
+    rounds, done = 12, 0
     async with qwf_async.connect(own_server.url) as store, open_pool(own_server) as pool:
 
         async def load() -> None:

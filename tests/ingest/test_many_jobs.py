@@ -23,6 +23,7 @@ from qwf_async.layout import LAYOUTS
 from tests.conftest import PATIENCE, Server, new_server
 from tests.support.command import Begun, Outcome, Shell
 from tests.support.ingest_rig import CHUNKS, new_rig
+from tests.support.loops import ON_UVLOOP
 
 pytestmark = pytest.mark.timeout(300)
 SIDE: Final = 16
@@ -204,6 +205,7 @@ def test_of_many_that_want_one_name_one_gets_it_and_the_others_are_told_who(
         rig.check_whole("one")
 
 
+@ON_UVLOOP
 @pytest.mark.anyio
 async def test_three_hundred_tasks_of_one_process_share_its_connections() -> None:
     layouts = {f"job{i}": list(LAYOUTS)[i % 3] for i in range(300)}

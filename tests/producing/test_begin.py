@@ -37,13 +37,14 @@ async def put(ticket: qwf_async.Ticket, *regions: Region) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layout", "codec", "blocks"),
+    ("each_server", "layout", "codec", "blocks"),
     [
-        ("flat", "c16", BLOCKS),
-        ("flat", "text10", BLOCKS),
-        ("tile", "c8", BLOCKS),
-        ("packed", "c16", (1, 8, 16, 16)),
+        ("valkey", "flat", "c16", BLOCKS),
+        ("redis", "flat", "text10", BLOCKS),
+        ("redis", "tile", "c8", BLOCKS),
+        ("valkey", "packed", "c16", (1, 8, 16, 16)),
     ],
+    indirect=["each_server"],
 )
 async def test_processes_of_a_pool_store_what_an_ingest_stores(
     each_server: Server, layout: str, codec: str, blocks: tuple[int, int, int, int]
