@@ -11,7 +11,7 @@ from .fact_table import print_facts
 from .options import JsonOption, QuietOption, ServerOptions, one_of, with_option_groups
 from .output import print_json, say, show
 from .study_ask import ask, enqueue, tell
-from .study_care import reap, rm
+from .study_care import reap, rm, sync
 from .study_exchange import export, import_, migrate
 from .study_storage import StudyArgument, studies, study_of
 from .study_trials import best, trials
@@ -118,7 +118,7 @@ def status(*, server_options: ServerOptions, as_json: JsonOption = False) -> Non
         print_facts(facts)
 
 
-for command in (best, trials, ask, enqueue, reap, rm, export, migrate):
+for command in (best, trials, ask, enqueue, reap, rm, sync, export, migrate):
     study_app.command()(command)
 study_app.command("import")(import_)
 study_app.command(context_settings={"ignore_unknown_options": True})(

@@ -1,4 +1,4 @@
-"""`qwf study reap` and `rm`: dead trials, and studies that are not needed any more."""
+"""`qwf study reap`, `rm` and `sync`: dead trials, studies that are not needed, and what waits on this host."""
 
 from __future__ import annotations
 
@@ -79,6 +79,30 @@ def rm(
     elif removed and not quiet:
         say(f"removed {', '.join(removed)}")
     raise_first(errors)
+
+
+@with_option_groups
+def sync(
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the server.")] = 30.0,
+    *,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring to the server what jobs of this host found while it was away. Jobs that run do that by themselves.
+
+    \b
+    Example: qwf study sync --wait 30
+    """
+    with studies(server_options, quiet=quiet) as storage:
+        brought = storage.sync(wait)
+    if as_json:
+        print_json({"entries": brought})
+    elif not quiet:
+        for name, entries in brought.items():
+            say(f"{name}: brought to the server, entries: {entries:,}")
+        if not brought:
+            say("nothing waits for the server")
 
 
 def _agreed(storage: StudyStorage, name: str) -> bool:

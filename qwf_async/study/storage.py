@@ -26,6 +26,7 @@ from ..settings import load
 from . import entry
 from .ahead import SAMPLERS_OWN
 from .attendance import Attendance
+from .bringing import BringingStorage
 from .end_of_use import watch
 from .failover import Failover, LookedAfter
 from .host_studies import HostStudies
@@ -36,7 +37,6 @@ from .live_study import LiveStudy
 from .open_studies import OpenStudies
 from .scripts import BEAT
 from .standing import Standing
-from .status import ReportingStorage
 from .whole_trial import record_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .place import Place
 
 
-class StudyStorage(ReportingStorage, LookedAfter):
+class StudyStorage(BringingStorage, LookedAfter):
     """A storage of Optuna: a log of each study on the server, and its state in this process.
 
     `url` is as for wavefunctions: without one it is QWF_URL, REDIS_URL, or the embedded server. Safe
@@ -374,12 +374,6 @@ class StudyStorage(ReportingStorage, LookedAfter):
             for study in self._studies:
                 with suppress(KeyError):  # it was removed
                     study.flush()
-
-    def get_storage_status(self) -> dict[str, Any]:
-        with self._lock:
-            waiting = [study.file.pending() for study in self._studies if study.away is not None]
-        self.standing.pending_entries = sum(waiting)
-        return super().get_storage_status()
 
     def open_studies(self) -> list[LiveStudy]:
         with self._lock:

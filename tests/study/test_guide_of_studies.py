@@ -18,8 +18,14 @@ from qwf_async.study import (
     get_storage_status,
     load_enhanced_study,
 )
-from tests.conftest import Server
+from tests.conftest import Server, new_server
 from tests.support.study_jobs import jobs
+
+
+@pytest.fixture
+def lasting() -> Iterator[Server]:
+    """A server of the test's own that keeps on disk what it is given."""
+    yield from new_server("valkey", appendonly="yes")
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +58,11 @@ class Told:
             self.values[int(number)] = float(value)
         if count is None:
             assert self._process.wait() == 0
+
+    def until_all_work(self, jobs: int) -> None:
+        """Read until each job has done a trial."""
+        while len(self._jobs) < jobs:
+            self.more(1)
 
     def is_stored(self, study: optuna.Study) -> None:
         """Fails unless all of it is in the study, and nothing else."""
@@ -92,6 +103,36 @@ def test_parallel_studies(server: Server) -> None:
             assert [(trial.number, trial.state) for trial in study.trials] == [
                 (trial, TrialState.COMPLETE) for trial in range(10)
             ]
+
+
+def test_failover(lasting: Server) -> None:
+    with jobs(lasting.url, "grid", number=4, trials=20) as process:
+        told = Told(process)
+        told.until_all_work(4)
+        lasting.kill()
+        told.more()
+    assert len(told.values) == 80
+    with closing(get_enhanced_storage(lasting.url)) as storage:
+        told.is_stored(load_enhanced_study("grid", url=lasting.url))  # from the file of this host
+        status = storage.get_storage_status()
+        assert (status["mode"], status["latency_ms"]) == ("offline", None)
+        assert status["pending_entries"] > 0
+
+
+def test_recovery(lasting: Server) -> None:
+    with jobs(lasting.url, "grid", number=4, trials=60) as process:
+        told = Told(process)
+        told.until_all_work(4)
+        lasting.kill()
+        told.more(60)
+        lasting.start()
+        told.more()
+    assert len(told.values) == 240
+    with closing(get_enhanced_storage(lasting.url)) as storage:
+        storage.sync(30)
+        told.is_stored(load_enhanced_study("grid", url=lasting.url))
+        status = storage.get_storage_status()
+        assert (status["mode"], status["pending_entries"]) == ("online", 0)
 
 
 def test_high_concurrency(server: Server) -> None:
