@@ -85,27 +85,28 @@ def test_only_the_study_of_a_node_that_is_away_is_kept_on_the_host_until_a_repli
 ) -> None:
     cluster = own_cluster()
     storage = StudyStorage(cluster.url)
-    studies = [optuna.create_study(storage=storage, study_name=f"psi-{number}") for number in range(8)]
-    for study in studies:
-        study.optimize(objective, n_trials=2)
-    homes = {study.study_name: cluster.node_of(f"{{{study._study_id}}}").id for study in studies}
-    lost = cluster.node_of(f"{{{studies[0]._study_id}}}")
-    cluster.stop(lost)
-    for study in studies:
-        study.optimize(objective, n_trials=2)
-    assert storage.get_storage_status()["mode"] == "offline"
-    assert {name for name, home in homes.items() if home == lost.id} == {
-        storage.get_study_name_from_id(study.study_id)
-        for study in storage.open_studies()
-        if study.away is not None
-    }
-    cluster.failover_done(lost)
-    end = time.monotonic() + PATIENCE
-    while storage.get_storage_status()["mode"] != "online" and time.monotonic() < end:
-        time.sleep(0.05)
-    for study in studies:
-        study.optimize(objective, n_trials=2)
-    storage.close()
+    try:
+        studies = [optuna.create_study(storage=storage, study_name=f"psi-{number}") for number in range(8)]
+        for study in studies:
+            study.optimize(objective, n_trials=2)
+        homes = {study.study_name: cluster.node_of(f"{{{study._study_id}}}") for study in studies}
+        lost = homes["psi-0"]
+        cluster.stop(lost)
+        for study in studies:
+            study.optimize(objective, n_trials=2)
+            assert study is not studies[0] or storage.get_storage_status()["mode"] == "offline"
+            away = [
+                storage.get_study_name_from_id(one.study_id) for one in storage.open_studies() if one.away
+            ]
+            assert all(homes[name] is lost for name in away)
+        cluster.failover_done(lost)
+        end = time.monotonic() + PATIENCE
+        while storage.get_storage_status()["mode"] != "online" and time.monotonic() < end:
+            time.sleep(0.05)
+        for study in studies:
+            study.optimize(objective, n_trials=2)
+    finally:
+        storage.close()
     for name in homes:
         check(cluster, 6, name)
     cluster.go_on(lost)
