@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from . import entry
-from .copying import copy_known
+from .copying import copy_known, read_copy
 from .host_file import HostFile, OverlayRow
 from .replica import Replica
 from .server_log import Written
@@ -22,6 +22,7 @@ _PAGE: Final = 5_000
 class Away:
     """One episode of doing without the server, in one process. `replica` is the study as this host has it.
 
+    `known` is what is known of the log: what the process said, or the copy in the file, if that begins later.
     `made` are the trials that this process made in it, of which the server surely knows nothing yet.
     """
 
@@ -50,11 +51,15 @@ class Away:
             self.episode = file.open_episode()
             if keep_copy and file.copy.base() is None:
                 copy_known(file, known)
+            base = file.copy.base()
+            if base is not None and base.position > known.position:
+                known = read_copy(file, known.lane) or known
             if _catch_up(file, known) or before is None:
                 self.replica = known.copy()
                 self._seen = seen | _sequences(known.recent[begin:])
             else:
                 self.replica, self._seen = before.replica, before._seen
+            self.known = known
             self._places = len(known)
             file.append(self._rows(known))
             if claimed is not None:

@@ -55,6 +55,7 @@ class LiveStudy:
         self._sequence = 0
         self._shown: dict[int, int] = {}
         self._before: Away | None = None
+        self._owed: Replica | None = None
         self._unmarked: list[tuple[int, int]] = []
         self._trim_at = _KEPT
 
@@ -130,6 +131,9 @@ class LiveStudy:
             self.file, self.known, keep_copy=self.keeps_copy, before=self._before, claimed=claimed
         )
         self._before = None
+        if self.away.known is not self.known:
+            self._owed = self._owed or self.known
+            self.known = self.away.known
         self.ahead.show_in(self.replica)
         self._standing.turn(self.study_id, "offline")
         self._standing.overlay_path = self.file.path
@@ -216,6 +220,10 @@ class LiveStudy:
     def _step(self, writes: Sequence[Written]) -> None:
         """Write to the log, and apply all its news."""
         has_written = bool(writes)
+        if self._owed is not None:  # it may have known of more than the copy that took its place
+            self.known, self._base = heal(self._log, self._owed)
+            self._owed = None
+            self.ahead.show_in(self.replica)
         while True:
             try:
                 news = self._log.step(self.known.position, self.known.tail, writes)

@@ -40,7 +40,7 @@ def when_back(*storages: StudyStorage) -> None:
 def copied(storage: StudyStorage) -> None:
     """Wait until the file of the host has all that the server has."""
     (study,) = storage.open_studies()
-    wait_until(lambda: study.file.copy.end()[0] == study.known.position)
+    wait_until(lambda: study.file.copy.end()[0] >= study.known.position)
 
 
 def on_server(url: str, directory: Path) -> list[FrozenTrial]:
