@@ -31,7 +31,7 @@ class RedisLog:
 
     def __init__(self, get: GetKeys, prefix: str, shown: str, close: Callable[[], object]) -> None:
         self._get = get
-        self._close = close
+        self._when_read = close
         self._prefix = prefix.encode(errors="surrogateescape")
         self.shown = shown
 
@@ -58,7 +58,7 @@ class RedisLog:
         try:
             return self._read(skip_holes=skip_holes)
         finally:
-            self._close()
+            self._when_read()
 
     def names(self, limit: int) -> set[str]:
         """The names of studies that the first entries begin, `limit` of them at most."""
