@@ -13,6 +13,7 @@ from .output import print_json, say, show
 from .study_ask import ask, enqueue, tell
 from .study_care import reap, rm, sync
 from .study_exchange import export, import_, migrate
+from .study_rows import plain
 from .study_storage import StudyArgument, studies, study_of
 from .study_trials import best, trials
 
@@ -75,7 +76,7 @@ def ls(*, server_options: ServerOptions, as_json: JsonOption = False) -> None:
         rows = [_summary(storage, study_of(storage, one.study_name)) for one in storage.get_all_studies()]
     rows.sort(key=lambda row: str(row["name"]))
     if as_json:
-        print_json(rows)
+        print_json(plain(rows))
         return
     for row in rows:
         states = ", ".join(f"{number} {state}" for state, number in row["states"].items())
@@ -97,7 +98,7 @@ def info(name: StudyArgument, *, server_options: ServerOptions, as_json: JsonOpt
         study = study_of(storage, name)
         facts = _summary(storage, study) | _details(study)
     if as_json:
-        print_json(facts)
+        print_json(plain(facts))
     else:
         print_facts({name: "none" if value is None else value for name, value in facts.items()})
 
@@ -142,8 +143,6 @@ def _summary(storage: StudyStorage, study: Study) -> dict[str, Any]:
 
 
 def _details(study: Study) -> dict[str, Any]:
-    from .study_rows import plain
-
     found = study.get_trials(deepcopy=False)
     begun = [trial.datetime_start for trial in found if trial.datetime_start]
     ended = [trial.datetime_complete for trial in found if trial.datetime_complete]
@@ -152,5 +151,5 @@ def _details(study: Study) -> dict[str, Any]:
         "first_start": min(begun).isoformat() if begun else None,
         "last_end": max(ended).isoformat() if ended else None,
         "params": names,
-        "user_attrs": plain(study.user_attrs),
+        "user_attrs": study.user_attrs,
     }

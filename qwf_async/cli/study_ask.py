@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,8 +19,11 @@ from .study_rows import plain
 from .study_storage import StudyArgument, studies, study_of
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+
+    from ..study import StudyStorage
 
 STATES: Final = ("fail", "pruned")
 """How a trial may end without values."""
@@ -52,10 +57,16 @@ def ask(
             from ..study.space import read_space
 
             distributions = read_space(space)
-        trial = study_of(storage, name).ask(distributions)
+        study = study_of(storage, name)
+        if distributions is not None:
+            _check_kinds(storage, study, distributions, space)
+        with warnings.catch_warnings(record=True, action="always", category=UserWarning) as notes:
+            trial = study.ask(distributions)
         fixed = storage.get_trial(trial._trial_id).system_attrs.get("fixed_params", {})
         params = fixed | trial.params
         print_json({"number": trial.number, "params": plain(params)})
+    for note in notes:  # Optuna has one if an enqueued value is out of its range, and takes it
+        say(str(note.message))
 
 
 @with_option_groups
@@ -127,6 +138,24 @@ def enqueue(
         print_json({"study": name, "enqueued": plain(values)})
     elif not quiet:
         say(f"enqueued in {name}: {params}")
+
+
+def _check_kinds(
+    storage: StudyStorage, study: Study, space: Mapping[str, BaseDistribution], path: Path | None
+) -> None:
+    """Raises InvalidInput if a parameter is another than in the trials that are there; no trial is begun then."""
+    from optuna.distributions import check_distribution_compatibility
+
+    for name, wanted in space.items():
+        known = storage.distribution(study._study_id, name)
+        try:
+            if known is not None:
+                check_distribution_compatibility(known, wanted)
+        except ValueError as error:
+            raise InvalidInput(
+                f"the parameter {quoted(name)} in {path} cannot be {wanted}: "
+                f"in the trials of {study.study_name} it is {known}"
+            ) from error
 
 
 def _tell(study: Study, number: int, values: list[float], state: str | None) -> FrozenTrial:

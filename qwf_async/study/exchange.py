@@ -13,7 +13,7 @@ from ..errors import InvalidInput, UsageError
 from ..exporting.whole_file import check_free, translated_errors, written_whole
 from ..host.directory_sync import sync_directory
 from ..optional import first_line
-from ..wording import option, quoted
+from ..wording import phrase, quoted
 from .entry import lane_of_trial
 from .index import StudyIndex
 from .link import Server
@@ -97,7 +97,9 @@ def import_studies(path: str | Path, storage: StudyStorage, rename: str | None =
             reader = StudyReader(file, str(path))
             heads = reader.check()
             if rename is not None and len(heads) != 1:
-                raise UsageError(f"{path} holds {len(heads)} studies, and {option('rename')} is for one")
+                raise UsageError(
+                    f"{path} holds {len(heads)} studies, and {phrase(command_line='--as', python='rename')} is for one"
+                )
             check_names([rename] if rename is not None else [head.name for head in heads], server)
             return _import(reader, server, rename)
     except OSError as error:

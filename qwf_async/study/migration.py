@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..catalog.keys import check_name, is_name
 from ..errors import DamagedData, InvalidInput, UsageError
-from ..wording import option, quoted
+from ..wording import option, phrase, quoted
 from . import entry
 from .entry import to_json
 from .foreign.found import ForeignStudy
@@ -98,7 +98,9 @@ def migrate(
     if rename is not None:
         check_name(rename, "name of a study")
         if len(studies) != 1:
-            raise UsageError(f"{option('rename')} is for one study: name it by {option('study')}")
+            raise UsageError(
+                f"{phrase(command_line='--as', python='rename')} is for one study: name it by {option('study')}"
+            )
     names = [new_name(one.name) if rename is None else rename for one in studies]
     migrated = []
     with patient_server(storage) as server:

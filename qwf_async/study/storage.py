@@ -389,3 +389,9 @@ class StudyStorage(BringingStorage, LookedAfter):
         is_open = study_id in self._studies
         replica = self._studies.fresh(study_id).replica if is_open else self._index.log(study_id).read(0)[0]
         return Counter({state.name: replica.count((state,)) for state in TrialState})
+
+    def distribution(self, study_id: int, name: str) -> BaseDistribution | None:
+        """The distribution that a parameter has in the trials of a study. None if it has none."""
+        with self._lock:
+            known = self._studies.fresh(study_id).replica.distribution(name)
+            return None if known is None else known.distribution

@@ -238,3 +238,18 @@ def test_trials_of_dead_jobs_end_and_are_enqueued_again(shell: Inside) -> None:
     assert (again.status, again.lines) == (0, ["grid: no job is dead"])
     assert read(asked) == {"number": 2, "params": {"x": 0.5}}
     assert read(info)["states"] == {"FAIL": 1, "RUNNING": 2}
+
+
+def test_a_parameter_of_another_kind_begins_no_trial(shell: Inside) -> None:
+    (shell.directory / "other.toml").write_text('x = {type = "int", low = 0, high = 1}')
+    study(shell, "create grid", "ask grid --space space.toml", 'enqueue grid {"x":9}')
+    other, outside, infinite, listed = study(
+        shell, "ask grid --space other.toml", "ask grid --space space.toml", "tell grid 1 inf", "ls --json"
+    )
+    assert (other.status, len(other.lines)) == (7, 1)
+    assert "the parameter 'x' in other.toml cannot be IntDistribution" in other.err
+    assert read(outside)["params"]["x"] == 9
+    assert outside.lines[0].startswith("Fixed parameter x with value 9 is out of range")
+    assert infinite.status == 0
+    assert read(listed)[0]["states"] == {"COMPLETE": 1, "RUNNING": 1}
+    assert read(listed)[0]["best"] == {"number": 1, "values": ["Infinity"]}

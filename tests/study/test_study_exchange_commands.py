@@ -41,14 +41,16 @@ def test_a_backup_is_one_file_and_comes_back(shell: Inside) -> None:
         "import all.jsonl --json",
         "import all.jsonl",
         "import one.jsonl --as c",
+        "import all.jsonl --as d",
     )  # fmt: skip
-    assert [one.status for one in told] == [0, 0, 0, 0, 0, 7, 0, 0, 8, 0]
+    assert [one.status for one in told] == [0, 0, 0, 0, 0, 7, 0, 0, 8, 0, 2]
     assert told[3].lines == ["wrote all.jsonl: 2 studies, 1 trial"]
     assert json.loads(told[4].out) == {"file": "one.jsonl", "studies": [{"name": "a", "trials": 1}]}
     assert told[5].lines == ["qwf: all.jsonl is there already: --overwrite replaces it (exit 7)"]
     assert [one["name"] for one in json.loads(told[7].out)["studies"]] == ["a", "b"]
     assert len(told[8].lines) == 1
     assert told[9].lines == ["read one.jsonl: 1 study, 1 trial"]
+    assert told[10].lines == ["qwf: all.jsonl holds 2 studies, and --as is for one (exit 2)"]
 
 
 def test_a_damaged_file_and_a_newer_one_change_nothing(shell: Inside, server: Server) -> None:
