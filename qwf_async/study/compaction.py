@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from ..errors import DamagedData
+from ..wording import quoted
 from . import entry
 from .replica import Replica
 from .trial_record import TrialRecord
@@ -68,13 +70,22 @@ def whole_entry(trial_id: int, record: Sequence[object]) -> bytes:
 
 
 def restore(replica: Replica, base: TrimmedAway, done: Iterable[bytes]) -> None:
-    """Enter what stands for the entries that were trimmed away, into a replica that has nothing."""
+    """Enter what stands for the entries that were trimmed away, into a replica that has nothing.
+
+    Raises DamagedData if it cannot be read.
+    """
     if not base.position:
         return
     replica.position = base.position
-    for raw in done:
-        replica.do(raw, _number_in(raw))
-    _restore_live(replica, base.live)
+    try:
+        for raw in done:
+            replica.do(raw, _number_in(raw))
+        _restore_live(replica, base.live)
+    except entry.UNREADABLE as error:
+        raise DamagedData(
+            f"what stands for the first {base.position:,} entries of the study {replica.name!r} cannot be read: "
+            f"{quoted(error)}"
+        ) from error
     replica.tail = base.tail
 
 

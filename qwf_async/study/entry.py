@@ -59,6 +59,10 @@ def new_lane() -> int:
     return secrets.randbelow(MAX_LANE) + 1
 
 
+UNREADABLE: Final = (ValueError, LookupError, TypeError)
+"""What is raised where an entry is read that is none."""
+
+
 def new_study_id() -> int:
     """A multiple of 256 below 2^53: other programs keep it in a double, and none is next to another."""
     return (secrets.randbelow((1 << 45) - 1) + 1) << 8

@@ -7,7 +7,8 @@ from datetime import datetime
 from optuna.exceptions import DuplicatedStudyError
 
 from ..catalog.keys import check_name
-from ..errors import ServerUnavailable
+from ..errors import DamagedData, ServerUnavailable
+from ..wording import quoted
 from . import entry
 from .bringing_back import bring_back
 from .fitness import refuse_eviction
@@ -33,7 +34,7 @@ class StudyIndex:
         pairs = self._server.call(self._key, "HGETALL", self._key)
         if isinstance(pairs, list):
             pairs = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        return {name.decode(): int(study_id) for name, study_id in pairs.items()}
+        return {name.decode(errors="replace"): self._id(name, found) for name, found in pairs.items()}
 
     def study_id(self, name: str) -> int:
         """The id of a study. Raises KeyError if there is none of that name.
@@ -104,9 +105,10 @@ class StudyIndex:
         """The id of the study of a name, if it is there, or this host can bring it back."""
         found = self._server.call(self._key, "HGET", self._key, name)
         if found is not None:
-            if ServerLog(self._server, int(found)).exists():
-                return int(found)
-            self._forget(name, int(found))  # the process that removed the study ended before it could
+            study_id = self._id(name, found)
+            if ServerLog(self._server, study_id).exists():
+                return study_id
+            self._forget(name, study_id)  # the process that removed the study ended before it could
         file = self._on_host(name)
         if file is None:
             return None
@@ -126,7 +128,17 @@ class StudyIndex:
     def _enter(self, name: str, study_id: int) -> bool:
         """Give a name to a study. Returns whether it has it: not if another was first."""
         self._server.call(self._key, "HSETNX", self._key, name, study_id)
-        return int(self._server.call(self._key, "HGET", self._key, name) or 0) == study_id
+        return self._id(name, self._server.call(self._key, "HGET", self._key, name) or b"0") == study_id
+
+    def _id(self, name: str | bytes, found: bytes) -> int:
+        """The id that the index has for a name. Raises DamagedData if it is none."""
+        try:
+            return int(found)
+        except ValueError:
+            raise DamagedData(
+                f"the index of studies {self._key.decode()} at {self._server.shown} has no id for {quoted(name)}, but "
+                f"{quoted(found.decode(errors='replace'))}"
+            ) from None
 
     def _duplicated(self, name: str) -> DuplicatedStudyError:
         return DuplicatedStudyError(

@@ -13,6 +13,8 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from ..errors import DamagedData
+from ..wording import quoted
 from . import entry
 from .trial_record import TrialRecord
 from .whole_trial import distribution_of
@@ -92,13 +94,20 @@ class Replica:
         return twin
 
     def apply(self, raws: Iterable[bytes]) -> None:
-        """Do what the next entries of the log say."""
-        raw = self.tail
+        """Do what the next entries of the log say. Raises DamagedData at one that is none, and stays before it."""
         for raw in raws:
             self.position += 1
             self.recent.append(raw)
-            self.do(raw)
-        self.tail = raw
+            try:
+                self.do(raw)
+            except entry.UNREADABLE as error:
+                self.position -= 1
+                self.recent.pop()
+                raise DamagedData(
+                    f"entry {self.position + 1:,} of the study {self.name!r} cannot be read: "
+                    f"{quoted(raw.decode(errors='replace'))}"
+                ) from error
+            self.tail = raw
 
     def do(self, raw: bytes, number: int | None = None) -> None:
         """Do what one entry says, wherever it stands. A trial that it makes gets `number`, or else the next."""

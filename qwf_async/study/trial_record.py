@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ..errors import DamagedData
+from ..wording import quoted
 from . import entry
 from .whole_trial import Parameter, distribution_of, record_of, time_of, trial_from
 
@@ -90,7 +92,10 @@ class TrialRecord:
 
     def frozen(self) -> FrozenTrial:
         """The trial as it is now. Not to be changed by the caller."""
-        trial = self._as_written()
+        try:
+            trial = self._as_written()
+        except entry.UNREADABLE as error:
+            raise DamagedData(f"an entry of trial {self.number} cannot be read: {quoted(error)}") from error
         if not self.ahead:
             return trial
         draft = _Draft(trial)
