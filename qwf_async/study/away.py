@@ -123,12 +123,15 @@ class Away:
             self._to_mark.clear()
 
     def _rows(self, known: Replica) -> list[OverlayRow]:
-        """What this process has of the log, and the copy has not."""
+        """What this process has of the log, and neither the copy has nor the overlay, by a job that joined before."""
         behind = known.position - self._file.copy.end()[0]
+        there = self._file.sequences() if behind > 0 else {}
         rows = []
         for raw in known.recent[max(len(known.recent) - behind, 0) :] if behind > 0 else ():
-            record = known.records.get(entry.trial_of(raw)) if raw[2] in CREATES else None
-            rows.append(OverlayRow(0, *entry.writer_of(raw), record.number if record else None, raw))
+            lane, sequence = entry.writer_of(raw)
+            if sequence > there.get(lane, 0):
+                record = known.records.get(entry.trial_of(raw)) if raw[2] in CREATES else None
+                rows.append(OverlayRow(0, lane, sequence, record.number if record else None, raw))
         return rows
 
 

@@ -125,6 +125,10 @@ class HostFile:
         )
         return int(self._connection.rows("SELECT coalesce(max(n), 0) FROM overlay")[0][0])
 
+    def sequences(self) -> dict[int, int]:
+        """The highest sequence number of each lane in the overlay."""
+        return dict(self._connection.rows("SELECT lane, max(seq) FROM overlay GROUP BY lane"))
+
     def renumber(self, lane: int, sequence: int, number: int) -> None:
         """Note that the trial of a row was shown another number. Within `writing`."""
         statement = "UPDATE overlay SET number = ? WHERE lane = ? AND seq = ?"
