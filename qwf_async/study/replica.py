@@ -93,6 +93,10 @@ class Replica:
         twin.recent = []
         return twin
 
+    def become(self, other: Replica) -> None:
+        """Go on as another replica of the same study, which nobody else has."""
+        self.__dict__.update(other.__dict__)
+
     def apply(self, raws: Iterable[bytes]) -> None:
         """Do what the next entries of the log say. Raises DamagedData at one that is none, and stays before it."""
         for raw in raws:
