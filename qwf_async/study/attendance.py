@@ -34,6 +34,7 @@ BEAT_SECONDS: Final = 15.0
 LEASE_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 5.0
 WRITE_SECONDS: Final = 0.1
+AGAIN_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Attendance:
         self._server = server.another()
         self._token = secrets.token_hex(8)
         self._lock = threading.Lock()
+        self._lost: set[int] = set()
         self._lanes: dict[int, int] = {}
         self._writers: dict[int, dict[int, Writer]] = {}
         self._heard: dict[tuple[int, int], tuple[bytes | None, float]] = {}
@@ -73,12 +75,14 @@ class Attendance:
         if study_id in self._lanes:
             return True
         keys = self._keys(study_id)
-        with suppress(ServerUnavailable):  # it is said again with each beat
+        self._lost.add(study_id)
+        with suppress(ServerUnavailable):  # it is said soon
             claim: list[str | int] = [lane, Writer.here(self._token).to_json()]
             with self._lock:
                 is_ours = self._server.eval(CLAIM, (keys.head, keys.writers, keys.seq), claim)
             if not is_ours:
                 return False
+            self._lost.discard(study_id)
         self.enter_later(study_id, lane)
         return True
 
@@ -94,17 +98,20 @@ class Attendance:
 
         Else nobody would see that one of them has died.
         """
+        self._lost.add(study_id)  # if it cannot be said now, it is said soon
         key = self._keys(study_id).writers
         with suppress(QwfError):
             if study_id in self._lanes:
                 self._say(study_id, Writer.here(self._token))
-            for lane, writer in self._writers.get(study_id, {}).items():
+            for lane, writer in list(self._writers.get(study_id, {}).items()):
                 with self._lock:
                     self._server.call(key, "HSETNX", key, lane, writer.to_json())
+            self._lost.discard(study_id)
 
     def forget(self, study_id: int) -> None:
         """Watch a study no longer."""
         self._lanes.pop(study_id, None)
+        self._lost.discard(study_id)
 
     def leave(self, running: Container[int]) -> None:
         """Stop, and say that this process ends in order. In the studies given, trials of it still run."""
@@ -156,7 +163,8 @@ class Attendance:
         look = time.monotonic() + LOOK_SECONDS
         beat = time.monotonic() + BEAT_SECONDS
         while not self._stop.is_set():
-            has_to_write = self._wake.wait(max(0.0, look - time.monotonic()))
+            pause = AGAIN_SECONDS if self._lost else max(0.0, look - time.monotonic())
+            has_to_write = self._wake.wait(pause)
             if has_to_write and self._stop.wait(WRITE_SECONDS):
                 return
             self._wake.clear()
@@ -166,6 +174,8 @@ class Attendance:
             if has_to_write:
                 with suppress(QwfError, KeyError):  # whoever writes next is told
                     storage.flush()
+            for study_id in list(self._lost):
+                self.say_again(study_id)
             if time.monotonic() >= look:
                 is_due = time.monotonic() >= beat
                 for study_id in list(self._lanes):

@@ -138,7 +138,9 @@ class Away:
 def _catch_up(file: HostFile, known: Replica) -> bool:
     """Apply what the copy has beyond what is known, if it is a copy of the same log. Returns whether it is."""
     base = file.copy.base()
-    if base is not None and known.position < base.position:  # what lies between is there as whole trials alone
+    if (
+        base is not None and known.position < base.position
+    ):  # what lies between is there as whole trials alone
         copied = read_copy(file, known.lane)
         if copied is None or not copied.records.keys() >= known.records.keys():
             return False

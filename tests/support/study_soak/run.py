@@ -169,6 +169,8 @@ def soak(
         nemesis.run()
         time.sleep(2.0)
         findings.problems += [*nemesis.problems, *crew.end()]
+        for host in hosts:  # so that each has brought to the server what it has
+            _view(host, storage)
         views = [_view(host, storage) for host in hosts]
     findings.faults = nemesis.drawn
     findings.workers = crew.begun
