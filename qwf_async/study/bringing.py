@@ -42,7 +42,10 @@ class BringingStorage(ReportingStorage):
         return brought
 
     def get_storage_status(self) -> dict[str, Any]:
-        """As that of ReportingStorage; what waits is that of all jobs of this host, those that have ended included."""
+        """As that of ReportingStorage, and besides: `pending_entries` wait in files of this host, of which
+        `overlay_path` is one. Those of jobs that have ended are among them. `mode` is offline if the server
+        gives no answer.
+        """
         facts = super().get_storage_status()
         waiting = self._waiting()
         mode = "offline" if facts["mode"] == "online" and facts["latency_ms"] is None else facts["mode"]

@@ -14,14 +14,13 @@ Mode = Literal["online", "offline", "merging"]
 class Standing:
     """The mode of a storage, and `since` when (local time). Counts are those of this process.
 
-    `pending_entries` wait in files of this host for the server, of which `overlay_path` is the one that
-    was written last. `failovers` are the times that this storage went offline, `recoveries` those that
-    it came back; `merged` is the number of entries that it brought to the server itself.
+    `overlay_path` is the file of this host that was written last. `failovers` are the times that this
+    storage went offline, `recoveries` those that it came back; `merged` is the number of entries that it
+    brought to the server itself.
     """
 
     since: datetime = field(default_factory=datetime.now)
     overlay_path: Path | None = None
-    pending_entries: int = 0
     failovers: int = 0
     recoveries: int = 0
     merged: int = 0

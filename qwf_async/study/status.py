@@ -46,10 +46,10 @@ class ReportingStorage(AttendedStorage):
 
         `mode` is online, offline or merging, `since` when; `server` is its URL without the password;
         `latency_ms` that of a round trip; `durability` memory, rdb or aof, as the server's settings say;
-        `pending_entries` wait in the file `overlay_path` for the server; `failovers`, `recoveries`,
-        `retries` and `merged` entries are those of this process; `longest_stall_s` is the longest that a
-        call waited for the server; `workers_alive` are the processes that write to studies there. What
-        only the server knows is None while it is away, or if it does not tell.
+        `overlay_path` is the file that was written last without it; `failovers`, `recoveries`, `retries` and
+        `merged` entries are those of this process; `longest_stall_s` is the longest that a call waited
+        for the server; `workers_alive` are the processes that write to studies there. What only the
+        server knows is None while it is away, or if it does not tell.
         """
         server, standing = self._server, self.standing
         latency = durability = alive = None
@@ -64,7 +64,6 @@ class ReportingStorage(AttendedStorage):
             "server": server.shown,
             "latency_ms": latency,
             "durability": durability,
-            "pending_entries": standing.pending_entries,
             "overlay_path": None if standing.overlay_path is None else str(standing.overlay_path),
             "failovers": standing.failovers,
             "recoveries": standing.recoveries,
