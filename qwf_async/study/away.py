@@ -46,33 +46,44 @@ class Away:
         self._n = 0
         self._to_mark: list[int] = []
         self.made: set[int] = set()
-        seen, begin = _sequences(known.recent), len(known.recent)
+        while not self._join(known, keep_copy, before, claimed):
+            pass
+
+    def _join(self, known: Replica, keep_copy: bool, before: Away | None, claimed: int | None) -> bool:
+        """Take part in the episode that is open, or a new one. Returns False if it ended meanwhile."""
+        file, number = self._file, None
+        found = file.episode()
+        if found is None:
+            with file.writing():
+                found = file.open_episode()
+                if keep_copy and file.copy.base() is None:
+                    copy_known(file, known)
+        self.episode = found
+        # Nobody adds to the copy while the episode is open, so the others need not wait while this is read.
+        base = file.copy.base()
+        if base is not None and base.position > known.position:
+            known = read_copy(file, known.lane) or known
+        if _catch_up(file, known) or before is None:
+            self.replica, self._seen = known.copy(), _sequences(known.recent)
+        else:
+            self.replica, self._seen = before.replica, before._seen
+        self.known = known
+        self._places = len(known)
         with file.writing():
-            self.episode = file.open_episode()
-            if keep_copy and file.copy.base() is None:
-                copy_known(file, known)
-            base = file.copy.base()
-            if base is not None and base.position > known.position:
-                known = read_copy(file, known.lane) or known
-            if _catch_up(file, known) or before is None:
-                self.replica = known.copy()
-                self._seen = seen | _sequences(known.recent[begin:])
-            else:
-                self.replica, self._seen = before.replica, before._seen
-            self.known = known
-            self._places = len(known)
+            if file.episode() != self.episode:
+                return False
             file.append(self._rows(known))
             if claimed is not None:
-                number = file.shown.take_lowest(self._places)
+                number = file.shown.take_lowest(self._places, ())
                 first = known.records[claimed].raws[0]
                 file.append([OverlayRow(0, *entry.writer_of(first), number, first)])
                 file.renumber(*entry.writer_of(first), number)
             news = file.news(0)
-        if claimed is not None:
+        if claimed is not None and number is not None:
             self.replica.show_number(claimed, number)
             self._to_mark.append(number)
         self._apply(news)
-        self._mark()
+        return True
 
     def refresh(self) -> bool:
         """Apply what other jobs wrote. Returns False if the episode is over: the server has all of it."""
@@ -95,14 +106,12 @@ class Away:
             for write in writes:
                 number = None
                 if write.raw[2] in CREATES:
-                    self._mark()
-                    number = self._file.shown.take_lowest(self._places)
-                    self._to_mark.append(number)
+                    number = self._file.shown.take_lowest(self._places, self._to_mark)
+                    self._to_mark = [number]
                 rows.append(OverlayRow(0, write.lane, write.sequence, number, write.raw))
             n = self._file.append(rows)
         self._apply(rows)
         self._n = n
-        self._mark()
         if not in_flight:
             self.made.update(entry.trial_of(write.raw) for write in writes if write.raw[2] in CREATES)
         return True
@@ -116,11 +125,6 @@ class Away:
                 continue  # the server had it before it went away
             self._seen[row.lane] = row.sequence
             self.replica.do(row.raw, row.number)
-
-    def _mark(self) -> None:
-        if self._to_mark:
-            self._file.shown.mark_all(self._to_mark)
-            self._to_mark.clear()
 
     def _rows(self, known: Replica) -> list[OverlayRow]:
         """What this process has of the log, and neither the copy has nor the overlay, by a job that joined before."""

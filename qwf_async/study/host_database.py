@@ -42,7 +42,8 @@ _OF_SQLITE: Final = {"sqlite_sequence", "sqlite_autoindex_overlay_1"}
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to the file, for this process and whatever thread holds the lock of its owner. Raises sqlite3.Error.
 
-    A commit is on the disk when it returns: synchronous FULL, in a log beside the file that kill -9 does not hurt.
+    A commit is in the log beside the file, which kill -9 does not hurt, but not on the disk: `HostConnection`
+    sees to that.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
@@ -53,7 +54,7 @@ def connect(path: Path) -> sqlite3.Connection:
     )
     try:
         for setting in (
-            "synchronous = FULL",
+            "synchronous = NORMAL",
             "cell_size_check = ON",
             "trusted_schema = OFF",
             "secure_delete = OFF",

@@ -101,7 +101,8 @@ class _Merge:
         if numbers := settled_numbers(wanted, present):
             lane = entry.new_lane()
             self._send([Written(lane, 1, entry.entry(entry.NUMBERS, 0, lane, 1, numbers, 1))])
-        self._file.shown.mark_all(self._known.records[trial_id].number for trial_id in wanted)
+        settled = (self._known.records[trial_id].number for trial_id in wanted)
+        self._file.shown.mark_all([*wanted.values(), *settled])
 
     def _add_late_results(self, rows: Sequence[OverlayRow]) -> None:
         """Make a new trial of each result of this host whose trial ended otherwise meanwhile."""

@@ -41,19 +41,21 @@ class ShownNumbers:
             for number in numbers:
                 self._write(file, _SHOWN, number)
 
-    def take_lowest(self, from_number: int) -> int:
+    def take_lowest(self, from_number: int, committed: Iterable[int]) -> int:
         """Reserve the lowest number from this one on that was not shown, and return it.
 
-        Call it within `HostFile.writing` alone, mark what that commits, and mark first what others
-        committed. Then a reservation that this method meets is of a process that was killed before
+        Call it within `HostFile.writing` alone, with all numbers that others committed there and that were
+        not marked: this marks them. Then a reservation that it meets is of a process that was killed before
         its commit, so that nobody was shown the number: it is taken over.
         """
         with self._lock.held() as file:
+            for shown in committed:
+                self._write(file, _SHOWN, shown)
             number = from_number
             while block := os.pread(file, _BLOCK, number):
-                shown = len(block) - len(block.lstrip(_SHOWN))
-                number += shown
-                if shown < len(block):
+                marked = len(block) - len(block.lstrip(_SHOWN))
+                number += marked
+                if marked < len(block):
                     break
             self._write(file, _RESERVED, number)
             return number

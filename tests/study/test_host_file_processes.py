@@ -31,10 +31,9 @@ def created(file: HostFile, lane: int, sequence: int) -> int:
     """A new trial, as a job writes it; its number."""
     with file.writing():
         file.open_episode()
-        file.shown.mark_all(row.number for row in file.news(0) if row.number is not None)
-        number = file.shown.take_lowest(0)
+        there = [row.number for row in file.news(0) if row.number is not None]
+        number = file.shown.take_lowest(0, there)
         file.append([OverlayRow(0, lane, sequence, number, b"x" * 300)])
-    file.shown.mark_all([number])
     return number
 
 
