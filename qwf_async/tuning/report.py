@@ -64,6 +64,10 @@ def conclusion_of(tuner: Tuner) -> str:
         why = f"{stage.jobs} were not measured to the end"
     else:
         why = f"{stage.jobs} add {_percent(stage.rate / knee.rate - 1)}"
+        if stage.points < knee.points:
+            why += (
+                f", on {stage.points:,} points a job instead of {knee.points:,}: more time makes that surer"
+            )
     return f"{jobs}: {knee.rate:,.0f} points/s; {why}"
 
 

@@ -28,13 +28,21 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import BaseStorage
 
-LEAST_POINTS: Final = 2**17
+LEAST_POINTS: Final = 2**15
 STAGE_POINTS: Final = 2**20
-"""Points that a run of the search loads, of all jobs together; but of each job at least the others."""
+"""Points that the first run of a stage loads, of all jobs together; but of each job at least the others."""
 
 RUN_TIME: Final = 0.5
-"""Seconds that a run of the search is to take: if it took less, it gets up to MOST_TIMES as many points."""
-MOST_TIMES: Final = 8
+"""Seconds that a run of the search is to take: if the first one took less, the next get more points."""
+
+LEAST_RUNS: Final = 30
+"""Runs that a stage makes at least, about: each may take so much of the stage's time at most."""
+
+SCALES: Final = (1 / 8, 8)
+"""Bounds of how many times as many points the runs of a search get as the first one."""
+
+LEAST_SHARE: Final = 1 / 4
+"""Share of its part of the time that a stage needs: with less left, it is not begun."""
 
 CONFIRMING_PAIRS: Final = 7
 """Pairs that confirm the best candidate: the interval of 95 % is then that of the signed-rank test with 7."""
@@ -85,7 +93,7 @@ class Tuner:
         carried = self.plan.space.usual
         for number, jobs in enumerate(self.plan.jobs):
             left = self.plan.seconds - (time.monotonic() - self._began)
-            if number and left <= 0:
+            if number and left < LEAST_SHARE * self.plan.seconds / len(self.plan.jobs):
                 self.tell(f"the time is over: {jobs} jobs and more were not tried")
                 return
             self.stages.append(
@@ -162,7 +170,7 @@ class Tuner:
         warmed = time.monotonic()
         warm, _ = await search.pair(plan.space.usual, 0, run)
         beside = time.monotonic() - warmed - warm.seconds
-        points = int(_points(run) * min(MOST_TIMES, max(1.0, RUN_TIME / warm.seconds)))
+        points = int(_points(run) * _scale(warm.seconds, beside, seconds))
         search = replace(search, run=replace(run, shape=part_shape(self.grid.shape, self.order, points)))
         confirming = self._confirming(replace(search.run, verify=True), warm.rate, seconds / 2)
         reserve = 2 * CONFIRMING_PAIRS * (jobs * _points(confirming) / warm.rate + beside)
@@ -244,6 +252,17 @@ class Tuner:
             confirmed=True,
         )
         return True
+
+
+def _scale(first: float, beside: float, seconds: float) -> float:
+    """How many times as many points the runs of a search get as the first one, which took `first` seconds.
+
+    `beside` are the seconds that any run takes besides, `seconds` those of the stage.
+    """
+    least, most = SCALES
+    wanted = max(RUN_TIME, first) / first
+    affordable = max(0.0, seconds / LEAST_RUNS - beside) / first
+    return max(least, min(most, wanted, affordable))
 
 
 def _points(run: Run) -> int:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from statistics import median
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwf_async.tuning.candidate import Candidate
 from qwf_async.tuning.report import conclusion_of, table_of
 from qwf_async.tuning.stage import Pairs, Stage, Tried, best_of
-from qwf_async.tuning.tuner import Tuner
+from qwf_async.tuning.tuner import Tuner, _scale
 from tests.tuning.figures import OTHER, USUAL, measured, pairs_of, staged
 
 
@@ -117,6 +119,24 @@ def test_the_conclusion_is_the_last_stage_that_was_worth_it(
     tuner = stages_of(*rates)
     assert tuner.knee is not None
     assert (tuner.knee.jobs, tuner.is_over, conclusion_of(tuner)) == (jobs, over, words)
+
+
+def test_a_stage_that_had_less_time_is_told_apart() -> None:
+    tuner = stages_of(100, 101)
+    tuner.stages = [replace(tuner.stages[0], points=1000), replace(tuner.stages[1], points=900)]
+    assert conclusion_of(tuner).endswith(
+        "2 add +1.0 %, on 900 points a job instead of 1,000: more time makes that surer"
+    )
+
+
+@given(st.floats(1e-3, 1e3), st.floats(0, 10), st.floats(1, 1e4))
+def test_a_run_takes_no_more_than_its_share_of_the_time(first: float, beside: float, seconds: float) -> None:
+    scale = _scale(first, beside, seconds)
+    assert 1 / 8 <= scale <= 8
+    if scale > 1 / 8:
+        assert first * scale + beside <= seconds / 30 + 1e-6
+    if 1 / 8 < scale < 8 and first * scale + beside < seconds / 30 - 1e-6:
+        assert first * scale == pytest.approx(max(0.5, first))
 
 
 def test_where_one_job_makes_others_wait_that_is_said() -> None:
