@@ -57,7 +57,7 @@ def _healed(log: ServerLog, known: Replica) -> tuple[Replica, int]:
     _enter_name(log, known.name)
     writes = _missing_trials(known, replica, lane, begin=2) + _unfinished(known)
     base = _push(log, replica, writes, base)
-    wanted = {trial_id: record.number for trial_id, record in known.records.items()}
+    wanted = {trial_id: _shown(record) for trial_id, record in known.records.items()}
     present = {trial_id: replica.records[trial_id].number for trial_id in wanted}
     if numbers := settled_numbers(wanted, present):
         lane = entry.new_lane()
@@ -76,6 +76,11 @@ def _missing_trials(known: Replica, there: Replica, lane: int, begin: int) -> li
             raw = entry.entry(entry.WHOLE, record.trial_id, lane, sequence, *_whole(record))
             writes.append(Written(lane, sequence, raw))
     return writes
+
+
+def _shown(record: TrialRecord) -> int:
+    """The number that a trial was shown with, as far as is known."""
+    return record.number if record.noted_as is None else record.noted_as
 
 
 def _whole(record: TrialRecord) -> tuple[object, ...]:
