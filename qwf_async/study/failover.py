@@ -9,8 +9,8 @@ import logging
 import threading
 import weakref
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from ..errors import QwfError, ServerUnavailable
@@ -54,6 +54,8 @@ class Failover:
         self._wake = threading.Event()
         self._is_over = False
         self._thread: threading.Thread | None = None
+        self._copying = threading.Lock()
+        self._removed: set[int] = set()
 
     def begin(self) -> None:
         """Begin, unless that was done."""
@@ -68,6 +70,17 @@ class Failover:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         self._server.close()
+
+    @contextmanager
+    def without(self, study_id: int) -> Iterator[None]:
+        """Within this no log is copied, and that of the study not afterwards, either: its files are removed here."""
+        with self._copying:
+            self._removed.add(study_id)
+            try:
+                yield
+            except BaseException:
+                self._removed.discard(study_id)
+                raise
 
     def _run(self) -> None:
         pause = COPY_SECONDS
@@ -94,9 +107,10 @@ class Failover:
         return AWAY_SECONDS
 
     def _copy(self, study: LiveStudy) -> float:
-        if not study.keeps_copy or not study.file.copy.lock.take():
-            return IDLE_SECONDS
-        copy_news(ServerLog(self._server, study.study_id), study.file)
+        with self._copying:
+            if study.study_id in self._removed or not study.keeps_copy or not study.file.copy.lock.take():
+                return IDLE_SECONDS
+            copy_news(ServerLog(self._server, study.study_id), study.file)
         return COPY_SECONDS
 
     def _look_for_server(self, storage: LookedAfter, study: LiveStudy) -> None:

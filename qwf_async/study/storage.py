@@ -155,7 +155,8 @@ class StudyStorage(BringingStorage, LookedAfter):
         with self._lock:
             study = self._studies.known(study_id)
             study.refuse_if_away("a study can only be removed while the server is there")
-            self._index.remove(study.replica.name, study_id)
+            with self._failover.without(study_id):
+                self._index.remove(study.replica.name, study_id)
             self._studies.forget(study_id)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
