@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from qwf_async.study import failover
+from qwf_async.study import copying, failover
 from qwf_async.study.host_file import HostFile
 from qwf_async.study.server_log import ServerLog
 from qwf_async.study.storage import StudyStorage
@@ -20,7 +20,7 @@ def test_a_study_is_removed_while_its_log_is_copied(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    begun, may_go_on, plain = threading.Event(), threading.Event(), failover.copy_news
+    begun, may_go_on, plain = threading.Event(), threading.Event(), copying.copy_news
     fine: list[bool] = []
 
     def slow(log: ServerLog, file: HostFile) -> None:
