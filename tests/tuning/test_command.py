@@ -43,7 +43,7 @@ def keys(server: Server) -> list[bytes]:
 
 
 def test_a_run_prints_and_writes_what_it_found(shell: Shell, server: Server) -> None:
-    bounds = ["--jobs", "1", "--trials", "2", "--time", "1s", "--max-p99", "60000"]
+    bounds = ["--jobs", "1", "--trials", "2", "--time", "2m", "--max-p99", "60000"]
     done = shell.qwf(*TINY, *bounds, "-o", "qwf.toml", "--plot", "stages.svg", "--json")
     assert done.status == 0, done.err
     found = json.loads(done.out)
