@@ -90,8 +90,11 @@ def stop(
     """
     from ..embedded import servers
 
-    directory = _settings(config, data_dir).data_dir
+    settings = _settings(config, data_dir)
+    directory, copies = settings.data_dir, _copies_of_studies(settings) if purge else []
     ended = run_job(partial(servers.purge if purge else servers.stop, directory))
+    for file in copies:
+        file.unlink(missing_ok=True)
     if as_json:
         print_json({"purged" if purge else "stopped": ended})
     elif quiet:
@@ -183,3 +186,16 @@ def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None 
     from ..settings import load
 
     return load(config, warn=say, data_dir=data_dir, memory_limit=maxmemory)
+
+
+def _copies_of_studies(settings: Settings) -> list[Path]:
+    """The files of this host from which the embedded server would get back its studies."""
+    from ..client.address import Address
+    from ..embedded.data_dir import DataDir
+    from ..embedded.shards import shards_of
+    from ..study.host_directory import beside, files_on_host
+
+    shards = [Address.parse(f"unix://{DataDir.of(place).socket}") for place in shards_of(settings.data_dir)]
+    server = Address.of_shards(shards).identity
+    found = files_on_host(settings.spool_directory, server=server, prefix=settings.prefix)
+    return [file for study in found for file in (*beside(study), study)]

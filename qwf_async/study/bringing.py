@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from ..errors import ReplayOwed, ServerUnavailable
+from ..errors import DataLost, ReplayOwed, ServerUnavailable
 from .host_file import HostFile
 from .host_studies import HostStudies
 from .open_studies import OpenStudies
@@ -40,6 +40,16 @@ class BringingStorage(ReportingStorage):
                 time.sleep(AGAIN_SECONDS)
             brought[file.identity.name] = entries
         return brought
+
+    def give_back(self) -> None:
+        """Bring back the studies that the embedded server lost as it was killed. Other hosts have none there."""
+        if self._server.place.data_dir is None:
+            return
+        with self._lock, suppress(ServerUnavailable):
+            for study_id in {*self._host.ids()} - {*self._index.studies().values()}:
+                file = self._host.existing(study_id)
+                with suppress(KeyError, DataLost):
+                    self._index.study_id("" if file is None else file.identity.name)
 
     def get_storage_status(self) -> dict[str, Any]:
         """As that of ReportingStorage, and besides: `pending_entries` wait in files of this host, of which

@@ -10,7 +10,7 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final
 
 from ..errors import QwfError, ServerUnavailable
@@ -64,11 +64,12 @@ class Failover:
             self._thread.start()
 
     def leave(self) -> None:
-        """Stop."""
+        """Stop, after a last look: a command of a moment leaves a copy, too, with which the next one can go on."""
         self._is_over = True
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+            self._copy_last()
         self._server.close()
 
     @contextmanager
@@ -81,6 +82,13 @@ class Failover:
             except BaseException:
                 self._removed.discard(study_id)
                 raise
+
+    def _copy_last(self) -> None:
+        storage = self._storage()
+        with suppress(QwfError, KeyError):
+            for study in () if storage is None else storage.open_studies():
+                if study.away is None:
+                    self._copy(study)
 
     def _run(self) -> None:
         pause = COPY_SECONDS

@@ -58,11 +58,16 @@ class OpenStudies:
         return any(study.away is not None for study in self)
 
     def ids(self) -> Collection[int]:
-        """Ids of all studies; while the server is away, of those that this host has."""
+        """Ids of all studies; while the server is away, of those that this host has.
+
+        Raises ServerUnavailable if the server is away, and this host has none.
+        """
         try:
             return self._index.studies().values()
         except ServerUnavailable:
-            return {*self._studies, *self._host.ids()}
+            if here := {*self._studies, *self._host.ids()}:
+                return here
+            raise
 
     def close_files(self) -> None:
         """Close the files of this host."""

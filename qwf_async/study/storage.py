@@ -91,6 +91,7 @@ class StudyStorage(BringingStorage, LookedAfter):
         self._studies = OpenStudies()
         self.begin()
         watch(self, self._studies, self._server)
+        self.give_back()
 
     def begin(self) -> None:
         """Begin in this process: with a lane of its own, and no study open."""
