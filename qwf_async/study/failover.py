@@ -18,7 +18,7 @@ from .copying import copy_news
 from .keys import StudyKeys
 from .link import Server
 from .live_study import LiveStudy
-from .server_log import ServerLog
+from .server_log import ServerLog, StudyRemoved
 
 AWAY_SECONDS: Final = 0.1
 """Between two looks for a server that is away."""
@@ -53,6 +53,7 @@ class Failover:
         self._server = server.another()
         self._wake = threading.Event()
         self._is_over = False
+        self._said = ""
         self._thread: threading.Thread | None = None
         self._copying = threading.Lock()
         self._removed: set[int] = set()
@@ -110,7 +111,9 @@ class Failover:
         except ServerUnavailable as error:
             logger.debug("study %d: %s", study.study_id, error)
         except (QwfError, KeyError) as error:
-            logger.warning("study %s: %s", study.known.name, error)
+            if str(error) != self._said:  # once, however long it lasts
+                logger.warning("study %s: %s", study.known.name, error)
+                self._said = str(error)
             return IDLE_SECONDS
         return AWAY_SECONDS
 
@@ -137,5 +140,9 @@ class Failover:
         self._server.call(key, "EXISTS", key)
         with storage._lock:
             if study.away is away:
-                study.merge()
+                try:
+                    study.merge()
+                except StudyRemoved:
+                    study.give_up()
+                    raise
         file.merging.close()

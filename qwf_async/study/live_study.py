@@ -157,6 +157,11 @@ class LiveStudy:
         self.file.copy.note()
         self._come_back()
 
+    def give_up(self) -> None:
+        """Forget what this host wrote while it was away: the study was removed on purpose."""
+        self._host.remove(self.study_id)
+        self._come_back()
+
     def _come_back(self) -> None:
         """Go on with the server, which has all of the episode."""
         self._before, self.away = self.away, None

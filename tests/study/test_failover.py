@@ -36,7 +36,7 @@ def opened(tmp_path: Path) -> Iterator[Opening]:
     with ExitStack() as stack:
 
         def open_storage(url: str, host: str = "host", *, keep_copy: bool = True) -> StudyStorage:
-            storage = StudyStorage(url, directory=tmp_path / host, keep_copy=keep_copy)
+            storage = StudyStorage(url, after=0.2, directory=tmp_path / host, keep_copy=keep_copy)
             stack.callback(storage.close)
             return storage
 

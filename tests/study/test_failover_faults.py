@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import optuna
@@ -14,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from qwf_async.errors import SpoolFull
+from qwf_async.study.file_lock import FileLock
 from qwf_async.study.storage import StudyStorage
 from tests.conftest import Server, new_server
 from tests.support.failing_over import mode, on_server, study_of, when_back
@@ -39,7 +40,7 @@ def opened(tmp_path: Path, relay: Relay) -> Iterator[Opened]:
     with ExitStack() as stack:
 
         def open_storage(url: str, host: str = "host") -> StudyStorage:
-            storage = StudyStorage(url, directory=tmp_path / host)
+            storage = StudyStorage(url, after=0.2, directory=tmp_path / host)
             stack.callback(storage.close)
             return storage
 
@@ -235,3 +236,36 @@ def test_the_child_of_a_fork_goes_on_beside_its_parent(
     when_back(storage)
     values = [trial.value for trial in on_server(durable.url, tmp_path / "elsewhere")]
     assert values == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_study_that_was_removed_meanwhile_is_gone_for_those_that_come_back(
+    relay: Relay, opened: Opened, durable: Server, tmp_path: Path
+) -> None:
+    here, there = opened(relay.url, "host"), opened(durable.url, "other")
+    study = study_of(here)
+    complete(study, [0.0])
+    go_away(relay)
+    complete(study, [1.0])
+    optuna.delete_study(study_name="s", storage=there)
+    relay.normal()
+    when_back(here)
+    with pytest.raises(KeyError, match="removed"):
+        study.ask()
+    assert not list((tmp_path / "host").glob("*.study"))
+
+
+def test_a_job_that_stands_still_does_not_keep_the_others_from_coming_back(
+    relay: Relay, opened: Opened, durable: Server, tmp_path: Path
+) -> None:
+    storage = opened(relay.url, "host")
+    study = study_of(storage)
+    complete(study, [0.0])
+    (path,) = (tmp_path / "host").glob("*.study")
+    with closing(FileLock(path.with_suffix(".merge"))) as held:
+        assert held.take()
+        os.utime(held.path, (0, 0))
+        go_away(relay)
+        complete(study, [1.0])
+        relay.normal()
+        when_back(storage)
+    assert [trial.value for trial in on_server(durable.url, tmp_path / "elsewhere")] == [0.0, 1.0]
