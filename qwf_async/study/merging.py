@@ -108,10 +108,12 @@ class _Merge:
         """Make a new trial of each result of this host whose trial ended otherwise meanwhile."""
         self._away.refresh()
         told = {entry.trial_of(row.raw): row for row in rows if _finishes(row.raw)}
-        late = [row for trial_id, row in told.items() if self._is_late(trial_id)]
+        late = [row for trial_id, row in told.items() if self._is_late(trial_id, row.raw)]
         self._send([self._late_result(row) for row in late])
 
-    def _is_late(self, trial_id: int) -> bool:
+    def _is_late(self, trial_id: int, result: bytes) -> bool:
+        if self._known.records[trial_id].raws[-1] == result:
+            return False  # as nearly always
         here, there = (replica.records[trial_id] for replica in (self._away.replica, self._known))
         return there.state.is_finished() and _outcome(here) != _outcome(there)
 
