@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import suppress
 from typing import Final
 
@@ -22,7 +22,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import BaseHeartbeat
-from optuna.trial import TrialState
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import QwfError, ServerUnavailable
 from .keys import StudyKeys
@@ -41,6 +42,18 @@ logger = logging.getLogger(__name__)
 
 class AttendedStorage(BaseStorage, BaseHeartbeat):
     """What attendance needs of a storage."""
+
+    _heartbeat_interval: int | None
+    _callback: Callable[[Study, FrozenTrial], None] | None
+
+    def get_heartbeat_interval(self) -> int | None:
+        return self._heartbeat_interval
+
+    def get_heartbeat_stale_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
+        return self._callback
+
+    def get_failed_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
+        return self._callback  # the name before Optuna 4.9
 
     @abstractmethod
     def running_trials(self, study_id: int) -> list[tuple[int, int]]:
@@ -113,8 +126,8 @@ class Attendance:
         self._lanes.pop(study_id, None)
         self._lost.discard(study_id)
 
-    def leave(self, running: Container[int]) -> None:
-        """Stop, and say that this process ends in order. In the studies given, trials of it still run."""
+    def leave(self, running: Container[int], *, in_order: bool = True) -> None:
+        """Stop, and say that this process ends, `in_order` or not. In the studies given, trials of it still run."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -122,9 +135,9 @@ class Attendance:
         for study_id, lane in self._lanes.items():
             keys = self._keys(study_id)
             with suppress(QwfError):
-                if study_id in running:
+                if study_id in running and in_order:
                     self._say(study_id, Writer.here(self._token, has_left=True))
-                else:
+                elif study_id not in running:
                     self._server.call(keys.writers, "HDEL", keys.writers, lane)
                     self._server.call(keys.beats, "HDEL", keys.beats, f"w{lane}")
         self._server.close()

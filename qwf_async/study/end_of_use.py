@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from contextlib import suppress
 from typing import Protocol
@@ -23,8 +24,8 @@ class Used(Protocol):
     def begin(self) -> None:
         """Begin anew, in a process that was forked."""
 
-    def close(self) -> None:
-        """Write what waits, and close."""
+    def end(self, *, in_order: bool) -> None:
+        """Write what waits, and close. Not `in_order`, trials that still run are those of a process that died."""
 
 
 def watch(storage: Used, studies: OpenStudies, server: Server) -> None:
@@ -47,7 +48,12 @@ def _give_up(studies: OpenStudies, server: Server) -> None:
 def _close(storage: weakref.ref[Used]) -> None:
     found = storage()
     if found is not None and found.is_of_this_process:
-        found.close()
+        found.end(in_order=not _is_ended_by_error())
+
+
+def _is_ended_by_error() -> bool:
+    """Whether an error or Ctrl-C ends the process. In a session the last error says nothing of its end."""
+    return hasattr(sys, "last_type") and not hasattr(sys, "ps1")
 
 
 def _begin_again(storage: weakref.ref[Used]) -> None:

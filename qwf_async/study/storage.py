@@ -122,12 +122,16 @@ class StudyStorage(BringingStorage, LookedAfter):
 
     def close(self) -> None:
         """Close the connections. All that was written is stored; a trial that still runs may be told by others."""
+        self.end(in_order=True)
+
+    def end(self, *, in_order: bool) -> None:
+        """Close. Not `in_order`, trials that still run are those of a process that died."""
         with self._lock:
             running = self._studies.with_own_trials()
         try:
             self.flush()
         finally:
-            self._attendance.leave(running)
+            self._attendance.leave(running, in_order=in_order)
             self._failover.leave()
             with self._lock:
                 self._server.close()
@@ -360,15 +364,6 @@ class StudyStorage(BringingStorage, LookedAfter):
                 is_away = self._studies.fresh(study_id).away is not None
             return [] if is_away else self._attendance.stale_trials(self, study_id, grace)
         return []
-
-    def get_heartbeat_interval(self) -> int | None:
-        return self._heartbeat_interval
-
-    def get_heartbeat_stale_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
-        return self._callback
-
-    def get_failed_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
-        return self._callback  # the name before Optuna 4.9
 
     def flush(self) -> None:
         """Write the parameters that wait for the next entry of their trial."""

@@ -12,6 +12,7 @@ from qwf_async.client.slots import slot_of
 from qwf_async.study.storage import StudyStorage
 from tests.cluster.conftest import OwnCluster
 from tests.conftest import PATIENCE
+from tests.support.cluster_studies import check, objective
 from tests.support.clusters import Cluster
 from tests.support.slot_moves import begin_move, move_keys
 
@@ -28,22 +29,6 @@ def storage(each_cluster: Cluster) -> Iterator[StudyStorage]:
     storage = StudyStorage(each_cluster.url, after=PATIENCE)
     yield storage
     storage.close()
-
-
-def objective(trial: optuna.Trial) -> float:
-    x = trial.suggest_float("x", -1, 1)
-    trial.report(x, 0)
-    return x * x
-
-
-def check(cluster: Cluster, trials: int, name: str = "psi") -> optuna.Study:
-    """The study as a storage that knows nothing yet reads it: every trial once, with its value."""
-    storage = StudyStorage(cluster.url, after=PATIENCE)
-    study = optuna.load_study(study_name=name, storage=storage)
-    assert [trial.number for trial in study.trials] == list(range(trials))
-    assert all(trial.value == trial.params["x"] ** 2 for trial in study.trials)
-    storage.close()
-    return study
 
 
 def test_all_keys_of_a_study_are_on_one_node_and_studies_on_several(

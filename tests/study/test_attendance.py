@@ -114,6 +114,26 @@ def test_an_emptied_server_learns_again_who_writes(own_server: Server, storage: 
     other.close()
 
 
+def test_the_trials_of_a_job_that_ctrl_c_ends_fail(own_server: Server, storage: StudyStorage) -> None:
+    study = optuna.create_study(study_name="s", storage=storage)
+    program = (
+        "import sys, optuna; from qwf_async.study.storage import StudyStorage as S;"
+        "study = optuna.load_study(study_name='s', storage=S(sys.argv[1]))\n"
+        "def objective(trial): raise KeyboardInterrupt\n"
+        "study.optimize(objective, n_trials=1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, own_server.url], check=False, capture_output=True, timeout=PATIENCE
+    )
+    assert done.returncode
+    study.optimize(lambda _: 1.0, n_trials=1)
+    for _ in range(int(PATIENCE / 0.05)):
+        if study.trials[0].state is TrialState.FAIL:
+            break
+        threading.Event().wait(0.05)
+    assert study.trials[0].state is TrialState.FAIL
+
+
 def test_a_silent_process_of_another_host_is_dead_after_the_lease(
     own_server: Server, storage: StudyStorage
 ) -> None:
