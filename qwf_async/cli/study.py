@@ -116,7 +116,7 @@ def status(*, server_options: ServerOptions, as_json: JsonOption = False) -> Non
     if as_json:
         print_json(facts)
     else:
-        print_facts(facts)
+        print_facts(facts | {"overlay_path": facts["overlay_path"] or "none"})
 
 
 for command in (best, trials, ask, enqueue, reap, rm, sync, export, migrate):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 MAX_JOBS: Final = 1000
 """Jobs at once that can be asked for: each is a process on this machine."""
+
+_FIRST: Final = b"# qwf tune "
+"""The first bytes of a settings file that a run writes."""
 
 
 @with_option_groups
@@ -107,7 +111,7 @@ def tune(
     )
     for path in (out, plot):
         if path is not None:
-            check_free(path, overwrite=overwrite)
+            check_free(path, overwrite=overwrite or (resume and _is_of_a_run(path)))
     if plot is not None:
         _check_picture(plot)
     check_optuna()
@@ -134,6 +138,15 @@ def tune(
     _end(tuner, source, out, plot, as_json=as_json, quiet=quiet)
     if interrupted is not None:
         raise interrupted
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a file is one that a run writes, so that the same command may go on and write it again."""
+    if path.suffix in (".png", ".svg"):
+        return True
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(_FIRST)) == _FIRST
+    return False
 
 
 def _end(

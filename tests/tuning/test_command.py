@@ -102,6 +102,9 @@ async def test_what_is_left_when_all_its_processes_are_killed_the_next_one_remov
         (["--time", "soon"], 2, "--time 'soon' is no time: write 90s, 10m or 1h"),
         (["--layout", "cube"], 2, "--layout 'cube' must be keep, any, or one of flat, packed, tile"),
         (["-o", "there.toml"], 7, "there.toml is there already: --overwrite replaces it"),
+        (["-o", "there.toml", "--resume"], 7, "there.toml is there already: --overwrite replaces it"),
+        (["-o", "begun.toml"], 7, "begun.toml is there already: --overwrite replaces it"),
+        (["-o", "begun.toml", "--resume"], 2, "tune is for sources that other processes can open"),
         (["-o", "nowhere/qwf.toml"], 7, "No such file or directory: nowhere"),
         (["--plot", "stages.gif"], 2, "stages.gif is written as its suffix says: .png or .svg"),
         (["--resume"], 2, "tune is for sources that other processes can open: files, states and functions"),
@@ -112,6 +115,7 @@ def test_what_cannot_be_asked_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.toml").write_text("")
+    (tmp_path / "begun.toml").write_text("# qwf tune redis-hash:psi: 1 at once, 5 points/s of all\n")
     refused = CliRunner().invoke(app, ["tune", "redis-hash:psi", *words]).exception
     assert isinstance(refused, QwfError)
     assert refused.exit_code == status
