@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ _SHOWN: Final = b"\1"
 _RESERVED: Final = b"\2"
 _BLOCK: Final = 4096
 """Bytes read at a time."""
+
+_AHEAD: Final = 65_536
+"""Bytes that are written ahead, so that numbers can still be noted when the disk is full."""
 
 
 class ShownNumbers:
@@ -73,6 +77,9 @@ class ShownNumbers:
         self._lock.close()
 
     def _write(self, file: int, what: bytes, number: int) -> None:
+        with suppress(OSError):  # what matters is what follows
+            if number >= (size := os.fstat(file).st_size):
+                os.pwrite(file, bytes(_AHEAD), size)
         try:
             os.pwrite(file, what, number)
         except OSError as error:
