@@ -278,10 +278,23 @@ class LiveStudy:
                 trial_id, number = self._unmarked[-1]
                 is_free = self.file.shown.mark(number)
                 self._unmarked.pop()
-                if not is_free and trial_id in trials:
+                if not is_free and trial_id in trials and not self._give_back(trial_id, number):
                     self.go_away(claimed=trial_id)
         except SpoolFull as error:
             logger.warning("%s", error)  # the trial is stored: the number is noted when there is room
+
+    def _give_back(self, trial_id: int, number: int) -> bool:
+        """Give the number of a new trial to the one that was shown it, and take that one's. Returns whether it did.
+
+        Else each number that was shown in an outage, and was not kept, would be met again, one after the other.
+        """
+        for other, (present, asked_as) in self.known.renumbered.items():
+            if asked_as == number and present != number:
+                numbers = [(other, number, None), (trial_id, present, None)]
+                with suppress(ServerUnavailable):
+                    self._step((self._next(entry.NUMBERS, 0, numbers, 1),))
+                return self.known.records[trial_id].number == present
+        return False
 
     def _trim(self) -> None:
         """Drop entries that the host has copied: the last are kept in case the server goes away."""
