@@ -104,17 +104,37 @@ class Away:
             self._apply(self._file.news(self._n))
             rows = []
             for write in writes:
-                number = None
-                if write.raw[2] in CREATES:
-                    number = self._file.shown.take_lowest(self._places, self._to_mark)
-                    self._to_mark = [number]
+                number = self._number_for(write.raw) if write.raw[2] in CREATES else None
                 rows.append(OverlayRow(0, write.lane, write.sequence, number, write.raw))
             n = self._file.append(rows)
+            for row in rows:
+                if row.number is not None and in_flight:  # another job may have written it, as it knew it
+                    self._file.renumber(row.lane, row.sequence, row.number)
         self._apply(rows)
         self._n = n
         if not in_flight:
             self.made.update(entry.trial_of(write.raw) for write in writes if write.raw[2] in CREATES)
         return True
+
+    def _number_for(self, raw: bytes) -> int:
+        """The number that a trial is shown with, which no other trial of this host was. Within `HostFile.writing`.
+
+        A trial that was in flight may be known, from a job that saw it in the log. It keeps the number
+        that it has there: if it got another, that one would be shown to nobody, and all later ones be shifted.
+        """
+        trial_id = entry.trial_of(raw)
+        records = self.replica.records
+        record = records.get(trial_id)
+        if record is not None:
+            number = record.number
+            if not any(other.number == number for other in records.values() if other is not record):
+                self._file.shown.mark(number)
+                return number
+        number = self._file.shown.take_lowest(self._places, self._to_mark)
+        self._to_mark = [number]
+        if record is not None:
+            self.replica.show_number(trial_id, number)
+        return number
 
     def _apply(self, rows: Iterable[OverlayRow]) -> None:
         for row in rows:

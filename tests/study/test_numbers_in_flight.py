@@ -1,0 +1,58 @@
+"""A trial that was being made when the server went away has one number on its host, and shifts no other."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from qwf_async.errors import ServerUnavailable
+from qwf_async.study.storage import StudyStorage
+from tests.conftest import PATIENCE, Server
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_creation_without_an_answer_keeps_the_number_that_others_saw(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_seen: bool
+) -> None:
+    with ExitStack() as stack:
+
+        def opened() -> tuple[StudyStorage, optuna.Study]:
+            storage = StudyStorage(own_server.url, directory=tmp_path / "host")
+            stack.callback(storage.close)
+            return storage, optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
+
+        (one, study), (other, twin) = opened(), opened()
+        study.optimize(lambda _: 1.0, n_trials=3)
+        assert len(twin.trials) == 3
+        here = one._studies.known(study._study_id)
+        there = other._studies.known(study._study_id)
+        step = here._log.step
+
+        def answer_lost(*arguments: Any) -> Any:
+            """The server has the entry; another job sees it and goes away, before this one has to."""
+            step(*arguments)
+            monkeypatch.setattr(here._log, "step", step)
+            if is_seen:
+                there.refresh()
+            there.go_away()
+            raise ServerUnavailable("no answer")
+
+        monkeypatch.setattr(here._log, "step", answer_lost)
+        in_flight = study.ask()
+        assert in_flight.number == 3
+        offline = twin.ask()
+        assert offline.number == 4
+        one.sync(PATIENCE)
+        other.sync(PATIENCE)
+        more = [s.ask() for s in (study, twin, study, twin)]
+        assert [trial.number for trial in more] == [5, 6, 7, 8]
+        for trial in (in_flight, offline, *more):
+            trial.study.tell(trial, float(trial.number))
+        assert [trial.number for trial in study.trials] == list(range(9))
+        assert [trial.value for trial in twin.trials][3:] == [3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+        assert one.standing.failovers == 1
+        assert other.standing.failovers == 1
