@@ -153,9 +153,11 @@ class Away:
         rows = []
         for raw in known.recent[max(len(known.recent) - behind, 0) :] if behind > 0 else ():
             lane, sequence = entry.writer_of(raw)
+            record = known.records.get(entry.trial_of(raw)) if raw[2] in CREATES else None
             if sequence > there.get(lane, 0):
-                record = known.records.get(entry.trial_of(raw)) if raw[2] in CREATES else None
                 rows.append(OverlayRow(0, lane, sequence, record.number if record else None, raw))
+            elif record is not None and lane == known.lane:
+                self._file.renumber(lane, sequence, record.number)  # who was shown the number knows it best
         return rows
 
 

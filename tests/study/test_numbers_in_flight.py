@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
 
 from qwf_async.errors import ServerUnavailable
+from qwf_async.study.server_log import News, Written
 from qwf_async.study.storage import StudyStorage
 from tests.conftest import PATIENCE, Server
 
@@ -32,27 +33,32 @@ def test_a_creation_without_an_answer_keeps_the_number_that_others_saw(
         there = other._studies.known(study._study_id)
         step = here._log.step
 
-        def answer_lost(*arguments: Any) -> Any:
+        def answer_lost(position: int, tail: bytes, writes: Sequence[Written] = ()) -> News:
             """The server has the entry; another job sees it and goes away, before this one has to."""
-            step(*arguments)
+            news = step(position, tail, writes)
+            if not writes:
+                return news
             monkeypatch.setattr(here._log, "step", step)
             if is_seen:
                 there.refresh()
             there.go_away()
+            assert there.file.merging.take()  # nobody merges meanwhile
+            there.file.merging.touch()
             raise ServerUnavailable("no answer")
 
         monkeypatch.setattr(here._log, "step", answer_lost)
         in_flight = study.ask()
         assert in_flight.number == 3
-        offline = twin.ask()
-        assert offline.number == 4
+        offline = [study.ask(), twin.ask(), study.ask()]
+        assert [trial.number for trial in offline] == [4, 5, 6]
+        there.file.merging.close()
         one.sync(PATIENCE)
         other.sync(PATIENCE)
         more = [s.ask() for s in (study, twin, study, twin)]
-        assert [trial.number for trial in more] == [5, 6, 7, 8]
-        for trial in (in_flight, offline, *more):
+        assert [trial.number for trial in more] == [7, 8, 9, 10]
+        for trial in (in_flight, *offline, *more):
             trial.study.tell(trial, float(trial.number))
-        assert [trial.number for trial in study.trials] == list(range(9))
-        assert [trial.value for trial in twin.trials][3:] == [3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+        assert [trial.number for trial in study.trials] == list(range(11))
+        assert [trial.value for trial in twin.trials][3:] == [float(number) for number in range(3, 11)]
         assert one.standing.failovers == 1
         assert other.standing.failovers == 1
