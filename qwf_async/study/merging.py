@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 import xxhash
@@ -68,7 +69,11 @@ class _Merge:
         merged = self._file.pending()
         self._send(())
         while len(rows := self._file.news(self._pushed)) > _FEW:
-            self._push(rows)
+            # A queued trial is to be taken here or from the server, not in both places.
+            before = list(takewhile(lambda row: not _is_queued(row.raw), rows))
+            if not before:
+                break
+            self._push(before)
         with self._file.writing():
             if self._file.episode() == self._away.episode:
                 self._push(self._file.news(self._pushed))
@@ -125,6 +130,11 @@ class _Merge:
         lane = xxhash.xxh3_64_intdigest(row.raw) % entry.MAX_LANE + 1
         raw = entry.entry(entry.WHOLE, entry.trial_id_of(lane, 1), lane, 1, *record_of(trial))
         return Written(lane, 1, raw)
+
+
+def _is_queued(raw: bytes) -> bool:
+    """Whether an entry makes a trial that waits for a job."""
+    return raw[2] == entry.WHOLE and int(raw.split(b",", 6)[5]) == TrialState.WAITING
 
 
 def _finishes(raw: bytes) -> bool:
