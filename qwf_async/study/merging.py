@@ -101,12 +101,16 @@ class _Merge:
 
     def _settle(self, rows: Sequence[OverlayRow]) -> None:
         """Give each trial the number that it was shown, where one of these trials has that."""
+        records = self._known.records
         wanted = {entry.trial_of(row.raw): row.number for row in rows if row.number is not None}
-        present = {trial_id: self._known.records[trial_id].number for trial_id in wanted}
+        for trial_id in wanted:  # what a job had seen of others' trials is not what these were shown
+            if (shown := records[trial_id].noted_as) is not None:
+                wanted[trial_id] = shown
+        present = {trial_id: records[trial_id].number for trial_id in wanted}
         if numbers := settled_numbers(wanted, present):
             lane = entry.new_lane()
             self._send([Written(lane, 1, entry.entry(entry.NUMBERS, 0, lane, 1, numbers, 1))])
-        settled = (self._known.records[trial_id].number for trial_id in wanted)
+        settled = (records[trial_id].number for trial_id in wanted)
         self._file.shown.mark_all([*wanted.values(), *settled])
 
     def _add_late_results(self, rows: Sequence[OverlayRow]) -> None:
