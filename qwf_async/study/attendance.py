@@ -25,6 +25,7 @@ from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from ..client.reply import is_number, is_texts_or_none
 from ..errors import QwfError, ServerUnavailable
 from .keys import StudyKeys
 from .link import Server
@@ -118,7 +119,7 @@ class Attendance:
                 self._say(study_id, Writer.here(self._token))
             for lane, writer in list(self._writers.get(study_id, {}).items()):
                 with self._lock:
-                    self._server.call(key, "HSETNX", key, lane, writer.to_json())
+                    self._server.call(key, "HSETNX", key, lane, writer.to_json(), expect=is_number)
             self._lost.discard(study_id)
 
     def forget(self, study_id: int) -> None:
@@ -138,8 +139,8 @@ class Attendance:
                 if study_id in running and in_order:
                     self._say(study_id, Writer.here(self._token, has_left=True))
                 elif study_id not in running:
-                    self._server.call(keys.writers, "HDEL", keys.writers, lane)
-                    self._server.call(keys.beats, "HDEL", keys.beats, f"w{lane}")
+                    self._server.call(keys.writers, "HDEL", keys.writers, lane, expect=is_number)
+                    self._server.call(keys.beats, "HDEL", keys.beats, f"w{lane}", expect=is_number)
         self._server.close()
 
     def stale_trials(self, storage: AttendedStorage, study_id: int, grace: float | None = None) -> list[int]:
@@ -232,7 +233,7 @@ class Attendance:
         if unsure:
             key = self._keys(study_id).writers
             with self._lock:
-                texts = self._server.call(key, "HMGET", key, *unsure)
+                texts = self._server.call(key, "HMGET", key, *unsure, expect=is_texts_or_none)
             for lane, text in zip(unsure, texts, strict=True):
                 if text is not None and (writer := Writer.from_json(text)) is not None:
                     known[lane] = writer
@@ -246,7 +247,9 @@ class Attendance:
         now = time.monotonic()
         silent = set()
         with self._lock:
-            beats = self._server.call(key, "HMGET", key, *(f"w{lane}" for lane in lanes))
+            beats = self._server.call(
+                key, "HMGET", key, *(f"w{lane}" for lane in lanes), expect=is_texts_or_none
+            )
         for lane, beat in zip(lanes, beats, strict=True):
             last, since = self._heard.get((study_id, lane), (b"", now))
             if beat != last:

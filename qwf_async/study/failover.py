@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final
 
+from ..client.reply import is_number
 from ..errors import QwfError, ServerUnavailable
 from .copying import copy_news
 from .keys import StudyKeys
@@ -137,7 +138,7 @@ class Failover:
         elif file.merging.age() < STUCK_SECONDS:
             return
         key = StudyKeys(prefix=self._server.prefix, study_id=study.study_id).head
-        self._server.call(key, "EXISTS", key)
+        self._server.call(key, "EXISTS", key, expect=is_number)
         with storage._lock:
             if study.away is away:
                 try:

@@ -16,6 +16,7 @@ from typing import Final
 
 from optuna.trial import TrialState
 
+from ..client.reply import is_number, is_text_or_none
 from . import entry
 from .keys import study_names_key
 from .replica import Replica
@@ -120,10 +121,10 @@ def _enter_name(log: ServerLog, name: str) -> None:
     """Enter the study into the index again. If another study has its name by now, it gets a longer one."""
     server = log.server
     names = study_names_key(server.prefix)
-    server.call(names, "HSETNX", names, name, log.study_id)
-    if int(server.call(names, "HGET", names, name) or 0) != log.study_id:
+    server.call(names, "HSETNX", names, name, log.study_id, expect=is_number)
+    if int(server.call(names, "HGET", names, name, expect=is_text_or_none) or 0) != log.study_id:
         longer = f"{name[:100]}-recovered-{log.study_id:x}"
-        if server.call(names, "HSETNX", names, longer, log.study_id):
+        if server.call(names, "HSETNX", names, longer, log.study_id, expect=is_number):
             logger.warning(
                 "%s lost the study %s, and another has this name by now: the old one is called %s",
                 server.shown, name, longer,

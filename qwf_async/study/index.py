@@ -7,6 +7,7 @@ from datetime import datetime
 from optuna.exceptions import DuplicatedStudyError
 
 from ..catalog.keys import check_name
+from ..client.reply import is_number, is_pairs, is_text_or_none
 from ..errors import DamagedData, ServerUnavailable
 from ..wording import quoted
 from . import entry
@@ -31,10 +32,9 @@ class StudyIndex:
 
     def studies(self) -> dict[str, int]:
         """Ids by name. Raises ServerUnavailable if the server is away."""
-        pairs = self._server.call(self._key, "HGETALL", self._key)
-        if isinstance(pairs, list):
-            pairs = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        return {name.decode(errors="replace"): self._id(name, found) for name, found in pairs.items()}
+        pairs = self._server.call(self._key, "HGETALL", self._key, expect=is_pairs)
+        found = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        return {name.decode(errors="replace"): self._id(name, study_id) for name, study_id in found.items()}
 
     def study_id(self, name: str) -> int:
         """The id of a study. Raises KeyError if there is none of that name.
@@ -103,7 +103,7 @@ class StudyIndex:
 
     def _found(self, name: str) -> int | None:
         """The id of the study of a name, if it is there, or this host can bring it back."""
-        found = self._server.call(self._key, "HGET", self._key, name)
+        found = self._server.call(self._key, "HGET", self._key, name, expect=is_text_or_none)
         if found is not None:
             study_id = self._id(name, found)
             if ServerLog(self._server, study_id).exists():
@@ -127,8 +127,13 @@ class StudyIndex:
 
     def _enter(self, name: str, study_id: int) -> bool:
         """Give a name to a study. Returns whether it has it: not if another was first."""
-        self._server.call(self._key, "HSETNX", self._key, name, study_id)
-        return self._id(name, self._server.call(self._key, "HGET", self._key, name) or b"0") == study_id
+        self._server.call(self._key, "HSETNX", self._key, name, study_id, expect=is_number)
+        return (
+            self._id(
+                name, self._server.call(self._key, "HGET", self._key, name, expect=is_text_or_none) or b"0"
+            )
+            == study_id
+        )
 
     def _id(self, name: str | bytes, found: bytes) -> int:
         """The id that the index has for a name. Raises DamagedData if it is none."""

@@ -11,18 +11,20 @@ import os
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from time import monotonic, sleep
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeGuard, TypeVar
 
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from ..client.address import Address
 from ..client.commands import Command, key_of
 from ..client.counts import ConnectionCounts
-from ..client.failure import Asked, ConnectionLost, Redirected, ServerBusy, translate
+from ..client.failure import Asked, ConnectionLost, Redirected, ServerBusy, UnexpectedReply, translate
 from ..client.following import MAX_HOPS
+from ..client.reply import is_anything
 from ..client.retry import Retry
 from ..errors import ServerUnavailable
 from ..settings import Settings
+from ..wording import shortened
 from .nodes import Nodes
 from .place import Place
 
@@ -69,14 +71,26 @@ class Server:
         return Server(self.place, after=self.after)
 
     def call(
-        self, key: str | bytes, *command: str | bytes | int | float, deadline: float | None = None
-    ) -> Any:
+        self,
+        key: str | bytes,
+        *command: str | bytes | int | float,
+        expect: Callable[[Any], TypeGuard[T]] = is_anything,
+        deadline: float | None = None,
+    ) -> T:
         """The reply to one command, which goes to the node that has `key`. Texts are bytes.
+
+        If `expect` is not true of the reply, the connections are closed, and UnexpectedReply is raised.
 
         `deadline` is a time of `time.monotonic()`; without one it is `after` seconds from now. Raises
         ServerUnavailable if there is no reply until then, and at once what is final: Refused, OutOfMemory.
         """
-        return self._until(lambda end: self._ask(key, [command], end)[0], deadline)
+        reply = self._until(lambda end: self._ask(key, [command], end)[0], deadline)
+        if not expect(reply):
+            self.close()
+            raise UnexpectedReply(
+                f"{self.shown} while {command[0]!s}: unexpected reply ({shortened(repr(reply))}); is it a Redis server?"
+            )
+        return reply
 
     def eval(
         self,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from ..client.reply import is_number
 from ..errors import DataLost, QwfError, Refused
 from . import entry
 from .compaction import rest_of, whole_entry
@@ -106,7 +107,7 @@ class NewStudy:
         """Remove all of it. It was never seen, so no mark stays."""
         names = study_names_key(self.server.prefix)
         self.server.eval(FORGET, (names,), [self.name, self.study_id])  # perhaps only the reply was lost
-        self.server.call(self._keys.head, "UNLINK", *self._keys.stored)
+        self.server.call(self._keys.head, "UNLINK", *self._keys.stored, expect=is_number)
 
     def _add(self, kind: int, *rest: Any) -> None:
         self._entries += 1

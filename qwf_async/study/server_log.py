@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from ..client.reply import is_number, is_texts, is_texts_or_none
 from ..errors import DamagedData
 from ..wording import quoted
 from .compaction import TrimmedAway, compacted, restore
@@ -56,7 +57,7 @@ class ServerLog:
 
     def exists(self) -> bool:
         """Whether the server has the study."""
-        return bool(self.server.call(self.keys.head, "EXISTS", self.keys.head))
+        return bool(self.server.call(self.keys.head, "EXISTS", self.keys.head, expect=is_number))
 
     def create(self, first: Written) -> bool:
         """Begin the study with its first entry. Returns False if its keys are there already."""
@@ -95,7 +96,7 @@ class ServerLog:
                     f"the study {self.study_id} at {self.server.shown} has format {quoted(entries[0].decode())}: "
                     "a newer release of qwf_async wrote it; read it with that one"
                 )
-            case _ if self.server.call(self.keys.gone, "EXISTS", self.keys.gone):
+            case _ if self.server.call(self.keys.gone, "EXISTS", self.keys.gone, expect=is_number):
                 raise StudyRemoved(f"the study {self.study_id} at {self.server.shown} was removed")
             case _ if position:
                 raise Forked
@@ -133,7 +134,9 @@ class ServerLog:
 
     def read_trimmed(self, *, with_finished: bool = True) -> tuple[TrimmedAway, list[bytes]]:
         """What stands for the entries that were trimmed away. It holds if a step from its position succeeds then."""
-        head = self.server.call(self.keys.head, "HMGET", self.keys.head, "base", "tail", "live")
+        head = self.server.call(
+            self.keys.head, "HMGET", self.keys.head, "base", "tail", "live", expect=is_texts_or_none
+        )
         base = TrimmedAway(int(head[0] or 0), head[1] or b"", head[2] or b"")
         done: list[bytes] = []
         while (
@@ -141,7 +144,12 @@ class ServerLog:
             and base.position
             and (
                 page := self.server.call(
-                    self.keys.done, "LRANGE", self.keys.done, len(done), len(done) + PAGE - 1
+                    self.keys.done,
+                    "LRANGE",
+                    self.keys.done,
+                    len(done),
+                    len(done) + PAGE - 1,
+                    expect=is_texts,
                 )
             )
         ):

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from ..client.reply import is_text
 from ..errors import Refused, ServerUnavailable
 from ..server.weakest import weakest
 from .attendance import LEASE_SECONDS, AttendedStorage
@@ -118,7 +119,7 @@ def _latency(server: Server) -> float:
     key, times = study_names_key(server.prefix), []
     for _ in range(_PINGS):
         begun = time.perf_counter()
-        server.call(key, "PING")
+        server.call(key, "PING", expect=is_text)
         times.append(1000 * (time.perf_counter() - begun))
     return round(statistics.median(times), 3)
 

@@ -22,6 +22,7 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from ..client.reply import is_number
 from ..errors import DamagedData, InvalidInput, QwfError, first_error
 from ..ingesting.ingestion import ingest
 from ..ingesting.report import Report
@@ -128,7 +129,9 @@ class Watcher:
         while True:
             number = (number + 1) % WATCHED_KEYS
             begun = time.perf_counter()
-            await self.store.pool.call("EXISTS", f"{prefix}:{{tune-watched-{number}}}:scratch")
+            await self.store.pool.call(
+                "EXISTS", f"{prefix}:{{tune-watched-{number}}}:scratch", expect=is_number
+            )
             self._waits.append(1e3 * (time.perf_counter() - begun))
             await anyio.sleep(PAUSE)
 
