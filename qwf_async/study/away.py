@@ -127,7 +127,9 @@ class Away:
         record = records.get(trial_id)
         if record is not None:
             number = record.number
-            if not any(other.number == number for other in records.values() if other is not record):
+            others = (other.number for other in records.values() if other is not record)
+            # A trial that is known by its place may have been shown another number: the rows say which.
+            if number not in others and not self._file.is_shown_by_another(number, *entry.writer_of(raw)):
                 self._file.shown.mark(number)
                 return number
         number = self._file.shown.take_lowest(self._places, self._to_mark)

@@ -134,6 +134,11 @@ class HostFile:
         statement = "UPDATE overlay SET number = ? WHERE lane = ? AND seq = ?"
         self._connection.rows(statement, (number, lane, sequence))
 
+    def is_shown_by_another(self, number: int, lane: int, sequence: int) -> bool:
+        """Whether another row than this one has a number."""
+        statement = "SELECT 1 FROM overlay WHERE number = ? AND NOT (lane = ? AND seq = ?) LIMIT 1"
+        return bool(self._connection.rows(statement, (number, lane, sequence)))
+
     def news(self, after_n: int) -> list[OverlayRow]:
         """The rows of the overlay behind row `after_n`, in their order."""
         statement = "SELECT n, lane, seq, number, entry FROM overlay WHERE n > ? ORDER BY n"

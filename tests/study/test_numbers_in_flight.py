@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from qwf_async.errors import ServerUnavailable
+from qwf_async.study.live_study import LiveStudy
 from qwf_async.study.server_log import News, Written
 from qwf_async.study.storage import StudyStorage
 from tests.conftest import PATIENCE, Server
@@ -62,3 +63,60 @@ def test_a_creation_without_an_answer_keeps_the_number_that_others_saw(
         assert [trial.value for trial in twin.trials][3:] == [float(number) for number in range(3, 11)]
         assert one.standing.failovers == 1
         assert other.standing.failovers == 1
+
+
+def test_two_that_were_in_flight_are_shown_two_numbers(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is shown another number than its place, which is all that the second knows of it."""
+    with ExitStack() as stack:
+        storages = [StudyStorage(own_server.url, directory=tmp_path / "host") for _ in range(4)]
+        studies = []
+        for storage in storages:
+            stack.callback(storage.close)
+            studies.append(optuna.create_study(study_name="s", storage=storage, load_if_exists=True))
+        studies[0].optimize(lambda _: 1.0, n_trials=3)
+        lives = [storage._studies.known(studies[0]._study_id) for storage in storages]
+        for live in lives:
+            live.refresh()
+        away, first, second, observer = lives
+        shown: list[int] = []
+
+        def lose_answer(live: LiveStudy, then: Callable[[], object]) -> None:
+            """Let the next entry of a job arrive, but not its answer."""
+            step = live._log.step
+
+            def lost(position: int, tail: bytes, writes: Sequence[Written] = ()) -> News:
+                news = step(position, tail, writes)
+                if not writes:
+                    return news
+                monkeypatch.setattr(live._log, "step", step)
+                then()
+                raise ServerUnavailable("no answer")
+
+            monkeypatch.setattr(live._log, "step", lost)
+
+        def one_goes_away_before() -> None:
+            second.refresh()
+            away.go_away()
+            assert away.file.merging.take()  # nobody merges meanwhile
+            away.file.merging.touch()
+            shown.append(studies[0].ask().number)
+
+        def one_sees_both() -> None:
+            observer.refresh()
+            observer.go_away()
+
+        lose_answer(first, one_goes_away_before)
+        shown.append(studies[1].ask().number)
+        lose_answer(second, one_sees_both)
+        shown.append(studies[2].ask().number)
+        assert len(set(shown)) == 3
+        shown += [study.ask().number for study in studies]
+        assert len(set(shown)) == 7
+        away.file.merging.close()
+        for storage in storages:
+            storage.sync(PATIENCE)
+        shown += [study.ask().number for study in studies]
+        assert len(set(shown)) == 11
+        assert [trial.number for trial in studies[0].trials] == list(range(14))
