@@ -74,7 +74,8 @@ class Away:
                 return False
             file.append(self._rows(known))
             if claimed is not None:
-                number = file.shown.take_lowest(self._places, ())
+                committed = [row.number for row in file.news(0) if row.number is not None]
+                number = file.shown.take_lowest(self._places, committed)
                 first = known.records[claimed].raws[0]
                 file.append([OverlayRow(0, *entry.writer_of(first), number, first)])
                 file.renumber(*entry.writer_of(first), number)

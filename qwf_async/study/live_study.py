@@ -288,8 +288,10 @@ class LiveStudy:
 
         Else each number that was shown in an outage, and was not kept, would be met again, one after the other.
         """
-        for other, (present, asked_as) in self.known.renumbered.items():
-            if asked_as == number and present != number:
+        renumbered = self.known.renumbered
+        shown = {asked_as for _, asked_as in renumbered.values()}
+        for other, (present, asked_as) in renumbered.items():
+            if asked_as == number and present != number and present not in shown:
                 numbers = [(other, number, None), (trial_id, present, None)]
                 with suppress(ServerUnavailable):
                     self._step((self._next(entry.NUMBERS, 0, numbers, 1),))

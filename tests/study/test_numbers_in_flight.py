@@ -120,3 +120,29 @@ def test_two_that_were_in_flight_are_shown_two_numbers(
         shown += [study.ask().number for study in studies]
         assert len(set(shown)) == 11
         assert [trial.number for trial in studies[0].trials] == list(range(14))
+
+
+def test_who_needs_another_number_gets_none_that_a_job_was_just_shown(
+    own_server: Server, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        storages = [StudyStorage(own_server.url, directory=tmp_path / "host") for _ in range(2)]
+        studies = []
+        for storage in storages:
+            stack.callback(storage.close)
+            studies.append(optuna.create_study(study_name="s", storage=storage, load_if_exists=True))
+        studies[0].optimize(lambda _: 1.0, n_trials=3)
+        here, there = (storage._studies.known(studies[0]._study_id) for storage in storages)
+        there.refresh()
+        there.file.shown.mark(3)  # as a job of the host was shown it before the server lost that trial
+        there.go_away()
+        assert there.file.merging.take()  # nobody merges meanwhile
+        there.file.merging.touch()
+        offline = studies[1].ask().number
+        online = studies[0].ask().number  # the log says 3, and so it needs another
+        assert len({3, offline, online}) == 3
+        there.file.merging.close()
+        for storage in storages:
+            storage.sync(PATIENCE)
+        assert here.away is None
+        assert [trial.number for trial in studies[1].trials] == list(range(5))
