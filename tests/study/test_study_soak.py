@@ -1,4 +1,4 @@
-"""Studies under random faults: a short run of every kind, and `pytest -m soak -n 0` for long ones.
+"""Studies under random faults: `pytest -m soak -n 0`. The first is a short run of every kind.
 
 The seed is printed, and QWF_SOAK_SEED repeats it; QWF_SOAK_FAULTS is the number of faults.
 """
@@ -34,6 +34,7 @@ def check(findings: Findings) -> None:
     assert findings.told, str(findings)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("durable", ["valkey"], indirect=True)
 def test_one_fault_of_each_kind_loses_nothing(durable: Server, tmp_path: Path, seed: int) -> None:
     findings = soak(durable, tmp_path, seed=seed, faults=len(FAULTS), workers=2, scale=0.15, pause=0.02)
