@@ -68,7 +68,9 @@ class Server:
 
     def another(self) -> Server:
         """The same server for another thread, over connections of its own."""
-        return Server(self.place, after=self.after)
+        twin = Server(self.place, after=self.after)
+        twin._nodes.known_by = lambda: self._nodes.table
+        return twin
 
     def call(
         self,

@@ -7,6 +7,7 @@ believed at once; after that, and after a node was lost, the table is asked for 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -41,6 +42,7 @@ class Nodes:
         self._connections: dict[str, Connection] = {}
         self._announced: dict[NodeAddress, Connection] = {}
         self._only: Connection | None = None
+        self.known_by: Callable[[], SlotTable | None] = lambda: None
         self._table: SlotTable | None = None
         self._next_look = 0.0
         if place.address.shards:
@@ -59,8 +61,17 @@ class Nodes:
         if self._table is None:
             if self._only is not None:
                 return self._only
-            self._find_out(deadline)
+            known = self.known_by()
+            if known is None:
+                self._find_out(deadline)
+            else:  # the node that the URL names may be the one that is away
+                self._adopt(known)
         return self._only if self._table is None and self._only is not None else self._of_slot(slot_of(key))
+
+    @property
+    def table(self) -> SlotTable | None:
+        """Who has which slot, as far as is known. None before the first question, and where there is no cluster."""
+        return self._table
 
     def all(self, deadline: float) -> list[Connection]:
         """The connections to all servers that have slots, as far as is known."""
