@@ -9,6 +9,7 @@ or to close a connection without awaiting anything.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from asyncio import StreamReader, StreamWriter, open_unix_connection
 from socket import socket
 from ssl import SSLContext, SSLSocket
@@ -57,9 +58,9 @@ class PreparedSSLConnection(SSLConnection):
 class BlockingSSLConnection(redis.connection.SSLConnection):
     """redis-py's blocking connection over TLS, whose context is ours."""
 
+    @abstractmethod
     def context(self) -> SSLContext:
         """The context of the next handshake."""
-        raise NotImplementedError
 
     def _wrap_socket_with_ssl(self, sock: socket) -> SSLSocket:
         return self.context().wrap_socket(sock, server_hostname=self.host)
