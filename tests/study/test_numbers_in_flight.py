@@ -16,18 +16,25 @@ from qwf_async.study.storage import StudyStorage
 from tests.conftest import PATIENCE, Server
 
 
+def jobs(
+    stack: ExitStack, server: Server, directory: Path, count: int
+) -> tuple[list[StudyStorage], list[optuna.Study]]:
+    """Storages of several jobs of one host, and the study that they share; closed with the stack."""
+    storages = [StudyStorage(server.url, directory=directory) for _ in range(count)]
+    for storage in storages:
+        stack.callback(storage.close)
+    studies = [
+        optuna.create_study(study_name="s", storage=storage, load_if_exists=True) for storage in storages
+    ]
+    return storages, studies
+
+
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_a_creation_without_an_answer_keeps_the_number_that_others_saw(
     own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_seen: bool
 ) -> None:
     with ExitStack() as stack:
-
-        def opened() -> tuple[StudyStorage, optuna.Study]:
-            storage = StudyStorage(own_server.url, directory=tmp_path / "host")
-            stack.callback(storage.close)
-            return storage, optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
-
-        (one, study), (other, twin) = opened(), opened()
+        (one, other), (study, twin) = jobs(stack, own_server, tmp_path / "host", 2)
         study.optimize(lambda _: 1.0, n_trials=3)
         assert len(twin.trials) == 3
         here = one._studies.known(study._study_id)
@@ -70,11 +77,7 @@ def test_two_that_were_in_flight_are_shown_two_numbers(
 ) -> None:
     """The first is shown another number than its place, which is all that the second knows of it."""
     with ExitStack() as stack:
-        storages = [StudyStorage(own_server.url, directory=tmp_path / "host") for _ in range(4)]
-        studies = []
-        for storage in storages:
-            stack.callback(storage.close)
-            studies.append(optuna.create_study(study_name="s", storage=storage, load_if_exists=True))
+        storages, studies = jobs(stack, own_server, tmp_path / "host", 4)
         studies[0].optimize(lambda _: 1.0, n_trials=3)
         lives = [storage._studies.known(studies[0]._study_id) for storage in storages]
         for live in lives:
@@ -126,11 +129,7 @@ def test_who_needs_another_number_gets_none_that_a_job_was_just_shown(
     own_server: Server, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
-        storages = [StudyStorage(own_server.url, directory=tmp_path / "host") for _ in range(2)]
-        studies = []
-        for storage in storages:
-            stack.callback(storage.close)
-            studies.append(optuna.create_study(study_name="s", storage=storage, load_if_exists=True))
+        storages, studies = jobs(stack, own_server, tmp_path / "host", 2)
         studies[0].optimize(lambda _: 1.0, n_trials=3)
         here, there = (storage._studies.known(studies[0]._study_id) for storage in storages)
         there.refresh()
