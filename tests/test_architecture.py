@@ -32,9 +32,13 @@ LAYERS = (
     {"spool"},
     {"store"},
     {"exporting", "ingesting", "zarr_store"},
-    {"plot", "producing"},
+    {"plotting", "producing"},
+    {"copying", "diagnosis"},
     {"dask", "study"},
+    {"sync"},
+    {"quantum_wavefunc_redis"},
     {"tuning"},
+    {"bench"},
     {"cli"},
 )
 """From the ground up: a room may import what lies below it, and itself."""

@@ -23,8 +23,8 @@ from .output import print_json, say
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
-    from ..plot import PlotData
-    from ..plot.plot_request import PlotRequest
+    from ..plotting import PlotData
+    from ..plotting.plot_request import PlotRequest
     from ..store.store import Store
 
 
@@ -82,7 +82,7 @@ def plot(
       qwf plot packet --all -o packet.gif
       qwf plot packet --what expectations -o path.svg
     """
-    from ..plot.plot_request import read_plot_request
+    from ..plotting.plot_request import read_plot_request
 
     request = read_plot_request(kind, frame=frame, all_frames=all_frames, cut=cut, axis=axis, out=out)
     if as_json and out is None:
@@ -109,8 +109,8 @@ def plot(
 async def _read(store: Store, *, name: str, request: PlotRequest, quiet: bool) -> PlotData:
     """The numbers of the plot. Raises UsageError or InvalidInput if the wavefunction cannot be drawn so."""
     from ..events import progress_of
-    from ..plot import plan_view, read_expectations, read_marginals, read_picture
-    from ..plot.terminal import MAX_WIDTH
+    from ..plotting import plan_view, read_expectations, read_marginals, read_picture
+    from ..plotting.terminal import MAX_WIDTH
     from .progress import shown_progress
 
     psi = await open_stored(store, name)
@@ -141,7 +141,7 @@ async def _read(store: Store, *, name: str, request: PlotRequest, quiet: bool) -
 def _say_remarks(data: PlotData, *, cut_chosen: bool) -> None:
     """Say what the user should know of a plot and cannot see in it."""
     from ..observables.geometry import in_steps
-    from ..plot import Picture
+    from ..plotting import Picture
 
     unknown = in_steps(data.view.grid) if isinstance(data, Picture) else data.in_steps
     if unknown:
@@ -159,8 +159,8 @@ def _show(data: PlotData, request: PlotRequest) -> None:
     """Draw in the terminal."""
     from rich.console import Console
 
-    from ..plot import Marginals, Picture
-    from ..plot.terminal import MIN_WIDTH, show_expectations, show_marginals, show_picture
+    from ..plotting import Marginals, Picture
+    from ..plotting.terminal import MIN_WIDTH, show_expectations, show_marginals, show_picture
 
     console = Console()
     console.width = max(console.width, MIN_WIDTH)
@@ -174,8 +174,8 @@ def _show(data: PlotData, request: PlotRequest) -> None:
 
 def _facts(data: PlotData) -> dict[str, Any]:
     """What --json says of a picture, besides the file."""
-    from ..plot import Picture
-    from ..plot.labels import position_label
+    from ..plotting import Picture
+    from ..plotting.labels import position_label
 
     if not isinstance(data, Picture):
         return {}

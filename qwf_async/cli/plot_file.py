@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import Interrupted, InvalidInput
 from ..exporting.whole_file import written_whole
 from ..host.signals import stop_signals_handled
-from ..plot import (
+from ..plotting import (
     Marginals,
     Picture,
     PlotData,
@@ -19,9 +19,9 @@ from ..plot import (
     draw_marginals,
     write_animation,
 )
-from ..plot.animation import need_ffmpeg
-from ..plot.figure import need_matplotlib
-from ..plot.plot_request import PlotRequest
+from ..plotting.animation import need_ffmpeg
+from ..plotting.figure import need_matplotlib
+from ..plotting.plot_request import PlotRequest
 
 
 def check_libraries(out: Path) -> None:

@@ -217,7 +217,7 @@ def _quiet_optuna() -> None:
 
 def _check_picture(plot: Path) -> None:
     """Raises UsageError if a picture cannot be drawn, or not in such a file."""
-    from ..plot.figure import need_matplotlib
+    from ..plotting.figure import need_matplotlib
 
     if plot.suffix.lower() not in (".png", ".svg"):
         raise UsageError(f"{plot} is written as its suffix says: .png or .svg")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ..plot.figure import new_figure
+from ..plotting.figure import new_figure
 from .stage import Stage
 
 if TYPE_CHECKING:

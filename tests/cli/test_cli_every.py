@@ -19,7 +19,7 @@ from qwf_async.cli.server import server as server_commands
 from qwf_async.embedded.configuration import server_configuration
 from qwf_async.ingesting.write_mode import WRITE_MODES
 from qwf_async.layout import LAYOUTS
-from qwf_async.plot.plot_request import PlotKind
+from qwf_async.plotting.plot_request import PlotKind
 from qwf_async.server.acl import reader, writer
 from qwf_async.source.formats.table import writers
 from qwf_async.wire.codec import CODECS

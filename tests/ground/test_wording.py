@@ -23,7 +23,7 @@ from qwf_async.wording import (
 )
 
 ROOT = Path(qwf_async.__file__).parent
-COMMAND_LINE_ONLY = ("cli", "plot/plot_request.py", "settings/loading.py")
+COMMAND_LINE_ONLY = ("cli", "plotting/plot_request.py", "settings/loading.py")
 """What only the command line runs: the layer of flags of the settings, and the options of pictures, are its own."""
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
-from qwf_async.plot import Picture, draw, plan_view, write_animation
-from qwf_async.plot.animation import drawn_frames
-from qwf_async.plot.colours import density_table, phase_colours, phase_table
+from qwf_async.plotting import Picture, draw, plan_view, write_animation
+from qwf_async.plotting.animation import drawn_frames
+from qwf_async.plotting.colours import density_table, phase_colours, phase_table
 from tests.support.loads import wave
 
 

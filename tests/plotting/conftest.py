@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from qwf_async.plot.figure import new_figure
+from qwf_async.plotting.figure import new_figure
 
 
 @pytest.fixture(scope="module", autouse=True)

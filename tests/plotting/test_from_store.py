@@ -11,8 +11,8 @@ import qwf_async as qwf
 from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
 from qwf_async.layout import LAYOUTS
-from qwf_async.plot import draw, plan_view, read_expectations, read_picture
-from qwf_async.plot.view_plan import MAX_LINE_POINTS, MAX_SHOWN_FRAMES, MAX_SIDE_POINTS
+from qwf_async.plotting import draw, plan_view, read_expectations, read_picture
+from qwf_async.plotting.view_plan import MAX_LINE_POINTS, MAX_SHOWN_FRAMES, MAX_SIDE_POINTS
 from tests.conftest import Server
 from tests.support.loads import ask, wave
 
