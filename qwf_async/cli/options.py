@@ -31,6 +31,15 @@ NameArgument = Annotated[str, typer.Argument(help="Name of a wavefunction.", sho
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
+UnitsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--units",
+        help="hartree (Eh, bohr, ħ/Eh), or eV/nm/fs: energies in eV, lengths in nm, times in fs.",
+        show_default=False,
+        autocompletion=one_of("hartree", "eV/nm/fs"),
+    ),
+]
 TileOption = Annotated[
     str | None, typer.Option(help="Points of a tile, as in 16x16x16.", show_default="about 8x8x8")
 ]
