@@ -17,7 +17,7 @@ import qwf_async
 ROOT = Path(qwf_async.__file__).parent
 PROJECT = ROOT.parent
 LAYERS = (
-    {"wording"},
+    {"wording", "human"},
     {"errors"},
     {"checked", "events", "host", "optional"},
     {"settings"},

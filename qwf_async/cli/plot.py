@@ -174,8 +174,8 @@ def _show(data: PlotData, request: PlotRequest) -> None:
 
 def _facts(data: PlotData) -> dict[str, Any]:
     """What --json says of a picture, besides the file."""
+    from ..lattice.position import position_label
     from ..plotting import Picture
-    from ..plotting.labels import position_label
 
     if not isinstance(data, Picture):
         return {}

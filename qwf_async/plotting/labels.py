@@ -1,21 +1,14 @@
-"""The texts on a picture: times, positions, axes and the density, with their units."""
+"""The texts on a picture: times, axes and the density, with their units."""
 
 from __future__ import annotations
 
 from ..lattice.grid import AXIS_NAMES, Grid
+from ..lattice.position import position_label, unit_symbol
 
 
 def time_label(grid: Grid, frame: int) -> str:
     """The time of a frame, as in "t = 0.5 ħ/Eh", or its number if the time step is not known."""
     return f"frame {frame}" if grid.axes[0].step is None else position_label(grid, 0, frame)
-
-
-def position_label(grid: Grid, axis: int, index: int) -> str:
-    """The coordinate of an index of an axis, as in "z = 1.5 bohr", or the index if the spacing is not known."""
-    a = grid.axes[axis]
-    if a.step is None:
-        return f"{AXIS_NAMES[axis]} index {index}"
-    return f"{AXIS_NAMES[axis]} = {a.origin + index * a.step:.5g} {unit_symbol(a.unit)}".rstrip()
 
 
 def axis_label(grid: Grid, axis: int) -> str:
@@ -37,8 +30,3 @@ def density_label(grid: Grid) -> str:
         grid.axes[axis].step for axis in (1, 2, 3) if grid.shape[axis] > 1
     ]
     return f"|ψ|² (bohr⁻{'¹²³'[grid.dimensions - 1]})" if known else "|ψ|²"
-
-
-def unit_symbol(unit: str | None) -> str:
-    """The symbol of a unit."""
-    return {"hbar/Eh": "ħ/Eh", None: ""}.get(unit, unit or "")

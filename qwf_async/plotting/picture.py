@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lattice.grid import AXIS_NAMES
+from ..lattice.position import position_label
 from ..observables import density
-from .labels import position_label, time_label
+from .labels import time_label
 from .view_plan import View
 
 MIN_PHASE_SHARE: Final = 0.01
