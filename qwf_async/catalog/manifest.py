@@ -42,6 +42,12 @@ MAX_FIELD_CHARACTERS: Final = 2**18
 """Characters of a field: the source and its fingerprint may name many files."""
 
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
+"""What the numbers mean. `mass` is that of the particle in electron masses, and may be another than 1."""
+
+
+def conventions_of(grid: Grid) -> dict[str, Any]:
+    """The conventions of a wavefunction on this grid."""
+    return CONVENTIONS if grid.mass == 1 else CONVENTIONS | {"mass": grid.mass}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +128,7 @@ class Manifest:
             "codec": self.form.codec,
             "shape": json.dumps(grid["shape"]),
             "axes": json.dumps(grid["axes"]),
-            "conventions": json.dumps(CONVENTIONS),
+            "conventions": json.dumps(conventions_of(self.grid)),
             "plan": json.dumps(self.plan.to_json()),
             "source": self.source,
             "fingerprint": self.fingerprint,
@@ -148,7 +154,10 @@ class Manifest:
                 )
             if version < FORMAT:
                 raise ValueError(f"format version {version} is not read any more")
-            grid = Grid.from_json({name: json.loads(fields[name]) for name in ("shape", "axes")})
+            grid = Grid.from_json(
+                {name: json.loads(fields[name]) for name in ("shape", "axes")}
+                | {"mass": json.loads(fields.get("conventions", "{}")).get("mass", 1)}
+            )
             if grid.points != int(fields["points"]):
                 raise ValueError(f"{fields['points']} points do not fit the shape {grid.shape}")
             if datetime.fromisoformat(fields["created"]).tzinfo is None:
@@ -196,7 +205,7 @@ def _times(grid: Grid) -> str:
 
 
 def _differing(a: Grid, b: Grid) -> tuple[str, str]:
-    """Two grids in words: their points if those differ, else the axes that differ."""
+    """Two grids in words: their points if those differ, else the axes or the masses that differ."""
     if a.shape != b.shape:
         return f"{_times(a)} points", f"{_times(b)} points"
     axes = zip(AXIS_NAMES, a.axes, b.axes, strict=True)
@@ -205,6 +214,8 @@ def _differing(a: Grid, b: Grid) -> tuple[str, str]:
         for name, first, second in axes
         if first != second
     ]
+    if a.mass != b.mass:
+        pairs.append((f"mass {a.mass}", f"mass {b.mass}"))
     return ", ".join(first for first, _ in pairs), ", ".join(second for _, second in pairs)
 
 

@@ -114,14 +114,16 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Shape and axes of a wavefunction ψ[t, x, y, z].
+    """Shape and axes of a wavefunction ψ[t, x, y, z], and the mass of its particle.
 
     A state of fewer dimensions has axes of one point at the end (1-D: y = z = 1). Units are Hartree
-    atomic units (ħ = m_e = e = 1) unless an axis has another unit.
+    atomic units (ħ = m_e = e = 1) unless an axis has another unit. `mass` is in electron masses:
+    kinetic energies and currents follow from ψ only together with it.
     """
 
     shape: Shape4
     axes: tuple[Axis, Axis, Axis, Axis] = (UNKNOWN_AXIS,) * 4
+    mass: float = 1.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -129,6 +131,9 @@ class Grid:
         for name, size in zip(AXIS_NAMES, self.shape, strict=True):
             if size < 1:
                 raise InvalidInput(f"axis {name} of the grid has {size} points; it needs at least 1")
+        object.__setattr__(self, "mass", float(self.mass))
+        if not 1 / MAX_EXTENT <= self.mass <= MAX_EXTENT:
+            raise InvalidInput(f"mass={self.mass:g} must be above 0 (electron masses, from 1e-50 to 1e50)")
         if self.points > 2**62:
             raise InvalidInput("a grid of more than 2**62 points is beyond what can be counted")
 
@@ -249,12 +254,12 @@ class Grid:
         return point
 
     def to_json(self) -> dict[str, Any]:
-        """Shape and axes as plain values, for the manifest."""
+        """Shape and axes as plain values, for the manifest, and the mass if it is not 1."""
         axes = [
             {"name": n, "origin": a.origin, "step": a.step, "unit": a.unit, "periodic": a.periodic}
             for n, a in zip(AXIS_NAMES, self.axes, strict=True)
         ]
-        return {"shape": list(self.shape), "axes": axes}
+        return {"shape": list(self.shape), "axes": axes, **({} if self.mass == 1 else {"mass": self.mass})}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Grid:
@@ -263,7 +268,8 @@ class Grid:
             Axis(origin=a["origin"], step=a["step"], unit=a["unit"], periodic=a["periodic"])
             for a in value["axes"]
         )
-        return cls(shape=shape4(map(json_integer, value["shape"])), axes=(t, x, y, z))
+        shape = shape4(map(json_integer, value["shape"]))
+        return cls(shape=shape, axes=(t, x, y, z), mass=float(value.get("mass", 1)))
 
 
 def _whole(index: int) -> int:

@@ -34,10 +34,10 @@ def phase(psi: NDArray[Any]) -> Real:
 def current(psi: NDArray[Any], grid: Grid) -> Real:
     """Probability current j = (ħ/m) Im(ψ*∇ψ) of ψ[t, x, y, z], float64 [d, t, x, y, z], in Eh/ħ · bohr^(1−d).
 
-    It obeys ∂|ψ|²/∂t + ∇·j = 0 where the potential is real. ∇ is taken by FFT, so the grid counts as
-    periodic, and with an even number of points the shortest wave has no derivative. Source:
-    Griffiths, Introduction to Quantum Mechanics, problem 1.14; for the derivative Trefethen,
-    Spectral Methods in MATLAB, chapter 3. Memory: the result, and two frames of complex128.
+    m is the mass of the grid. It obeys ∂|ψ|²/∂t + ∇·j = 0 where the potential is real. ∇ is taken
+    by FFT, so the grid counts as periodic, and with an even number of points the shortest wave has no
+    derivative. Source: Griffiths, Introduction to Quantum Mechanics, problem 1.14; for the derivative
+    Trefethen, Spectral Methods in MATLAB, chapter 3. Memory: the result, and two frames of complex128.
     Raises InvalidInput for an array of another shape, or an axis in a unit that is no length.
     """
     check_shape(psi, grid)
@@ -47,6 +47,7 @@ def current(psi: NDArray[Any], grid: Grid) -> Real:
             slope = gradient(frame, grid, axis)
             slope *= frame.conj()
             result[axis - 1, number] = slope.imag
+    result /= grid.mass
     return result
 
 

@@ -22,10 +22,14 @@ Real = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Momenta:
-    """⟨p⟩ (`mean`) and ⟨p²⟩ (`square`) of the normalised state along each axis, [t, d], in ħ/bohr and its square."""
+    """⟨p⟩ (`mean`) and ⟨p²⟩ (`square`) of the normalised state along each axis, [t, d], in ħ/bohr and its square.
+
+    `mass` is that of the particle in electron masses.
+    """
 
     mean: Real
     square: Real
+    mass: float = 1.0
 
     @property
     def variance(self) -> Real:
@@ -34,8 +38,8 @@ class Momenta:
 
     @property
     def kinetic(self) -> Real:
-        """⟨T⟩ = ⟨p²⟩/2, summed over the axes, in Hartree, [t]."""
-        energy: Real = self.square.sum(axis=1) / 2
+        """⟨T⟩ = ⟨p²⟩/2m, summed over the axes, in Hartree, [t]."""
+        energy: Real = self.square.sum(axis=1) / (2 * self.mass)
         return energy
 
 
@@ -57,7 +61,7 @@ def momenta(psi: NDArray[Any], grid: Grid) -> Momenta:
             odd[len(k) // 2] = 0.0  # the shortest wave of the grid stands for both directions
         first.append((density * odd).sum(axis=1))
         second.append((density * (k * k)).sum(axis=1))
-    return Momenta(mean=np.stack(first, axis=1), square=np.stack(second, axis=1))
+    return Momenta(mean=np.stack(first, axis=1), square=np.stack(second, axis=1), mass=grid.mass)
 
 
 @checked
@@ -74,7 +78,7 @@ def momentum_variance(psi: NDArray[Any], grid: Grid) -> Real:
 
 @checked
 def kinetic_energy(psi: NDArray[Any], grid: Grid) -> Real:
-    """⟨T⟩ = ⟨p²⟩/2m of each frame in Hartree, [t], with m = m_e = 1. See `momenta`."""
+    """⟨T⟩ = ⟨p²⟩/2m of each frame in Hartree, [t], with the mass of the grid. See `momenta`."""
     return momenta(psi, grid).kinetic
 
 

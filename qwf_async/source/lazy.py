@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InvalidInput
 from .formats.coordinate import Coordinate, coordinate_of
 from .formats.hdf5.hdf5_attributes import names_in_hdf5, packing_in_hdf5
+from .formats.mass_attribute import mass_of
 from .formats.packing import Packing, packing_of
 from .formats.variable import Slices, Variable
 from .formats.zarr.zarr_attributes import names_in_zarr, packing_in_zarr
@@ -53,6 +54,7 @@ def array_variable(values: Any) -> Variable:
         chunk=_blocks(values, shape),
         fortran=isinstance(values, np.ndarray) and values.flags.fnc,
         coordinates=coordinates,
+        mass=mass_of(getattr(values, "attrs", {}), "the array"),
     )
 
 

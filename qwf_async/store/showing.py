@@ -31,6 +31,7 @@ def describe(name: str, manifest: Manifest) -> Facts:
     facts = (
         ("name", name),
         *axes,
+        *([] if manifest.grid.mass == 1 else [("mass", f"{manifest.grid.mass:g} electron masses")]),
         ("layout", " ".join((form.layout, *parameters))),
         ("codec", form.codec),
         ("points", f"{manifest.points:,}"),

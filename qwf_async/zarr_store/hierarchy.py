@@ -17,10 +17,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..catalog.manifest import CONVENTIONS, Manifest
+from ..catalog.manifest import Manifest, conventions_of
 from ..lattice.grid import AXIS_NAMES, Axis, Grid
 from ..lattice.plan import CHUNK_POINTS, BoxPlan
 from ..layout import Form
+from ..source.formats.mass_attribute import mass_attribute
 from ..wire.codec import binary_dtype
 
 PSI: Final = "psi"
@@ -101,7 +102,7 @@ class Hierarchy:
             chunk=_chunk(form),
             dtype=binary_dtype(form.codec) or np.dtype("<c16"),
             dimensions=AXIS_NAMES,
-            attributes={"long_name": "wavefunction"},
+            attributes={"long_name": "wavefunction", **mass_attribute(grid)},
         )
         coordinates = {
             axis: ZarrArray(
@@ -119,7 +120,7 @@ class Hierarchy:
             "source": manifest.source,
             "created": manifest.created,
             **({} if manifest.norm is None else {"norm": manifest.norm}),
-            **{f"convention_{name}": text for name, text in CONVENTIONS.items()},
+            **{f"convention_{name}": text for name, text in conventions_of(grid).items()},
         }
         return cls(arrays={**coordinates, PSI: psi}, attributes=attributes)
 

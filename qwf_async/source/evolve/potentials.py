@@ -69,13 +69,13 @@ class Potential(ABC):
         return False
 
     @abstractmethod
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         """V at the points where the axes cross, in Hartree: of a shape that broadcasts to theirs.
 
         Where V jumps it is the mean over the point's cell, which reaches half a step to either side
         along each axis. So an edge may lie anywhere, not only in the middle between two points.
-        `axes` are the dimensions of the grid, `t` is in ħ/Eh. Raises InvalidInput for parameters
-        that do not fit the dimensions.
+        `axes` are the dimensions of the grid, `t` is in ħ/Eh, `mass` in electron masses.
+        Raises InvalidInput for parameters that do not fit the dimensions.
         """
 
 
@@ -85,13 +85,13 @@ class Free(Potential):
 
     name: ClassVar[str] = "free"
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         return np.zeros((1, 1, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarmonicTrap(Potential):
-    """V = Σ ω²(x − centre)²/2 over the axes; `omega` in Eh/ħ, `centre` in bohr.
+    """V = Σ mω²(x − centre)²/2 over the axes; `omega` in Eh/ħ, `centre` in bohr, m the mass of the grid.
 
     Source: Griffiths, Introduction to Quantum Mechanics, section 2.3.
     """
@@ -100,9 +100,9 @@ class HarmonicTrap(Potential):
     omega: Scale = 1.0
     centre: Vector = 0.0
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         omegas, centres = positive("omega", self.omega, len(axes)), reals("centre", self.centre, len(axes))
-        return sum(0.5 * (w * (a.x - c)) ** 2 for w, a, c in zip(omegas, axes, centres, strict=True))
+        return sum(0.5 * mass * (w * (a.x - c)) ** 2 for w, a, c in zip(omegas, axes, centres, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class BoxTrap(Potential):
     height: float = 10.0
     centre: Vector = 0.0
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         widths, centres = positive("width", self.width, len(axes)), reals("centre", self.centre, len(axes))
         inside: Any = 1.0
         for w, a, c in zip(widths, axes, centres, strict=True):
@@ -139,7 +139,7 @@ class Barrier(Potential):
     width: float = 1.0
     centre: float = 0.0
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         return self.height * axes[0].inside(self.centre - self.width / 2, self.centre + self.width / 2)
 
 
@@ -155,7 +155,7 @@ class Step(Potential):
     height: float = 1.0
     centre: float = 0.0
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         return self.height * axes[0].inside(self.centre, math.inf)
 
 
@@ -175,7 +175,7 @@ class DoubleSlit(Potential):
     apart: float = 4.0
     centre: float = 0.0
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         if len(axes) < 2:
             raise InvalidInput("double-slit needs two dimensions or three: give a grid such as 256x256")
         wall = axes[0].inside(self.centre - self.thickness / 2, self.centre + self.thickness / 2)
@@ -195,7 +195,7 @@ class SoftCoulomb(Potential):
     Z: float = 1.0
     soft: float = 1.0
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         if not self.soft > 0:
             raise InvalidInput(f"soft={self.soft:g} must be above 0")
         return -self.Z / np.sqrt(sum(a.x * a.x for a in axes) + self.soft**2)
@@ -229,7 +229,7 @@ class FunctionPotential(Potential):
         plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         return sum(p.default is p.empty for p in plain) >= 4 or any(p.name == "t" for p in plain[3:])
 
-    def at(self, axes: Sequence[Line], t: float) -> Any:
+    def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         x, y, z = (*(a.x for a in axes), np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))[:3]
         try:
             return self.function(x, y, z, t) if self.moving else self.function(x, y, z)
@@ -277,7 +277,7 @@ def potential_values(potential: Potential, grid: Grid, t: float, box: Box | None
         Line(x=x.reshape([-1 if axis == own else 1 for axis in range(3)]), step=spacing(grid, own + 1))
         for own, x in enumerate(lines)
     ]
-    v = unmasked(potential.at(axes, t))
+    v = unmasked(potential.at(axes, t, grid.mass))
     if v.dtype.kind not in "fiub":
         raise InvalidInput(f"potential {potential.spec} is of type {v.dtype}; it must be real")
     shape = part.shape[1:]

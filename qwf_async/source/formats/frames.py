@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from ...lattice.grid import UNKNOWN_AXIS, Axis, Box, Grid, shape4
+from ...lattice.grid import UNKNOWN_AXIS, Axis, Box, shape4
 from ...wording import option
 from .coordinate import Coordinate
 from .dims import LETTERS
@@ -126,7 +126,7 @@ def frames_source(
             release=opened.close,
             box=box,
             dt=dt,
-            grid=Grid(shape=shape4(part.shape), axes=(time, *first.grid.axes[1:])),
+            grid=replace(first.grid, shape=shape4(part.shape), axes=(time, *first.grid.axes[1:])),
             order="C",
         )
     except BaseException:
@@ -142,6 +142,7 @@ def _check_like(first: VariableSource, source: VariableSource, first_name: str, 
             f"{name} holds {source.grid.shape[0]} times: each of several files must be one frame"
         )
     for what, mine, other in (
+        ("mass", str(source.grid.mass), str(first.grid.mass)),
         ("shape", _sizes(source), _sizes(first)),
         ("dtype", _types(source), _types(first)),
         *(

@@ -36,7 +36,8 @@ class Variable:
     `names` are those of the dimensions, None for one without. The numbers mean what `packing`
     says; if it is None they mean themselves. `coordinates` are those that the file states, by
     the index of the dimension; `axis_arrays` can be axes where a dimension has no name and no
-    coordinate. `member` is what tells the array from others of the same file.
+    coordinate. `mass` is that of the particle in electron masses. `member` is what tells the array from
+    others of the same file.
 
     `chunk` is the block in which the file stores the array, and that is read as a whole. It is
     None if nothing lies between the values, so that any row of the last dimension is cheap, or
@@ -56,6 +57,7 @@ class Variable:
     parallel: bool = False
     coordinates: Mapping[int, Coordinate] = field(default_factory=dict, repr=False)
     axis_arrays: Sequence[AxisArray] = field(default=(), repr=False)
+    mass: float = 1.0
     member: str = ""
 
     @property

@@ -239,7 +239,9 @@ def variable_source(
     if grid is not None and grid.shape != shape:
         raise InvalidInput(f"{first.what} has the shape {shape} as t, x, y, z, but its grid has {grid.shape}")
     grid = grid or Grid(
-        shape=shape, axes=axes_of(first, letters, shape, box=box is not None, dt=dt is not None)
+        shape=shape,
+        axes=axes_of(first, letters, shape, box=box is not None, dt=dt is not None),
+        mass=first.mass,
     )
     if box is not None:
         grid = grid.with_box(values_of(box))

@@ -22,6 +22,7 @@ from ..content import Content
 from ..coordinate import Coordinate, coordinate_of
 from ..file_stamps import FileStamps
 from ..format import Format, FormatWriter
+from ..mass_attribute import mass_of
 from ..member_choice import choose_members
 from ..open_files import OpenFiles, open_files, spec_of
 from ..regular_file import open_regular
@@ -141,6 +142,7 @@ def _variable(h5py: Any, opened: OpenFiles, path: str, item: Any, member: str) -
         parallel=reader.parallel,
         coordinates=coordinates,
         axis_arrays=_axis_arrays(h5py, opened, path, item),
+        mass=mass_of(item.attrs, what),
         member=member,
     )
     return transposed(variable) if MATLAB in item.attrs else variable

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
+from ..mass_attribute import mass_attribute
 from ..writing import ExportHeader, WriteBox, known_axes
 
 
@@ -21,7 +22,7 @@ def hdf5_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBox]
     h5py = library("h5py", extra="files", what="writing HDF5")
     with h5py.File(path, "w") as file:
         psi = file.create_dataset("psi", shape=header.grid.shape, dtype=header.dtype)
-        psi.attrs["title"] = header.title
+        psi.attrs.update({"title": header.title, **mass_attribute(header.grid)})
         for number, name in enumerate(AXIS_NAMES):
             psi.dims[number].label = name
         for axis in known_axes(header.grid):

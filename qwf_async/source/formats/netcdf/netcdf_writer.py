@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
+from ..mass_attribute import mass_attribute
 from ..writing import ExportHeader, WriteBox, known_axes
 
 
@@ -28,6 +29,7 @@ def netcdf_file(paths: Sequence[Path], header: ExportHeader) -> Iterator[WriteBo
             coordinate = file.create_variable(axis.name, (axis.name,), data=axis.points)
             coordinate.attrs.update(axis.attributes)
         re, im = (file.create_variable(f"psi_{part}", AXIS_NAMES, dtype=kind) for part in ("re", "im"))
+        re.attrs.update(mass_attribute(header.grid))
 
         def write(box: Box, values: NDArray[Any]) -> None:
             re[box.slices], im[box.slices] = values.real, values.imag

@@ -25,6 +25,7 @@ from ..coordinate import Coordinate, coordinate_of
 from ..file_stamps import FileStamps
 from ..format import Format, FormatWriter
 from ..hdf5.hdf5_attributes import NETCDF_FILE
+from ..mass_attribute import mass_of
 from ..member_choice import choose_members
 from ..open_files import open_files, spec_of
 from ..variable import Variable
@@ -213,6 +214,7 @@ def _variable(
         axis_arrays=nearest_axis_arrays(
             member, _axis_lengths(arrays, member), root=f"{path}:/", read=coordinate
         ),
+        mass=mass_of(item.attrs, f"{path}:/{member}"),
         member=member,
     )
 

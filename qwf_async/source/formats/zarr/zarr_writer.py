@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ....lattice.grid import AXIS_NAMES, Box
 from ....optional import library
+from ..mass_attribute import mass_attribute
 from ..writing import ExportHeader, WriteBox, blocks, known_axes
 
 
@@ -37,6 +38,7 @@ def zarr_directory(paths: Sequence[Path], header: ExportHeader) -> Iterator[Writ
         chunks=blocks(header.grid.shape),
         compressors=None,
         dimension_names=AXIS_NAMES,
+        attributes=mass_attribute(header.grid),
     )
 
     def write(box: Box, values: NDArray[Any]) -> None:
