@@ -12,6 +12,7 @@ import typer
 
 from ..errors import Interrupted, QwfError, status_of
 from ..wording import messages_for_command_line
+from .bench import bench
 from .clean import clean
 from .config import config
 from .estimate import estimate
@@ -57,6 +58,7 @@ for command in (
     verify,
     estimate,
     tune,
+    bench,
     rm,
     clean,
     watch,

@@ -1,6 +1,6 @@
 """Scratch names: what a trial stores is nobody's data, and is known by its name.
 
-A name says which process made it, on which boot of which host. So the next tuner on this host
+A name says which process made it, on which boot of which host. So the next one that measures on this host
 removes what one that was killed has left, and touches nothing of one that lives.
 """
 
@@ -10,7 +10,7 @@ import os
 import re
 import socket
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 import xxhash
 
@@ -19,17 +19,17 @@ from ..errors import InvalidInput, Refused
 from ..host.processes import boot, start_of
 from ..store.store import Store
 
-_FORM: Final = re.compile(r"tune-([0-9a-f]{16})-([0-9]{1,10})-([0-9]{0,20})-[0-9]{1,6}")
+_FORM: Final = re.compile(r"(?:tune|bench)-([0-9a-f]{16})-([0-9]{1,10})-([0-9]{0,20})-[0-9]{1,6}")
 
 
-def scratch_name(job: int) -> str:
-    """The name under which a job of this process stores, by the job's number."""
+def scratch_name(job: int, kind: Literal["tune", "bench"] = "tune") -> str:
+    """The name under which a job of this process stores, by the job's number; `kind` says who measures."""
     pid = os.getpid()
-    return f"tune-{_host()}-{pid}-{start_of(pid)}-{job}"
+    return f"{kind}-{_host()}-{pid}-{start_of(pid)}-{job}"
 
 
 async def remove_leftovers(store: Store) -> list[str]:
-    """Remove the scratch names of tuners of this host that have died. Returns their names."""
+    """Remove the scratch names of processes of this host that measured and have died. Returns their names."""
     removed = []
     for name in await known_names(store.pool, store.settings.prefix):
         match = _FORM.fullmatch(name)
