@@ -10,25 +10,35 @@ from __future__ import annotations
 
 from .density import current, density, gradient, phase
 from .energy import energy, potential_energy
+from .flux import flux
 from .moments import Moments, marginal, moments, norm, position, position_variance
-from .momentum import Momenta, kinetic_energy, momenta, momentum, momentum_variance, spectrum
+from .momentum import Momenta, kinetic_energy, momenta, momentum, momentum_variance
+from .momentum_density import momentum_axis, momentum_density, momentum_marginal
 from .overlap import autocorrelation, fidelity, overlap
+from .region import probability_in
+from .spectrum import Line, Spectrum, spectrum
 from .value import of_value
 
 __all__ = [
+    "Line",
     "Momenta",
     "Moments",
+    "Spectrum",
     "autocorrelation",
     "current",
     "density",
     "energy",
     "fidelity",
+    "flux",
     "gradient",
     "kinetic_energy",
     "marginal",
     "momenta",
     "moments",
     "momentum",
+    "momentum_axis",
+    "momentum_density",
+    "momentum_marginal",
     "momentum_variance",
     "norm",
     "of_value",
@@ -37,5 +47,6 @@ __all__ = [
     "position",
     "position_variance",
     "potential_energy",
+    "probability_in",
     "spectrum",
 ]

@@ -49,7 +49,7 @@ def potential_energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Rea
 def energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Real:
     """⟨H⟩ = ⟨T⟩ + ⟨V⟩ of each frame in Hartree, [t], of the normalised state.
 
-    T is taken by FFT, so the grid counts as periodic: see `momentum.spectrum`. Source: Griffiths,
+    T is taken by FFT, so the grid counts as periodic: see `momentum.wave_sums`. Source: Griffiths,
     Introduction to Quantum Mechanics, section 2.1. Raises as `potential_energy`.
     """
     return kinetic_energy(psi, grid) + potential_energy(psi, grid, potential)

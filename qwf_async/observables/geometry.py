@@ -31,6 +31,18 @@ def coordinates(grid: Grid, axis: int, start: int, stop: int) -> NDArray[np.floa
     return numbers if in_bohr.step is None else in_bohr.origin + numbers * in_bohr.step
 
 
+def ends(grid: Grid, axis: int) -> tuple[float, float]:
+    """The coordinates of the first point of a spatial axis and of the end of its period, as `coordinates`."""
+    first = float(coordinates(grid, axis, 0, 1)[0])
+    return first, first + grid.shape[axis] * spacing(grid, axis)
+
+
+def share_inside(x: NDArray[np.float64], step: float, low: float, high: float) -> NDArray[np.float64]:
+    """The share, 0 to 1, of the cell x − step/2 … x + step/2 of each point that lies between `low` and `high`."""
+    left, right = np.maximum(x - step / 2, low), np.minimum(x + step / 2, high)
+    return np.clip((right - left) / step, 0.0, 1.0)
+
+
 def spatial_axes(grid: Grid) -> range:
     """The numbers of the spatial axes of a state on this grid: 1 … dimensions."""
     return range(1, grid.dimensions + 1)

@@ -48,12 +48,12 @@ def momenta(psi: NDArray[Any], grid: Grid) -> Momenta:
     """Momentum of each frame of ψ[t, x, y, z].
 
     By Parseval's theorem each component needs FFTs along its own axis only, so memory beside ψ is a
-    few megabytes. The grid counts as periodic (see `spectrum`).
+    few megabytes. The grid counts as periodic (see `wave_sums`).
     Raises InvalidInput for an array of another shape, or an axis in a unit that is no length.
     """
     first, second = [], []
     for axis in spatial_axes(grid):
-        k, density = spectrum(psi, grid, axis)
+        k, density = wave_sums(psi, grid, axis)
         with np.errstate(invalid="ignore", divide="ignore"):
             density = density / density.sum(axis=1, keepdims=True)  # [t, n] / [t, 1]
         odd = k.copy()
@@ -83,7 +83,7 @@ def kinetic_energy(psi: NDArray[Any], grid: Grid) -> Real:
 
 
 @checked
-def spectrum(psi: NDArray[Any], grid: Grid, axis: int) -> tuple[Real, Real]:
+def wave_sums(psi: NDArray[Any], grid: Grid, axis: int) -> tuple[Real, Real]:
     """Wave numbers k [n] in 1/bohr, and Σ|ψ̃(k)|² along one axis (1, 2, 3 are x, y, z), [t, n].
 
     Both are in the order of the FFT. The sums are Parseval's, Σ_k Σ|ψ̃|² = Σ|ψ|², and add up over

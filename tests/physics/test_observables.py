@@ -18,6 +18,7 @@ from qwf_async.lattice.grid import Axis, Box, Grid
 from qwf_async.lattice.plan import BoxPlan
 from qwf_async.lattice.units import ANGSTROM
 from qwf_async.observables.geometry import in_steps
+from qwf_async.observables.momentum import wave_sums
 from qwf_async.source import Source, box, coherent, gaussian, harmonic, hydrogen, plane
 
 
@@ -89,7 +90,7 @@ def test_hydrogen_has_its_energy_and_obeys_the_virial_theorem() -> None:
 
 
 def test_a_particle_in_a_box_has_its_energies() -> None:
-    for n, error in ((2, 1e-9), (4, 1e-9), (1, 0.01)):  # odd n: a kink at the walls, see `spectrum`
+    for n, error in ((2, 1e-9), (4, 1e-9), (1, 0.01)):  # odd n: a kink at the walls, see `wave_sums`
         source = box(n, grid=Grid.of((512,)))
         wanted = (math.pi * n / 10) ** 2 / 2
         assert observables.kinetic_energy(psi_of(source), source.grid) == pytest.approx([wanted], rel=error)
@@ -206,7 +207,7 @@ def test_momenta_are_those_of_a_plain_fourier_sum_and_obey_parseval(
     found = observables.momenta(psi, grid)
     for axis in range(1, grid.dimensions + 1):
         n = shape[axis]
-        _, density = observables.spectrum(psi, grid, axis)
+        _, density = wave_sums(psi, grid, axis)
         assert density.sum(axis=1) == pytest.approx((np.abs(psi) ** 2).sum(axis=(1, 2, 3)))
         numbers = [j if 2 * j < n else j - n for j in range(n)]
         waves = np.exp(-2j * math.pi * np.outer(numbers, range(n)) / n) / math.sqrt(n)

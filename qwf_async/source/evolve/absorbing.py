@@ -27,7 +27,7 @@ from ...errors import InvalidInput
 from ...lattice.grid import AXIS_NAMES, Grid
 from ...observables.geometry import coordinates, spacing, spatial_axes
 from ...observables.moments import moments
-from ...observables.momentum import spectrum
+from ...observables.momentum import wave_sums
 
 W_SHAPE: Final = ((1, 14.0), (3, 70.0), (12, 1756.0))
 """Powers of s and their coefficients, for a width of 1 bohr."""
@@ -90,7 +90,7 @@ def unabsorbed(psi: NDArray[Any], grid: Grid, absorb: float, strength: float, ti
     position = moments(psi, grid)
     shares = []
     for own, axis in enumerate(spatial_axes(grid)):
-        k, density = spectrum(psi, grid, axis)
+        k, density = wave_sums(psi, grid, axis)
         weight = density[0] / (density[0].sum() or 1.0)
         x = coordinates(grid, axis, 0, grid.shape[axis])
         mean, spread = float(position.mean[0, own]), 3 * math.sqrt(float(position.variance[0, own]))

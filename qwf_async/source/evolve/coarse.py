@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...lattice.grid import AXIS_NAMES, Grid
 from ...observables.geometry import spacing, spatial_axes
-from ...observables.momentum import spectrum
+from ...observables.momentum import wave_sums
 from ...wording import option
 
 POINTS_PER_WAVE: Final = 10
@@ -34,7 +34,7 @@ def too_coarse(psi: NDArray[Any], v: NDArray[np.float64], grid: Grid) -> list[st
     for axis in spatial_axes(grid):
         if np.array_equal(v.min(axis=axis - 1), v.max(axis=axis - 1)):  # v is [x, y, z], without t
             continue
-        k, density = spectrum(psi, grid, axis)
+        k, density = wave_sums(psi, grid, axis)
         mean = float((k**2 * density[0]).sum() / (density[0].sum() or 1.0))
         wave = 2 * math.pi / math.sqrt(mean + 2 * gain or math.inf)
         points = wave / spacing(grid, axis)
