@@ -86,7 +86,8 @@ def spectrum(correlation: ArrayLike, dt: float) -> Spectrum:
         raise InvalidInput("⟨ψ(0)|ψ(t)⟩ must be finite, and not 0 at first")
     values = values / abs(values[0])
     count = len(values)
-    window = sum(a * np.cos(math.pi * m * np.arange(count) / count) for m, a in enumerate(_COSINES))
+    angles = math.pi * np.arange(count) / count  # a half of the window, from its middle on
+    window = np.stack([a * np.cos(m * angles) for m, a in enumerate(_COSINES)]).sum(axis=0)
     resolution = 2 * math.pi / (count * dt)
 
     size = 1 << (OVERSAMPLING * count - 1).bit_length()
@@ -141,8 +142,7 @@ def _fitted(values: Complex, window: Real, starts: Real, reach: float) -> tuple[
 
 def _least_squares(matrix: Real, wanted: Real) -> Real:
     """The solution by the normal equations: there are many frames, and few lines. Where several fit, the smallest."""
-    solution: Real = np.linalg.lstsq(matrix.T @ matrix, matrix.T @ wanted)[0]
-    return solution
+    return np.linalg.lstsq(matrix.T @ matrix, matrix.T @ wanted)[0].astype(np.float64, copy=False)
 
 
 def _real(values: Complex) -> Real:
