@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .ingesting.verification import Difference, Verification, verify
     from .lattice.grid import Axis, Box, Grid
     from .producing.begin import SharedLoad, begin
+    from .producing.create import FrameWriter, create
     from .producing.target import Target
     from .producing.ticket import Ticket
     from .settings import Settings
@@ -62,6 +63,7 @@ _HOMES = {
     "lattice.grid": ("Axis", "Box", "Grid"),
     "catalog.manifest": ("Manifest",),
     "producing.begin": ("SharedLoad", "begin"),
+    "producing.create": ("FrameWriter", "create"),
     "producing.target": ("Target",),
     "producing.ticket": ("Ticket",),
     "settings": ("Settings",),
@@ -71,11 +73,11 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "Grid", "Interrupted",
+    "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "FrameWriter", "Grid", "Interrupted",
     "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
     "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError", "Verification",
-    "Wavefunction", "begin", "connect", "dask", "estimate", "export", "ingest", "marginals", "observables", "observe",
-    "open_old_hash", "sources", "study", "verify",
+    "Wavefunction", "begin", "connect", "create", "dask", "estimate", "export", "ingest", "marginals", "observables",
+    "observe", "open_old_hash", "sources", "study", "verify",
 ]  # fmt: skip
 
 

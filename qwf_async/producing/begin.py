@@ -10,6 +10,7 @@ import anyio
 
 from ..catalog.cleaning import sweep
 from ..catalog.journal import read_journal
+from ..catalog.owner import Owner
 from ..checked import checked
 from ..client.retry import Retry, until_available
 from ..errors import Interrupted, QwfError, UsageError, first_error
@@ -22,7 +23,6 @@ from ..lattice.plan import BoxPlan, Plan
 from ..layout import Slab
 from ..settings import Replicas
 from ..store.store import Store
-from ..wording import again_with, flag
 from .publishing import publish_load, release_load
 from .starting import Request, start_load
 from .ticket import Ticket
@@ -145,11 +145,29 @@ async def begin(
         force=force,
     )
 
+    async with held_load(store, request, blocks=blocks, hooks=hooks) as load:
+        yield load
+
+
+@asynccontextmanager
+async def held_load(
+    store: Store,
+    request: Request,
+    *,
+    owner: Owner | None = None,
+    blocks: Shape4 | None = None,
+    hooks: Sequence[Hook] = (),
+) -> AsyncIterator[SharedLoad]:
+    """Begin the load of a request, and hold it while the block runs; see `begin`.
+
+    `owner` is for a load that one process writes alone; its token is that of the request.
+    """
+
     def hook(event: Event) -> None:
         for each in hooks:
             each(event)
 
-    ticket, load = await start_load(store, request, hook)
+    ticket, load = await start_load(store, request, hook, owner)
     shared = SharedLoad(ticket=ticket, already=load is None, _store=store, _hook=hook, _blocks=blocks)
     if load is None:
         yield shared
@@ -171,17 +189,16 @@ async def begin(
             tasks.cancel_scope.cancel()
     except BaseException as error:
         cause = first_error(error)
-        if not shared._published:
-            cause = (
-                _with(cause, "; what was stored can be resumed with " + flag("resume"))
-                if await _left(shared)
-                else cause
-            )
+        if not shared._published and await _left(shared):
+            cause = _with(cause, f"; {request.way_on}")
         if cause is error:
             raise
         raise cause from error
-    if not shared._published and await _left(shared):
-        hook(Noted(text=f"{name} was not published: {again_with('resume')} to go on with what is stored"))
+    else:
+        if not shared._published and await _left(shared):
+            hook(Noted(text=f"{request.name} was not published; {request.way_on}"))
+    finally:
+        load.end()
 
 
 async def _left(shared: SharedLoad) -> bool:

@@ -24,6 +24,7 @@ from ..ingesting.write_mode import check_write_mode, choose_restore
 from ..lattice.grid import Grid, Order, Shape3, Shape4
 from ..layout import Form, Slab
 from ..store.store import Store
+from ..wording import flag
 from .place import Place
 from .ticket import Ticket
 
@@ -45,6 +46,7 @@ class Request:
     configure_server: bool = False
     force: bool = False
     allow_nonfinite: bool = False
+    can_resume: bool = True
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
@@ -70,10 +72,12 @@ class Request:
         force: bool,
         allow_nonfinite: bool,
         usual: Shape4 | None = None,
+        owner: Owner | None = None,
     ) -> Request:
         """A request that is checked as far as it can be without a server. Raises UsageError and InvalidInput.
 
-        `usual`: about the shape of irregular blocks that `blocks` divides.
+        `usual`: about the shape of irregular blocks that `blocks` divides. `owner`: the process that
+        owns the load, if it alone writes it.
         """
         unfinished_by(resume=resume, discard=discard)
         if resume and fingerprint is None:
@@ -110,7 +114,16 @@ class Request:
             configure_server=configure_server,
             force=force,
             allow_nonfinite=allow_nonfinite,
+            can_resume=fingerprint is not None,
+            **({} if owner is None else {"token": owner.token}),
         )
+
+    @property
+    def way_on(self) -> str:
+        """What can be done with the load if it is left, in words."""
+        if self.can_resume:
+            return f"what was stored can be resumed with {flag('resume')}"
+        return f"what was stored has no fingerprint by which it could be resumed: begin anew with {flag('discard')}"
 
     @property
     def manifest(self) -> Manifest:
@@ -123,8 +136,12 @@ class Request:
         )
 
 
-async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket, Load | None]:
+async def start_load(
+    store: Store, request: Request, hook: Hook, owner: Owner | None = None
+) -> tuple[Ticket, Load | None]:
     """Begin the load of a request, or find the one that it began before. There is no load if all is published already.
+
+    It is owned by all who know its token, or else by `owner`, who has that token.
 
     Raises as `ingest`.
     """
@@ -149,7 +166,7 @@ async def start_load(store: Store, request: Request, hook: Hook) -> tuple[Ticket
             configure_server=request.configure_server,
             force=request.force,
             hook=hook,
-            owner=Owner.shared(request.token),
+            owner=owner or Owner.shared(request.token),
             draw=partial(next, request.generations()),
         )
         load, by_restore = begun.load, begun.by_restore

@@ -15,7 +15,7 @@ nobody knows; if it dies before, `clean --orphans` finds the keys.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -75,34 +75,50 @@ class Writer:
 
     async def write(self, encoder: Encoder, numbers: Iterable[int]) -> None:
         """Write these chunks; return when all are stored and journalled. Raises Published, and as `Target`."""
+        async with self.sending(encoder) as send:
+            for number in numbers:
+                await send(number)
+
+    @asynccontextmanager
+    async def sending(
+        self, encoder: Encoder, stored: Callable[[Batch], object] = lambda batch: None
+    ) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+        """Yield a function that encodes a chunk, in a thread, and sends it beside what the body does.
+
+        It waits while WINDOW chunks are on their way. `stored` is called with each that is stored and
+        journalled, and the block ends when all are. Raises as `write`; the body is cancelled then.
+        """
+        room = anyio.Semaphore(WINDOW)
+
+        async def deliver(batch: Batch) -> None:
+            await self._deliver(batch)
+            stored(batch)
+            room.release()
+
+        async def send(number: int) -> None:
+            await room.acquire()
+            try:
+                batch = await to_thread.run_sync(encoder.batch, number, abandon_on_cancel=True)
+            except BaseException:
+                room.release()
+                raise
+            tasks.start_soon(deliver, batch)
+
         try:
-            async with self._task():
-                await self._send(encoder, numbers)
+            async with self._task(), anyio.create_task_group() as tasks:
+                yield send
         except (Exception, BaseExceptionGroup) as error:
             cause = first_error(error)
             if isinstance(cause, LoadTaken | DataLost):
                 cause = await self._tidied(cause)
+            if cause is error:
+                raise
             raise cause from error
 
     @property
     def is_over(self) -> bool:
         """Whether nothing was written for so long that the lease is over."""
         return self._tasks == 0 and -math.inf < self._renew_at < anyio.current_time() - self.load.ttl
-
-    async def _send(self, encoder: Encoder, numbers: Iterable[int]) -> None:
-        """Encode one chunk at a time, in a thread, while at most WINDOW of them are on their way."""
-        room = anyio.Semaphore(WINDOW)
-
-        async def deliver(batch: Batch) -> None:
-            await self._deliver(batch)
-            room.release()
-
-        async with anyio.create_task_group() as tasks:
-            for number in numbers:
-                await room.acquire()
-                tasks.start_soon(
-                    deliver, await to_thread.run_sync(encoder.batch, number, abandon_on_cancel=True)
-                )
 
     async def _deliver(self, batch: Batch) -> None:
         """Return once the batch is stored and journalled."""

@@ -173,7 +173,7 @@ async def test_load_that_was_left_is_resumed_with_what_it_lacks(server: Server) 
         async with begin(store, hooks=(events := Events(),)) as load:
             first, *rest = await load.missing()
             await put(load.ticket, first)
-        assert "psi was not published: make the same call with resume=True" in str(events.all[-1])
+        assert "psi was not published; what was stored can be resumed with resume=True" in str(events.all[-1])
         with pytest.raises(Refused, match="it differs in source"):
             async with begin(store, resume=True, fingerprint="run 8"):
                 pass
