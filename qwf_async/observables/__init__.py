@@ -13,7 +13,7 @@ from .energy import energy, potential_energy
 from .flux import flux
 from .moments import Moments, marginal, moments, norm, position, position_variance
 from .momentum import Momenta, kinetic_energy, momenta, momentum, momentum_variance
-from .momentum_density import momentum_axis, momentum_density, momentum_marginal
+from .momentum_density import momentum_axis, momentum_density
 from .overlap import autocorrelation, fidelity, overlap
 from .region import probability_in
 from .spectrum import Line, Spectrum, spectrum
@@ -38,7 +38,6 @@ __all__ = [
     "momentum",
     "momentum_axis",
     "momentum_density",
-    "momentum_marginal",
     "momentum_variance",
     "norm",
     "of_value",

@@ -38,7 +38,7 @@ def test_the_momentum_of_a_packet_is_a_gaussian_about_k() -> None:
     wanted = lines[0][:, None, None] * lines[1][:, None] * lines[2]
     np.testing.assert_allclose(density[0], wanted, atol=1e-7)
     for axis, line in enumerate(lines, start=1):
-        assert observables.momentum_marginal(psi, grid, axis)[0] == pytest.approx(line, abs=1e-7)
+        assert observables.momentum_density(psi, grid, [axis])[0] == pytest.approx(line, abs=1e-7)
     np.testing.assert_allclose(observables.momentum_density(7 * psi, grid), density, rtol=1e-9, atol=1e-20)
     assert np.isnan(observables.momentum_density(0 * psi, grid)).all()
 
@@ -57,14 +57,19 @@ def test_momentum_densities_integrate_to_one_and_have_the_mean_momentum(
     psi = chance.normal(size=shape) + 1j * chance.normal(size=shape)
     density = observables.momentum_density(psi, grid)
     k = [observables.momentum_axis(grid, axis) for axis in (1, 2, 3)]
-    steps = [2 * math.pi / (n * (axis.step or 1)) for n, axis in zip(shape, axes, strict=True)]
-    cell = math.prod(step for step, n in zip(steps[1:], shape[1:], strict=True) if n > 1)
+    steps = [
+        2 * math.pi / (n * (axis.step or 1)) if n > 1 else 1.0 for n, axis in zip(shape, axes, strict=True)
+    ]
+    cell = math.prod(steps[1:])
     assert density.sum(axis=(1, 2, 3)) * cell == pytest.approx(1)
     for axis in range(1, grid.dimensions + 1):
         others = tuple(number for number in (1, 2, 3) if number != axis)
-        line = observables.momentum_marginal(psi, grid, axis)
+        line = observables.momentum_density(psi, grid, [axis])
         share = density.sum(axis=others) / density.sum(axis=(1, 2, 3))[:, None]
         assert line * steps[axis] == pytest.approx(share)
+        pair = [number for number in (1, 2, 3) if number != axis]
+        plane = observables.momentum_density(psi, grid, pair)
+        np.testing.assert_allclose(plane, density.sum(axis=axis) * steps[axis])
         second = (share * k[axis - 1] ** 2).sum(axis=1)
         assert second == pytest.approx(observables.momenta(psi, grid).square[:, axis - 1])
 
@@ -136,6 +141,8 @@ def test_planes_and_regions_that_cannot_be_are_refused() -> None:
     psi = psi_of(plane(k=(1, 0), grid=grid))
     with pytest.raises(InvalidInput, match=r"x = 2.5 bohr is outside the grid, which reaches from -2 to 2"):
         observables.flux(psi, grid, 1, 2.5)
+    with pytest.raises(InvalidInput, match=r"axes=\[2, 1\] must be ascending"):
+        observables.momentum_density(psi, grid, [2, 1])
     with pytest.raises(InvalidInput, match="no plane across z"):
         observables.flux(psi, grid, 3, 0.0)
     with pytest.raises(InvalidInput, match="no axis z to bound"):
