@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .store.observed import Observed
     from .store.observing import marginals, observe
     from .store.old_hash import open_old_hash
+    from .store.passing import Passing, passing
+    from .store.spectra import momentum_density, spectrum
     from .store.store import Store
     from .store.wavefunction import Wavefunction
 
@@ -57,6 +59,8 @@ _HOMES = {
     "store.observed": ("Observed",),
     "store.observing": ("marginals", "observe"),
     "store.old_hash": ("open_old_hash",),
+    "store.passing": ("Passing", "passing"),
+    "store.spectra": ("momentum_density", "spectrum"),
     "ingesting.report": ("Report",),
     "ingesting.verification": ("Difference", "Verification", "verify"),
     "exporting.export_file": ("export",),
@@ -74,10 +78,11 @@ _HOMES = {
 
 __all__ = [
     "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "FrameWriter", "Grid", "Interrupted",
-    "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
-    "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError", "Verification",
-    "Wavefunction", "begin", "connect", "create", "dask", "estimate", "export", "ingest", "marginals", "observables",
-    "observe", "open_old_hash", "sources", "study", "verify",
+    "InvalidInput", "Manifest", "Observed", "OutOfMemory", "Passing", "QwfError", "Refused", "ReplayOwed",
+    "Report", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError",
+    "Verification", "Wavefunction", "begin", "connect", "create", "dask", "estimate", "export", "ingest",
+    "marginals", "momentum_density", "observables", "observe", "open_old_hash", "passing", "sources",
+    "spectrum", "study", "verify",
 ]  # fmt: skip
 
 

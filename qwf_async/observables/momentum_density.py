@@ -55,7 +55,8 @@ def momentum_density(psi: NDArray[Any], grid: Grid, axes: Sequence[int] | None =
 def _wave_squares(frame: NDArray[Any], along: Sequence[int]) -> Real:
     """Σ|ψ̃|² of a frame [x, y, z] over the axes not in `along`, in the order of the FFT along those."""
     waves = np.fft.fftn(frame.astype(np.complex128, copy=False), axes=[axis - 1 for axis in along])
-    return density(waves).sum(axis=tuple(axis - 1 for axis in (1, 2, 3) if axis not in along))
+    squares: Real = density(waves).sum(axis=tuple(axis - 1 for axis in (1, 2, 3) if axis not in along))
+    return squares
 
 
 def momentum_step(grid: Grid, axis: int) -> float:

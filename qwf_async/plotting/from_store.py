@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from ..observables.geometry import coordinates, in_steps
-from ..store.observing import Done, marginals_opened, observe_opened
+from ..store.frame_boxes import Done
+from ..store.observing import marginals_opened, observe_opened
 from ..store.wavefunction import Wavefunction
 from .curves import Expectations, Marginals
 from .labels import axis_label, time_label

@@ -26,14 +26,17 @@ class Observed:
     momentum_sigma: tuple[float, ...] | None
     kinetic: float | None
     potential: float | None
+    interaction: float | None
     overlap: complex | None
     fidelity: float | None
     autocorrelation: complex | None
 
     @property
     def energy(self) -> float | None:
-        """⟨H⟩ = ⟨T⟩ + ⟨V⟩; None if one of them is."""
-        return None if self.kinetic is None or self.potential is None else self.kinetic + self.potential
+        """⟨H⟩ = ⟨T⟩ + ⟨V⟩, and ⟨g|ψ|²⟩/2 with an interaction; None if ⟨T⟩ or ⟨V⟩ is."""
+        if self.kinetic is None or self.potential is None:
+            return None
+        return self.kinetic + self.potential + (self.interaction or 0.0)
 
     def to_json(self) -> dict[str, float | None]:
         """Each observable that is not None by its name: x, sigma_x, p_x, sigma_p_x, sigma_x_sigma_p_x, …"""
@@ -44,7 +47,12 @@ class Observed:
                 product = self.position_sigma[number] * self.momentum_sigma[number]
                 row |= {f"p_{axis}": self.momentum[number], f"sigma_p_{axis}": self.momentum_sigma[number]}
                 row |= {f"sigma_{axis}_sigma_p_{axis}": product}
-        energies = {"kinetic": self.kinetic, "potential": self.potential, "energy": self.energy}
+        energies = {
+            "kinetic": self.kinetic,
+            "potential": self.potential,
+            "interaction": self.interaction,
+            "energy": self.energy,
+        }
         row |= {name: value for name, value in energies.items() if value is not None}
         for name, value in (("overlap", self.overlap), ("autocorrelation", self.autocorrelation)):
             if value is not None:

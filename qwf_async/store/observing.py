@@ -7,7 +7,7 @@ the grid, and hold one frame.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -19,20 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checked import checked
-from ..client.parallel import in_parallel
 from ..errors import InvalidInput
 from ..lattice.grid import AXIS_NAMES, Box, Grid
-from ..lattice.plan import BoxPlan
+from ..observables.density import density
 from ..observables.energy import potential_sum
 from ..observables.moments import Moments, marginal, moments
 from ..observables.momentum import Momenta, momenta
 from ..observables.overlap import fidelity_of, overlap_sum
 from ..source.evolve.potentials import Potential, potential_values
+from .frame_boxes import Done, at_frame, for_each_box, numbers_of, read_box, time_of
 from .observed import Observed
 from .store import Store
 from .wavefunction import Wavefunction
-
-Done = Callable[[int], object]
 
 MAX_OFFSET: Final = 1e-6
 """Distance, in steps of the grid, up to which points of two wavefunctions count as the same."""
@@ -44,6 +42,7 @@ class _Sums:
 
     moments: Moments
     potential: float = 0.0
+    square: float = 0.0
     overlap: complex = 0.0
     other_weight: float = 0.0
     autocorrelation: complex = 0.0
@@ -52,6 +51,7 @@ class _Sums:
         return _Sums(
             moments=self.moments + more.moments,
             potential=self.potential + more.potential,
+            square=self.square + more.square,
             overlap=self.overlap + more.overlap,
             other_weight=self.other_weight + more.other_weight,
             autocorrelation=self.autocorrelation + more.autocorrelation,
@@ -65,6 +65,7 @@ async def observe(
     *,
     frames: Sequence[int] | None = None,
     potential: Potential | None = None,
+    g: float | None = None,
     other: str | None = None,
     autocorrelation: bool = False,
     sums_only: bool = False,
@@ -72,7 +73,8 @@ async def observe(
 ) -> AsyncIterator[Observed]:
     """The observables of a stored wavefunction, frame by frame in the order given, or of all frames.
 
-    `potential` adds ⟨V⟩ and ⟨H⟩. `other`, the name of another wavefunction on the same grid, adds
+    `potential` adds ⟨V⟩ and ⟨H⟩; `g`, in Hartree·bohr^d, adds ⟨g|ψ|²⟩/2 to them, for an evolution with
+    the term g|ψ|². `other`, the name of another wavefunction on the same grid, adds
     ⟨other|ψ⟩ and the fidelity: of frame with frame, or of each frame with its only one.
     `autocorrelation` adds ⟨ψ(0)|ψ(t)⟩ with the first frame. With `sums_only` there is no momentum
     and no energy, and no frame is held. If the spacing of an axis is not known, its observables
@@ -88,6 +90,7 @@ async def observe(
         psi,
         frames=frames,
         potential=potential,
+        g=g,
         bra=bra,
         autocorrelation=autocorrelation,
         sums_only=sums_only,
@@ -102,6 +105,7 @@ async def observe_opened(
     *,
     frames: Sequence[int] | None = None,
     potential: Potential | None = None,
+    g: float | None = None,
     bra: Wavefunction | None = None,
     autocorrelation: bool = False,
     sums_only: bool = False,
@@ -112,18 +116,19 @@ async def observe_opened(
         _check_paired(psi, bra)
     grid = psi.manifest.grid
     one_at_a_time = anyio.CapacityLimiter(1)  # a potential of the user need not bear two calls at once
-    for number in _numbers(grid, frames):
+    for number in numbers_of(grid, frames):
         whole = None if sums_only else await psi.read[number : number + 1]
         summing = _Summing(
             psi=psi,
             number=number,
             whole=whole,
             potential=potential,
+            g=g,
             bra=bra,
             autocorrelation=autocorrelation,
             one_at_a_time=one_at_a_time,
         )
-        sums: _Sums = await _added(psi, summing.chunk)
+        sums: _Sums = reduce(add, await for_each_box(psi, summing.chunk))
         momentum = None if whole is None else await anyio.to_thread.run_sync(momenta, whole, grid)
         yield _observed(grid, number, sums, momentum, summing)
         done(grid.frame_points)
@@ -141,17 +146,17 @@ async def marginals(store: Store, name: str, frame: int = 0) -> list[NDArray[np.
 async def marginals_opened(psi: Wavefunction, frame: int) -> list[NDArray[np.float64]]:
     """`marginals`, of a wavefunction that is open."""
     grid = psi.manifest.grid
-    (number,) = _numbers(grid, [frame])
+    (number,) = numbers_of(grid, [frame])
     result = [np.zeros(size) for size in grid.shape[1 : 1 + grid.dimensions]]
 
     async def chunk(box: Box) -> list[tuple[slice, NDArray[np.float64]]]:
-        part = _at(box, number)
-        ket = await _read(psi, part)
+        part = at_frame(box, number)
+        ket = await read_box(psi, part)
         return [(part.slices[axis], marginal(ket, grid, axis, part)[0]) for axis in range(1, 1 + len(result))]
 
-    for densities in await _each(psi, chunk):
-        for line, (points, density) in zip(result, densities, strict=True):
-            line[points] += density
+    for densities in await for_each_box(psi, chunk):
+        for line, (points, part) in zip(result, densities, strict=True):
+            line[points] += part
     return result
 
 
@@ -163,19 +168,20 @@ class _Summing:
     number: int
     whole: NDArray[Any] | None
     potential: Potential | None
+    g: float | None
     bra: Wavefunction | None
     autocorrelation: bool
     one_at_a_time: anyio.CapacityLimiter
 
     async def chunk(self, box: Box) -> _Sums:
-        part = _at(box, self.number)
-        ket = await _read(self.psi, part) if self.whole is None else self.whole[box.slices]
+        part = at_frame(box, self.number)
+        ket = await read_box(self.psi, part) if self.whole is None else self.whole[box.slices]
         bra = start = None
         if self.bra is not None:
             has_one_frame = self.bra.manifest.grid.shape[0] == 1
-            bra = await _read(self.bra, box if has_one_frame else part)
+            bra = await read_box(self.bra, box if has_one_frame else part)
         if self.autocorrelation:
-            start = ket if self.number == 0 else await _read(self.psi, box)
+            start = ket if self.number == 0 else await read_box(self.psi, box)
         return await anyio.to_thread.run_sync(self._sums, part, ket, bra, start, limiter=self.one_at_a_time)
 
     def _sums(
@@ -184,10 +190,11 @@ class _Summing:
         grid = self.psi.manifest.grid
         v = None
         if self.potential is not None:
-            v = potential_values(self.potential, grid, _time(grid, self.number), part)
+            v = potential_values(self.potential, grid, time_of(grid, self.number), part)
         return _Sums(
             moments=moments(ket, grid, part),
             potential=0.0 if v is None else float(potential_sum(ket, v)[0]),
+            square=0.0 if self.g is None else float(np.square(density(ket)).sum()),
             overlap=0.0 if bra is None else complex(overlap_sum(bra, ket)[0]),
             other_weight=0.0 if bra is None else float(moments(bra, grid, part).weight[0]),
             autocorrelation=0.0 if start is None else complex(overlap_sum(start, ket)[0]),
@@ -199,10 +206,11 @@ def _observed(grid: Grid, number: int, sums: _Sums, momentum: Momenta | None, as
     product = sums.overlap * cell
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_potential = float((np.array([sums.potential]) / position.weight)[0])
+        interaction = float((np.array([0.5 * (asked.g or 0.0) * sums.square]) / position.weight)[0])
     other = np.array([sums.other_weight * cell])
     return Observed(
         frame=number,
-        time=None if grid.axes[0].step is None else _time(grid, number),
+        time=None if grid.axes[0].step is None else time_of(grid, number),
         norm=float(position.norm[0]),
         position=tuple(position.mean[0].tolist()),
         position_sigma=tuple(np.sqrt(position.variance[0]).tolist()),
@@ -210,51 +218,13 @@ def _observed(grid: Grid, number: int, sums: _Sums, momentum: Momenta | None, as
         momentum_sigma=None if momentum is None else tuple(np.sqrt(momentum.variance[0]).tolist()),
         kinetic=None if momentum is None else float(momentum.kinetic[0]),
         potential=None if asked.potential is None else mean_potential,
+        interaction=None if asked.g is None else interaction,
         overlap=None if asked.bra is None else product,
         fidelity=None
         if asked.bra is None
         else float(fidelity_of(np.array([product]), other, position.norm)[0]),
         autocorrelation=sums.autocorrelation * cell if asked.autocorrelation else None,
     )
-
-
-async def _added(psi: Wavefunction, chunk: Callable[[Box], Any]) -> Any:
-    return reduce(add, await _each(psi, chunk))
-
-
-async def _each(psi: Wavefunction, chunk: Callable[[Box], Any]) -> list[Any]:
-    """The results of `chunk` for the boxes of a frame, in the order of the boxes, so that sums can be repeated."""
-    plan = BoxPlan.cut((1, *psi.manifest.grid.shape[1:]), unit=psi.manifest.form.scheme.grain)
-    results: list[Any] = [None] * len(plan)
-
-    async def fill(number: int) -> None:
-        results[number] = await chunk(plan[number].box)
-
-    await in_parallel(fill, range(len(plan)), psi.settings.writers)
-    return results
-
-
-async def _read(psi: Wavefunction, box: Box) -> NDArray[Any]:
-    return await psi.read[box.slices]
-
-
-def _at(box: Box, number: int) -> Box:
-    """A box of the frame 0, moved to another frame."""
-    return Box(start=(number, *box.start[1:]), stop=(number + 1, *box.stop[1:]))
-
-
-def _time(grid: Grid, number: int) -> float:
-    """The time of a frame in ħ/Eh, or in frames if the time step is not known."""
-    axis = grid.axes[0].in_atomic_units("t")
-    return axis.origin + number * (1.0 if axis.step is None else axis.step)
-
-
-def _numbers(grid: Grid, frames: Sequence[int] | None) -> Sequence[int]:
-    count = grid.shape[0]
-    for number in frames or ():
-        if not 0 <= number < count:
-            raise InvalidInput(f"frame {number} is outside the grid: frames run from 0 to {count - 1}")
-    return range(count) if frames is None else frames
 
 
 def _check_paired(psi: Wavefunction, other: Wavefunction) -> None:
