@@ -29,6 +29,7 @@ from .resume import resume
 from .rm import rm
 from .server import server
 from .set import set_
+from .signed_words import SignedWords
 from .slice import slice_
 from .study import study_app
 from .tune import tune
@@ -63,10 +64,10 @@ for command in (
     clean,
     watch,
 ):
-    app.command()(command)
+    app.command(cls=SignedWords)(command)
 app.command("help")(help_)
-app.command("slice")(slice_)
-app.command("set")(set_)
+app.command("slice", cls=SignedWords)(slice_)
+app.command("set", cls=SignedWords)(set_)
 app.add_typer(server)
 app.add_typer(config)
 app.add_typer(study_app)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import UsageError
 from .jobs import run_on_store
 from .options import JsonOption, NameArgument, QuietOption, ServerOptions, with_option_groups
-from .output import print_json, show
+from .output import print_json, say, show
+from .point import AtOption, FoundPoint, PointRequest, TOption, XArgument, YArgument, ZArgument
 from .point_list import read_points
 from .stored_wavefunction import open_stored
 
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 @with_option_groups
 def get(
     name: NameArgument,
-    x: Annotated[int | None, typer.Argument(help="Index along x.", show_default=False)] = None,
-    y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
-    z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
-    t: Annotated[int, typer.Option("--t", "-t", help="Index along t.")] = 0,
+    x: XArgument = None,
+    y: YArgument = None,
+    z: ZArgument = None,
+    t: TOption = None,
+    at: AtOption = None,
     points: Annotated[
         Path | None,
         typer.Option(
@@ -42,28 +45,43 @@ def get(
     """Print ψ at a point or at many, with modulus, probability density |ψ|² and phase (radians).
 
     \b
-    Example: qwf get hydrogen 60 48 60
+    Examples:
+      qwf get hydrogen 60 48 60
+      qwf get hydrogen -1 0 -48
+      qwf get hydrogen --at x=5,y=0,z=5
     """
-    if (x is None) == (points is None):
-        raise typer.BadParameter("give the indices x y z of one point, or --points with a file of many")
-    indices = [(x, y, z, t)] if x is not None else read_points(points)
+    if x is None and at is None and points is None:
+        raise UsageError(
+            "give the indices x y z of a point, or --at x=-4.0,y=0, or --points with a file of many"
+        )
+    if points is None:
+        request = PointRequest.read(x, y, z, t, at)
+    elif x is not None or at is not None:
+        raise UsageError("--points has points of its own: give it without x y z and --at")
+    else:
+        listed = read_points(points)
 
-    async def job(store: Store) -> list[complex]:
+    async def job(store: Store) -> tuple[list[FoundPoint], list[complex]]:
         psi = await open_stored(store, name)
+        grid = psi.manifest.grid
         if points is None:
-            return [await psi.point(*indices[0])]
-        return list(map(complex, await psi.read_points(indices)))
+            point = request.on(grid)
+            return [point], [await psi.point(*point.xyzt)]
+        values = await psi.read_points(listed)
+        return [FoundPoint.of(grid.index(*point)) for point in listed], list(map(complex, values))
 
-    values = run_on_store(job, server_options, quiet=quiet)
+    found, values = run_on_store(job, server_options, quiet=quiet)
     from ..observables import of_value
 
     rows = [
-        {"x": x, "y": y, "z": z, "t": t, "re": value.real, "im": value.imag, **of_value(value)}
-        for (x, y, z, t), value in zip(indices, values, strict=True)
+        point.to_json() | {"re": value.real, "im": value.imag, **of_value(value)}
+        for point, value in zip(found, values, strict=True)
     ]
     if as_json:
         print_json(rows)
         return
+    if found[0].text and not quiet:
+        say(f"at {found[0].text}")
     for row, value in zip(rows, values, strict=True):
         if quiet:
             show(f"{value.real!r},{value.imag!r}")

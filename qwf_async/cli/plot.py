@@ -20,6 +20,7 @@ from .options import (
     with_option_groups,
 )
 from .output import print_json, say
+from .point import AtOption
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def plot(
     axis: Annotated[
         str | None, typer.Option(help="Cut in the middle of x, y or z.", show_default=False)
     ] = None,
+    at: AtOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -79,12 +81,13 @@ def plot(
     Examples:
       qwf plot hydrogen
       qwf plot hydrogen --slice y=48 -o orbital.png
+      qwf plot hydrogen --at y=2.5 -o orbital.png
       qwf plot packet --all -o packet.gif
       qwf plot packet --what expectations -o path.svg
     """
     from ..plotting.plot_request import read_plot_request
 
-    request = read_plot_request(kind, frame=frame, all_frames=all_frames, cut=cut, axis=axis, out=out)
+    request = read_plot_request(kind, frame=frame, all_frames=all_frames, cut=cut, axis=axis, at=at, out=out)
     if as_json and out is None:
         raise UsageError("--json tells of the file that was written: give -o FILE")
     if out is not None:
@@ -95,7 +98,7 @@ def plot(
         check_libraries(out)
     data = run_on_store(partial(_read, name=name, request=request, quiet=quiet), server_options, quiet=quiet)
     if not quiet:
-        _say_remarks(data, cut_chosen=bool(request.fixed))
+        _say_remarks(data, cut_chosen=bool(request.fixed or request.at))
     if out is None:
         _show(data, request)
         return
@@ -109,12 +112,17 @@ def plot(
 async def _read(store: Store, *, name: str, request: PlotRequest, quiet: bool) -> PlotData:
     """The numbers of the plot. Raises UsageError or InvalidInput if the wavefunction cannot be drawn so."""
     from ..events import progress_of
+    from ..lattice.position import nearest_point, position_text
     from ..plotting import plan_view, read_expectations, read_marginals, read_picture
     from ..plotting.terminal import MAX_WIDTH
     from .progress import shown_progress
 
     psi = await open_stored(store, name)
     grid = psi.manifest.grid
+    nearest = nearest_point(grid, request.at)
+    if nearest and not quiet:
+        say(f"at {position_text(grid, nearest)}")
+    request = request.on(grid, nearest)
     if request.kind == "marginals":
         return await read_marginals(psi, request.frame or 0)
     one_frame = request.frame is not None

@@ -11,6 +11,7 @@ from ..errors import InvalidInput, UsageError
 from .jobs import run_on_store
 from .options import JsonOption, NameArgument, QuietOption, ServerOptions, with_option_groups
 from .output import print_json, say
+from .point import AtOption, FoundPoint, PointRequest, TOption, XArgument, YArgument, ZArgument
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 @with_option_groups
 def set_(
     name: NameArgument,
-    x: Annotated[int, typer.Argument(help="Index along x.", show_default=False)],
-    y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
-    z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
-    t: Annotated[int, typer.Option("--t", "-t", help="Index along t.")] = 0,
+    x: XArgument = None,
+    y: YArgument = None,
+    z: ZArgument = None,
+    t: TOption = None,
+    at: AtOption = None,
     *,
     value: Annotated[
         str, typer.Option(metavar="RE,IM", help="The new value; RE alone if it is real.", show_default=False)
@@ -38,22 +40,28 @@ def set_(
     """Change ψ at one point, in place. The stored norm stays that of what was ingested.
 
     \b
-    Example: qwf set hydrogen 60 48 60 --value 0.5,-0.25
+    Examples:
+      qwf set hydrogen 60 48 60 --value 0.5,-0.25
+      qwf set hydrogen --at x=5,y=0,z=5 --value 0.5,-0.25
     """
+    request = PointRequest.read(x, y, z, t, at)
     psi_value = _value(value)
     if not (cmath.isfinite(psi_value) or allow_nonfinite):
         raise InvalidInput(f"--value {value} is not finite: --allow-nonfinite stores it as it is")
 
-    async def job(store: Store) -> None:
+    async def job(store: Store) -> FoundPoint:
         psi = await open_stored(store, name)
-        await psi.update(x, y, z, t, value=psi_value, allow_nonfinite=allow_nonfinite)
+        point = request.on(psi.manifest.grid)
+        await psi.update(*point.xyzt, value=psi_value, allow_nonfinite=allow_nonfinite)
         await store.secure()
+        return point
 
-    run_on_store(job, server_options, quiet=quiet)
+    point = run_on_store(job, server_options, quiet=quiet)
     if as_json:
-        print_json({"name": name, "x": x, "y": y, "z": z, "t": t, "re": psi_value.real, "im": psi_value.imag})
+        print_json({"name": name, **point.to_json(), "re": psi_value.real, "im": psi_value.imag})
     elif not quiet:
-        say(f"{name} at x {x}, y {y}, z {z}, t {t} is {psi_value.real!r} {psi_value.imag:+}i now")
+        where = point.text or f"x {point.x}, y {point.y}, z {point.z}, t {point.t}"
+        say(f"{name} at {where} is {psi_value.real!r} {psi_value.imag:+}i now")
 
 
 def _value(text: str) -> complex:

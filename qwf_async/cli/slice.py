@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,12 +20,15 @@ from .options import (
     ServerOptions,
     with_option_groups,
 )
-from .output import print_json, show
+from .output import print_json, say, show
+from .point import AtOption
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..lattice.grid import Grid
+    from ..lattice.selection import Selection
     from ..store.store import Store
     from .written_file import WrittenFile
 
@@ -35,13 +40,13 @@ MAX_PRINTED: Final = 10_000
 def slice_(
     name: NameArgument,
     index: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="t,x,y,z as in NumPy: integers, first:stop:step, and ... for whole axes. "
-            "Put -- before one that begins with a minus sign.",
-            show_default=False,
+            help="t,x,y,z as in NumPy: integers, first:stop:step, and ... for whole axes.",
+            show_default="all, with --at",
         ),
-    ],
+    ] = None,
+    at: AtOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Write a .npy file.", show_default=False),
@@ -55,24 +60,59 @@ def slice_(
     """Read a part of a wavefunction into a .npy file; or print a small one, a line re,im for each point in C order.
 
     \b
-    Example: qwf slice hydrogen 0,10:20,:,64 -o plane.npy
+    Examples:
+      qwf slice hydrogen 0,10:20,:,64 -o plane.npy
+      qwf slice hydrogen --at t=0,z=5 -o plane.npy
     """
-    parsed = _index(index)
+    if index is None and at is None:
+        raise UsageError("give an index, as in 0,10:20,:,64, or --at z=5 with coordinates")
+    from ..lattice.position import read_coordinates
+
+    part = _Part(
+        index=(...,) if index is None else _index(index),
+        at={} if at is None else read_coordinates(at),
+        quiet=quiet,
+    )
     if out is None:
-        _print(run_on_store(partial(_read, name=name, index=parsed), server_options, quiet=quiet), as_json)
+        _print(run_on_store(partial(_read, name=name, part=part), server_options, quiet=quiet), as_json)
         return
     from ..exporting.whole_file import check_free
 
     check_free(out, overwrite=overwrite)
-    job = partial(_write, name=name, index=parsed, out=out, quiet=quiet)
+    job = partial(_write, name=name, part=part, out=out, quiet=quiet)
     run_on_store(job, server_options, quiet=quiet).print(as_json=as_json, quiet=quiet)
 
 
-async def _read(store: Store, *, name: str, index: tuple[Any, ...]) -> np.ndarray[Any, Any]:
-    from ..lattice.selection import Selection
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What is asked for: an index as in NumPy, and coordinates by axis."""
 
+    index: tuple[Any, ...]
+    at: Mapping[int, float]
+    quiet: bool
+
+    def of(self, grid: Grid) -> Selection:
+        """The points. Raises UsageError if an axis has both; says which points are nearest to the coordinates."""
+        from ..lattice.grid import AXIS_NAMES
+        from ..lattice.position import nearest_point, position_text
+        from ..lattice.selection import Selection
+
+        selection = Selection.of(grid.shape, self.index)
+        for axis in self.at:
+            if axis not in selection.kept or selection.axes[axis] != range(grid.shape[axis]):
+                name = AXIS_NAMES[axis]
+                raise UsageError(f"{name} is in the index and in --at: leave it whole, as :, in the index")
+        if not self.at:
+            return selection
+        nearest = nearest_point(grid, self.at)
+        if not self.quiet:
+            say(f"at {position_text(grid, nearest)}")
+        return selection.at(nearest)
+
+
+async def _read(store: Store, *, name: str, part: _Part) -> np.ndarray[Any, Any]:
     psi = await open_stored(store, name)
-    selection = Selection.of(psi.manifest.grid.shape, index)
+    selection = part.of(psi.manifest.grid)
     if selection.points > MAX_PRINTED:
         raise UsageError(
             f"{selection.points:,} points are more than are printed ({MAX_PRINTED:,}): give -o FILE.npy"
@@ -80,13 +120,12 @@ async def _read(store: Store, *, name: str, index: tuple[Any, ...]) -> np.ndarra
     return await psi.read_selection(selection)
 
 
-async def _write(store: Store, *, name: str, index: tuple[Any, ...], out: Path, quiet: bool) -> WrittenFile:
+async def _write(store: Store, *, name: str, part: _Part, out: Path, quiet: bool) -> WrittenFile:
     from ..exporting.npy_selection import write_npy
-    from ..lattice.selection import Selection
     from .written_file import write_values
 
     psi = await open_stored(store, name)
-    selection = Selection.of(psi.manifest.grid.shape, index)
+    selection = part.of(psi.manifest.grid)
     return await write_values(
         partial(write_npy, out, psi, selection),
         str(out),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from shlex import join
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from .jobs import run_on_store
 from .options import JsonOption, NameArgument, ServerOptions, with_option_groups
-from .output import print_json, show
+from .output import print_json, say, show
+from .point import AtOption, PointRequest, TOption, XArgument, YArgument, ZArgument
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
@@ -19,10 +18,11 @@ if TYPE_CHECKING:
 @with_option_groups
 def where(
     name: NameArgument,
-    x: Annotated[int, typer.Argument(help="Index along x.", show_default=False)],
-    y: Annotated[int, typer.Argument(help="Index along y.")] = 0,
-    z: Annotated[int, typer.Argument(help="Index along z.")] = 0,
-    t: Annotated[int, typer.Option("--t", "-t", help="Index along t.")] = 0,
+    x: XArgument = None,
+    y: YArgument = None,
+    z: ZArgument = None,
+    t: TOption = None,
+    at: AtOption = None,
     *,
     server_options: ServerOptions,
     as_json: JsonOption = False,
@@ -33,12 +33,18 @@ def where(
     HGET with its key and field is what any other client sends. A password is not shown.
 
     \b
-    Example: qwf where hydrogen 60 48 60
+    Examples:
+      qwf where hydrogen 60 48 60
+      qwf where hydrogen --at x=5,y=0,z=5
     """
+    request = PointRequest.read(x, y, z, t, at)
 
     async def job(store: Store) -> dict[str, Any]:
         psi = await open_stored(store, name)
-        place, form = psi.where(x, y, z, t), psi.manifest.form
+        point, form = request.on(psi.manifest.grid), psi.manifest.form
+        place = psi.where(*point.xyzt)
+        if point.text and not as_json:
+            say(f"at {point.text}")
         # Shards know nothing of each other, and of a cluster the node that has the key is asked at once.
         address = store.pool.node_of(place.key).address
         follow = ["-c"] if store.pool.is_cluster else []
@@ -47,10 +53,7 @@ def where(
         fetch = ["HGET", place.key.decode(), place.field.decode()]
         facts = {
             "name": name,
-            "x": x,
-            "y": y,
-            "z": z,
-            "t": t,
+            **point.to_json(),
             "layout": form.layout,
             "codec": form.codec,
             "key": place.key.decode(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -87,8 +86,7 @@ async def export(
     kind, paths = await anyio.to_thread.run_sync(check)
     grid, first = psi.manifest.grid, 0
     if frame is not None:
-        first = operator.index(frame)
-        grid.index(0, t=first)
+        first = grid.index(0, t=frame)[0]
         grid = _at(grid, first)
     writer = writers()[kind]
     writer.check(grid)

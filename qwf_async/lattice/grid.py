@@ -243,15 +243,12 @@ class Grid:
         return a.origin + np.arange(start, stop, dtype=np.float64) * (a.step or 0.0)
 
     def index(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Shape4:
-        """The array index [t, x, y, z] of a point named x, y, z, t.
+        """The array index [t, x, y, z] of a point named x, y, z, t; one below 0 counts from the end, as in NumPy.
 
         Raises InvalidInput for a point outside the grid, and for an index that is no integer.
         """
-        point = shape4(map(_whole, (t, x, y, z)))
-        for name, i, size in zip(AXIS_NAMES, point, self.shape, strict=True):
-            if not 0 <= i < size:
-                raise InvalidInput(f"{name} = {i} is outside the grid: {name} runs from 0 to {size - 1}")
-        return point
+        named = zip(AXIS_NAMES, (t, x, y, z), self.shape, strict=True)
+        return shape4(index_on_axis(name, _whole(i), size) for name, i, size in named)
 
     def to_json(self) -> dict[str, Any]:
         """Shape and axes as plain values, for the manifest, and the mass if it is not 1."""
@@ -270,6 +267,14 @@ class Grid:
         )
         shape = shape4(map(json_integer, value["shape"]))
         return cls(shape=shape, axes=(t, x, y, z), mass=float(value.get("mass", 1)))
+
+
+def index_on_axis(name: str, index: int, size: int) -> int:
+    """An index from 0 to size − 1, of one that may count from the end as in NumPy. Raises InvalidInput outside."""
+    if not -size <= index < size:
+        also = "" if index >= 0 else f"; counted from the end, from -{size} to -1"
+        raise InvalidInput(f"{name} = {index} is outside the grid: {name} runs from 0 to {size - 1}{also}")
+    return index % size
 
 
 def _whole(index: int) -> int:

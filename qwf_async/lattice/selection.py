@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final, SupportsIndex
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
-from .grid import AXIS_NAMES, Box, Shape4, shape4
+from .grid import AXIS_NAMES, Box, Shape4, index_on_axis, shape4
 from .plan import CHUNK_POINTS, BoxPlan
 
 PIECE_COST: Final = 1000
@@ -59,6 +59,15 @@ class Selection:
             if isinstance(item, slice):
                 kept.append(axis)
         return cls(axes=(axes[0], axes[1], axes[2], axes[3]), kept=tuple(kept))
+
+    def at(self, indices: Mapping[int, int]) -> Selection:
+        """The part of it at these indices, by axis: the result has no such axis."""
+        axes = [
+            range(indices[axis], indices[axis] + 1) if axis in indices else selected
+            for axis, selected in enumerate(self.axes)
+        ]
+        kept = tuple(axis for axis in self.kept if axis not in indices)
+        return Selection(axes=(axes[0], axes[1], axes[2], axes[3]), kept=kept)
 
     @property
     def full_shape(self) -> Shape4:
@@ -103,7 +112,8 @@ class Selection:
 def scattered(shape: Shape4, points: ArrayLike) -> NDArray[np.int64]:
     """Points [N, 4] in the order x, y, z, t as array indices, int64 [N, 4] in the order t, x, y, z.
 
-    Raises InvalidInput if they are not integers, not four a row, or outside the grid.
+    An index below 0 counts from the end, as in NumPy. Raises InvalidInput if they are not
+    integers, not four a row, or outside the grid.
     """
     try:
         given = np.asarray(points)
@@ -116,7 +126,7 @@ def scattered(shape: Shape4, points: ArrayLike) -> NDArray[np.int64]:
     if given.dtype.kind not in "iu":
         raise InvalidInput(f"points are rows of integers x, y, z, t; got {given.dtype}")
     sizes = np.array((*shape[1:], shape[0]))
-    outside = np.flatnonzero(((given < 0) | (given >= sizes)).any(axis=1))
+    outside = np.flatnonzero(((given < -sizes) | (given >= sizes)).any(axis=1))
     if len(outside):
         rows = ", ".join(str(row) for row in outside[:5].tolist()) + (", …" if len(outside) > 5 else "")
         x, y, z, t = given[outside[0]].tolist()
@@ -124,7 +134,9 @@ def scattered(shape: Shape4, points: ArrayLike) -> NDArray[np.int64]:
             f"{len(outside)} of {len(given)} points are outside the grid of {sizes.tolist()} points along "
             f"x, y, z, t: rows {rows}; row {outside[0]} is x = {x}, y = {y}, z = {z}, t = {t}"
         )
-    return np.ascontiguousarray(given[:, (3, 0, 1, 2)], np.int64)
+    indices = np.array(given[:, (3, 0, 1, 2)], np.int64, order="C")
+    indices += (indices < 0) * np.array(shape)
+    return indices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +178,8 @@ def _indices(axis: int, size: int, item: Any) -> range:
             f"axis {name} is indexed with {type(item).__name__}: "
             "it takes integers, slices and an ellipsis; read_points takes arrays"
         )
-    number = operator.index(item)
-    if not -size <= number < size:
-        raise InvalidInput(f"{name} = {number} is outside the grid: {name} runs from 0 to {size - 1}")
-    return range(number % size, number % size + 1)
+    number = index_on_axis(name, operator.index(item), size)
+    return range(number, number + 1)
 
 
 def _extent(indices: range) -> tuple[int, int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from ..errors import UsageError
+from ..lattice.grid import Grid
+from ..lattice.position import read_coordinates
 
 ANIMATIONS: Final = (".gif", ".mp4")
 SUFFIXES: Final = (".png", ".svg", *ANIMATIONS)
@@ -22,12 +24,13 @@ class PlotRequest:
     """The plot that is wanted; `kind` None means density and phase.
 
     `frame` None means all frames. `fixed`: axis (1, 2, 3 are x, y, z) → index of the cut, None
-    for the middle.
+    for the middle. `at`: axis → coordinate of the cut; of axis 0 it is the time of the frame.
     """
 
     kind: PlotKind | None
     frame: int | None
     fixed: Mapping[int, int | None]
+    at: Mapping[int, float] = field(default_factory=dict)
     out: Path | None
 
     @property
@@ -39,6 +42,14 @@ class PlotRequest:
         """Density, phase, or both."""
         return (self.kind,) if self.kind in ("density", "phase") else ("density", "phase")
 
+    def on(self, grid: Grid, nearest: Mapping[int, int]) -> PlotRequest:
+        """The same with the points of a grid that are nearest to `at`; a frame below 0 counts from the end."""
+        count, frame = grid.shape[0], nearest.get(0, self.frame)
+        if frame is not None and -count <= frame < 0:
+            frame += count
+        fixed = {axis: index for axis, index in nearest.items() if axis != 0}
+        return replace(self, frame=frame, fixed={**self.fixed, **fixed}, at={})
+
 
 def read_plot_request(
     kind: str | None,
@@ -47,9 +58,10 @@ def read_plot_request(
     all_frames: bool,
     cut: str | None,
     axis: str | None,
+    at: str | None,
     out: Path | None,
 ) -> PlotRequest:
-    """The options of the command as one request; `cut` is the text of --slice.
+    """The options of the command as one request; `cut` is the text of --slice, `at` that of --at.
 
     Raises UsageError for values that do not exist, and for options that contradict each other.
     """
@@ -67,10 +79,15 @@ def read_plot_request(
         raise UsageError("--frame names one frame, and all are to be shown: leave it out")
     if all_frames and kind == "marginals":
         raise UsageError("--what marginals shows one frame: give --frame instead of --all")
-    if (cut or axis) and curves:
-        raise UsageError(f"--what {kind} is of all points: there is no --slice or --axis")
-    if cut and axis:
-        raise UsageError("--axis cuts in the middle, and --slice where it says: give one of them")
+    coordinates = {} if at is None else read_coordinates(at)
+    if 0 in coordinates and (frame is not None or all_frames or animation or kind == "expectations"):
+        raise UsageError("t= of --at names one frame: give it without --frame, --all and an animation")
+    if (cut or axis or coordinates.keys() - {0}) and curves:
+        raise UsageError(f"--what {kind} is of all points: there is no --slice or --axis, and no --at but t=")
+    if sum(map(bool, (cut, axis, coordinates.keys() - {0}))) > 1:
+        raise UsageError(
+            "--axis cuts in the middle, --slice at an index, --at at a coordinate: give one of them"
+        )
     if axis is not None and axis not in ("x", "y", "z"):
         raise UsageError(f"--axis {axis!r} is no axis: x, y or z")
     fixed: dict[int, int | None] = {}
@@ -82,4 +99,6 @@ def read_plot_request(
     if axis is not None:
         fixed["xyz".index(axis) + 1] = None
     one_frame = None if all_frames or animation or kind == "expectations" else frame or 0
-    return PlotRequest(kind=cast("PlotKind | None", kind), frame=one_frame, fixed=fixed, out=out)
+    return PlotRequest(
+        kind=cast("PlotKind | None", kind), frame=one_frame, fixed=fixed, at=coordinates, out=out
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..lattice.grid import AXIS_NAMES, Grid
+from ..lattice.grid import AXIS_NAMES, Grid, index_on_axis
 from ..lattice.selection import Selection
 
 MAX_SIDE_POINTS: Final = 640
@@ -92,13 +92,9 @@ def plan_view(
         raise InvalidInput(f"frame {frames[0]} is outside the grid: frames run from 0 to {count - 1}")
     indices = [0, 0, 0]
     for axis, index in (fixed or {}).items():
-        size = grid.shape[axis]
         if axis > grid.dimensions:
             raise InvalidInput(f"there is no axis {AXIS_NAMES[axis]} to cut: the grid has {grid.dimensions}")
-        if not -size <= index < size:
-            name = AXIS_NAMES[axis]
-            raise InvalidInput(f"{name} = {index} is outside the grid: {name} runs from 0 to {size - 1}")
-        indices[axis - 1] = index % size
+        indices[axis - 1] = index_on_axis(AXIS_NAMES[axis], index, grid.shape[axis])
     free = [axis for axis in (1, 2, 3) if grid.shape[axis] > 1 and axis not in (fixed or {})]
     if len(free) == 3:
         indices[2] = grid.shape[3] // 2

@@ -69,7 +69,7 @@ class Wavefunction:
         return pool.from_replicas if self.settings.read_from == "replica" else pool
 
     async def point(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> complex:
-        """ψ at one grid point, in the order x, y, z, t.
+        """ψ at one grid point, in the order x, y, z, t; an index below 0 counts from the end, as in NumPy.
 
         Raises InvalidInput outside the grid, DamagedData if the point is missing on the
         server, and Refused if the wavefunction was replaced or removed since it was opened.
@@ -84,8 +84,8 @@ class Wavefunction:
     def where(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Place:
         """Where ψ at one grid point lies on the server: the key, the field and the bytes of it.
 
-        Any client reads it by HGET; the bytes are of `dtype`, or the text `re,im` for codec
-        text10. Raises InvalidInput outside the grid.
+        The indices are as for `point`. Any client reads it by HGET; the bytes are of `dtype`, or
+        the text `re,im` for codec text10. Raises InvalidInput outside the grid.
         """
         return self._layout.place(self.manifest.grid.index(x, y, z, t))
 
@@ -102,7 +102,7 @@ class Wavefunction:
     async def read_points(self, points: ArrayLike) -> NDArray[Any]:
         """ψ at many points that lie anywhere, [N] in `dtype`.
 
-        `points` are integers [N, 4] in the order x, y, z, t. The rows may have any order, and
+        `points` are integers [N, 4] in the order x, y, z, t, as for `point`. The rows may have any order, and
         points may come more than once. Raises InvalidInput for another shape or dtype, and for
         points outside the grid, with their rows; else as `point`.
         """
@@ -158,12 +158,12 @@ class Wavefunction:
     async def update(
         self, x: int, y: int = 0, z: int = 0, t: int = 0, *, value: complex, allow_nonfinite: bool = False
     ) -> None:
-        """Change ψ at one grid point, in the order x, y, z, t. The stored norm stays that of what was ingested.
+        """Change ψ at one grid point. The stored norm stays that of what was ingested.
 
-        The point changes atomically; `verify` then knows that its chunk was changed on purpose.
-        Raises InvalidInput outside the grid, or for a value that is no number, not finite, or too
-        large for the codec. Raises DamagedData if the point is missing on the server, and Refused
-        if the wavefunction was replaced or removed since it was opened.
+        The indices are as for `point`. The point changes atomically; `verify` then knows that its
+        chunk was changed on purpose. Raises InvalidInput outside the grid, or for a value
+        that is no number, not finite, or too large for the codec. Raises DamagedData if the point is
+        missing on the server, and Refused if the wavefunction was replaced or removed since it was opened.
         """
         start = self.manifest.grid.index(x, y, z, t)
         box = Box(start=start, stop=shape4(i + 1 for i in start))

@@ -118,7 +118,11 @@ def test_mp4_is_written_where_ffmpeg_is(shell: Shell) -> None:
 REFUSED = [
     (("nothing", "-o", "a.png"), 7, "there is no wavefunction 'nothing'"),
     (("packet", "--frame", "12", "-o", "a.png"), 7, "frame 12 is outside the grid: frames run from 0 to 11"),
-    (("packet", "--frame", "-1"), 7, "frame -1 is outside the grid"),
+    (("packet", "--frame", "-13"), 7, "frame -13 is outside the grid"),
+    (("packet", "--at", "x=1,t=0", "--frame", "1"), 2, "t= of --at names one frame"),
+    (("orbital", "--at", "z=1", "--slice", "z=1"), 2, "--at at a coordinate: give one of them"),
+    (("orbital", "--at", "z=99"), 7, "z = 99 is outside the grid: z runs from"),
+    (("packet", "--at", "t=0", "--all"), 2, "t= of --at names one frame"),
     (("orbital", "--slice", "z=16"), 7, "z = 16 is outside the grid: z runs from 0 to 15"),
     (("packet", "--slice", "z=0"), 7, "there is no axis z to cut"),
     (("packet", "--axis", "x"), 7, "nothing is left to draw when all axes are cut"),

@@ -217,7 +217,10 @@ def test_coordinates_are_origin_plus_index_times_step(
     [
         ((4, 0, 0, 0), "x = 4 is outside the grid: x runs from 0 to 3"),
         ((0, 5, 0, 0), "y = 5"),
-        ((0, 0, -1, 0), "z = -1"),
+        (
+            (0, 0, -7, 0),
+            "z = -7 is outside the grid: z runs from 0 to 5; counted from the end, from -6 to -1",
+        ),
         ((0, 0, 0, 2), "t = 2 is outside the grid: t runs from 0 to 1"),
     ],
 )
@@ -230,6 +233,7 @@ def test_a_point_is_named_xyzt_and_indexed_txyz() -> None:
     grid = Grid(shape=(2, 4, 5, 6))
     assert grid.index(3, 4, 5, 1) == (1, 3, 4, 5)
     assert grid.index(2) == (0, 2, 0, 0)
+    assert grid.index(-1, -5, -6, -2) == (0, 3, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,9 @@ async def test_points_are_read_in_any_order_and_any_number_of_times(
         assert (await held.read_points([[1, 2, 3, 0], [1, 2, 3, 0]])).tolist() == [wanted[0, 1, 2, 3]] * 2
         unsigned = np.array([[16, 12, 10, 2]], np.uint8)
         assert (await held.read_points(unsigned)).tolist() == [wanted[2, 16, 12, 10]]
+        assert (await held.read_points([[-1, -13, 10, -3]])).tolist() == [wanted[0, 16, 0, 10]]
+        with pytest.raises(InvalidInput, match="rows 1; row 1 is x = -18"):
+            await held.read_points([[-17, 0, 0, 0], [-18, 0, 0, 0]])
 
 
 @pytest.mark.parametrize("shape", [(1, 128, 1, 1), (1, 129, 1, 1), (2, 1000, 1, 1), (1, 300, 300, 3)])

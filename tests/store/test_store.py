@@ -52,7 +52,8 @@ async def test_every_point_is_found_by_its_name(each_server: Server, codec: str)
         psi = await store.open("psi")
         for t, x, y, z in np.ndindex(PSI.shape):
             assert await psi.point(x, y, z, t) == wanted[t, x, y, z]
-        assert await psi.point(11) == wanted[0, 11, 0, 0]
+        assert await psi.point(11) == await psi.point(-1) == wanted[0, 11, 0, 0]
+        assert psi.where(-1, -3, t=-2) == psi.where(11, 0)
 
 
 async def test_a_point_outside_the_grid_is_bad_input(server: Server) -> None:
@@ -61,7 +62,7 @@ async def test_a_point_outside_the_grid_is_bad_input(server: Server) -> None:
         psi = await store.open("psi")
         for point, message in [
             ((12, 0, 0, 0), "x = 12 is outside the grid: x runs from 0 to 11"),
-            ((0, -1, 0, 0), "y = -1"),
+            ((0, -4, 0, 0), "y = -4"),
             ((0, 0, 2, 0), "z = 2"),
             ((0, 0, 0, 2), "t = 2"),
         ]:

@@ -190,7 +190,7 @@ async def test_bad_changes_are_refused_and_change_nothing(server: Server, layout
         before = contents(server)
         points: list[tuple[tuple[Any, ...], Any, str]] = [
             ((19, 0, 0), 1, "x = 19 is outside"),
-            ((-1, 0, 0), 1, "x = -1 is outside"),
+            ((-20, 0, 0), 1, "x = -20 is outside"),
             ((1.5, 0, 0), 1, "an index is an integer"),
             ((0, 0, 0, 2), 1, "t = 2 is outside"),
             ((0, 0, 0), "1j", "values of type"),
