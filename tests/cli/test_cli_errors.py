@@ -93,7 +93,7 @@ NAMES = {
     "info nobody": bad(7, "no wavefunction 'nobody'"),
     "rm nobody": bad(7, "no wavefunction 'nobody'"),
     "get kept 4": bad(7, "x = 4 is outside the grid: x runs from 0 to 3", QWF_PREFIX="kept"),
-    "get kept 0 0 -- -1": bad(7, "z = -1 is outside", QWF_PREFIX="kept"),
+    "get kept 0 0 -9": bad(7, "z = -9 is outside", QWF_PREFIX="kept"),
     "get kept 0 0 0 --t 1": bad(7, "t = 1 is outside the grid: t runs from 0 to 0", QWF_PREFIX="kept"),
 }
 SERVERS = {

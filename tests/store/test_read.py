@@ -138,7 +138,7 @@ async def test_frames_come_in_time_order_with_their_times(server: Server) -> Non
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        ([[0, 0, 0, 0], [17, 0, 0, 0], [0, 0, 0, -1]], "2 of 3 points .* rows 1, 2; row 1 is x = 17, y = 0"),
+        ([[0, 0, 0, 0], [17, 0, 0, 0], [0, 0, 0, -4]], "2 of 3 points .* rows 1, 2; row 1 is x = 17, y = 0"),
         ([[0, 0, 0, 3]], "row 0 is x = 0, y = 0, z = 0, t = 3"),
         ([[0, 0, 0]], r"shape \(1, 3\)"),
         ([0, 0, 0, 0], r"shape \(4,\)"),
