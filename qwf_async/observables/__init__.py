@@ -9,7 +9,7 @@ vector also has one item for each axis of the grid, [t, d].
 from __future__ import annotations
 
 from .density import current, density, gradient, phase
-from .energy import energy, potential_energy
+from .energy import energy, interaction_energy, potential_energy
 from .flux import flux
 from .moments import Moments, marginal, moments, norm, position, position_variance
 from .momentum import Momenta, kinetic_energy, momenta, momentum, momentum_variance
@@ -31,6 +31,7 @@ __all__ = [
     "fidelity",
     "flux",
     "gradient",
+    "interaction_energy",
     "kinetic_energy",
     "marginal",
     "momenta",

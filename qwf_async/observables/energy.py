@@ -46,6 +46,21 @@ def potential_energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Rea
 
 
 @checked
+def interaction_energy(psi: NDArray[Any], g: float) -> Real:
+    """⟨g|ψ|²⟩/2 = (g/2) Σ|ψ|⁴ / Σ|ψ|² of each frame of ψ[t, x, y, z] in Hartree, [t], ψ being as it is stored.
+
+    `g` is in Hartree·bohr^d. With ⟨T⟩ + ⟨V⟩ it is the conserved energy of the Gross–Pitaevskii
+    equation. Source: Pethick and Smith, Bose–Einstein Condensation in Dilute Gases, section 6.1.
+    """
+    result = np.empty(len(psi))
+    for number, frame in enumerate(psi):
+        dense = np.square(frame.real, dtype=np.float64) + np.square(frame.imag, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result[number] = 0.5 * g * np.einsum("xyz,xyz->", dense, dense) / dense.sum()
+    return result
+
+
+@checked
 def energy(psi: NDArray[Any], grid: Grid, potential: ArrayLike) -> Real:
     """⟨H⟩ = ⟨T⟩ + ⟨V⟩ of each frame in Hartree, [t], of the normalised state.
 

@@ -97,6 +97,9 @@ Displacement = Annotated[
 ]
 """Complex numbers along the axes, 0 where none is given."""
 
+Mass = Annotated[float | None, Single(of=float, accepts="a number of electron masses")]
+"""The mass of the particle; None is that of the grid, by default 1."""
+
 SINGLE: Final[Mapping[Any, Kind]] = {
     int: Single(of=int, accepts="a whole number"),
     float: Single(of=float, accepts="a number"),

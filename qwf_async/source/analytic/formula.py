@@ -1,7 +1,7 @@
 """The base of all analytic states: their grid, their text, their fingerprint, their warnings.
 
-All are in Hartree atomic units (ħ = m_e = e = 1) and normalised to ∫|ψ|²dV = 1. Time runs
-from 0. Every state is exact at each time: nothing is propagated.
+All are in Hartree atomic units (ħ = m_e = e = 1), of a particle of the grid's mass, and normalised
+to ∫|ψ|²dV = 1. Time runs from 0. Every state is exact at each time: nothing is propagated.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ class Analytic(ABC):
     @property
     def spec(self) -> str:
         """The state as it can be given on the command line, with all parameters."""
-        parameters = (f.name for f in fields(self) if f.name != "grid")
-        return f"{self.name}:{','.join(f'{p}={number_text(getattr(self, p))}' for p in parameters)}"
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grid"}
+        if self.grid.mass != 1:
+            values["mass"] = self.grid.mass
+        return f"{self.name}:{','.join(f'{name}={number_text(value)}' for name, value in values.items())}"
 
     @abstractmethod
     def read(self, box: Box) -> NDArray[np.complex128]:
@@ -100,14 +102,16 @@ class Analytic(ABC):
         return self.grid.coordinates(axis + 1, box.start[axis + 1], box.stop[axis + 1])
 
 
-def usable(grid: Grid | None) -> Grid:
-    """The grid in atomic units, or 64³ points if there is none.
+def usable(grid: Grid | None, mass: float | None) -> Grid:
+    """The grid in atomic units, or 64³ points if there is none, with a mass (electron masses) if one is given.
 
     Raises InvalidInput if an axis of one point comes before a longer one, or if there is only one
     point. The number of dimensions of the state would not be clear. Also for an unknown unit.
     """
     if grid is None:
-        return Grid.cube(DEFAULT_EDGE)
+        grid = Grid.cube(DEFAULT_EDGE)
+    if mass is not None:
+        grid = replace(grid, mass=mass)
     if 1 in grid.shape[1 : grid.dimensions + 1]:
         raise InvalidInput(
             f"a grid of {number_text(grid.shape[1:])} points cannot hold the state: "

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ..parameters import positive
+from ..parameters import Mass, positive
 from .fit import cumulated
 from .formula import Analytic, usable, with_extents, with_frames
 
@@ -42,7 +42,7 @@ class Hydrogen(Analytic):
 
     def read(self, box: Box) -> NDArray[np.complex128]:
         n, l, m = self.n, self.l, abs(self.m)
-        scale = 2 * self.Z / n
+        scale = 2 * self._pull / n
         x, y, z = (np.clip(scale * self.along(axis, box), -MAX_RHO, MAX_RHO) for axis in range(3))
         x, y = x[:, None, None], y[:, None]  # [x, 1, 1], [y, 1] and z [z] broadcast to [x, y, z]
         square = x * x + y * y + z * z
@@ -53,21 +53,26 @@ class Hydrogen(Analytic):
         around = (x + 1j * math.copysign(1, self.m) * y) ** m
         if self.m > 0 and m % 2:
             around = -around
-        energy = -0.5 * (self.Z / n) ** 2
+        energy = -0.5 * self.grid.mass * (self.Z / n) ** 2
         phases = np.exp(-1j * energy * self.times(box))  # [t]; real and around are [x, y, z] and [x, y, 1]
         psi: NDArray[np.complex128] = real * (phases[:, None, None, None] * around)
         return psi
+
+    @property
+    def _pull(self) -> float:
+        """Zμ: the inverse of the Bohr radius of the atom."""
+        return self.Z * self.grid.mass
 
     def outside(self, axis: int, low: float, high: float) -> float:
         """A bound: the weight outside the sphere that touches the nearer of the two ends."""
         radius = max(0.0, min(-low, high))
         u, weight = _radii(self.n, self.l)
-        return 1.0 - float(np.interp(math.sqrt(radius * self.Z), u, weight))
+        return 1.0 - float(np.interp(math.sqrt(radius * self._pull), u, weight))
 
     def beyond(self, axis: int, k: float) -> float:
         """A bound: the weight of the momentum outside a sphere."""
         chi, weight = _momenta(self.n, self.l)
-        return float(np.interp(2 * math.atan2(1, k * self.n / self.Z), chi, weight))
+        return float(np.interp(2 * math.atan2(1, k * self.n / self._pull), chi, weight))
 
 
 @functools.lru_cache(maxsize=8)
@@ -153,23 +158,25 @@ def hydrogen(
     m: int = 0,
     *,
     Z: float = 1.0,  # noqa: N803 # the field's name of the nuclear charge
+    mass: Mass = None,
     grid: Grid | None = None,
 ) -> Hydrogen:
     """The bound state ψ_nlm of one electron around a nucleus of charge Z at the origin.
 
     `n` ≥ 1, 0 ≤ `l` < n, |`m`| ≤ l; Y_lm complex, with the Condon–Shortley phase. Energy
-    −Z²/2n² Hartree, which turns the phase in time. With ρ = 2Zr/n
+    −μZ²/2n² Hartree, which turns the phase in time. With ρ = 2Zμr/n
 
-        ψ = √((2Z/n)³ (n−l−1)! / 2n(n+l)!) e^{−ρ/2} ρ^l L_{n−l−1}^{(2l+1)}(ρ) Y_lm(θ, φ) e^{−iEt}.
+        ψ = √((2Zμ/n)³ (n−l−1)! / 2n(n+l)!) e^{−ρ/2} ρ^l L_{n−l−1}^{(2l+1)}(ρ) Y_lm(θ, φ) e^{−iEt}.
 
     Source: Griffiths, Introduction to Quantum Mechanics, section 4.2; Y_lm as in DLMF
-    14.30.1. The nucleus is taken as fixed and of infinite mass.
+    14.30.1. `mass` μ is the reduced mass in electron masses: 1 for a nucleus of infinite mass, 1/2 for
+    positronium, 186 for a muon around a proton.
 
     Default grid: 64³ points in a centred cube that leaves out less than 1e-6 of the norm. Its
-    half edge is the outer turning point n² + n√(n² − l(l+1)) plus n(6 + 2.2√n), divided by Z; the
+    half edge is the outer turning point n² + n√(n² − l(l+1)) plus n(6 + 2.2√n), divided by Zμ; the
     second term was found by integrating all states. A state l = 0 has a cusp at the nucleus: its
     Σ|ψ|²dV on this grid is 1.002 for n = 1 but 1.05 for n = 4, which needs a finer grid.
-    The frames are by default spread over one period 4πn²/Z² of the phase.
+    The frames are by default spread over one period 4πn²/μZ² of the phase.
     Raises InvalidInput for impossible or too high quantum numbers (n > 60), Z ≤ 0, or a grid
     without three dimensions.
     """
@@ -181,9 +188,9 @@ def hydrogen(
     if abs(m) > l:
         raise InvalidInput(f"m={m} must be from -l to l, which is {-l} to {l}")
     (charge,) = positive("Z", Z, 1)
-    grid = usable(grid)
+    grid = usable(grid, mass)
     if grid.dimensions != 3:
         raise InvalidInput("hydrogen has three dimensions: give a grid such as 64x64x64")
-    half = _half_edge(n, l) / charge
-    grid = with_extents(with_frames(grid, 4 * math.pi * (n / charge) ** 2), [2 * half] * 3)
+    half = _half_edge(n, l) / (charge * grid.mass)
+    grid = with_extents(with_frames(grid, 4 * math.pi * (n / charge) ** 2 / grid.mass), [2 * half] * 3)
     return Hydrogen(n=n, l=l, m=m, Z=charge, grid=grid)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ..parameters import MAX_MAGNITUDE, Displacement, Scale, number_text, positive, spread
+from ..parameters import MAX_MAGNITUDE, Displacement, Mass, Scale, number_text, positive, spread
 from .fit import WIDTHS, cumulated, fitting_edge, normal_tail
 from .formula import Analytic, product, usable, with_extents, with_frames
 from .levels import OscillatorLevels, Superposition
@@ -38,42 +38,44 @@ class Harmonic(Analytic):
             return (n + 0.5) * self.omega[axis]
 
         def wave(axis: int, n: int) -> NDArray[np.float64]:
-            return eigenfunction(n, self.omega[axis], self.along(axis, box))
+            return eigenfunction(n, self.grid.mass * self.omega[axis], self.along(axis, box))
 
         return self.n.at(self.times(box), energy, wave)
 
     def outside(self, axis: int, low: float, high: float) -> float:
-        scale = math.sqrt(self.omega[axis])
+        scale = math.sqrt(self.grid.mass * self.omega[axis])
         return self.n.bound(axis, lambda n: _weight_outside(n, low * scale, high * scale))
 
     def beyond(self, axis: int, k: float) -> float:
-        # In momentum space an oscillator has the same form, with 1/ω in place of ω.
-        scaled = k / math.sqrt(self.omega[axis])
+        # In momentum space an oscillator has the same form, with 1/mω in place of mω.
+        scaled = k / math.sqrt(self.grid.mass * self.omega[axis])
         return self.n.bound(axis, lambda n: _weight_outside(n, -scaled, scaled))
 
 
 @checked
-def harmonic(n: OscillatorLevels = 0, *, omega: Scale = 1.0, grid: Grid | None = None) -> Harmonic:
+def harmonic(
+    n: OscillatorLevels = 0, *, omega: Scale = 1.0, mass: Mass = None, grid: Grid | None = None
+) -> Harmonic:
     """Eigenstates of the harmonic oscillator and their superpositions, exact in time.
 
     `n`: the quantum number from 0 (one an axis in more dimensions, 0 where none is
     given), or a coefficient for each eigenstate of a superposition, as in
     `harmonic({0: 1, 1: 1})`; they are normalised. `omega`: angular frequency (Eh/ħ), one
-    number or one an axis. Energies (n + 1/2)ω along each axis; for the eigenfunctions
-    see `eigenfunction`.
+    number or one an axis. `mass`: of the particle m (electron masses). Energies (n + 1/2)ω along
+    each axis; for the eigenfunctions see `eigenfunction`, with mω for ω.
 
-    Default grid: 64³ points in a centred box, six lengths 1/√ω beyond the classical turning points,
+    Default grid: 64³ points in a centred box, six lengths 1/√mω beyond the classical turning points,
     or fewer where there are too few points for its momentum. The frames are by default spread over
     one period 2π/ω of the slowest axis.
     Raises InvalidInput for n below 0 or above 500, ω ≤ 0, too many values, or
     coefficients that are all 0.
     """
-    grid = usable(grid)
+    grid = usable(grid, mass)
     d = grid.dimensions
     levels = Superposition.of(n, lowest=0, limits=[MAX_OSCILLATOR_N] * d)
     omegas = positive("omega", omega, d)
     edges = [
-        _edge(size, math.sqrt(2 * levels.highest(axis) + 1), w)
+        _edge(size, math.sqrt(2 * levels.highest(axis) + 1), grid.mass * w)
         for axis, (size, w) in enumerate(zip(grid.shape[1:], omegas, strict=False))
     ]
     grid = with_extents(with_frames(grid, 2 * math.pi / min(omegas)), edges)
@@ -130,21 +132,24 @@ class Coherent(Analytic):
         t = self.times(box)[:, None]  # [t, 1], so that a factor is [t, n] with n points along its axis
         factors = []
         for axis, (alpha, omega) in enumerate(zip(self.alpha, self.omega, strict=True)):
-            xi = math.sqrt(omega) * self.along(axis, box)
+            stiffness = self.grid.mass * omega
+            xi = math.sqrt(stiffness) * self.along(axis, box)
             turning = alpha * np.exp(-1j * omega * t)
             a, b = turning.real, turning.imag
             exponent = -0.5 * (xi - math.sqrt(2) * a) ** 2 + 1j * b * (math.sqrt(2) * xi - a)
             exponent -= 0.5j * omega * t
-            factors.append((omega / math.pi) ** 0.25 * np.exp(exponent, out=exponent))
+            factors.append((stiffness / math.pi) ** 0.25 * np.exp(exponent, out=exponent))
         return product(factors)
 
     def outside(self, axis: int, low: float, high: float) -> float:
-        omega = self.omega[axis]
-        return normal_tail(math.sqrt(2 / omega) * self._turned(axis).real, math.sqrt(0.5 / omega), low, high)
+        stiffness = self.grid.mass * self.omega[axis]
+        centres = math.sqrt(2 / stiffness) * self._turned(axis).real
+        return normal_tail(centres, math.sqrt(0.5 / stiffness), low, high)
 
     def beyond(self, axis: int, k: float) -> float:
-        omega = self.omega[axis]
-        return normal_tail(math.sqrt(2 * omega) * self._turned(axis).imag, math.sqrt(0.5 * omega), -k, k)
+        stiffness = self.grid.mass * self.omega[axis]
+        momenta = math.sqrt(2 * stiffness) * self._turned(axis).imag
+        return normal_tail(momenta, math.sqrt(0.5 * stiffness), -k, k)
 
     def _turned(self, axis: int) -> NDArray[np.complex128]:
         """α at the frames, or at MAX_CHECKED_FRAMES times: it goes round a circle, of which more show nothing new."""
@@ -155,14 +160,17 @@ class Coherent(Analytic):
 
 
 @checked
-def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None = None) -> Coherent:
+def coherent(
+    *, alpha: Displacement = 1.0, omega: Scale = 1.0, mass: Mass = None, grid: Grid | None = None
+) -> Coherent:
     """A coherent state of the harmonic oscillator, exact in time: it swings without spreading.
 
     `alpha`: eigenvalue of the lowering operator at t = 0, one number (along x) or one an
-    axis; ⟨x⟩(0) = √(2/ω) Re α and ⟨p⟩(0) = √(2ω) Im α. `omega`: angular frequency (Eh/ħ), one
-    number or one an axis. Along each axis, with ξ = √ω x and α_t = α e^{−iωt} = a + ib,
+    axis; ⟨x⟩(0) = √(2/mω) Re α and ⟨p⟩(0) = √(2mω) Im α. `omega`: angular frequency (Eh/ħ), one
+    number or one an axis. `mass`: of the particle m (electron masses). Along each axis, with
+    ξ = √(mω) x and α_t = α e^{−iωt} = a + ib,
 
-        ψ(x, t) = (ω/π)^{1/4} exp(−(ξ − √2 a)²/2 + ib(√2 ξ − a) − iωt/2).
+        ψ(x, t) = (mω/π)^{1/4} exp(−(ξ − √2 a)²/2 + ib(√2 ξ − a) − iωt/2).
 
     Source: Cohen-Tannoudji, Diu and Laloë, Quantum Mechanics, complement G_V.
 
@@ -171,7 +179,7 @@ def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None
     the slowest axis.
     Raises InvalidInput for parameters that are not finite, ω ≤ 0, or too many values.
     """
-    grid = usable(grid)
+    grid = usable(grid, mass)
     d = grid.dimensions
     alphas = tuple(complex(a) for a in spread("alpha", alpha, d))
     if not all(abs(a.real) <= MAX_MAGNITUDE and abs(a.imag) <= MAX_MAGNITUDE for a in alphas):
@@ -180,7 +188,7 @@ def coherent(*, alpha: Displacement = 1.0, omega: Scale = 1.0, grid: Grid | None
         )
     omegas = positive("omega", omega, d)
     edges = [
-        _edge(size, math.sqrt(2) * abs(a), w)
+        _edge(size, math.sqrt(2) * abs(a), grid.mass * w)
         for size, a, w in zip(grid.shape[1:], alphas, omegas, strict=False)
     ]
     grid = with_extents(with_frames(grid, 2 * math.pi / min(omegas)), edges)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .evolution import Evolve, evolve
+from .evolution import Evolve
+from .evolving import evolve
 from .potentials import (
     Barrier,
     BoxTrap,

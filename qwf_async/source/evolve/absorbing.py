@@ -2,13 +2,13 @@
 
 It is −iW with
 
-    W = (14 s + 70 s³ + 1756 s¹²)/absorb²,   s = 1 − (distance from the edge)/absorb,
+    W = (14 s + 70 s³ + 1756 s¹²)/(m absorb²),   s = 1 − (distance from the edge)/absorb,
 
-in Hartree, 1840/absorb² at the edge. The grid is periodic, so a wave that comes to an edge goes
-through 2·absorb bohr. The share that is transmitted and reflected, |t|² + |r|², is a function of
-k·absorb alone. It is below 1e-3 from 5.5 to 80 (at most 4.1e-4), and 1 % at 4.4, 2 % at 4, 23 % at 2.
+in Hartree, 1840/(m absorb²) at the edge, m being the mass in electron masses. The grid is periodic,
+so a wave that comes to an edge goes through 2·absorb bohr. The share that is transmitted and
+reflected, |t|² + |r|², is a function of k·absorb alone. It is below 1e-3 from 5.5 to 80 (at most 4.1e-4), and 1 % at 4.4, 2 % at 4, 23 % at 2.
 The three coefficients minimise its maximum in that range. A `strength` that the user gives is W at
-the edge: it changes the last coefficient. Less of it transmits fast waves, as e^(−(4/k)∫W), much
+the edge: it changes the last coefficient. Less of it transmits fast waves, as e^(−(4m/k)∫W), much
 more of it reflects them.
 
 Source of the method: Riss and Meyer, J. Phys. B 26, 4503 (1993) and, for potentials fitted to a
@@ -30,7 +30,7 @@ from ...observables.moments import moments
 from ...observables.momentum import wave_sums
 
 W_SHAPE: Final = ((1, 14.0), (3, 70.0), (12, 1756.0))
-"""Powers of s and their coefficients, for a width of 1 bohr."""
+"""Powers of s and their coefficients, for a width of 1 bohr and an electron."""
 
 MIN_K_ABSORB: Final = 5.5
 """The least k·absorb at which all but `MAX_UNABSORBED` is absorbed."""
@@ -39,24 +39,25 @@ MAX_UNABSORBED: Final = 1e-3
 """The share that the edges may leave, and the share of a packet outside their range of k without a warning."""
 
 
-def coefficients(absorb: float, strength: float) -> list[tuple[int, float]]:
+def coefficients(absorb: float, strength: float, mass: float) -> list[tuple[int, float]]:
     """Powers of s with their coefficients in Hartree. `strength` is W at the edge in Hartree, 0 for the best one."""
+    # mW is a function of s/absorb² alone, because ψ'' = 2m(V − iW − E)ψ.
     soft, (sharp, most) = W_SHAPE[:-1], W_SHAPE[-1]
     sum_of_soft = sum(value for _, value in soft)
-    edge = strength * absorb**2 or sum_of_soft + most
+    edge = strength * mass * absorb**2 or sum_of_soft + most
     share = min(1.0, edge / sum_of_soft)
-    scaled = [(power, share * value / absorb**2) for power, value in soft]
-    return [*scaled, (sharp, max(0.0, edge - sum_of_soft) / absorb**2)]
+    scaled = [(power, share * value / (mass * absorb**2)) for power, value in soft]
+    return [*scaled, (sharp, max(0.0, edge - sum_of_soft) / (mass * absorb**2))]
 
 
-def absorbed(absorb: float, strength: float) -> tuple[float, float]:
+def absorbed(absorb: float, strength: float, mass: float = 1.0) -> tuple[float, float]:
     """The smallest and the largest wave number in 1/bohr of which all but 1e-3 is absorbed, where the grid holds it.
 
-    At the largest one e^(−(4/k)∫W), the share that both edges transmit, is half of 1e-3: the other
+    At the largest one e^(−(4m/k)∫W), the share that both edges transmit, is half of 1e-3: the other
     half may be reflected.
     """
-    through = sum(value * absorb / (power + 1) for power, value in coefficients(absorb, strength))
-    return MIN_K_ABSORB / absorb, 4 * through / math.log(2 / MAX_UNABSORBED)
+    through = sum(value * absorb / (power + 1) for power, value in coefficients(absorb, strength, mass))
+    return MIN_K_ABSORB / absorb, 4 * mass * through / math.log(2 / MAX_UNABSORBED)
 
 
 def damping(grid: Grid, absorb: float, strength: float) -> NDArray[np.float64] | None:
@@ -73,7 +74,7 @@ def damping(grid: Grid, absorb: float, strength: float) -> NDArray[np.float64] |
             raise InvalidInput(f"absorb={absorb:g} at both edges leaves nothing of {size * step:g} bohr")
         index = np.arange(size)
         s = np.maximum(0.0, 1 - step * np.minimum(index, size - index) / absorb)
-        w = np.sum([value * s**power for power, value in coefficients(absorb, strength)], axis=0)
+        w = np.sum([value * s**power for power, value in coefficients(absorb, strength, grid.mass)], axis=0)
         # w is [n] of this axis: as [n, 1, 1], [1, n, 1] or [1, 1, n] it adds up to [x, y, z].
         total = total + w.reshape([-1 if other == own else 1 for other in range(3)])
     return total
@@ -82,11 +83,12 @@ def damping(grid: Grid, absorb: float, strength: float) -> NDArray[np.float64] |
 def unabsorbed(psi: NDArray[Any], grid: Grid, absorb: float, strength: float, time: float) -> list[str]:
     """A warning, if waves of the first frame ψ[1, x, y, z] reach the edges and are too slow or too fast for them.
 
-    A wave of wave number k goes k·`time` (ħ/Eh) in the run, as if there were no potential. It
+    A wave of wave number k goes k·`time`/m (ħ/Eh) in the run, as if there were no potential. It
     counts if that takes it to an edge from three standard deviations before the middle of the
     packet. The warning names the axis along which the share is largest.
     """
-    slowest, fastest = absorbed(absorb, strength)
+    slowest, fastest = absorbed(absorb, strength, grid.mass)
+    time = time / grid.mass
     position = moments(psi, grid)
     shares = []
     for own, axis in enumerate(spatial_axes(grid)):

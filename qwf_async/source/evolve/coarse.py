@@ -36,7 +36,7 @@ def too_coarse(psi: NDArray[Any], v: NDArray[np.float64], grid: Grid) -> list[st
             continue
         k, density = wave_sums(psi, grid, axis)
         mean = float((k**2 * density[0]).sum() / (density[0].sum() or 1.0))
-        wave = 2 * math.pi / math.sqrt(mean + 2 * gain or math.inf)
+        wave = 2 * math.pi / math.sqrt(mean + 2 * grid.mass * gain or math.inf)
         points = wave / spacing(grid, axis)
         if points < POINTS_PER_WAVE:
             size[axis - 1] = math.ceil(size[axis - 1] * POINTS_PER_WAVE / points)

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...checked import checked
-from ...errors import InvalidInput, UsageError
 from ...host.cores import cores
-from ...lattice.grid import Axis, Box, Grid, Order
-from ...observables.energy import energy
+from ...lattice.grid import Box, Grid, Order
+from ...observables.energy import energy, interaction_energy
 from ...observables.geometry import volume
 from ...observables.moments import norm
-from ...wording import option
 from ..analytic.formula import Analytic
 from ..base import Source, identity, warnings_of
 from ..parameters import number_text
 from .absorbing import damping, unabsorbed
 from .coarse import too_coarse
 from .pace import Pace
-from .potentials import Free, FunctionPotential, Potential, potential_values, read_potential
+from .potentials import Free, FunctionPotential, Potential, potential_values
 from .prefetch import PrefetchedFrames
 from .propagator import Propagator
-from .stability import stable_step, times_of
+from .spec import spec_text
+from .stability import most_interaction, stable_step, times_of
 
 METHOD: Final = "strang-2"
 """Changed when the values change for the same parameters: no load may continue with another method's values."""
@@ -54,6 +51,7 @@ class Evolve:
     stable: float
     absorb: float
     strength: float
+    g: float = 0.0
     _frames: PrefetchedFrames = field(init=False, repr=False, compare=False)
     _pace: Pace = field(init=False, repr=False, compare=False)
     _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
@@ -71,6 +69,7 @@ class Evolve:
                 potential=self.potential,
                 damping=damping(self.grid, self.absorb, self.strength),
                 pool=pool,
+                g=self.g,
             ),
             frames=last + 1,
             start=axis.origin,
@@ -78,7 +77,7 @@ class Evolve:
             least=self._least,
             chooses=not self.given,
             accuracy=self.accuracy,
-            watched=not isinstance(self.potential, Free) or self.absorb > 0,
+            watched=not isinstance(self.potential, Free) or self.absorb > 0 or self.g != 0,
             check=frames.check,
         )
         object.__setattr__(self, "_frames", frames)
@@ -110,25 +109,16 @@ class Evolve:
     @property
     def spec(self) -> str:
         """The evolution as it can be given on the command line, if its parts can be."""
-        kind, _, parameters = self.initial.spec.partition(":")
-        own = self.potential.parameters
-        theirs = dict(word.partition("=")[::2] for word in parameters.split(",") if "=" in word)
-        words = [f"potential={self.potential.name if own else self.potential.spec}"]
-        words += [f"{key}={value}" for key, value in own.items()]
-        words += [f"initial={kind if theirs else self.initial.spec}"]
-        words += [
-            f"{'initial.' if own.get(key, value) != value else ''}{key}={value}"
-            for key, value in theirs.items()
-            if own.get(key) != value
-        ]
-        if self.given:
-            words += [f"steps={self.given}"]
-        if not self.given or self.accuracy != ACCURACY:
-            words += [f"accuracy={number_text(self.accuracy)}"]
-        words += [f"absorb={number_text(self.absorb)}"]
-        return "evolve:" + ",".join(
-            words + [f"strength={number_text(self.strength)}"] * bool(self.absorb and self.strength)
-        )
+        options = {
+            "g": number_text(self.g) if self.g else "",
+            "mass": number_text(self.grid.mass) if {self.grid.mass, self.initial.grid.mass} != {1.0} else "",
+            "steps": str(self.given) if self.given else "",
+            "accuracy": number_text(self.accuracy) if not self.given or self.accuracy != ACCURACY else "",
+            "absorb": number_text(self.absorb),
+            "strength": number_text(self.strength) if self.absorb and self.strength else "",
+        }
+        given = {key: text for key, text in options.items() if text}
+        return spec_text(self.initial.spec, self.potential, given)
 
     def read(self, box: Box) -> NDArray[np.complex128]:
         """ψ over the box, a copy, in C order. Boxes should be read in time order.
@@ -162,7 +152,8 @@ class Evolve:
         in ħ/Eh. `error_estimate` is the largest estimate of ‖ψ − right ψ‖ / ‖first ψ‖. It is left out
         if steps were given and no four of them end at a frame, or if the method has no error.
         `norm_drift` is the largest |norm/first norm − 1| over the frames, `energy_drift` the largest
-        |energy − first energy| in Hartree over up to 17 of them. Empty before anything was read.
+        |energy − first energy| in Hartree over up to 17 of them; with an interaction energies are
+        ⟨T⟩ + ⟨V⟩ + ⟨g|ψ|²⟩/2, which is conserved. Empty before anything was read.
         """
         if not self._measured:
             return {}
@@ -187,7 +178,8 @@ class Evolve:
 
         There are warnings of a grid that is too small or too coarse for the initial state, and of too
         few points where the potential jumps. Others are of a potential without effect, of waves that
-        the edges will not absorb, and of given steps that are not stable.
+        the edges will not absorb, of an interaction too strong for the grid, and of given steps that
+        are not stable.
         """
         texts = list(self._begin_warnings())
         if self.grid.shape[0] == 1:
@@ -207,7 +199,16 @@ class Evolve:
             texts += too_coarse(
                 self._first(), potential_values(self.potential, self.grid, times[0]), self.grid
             )
-        if self.given and self.step > (stable := stable_step(self.grid, self.potential, times)):
+        strength = 0.0
+        if self.g:
+            strength = abs(self.g) * float((np.abs(self._first()) ** 2).max())
+            if strength > (most := most_interaction(self.grid)):
+                texts.append(
+                    f"g|ψ|² is {math.copysign(strength, self.g):.4g} Eh at its peak, and the grid holds the waves of "
+                    f"an interaction up to {most:.4g} Eh: give it more points"
+                )
+        stable = stable_step(self.grid, self.potential, times, interaction=strength)
+        if self.given and self.step > stable:
             texts.append(
                 f"the time step of {self.step:.4g} ħ/Eh is too large: in one step the fastest phase turns by "
                 f"{math.pi * self.step / stable:.3g} rad, more than π; up to {stable:.4g} ħ/Eh is stable: "
@@ -269,6 +270,8 @@ class Evolve:
         if number % math.ceil(max(1, last) / MAX_ENERGY_FRAMES) == 0 or number == last:
             v = potential_values(self.potential, self.grid, self.grid.axes[0].origin + number * self._between)
             mean_energy = float(energy(frame[None], self.grid, v)[0])
+            if self.g:
+                mean_energy += float(interaction_energy(frame[None], self.g)[0])
         self._measured[number] = weight, mean_energy
 
     def _potential_digest(self) -> str:
@@ -277,85 +280,3 @@ class Evolve:
             v = potential_values(self.potential, self.grid, time)
             digest.update(np.ascontiguousarray(v).data)
         return digest.hexdigest()[:32]
-
-
-@checked
-def evolve(
-    initial: Source,
-    potential: Potential | Callable[..., Any] | str = "free",
-    *,
-    frames: int | None = None,
-    dt: float | None = None,
-    steps: int = 0,
-    accuracy: float = ACCURACY,
-    absorb: float = 0.0,
-    strength: float = 0.0,
-) -> Evolve:
-    """The state of `initial` at its first frame, propagated in a potential in 1 to 3 dimensions.
-
-    `potential`: as text, "barrier:height=2,width=1" or "module:function"; a built-in one; or a
-    function V(x, y, z) or V(x, y, z, t). The function gets float64 arrays that broadcast to
-    [x, y, z] (bohr, ħ/Eh). It returns V in Hartree, real, of a shape that broadcasts likewise.
-    `frames` and `dt` (ħ/Eh from frame to frame) are those of `initial` unless given.
-
-    `accuracy`, 1e-10 to 0.1, bounds the error that the time steps make, ‖ψ − right ψ‖ / ‖first ψ‖ at
-    every frame; the error of the grid comes on top. The steps are chosen during the run by an estimate
-    (see `pace`) that takes a quarter of its time. There are at least as many as are stable. In a
-    stable step no wave of the grid turns its phase by more than π, and neither does the range of V
-    over the grid. `steps` > 0 from frame to frame are taken as given, and `remarks` warns after the run
-    if the error was larger. For the method see `propagator`.
-
-    The grid is periodic: what leaves it on one side comes back on the other, unless it is absorbed.
-    With `absorb` > 0 the potential has an imaginary part within so many bohr of both edges of each
-    axis. All but 1e-3 is absorbed of waves from 5.5/absorb to 80/absorb ħ/bohr; `warnings` tells if
-    the initial state has others (see `absorbing`). `strength` is the imaginary part at the edge in
-    Hartree, 0 for the best one. The norm decreases by what is absorbed.
-
-    Memory: four frames of complex128, a fifth where there are more than 256 stable steps from frame
-    to frame, e^{−iVdt/2} of up to a frame, and V of half a frame; one frame less with given `steps`.
-    Raises InvalidInput for a potential that is unknown or unfit, a grid of unknown spacing, or
-    parameters out of range, and UsageError where SciPy is not installed.
-    """
-    _need_scipy()
-    grid = _laid(initial.grid, frames, dt)
-    chosen = read_potential(potential) if isinstance(potential, str) else potential
-    if not isinstance(chosen, Potential):
-        name = getattr(chosen, "__qualname__", type(chosen).__qualname__)
-        chosen = FunctionPotential(function=chosen, text=f"{getattr(chosen, '__module__', '')}:{name}")
-    if steps < 0:
-        raise InvalidInput(f"steps={steps} must be 0 (as many as `accuracy` needs) or more")
-    if not 1e-10 <= accuracy <= 0.1:
-        raise InvalidInput(f"accuracy={accuracy:g} must lie between 1e-10 and 0.1")
-    if not (math.isfinite(absorb) and absorb >= 0 and math.isfinite(strength) and strength >= 0):
-        raise InvalidInput(f"absorb={absorb:g} and strength={strength:g} must be finite, and not below 0")
-    damping(grid, absorb, strength)
-    times = {grid.axes[0].origin + number * (grid.axes[0].step or 0.0) for number in (0, grid.shape[0] - 1)}
-    return Evolve(
-        initial=initial,
-        potential=chosen,
-        grid=grid,
-        given=steps,
-        accuracy=float(accuracy),
-        stable=stable_step(grid, chosen, sorted(times)),
-        absorb=float(absorb),
-        strength=float(strength),
-    )
-
-
-def _laid(grid: Grid, frames: int | None, dt: float | None) -> Grid:
-    """The grid of the evolution, in atomic units. Raises InvalidInput for unknown spacings and units."""
-    for axis in (1, 2, 3):
-        grid.coordinates(axis, 0, 1)
-    grid = grid.in_atomic_units()
-    time = grid.axes[0] if dt is None else Axis(origin=grid.axes[0].origin, step=dt, unit="hbar/Eh")
-    number = grid.shape[0] if frames is None else frames
-    if number > 1 and time.step is None:
-        raise InvalidInput(f"{number} frames need a time step: give {option('dt')}")
-    return replace(grid, shape=(number, *grid.shape[1:]), axes=(time, *grid.axes[1:]))
-
-
-def _need_scipy() -> None:
-    if find_spec("scipy") is None:
-        raise UsageError(
-            "time evolution needs scipy, which is not installed: pip install 'qwf_async[physics]'"
-        )

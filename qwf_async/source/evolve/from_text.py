@@ -24,8 +24,10 @@ from ..base import Source
 from ..callable import open_function
 from ..formats.files import files
 from ..formats.locator import locate
+from ..parameters import Mass
 from ..words import EVOLVE
-from .evolution import ACCURACY, Evolve, evolve
+from .evolution import ACCURACY, Evolve
+from .evolving import evolve
 from .potentials import POTENTIALS, read_potential
 
 Maker = Callable[..., Any]
@@ -86,7 +88,13 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
 
 
 def _options(
-    *, steps: int = 0, accuracy: float = ACCURACY, absorb: float = 0.0, strength: float = 0.0
+    *,
+    steps: int = 0,
+    accuracy: float = ACCURACY,
+    absorb: float = 0.0,
+    strength: float = 0.0,
+    g: float = 0.0,
+    mass: Mass = None,
 ) -> None:
     """The parameters that the evolution itself has on the command line."""
 

@@ -1,4 +1,4 @@
-"""How large a time step may be, so that no phase turns by more than π in it."""
+"""How large a time step may be, so that no phase turns by more than π in it, and how strong an interaction."""
 
 from __future__ import annotations
 
@@ -26,15 +26,30 @@ def times_of(grid: Grid) -> list[float]:
     return [axis.origin + share * last for share in shares]
 
 
-def stable_step(grid: Grid, potential: Potential, times: Sequence[float]) -> float:
+def stable_step(
+    grid: Grid, potential: Potential, times: Sequence[float], *, interaction: float = 0.0
+) -> float:
     """The time step in ħ/Eh in which the fastest phase turns by π: dt = π / max(T, V), in Hartree.
 
-    T = Σ(π/dx)²/2 is the kinetic energy of the shortest wave, V the largest range of the potential
-    at the times given. In a longer step a phase beyond π cannot be told from a smaller one, and energy
-    can flow into short waves. Source: Leforestier et al., J. Comput. Phys. 94, 59 (1991).
+    T = Σ(π/dx)²/2m is the kinetic energy of the shortest wave, V the largest range of the potential
+    at the times given, or the `interaction` g|ψ|² at its peak if that is larger. In a longer step a
+    phase beyond π cannot be told from a smaller one, and energy can flow into short waves. Source:
+    Leforestier et al., J. Comput. Phys. 94, 59 (1991).
     """
-    fastest = sum((math.pi / spacing(grid, axis)) ** 2 / 2 for axis in spatial_axes(grid))
+    kinetic = sum((math.pi / spacing(grid, axis)) ** 2 / 2 for axis in spatial_axes(grid)) / grid.mass
+    fastest = max(kinetic, abs(interaction))
     for time in times:
         v = potential_values(potential, grid, time)
         fastest = max(fastest, float(v.max() - v.min()))
     return math.pi / fastest
+
+
+def most_interaction(grid: Grid) -> float:
+    """The largest |g||ψ|² in Hartree of which the grid holds the waves: (π/dx)²/4m along its coarsest axis.
+
+    A soliton in which it is that large is 2/π spacings wide, and its shortest wave on the grid has 9 % of
+    the amplitude of its longest. A repulsion of that size drives waves of half the shortest length.
+    Source: the soliton of Zakharov and Shabat, Sov. Phys. JETP 34, 62 (1972).
+    """
+    coarsest = max(spacing(grid, axis) for axis in spatial_axes(grid))
+    return (math.pi / coarsest) ** 2 / (4 * grid.mass)
