@@ -30,6 +30,10 @@ NORMALISED = {
     "coherent 1-D": lambda: coherent(alpha=2 - 1j, omega=0.5, grid=line(6)),
     "coherent 3-D": lambda: coherent(alpha=(1, 1j), omega=2),
     "hydrogen": lambda: hydrogen(3, 2, 1, Z=2, grid=Grid.cube(96)),
+    "heavy gaussian": lambda: gaussian(k=5, sigma=0.7, mass=5, grid=line(4)),
+    "light oscillator": lambda: harmonic({0: 1, 3: 1}, mass=0.067, grid=line(4)),
+    "heavy coherent": lambda: coherent(alpha=2 - 1j, omega=0.5, mass=20, grid=line(6)),
+    "muonic hydrogen": lambda: hydrogen(3, 2, 1, mass=186, grid=Grid.cube(96)),
 }
 
 
@@ -73,7 +77,8 @@ def fine(dimensions: int, width: float) -> Grid:
 
 def oscillating(source: Analytic) -> Callable[..., float]:
     omega = getattr(source, "omega")  # noqa: B009 # of two classes
-    return lambda *r: sum(0.5 * w * w * q * q for w, q in zip(omega, r, strict=False))
+    mass = source.grid.mass
+    return lambda *r: sum(0.5 * mass * w * w * q * q for w, q in zip(omega, r, strict=False))
 
 
 EVOLVING: dict[str, tuple[Analytic, Callable[..., float]]] = {
@@ -89,6 +94,18 @@ EVOLVING: dict[str, tuple[Analytic, Callable[..., float]]] = {
     "hydrogen 1s": (hydrogen(1, 0, 0, grid=fine(3, 8)), lambda *r: -1 / math.hypot(*r)),
     "hydrogen 3d": (hydrogen(3, 2, -1, Z=2, grid=fine(3, 8)), lambda *r: -2 / math.hypot(*r)),
     "hydrogen 5f": (hydrogen(5, 3, 2, Z=3, grid=fine(3, 16)), lambda *r: -3 / math.hypot(*r)),
+    "heavy gaussian": (gaussian(k=(2, -1), sigma=(0.5, 1), mass=3, grid=fine(2, 8)), lambda *_: 0.0),
+    "light plane": (plane(k=(2, -1), mass=0.2, grid=fine(2, 8)), lambda *_: 0.0),
+    "heavy box": (box({(1, 2): 1, (2, 1): 1j}, mass=5, grid=fine(2, 8)), lambda *_: 0.0),
+    "light oscillator": (
+        s := harmonic({(0, 1): 1, (1, 0): 2j}, omega=(1, 2), mass=0.5, grid=fine(2, 8)),
+        oscillating(s),
+    ),
+    "heavy coherent": (
+        c := coherent(alpha=(1 + 1j, -0.5), omega=(1, 2), mass=2, grid=fine(2, 8)),
+        oscillating(c),
+    ),
+    "positronium": (hydrogen(2, 1, 0, mass=0.5, grid=fine(3, 8)), lambda *r: -1 / math.hypot(*r)),
 }
 
 
@@ -115,7 +132,7 @@ def test_states_obey_the_schroedinger_equation(
 
     r = [float(grid.coordinates(a, centre[a], centre[a] + 1)[0]) for a in range(1, d + 1)]
     change = 1j * derivative(0, FIRST, 1)
-    kinetic = [-0.5 * derivative(a, SECOND, 2) for a in range(1, d + 1)]
+    kinetic = [-0.5 / grid.mass * derivative(a, SECOND, 2) for a in range(1, d + 1)]
     energy = sum(kinetic) + potential(*r) * middle
     size = abs(change) + sum(map(abs, kinetic)) + abs(potential(*r) * middle)
     assert size > 1e-6, "the patch must lie where the state is"

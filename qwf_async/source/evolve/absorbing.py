@@ -6,7 +6,8 @@ It is −iW with
 
 in Hartree, 1840/(m absorb²) at the edge, m being the mass in electron masses. The grid is periodic,
 so a wave that comes to an edge goes through 2·absorb bohr. The share that is transmitted and
-reflected, |t|² + |r|², is a function of k·absorb alone. It is below 1e-3 from 5.5 to 80 (at most 4.1e-4), and 1 % at 4.4, 2 % at 4, 23 % at 2.
+reflected, |t|² + |r|², is a function of k·absorb alone. It is below 1e-3 from 5.5 to 80 (at most
+4.1e-4), and 1 % at 4.4, 2 % at 4, 23 % at 2.
 The three coefficients minimise its maximum in that range. A `strength` that the user gives is W at
 the edge: it changes the last coefficient. Less of it transmits fast waves, as e^(−(4m/k)∫W), much
 more of it reflects them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..analytic import STATES
 from .potentials import Potential
 
 
@@ -14,7 +15,9 @@ def spec_text(initial: str, potential: Potential, options: Mapping[str, str]) ->
     what the state has alike is left out, and what it has of its own is written as `initial.KEY`.
     """
     kind, _, parameters = initial.partition(":")
-    theirs = dict(word.partition("=")[::2] for word in parameters.split(",") if "=" in word)
+    theirs = dict(word.partition("=")[::2] for word in parameters.split(",")) if kind in STATES else {}
+    if theirs and "mass" in options:
+        theirs.setdefault("mass", "1")
     shared = {**potential.parameters, **{key: text for key, text in options.items() if key == "mass"}}
     words = [f"potential={potential.name if potential.parameters else potential.spec}"]
     words += [f"{key}={text}" for key, text in potential.parameters.items()]
