@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from ..human import count, share
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, one_of, with_option_groups
 from .output import print_json, say, show
@@ -63,18 +64,18 @@ def bench(
 
 
 def _show(result: Result) -> None:
-    show(f"{'layout':7} {'':6} {'points/s':>12} {'× plain':>8}  {'client':>6} {'server':>6}  limit")
+    show(f"{'layout':7} {'':6} {'points/s':>13} {'× plain':>8}  {'client':>6} {'server':>6}  limit")
     for row in result.rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.1f}"
-        server = "-" if row.server_share is None else f"{row.server_share:.0%}"
+        server = "-" if row.server_share is None else share(row.server_share)
         show(
-            f"{row.layout:7} {row.road:6} {row.rate:12,.0f} {ratio:>8}  {row.client_share:6.0%} {server:>6}"
+            f"{row.layout:7} {row.road:6} {count(row.rate):>13} {ratio:>8}  {share(row.client_share):>6} {server:>6}"
             f"  {row.limit}"
         )
     trip = 1e3 * result.machine.round_trip
     show(f"a single point takes {1e3 * result.single_point:.2g} ms, a round trip {trip:.2g} ms")
     if result.spool_rate is not None:
-        show(f"the disk of the spool takes {result.spool_rate:,.0f} points/s")
+        show(f"the disk of the spool takes {count(result.spool_rate)} points/s")
 
 
 def _unsaid(_: object) -> None:
