@@ -39,7 +39,7 @@ def decide_beginning(
     if load is None:
         if published is None:
             return Beginning(manifest=requested, overwrites=None)
-        if unfinished == "resume" and not published.differences(requested):
+        if unfinished == "resume" and published.is_same(requested):
             return Beginning(manifest=published, overwrites=None, finished=True)
         if not overwrite:
             raise Refused(f"{name} exists already: {flag('overwrite')} replaces it")

@@ -41,6 +41,9 @@ MAX_CHUNK_POINTS: Final = 2**26
 MAX_FIELD_CHARACTERS: Final = 2**18
 """Characters of a field: the source and its fingerprint may name many files."""
 
+RESTORED: Final = "backup of "
+"""What `copy_of` begins with if the copy came from a backup."""
+
 CONVENTIONS: Final = {"index": "t,x,y,z", "units": "hartree", "hbar": 1, "mass": 1, "norm": "sum |psi|^2 dV"}
 """What the numbers mean. `mass` is that of the particle in electron masses, and may be another than 1."""
 
@@ -55,7 +58,9 @@ class Manifest:
     """Everything that is needed to find and understand the points of one generation.
 
     `source` is the source's text and `fingerprint` its fingerprint. `norm` is Σ|ψ|²dV
-    averaged over the frames, None while loading or if the grid spacing is not known.
+    averaged over the frames, None while loading or if the grid spacing is not known. `copy_of` names
+    the stored wavefunction that this is a copy of, with a digest of all its values; `source` and
+    `fingerprint` are then those of that wavefunction.
     """
 
     generation: str
@@ -65,6 +70,7 @@ class Manifest:
     fingerprint: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     norm: float | None = None
+    copy_of: str | None = None
 
     def __post_init__(self) -> None:
         """Raises InvalidInput for more than can be stored."""
@@ -93,8 +99,15 @@ class Manifest:
         return self.form.plan
 
     def published(self, norm: float | None) -> Manifest:
-        """The same manifest with its norm, created now."""
-        return replace(self, norm=norm, created=datetime.now(UTC).isoformat(timespec="seconds"))
+        """The same manifest with its norm, created now; what comes from a backup was created when it was."""
+        restored = self.copy_of is not None and self.copy_of.startswith(RESTORED)
+        created = self.created if restored else datetime.now(UTC).isoformat(timespec="seconds")
+        return replace(self, norm=norm, created=created)
+
+    def is_same(self, requested: Manifest) -> bool:
+        """Whether a load of `requested` would publish this again: a copy counts as what its original was."""
+        known = self if requested.copy_of else replace(self, copy_of=None)
+        return not known.differences(requested)
 
     def differences(self, other: Manifest) -> list[str]:
         """In words, why a load of `other` cannot continue one of this manifest; empty if it can."""
@@ -107,7 +120,9 @@ class Manifest:
             "codec": (self.form.codec, other.form.codec),
             "grid": _differing(self.grid, other.grid),
         }
-        if self.fingerprint == other.fingerprint:
+        if self.copy_of != other.copy_of:
+            pairs["source"] = (_origin(self), _origin(other))
+        elif self.fingerprint == other.fingerprint:
             del pairs["source"]
         if _subject(self.form) == _subject(other.form):
             pairs["chunks"] = (_chunks(self.plan), _chunks(other.plan))
@@ -135,6 +150,8 @@ class Manifest:
             "created": self.created,
             "points": str(self.points),
         }
+        if self.copy_of is not None:
+            fields["copy_of"] = self.copy_of
         return fields if self.norm is None else fields | {"norm": repr(self.norm)}
 
     @classmethod
@@ -175,6 +192,7 @@ class Manifest:
                 fingerprint=fields["fingerprint"],
                 created=fields["created"],
                 norm=float(fields["norm"]) if "norm" in fields else None,
+                copy_of=fields.get("copy_of"),
             )
         except (*MALFORMED, InvalidInput, UsageError) as error:
             raise DamagedData(f"{where} is not the metadata of a wavefunction: {reason(error)}") from error
@@ -185,6 +203,10 @@ def reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it lacks {error.args[0]!r:.100}"
     return shortened(str(error) or type(error).__name__)
+
+
+def _origin(manifest: Manifest) -> str:
+    return manifest.source if manifest.copy_of is None else f"a copy: {manifest.copy_of}"
 
 
 def _described(form: Form) -> str:

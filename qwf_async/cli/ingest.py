@@ -36,7 +36,7 @@ def _layouts(incomplete: str) -> list[str]:
     """The layouts whose names begin as the user has typed."""
     from ..layout import LAYOUTS  # only now: the help of a command is shown without numpy
 
-    return one_of(*LAYOUTS)(incomplete)
+    return one_of(*LAYOUTS, "auto")(incomplete)
 
 
 @with_option_groups
@@ -58,7 +58,7 @@ def ingest(
     layout: Annotated[
         str,
         typer.Option(
-            help="How it lies in hashes: flat, packed or tile.",
+            help="How it lies in hashes: flat, packed or tile; auto: the first of them that fits.",
             autocompletion=_layouts,
         ),
     ] = "flat",
@@ -140,6 +140,10 @@ def ingest(
 
     if resume and discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
+    if layout == "auto" and (dry_run or dask is not None):
+        raise UsageError(
+            "--layout auto asks the server what fits, and goes without --dry-run and --dask: 'qwf estimate' measures"
+        )
     if dask is not None and (verify or max_rate or writers or producers):
         raise UsageError(
             "--dask goes without --verify, --max-rate, --writers and --producers: 'qwf verify' verifies"

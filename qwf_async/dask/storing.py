@@ -176,7 +176,7 @@ async def _stored(store: Store, request: Request) -> set[int]:
     left = state.under_way.manifest if state.under_way else None
     if left is not None and not left.differences(requested):
         return set(await read_journal(store.pool, keys, left))
-    same = left is None and state.published is not None and not state.published.differences(requested)
+    same = left is None and state.published is not None and state.published.is_same(requested)
     return set(range(len(requested.plan))) if same else set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import anyio
 import anyio.to_thread
@@ -14,10 +15,11 @@ from ..checked import checked
 from ..events import Event, Hook, Noted
 from ..layout import Form, Slab
 from ..settings import Producers, Rate, Replicas, Writers
-from ..source.base import Source, remarks_of, warnings_of
+from ..source.base import Source, copied_of, remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with
 from .beginning import Begun, begin_load, in_utf8, unfinished_by
+from .choosing import choose, forms_of
 from .finish import durability_of
 from .job import Job
 from .leftover_spools import drop_expendable
@@ -55,7 +57,8 @@ async def ingest(
 
     Parameters
     ----------
-    layout, codec: how it is stored; see `layout` and `codec`.
+    layout, codec: how it is stored; see `layout` and `codec`. Layout "auto" is the first of flat, packed
+        and tile that will fit on the server, and an unfinished load keeps its own.
     tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
     slab: points of a hash of layout flat: those of a box along t, x, y, z, about 16,384 if None;
         "all" puts all points into one hash, which is slower.
@@ -95,20 +98,63 @@ async def ingest(
     Except after InvalidInput, what was begun stays on the server and can be resumed; the
     message says so. Cancelling the call leaves it so too.
     """
+    return await ingest_in(
+        forms_of(layout, codec, source, tile=tile, slab=slab),
+        source,
+        store,
+        name,
+        write_mode=write_mode,
+        writers=writers,
+        producers=producers,
+        max_rate=max_rate,
+        replicas=replicas,
+        resume=resume,
+        overwrite=overwrite,
+        discard=discard,
+        verify=verify,
+        allow_nonfinite=allow_nonfinite,
+        configure_server=configure_server,
+        force=force,
+        signals=signals,
+        hooks=hooks,
+    )
+
+
+async def ingest_in(
+    forms: Sequence[Form],
+    source: Source,
+    store: Store,
+    name: str,
+    *,
+    write_mode: str = "auto",
+    writers: int | None = None,
+    producers: int | None = None,
+    max_rate: float | None = None,
+    replicas: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    discard: bool = False,
+    verify: bool = False,
+    allow_nonfinite: bool = False,
+    configure_server: bool = False,
+    force: bool = False,
+    signals: bool = False,
+    hooks: Sequence[Hook] = (),
+) -> Report:
+    """Load ψ as `ingest` does, in the only one of these forms or in the first that will fit (`choose`)."""
     unfinished = unfinished_by(resume=resume, discard=discard)
     asked = store.settings.replicas if replicas is None else replicas
     keys = Keys(prefix=store.settings.prefix, name=name)
     source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
-    form = Form.of(
-        layout=layout, codec=codec, shape=source.grid.shape, order=source.order, tile=tile, slab=slab
-    )
-    check_write_mode(write_mode, form)
+    for form in forms:
+        check_write_mode(write_mode, form)
     manifest = Manifest(
         generation=new_generation(),
-        form=form,
+        form=forms[0],
         grid=source.grid,
         source=in_utf8(source.spec),
         fingerprint=in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
+        copy_of=copied_of(source),
     )
 
     def hook(event: Event) -> None:
@@ -123,6 +169,16 @@ async def ingest(
     ) as shutdown:
         begun: Begun | None = None
         with shutdown.scope:
+            manifest = await choose(
+                [replace(manifest, form=form) for form in forms],
+                store,
+                keys,
+                unfinished=unfinished,
+                overwrite=overwrite,
+                listpacks=configure_server,
+                force=force,
+                hook=hook,
+            )
             begun = await begin_load(
                 store,
                 keys,

@@ -88,7 +88,7 @@ async def check_server(
         beginning,
         left=state.under_way.manifest if state.under_way else None,
         sizes={
-            node: partial(_bytes_on, facts=facts, listpacks=configure_server) for node, facts in every.items()
+            node: partial(bytes_on, facts=facts, listpacks=configure_server) for node, facts in every.items()
         },
     )
 
@@ -130,7 +130,7 @@ def _by_text(said: Mapping[Node, Iterable[str]], count: int) -> Iterator[tuple[s
         yield text, f"{named}: " if count > 1 else ""
 
 
-def _bytes_on(form: Form, *, facts: ServerFacts, listpacks: bool) -> float:
+def bytes_on(form: Form, *, facts: ServerFacts, listpacks: bool) -> float:
     """The bytes that all of a form would take on a server; `listpacks` are allowed there, or as its settings say."""
     return form.predicted_bytes(facts.software, listpacks=listpacks or not _unpacked(form, facts))
 

@@ -5,6 +5,7 @@ Which node gets which chunk is known before: so each is asked for the room for i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ Sizes = Mapping[Node, Callable[[Form], float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Lack:
+class Lack:
     """A node that has less room (bytes) than it would need, for its share of the data. The only one is not named."""
 
     node: Node
@@ -47,10 +48,29 @@ async def check_room(
     `left` is an unfinished load: what it wrote is resumed, or makes room when it is discarded. A
     node that forbids INFO is not looked at.
     """
+    lack = await worst_lack(store, keys, manifest, left=left, sizes=sizes)
+    if lack is None:
+        return
+    pool, base = store.pool, keys.base(manifest.generation)
+    rooms = await rooms_of(store)
+
+    def fits(form: Form) -> bool:
+        parts = shares_of(pool, base, form).items()
+        return all(
+            share * sizes[node](form) <= rooms.get(node, math.inf) for node, share in parts if node in sizes
+        )
+
+    raise OutOfMemory(_refusal(manifest, beginning, lack, sizes[lack.node], fits))
+
+
+async def worst_lack(
+    store: Store, keys: Keys, manifest: Manifest, *, left: Manifest | None, sizes: Sizes
+) -> Lack | None:
+    """The node that lacks most room for its share of the data; None if there is room on all. As `check_room`."""
     pool, base = store.pool, keys.base(manifest.generation)
     rooms = {node: room for node, room in (await rooms_of(store)).items() if node in sizes}
     if not rooms:
-        return
+        return None
     shares, several = shares_of(pool, base, manifest.form), len(pool.nodes) > 1
     there: dict[Node, float] = {}
     if left is not None:
@@ -61,8 +81,8 @@ async def check_room(
             for node, share in _counted(pool, keys.base(left.generation), groups).items()
             if node in sizes
         }
-    lacks = [
-        _Lack(
+    lacks = (
+        Lack(
             node=node,
             where=node.address.shown if several else None,
             share=share,
@@ -72,15 +92,8 @@ async def check_room(
         for node, share in shares.items()
         if node in rooms
         and (needed := share * sizes[node](manifest.form) - there.get(node, 0)) > max(0, rooms[node])
-    ]
-    if lacks:
-        worst = max(lacks, key=lambda lack: lack.needed - lack.room)
-
-        def fits(form: Form) -> bool:
-            parts = shares_of(pool, base, form).items()
-            return all(share * sizes[node](form) <= rooms[node] for node, share in parts if node in rooms)
-
-        raise OutOfMemory(_refusal(manifest, beginning, worst, sizes[worst.node], fits))
+    )
+    return max(lacks, key=lambda lack: lack.needed - lack.room, default=None)
 
 
 def shares_of(pool: Pool, base: bytes, form: Form) -> dict[Node, float]:
@@ -109,7 +122,7 @@ async def rooms_of(store: Store) -> dict[Node, float]:
 def _refusal(
     manifest: Manifest,
     beginning: Beginning,
-    lack: _Lack,
+    lack: Lack,
     bytes_of: Callable[[Form], float],
     fits: Callable[[Form], bool],
 ) -> str:

@@ -66,6 +66,12 @@ def is_parallel(source: Source) -> bool:
     return bool(getattr(source, "parallel", False))
 
 
+def copied_of(source: Source) -> str | None:
+    """The stored wavefunction that is copied, with a digest of its values. Its attribute `copy_of`, if it has one."""
+    text: str | None = getattr(source, "copy_of", None)
+    return text
+
+
 def notes_of(source: Source) -> Mapping[str, float]:
     """Numbers for the report, known after the source was read. Its method `notes()` returns them, if it has one."""
     notes: Mapping[str, float] = getattr(source, "notes", dict)()
