@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import dask, observables, study
     from . import source as sources
     from .catalog.manifest import Manifest
+    from .copying.copying import copy, move
     from .errors import (
         DamagedData,
         DataLost,
@@ -54,6 +55,7 @@ _HOMES = {
         "DamagedData", "DataLost", "Interrupted", "InvalidInput", "OutOfMemory", "QwfError", "Refused",
         "ReplayOwed", "ServerUnavailable", "UsageError",
     ),
+    "copying.copying": ("copy", "move"),
     "ingesting.estimation": ("Estimate", "estimate"),
     "ingesting.ingestion": ("ingest",),
     "store.observed": ("Observed",),
@@ -78,11 +80,18 @@ _HOMES = {
 
 __all__ = [
     "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "FrameWriter", "Grid", "Interrupted",
+<<<<<<< HEAD
     "InvalidInput", "Manifest", "Observed", "OutOfMemory", "Passing", "QwfError", "Refused", "ReplayOwed",
     "Report", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError",
     "Verification", "Wavefunction", "begin", "connect", "create", "dask", "estimate", "export", "ingest",
     "marginals", "momentum_density", "observables", "observe", "open_old_hash", "passing", "sources",
     "spectrum", "study", "verify",
+=======
+    "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
+    "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError", "Verification",
+    "Wavefunction", "begin", "connect", "copy", "create", "dask", "estimate", "export", "ingest", "marginals",
+    "move", "observables", "observe", "open_old_hash", "sources", "study", "verify",
+>>>>>>> 34a0498 (qwf cp and qwf mv: between names and servers, in another layout or codec)
 ]  # fmt: skip
 
 

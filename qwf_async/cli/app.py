@@ -15,6 +15,7 @@ from ..wording import messages_for_command_line
 from .bench import bench
 from .clean import clean
 from .config import config
+from .cp import cp
 from .estimate import estimate
 from .export import export
 from .get import get
@@ -22,6 +23,7 @@ from .help import help_
 from .info import info
 from .ingest import ingest
 from .ls import ls
+from .mv import mv
 from .observe import observe
 from .output import say
 from .plot import plot
@@ -60,6 +62,8 @@ for command in (
     estimate,
     tune,
     bench,
+    cp,
+    mv,
     rm,
     clean,
     watch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from pathlib import Path
 from shlex import quote
@@ -174,16 +174,17 @@ class ServerOptions:
         return "".join(f" {name} {quote(str(value))}" for name, value in values.items() if value is not None)
 
 
-GROUPS = (SourceOptions, ServerOptions)
+def _is_group(annotation: Any) -> bool:
+    return is_dataclass(annotation)
 
 
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer needs it: a parameter that is one of GROUPS becomes the options that are its fields."""
+    """The command as typer needs it: a parameter that is a dataclass becomes the options that are its fields."""
     signature = inspect.signature(command, eval_str=True)
     groups = {
         parameter.name: parameter.annotation
         for parameter in signature.parameters.values()
-        if parameter.annotation in GROUPS
+        if _is_group(parameter.annotation)
     }
     options = {name: inspect.signature(group, eval_str=True).parameters for name, group in groups.items()}
     parameters: list[inspect.Parameter] = []

@@ -96,9 +96,10 @@ class Store:
         return entries
 
     @checked
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, *, generation: str | None = None) -> bool:
         """Delete what is published under a name, and its unfinished load if nobody holds it.
 
+        With `generation` only that is deleted, and if it is not what is published, nothing is.
         Nothing blocks the server: hashes are unlinked. Raises InvalidInput if there is no
         such name, and Refused if it is being loaded, or was replaced meanwhile.
         """
@@ -108,6 +109,8 @@ class Store:
             raise Refused(f"{name} is being loaded by {state.under_way.owner.describe()}: stop it first")
         if not (state.published or state.under_way):
             raise InvalidInput(f"there is no wavefunction {name!r} on {name_of(self.pool)}")
+        if generation is not None and (state.published is None or state.published.generation != generation):
+            raise Refused(f"{name} was replaced meanwhile; not removed")
         if state.published:
             entry = TrashEntry.of(state.published, state.now)
             done = await scripts.remove(self.pool, keys, entry)
@@ -115,7 +118,7 @@ class Store:
                 raise Refused(f"{name} was changed by another process meanwhile; not removed")
         await self.pool.call("UNLINK", keys.scratch, expect=is_number)
         await sweep(self.pool, keys, batch=self.settings.clean_batch)
-        if state.under_way:
+        if state.under_way and generation is None:
             await clean(
                 self.pool,
                 self.settings.prefix,

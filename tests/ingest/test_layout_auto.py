@@ -46,7 +46,8 @@ async def auto(server: Server, name: str = "psi", **options: Any) -> tuple[qwf_a
 async def test_the_first_that_fits_is_taken_and_it_is_said_why(each_own_server: Server) -> None:
     report, said = await auto(each_own_server)
     assert report.layout == "flat"
-    assert len(said) == 1 and "will fit" in said[0]
+    assert len(said) == 1
+    assert "will fit" in said[0]
     ask(each_own_server, "FLUSHALL", "SYNC")
     leave_room(each_own_server, 1.2 * predicted("packed"))
     report, (said_now,) = await auto(each_own_server)
