@@ -103,7 +103,7 @@ def run_copy(
     if options.resume and options.discard:
         raise UsageError("--resume and --discard contradict each other: choose one")
 
-    async def job(store: Store) -> Report:
+    async def job(store: Store) -> tuple[Report, str]:
         from ..copying.copying import copy
         from ..copying.copying import move as move_
         from ..copying.target import Target
@@ -127,7 +127,7 @@ def run_copy(
                     )
             more: dict[str, Any] = {} if move else {"verify": verify}
             with shown_progress(quiet=quiet) as hook:
-                return await (move_ if move else copy)(
+                report = await (move_ if move else copy)(
                     store,
                     name,
                     to,
@@ -144,8 +144,9 @@ def run_copy(
                     hooks=(hook,),
                     **more,
                 )
+            return report, "" if to is store else f" on {to.address.shown}"
 
-    report = run_on_store(
+    report, where = run_on_store(
         job,
         server_options,
         quiet=quiet,
@@ -156,15 +157,15 @@ def run_copy(
     if as_json:
         print_json(report.to_json())
     elif not quiet:
-        _say(report, name, done="moved" if move else "copied")
+        _say(report, f"{'moved' if move else 'copied'} {name} to {report.name}{where}")
 
 
-def _say(report: Report, name: str, *, done: str) -> None:
+def _say(report: Report, done: str) -> None:
     if report.already:
-        say(f"{name} is {done} to {report.name} already, in generation {report.generation}")
+        say(f"{done} already, in generation {report.generation}")
         return
     rate = f"{report.points_per_s:,.0f} points/s" if report.points_per_s else "all of them were there already"
     say(
-        f"{done} {name} to {report.name}: {report.points:,} points as {report.layout} {report.codec} in "
-        f"{report.seconds:.2f} s, {rate}{', verified' if report.verified else ''}; durability: {report.durability}"
+        f"{done}: {report.points:,} points as {report.layout} {report.codec} in {report.seconds:.2f} s, {rate}"
+        f"{', verified' if report.verified else ''}; durability: {report.durability}"
     )

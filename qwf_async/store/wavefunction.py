@@ -238,6 +238,7 @@ class Wavefunction:
             "plan": manifest.plan.to_json(),
             "norm": manifest.norm,
             "source": manifest.source,
+            **({} if manifest.copy_of is None else {"copy_of": manifest.copy_of}),
             "created": manifest.created,
             "age_seconds": (datetime.now(UTC) - created).total_seconds(),
         }
