@@ -71,7 +71,7 @@ def test_every_command_that_ends_prints_json(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("ingest psi.npy --layout ", LAYOUTS),
+        ("ingest psi.npy --layout ", (*LAYOUTS, "auto")),
         ("ingest psi.npy --codec ", CODECS),
         ("ingest psi.npy --write-mode ", WRITE_MODES),
         ("export psi psi.npy --format ", tuple(writers())),
