@@ -80,18 +80,11 @@ _HOMES = {
 
 __all__ = [
     "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "FrameWriter", "Grid", "Interrupted",
-<<<<<<< HEAD
     "InvalidInput", "Manifest", "Observed", "OutOfMemory", "Passing", "QwfError", "Refused", "ReplayOwed",
     "Report", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError",
-    "Verification", "Wavefunction", "begin", "connect", "create", "dask", "estimate", "export", "ingest",
-    "marginals", "momentum_density", "observables", "observe", "open_old_hash", "passing", "sources",
-    "spectrum", "study", "verify",
-=======
-    "InvalidInput", "Manifest", "Observed", "OutOfMemory", "QwfError", "Refused", "ReplayOwed", "Report",
-    "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError", "Verification",
-    "Wavefunction", "begin", "connect", "copy", "create", "dask", "estimate", "export", "ingest", "marginals",
-    "move", "observables", "observe", "open_old_hash", "sources", "study", "verify",
->>>>>>> 34a0498 (qwf cp and qwf mv: between names and servers, in another layout or codec)
+    "Verification", "Wavefunction", "begin", "connect", "copy", "create", "dask", "estimate", "export",
+    "ingest", "marginals", "momentum_density", "move", "observables", "observe", "open_old_hash", "passing",
+    "sources", "spectrum", "study", "verify",
 ]  # fmt: skip
 
 
