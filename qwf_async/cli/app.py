@@ -6,80 +6,42 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from ..errors import Interrupted, QwfError, status_of
 from ..wording import messages_for_command_line
-from .bench import bench
-from .clean import clean
-from .config import config
-from .cp import cp
-from .estimate import estimate
-from .export import export
-from .get import get
-from .help import help_
-from .info import info
-from .ingest import ingest
-from .ls import ls
-from .mv import mv
-from .observe import observe
+from .coercion import coerce_quickly
+from .commands import deferred
 from .output import say
-from .plot import plot
-from .resume import resume
-from .rm import rm
-from .server import server
-from .set import set_
-from .signed_words import SignedWords
-from .slice import slice_
-from .study import study_app
-from .tune import tune
-from .verify import verify
-from .watch import watch
-from .where import where
 
 INTERRUPTED: Final = status_of(signal.SIGINT)
 
+
+
+class Qwf(TyperGroup):
+    """All commands, each imported only when it is run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": deferred()})
+        coerce_quickly(self)
+
+
 app = typer.Typer(
+    cls=Qwf,
     name="qwf",
     help="Load quantum wavefunctions into Redis or Valkey, and get them back.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    ingest,
-    resume,
-    ls,
-    info,
-    get,
-    where,
-    observe,
-    plot,
-    export,
-    verify,
-    estimate,
-    tune,
-    bench,
-    cp,
-    mv,
-    rm,
-    clean,
-    watch,
-):
-    app.command(cls=SignedWords)(command)
-app.command("help")(help_)
-app.command("slice", cls=SignedWords)(slice_)
-app.command("set", cls=SignedWords)(set_)
-app.add_typer(server)
-app.add_typer(config)
-app.add_typer(study_app)
 
 
 @app.callback(invoke_without_command=True)
 def _options(
-    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")
+    context: typer.Context, version: bool = typer.Option(False, "--version", "-V", help="Print the version.")
 ) -> None:
     """Load quantum wavefunctions into Redis or Valkey, and get them back."""
     context.with_resource(messages_for_command_line())

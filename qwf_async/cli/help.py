@@ -10,6 +10,7 @@ import typer
 
 from ..errors import UsageError
 from ..wording import quoted
+from .commands import ABOUT, COMMANDS, loaded
 from .options import JsonOption
 from .output import print_json, show
 
@@ -23,9 +24,11 @@ def help_(
         list[str] | None,
         typer.Argument(
             metavar="TOPIC",
-            help="A topic, or a command. Without one, the topics are listed.",
+            help="A topic, or a command. Without one, both are listed.",
             show_default=False,
-            autocompletion=lambda incomplete: [topic for topic in _topics() if topic.startswith(incomplete)],
+            autocompletion=lambda incomplete: [
+                word for word in (*_topics(), *ABOUT) if word.startswith(incomplete)
+            ],
         ),
     ] = None,
     *,
@@ -64,16 +67,25 @@ def _topics() -> dict[str, Traversable]:
 
 
 def _print_list(topics: dict[str, Traversable], *, as_json: bool) -> None:
-    """A line for each topic: its name, and what stands after the name in the first line of its file."""
+    """A line for each command, group by group, and one for each topic: what the first line of its file says."""
     about = {
         topic: file.read_text("utf-8").partition("\n")[0].partition(": ")[2] for topic, file in topics.items()
     }
     if as_json:
-        print_json([{"topic": topic, "about": line} for topic, line in about.items()])
+        commands = [
+            {"command": name, "group": group, "about": line}
+            for group, lines in COMMANDS.items()
+            for name, line in lines.items()
+        ]
+        listed = [{"topic": topic, "about": line} for topic, line in about.items()]
+        print_json({"commands": commands, "topics": listed})
         return
-    for topic, line in about.items():
-        show(f"{topic:{max(map(len, about))}}  {line}")
-    show("")
+    width = max(map(len, (*ABOUT, *about)))
+    for title, lines in {**COMMANDS, "Topics": about}.items():
+        show(title)
+        for word, line in lines.items():
+            show(f"  {word:{width}}  {line}")
+        show("")
     show("qwf help TOPIC shows a topic, and qwf help COMMAND the options of a command.")
 
 
@@ -97,22 +109,28 @@ def _show_options(
 ) -> None:
     """What `--help` of a command prints. Raises UsageError if there is no such command, or not `plain`."""
     root = context.find_root().command
-    commands = dict(_commands(root))
-    name = " ".join(words)
-    if name not in commands:
+    if not _is_command(root, words):
         from difflib import SequenceMatcher
 
-        nearest = max((*topics, *commands), key=lambda known: SequenceMatcher(None, name, known).ratio())
+        name, known = " ".join(words), (*topics, *_commands(root))
+        nearest = max(known, key=lambda one: SequenceMatcher(None, name, one).ratio())
         raise UsageError(
-            f"there is no topic or command {quoted(name)}: the nearest is {nearest!r}, and 'qwf help' lists the topics"
+            f"there is no topic or command {quoted(name)}: the nearest is {nearest!r}, and 'qwf help' lists them"
         )
     if not plain:
-        raise UsageError(f"{name!r} is a command, and --raw and --json are for topics")
+        raise UsageError(f"{' '.join(words)!r} is a command, and --raw and --json are for topics")
     root.main([*words, "--help"], prog_name="qwf")
 
 
-def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command by its words, groups included."""
+def _is_command(group: Any, words: list[str]) -> bool:
+    command = group
+    for word in words:
+        command = loaded(getattr(command, "commands", {}).get(word))
+    return command is not None
+
+
+def _commands(group: Any, before: str = "") -> Iterator[str]:
+    """The words of every command, groups included."""
     for word, command in getattr(group, "commands", {}).items():
-        yield before + word, command
-        yield from _commands(command, f"{before}{word} ")
+        yield before + word
+        yield from _commands(loaded(command), f"{before}{word} ")

@@ -21,7 +21,7 @@ class SignedWords(TyperCommand):
             valued = {
                 name
                 for parameter in self.params
-                if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
+                if parameter.param_type_name == "option" and not (parameter.is_flag or parameter.count)
                 for name in parameter.opts
             }
             args = arguments_last(args, valued)

@@ -15,6 +15,8 @@ import typer
 from typer.testing import CliRunner
 
 from qwf_async.cli.app import app
+from qwf_async.cli.commands import COMMANDS as LISTED
+from qwf_async.cli.commands import loaded
 from qwf_async.cli.server import server as server_commands
 from qwf_async.embedded.configuration import server_configuration
 from qwf_async.ingesting.write_mode import WRITE_MODES
@@ -33,7 +35,8 @@ MARKUP = re.compile(r"\[[a-zψ][^\]]*\]")
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, inner in group.commands.items():
+    for name, command in group.commands.items():
+        inner = loaded(command)
         if hasattr(inner, "commands"):
             yield from commands(inner, (*path, name))
         else:
@@ -60,6 +63,12 @@ def test_help_has_an_example_of_the_command_and_loses_no_word(path: tuple[str, .
     assert f"qwf {' '.join(path)}" in examples
     for text in (command.help, *(getattr(one, "help", None) or "" for one in command.params)):
         assert not MARKUP.search(text), text
+
+
+def test_the_list_of_commands_says_in_a_short_line_what_each_does() -> None:
+    about = {name: line for lines in LISTED.values() for name, line in lines.items()}
+    assert {path[0] for path in COMMANDS} == set(about)
+    assert all(line.isascii() and line.endswith(".") and len(line) <= 64 for line in about.values())
 
 
 @EVERY

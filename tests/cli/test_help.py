@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from qwf_async.cli.app import app
+from qwf_async.cli.commands import ABOUT, COMMANDS
 from tests.support.command import ROOT, Shell
 
 PAGES = sorted((ROOT / "qwf_async" / "help").glob("*.md"))
@@ -21,17 +23,23 @@ def shell(tmp_path: Path) -> Shell:
     return Shell.at(tmp_path)
 
 
-def test_without_a_topic_each_is_listed_with_a_line(shell: Shell) -> None:
+def test_without_a_topic_commands_are_listed_by_group_and_then_the_topics(shell: Shell) -> None:
     listed, as_json = shell.each(["help"], ["help", "--json"])
     assert (listed.status, listed.err, as_json.status) == (0, "", 0)
-    lines = listed.out.splitlines()
-    rows = json.loads(as_json.out)
-    assert [row["topic"] for row in rows] == TOPICS
-    for row, line in zip(rows, lines, strict=False):
-        assert line.split(maxsplit=1) == [row["topic"], row["about"]]
-        assert row["about"]
-        assert len(line) <= 100
-    assert "qwf help TOPIC" in lines[-1]
+    *blocks, last = listed.out.split("\n\n")
+    assert last == "qwf help TOPIC shows a topic, and qwf help COMMAND the options of a command.\n"
+    titles = [block.splitlines()[0] for block in blocks]
+    rows = [(title, *line.split(maxsplit=1)) for title, block in zip(titles, blocks, strict=True)
+            for line in block.splitlines()[1:]]  # fmt: skip
+    told = json.loads(as_json.out)
+    assert [row["topic"] for row in told["topics"]] == TOPICS
+    assert rows == [
+        *((row["group"], row["command"], row["about"]) for row in told["commands"]),
+        *(("Topics", row["topic"], row["about"]) for row in told["topics"]),
+    ]
+    assert titles == [*COMMANDS, "Topics"]
+    assert all(len(line) <= 100 for line in listed.out.splitlines())
+    assert {name for _, name, _ in rows} >= set(get_command(app).commands)
 
 
 @EVERY
@@ -96,7 +104,7 @@ def test_a_word_that_is_no_topic_is_refused_with_the_nearest(
     assert (refused.status, refused.out) == (2, "")
     assert refused.lines == [
         f"qwf: there is no topic or command {' '.join(words)!r}: the nearest is {nearest!r}, "
-        "and 'qwf help' lists the topics (exit 2)"
+        "and 'qwf help' lists them (exit 2)"
     ]
 
 
@@ -116,14 +124,14 @@ def test_help_of_a_command_shows_its_options(shell: Shell, words: list[str]) -> 
     assert f"Usage: qwf {' '.join(words)} " in ours.out
 
 
-def test_the_shell_is_offered_topics() -> None:
+def test_the_shell_is_offered_topics_and_commands() -> None:
     told = CliRunner().invoke(
         app,
         [],
         prog_name="qwf",
         env={"COMP_WORDS": "qwf help o", "COMP_CWORD": "2", "_QWF_COMPLETE": "complete_bash"},
     )
-    assert told.stdout.split() == [topic for topic in TOPICS if topic.startswith("o")]
+    assert told.stdout.split() == [word for word in (*TOPICS, *ABOUT) if word.startswith("o")]
 
 
 def test_help_imports_neither_numpy_nor_redis(shell: Shell) -> None:

@@ -179,7 +179,10 @@ def serve(listener: socket.socket) -> None:
     for name in qwf_async.__all__:  # the public names are imported when they are asked for
         getattr(qwf_async, name)
     from qwf_async.cli.app import app
+    from qwf_async.cli.commands import deferred
 
+    for command in deferred().values():
+        command.load()
     with redirect_stdout(io.StringIO()):
         app(["--version"], standalone_mode=False)  # what typer imports when it runs
     gc.freeze()  # no page of what is there is copied because a collector looks at it

@@ -1,0 +1,95 @@
+"""The commands of `qwf` by group, and where each of them is. Its module is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand
+
+from .coercion import coerce_quickly
+from .signed_words import SignedWords
+
+COMMANDS: Final[dict[str, dict[str, str]]] = {
+    "Store": {
+        "ingest": "Load a source into a wavefunction on the server.",
+        "resume": "Bring to the server what waits in the spool, and publish it.",
+        "estimate": "Say what a source would take in each layout.",
+        "tune": "Find the settings that load a source fastest.",
+        "bench": "Measure your own server and disk.",
+    },
+    "Read": {
+        "ls": "List the wavefunctions.",
+        "info": "Say what is known of a wavefunction, or of the server.",
+        "get": "Print the value at a point, or at many.",
+        "slice": "Read a part of a wavefunction.",
+        "where": "Print the redis-cli command that reads a point.",
+        "observe": "Norm, position, momentum, deviations and energies.",
+        "plot": "Draw a wavefunction.",
+        "export": "Write a wavefunction to a file.",
+    },
+    "Keep": {
+        "cp": "Copy a wavefunction to another name or server.",
+        "mv": "Move a wavefunction to another name or server.",
+        "set": "Change the value at one point, in place.",
+        "verify": "Compare what is stored with what was written.",
+        "rm": "Delete wavefunctions.",
+        "clean": "Remove what is expendable.",
+        "watch": "Watch the memory of a server, and keep it free.",
+    },
+    "Studies": {
+        "study": "Studies of Optuna: made, listed, carried on and moved.",
+    },
+    "Server and settings": {
+        "server": "The embedded server, and a configuration for your own.",
+        "config": "Look at the settings.",
+        "help": "Show a topic of the guide, or the options of a command.",
+    },
+}
+"""Group → command → what a list says of it. The module has the command's name, and `FUNCTIONS` those named otherwise."""
+
+ABOUT: Final = {name: about for commands in COMMANDS.values() for name, about in commands.items()}
+"""Command → what a list says of it."""
+
+FUNCTIONS: Final = {"help": "help_", "slice": "slice_", "set": "set_", "study": "study_app"}
+"""Commands whose function, or whose app of further commands, has another name than the command."""
+
+
+class Deferred(TyperCommand):
+    """A command as a list shows it. The command itself is imported, and used instead, once its words are read."""
+
+    def __init__(self, name: str, about: str, group: str) -> None:
+        super().__init__(name, help=about, rich_help_panel=group)
+        self._loaded: Any = None
+
+    def load(self) -> Any:
+        """The command itself, or the group of commands."""
+        if self._loaded is None:
+            name = str(self.name)
+            found = getattr(import_module(f".{name}", __package__), FUNCTIONS.get(name, name))
+            if not isinstance(found, typer.Typer):
+                alone = typer.Typer(add_completion=False)
+                alone.command(name, cls=SignedWords)(found)
+                found = alone
+            self._loaded = typer.main.get_command(found)
+            for command in (self._loaded, *getattr(self._loaded, "commands", {}).values()):
+                coerce_quickly(command)
+        return self._loaded
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        return self.load().make_context(*arguments, **more)
+
+
+def deferred() -> dict[str, Deferred]:
+    """Each command by its name, in the order of the groups."""
+    return {
+        name: Deferred(name, about, group)
+        for group, commands in COMMANDS.items()
+        for name, about in commands.items()
+    }
+
+
+def loaded(command: Any) -> Any:
+    """The command itself, if it may be deferred."""
+    return command.load() if isinstance(command, Deferred) else command
