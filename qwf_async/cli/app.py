@@ -20,7 +20,6 @@ from .output import say
 INTERRUPTED: Final = status_of(signal.SIGINT)
 
 
-
 class Qwf(TyperGroup):
     """All commands, each imported only when it is run."""
 

@@ -60,11 +60,13 @@ def takes_any_value(parameter: Any) -> bool:
     """Whether a parameter of typer takes each value of its type."""
     info = parameter.type_descriptor.parameter_info
     checks = (info.exists, info.writable, info.resolve_path, info.allow_dash, info.path_type)
-    return not any(checks) and info.file_okay and info.dir_okay and info.parser is info.min is info.max is None
+    return (
+        not any(checks) and info.file_okay and info.dir_okay and info.parser is info.min is info.max is None
+    )
 
 
 class _Quick:
-    """In the place of what typer would make of the type of a parameter: it is made only for a value that is not plain."""
+    """In the place of what typer makes of the type of a parameter: that is made only for what is not plain."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         several = param.multiple or param.nargs == -1

@@ -47,13 +47,13 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "help": "Show a topic of the guide, or the options of a command.",
     },
 }
-"""Group → command → what a list says of it. The module has the command's name, and `FUNCTIONS` those named otherwise."""
+"""Group → command → what a list says of it. A command has the name of its module, and of the function there."""
 
 ABOUT: Final = {name: about for commands in COMMANDS.values() for name, about in commands.items()}
 """Command → what a list says of it."""
 
 FUNCTIONS: Final = {"help": "help_", "slice": "slice_", "set": "set_", "study": "study_app"}
-"""Commands whose function, or whose app of further commands, has another name than the command."""
+"""Command → its function, or its app of further commands, where that has another name."""
 
 
 class Deferred(TyperCommand):
