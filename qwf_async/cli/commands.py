@@ -68,11 +68,12 @@ class Deferred(TyperCommand):
         if self._loaded is None:
             name = str(self.name)
             found = getattr(import_module(f".{name}", __package__), FUNCTIONS.get(name, name))
-            if not isinstance(found, typer.Typer):
+            if isinstance(found, typer.Typer):
+                self._loaded = typer.main.get_group(found)
+            else:
                 alone = typer.Typer(add_completion=False)
                 alone.command(name, cls=SignedWords)(found)
-                found = alone
-            self._loaded = typer.main.get_command(found)
+                self._loaded = typer.main.get_command(alone)
             for command in (self._loaded, *getattr(self._loaded, "commands", {}).values()):
                 coerce_quickly(command)
         return self._loaded

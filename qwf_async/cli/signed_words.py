@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 SIGNED: Final = re.compile(r"-[0-9]")
 """How an index begins that counts from the end: `-4`, or `-1,:,0:3`."""
@@ -21,7 +21,7 @@ class SignedWords(TyperCommand):
             valued = {
                 name
                 for parameter in self.params
-                if parameter.param_type_name == "option" and not (parameter.is_flag or parameter.count)
+                if isinstance(parameter, TyperOption) and not (parameter.is_flag or parameter.count)
                 for name in parameter.opts
             }
             args = arguments_last(args, valued)
