@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # not from typing: that takes 3 ms, in which Ctrl-C would
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import dask, observables, study
+    from . import dask, observables, study, sync
     from . import source as sources
     from .catalog.manifest import Manifest
     from .copying.copying import copy, move
@@ -45,10 +45,11 @@ if TYPE_CHECKING:
     from .store.spectra import momentum_density, spectrum
     from .store.store import Store
     from .store.wavefunction import Wavefunction
+    from .sync import open  # noqa: A004
 
 __version__ = "0.1.0"
 
-_ROOMS = {"dask": "dask", "observables": "observables", "sources": "source", "study": "study"}
+_ROOMS = {"dask": "dask", "observables": "observables", "sources": "source", "study": "study", "sync": "sync"}
 
 _HOMES = {
     "errors": (
@@ -76,6 +77,7 @@ _HOMES = {
     "store.connecting": ("connect",),
     "store.store": ("Store",),
     "store.wavefunction": ("Wavefunction",),
+    "sync": ("open",),
 }  # fmt: skip
 
 __all__ = [
@@ -83,8 +85,8 @@ __all__ = [
     "InvalidInput", "Manifest", "Observed", "OutOfMemory", "Passing", "QwfError", "Refused", "ReplayOwed",
     "Report", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError",
     "Verification", "Wavefunction", "begin", "connect", "copy", "create", "dask", "estimate", "export",
-    "ingest", "marginals", "momentum_density", "move", "observables", "observe", "open_old_hash", "passing",
-    "sources", "spectrum", "study", "verify",
+    "ingest", "marginals", "momentum_density", "move", "observables", "observe", "open", "open_old_hash",
+    "passing", "sources", "spectrum", "study", "sync", "verify",
 ]  # fmt: skip
 
 

@@ -7,9 +7,14 @@ and what to do about it.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from .wording import printable
+
+STORE_CLOSED: Final = (
+    "the store is closed: work within `with qwf_async.open(…) as store`, or `async with qwf_async.connect(…)`"
+)
+"""The message of a UsageError to who uses a store that is closed."""
 
 
 class QwfError(Exception):
@@ -22,13 +27,19 @@ class QwfError(Exception):
 
     def __str__(self) -> str:
         """The message with unprintable characters escaped: names of files and replies of servers may hold any."""
-        return printable(super().__str__())
+        return printable(self._text)
 
     def with_more(self, more: str) -> Self:
         """The same error, whose message goes on with `more`. It keeps what else it says, as of a slot or a signal."""
-        longer = type(self).__new__(type(self), f"{super().__str__()}{more}")
+        longer = type(self).__new__(type(self), f"{self._text}{more}")
         longer.__dict__.update(self.__dict__)
         return longer
+
+    @property
+    def _text(self) -> str:
+        return Exception.__str__(
+            self
+        )  # not that of KeyError, which some are too, and which quotes the message
 
 
 class UsageError(QwfError):
@@ -71,6 +82,14 @@ class InvalidInput(QwfError):
     """A file, array, state, name or index that cannot be used, or that does not exist."""
 
     exit_code = 7
+
+
+class UnknownName(InvalidInput, KeyError):
+    """A name under which nothing is stored. `store[name]` raises it, and so it is a KeyError."""
+
+
+class UnusableIndex(InvalidInput, IndexError):
+    """An index outside the grid, or of a kind that is not taken. `psi[index]` raises it, and so it is an IndexError."""
 
 
 class SpoolFull(QwfError):

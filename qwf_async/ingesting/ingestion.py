@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import anyio
@@ -50,7 +50,7 @@ async def ingest(
     allow_nonfinite: bool = False,
     configure_server: bool = False,
     force: bool = False,
-    signals: bool = False,
+    signals: bool | AsyncIterator[int] = False,
     hooks: Sequence[Hook] = (),
 ) -> Report:
     """Load ψ from a source into the store under a name, and publish it whole.
@@ -81,7 +81,8 @@ async def ingest(
     allow_nonfinite: store NaN and infinity as they are.
     configure_server: set what is unfit about the server's settings.
     force: go on although the server evicts stored data, or the data seems not to fit.
-    signals: let SIGINT, SIGTERM and SIGHUP stop the ingest in two stages (main thread only).
+    signals: let SIGINT, SIGTERM and SIGHUP stop the ingest in two stages (main thread only); or the
+        numbers of signals as they arrive, from who receives them.
     hooks: called with each event; see `events`.
 
     Raises

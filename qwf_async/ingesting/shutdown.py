@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import anyio
 
@@ -73,30 +73,34 @@ class Shutdown:
 
 @asynccontextmanager
 async def shutdown_on_signals(
-    drain_timeout: float, *, enabled: bool = True, notify: Callable[[str], None] = _nobody
+    drain_timeout: float,
+    *,
+    enabled: bool | AsyncIterator[int] = True,
+    notify: Callable[[str], None] = _nobody,
 ) -> AsyncIterator[Shutdown]:
     """Run the body so that signals stop it in two stages.
 
     First signal: `stopping` is set, and the scope in which the body works is cancelled, after
     `drain_timeout` seconds if the body drains. Second signal: the scope is cancelled at once,
-    and the process ends within a second, even if a thread would hold it. `notify` is called
-    when draining begins. In place of an ExceptionGroup its first error is raised: callers learn
-    what went wrong, not in how many tasks.
+    and the process ends within a second, even if a thread would hold it. `enabled`: False, or the
+    numbers of the signals as they arrive, from who receives them. `notify` is called when draining
+    begins. In place of an ExceptionGroup its first error is raised: callers learn what went
+    wrong, not in how many tasks.
     """
     shutdown = Shutdown(drain_timeout=drain_timeout, notify=notify)
     try:
-        async with _listening(shutdown) if enabled else nullcontext():
+        async with _listening(shutdown, enabled) if enabled else nullcontext():
             yield shutdown
     except BaseExceptionGroup as group:
         raise first_error(group) from group
 
 
 @asynccontextmanager
-async def _listening(shutdown: Shutdown) -> AsyncIterator[None]:
+async def _listening(shutdown: Shutdown, signals: AsyncIterator[int] | Literal[True]) -> AsyncIterator[None]:
     """Run the body beside a task that receives signals. The task is outside of `shutdown.scope`:
     inside, it would be cancelled before the second signal comes."""
     async with anyio.create_task_group() as tasks:
-        with _signals() as received:
+        with _signals() if signals is True else nullcontext(signals) as received:
 
             async def listen() -> None:
                 shutdown.stop(int(await anext(received)))
@@ -112,7 +116,7 @@ async def _listening(shutdown: Shutdown) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _signals() -> Iterator[AsyncIterator[signal.Signals]]:
+def _signals() -> Iterator[AsyncIterator[int]]:
     """The signals as they arrive. At the end the caller's handlers are put back: event loops set others."""
     before = handlers_of_stop_signals()
     try:

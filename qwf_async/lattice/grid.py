@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checked import check_fields, checked
-from ..errors import InvalidInput
+from ..errors import InvalidInput, UnusableIndex
 from ..wording import option, quoted
 from .units import in_atomic_units
 
@@ -270,10 +270,10 @@ class Grid:
 
 
 def index_on_axis(name: str, index: int, size: int) -> int:
-    """An index from 0 to size − 1, of one that may count from the end as in NumPy. Raises InvalidInput outside."""
+    """An index from 0 to size − 1, of one that may count from the end as in NumPy. Raises UnusableIndex outside."""
     if not -size <= index < size:
         also = "" if index >= 0 else f"; counted from the end, from -{size} to -1"
-        raise InvalidInput(f"{name} = {index} is outside the grid: {name} runs from 0 to {size - 1}{also}")
+        raise UnusableIndex(f"{name} = {index} is outside the grid: {name} runs from 0 to {size - 1}{also}")
     return index % size
 
 
@@ -281,7 +281,7 @@ def _whole(index: int) -> int:
     try:
         return operator.index(index)
     except TypeError as error:
-        raise InvalidInput(f"an index is an integer, not {quoted(repr(index))}") from error
+        raise UnusableIndex(f"an index is an integer, not {quoted(repr(index))}") from error
 
 
 def json_integer(value: Any) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Final, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, UnusableIndex
 from .grid import AXIS_NAMES, Box, Shape4, index_on_axis, shape4
 from .plan import CHUNK_POINTS, BoxPlan
 
@@ -49,7 +49,7 @@ class Selection:
     def of(cls, shape: Shape4, index: Any) -> Selection:
         """The selection `array[index]` of an array of this shape.
 
-        Raises InvalidInput for other than basic indexing (arrays, booleans, None), for too many
+        Raises UnusableIndex for other than basic indexing (arrays, booleans, None), for too many
         indices, and for an integer outside the grid.
         """
         items = _expanded(index if isinstance(index, tuple) else (index,))
@@ -153,10 +153,10 @@ def _expanded(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """One item for each axis: the ellipsis and missing items become whole axes."""
     ellipses = sum(item is Ellipsis for item in items)
     if ellipses > 1:
-        raise InvalidInput("an index can have one ellipsis only")
+        raise UnusableIndex("an index can have one ellipsis only")
     given = len(items) - ellipses
     if given > len(AXIS_NAMES):
-        raise InvalidInput(f"too many indices: {given} for the axes {', '.join(AXIS_NAMES)}")
+        raise UnusableIndex(f"too many indices: {given} for the axes {', '.join(AXIS_NAMES)}")
     rest = (slice(None),) * (len(AXIS_NAMES) - given)
     if not ellipses:
         return items + rest
@@ -172,9 +172,9 @@ def _indices(axis: int, size: int, item: Any) -> range:
             return range(*item.indices(size))
         except (TypeError, ValueError) as error:
             parts = ":".join("" if part is None else str(part) for part in (item.start, item.stop, item.step))
-            raise InvalidInput(f"the slice {parts} of axis {name} cannot be used: {error}") from error
+            raise UnusableIndex(f"the slice {parts} of axis {name} cannot be used: {error}") from error
     if isinstance(item, bool) or not isinstance(item, SupportsIndex) or hasattr(item, "__len__"):
-        raise InvalidInput(
+        raise UnusableIndex(
             f"axis {name} is indexed with {type(item).__name__}: "
             "it takes integers, slices and an ellipsis; read_points takes arrays"
         )

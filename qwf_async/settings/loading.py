@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..host.small_files import read_small_file
+from ..wording import option, phrase
 from .fields import KINDS, Settings, check_watermarks
 from .redis_config import Warn
 from .settings_file import Layer, nearest, read_settings_file, reason, usual_file
@@ -41,7 +42,7 @@ def trace(
 ) -> tuple[Settings, dict[str, str]]:
     """The settings, and for each field where it came from.
 
-    That is 'default', 'file PATH', 'environment QWF_X' or 'flag --x'.
+    That is 'default', 'file PATH', 'environment QWF_X', 'flag --x' or, in Python, 'argument x'.
 
     The file is `file`, else `$QWF_CONFIG`, else `config.toml` or `config.json` in the user's
     configuration directory, if there is one. TOML has its keys at top level or in a table
@@ -91,16 +92,18 @@ def _from_environment(environ: Mapping[str, str]) -> Layer:
 
 
 def _from_flags(flags: Mapping[str, object]) -> Layer:
-    """The settings that are flags of the command line. Raises UsageError."""
+    """The settings that are flags of the command line, or arguments. Raises UsageError."""
     layer: Layer = {}
     for name, flag in flags.items():
         if flag is None:
             continue
-        origin = f"flag --{name.replace('_', '-')}"
+        origin = phrase(command_line=f"flag {option(name)}", python=f"argument {name}")
         if name == "password":
-            raise UsageError(f"{origin} is not taken: set QWF_PASSWORD or name a file by --password-file")
+            raise UsageError(
+                f"{origin} is not taken: set QWF_PASSWORD, or name a file by {option('password_file')}"
+            )
         if name not in KINDS:
-            raise UsageError(f"unknown {origin}: the nearest is --{nearest(name).replace('_', '-')}")
+            raise UsageError(f"unknown {origin}: the nearest is {option(nearest(name))}")
         layer[name] = (checked_value(name, flag, origin, kind=KINDS[name], text=True), origin)
     return layer
 

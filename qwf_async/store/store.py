@@ -24,7 +24,7 @@ from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_number
 from ..embedded.servers import EmbeddedServers
-from ..errors import DamagedData, InvalidInput, Refused
+from ..errors import DamagedData, InvalidInput, Refused, UnknownName
 from ..events import ServerFacts
 from ..server.facts import facts_json, learn_all
 from ..server.memory import MemoryProbe
@@ -77,7 +77,7 @@ class Store:
         state = await read_state(self.pool, self._keys(name))
         if state.published is None:
             note = state.describe_load()
-            raise InvalidInput(
+            raise UnknownName(
                 f"there is no wavefunction {name!r} on {name_of(self.pool)}{f'; {note}' if note else ''}"
             )
         return Wavefunction(self._connections, self.settings, name, state.published)
@@ -108,7 +108,7 @@ class Store:
         if state.under_way and state.under_way.owner.holds(state.now):
             raise Refused(f"{name} is being loaded by {state.under_way.owner.describe()}: stop it first")
         if not (state.published or state.under_way):
-            raise InvalidInput(f"there is no wavefunction {name!r} on {name_of(self.pool)}")
+            raise UnknownName(f"there is no wavefunction {name!r} on {name_of(self.pool)}")
         if generation is not None and (state.published is None or state.published.generation != generation):
             raise Refused(f"{name} was replaced meanwhile; not removed")
         if state.published:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..client.address import Address
 from ..client.pool import Pool
-from ..errors import UsageError
+from ..errors import STORE_CLOSED, UsageError
 
 
 class StorePool:
@@ -18,7 +18,7 @@ class StorePool:
     def pool(self) -> Pool:
         """The connections. Raises UsageError once the store is closed."""
         if self._closed:
-            raise UsageError("the store is closed: work within `async with qwf_async.connect(…) as store`")
+            raise UsageError(STORE_CLOSED)
         return self._pool
 
     @property

@@ -121,10 +121,14 @@ class Wavefunction:
         The time is in the unit of the time axis, or the number of the frame if the time
         step is not known. Raises as `point`.
         """
-        axis = self.manifest.grid.axes[0]
-        for number in range(self.manifest.grid.shape[0]):
-            time = number if axis.step is None else axis.origin + number * axis.step
-            yield float(time), await self.read[number]
+        for number, time in enumerate(self.times):
+            yield time, await self.read[number]
+
+    @property
+    def times(self) -> list[float]:
+        """The times of the frames, in the unit of the time axis; their numbers if the time step is not known."""
+        axis, count = self.manifest.grid.axes[0], self.manifest.grid.shape[0]
+        return [float(n if axis.step is None else axis.origin + n * axis.step) for n in range(count)]
 
     async def read_selection(
         self,

@@ -25,11 +25,11 @@ def test_without_file_variables_or_flags_everything_is_default(tmp_path: Path) -
 def test_flags_rank_above_environment_above_file_above_defaults(write: Write) -> None:
     full, bare = write("full.toml", "writers = 5"), write("bare.toml", "")
     for path, environ, flag, value, origin in (
-        (full, {"QWF_WRITERS": "6"}, 7, 7, "flag --writers"),
+        (full, {"QWF_WRITERS": "6"}, 7, 7, "argument writers"),
         (full, {"QWF_WRITERS": "6"}, None, 6, "environment QWF_WRITERS"),
         (full, {"QWF_WRITERS": ""}, None, 5, f"file {full}"),
         (bare, {}, None, 4, "default"),
-        (bare, {}, 7, 7, "flag --writers"),
+        (bare, {}, 7, 7, "argument writers"),
     ):
         found, origins = trace(path, environ=environ, writers=flag)
         assert (found.writers, origins["writers"]) == (value, origin)

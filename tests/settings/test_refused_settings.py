@@ -55,7 +55,7 @@ def test_bad_value_is_refused_with_its_bound(name: str, values: list[Any], bound
     for value in [*values, [1]]:
         message = refusal(environ={}, **{name: value})
         assert message.startswith(f"{name} = ")
-        assert f"(flag --{name.replace('_', '-')})" in message
+        assert f"(argument {name})" in message
         assert bound in message
         with pytest.raises(UsageError, match=name):
             Settings(**{name: value})

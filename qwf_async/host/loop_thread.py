@@ -1,0 +1,236 @@
+"""An event loop in a thread of its own, for code that is not asynchronous.
+
+It works the same from any thread, also from one whose own event loop is running, as in a notebook.
+The thread keeps no process from ending: what is open on its loop is closed then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Generic, TypeVar, TypeVarTuple
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+from anyio.from_thread import BlockingPortal
+
+from ..errors import STORE_CLOSED, QwfError, UsageError, first_error
+
+R = TypeVar("R")
+Args = TypeVarTuple("Args")
+
+MAX_CLOSING_TIME: Final = 5.0
+"""Seconds that a process which ends waits until what is open on a loop is closed."""
+
+MAX_STOPPING_TIME: Final = 10.0
+"""Seconds that a call which was interrupted waits until its job has ended."""
+
+
+class LoopThread:
+    """An event loop in a thread, until `close`, or until the process ends.
+
+    `opened` is for what stays open on the loop: it is entered by what runs there, and left when
+    all that ran there has ended.
+    """
+
+    opened: AsyncExitStack
+    _tasks: TaskGroup
+    _closing: anyio.Event
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]] = Future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="qwf-loop", daemon=True)
+        self._thread.start()
+        self._portal, self._loop = started.result()
+        atexit.register(
+            self.close
+        )  # by this a forked process keeps the loop of its parent, which it must not close
+
+    def run(self, function: Callable[[*Args], Awaitable[R]], *args: *Args) -> R:
+        """The result of an asynchronous function, run on the loop; the calling thread waits for it.
+
+        If the waiting is interrupted, as by Ctrl-C, the job is cancelled, and may take
+        MAX_STOPPING_TIME to end. In place of an ExceptionGroup its first error is raised. One of ours
+        comes without what caused it: its message says that, and dask sends on only errors that are short.
+
+        Raises UsageError if the loop is closed, or is that of the process from which this one was
+        forked; also to a function that the loop itself calls, as it would wait for itself.
+        """
+        self._check_usable()
+        job = _Job(function, args)
+        try:
+            return self._portal.start_task_soon(job.run).result()
+        except BaseException as error:
+            if not job.ended.is_set():
+                self._check_usable()  # it was closed before the job could begin
+                self.soon(job.stop)
+                job.ended.wait(MAX_STOPPING_TIME)
+                raise
+            cause = UsageError(STORE_CLOSED) if isinstance(error, CancelledError) else first_error(error)
+            if not isinstance(cause, QwfError):
+                raise
+        cause.__cause__ = cause.__context__ = None
+        raise cause.with_traceback(None)
+
+    def start(self, function: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
+        """Run an asynchronous function on the loop, beside all else, until it returns or the loop ends."""
+        self._portal.start_task_soon(function, *args)
+
+    @contextmanager
+    def entered(self, manager: AbstractAsyncContextManager[R]) -> Iterator[R]:
+        """What an asynchronous context manager yields; one task of the loop enters and leaves it.
+
+        An error of the body is raised within it. What is no Exception, as KeyboardInterrupt, cancels it.
+        Raises as `run`.
+        """
+
+        async def enter() -> tuple[_Held[R], R]:
+            held = _Held(manager=manager)
+            return held, await self._tasks.start(held.hold)
+
+        held, value = self.run(enter)
+        try:
+            yield value
+        except Exception as error:
+            if self.run(held.leave, error):
+                raise
+        except BaseException:
+            self.run(held.cancel)
+            raise
+        else:
+            self.run(held.leave, None)
+
+    def soon(self, function: Callable[[*Args], object], *args: *Args) -> None:
+        """Call a function on the loop, from any thread, without waiting for it. A loop that has ended calls nothing."""
+        if os.getpid() == self._pid:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function, *args)
+
+    def close(self) -> None:
+        """Cancel what runs on the loop, close what is open there, and end the thread. May be called twice.
+
+        In a process that was forked it does nothing.
+        """
+        self.close_soon()
+        if os.getpid() == self._pid and threading.current_thread() is not self._thread:
+            self._thread.join(MAX_CLOSING_TIME)
+
+    def close_soon(self) -> None:
+        """As `close`, but without waiting: a garbage collector calls it, perhaps in the thread of the loop."""
+        self.soon(self._closing.set)
+
+    def _check_usable(self) -> None:
+        if os.getpid() != self._pid:
+            raise UsageError("the store was opened before this process was forked: open one here")
+        if threading.current_thread() is self._thread:
+            raise UsageError(
+                "a function that the store calls cannot call the store: it would wait for itself"
+            )
+        if self._closing.is_set() or not self._thread.is_alive():
+            raise UsageError(STORE_CLOSED)
+
+    def _run(self, started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]) -> None:
+        try:
+            anyio.run(self._serve, started, backend_options={"use_uvloop": sys.platform != "win32"})
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)  # as without a file descriptor for a loop
+        finally:
+            atexit.unregister(self.close)
+
+    async def _serve(self, started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]) -> None:
+        self._closing = anyio.Event()
+        async with (
+            AsyncExitStack() as self.opened,
+            anyio.create_task_group() as self._tasks,
+            BlockingPortal() as portal,
+        ):
+            started.set_result((portal, asyncio.get_running_loop()))
+            await self._closing.wait()
+            await portal.stop()
+            self._tasks.cancel_scope.cancel()  # those of the portal are within it
+
+
+class _Job(Generic[R]):
+    """A function to be run on a loop, which can be stopped even before it has begun."""
+
+    def __init__(self, function: Callable[[*Args], Awaitable[R]], args: tuple[*Args]) -> None:
+        self.ended = threading.Event()
+        self._call: Callable[[], Awaitable[R]] = partial(function, *args)
+        self._scope: anyio.CancelScope | None = None
+        self._stopped = False
+
+    async def run(self) -> R:
+        try:
+            with anyio.CancelScope() as self._scope:
+                if self._stopped:
+                    self._scope.cancel()
+                return await self._call()
+            raise CancelledError
+        finally:
+            self.ended.set()
+
+    def stop(self) -> None:
+        """Cancel it. To be called on the loop."""
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+@dataclass(kw_only=True)
+class _Held(Generic[R]):
+    """An asynchronous context manager that a task has entered, and leaves when it is told to."""
+
+    manager: AbstractAsyncContextManager[R]
+    _leaving: anyio.Event = field(default_factory=anyio.Event)
+    _left: anyio.Event = field(default_factory=anyio.Event)
+    _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    _error: Exception | None = None
+    _outcome: Exception | None = None
+    """What the body raised, and what came of it in the end."""
+
+    async def hold(self, *, task_status: TaskStatus[R]) -> None:
+        """Enter, wait, and leave. An error on entering is raised here, which is where it is awaited."""
+        entered = False
+        try:
+            with self._scope:
+                async with self.manager as value:
+                    entered = True
+                    task_status.started(value)
+                    await self._leave()
+        except Exception as error:
+            if not entered:
+                raise
+            self._outcome = error
+        finally:
+            self._left.set()
+
+    async def _leave(self) -> None:
+        """Wait until it is to be left. Raises the error of the body, if there is one."""
+        await self._leaving.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def leave(self, error: Exception | None) -> bool:
+        """Leave with the error of the body, and say whether that goes on. Raises another one that came of it."""
+        self._error = error
+        self._leaving.set()
+        await self._left.wait()
+        if self._outcome is not None and self._outcome is not error:
+            raise self._outcome
+        return self._outcome is not None
+
+    async def cancel(self) -> None:
+        """Cancel it, and wait until it is left."""
+        self._scope.cancel()
+        await self._left.wait()
