@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -15,10 +15,8 @@ from ..lattice.selection import Selection
 from ..layout import Place
 from ..source.elements import unmasked
 from ..store import wavefunction as asynchronous
+from ..store.store import Store
 from .face import Face, blocking
-
-if TYPE_CHECKING:
-    from .store import Store
 
 
 class Wavefunction(Face[asynchronous.Wavefunction]):
@@ -29,7 +27,7 @@ class Wavefunction(Face[asynchronous.Wavefunction]):
     one: if it was replaced or removed, reading raises Refused. Made by `store[name]`.
     """
 
-    def __init__(self, behind: asynchronous.Wavefunction, store: Store) -> None:
+    def __init__(self, behind: asynchronous.Wavefunction, store: Face[Store]) -> None:
         super().__init__(behind, store._loop)
         self._store = store  # which is closed when nobody refers to it
 

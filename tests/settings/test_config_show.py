@@ -12,13 +12,15 @@ from typer.testing import CliRunner, Result
 from qwf_async.cli.config import config
 from qwf_async.errors import UsageError
 from qwf_async.settings import Settings
+from qwf_async.wording import messages_for_command_line
 from tests.support.settings_files import NAMES, Write
 
 
 def show(*arguments: str, **environ: str) -> Result:
     app = typer.Typer()
     app.add_typer(config)
-    return CliRunner().invoke(app, ["config", "show", *arguments], env={"COLUMNS": "300", **environ})
+    with messages_for_command_line():
+        return CliRunner().invoke(app, ["config", "show", *arguments], env={"COLUMNS": "300", **environ})
 
 
 def test_show_prints_every_value_and_its_origin(write: Write) -> None:

@@ -131,7 +131,7 @@ def test_a_file_named_explicitly_must_exist(tmp_path: Path) -> None:
 
 
 def test_flags_that_do_not_exist_are_refused() -> None:
-    assert "--max-rate" in refusal(environ={}, maxrate=1)
+    assert "unknown argument maxrate: the nearest is max_rate" in refusal(environ={}, maxrate=1)
     message = refusal(environ={}, password=SECRET)
     assert "QWF_PASSWORD" in message
     assert SECRET not in message

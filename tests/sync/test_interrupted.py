@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import qwf_async as qwf
-from qwf_async.events import Event, Noted
+from qwf_async.events import Event, Noted, Progress
 from qwf_async.lattice.grid import Box, Order
 from tests.conftest import PATIENCE, Server
 from tests.support.command import TIMEOUT
@@ -26,22 +26,30 @@ pytestmark = pytest.mark.usefixtures("small_chunks", "time_to_settle")
 
 @dataclass(slots=True, kw_only=True)
 class Pressing:
-    """Ones, and Ctrl-C when the third box is read; that read ends when `goes_on`, or when it is cancelled."""
+    """Ones, with Ctrl-C as the third box is read; that read ends if it is cancelled, or `goes_on`."""
 
     spec: str = "ones"
     grid: qwf.Grid = field(default_factory=lambda: qwf.Grid.cube(20))
     order: Order = "C"
     presses: bool = True
     boxes: int = 0
+    stored: threading.Event = field(default_factory=threading.Event)
     goes_on: threading.Event = field(default_factory=threading.Event)
 
     def read(self, box: Box) -> NDArray[Any]:
         self.boxes += 1
         if self.presses and self.boxes == 3:
+            assert self.stored.wait(PATIENCE)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             while not self.goes_on.wait(0.001):
                 anyio.from_thread.check_cancelled()
         return np.ones(box.shape, complex)
+
+    def hook(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.points:
+            self.stored.set()
+        if isinstance(event, Noted) and "stopping" in event.text:
+            self.goes_on.set()
 
     def fingerprint(self) -> str:
         return "ones"
@@ -51,8 +59,9 @@ class Pressing:
 
 def test_ctrl_c_leaves_a_load_that_can_be_resumed_and_says_so(server: Server) -> None:
     with qwf.open(server.url) as store:
+        source = Pressing()
         with pytest.raises(KeyboardInterrupt, match="make the same call with resume=True"):
-            store.ingest(Pressing(), "psi", producers=1)
+            store.ingest(source, "psi", producers=1, hooks=[source.hook])
         (entry,) = store.entries()
         assert entry.note == "an unfinished load of it can be resumed"
         again = Pressing(presses=False)
@@ -63,16 +72,11 @@ def test_ctrl_c_leaves_a_load_that_can_be_resumed_and_says_so(server: Server) ->
 
 def test_with_signals_what_is_on_its_way_is_finished(server: Server) -> None:
     before, source = signal.getsignal(signal.SIGINT), Pressing()
-
-    def hook(event: Event) -> None:
-        if isinstance(event, Noted) and "stopping" in event.text:
-            source.goes_on.set()
-
     with qwf.open(server.url) as store:
         with pytest.raises(
             qwf.Interrupted, match="chunks of psi are stored: make the same call with"
         ) as raised:
-            store.ingest(source, "psi", producers=1, signals=True, hooks=[hook])
+            store.ingest(source, "psi", producers=1, signals=True, hooks=[source.hook])
         assert raised.value.status == 130
         assert store.ingest(Pressing(presses=False), "psi", resume=True).points == 8000
     assert signal.getsignal(signal.SIGINT) is before
@@ -85,9 +89,13 @@ def test_ctrl_c_while_reading_leaves_the_store_usable(own_server: Server) -> Non
         psi.point(1)
         own_server.stop()
         press = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):
+
+        def read() -> None:
             press.start()
             psi.point(1, 2, 3)
+
+        with pytest.raises(KeyboardInterrupt):
+            read()
         own_server.go_on()
         press.join()
         assert psi[0, 1, 2, 3] == 1
