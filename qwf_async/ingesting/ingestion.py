@@ -139,7 +139,7 @@ async def ingest_in(
     allow_nonfinite: bool = False,
     configure_server: bool = False,
     force: bool = False,
-    signals: bool = False,
+    signals: bool | AsyncIterator[int] = False,
     hooks: Sequence[Hook] = (),
 ) -> Report:
     """Load ψ as `ingest` does, in the only one of these forms or in the first that will fit (`choose`)."""

@@ -39,7 +39,7 @@ def test_it_is_read_and_converted_as_an_array_is(psi: qwf.sync.Wavefunction) -> 
     assert type(point) is np.complex128
     assert point == VALUES[1, 2, -1, 4] == psi.point(2, 4, 4, 1)
     np.testing.assert_array_equal(np.asarray(psi), VALUES)
-    np.testing.assert_array_equal(np.abs(psi), np.abs(VALUES))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(np.abs(psi), np.abs(VALUES))
     np.testing.assert_array_equal(list(psi), list(VALUES))
     assert np.asarray(psi, dtype=np.complex64).dtype == np.complex64
     assert np.array(psi, copy=True).shape == VALUES.shape

@@ -7,6 +7,7 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,12 +61,13 @@ def test_a_closed_store_says_so(server: Server) -> None:
 
 def test_what_opens_no_store_leaves_nothing_behind(tmp_path: Path, server: Server) -> None:
     threads = threading.active_count()
-    for url, flags, error, words in (
+    cases: list[tuple[str | None, dict[str, Any], type[Exception], str]] = [
         (f"unix://{tmp_path}/nobody", {}, qwf.ServerUnavailable, "nobody"),
         ("ftp://localhost", {}, qwf.UsageError, "must begin with redis://"),
         (None, {"writers": 0}, qwf.UsageError, "argument writers"),
         (None, {"writes": 4}, qwf.UsageError, "unknown argument writes: the nearest is writers"),
-    ):
+    ]
+    for url, flags, error, words in cases:
         with pytest.raises(error, match=words):
             qwf.open(url, **flags)
     with pytest.raises(qwf.UsageError, match="writes"):
@@ -112,9 +114,12 @@ def test_a_store_that_nobody_refers_to_is_closed(server: Server) -> None:
 
 
 def test_a_function_that_the_store_calls_cannot_call_it(server: Server) -> None:
+    def hook(_: object) -> None:
+        store.names()
+
     with qwf.open(server.url) as store:
         with pytest.raises(qwf.UsageError, match="it would wait for itself"):
-            store.ingest(SOURCE, "psi", hooks=[lambda event: store.names()])
+            store.ingest(SOURCE, "psi", hooks=[hook])
         assert "psi" not in store
 
 
