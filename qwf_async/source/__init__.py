@@ -16,6 +16,7 @@ from .formats.npz.npz import npz
 from .formats.raw.raw import raw
 from .formats.zarr.zarr import zarr
 from .register import qobj, statevector
+from .source_of import source_of
 from .text import default_name, open_source
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "qobj",
     "raw",
     "read_potential",
+    "source_of",
     "statevector",
     "zarr",
 ]

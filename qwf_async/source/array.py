@@ -34,7 +34,14 @@ class ArraySource(VariableSource):
         return self.read(self.grid.whole)
 
     def fingerprint(self) -> str:
-        """A hash of all values, as they are stored, and the grid. It reads (and computes) the whole array once."""
+        """A hash of all values, as they are stored, and the grid; of an array of dask its name instead.
+
+        The hash reads the whole array once. The name follows from how dask makes the array: a
+        file that was changed in place may keep it.
+        """
+        names = [part.member for part in self.parts]
+        if all(names):
+            return identity(self.spec, f"dask={','.join(names)}", f"dims={self.letters}", grid=self.grid)
         from xxhash import xxh3_128  # no other source needs it
 
         digest = xxh3_128()
@@ -72,10 +79,23 @@ def array(
     used. Also if the first or last dimension is of two real numbers, which may be re and im or two
     points, and neither `dims` nor `grid` says which.
     """
-    in_memory = not is_lazy(psi)
-    values = _in_memory(psi) if in_memory else psi
+    return arrays([psi], grid, dims=dims, box=box, dt=dt)
+
+
+def arrays(
+    psi: Sequence[Any],
+    grid: Grid | None = None,
+    *,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+) -> ArraySource:
+    """A wavefunction in one array, or in two: real part, imaginary part. Else as `array`."""
+    held = [values if is_lazy(values) else _in_memory(values) for values in psi]
+    in_memory = not any(map(is_lazy, held))
+    values = held[0]
     source = variable_source(
-        [array_variable(values)],
+        list(map(array_variable, held)),
         spec="",
         format="array",
         files=files_of_hdf5(values, "the array") if hasattr(values, "is_virtual") else FileStamps(),

@@ -54,8 +54,20 @@ def array_variable(values: Any) -> Variable:
         chunk=_blocks(values, shape),
         fortran=isinstance(values, np.ndarray) and values.flags.fnc,
         coordinates=coordinates,
+        member=_dask_name(values),
         mass=mass_of(getattr(values, "attrs", {}), "the array"),
     )
+
+
+def _dask_name(values: Any) -> str:
+    """The name of an array of dask, or of that within an array of xarray; "" for other arrays.
+
+    The data of xarray is asked for only if it has chunks: else asking would read it.
+    """
+    if getattr(values, "chunks", None) is None:
+        return ""
+    data = values.data if library_of(values) == "xarray" else values
+    return str(data.name) if library_of(data) == "dask" else ""
 
 
 def _names(values: Any) -> tuple[Any, ...]:

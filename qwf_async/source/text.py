@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from .callable import open_function
 from .evolve.from_text import read_evolution
 from .formats.files import files
 from .formats.locator import locate, stem
+from .parameters import values_of
 from .words import EVOLVE, OLD_HASH, unknown_source
 
 _SIZES: Final = re.compile(r"[+-]?[0-9]{1,18}(x[+-]?[0-9]{1,18})*")
@@ -38,15 +40,15 @@ _CALLABLE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w
 def open_source(
     text: str,
     *,
-    grid: str | None = None,
-    box: str | None = None,
+    grid: str | Grid | None = None,
+    box: str | float | Sequence[float] | None = None,
     frames: int | None = None,
     dt: float | None = None,
     dims: str | None = None,
 ) -> Source:
     """The source that SOURCE names, with the grid that the options --grid, --box, --frames, --dt, --dims describe.
 
-    `grid`: "128" (a cube) or "128x128x64"; `box`: extents in bohr, "20" or "20x20x10";
+    `grid`: "128" (a cube), "128x128x64" or a Grid; `box`: extents in bohr, "20" or "20x20x10" or numbers;
     `dt`: time step in ħ/Eh; `dims`: which dimension of a file is which axis, "x,y,z,t" in
     their order, or by name "lon=x,time=t". The caller closes the source.
     Raises UsageError for a text that is no grid or no box, or an option that does not apply to
@@ -54,7 +56,7 @@ def open_source(
     read or is impossible, or a file that cannot be used.
     """
     name, colon, rest = text.partition(":")
-    extents = None if box is None else extents_of(box)
+    extents = extents_of(box) if isinstance(box, str) else None if box is None else values_of(box)
     if _is_file(text):
         if grid is not None or frames is not None:
             given = option("grid" if grid is not None else "frames")
@@ -68,8 +70,12 @@ def open_source(
         )
     if name not in STATES and name != EVOLVE and not _CALLABLE.fullmatch(text):
         raise InvalidInput(unknown_source(text))
-    sizes = (DEFAULT_EDGE,) * 3 if grid is None else _sizes(grid)
-    points = Grid.of(sizes, box=extents, frames=1 if frames is None else frames, dt=dt)
+    if isinstance(grid, Grid):
+        points = grid if extents is None else grid.with_box(extents)
+        points = points if dt is None else points.with_time_step(dt)
+    else:
+        sizes = (DEFAULT_EDGE,) * 3 if grid is None else _sizes(grid)
+        points = Grid.of(sizes, box=extents, frames=1 if frames is None else frames, dt=dt)
     if name == EVOLVE:
         return read_evolution(rest, points, dims=dims)
     if name not in STATES:

@@ -339,7 +339,9 @@ def test_the_default_name_is_the_first_word(text: str, name: str) -> None:
 def test_sources_import_numpy_and_nothing_heavier() -> None:
     script = (
         "import sys; import qwf_async.source\n"
+        "qwf_async.source.source_of([1.0, 1j])\n"
         "heavy = {'redis', 'anyio', 'uvloop', 'scipy', 'typer', 'xxhash', 'msgspec', 'matplotlib'}\n"
+        "heavy |= {'qutip', 'qiskit', 'xarray', 'dask', 'h5py', 'zarr'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     ran = subprocess.run(
