@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -42,7 +42,7 @@ from ..client.parallel import in_parallel
 from ..client.reply import is_number, is_text_or_none
 from ..errors import OutOfMemory, QwfError
 from ..events import Event
-from ..lattice.grid import Box, Shape3, Shape4, shape4
+from ..lattice.grid import Box, Grid, Shape3, Shape4, shape4
 from ..lattice.plan import BoxPlan
 from ..layout import LAYOUTS, Form, Layout
 from ..source.array import array
@@ -50,6 +50,7 @@ from ..source.base import Source
 from ..store.store import Store
 from ..wire.batch import Batch
 from ..wire.codec import CODECS
+from .opening import opened
 from .producer import Encoder, source_values
 from .room import rooms_of, shares_of
 from .sink import ServerSink, writing_to
@@ -95,13 +96,27 @@ class Estimate:
 
 
 @checked
-async def estimate(source: Source, store: Store, *, tile: Shape3 | None = None) -> list[Estimate]:
+async def estimate(
+    source: Any,
+    store: Store,
+    *,
+    grid: Grid | None = None,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
+    tile: Shape3 | None = None,
+) -> list[Estimate]:
     """What the source would take in each layout with each codec that goes with it.
 
-    `tile` is as for an ingest. A codec that cannot hold the sample's values is left out.
+    All parameters are as for `ingest`. A codec that cannot hold the sample's values is left out.
     Raises InvalidInput if the source cannot be read, OutOfMemory if there is no room for a
     sample, Refused if the server forbids MEMORY, and ServerUnavailable.
     """
+    async with opened(source, grid, dims=dims, box=box, dt=dt) as psi:
+        return await _estimate(psi, store, tile)
+
+
+async def _estimate(source: Source, store: Store, tile: Shape3 | None) -> list[Estimate]:
     shape = source.grid.shape
     box = _sampled(shape, tile)
     psi, read_seconds = await anyio.to_thread.run_sync(_read, source, box)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -13,6 +14,7 @@ from ..catalog.keys import Keys, new_generation
 from ..catalog.manifest import Manifest
 from ..checked import checked
 from ..events import Event, Hook, Noted
+from ..lattice.grid import Grid
 from ..layout import Form, Slab
 from ..settings import Producers, Rate, Replicas, Writers
 from ..source.base import Source, copied_of, remarks_of, warnings_of
@@ -23,6 +25,7 @@ from .choosing import choose, forms_of
 from .finish import durability_of
 from .job import Job
 from .leftover_spools import drop_expendable
+from .opening import opened
 from .report import Report
 from .shutdown import shutdown_on_signals
 from .write_mode import check_write_mode
@@ -30,10 +33,14 @@ from .write_mode import check_write_mode
 
 @checked
 async def ingest(
-    source: Source,
+    source: Any,
     store: Store,
     name: str,
     *,
+    grid: Grid | None = None,
+    dims: str | None = None,
+    box: float | Sequence[float] | None = None,
+    dt: float | None = None,
     layout: str = "flat",
     codec: str = "c16",
     tile: tuple[int, int, int] | None = None,
@@ -53,10 +60,13 @@ async def ingest(
     signals: bool | AsyncIterator[int] = False,
     hooks: Sequence[Hook] = (),
 ) -> Report:
-    """Load ψ from a source into the store under a name, and publish it whole.
+    """Load ψ into the store under a name, and publish it whole.
 
     Parameters
     ----------
+    source: what holds ψ: a source, a path or SOURCE text, an array of any library, a Dataset, kets of
+        QuTiP or the result of its solver, a Statevector; see `sources.source_of`.
+    grid, dims, box, dt: where its points lie, if it does not say so itself; see there.
     layout, codec: how it is stored; see `layout` and `codec`. Layout "auto" is the first of flat, packed
         and tile that will fit on the server, and an unfinished load keeps its own.
     tile: shape of a tile along x, y, z, for layout tile; about 8×8×8 if None.
@@ -99,26 +109,27 @@ async def ingest(
     Except after InvalidInput, what was begun stays on the server and can be resumed; the
     message says so. Cancelling the call leaves it so too.
     """
-    return await ingest_in(
-        forms_of(layout, codec, source, tile=tile, slab=slab),
-        source,
-        store,
-        name,
-        write_mode=write_mode,
-        writers=writers,
-        producers=producers,
-        max_rate=max_rate,
-        replicas=replicas,
-        resume=resume,
-        overwrite=overwrite,
-        discard=discard,
-        verify=verify,
-        allow_nonfinite=allow_nonfinite,
-        configure_server=configure_server,
-        force=force,
-        signals=signals,
-        hooks=hooks,
-    )
+    async with opened(source, grid, dims=dims, box=box, dt=dt) as psi:
+        return await ingest_in(
+            forms_of(layout, codec, psi, tile=tile, slab=slab),
+            psi,
+            store,
+            name,
+            write_mode=write_mode,
+            writers=writers,
+            producers=producers,
+            max_rate=max_rate,
+            replicas=replicas,
+            resume=resume,
+            overwrite=overwrite,
+            discard=discard,
+            verify=verify,
+            allow_nonfinite=allow_nonfinite,
+            configure_server=configure_server,
+            force=force,
+            signals=signals,
+            hooks=hooks,
+        )
 
 
 async def ingest_in(

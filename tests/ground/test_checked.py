@@ -154,7 +154,7 @@ async def test_a_store_checks_what_it_is_asked(server: Server) -> None:
             lambda: ingest(layout=None),
             lambda: ingest(tile=8),
             lambda: ingest(hooks=(5,)),
-            lambda: qwf_async.ingest("psi.npy", store, "psi"),  # type: ignore[arg-type]
+            lambda: qwf_async.ingest("psi.npy", store, "psi"),
             lambda: qwf_async.ingest(STATE, server.url, "psi"),  # type: ignore[arg-type]
             lambda: qwf_async.ingest(STATE, store, None),  # type: ignore[arg-type]
             lambda: store.open(5),  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ async def test_a_store_checks_what_it_is_asked(server: Server) -> None:
             lambda: psi.update("1", value=1),  # type: ignore[arg-type]
             lambda: psi.read_points([[0.5, 0, 0, 0]]),
             lambda: qwf_async.verify(store, "psi", "psi.npy"),  # type: ignore[arg-type]
-            lambda: qwf_async.estimate("psi.npy", store),  # type: ignore[arg-type]
+            lambda: qwf_async.estimate("psi.npy", store),
             lambda: qwf_async.marginals(store, "psi", 0.5),  # type: ignore[arg-type]
             lambda: qwf_async.export("psi", "psi.npy"),  # type: ignore[arg-type]
             lambda: qwf_async.export(psi, "psi.npy", frame="0"),  # type: ignore[arg-type]
