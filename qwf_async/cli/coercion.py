@@ -69,9 +69,8 @@ class _Quick:
     """In the place of what typer makes of the type of a parameter: that is made only for what is not plain."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        several = param.multiple or param.nargs == -1
-        if value is None and not several:
-            return None
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
         plain = plain_value(value, param.type_descriptor.annotation)
         if plain is not NOT_PLAIN:
             return plain

@@ -16,17 +16,18 @@ async def open_stored(store: Store, name: str) -> Wavefunction:
 
     Raises InvalidInput if there is neither, or if the server has lost what was given to it before.
     """
-    from ..ingesting.leftover_spools import waiting_spools
-    from ..ingesting.replay import replay
-    from ..ingesting.shutdown import Shutdown
-
     try:
         return await store.open(name)
     except InvalidInput as error:
+        from ..ingesting.leftover_spools import waiting_spools
+
         not_published = error
         spools = [spool for spool in await waiting_spools(store, name) if spool.head is not None]
         if not spools:
             raise
+    from ..ingesting.replay import replay
+    from ..ingesting.shutdown import Shutdown
+
     for spool in spools:
         shutdown = Shutdown(drain_timeout=store.settings.drain_timeout)
         try:

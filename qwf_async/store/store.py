@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog import scripts
-from ..catalog.cleaning import Cleaned, clean, sweep
 from ..catalog.index import known_names, leave
 from ..catalog.key_memory import bytes_per_point
 from ..catalog.keys import Keys, check_name
 from ..catalog.manifest import Manifest
 from ..catalog.name_state import damaged_records, read_state
-from ..catalog.orphans import Orphan, find_orphans
 from ..catalog.trash import TrashEntry
 from ..checked import checked
 from ..client.address import Address
@@ -23,16 +21,19 @@ from ..client.failure import WrongType
 from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_number
-from ..embedded.servers import EmbeddedServers
 from ..errors import DamagedData, InvalidInput, Refused, UnknownName
 from ..events import ServerFacts
 from ..server.facts import facts_json, learn_all
 from ..server.memory import MemoryProbe
 from ..server.weakest import weakest
 from ..settings import Settings
-from .durability import save_embedded, secured
 from .store_pool import StorePool
 from .wavefunction import Wavefunction
+
+if TYPE_CHECKING:
+    from ..catalog.cleaning import Cleaned
+    from ..catalog.orphans import Orphan
+    from ..embedded.servers import EmbeddedServers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,8 @@ class Store:
         Nothing blocks the server: hashes are unlinked. Raises InvalidInput if there is no
         such name, and Refused if it is being loaded, or was replaced meanwhile.
         """
+        from ..catalog.cleaning import clean, sweep
+
         keys = self._keys(name)
         state = await read_state(self.pool, keys)
         if state.under_way and state.under_way.owner.holds(state.now):
@@ -150,6 +153,8 @@ class Store:
 
     async def clean(self) -> Cleaned:
         """Remove what is expendable, of all names; see `catalog.cleaning`."""
+        from ..catalog.cleaning import clean
+
         return await clean(
             self.pool,
             self.settings.prefix,
@@ -159,6 +164,8 @@ class Store:
 
     async def orphans(self, *, remove: bool = False) -> list[Orphan]:
         """Generations with keys that no record knows; with `remove` they are deleted. See `catalog.orphans`."""
+        from ..catalog.orphans import find_orphans
+
         return await find_orphans(self.pool, self.settings.prefix, remove=remove)
 
     async def facts(self) -> tuple[ServerFacts, ...]:
@@ -211,6 +218,8 @@ class Store:
         the server synced or saved last. `memory` loses everything when the server ends.
         `unknown` is a server that forbids CONFIG GET. Raises QwfError if saving fails.
         """
+        from .durability import save_embedded, secured
+
         if self.embedded is not None:
             return await save_embedded(self.pool, self.embedded)
         return await secured(self.pool, self.settings.prefix)

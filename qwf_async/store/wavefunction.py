@@ -25,9 +25,7 @@ from ..layout import Place
 from ..settings import Settings
 from ..wire.codec import binary_dtype
 from .reading import read_pieces, read_point, read_scattered
-from .showing import as_table, describe
 from .store_pool import StorePool
-from .updating import storable, update_box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +189,8 @@ class Wavefunction:
     async def _change(
         self, box: Box, shape: tuple[int, ...], values: ArrayLike, allow_nonfinite: bool
     ) -> None:
+        from .updating import storable, update_box
+
         new = storable(self.manifest.form.codec, values, shape, allow_nonfinite=allow_nonfinite)
         if not box.points:
             return
@@ -210,10 +210,14 @@ class Wavefunction:
         )
 
     def __repr__(self) -> str:
+        from .showing import describe
+
         return f"<Wavefunction {'; '.join(f'{fact} {value}' for fact, value in describe(self.name, self.manifest))}>"
 
     def _repr_html_(self) -> str:
         """The same facts as an HTML table, for a notebook."""
+        from .showing import as_table, describe
+
         return as_table(describe(self.name, self.manifest))
 
     async def info(self) -> dict[str, Any]:

@@ -131,19 +131,3 @@ def test_the_shell_is_offered_topics_and_commands() -> None:
         env={"COMP_WORDS": "qwf help o", "COMP_CWORD": "2", "_QWF_COMPLETE": "complete_bash"},
     )
     assert told.stdout.split() == [word for word in (*TOPICS, *ABOUT) if word.startswith("o")]
-
-
-def test_help_imports_neither_numpy_nor_redis(shell: Shell) -> None:
-    script = (
-        "import sys, qwf_async.cli.app as app; sys.argv = ['qwf', 'help', 'keys']\n"
-        "try: app.run()\n"
-        "except SystemExit: pass\n"
-        "sys.exit(bool({'numpy', 'redis', 'anyio', 'msgspec'} & set(sys.modules)))"
-    )
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=dict(shell.environment), capture_output=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
