@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput, UsageError
+from ..errors import UsageError
 from .jobs import run_on_store
-from .options import JsonOption, NameArgument, QuietOption, ServerOptions, with_option_groups
+from .options import JsonOption, NameArgument, QuietOption, ServerOptions, UnitsOption, with_option_groups
 from .output import print_json, say
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:
     from ..lattice.grid import Grid
+    from ..lattice.unit_system import UnitSystem
     from ..store.store import Store
-
-ObservableRow = Mapping[str, float | None]
-
-HEADS = {
-    "sigma_x": "σx", "sigma_y": "σy", "sigma_z": "σz",
-    "p_x": "px", "p_y": "py", "p_z": "pz",
-    "sigma_p_x": "σpx", "sigma_p_y": "σpy", "sigma_p_z": "σpz",
-    "sigma_x_sigma_p_x": "σx·σpx", "sigma_y_sigma_p_y": "σy·σpy", "sigma_z_sigma_p_z": "σz·σpz",
-    "kinetic": "⟨T⟩", "potential": "⟨V⟩", "energy": "⟨H⟩",
-}  # fmt: skip
-"""Name of an observable in JSON and CSV → the head of its column in the table, where they differ."""
+    from .observed_columns import Observation
 
 
 @with_option_groups
@@ -48,6 +38,10 @@ def observe(
             show_default=False,
         ),
     ] = None,
+    g: Annotated[
+        float | None,
+        typer.Option("--g", help="For ⟨H⟩ of an evolution with the term g|ψ|².", show_default=False),
+    ] = None,
     autocorrelation: Annotated[
         bool, typer.Option("--autocorrelation", help="⟨ψ(0)|ψ(t)⟩ with the first frame.")
     ] = False,
@@ -58,107 +52,118 @@ def observe(
         str | None,
         typer.Option(help="Print the density along x, y or z of one frame instead.", show_default=False),
     ] = None,
+    momentum: Annotated[
+        bool,
+        typer.Option(
+            "--momentum", help="Print the density of the momentum; --marginal says along which axis."
+        ),
+    ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Print the probability to either side of the plane x=0, in the axis's own unit.",
+            show_default=False,
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help="Print the probability within x=5:20,y=-2:2, in the axes' own units.", show_default=False
+        ),
+    ] = None,
+    current: Annotated[
+        bool, typer.Option("--current", help="With --at: also the flux of probability through the plane.")
+    ] = False,
+    spectrum: Annotated[
+        bool,
+        typer.Option("--spectrum", help="Print energies and their weights, from ⟨ψ(0)|ψ(t)⟩ of all frames."),
+    ] = False,
+    units: UnitsOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on standard output.")] = False,
     *,
     server_options: ServerOptions,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Norm, ⟨x⟩, ⟨p⟩, their standard deviations σ and energies of each frame, in Hartree atomic units.
+    """Norm, ⟨x⟩, ⟨p⟩, their standard deviations σ and energies of each frame; densities, fluxes, spectra.
 
     \b
     Examples:
       qwf observe packet
       qwf observe trapped --potential harmonic:omega=1 --csv
       qwf observe hydrogen --frame 0 --with other --json
+      qwf observe wall --at x=0 --current
+      qwf observe trapped --spectrum
     """
+    from .observed_rows import Wanted, observed
+
     if as_json and as_csv:
         raise UsageError("--json and --csv contradict each other: choose one")
-    if marginal is not None and marginal not in ("x", "y", "z"):
-        raise UsageError(f"--marginal {marginal!r} is no axis: x, y or z")
-    if marginal is not None and (other or potential or autocorrelation or sums):
-        raise UsageError("--marginal goes with --frame only: it prints a density, not observables")
+    wanted = Wanted(
+        name=name,
+        frame=frame,
+        other=other,
+        potential=potential,
+        g=g,
+        autocorrelation=autocorrelation,
+        sums=sums,
+        marginal=marginal,
+        momentum=momentum,
+        at=at,
+        region=region,
+        current=current,
+        spectrum=spectrum,
+    )
+    wanted.check()
+    for_people = not (as_json or as_csv)
 
-    async def job(store: Store) -> tuple[str, list[ObservableRow]]:
+    def system_for(grid: Grid) -> UnitSystem:
+        from ..lattice.unit_system import HARTREE, system_of
+
+        return system_of(grid, units) if for_people or units is not None else HARTREE
+
+    async def job(store: Store) -> Observation:
         from ..events import progress_of
-        from ..observables.geometry import in_steps
-        from ..source import read_potential
-        from ..store.observing import observe as stream
         from .progress import shown_progress
 
-        grid = (await open_stored(store, name)).manifest.grid
-        if potential is not None and in_steps(grid):
-            raise InvalidInput(
-                f"the spacing of {name} along {', '.join(in_steps(grid))} is not known, and a potential needs it: "
-                "ingest it with --box"
-            )
-        if other is not None:
-            await open_stored(store, other)
-        if marginal is not None:
-            return in_steps(grid), await _density(store, name, grid, "xyz".index(marginal), frame or 0)
-        with shown_progress(quiet=quiet or frame is not None) as hook:
-            observed = stream(
-                store,
-                name,
-                frames=None if frame is None else [frame],
-                potential=None if potential is None else read_potential(potential),
-                other=other,
-                autocorrelation=autocorrelation,
-                sums_only=sums,
-                done=progress_of(hook, grid.points),
-            )
-            return in_steps(grid), [row.to_json() async for row in observed]
+        points = (await open_stored(store, name)).manifest.grid.points
+        with shown_progress(quiet=quiet or wanted.one_frame) as hook:
+            return await observed(store, wanted, system_for, progress_of(hook, points))
 
-    unknown, rows = run_on_store(job, server_options, quiet=quiet)
+    found = run_on_store(job, server_options, quiet=quiet)
+    _print(found, name, system_for(found.grid), as_json=as_json, as_csv=as_csv, quiet=quiet)
+
+
+def _print(
+    found: Observation, name: str, system: UnitSystem, *, as_json: bool, as_csv: bool, quiet: bool
+) -> None:
+    from ..observables.geometry import in_steps
+    from .observed_columns import converted, unit_of
+    from .observed_table import print_observation
+
+    unknown = in_steps(found.grid)
     if as_json:
-        print_json({"name": name, "units": "hartree", "axes_in_grid_steps": list(unknown), "rows": rows})
+        print_json(
+            {
+                "name": name,
+                "units": system.name,
+                "units_of": {
+                    key: unit_of(column, system, unknown)[1] for key, column in found.columns.items()
+                },
+                "axes_in_grid_steps": list(unknown),
+                **found.facts,
+                "rows": converted(found.rows, found.columns, system, unknown),
+            }
+        )
         return
     if unknown and not quiet:
         say(
             f"the spacing along {', '.join(unknown)} is not known: lengths there are in grid steps, momenta in ħ/step"
         )
     if as_csv:
-        _print_csv(rows)
+        rows = converted(found.rows, found.columns, system, unknown)
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     else:
-        _print_table(rows)
-
-
-async def _density(store: Store, name: str, grid: Grid, axis: int, frame: int) -> list[ObservableRow]:
-    """The probability density along an axis (0 is x) of one frame, a row a point."""
-    from ..observables.geometry import coordinates
-    from ..store.observing import marginals
-
-    if axis >= grid.dimensions:
-        raise InvalidInput(
-            f"{name} lies along {'xyz'[: grid.dimensions]} only: no density along {'xyz'[axis]}"
-        )
-    densities = await marginals(store, name, frame)
-    x_values = coordinates(grid, axis + 1, 0, grid.shape[axis + 1])
-    return [
-        {"xyz"[axis]: x, "density": rho}
-        for x, rho in zip(x_values.tolist(), densities[axis].tolist(), strict=True)
-    ]
-
-
-def _print_csv(rows: Sequence[ObservableRow]) -> None:
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-
-
-def _print_table(rows: Sequence[ObservableRow]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
-    for key in rows[0]:
-        table.add_column(HEADS.get(key, key), justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(_shown, row.values()))
-    # Wider than the terminal if need be: a line that is cut loses numbers, a line that the terminal wraps does not.
-    Console(width=40 + 16 * len(rows[0])).print(table, soft_wrap=True)
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"
+        print_observation(found, system, unknown)

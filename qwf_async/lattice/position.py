@@ -44,6 +44,32 @@ def read_coordinates(text: str) -> dict[int, float]:
     return coordinates
 
 
+def read_region(text: str) -> dict[int, tuple[float, float]]:
+    """Axis (1 to 3 are x, y, z) → lowest and highest coordinate, of a text like `x=5:20,y=-2:`; no end is infinite.
+
+    Raises UsageError for another text, an axis that comes twice, and an end that is no number.
+    """
+    region: dict[int, tuple[float, float]] = {}
+    for word in text.split(","):
+        name, equals, bounds = (part.strip() for part in word.partition("="))
+        low, colon, high = (part.strip() for part in bounds.partition(":"))
+        try:
+            pair = (float(low or "-inf"), float(high or "inf"))
+        except ValueError:
+            pair = (math.nan, math.nan)
+        if (
+            not (equals and colon)
+            or name not in AXIS_NAMES[1:]
+            or AXIS_NAMES.index(name) in region
+            or math.isnan(sum(map(abs, pair)))
+        ):
+            raise UsageError(
+                f"{quoted(text)} is no region: write x=5:20,y=-2:2 (x, y or z, each once, in the axis's own unit)"
+            )
+        region[AXIS_NAMES.index(name)] = pair
+    return region
+
+
 def nearest_point(grid: Grid, coordinates: Mapping[int, float]) -> dict[int, int]:
     """Axis → the index of the grid point nearest to its coordinate, in the axis's unit.
 

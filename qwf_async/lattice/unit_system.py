@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from ..errors import UsageError
 from ..wording import option, quoted
+from .grid import Grid
 from .units import ANGSTROM, LENGTH, TIME, TIME_SECONDS
 
 HARTREE_EV: Final = 27.211386245981
 """The Hartree energy Eh in eV."""
+
+
+Quantity = Literal[
+    "number", "energy", "length", "time", "momentum", "action",
+    "per energy", "per length", "per time", "per momentum",
+]  # fmt: skip
+"""What a number is, which says in what units it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,23 @@ class UnitSystem:
     in_bohr: float = 1.0
     in_atomic_time: float = 1.0
 
+    def unit(self, quantity: Quantity) -> tuple[float, str]:
+        """The value of the unit of a quantity in atomic units, and its symbol; the symbol of a number is empty."""
+        time = {TIME: "ħ/Eh"}.get(self.time, self.time)
+        units: Mapping[Quantity, tuple[float, str]] = {
+            "number": (1.0, ""),
+            "energy": (self.in_hartree, self.energy),
+            "length": (self.in_bohr, self.length),
+            "time": (self.in_atomic_time, time),
+            "momentum": (1 / self.in_bohr, f"ħ/{self.length}"),
+            "action": (1.0, "ħ"),
+            "per energy": (1 / self.in_hartree, f"1/{self.energy}"),
+            "per length": (1 / self.in_bohr, f"1/{self.length}"),
+            "per time": (1 / self.in_atomic_time, {"ħ/Eh": "Eh/ħ"}.get(time, f"1/{time}")),
+            "per momentum": (self.in_bohr, f"{self.length}/ħ"),
+        }
+        return units[quantity]
+
 
 HARTREE: Final = UnitSystem(name="hartree", energy="Eh", length=LENGTH, time=TIME)
 EV_NM_FS: Final = UnitSystem(
@@ -47,6 +72,18 @@ EV_NM_FS: Final = UnitSystem(
 
 UNIT_SYSTEMS: Final[Mapping[str, UnitSystem]] = {system.name: system for system in (HARTREE, EV_NM_FS)}
 """The systems by name, as the command line has them."""
+
+
+def system_of(grid: Grid, name: str | None = None) -> UnitSystem:
+    """The system of a name; without one, that of the axes: eV, nm and fs where all lengths are in nm.
+
+    Raises as `unit_system`.
+    """
+    if name is not None:
+        return unit_system(name)
+    axes = zip(grid.axes[1:], grid.shape[1:], strict=True)
+    units = {axis.unit for axis, points in axes if points > 1 and axis.step is not None}
+    return EV_NM_FS if units == {EV_NM_FS.length} else HARTREE
 
 
 def unit_system(name: str) -> UnitSystem:
