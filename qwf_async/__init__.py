@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .store.passing import Passing, passing
     from .store.spectra import momentum_density, spectrum
     from .store.store import Store
+    from .store.stored_frame import stored_frame
     from .store.wavefunction import Wavefunction
     from .sync import open  # noqa: A004
 
@@ -76,6 +77,7 @@ _HOMES = {
     "settings": ("Settings",),
     "store.connecting": ("connect",),
     "store.store": ("Store",),
+    "store.stored_frame": ("stored_frame",),
     "store.wavefunction": ("Wavefunction",),
     "sync": ("open",),
 }  # fmt: skip
@@ -86,7 +88,7 @@ __all__ = [
     "Report", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError",
     "Verification", "Wavefunction", "begin", "connect", "copy", "create", "dask", "estimate", "export",
     "ingest", "marginals", "momentum_density", "move", "observables", "observe", "open", "open_old_hash",
-    "passing", "sources", "spectrum", "study", "sync", "verify",
+    "passing", "sources", "spectrum", "stored_frame", "study", "sync", "verify",
 ]  # fmt: skip
 
 

@@ -1,10 +1,10 @@
-"""The SOURCE of a command, opened at once; a hash on the server is opened when the server is reached."""
+"""The SOURCE of a command, opened at once; what is on the server is opened when the server is reached."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import Interrupted
@@ -18,42 +18,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceArgument:
-    """A source that is open (`local`), or else the `key` of a hash of the old project and how to read it."""
+    """A source that is open (`local`), or else the text of one on the server, and how to read it.
+
+    It is on the server as a hash of the old project, or because it begins with a stored wavefunction.
+    """
 
     local: Source | None
-    key: str | None
+    text: str
     options: SourceOptions
+    opened: list[Source] = field(default_factory=list)
 
     async def on(self, store: Store, *, warn: bool = False) -> Source:
-        """The source; a hash of the old project is opened on the server of the store. Raises as `open_old_hash`.
+        """The source; what is on the server of the store is opened there. Raises as `source_on`.
 
-        With `warn` the warnings about such a hash are said; an ingest says them by itself.
+        With `warn` the warnings about what is on the server are said; an ingest says them by itself.
         """
         if self.local is not None:
             return self.local
-        from ..source.text import extents_of
-        from ..store.old_hash import open_old_hash
+        from ..source.base import warnings_of
+        from ..store.stored_frame import source_on
 
-        box = None if self.options.box is None else extents_of(self.options.box)
-        old_hash = await open_old_hash(store, str(self.key), box=box, dt=self.options.dt)
-        for text in old_hash.warnings() if warn else ():
+        source = await source_on(store, self.text, **asdict(self.options))
+        self.opened.append(source)
+        for text in warnings_of(source) if warn else ():
             say(f"warning: {text}")
-        return old_hash
+        return source
 
 
 @contextmanager
 def opened_source(source: str, options: SourceOptions) -> Iterator[SourceArgument]:
     """The source that a command was given, with its options; it is closed in the end. Raises as `open_source`."""
     from ..source import open_source
-    from ..source.text import old_hash_of
+    from ..source.text import old_hash_of, stored_initial_of
 
     key = old_hash_of(source, grid=options.grid, frames=options.frames, dims=options.dims)
-    local = None if key else open_source(source, **asdict(options))
+    on_server = key is not None or stored_initial_of(source) is not None
+    local = None if on_server else open_source(source, **asdict(options))
+    argument = SourceArgument(local=local, text=source, options=options)
+    if local is not None:
+        argument.opened.append(local)
     try:
-        yield SourceArgument(local=local, key=key, options=options)
+        yield argument
     except Interrupted:
-        local = None  # closing it would wait for a thread that may read for long, and the process ends now
+        argument.opened.clear()  # closing would wait for a thread that may read for long, and the process ends now
         raise
     finally:
-        if local is not None:
-            local.close()
+        for each in argument.opened:
+            each.close()

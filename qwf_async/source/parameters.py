@@ -100,6 +100,12 @@ Displacement = Annotated[
 Mass = Annotated[float | None, Single(of=float, accepts="a number of electron masses")]
 """The mass of the particle; None is that of the grid, by default 1."""
 
+Time = Annotated[float | None, Single(of=float, accepts="a time")]
+"""A time in ħ/Eh; None is the source's own."""
+
+Number = Annotated[int | None, Single(of=int, accepts="a whole number")]
+"""The number of a frame, counted from the end if it is negative; None leaves it open."""
+
 SINGLE: Final[Mapping[Any, Kind]] = {
     int: Single(of=int, accepts="a whole number"),
     float: Single(of=float, accepts="a number"),

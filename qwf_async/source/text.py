@@ -26,7 +26,8 @@ from .analytic.formula import DEFAULT_EDGE
 from .arguments import arguments
 from .base import Source
 from .callable import open_function
-from .evolve.from_text import read_evolution
+from .evolve.from_text import StoredInitial, read_evolution, stored_initial
+from .evolve.initial import InitialFrame
 from .formats.files import files
 from .formats.locator import locate, stem
 from .parameters import values_of
@@ -45,12 +46,14 @@ def open_source(
     frames: int | None = None,
     dt: float | None = None,
     dims: str | None = None,
+    stored: InitialFrame | None = None,
 ) -> Source:
     """The source that SOURCE names, with the grid that the options --grid, --box, --frames, --dt, --dims describe.
 
     `grid`: "128" (a cube), "128x128x64" or a Grid; `box`: extents in bohr, "20" or "20x20x10" or numbers;
     `dt`: time step in ħ/Eh; `dims`: which dimension of a file is which axis, "x,y,z,t" in
-    their order, or by name "lon=x,time=t". The caller closes the source.
+    their order, or by name "lon=x,time=t"; `stored`: the frame of a stored wavefunction with which an
+    evolution begins (`qwf_async.stored_frame`). The caller closes the source.
     Raises UsageError for a text that is no grid or no box, or an option that does not apply to
     this source. Raises InvalidInput for an unknown source or parameter, a value that cannot be
     read or is impossible, or a file that cannot be used.
@@ -77,7 +80,7 @@ def open_source(
         sizes = (DEFAULT_EDGE,) * 3 if grid is None else _sizes(grid)
         points = Grid.of(sizes, box=extents, frames=1 if frames is None else frames, dt=dt)
     if name == EVOLVE:
-        return read_evolution(rest, points, dims=dims)
+        return read_evolution(rest, points, sized=grid is not None, extents=extents, dims=dims, stored=stored)
     if name not in STATES:
         return open_function(text, points)
     if colon and not rest:
@@ -101,6 +104,12 @@ def old_hash_of(text: str, **options: str | int | None) -> str | None:
                 f"{option(name)} cannot be given for {text}: its fields say which points there are"
             )
     return key
+
+
+def stored_initial_of(text: str) -> StoredInitial | None:
+    """The stored wavefunction with which SOURCE begins, if it is an evolution of one; see `evolve.from_text`."""
+    name, _, rest = text.partition(":")
+    return stored_initial(rest) if name == EVOLVE else None
 
 
 @checked

@@ -86,7 +86,7 @@ MAKERS: list[Callable[[], object]] = [
     lambda: sources.raw("psi.raw", shape=5),  # type: ignore[arg-type]
     lambda: sources.array(np.ones((3, 3)), 5),  # type: ignore[arg-type]
     lambda: sources.function(5, grid=LINE),  # type: ignore[arg-type]
-    lambda: sources.evolve("packet"),  # type: ignore[arg-type]
+    lambda: sources.evolve("packet"),
     lambda: sources.evolve(STATE, 5),  # type: ignore[arg-type]
     lambda: sources.evolve(STATE, steps=1.5),  # type: ignore[arg-type]
     lambda: sources.statevector(5, LINE),

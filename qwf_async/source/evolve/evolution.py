@@ -18,10 +18,11 @@ from ...observables.energy import energy, interaction_energy
 from ...observables.geometry import volume
 from ...observables.moments import norm
 from ..analytic.formula import Analytic
-from ..base import Source, identity, warnings_of
+from ..base import Source, identity, understood_of, warnings_of
 from ..parameters import number_text
 from .absorbing import damping, unabsorbed
 from .coarse import too_coarse
+from .initial import InitialFrame
 from .pace import Pace
 from .potentials import Free, FunctionPotential, Potential, potential_values
 from .prefetch import PrefetchedFrames
@@ -41,7 +42,7 @@ ACCURACY: Final = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evolve:
-    """The state of another source at its first frame, propagated in time; see `evolve`."""
+    """The first frame of another source, propagated in time; see `evolve`."""
 
     initial: Source
     potential: Potential
@@ -109,7 +110,10 @@ class Evolve:
     @property
     def spec(self) -> str:
         """The evolution as it can be given on the command line, if its parts can be."""
+        begin = self.grid.axes[0].origin
+        start = {"start": number_text(begin) if begin else ""}
         options = {
+            **(self.initial.words if isinstance(self.initial, InitialFrame) else start),
             "g": number_text(self.g) if self.g else "",
             "mass": number_text(self.grid.mass) if {self.grid.mass, self.initial.grid.mass} != {1.0} else "",
             "steps": str(self.given) if self.given else "",
@@ -237,12 +241,16 @@ class Evolve:
 
     def understood(self) -> dict[str, str]:
         """For a dry run: how the steps from frame to frame are chosen."""
+        words = dict(understood_of(self.initial))
         if self.grid.shape[0] == 1:
-            return {}
+            return words
         least = f"{self._least:,} from frame to frame, of {abs(self._between) / self._least:.4g} ħ/Eh"
         if self.given:
-            return {"steps": least}
-        return {"steps": f"at least {least}; more where ψ needs them for an error of {self.accuracy:g}"}
+            return {**words, "steps": least}
+        return {
+            **words,
+            "steps": f"at least {least}; more where ψ needs them for an error of {self.accuracy:g}",
+        }
 
     def close(self) -> None:
         """Stop computing, release the frames, and close the initial state."""

@@ -12,17 +12,19 @@ from ...checked import checked
 from ...errors import InvalidInput, UsageError
 from ...lattice.grid import Axis, Grid
 from ...wording import option
+from ..array import array
 from ..base import Source
 from ..parameters import MAX_MAGNITUDE
 from .absorbing import damping
 from .evolution import ACCURACY, Evolve
+from .initial import initial_of
 from .potentials import FunctionPotential, Potential, read_potential
 from .stability import stable_step
 
 
 @checked
 def evolve(
-    initial: Source,
+    initial: Source | Any,
     potential: Potential | Callable[..., Any] | str = "free",
     *,
     frames: int | None = None,
@@ -33,13 +35,20 @@ def evolve(
     strength: float = 0.0,
     g: float = 0.0,
     mass: float | None = None,
+    start: float | None = None,
+    frame: int | None = None,
 ) -> Evolve:
-    """The state of `initial` at its first frame, propagated in a potential in 1 to 3 dimensions.
+    """The state `initial`, propagated in a potential in 1 to 3 dimensions.
+
+    `initial`: a source, or an array that `array` takes. Of data, as a file or an array, the run goes on
+    where they end: with the last frame, or the one numbered `frame`, or the one at the time `start`
+    (ħ/Eh). The times of the run begin at `start`, else at the time of that frame if it is known, else at 0.
+    A state by its formula, or a function, is taken at its first time, or at `start`.
 
     `potential`: as text, "barrier:height=2,width=1" or "module:function"; a built-in one; or a
     function V(x, y, z) or V(x, y, z, t). The function gets float64 arrays that broadcast to
     [x, y, z] (bohr, ħ/Eh). It returns V in Hartree, real, of a shape that broadcasts likewise.
-    `frames` and `dt` (ħ/Eh from frame to frame) are those of `initial` unless given.
+    `frames` and `dt` (ħ/Eh from frame to frame) are those of `initial` unless given: as many as it has.
 
     `accuracy`, 1e-10 to 0.1, bounds the error that the time steps make, ‖ψ − right ψ‖ / ‖first ψ‖ at
     every frame; the error of the grid comes on top. The steps are chosen during the run by an estimate
@@ -66,7 +75,11 @@ def evolve(
     parameters out of range, and UsageError where SciPy is not installed.
     """
     _need_scipy()
-    grid = _laid(initial.grid, frames, dt)
+    source = initial if isinstance(initial, Source) else array(initial)
+    if frames is None:
+        frames = source.grid.shape[0]
+    source = initial_of(source, frame=frame, start=start)
+    grid = _laid(source.grid, frames, dt)
     if mass is not None:
         grid = replace(grid, mass=mass)
     chosen = read_potential(potential) if isinstance(potential, str) else potential
@@ -84,7 +97,7 @@ def evolve(
     damping(grid, absorb, strength)
     times = {grid.axes[0].origin + number * (grid.axes[0].step or 0.0) for number in (0, grid.shape[0] - 1)}
     return Evolve(
-        initial=initial,
+        initial=source,
         potential=chosen,
         grid=grid,
         given=steps,
@@ -96,13 +109,12 @@ def evolve(
     )
 
 
-def _laid(grid: Grid, frames: int | None, dt: float | None) -> Grid:
+def _laid(grid: Grid, number: int, dt: float | None) -> Grid:
     """The grid of the evolution, in atomic units. Raises InvalidInput for unknown spacings and units."""
     for axis in (1, 2, 3):
         grid.coordinates(axis, 0, 1)
     grid = grid.in_atomic_units()
     time = grid.axes[0] if dt is None else Axis(origin=grid.axes[0].origin, step=dt, unit="hbar/Eh")
-    number = grid.shape[0] if frames is None else frames
     if number > 1 and time.step is None:
         raise InvalidInput(f"{number} frames need a time step: give {option('dt')}")
     return replace(grid, shape=(number, *grid.shape[1:]), axes=(time, *grid.axes[1:]))

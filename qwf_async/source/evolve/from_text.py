@@ -2,7 +2,7 @@
 
 evolve:potential=barrier,height=2,width=1,k=2,sigma=1,x0=-10
 evolve:potential=harmonic,omega=1,initial=coherent,alpha=2
-evolve:potential=my_module:trap,initial=psi.npy,steps=20,absorb=5
+evolve:potential=my_module:trap,initial=psi.npy,start=1,steps=20,absorb=5
 
 A parameter goes to each part that has one of this name: the evolution itself, the potential, and
 the initial state (a Gaussian packet by default). Written `initial.omega=2` it goes to the initial
@@ -11,7 +11,9 @@ state alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any, Final
 
@@ -24,24 +26,62 @@ from ..base import Source
 from ..callable import open_function
 from ..formats.files import files
 from ..formats.locator import locate
-from ..parameters import Mass
-from ..words import EVOLVE
+from ..parameters import Mass, Number, Time
+from ..words import EVOLVE, unknown_source
 from .evolution import ACCURACY, Evolve
 from .evolving import evolve
+from .initial import InitialFrame, frame_of, initial_of, placed
 from .potentials import POTENTIALS, read_potential
 
 Maker = Callable[..., Any]
+
+NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""What can be the name of a stored wavefunction."""
 
 INITIAL_PREFIX: Final = "initial."
 """The prefix of a parameter that goes to the initial state alone."""
 
 
-def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolve:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInitial:
+    """The name of a stored wavefunction with which an evolution begins, and what chooses its frame."""
+
+    name: str
+    frame: int | None
+    start: float | None
+
+
+def stored_initial(text: str) -> StoredInitial | None:
+    """The stored wavefunction with which the evolution after `evolve:` begins; None if it begins with something else.
+
+    A word that is no state, no file and no module:function is the name of one. Raises InvalidInput
+    for a frame or a time that cannot be read.
+    """
+    words = words_of(EVOLVE, ",".join(filter(None, text.split(","))))
+    state = words.get("initial", "")
+    if state in STATES or locate(state) is not None or not NAME.fullmatch(state):
+        return None
+    chosen = ",".join(f"{key}={words[key]}" for key in ("frame", "start") if key in words)
+    options = arguments(EVOLVE, _options, chosen)
+    return StoredInitial(name=state, frame=options.get("frame"), start=options.get("start"))
+
+
+def read_evolution(
+    text: str,
+    points: Grid,
+    *,
+    sized: bool = True,
+    extents: tuple[float, ...] | None = None,
+    dims: str | None = None,
+    stored: InitialFrame | None = None,
+) -> Evolve:
     """The evolution that the text after `evolve:` stands for, on a grid of these points.
 
-    `dims`: which dimension of the initial state's file is which axis. Raises InvalidInput for a
-    part or parameter that is unknown, or a value that cannot be read, UsageError for `dims` if
-    the initial state is no file.
+    `sized`: the user has said how many points; else they are those of the initial state's data. Over
+    `extents` (bohr) data lie that do not say where they lie. `dims`: which dimension of the initial
+    state's file is which axis. `stored` is the frame that `stored_initial` names. Raises InvalidInput
+    for a part or parameter that is unknown, a value that cannot be read, or data on another grid, and
+    UsageError for `dims` if the initial state is no file.
     """
     words = words_of(EVOLVE, ",".join(filter(None, text.split(","))))
     kind = words.pop("potential", "free")
@@ -71,20 +111,36 @@ def read_evolution(text: str, points: Grid, *, dims: str | None = None) -> Evolv
         for name, make, part_words in parts
     }
     options: dict[str, Any] = made[own]
+    chosen = {name: options.pop(name, None) for name in ("frame", "start")}
     potential = trap(**made[trap]) if trap else read_potential(kind)
     initial: Source
-    frames = dt = None  # a state has both from its grid, and a time step of its own if none is given
+    frames, dt = points.shape[0], points.axes[0].step
     is_file = packet is None and locate(state) is not None
     if dims is not None and not is_file:
         raise UsageError(f"{option('dims')} cannot be given for evolve:{text}: its initial state is no file")
     if packet is not None:
-        initial = packet(**made[packet], grid=points)
+        initial = initial_of(packet(**made[packet], grid=points), **chosen)
     elif is_file:
-        initial = _from_file(state, points, dims)
-        frames, dt = points.shape[0], points.axes[0].step
+        data = files(state, dims=dims)
+        try:
+            initial = _placed(frame_of(data, **chosen, spec=state), points if sized else None, extents)
+        except BaseException:
+            data.close()
+            raise
+    elif stored is not None:
+        initial = _placed(stored, points if sized else None, extents)
+    elif stored_initial(text) is not None:
+        raise InvalidInput(
+            f"{unknown_source(state)}; a stored wavefunction of that name is opened with its store: qwf ingest, or "
+            "qwf_async.stored_frame"
+        )
     else:
-        initial = open_function(state, points)
+        initial = initial_of(open_function(state, points), **chosen)
     return evolve(initial, potential, frames=frames, dt=dt, **options)
+
+
+def _placed(frame: InitialFrame, points: Grid | None, extents: tuple[float, ...] | None) -> InitialFrame:
+    return replace(frame, grid=placed(frame.grid, points, extents, frame.spec))
 
 
 def _options(
@@ -95,21 +151,11 @@ def _options(
     strength: float = 0.0,
     g: float = 0.0,
     mass: Mass = None,
+    start: Time = None,
+    frame: Number = None,
 ) -> None:
     """The parameters that the evolution itself has on the command line."""
 
 
 def _takes(make: Callable[..., Any], key: str) -> bool:
     return any(key in keys_of(name) for name in signature(make).parameters if name != "grid")
-
-
-def _from_file(path: str, points: Grid, dims: str | None) -> Source:
-    """An initial state from a file, laid over the extents of `points`."""
-    edges = [n * (a.step or 0.0) for n, a in zip(points.shape[1:], points.axes[1:], strict=True)]
-    known = points.axes[1].step is not None
-    source = files(path, dims=dims, box=edges[: points.dimensions] if known else None)
-    if source.grid.shape[1:] != points.shape[1:]:
-        sizes = "x".join(map(str, source.grid.shape[1:]))
-        source.close()
-        raise InvalidInput(f"initial={path} has {sizes} points a frame: give {option('grid', sizes)}")
-    return source
