@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from . import dask, observables, study, sync
     from . import source as sources
     from .catalog.manifest import Manifest
+    from .copying.backup import BackupReport, backup
     from .copying.copying import copy, move
+    from .copying.restore import RestoreReport, restore
     from .errors import (
         DamagedData,
         DataLost,
@@ -57,7 +59,9 @@ _HOMES = {
         "DamagedData", "DataLost", "Interrupted", "InvalidInput", "OutOfMemory", "QwfError", "Refused",
         "ReplayOwed", "ServerUnavailable", "UsageError",
     ),
+    "copying.backup": ("BackupReport", "backup"),
     "copying.copying": ("copy", "move"),
+    "copying.restore": ("RestoreReport", "restore"),
     "ingesting.estimation": ("Estimate", "estimate"),
     "ingesting.ingestion": ("ingest",),
     "store.observed": ("Observed",),
@@ -83,12 +87,13 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "Axis", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "FrameWriter", "Grid", "Interrupted",
-    "InvalidInput", "Manifest", "Observed", "OutOfMemory", "Passing", "QwfError", "Refused", "ReplayOwed",
-    "Report", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target", "Ticket", "UsageError",
-    "Verification", "Wavefunction", "begin", "connect", "copy", "create", "dask", "estimate", "export",
-    "ingest", "marginals", "momentum_density", "move", "observables", "observe", "open", "open_old_hash",
-    "passing", "sources", "spectrum", "stored_frame", "study", "sync", "verify",
+    "Axis", "BackupReport", "Box", "DamagedData", "DataLost", "Difference", "Estimate", "FrameWriter", "Grid",
+    "Interrupted", "InvalidInput", "Manifest", "Observed", "OutOfMemory", "Passing", "QwfError", "Refused",
+    "ReplayOwed", "Report", "RestoreReport", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target",
+    "Ticket", "UsageError", "Verification", "Wavefunction", "backup", "begin", "connect", "copy", "create",
+    "dask", "estimate", "export", "ingest", "marginals", "momentum_density", "move", "observables", "observe",
+    "open", "open_old_hash", "passing", "restore", "sources", "spectrum", "stored_frame", "study", "sync",
+    "verify",
 ]  # fmt: skip
 
 

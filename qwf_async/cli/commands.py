@@ -32,6 +32,8 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     "Keep": {
         "cp": "Copy a wavefunction to another name or server.",
         "mv": "Move a wavefunction to another name or server.",
+        "backup": "Write all wavefunctions into a directory.",
+        "restore": "Put the wavefunctions of a backup back.",
         "set": "Change the value at one point, in place.",
         "verify": "Compare what is stored with what was written.",
         "rm": "Delete wavefunctions.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio.from_thread
@@ -23,27 +23,19 @@ class CopySource:
     """A stored wavefunction as a source: `load` yields its chunks. Several threads may read it at once.
 
     It names the original's source, with its fingerprint. If values went through another codec on
-    the way, that source would not yield them, so the fingerprint says through which. `copy_of` says what is
-    copied, with a digest of its values: that decides whether a copy can be resumed.
+    the way, that source would not yield them, so the fingerprint says through which. `copied["copy_of"]` says
+    what is copied, with a digest of its values: that decides whether a copy can be resumed.
     """
 
     parallel = True
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        codec: str,
-        copy_of: str,
-        load: LoadChunks,
-        close: Callable[[], object] = lambda: None,
-    ) -> None:
+    def __init__(self, manifest: Manifest, codec: str, copied: Mapping[str, str], load: LoadChunks) -> None:
         own = manifest.form.codec
         exact = codec == own or binary_dtype(own) == np.dtype("<c16")
         self._fingerprint = manifest.fingerprint if exact else f"through {own}: {manifest.fingerprint}"
         self._manifest = manifest
-        self._close = close
         self._cache = ChunkCache(plan=manifest.plan, dtype=stored_dtype(own), load=load)
-        self.copy_of = copy_of
+        self.copied = copied
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot, codec: str) -> CopySource:
@@ -62,7 +54,7 @@ class CopySource:
         def load(chunks: Sequence[int]) -> list[NDArray[Any]]:
             return anyio.from_thread.run(read, chunks, token=token)
 
-        return cls(snapshot.manifest, codec, snapshot.identity, load)
+        return cls(snapshot.manifest, codec, {"copy_of": snapshot.identity}, load)
 
     @property
     def spec(self) -> str:
@@ -84,4 +76,4 @@ class CopySource:
         return self._fingerprint
 
     def close(self) -> None:
-        self._close()
+        """Nothing is open."""

@@ -9,7 +9,7 @@ from ..catalog.cleaning import sweep
 from ..catalog.keys import Keys
 from ..catalog.name_state import read_state
 from ..checked import checked
-from ..errors import DamagedData, InvalidInput, Refused
+from ..errors import DamagedData, Refused
 from ..events import Hook
 from ..ingesting.ingestion import ingest_in
 from ..ingesting.report import Report
@@ -20,7 +20,7 @@ from ..settings import Producers, Rate, Replicas, Writers
 from ..store.store import Store
 from .copy_source import CopySource
 from .forms import copied_forms
-from .snapshot import Snapshot
+from .snapshot import NotThere, Snapshot
 
 PRODUCERS: Final = 3
 """Threads that read and encode, if nobody says how many: most of the time they wait for the server."""
@@ -130,7 +130,7 @@ async def move(
     target = new or name
     try:
         snapshot = await Snapshot.take(store, name)
-    except InvalidInput:
+    except NotThere:
         report = await _moved_before(store, name, to, target) if resume else None
         if report is None:
             raise

@@ -33,6 +33,10 @@ class ChangedMeanwhile(InvalidInput):
     """A wavefunction was replaced, removed or changed while it was read: to read it again is the cure."""
 
 
+class NotThere(InvalidInput):
+    """There is no wavefunction of this name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What is published under a name: `digests` has the xxh3-64 of the stored values of each chunk, uint64.
@@ -48,18 +52,26 @@ class Snapshot:
     readers: int
 
     @property
+    def content(self) -> str:
+        """The digest of all values: 16 hex digits."""
+        return content_of(self.digests)
+
+    @property
     def identity(self) -> str:
         """The name, the generation and a digest of all values: the same if, and only if, all of that is the same."""
-        return identity_of(self.keys.name, self.manifest.generation, self.digests)
+        return f"{self.keys.name} {self.manifest.generation} {self.content}"
 
     @classmethod
     async def take(cls, store: Store, name: str) -> Snapshot:
         """What is published under a name now.
 
-        Only chunks that were changed on purpose are read for it. Raises InvalidInput if there is no such name,
+        Only chunks that were changed on purpose are read for it. Raises NotThere if there is no such name,
         DamagedData if the journal lacks a chunk, ChangedMeanwhile, Refused or ServerUnavailable.
         """
-        manifest = (await store.open(name)).manifest
+        try:
+            manifest = (await store.open(name)).manifest
+        except InvalidInput as error:
+            raise NotThere(str(error)) from error
         keys = Keys(prefix=store.settings.prefix, name=name)
         entries = await read_journal(store.pool, keys, manifest)
         missing = set(range(len(manifest.plan))) - entries.keys()
@@ -134,10 +146,9 @@ class Snapshot:
         return values, await anyio.to_thread.run_sync(digest, manifest.form.codec, values)
 
 
-def identity_of(name: str, generation: str, digests: NDArray[np.uint64]) -> str:
-    """One line that names a generation of a wavefunction, with a digest of the digests of all its chunks."""
-    whole = xxhash.xxh3_64_hexdigest(digests.astype("<u8").tobytes())
-    return f"{name} {generation} {whole}"
+def content_of(digests: NDArray[np.uint64]) -> str:
+    """A digest of the digests of all chunks: 16 hex digits."""
+    return xxhash.xxh3_64_hexdigest(digests.astype("<u8").tobytes())
 
 
 def _changed(name: str) -> ChangedMeanwhile:

@@ -160,14 +160,17 @@ async def ingest_in(
     source.grid.in_atomic_units()  # a unit that is not known is refused before anything is written
     for form in forms:
         check_write_mode(write_mode, form)
+    copied = copied_of(source)
     manifest = Manifest(
         generation=new_generation(),
         form=forms[0],
         grid=source.grid,
         source=in_utf8(source.spec),
         fingerprint=in_utf8(await anyio.to_thread.run_sync(source.fingerprint)),
-        copy_of=copied_of(source),
+        copy_of=copied.get("copy_of"),
     )
+    if "created" in copied:
+        manifest = replace(manifest, created=copied["created"])
 
     def hook(event: Event) -> None:
         for each in hooks:

@@ -66,10 +66,10 @@ def is_parallel(source: Source) -> bool:
     return bool(getattr(source, "parallel", False))
 
 
-def copied_of(source: Source) -> str | None:
-    """The stored wavefunction that is copied, with a digest of its values. Its attribute `copy_of`, if it has one."""
-    text: str | None = getattr(source, "copy_of", None)
-    return text
+def copied_of(source: Source) -> Mapping[str, str]:
+    """What the record of a copy says besides: `copy_of`, perhaps `created`. Its attribute `copied`, if it has one."""
+    fields: Mapping[str, str] = getattr(source, "copied", {})
+    return fields
 
 
 def notes_of(source: Source) -> Mapping[str, float]:
