@@ -9,12 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
@@ -22,7 +21,7 @@ import anyio.to_thread
 from ..checked import checked
 from ..client.failure import WrongType
 from ..client.parallel import in_parallel
-from ..errors import DamagedData, InvalidInput, QwfError, Refused
+from ..errors import DamagedData, InvalidInput, QwfError, Refused, first_error
 from ..events import Event, Hook, Noted, Progress
 from ..exporting.whole_file import in_threads
 from ..host.directory_sync import sync_directory
@@ -30,6 +29,9 @@ from ..store.store import Store
 from .backup_record import ENDING, VALUES, BackupRecord, recorded_names, values_name
 from .snapshot import ChangedMeanwhile, NotThere, Snapshot
 from .values_file import GrowingFile, ValuesFile
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 ATTEMPTS: Final = 3
 """How often a wavefunction is begun that others replace or change while it is read."""
@@ -72,7 +74,12 @@ async def backup(store: Store, directory: Path | str, *, hooks: Sequence[Hook] =
     ServerUnavailable: the server stays away.
     """
     run = _Run(store=store, directory=Path(directory), hooks=hooks)
-    return await run.run()
+    try:
+        return await run.run()
+    except OSError as error:
+        raise _cannot_write(run.directory, error) from error
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
 
 
 class _Run:
@@ -89,19 +96,18 @@ class _Run:
     async def run(self) -> BackupReport:
         begun = time.perf_counter()
         errors: list[QwfError] = []
-        with _writing(self.directory):
-            async with in_threads(_alone(self.directory)):
-                entries = await self.store.entries()
-                self.total = sum(entry.manifest.points for entry in entries if entry.manifest)
-                for entry in entries:
-                    if entry.manifest is None:
-                        self._tell(Noted(text=f"{entry.name} is not in the backup: {entry.note}"))
-                    try:
-                        await self._one(entry.name)
-                    except (DamagedData, ChangedMeanwhile, WrongType) as error:
-                        errors.append(error)
-                names = {entry.name for entry in entries}
-                kept = await anyio.to_thread.run_sync(self._tidied, names)
+        async with in_threads(_alone(self.directory)):
+            entries = await self.store.entries()
+            self.total = sum(entry.manifest.points for entry in entries if entry.manifest)
+            for entry in entries:
+                if entry.manifest is None:
+                    self._tell(Noted(text=f"{entry.name} is not in the backup: {entry.note}"))
+                try:
+                    await self._one(entry.name)
+                except (DamagedData, ChangedMeanwhile, WrongType) as error:
+                    errors.append(error)
+            names = {entry.name for entry in entries}
+            kept = await anyio.to_thread.run_sync(self._tidied, names)
         for other in errors[1:]:
             self._tell(Noted(text=str(other), warning=True))
         if errors:
@@ -173,21 +179,28 @@ class _Run:
 
     async def _fill(self, part: Path, snapshot: Snapshot) -> str:
         """Fill a file with the values. Returns its SHA-256. If the disk is full, nothing of it is left."""
-        with _writing(self.directory, part):
-            file = await anyio.to_thread.run_sync(GrowingFile.open, part, snapshot.manifest)
+        file = await self._on_disk(part, GrowingFile.open, part, snapshot.manifest)
 
         async def fill(chunk: int) -> None:
             expected = int(snapshot.digests[chunk])
-            has = partial(file.values.has, chunk, expected)
-            if file.fresh or not await anyio.to_thread.run_sync(has):
-                values = await snapshot.read(chunk)
-                with _writing(self.directory, part):
-                    await anyio.to_thread.run_sync(file.put, chunk, values)
+            if file.fresh or not await anyio.to_thread.run_sync(file.values.has, chunk, expected):
+                await self._on_disk(part, file.put, chunk, await snapshot.read(chunk))
             self._progress(snapshot.manifest.plan[chunk].points)
 
         await in_parallel(fill, range(len(snapshot.digests)), snapshot.readers)
-        with _writing(self.directory, part):
-            return await anyio.to_thread.run_sync(file.close, abandon_on_cancel=True)
+        return await self._on_disk(part, file.close)
+
+    async def _on_disk(self, part: Path, write: Callable[[*Args], T], *args: *Args) -> T:
+        """What `write` returns, in a thread. If the system raises an error, `part` is removed, and it is translated."""
+
+        def job() -> T:
+            try:
+                return write(*args)
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                raise _cannot_write(self.directory, error) from error
+
+        return await anyio.to_thread.run_sync(job)
 
     def _tidied(self, names: set[str]) -> tuple[str, ...]:
         """Remove what no record names, and return the names that only the directory has."""
@@ -230,18 +243,11 @@ def _is_whole(path: Path, record: BackupRecord) -> bool:
         return False
 
 
-@contextmanager
-def _writing(directory: Path, part: Path | None = None) -> Iterator[None]:
-    """Raises InvalidInput for what the system raises if the directory cannot be written; then `part` is removed."""
-    try:
-        yield
-    except OSError as error:
-        if part is not None:
-            part.unlink(missing_ok=True)
-        raise InvalidInput(
-            f"cannot write the backup into {directory}: {error.strerror or error}; what is whole there stays, and the "
-            "same command goes on"
-        ) from error
+def _cannot_write(directory: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(
+        f"cannot write the backup into {directory}: {error.strerror or error}; what is whole there stays, and the "
+        "same command goes on"
+    )
 
 
 @contextmanager
