@@ -17,12 +17,14 @@ class Progress:
     Points of an ingest are done when the server has them or they are safe in the spool;
     `bytes_sent` are the requests that were encoded for them. Points of a read are done when
     they have been read; `bytes_sent` are then the bytes of their values, or 0 if nobody
-    counts them.
+    counts them. `phase` says what is done if it is not the main thing, as "verifying": points
+    and bytes are counted from 0 in each phase.
     """
 
     points: int
     total: int
     bytes_sent: int = 0
+    phase: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,9 @@ class Retried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spooled:
-    """Number of chunks that wait in the spool, their size in bytes, and whether they are being replayed."""
+    """Chunks that wait in the spool `where`, their size in bytes, and whether they are being replayed."""
 
+    where: str = ""
     chunks: int
     nbytes: int
     replaying: bool
@@ -121,16 +124,17 @@ Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | Serve
 Hook = Callable[[Event], None]
 
 
-def progress_of(hook: Hook, total: int, *, point_bytes: int = 0) -> Callable[[int], None]:
+def progress_of(hook: Hook, total: int, *, point_bytes: int = 0, phase: str = "") -> Callable[[int], None]:
     """A function that takes the points of each part as it is done, and tells the hook how many of `total` are done.
 
-    With `point_bytes`, the size of one value, it tells the bytes of the values too.
+    With `point_bytes`, the size of one value, it tells the bytes of the values too. `phase` is as in `Progress`.
     """
     points = 0
 
     def done(more: int) -> None:
         nonlocal points
         points += more
-        hook(Progress(points=min(points, total), total=total, bytes_sent=points * point_bytes))
+        now, nbytes = min(points, total), points * point_bytes
+        hook(Progress(points=now, total=total, bytes_sent=nbytes, phase=phase))
 
     return done

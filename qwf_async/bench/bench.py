@@ -24,8 +24,9 @@ from ..client.reply import is_anything, is_text
 from ..errors import DamagedData, InvalidInput, OutOfMemory, QwfError, Refused
 from ..host.control_groups import kernel_text
 from ..host.cores import cores
+from ..human import size
 from ..ingesting.ingestion import ingest
-from ..ingesting.room import amount, rooms_of
+from ..ingesting.room import rooms_of
 from ..ingesting.shutdown import shutdown_on_signals
 from ..layout import LAYOUTS, Form
 from ..server.facts import parse_info
@@ -284,8 +285,8 @@ async def _most_points(store: Store, layouts: Sequence[str]) -> dict[str, int]:
         most[layout] = int(min(MOST_POINTS, room / each))
         if most[layout] < LEAST_POINTS:
             raise OutOfMemory(
-                f"{amount(room / ROOM_SHARE)} are free below the watermark of the server, and a measurement needs "
-                f"{amount(LEAST_POINTS * each / ROOM_SHARE)}: remove something first"
+                f"{size(room / ROOM_SHARE)} are free below the watermark of the server, and a measurement needs "
+                f"{size(LEAST_POINTS * each / ROOM_SHARE)}: remove something first"
             )
     return most
 

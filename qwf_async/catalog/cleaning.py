@@ -28,6 +28,7 @@ from ..client.pool import Pool
 from ..client.reply import is_number, is_page, is_pairs
 from ..client.retry import until_available
 from ..errors import DamagedData
+from ..human import count
 from ..layout import Form
 from .index import known_names, leave
 from .keys import Keys
@@ -73,7 +74,7 @@ class Cleaned:
             "superseded generations": self.generations,
             "abandoned loads": self.abandoned_loads,
         }
-        done = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing"
+        done = ", ".join(f"{count(n)} {what}" for what, n in counts.items() if n) or "nothing"
         entries = "entry" if self.strange_entries == 1 else "entries"
         left = f"; left {self.strange_entries} {entries} of trash that are of no wavefunction"
         return done + (left if self.strange_entries else "")

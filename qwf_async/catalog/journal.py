@@ -107,12 +107,17 @@ def _pages(keys: Keys, manifest: Manifest, chunks: NDArray[np.int64]) -> Iterato
         yield _Page(keys=keys, manifest=manifest, chunks=chunks[start : start + ENTRIES_AT_ONCE])
 
 
-async def read_journal(pool: Pool, keys: Keys, manifest: Manifest) -> dict[int, JournalEntry]:
-    """The journal of a generation: chunk number → entry. What was read is not read again after an error.
+async def read_journal(
+    pool: Pool, keys: Keys, manifest: Manifest, some: Sequence[int] | None = None
+) -> dict[int, JournalEntry]:
+    """The journal of a generation: chunk number → entry, of `some` chunks or of all.
 
-    Raises DamagedData if it is malformed, and else as `Connection.exchange`.
+    What was read is not read again after an error. Raises DamagedData if it is malformed, and
+    else as `Connection.exchange`.
     """
-    unread = np.ones(len(manifest.plan), dtype=bool)
+    unread = np.full(len(manifest.plan), some is None)
+    if some is not None:
+        unread[some] = True
     entries: dict[int, JournalEntry] = {}
 
     async def read_of(part: tuple[Node, NDArray[np.int64]]) -> None:

@@ -37,10 +37,15 @@ async def sampled_bytes(
     ]
 
 
-async def bytes_per_point(pool: Pool, form: Form, base: bytes) -> float | None:
-    """Memory of a generation's data for each of its points, by a sample; None if the server forbids MEMORY."""
+async def bytes_per_point(
+    pool: Pool, form: Form, base: bytes, *, most: int = MAX_SAMPLED_KEYS, fields: int = 1000
+) -> float | None:
+    """Memory of a generation's data for each of its points, by a sample; None if the server forbids MEMORY.
+
+    The sample is of `most` keys at most, and of `fields` fields of each.
+    """
     try:
-        sizes = await sampled_bytes(pool, spread_keys(form, base), fields=1000)
+        sizes = await sampled_bytes(pool, spread_keys(form, base, most), fields=fields, most=most)
     except Refused:
         return None
     counts = form.scheme.counts

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..human import counted, size
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
-from .output import notes_said, print_json, say
+from .output import notes_said, print_json, say, show
 
 if TYPE_CHECKING:
     from ..catalog.cleaning import Cleaned
@@ -61,8 +62,8 @@ def clean(
         print_json((cleaned.to_json() if cleaned is not None else {}) | orphan_list)
         return
     for orphan in unowned:
-        size = "" if orphan.bytes is None else f", about {orphan.bytes / 1e6:,.1f} MB"
-        typer.echo(f"{orphan.name} {orphan.generation}: {orphan.keys:,} keys{size}")
+        memory = "" if orphan.bytes is None else f", about {size(orphan.bytes)}"
+        show(f"{orphan.name} {orphan.generation}: {counted(orphan.keys, 'key')}{memory}")
     if not quiet:
         done = "removed nothing" if cleaned is None else f"cleaned {cleaned.describe()}"
-        say(f"{done}; {len(unowned)} generations that nobody knows" if orphans else done)
+        say(f"{done}; {counted(len(unowned), 'generation')} that nobody knows" if orphans else done)

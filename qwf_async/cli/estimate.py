@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..human import duration, size
 from .jobs import run_on_store
 from .options import (
     JsonOption,
@@ -55,9 +56,9 @@ def estimate(
     for layout in estimates:
         fits = {True: "fits", False: "does not fit", None: "fits if there is memory"}[layout.fits]
         several = layout.fullest_bytes < layout.bytes
-        fullest = f"  {layout.fullest_bytes / 1e6:,.1f} MB of it on the fullest node" if several else ""
+        fullest = f"  {size(layout.fullest_bytes)} of it on the fullest node" if several else ""
         show(
-            f"{layout.layout:7} {layout.codec:7} {layout.bytes / 1e6:>12,.1f} MB  "
+            f"{layout.layout:7} {layout.codec:7} {size(layout.bytes):>8}  "
             f"{layout.bytes_per_point:6.1f} bytes a point  "
-            f"at least {layout.seconds:>8,.1f} s  {fits}{fullest}"
+            f"at least {duration(layout.seconds):>10}  {fits}{fullest}"
         )

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
+from ..human import age, count, duration, share, size
 from .output import show
+
+HUMAN: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
+    "points": ("points", count),
+    "keys": ("keys", count),
+    "fields": ("fields", count),
+    "fields_of_first_key": ("fields_of_first_key", count),
+    "chunks": ("chunks", count),
+    "stored_bytes": ("memory", lambda nbytes: f"about {size(nbytes)}"),
+    "predicted_bytes": ("predicted memory", size),
+    "age_seconds": ("age", age),
+    "used": ("memory used", size),
+    "limit": ("maxmemory", size),
+    "machine": ("memory of the machine", size),
+    "uptime": ("uptime", duration),
+    "input_rate": ("network in", lambda kilobytes: f"{size(1000 * kilobytes)}/s"),
+    "commands_per_second": ("commands/s", count),
+    "success": ("success", share),
+    "trials": ("trials", count),
+}
+"""Fact → its label, and how its number is shown to people."""
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -26,7 +47,9 @@ def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif isinstance(value, dict):
             yield from ((f"{fact} {label}", text) for label, text in _rows(value))
         else:
-            yield fact, _words(value)
+            label, words = HUMAN.get(fact, (fact, None))
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            yield label, words(value) if words is not None and is_number else _words(value)
 
 
 def _axis(axis: Mapping[str, Any]) -> str:

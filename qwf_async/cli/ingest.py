@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ..errors import UsageError
+from ..human import count, counted, duration, size
 from .dry_run import print_dry_run
 from .jobs import run_on_store
 from .options import (
@@ -246,20 +247,23 @@ def _say(report: Report, server_options: ServerOptions) -> None:
     norm = "unknown, as the grid spacing is not known" if report.norm is None else f"{report.norm:.9g}"
     if report.norm is not None and abs(report.norm - 1) > NORM_TOLERANCE:
         norm += ", not 1: ψ is stored as it is"
-    rate = f"{report.points_per_s:,.0f} points/s" if report.points_per_s else "all of them were there already"
-    memory = "" if report.bytes_per_point is None else f", {report.bytes_per_point:.1f} bytes a point"
+    rate = (
+        f"{count(report.points_per_s)} points/s" if report.points_per_s else "all of them were there already"
+    )
+    each = report.bytes_per_point
+    memory = "" if each is None else f", about {size(each * report.points)} ({each:.1f} bytes a point)"
     say(
-        f"stored {report.name}: {report.points:,} points (t,x,y,z = {shape}) as {report.layout} {report.codec} in "
-        f"{report.seconds:.2f} s, {rate}{memory}"
+        f"stored {report.name}: {counted(report.points, 'point')} (t,x,y,z = {shape}) as {report.layout} "
+        f"{report.codec} in {duration(report.seconds)}, {rate}{memory}"
     )
     if report.source_facts:
         say("; ".join(f"{fact.replace('_', ' ')} {value:.6g}" for fact, value in report.source_facts.items()))
     counts = report.connections
     say(
-        f"connections: {counts['opened']} opened, used {counts['borrowed']} times; "
+        f"connections: {count(counts['opened'])} opened, used {count(counts['borrowed'])} times; "
         f"{counts['turned_away']} turned away for lack of room, "
         f"{counts['failed']} failed, {counts['lost']} lost, {counts['timeouts']} timeouts"
     )
     say(
-        f"norm {norm}; durability: {report.durability}; try: qwf get {report.name} 0 0 0{server_options.command_line}"
+        f"norm {norm}; durability: {report.durability}; try: qwf plot {report.name}{server_options.command_line}"
     )

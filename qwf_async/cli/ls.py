@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from ..errors import UsageError
 from .jobs import run_on_store
-from .options import JsonOption, ServerOptions, with_option_groups
+from .listing import ORDERS, Listed, lines_of
+from .options import JsonOption, ServerOptions, one_of, with_option_groups
 from .output import print_json, show
 
 if TYPE_CHECKING:
-    from ..store.store import Entry, Store
+    from ..store.store import Store
 
 
 @with_option_groups
-def ls(*, server_options: ServerOptions, as_json: JsonOption = False) -> None:
-    """List the wavefunctions: name, shape (t,x,y,z), points, layout, codec, when, and loads under way.
+def ls(
+    *,
+    order: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            help="By name, size (largest first) or age (newest first).",
+            autocompletion=one_of("name", "size", "age"),
+        ),
+    ] = "name",
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+) -> None:
+    """List the wavefunctions: shape (t×x×y×z), layout, codec, memory on the server, age and state.
+
+    The memory is about what it takes, by a small sample. Of a load it says how much is stored, who
+    works on it, and how it goes on if nobody does.
 
     \b
-    Example: qwf ls --json
+    Example: qwf ls --sort size
     """
+    if order not in ORDERS:
+        raise UsageError(f"--sort {order!r} is none of {', '.join(ORDERS)}")
 
-    async def job(store: Store) -> list[Entry]:
-        return await store.entries()
+    async def job(store: Store) -> list[Listed]:
+        from ..ingesting.leftover_spools import waiting_spools
 
-    entries = run_on_store(job, server_options)
-    rows = [_row(entry) for entry in entries]
+        spools: dict[str, list[str]] = {}
+        for spool in await waiting_spools(store):
+            if spool.head is not None:
+                spools.setdefault(spool.head.name, []).append(str(spool.path))
+        entries = {entry.name: entry for entry in await store.entries(measured=True)}
+        names = sorted({*entries, *spools})
+        return [Listed(name=name, entry=entries.get(name), spools=spools.get(name, [])) for name in names]
+
+    listed = sorted(run_on_store(job, server_options), key=ORDERS[order])
     if as_json:
-        print_json(rows)
+        print_json([one.to_json() for one in listed])
         return
-    for row in rows:
-        shape = "×".join(str(size) for size in row["shape"]) if row["shape"] else "-"
-        show(
-            f"{row['name']:24} {shape:>18} {row['points'] or 0:>14,} {row['layout'] or '-':7} "
-            f"{row['codec'] or '-':7} {row['created'] or '-'}{' ' + row['note'] if row['note'] else ''}"
-        )
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    manifest = entry.manifest
-    return {
-        "name": entry.name,
-        "generation": manifest and manifest.generation,
-        "layout": manifest and manifest.form.layout,
-        "codec": manifest and manifest.form.codec,
-        "shape": manifest and list(manifest.grid.shape),
-        "points": manifest and manifest.points,
-        "norm": manifest and manifest.norm,
-        "created": manifest and manifest.created,
-        "note": entry.note,
-    }
+    for line in lines_of(listed):
+        show(line)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..errors import UsageError
 from ..wording import printable
 
 if TYPE_CHECKING:
@@ -23,6 +25,14 @@ def say(text: str) -> None:
 def show(text: str) -> None:
     """Print a line of a result on standard output; characters that would move the cursor are escaped."""
     typer.echo(printable(text))
+
+
+def agreed(question: str) -> bool:
+    """Whether the user answers yes to a question. Raises UsageError if there is no terminal to ask on."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to answer on: --yes says yes")
+    typer.echo(f"{printable(question)} [y/N] ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def print_json(value: Any) -> None:

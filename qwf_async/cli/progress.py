@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ..events import Event, GateMoved, Hook, MemorySampled, Noted, Progress, Retried, Spooled
+from ..human import count, counted, duration, share, size
 from ..wording import printable
 from .output import say
 
@@ -75,39 +76,59 @@ class _Memory:
         return max((each.used / each.limit for each in self._samples.values() if each.limit), default=None)
 
 
+def _spool_text(event: Spooled, *, named: bool) -> str:
+    """What waits in the spool, in words, with its path if it is to be `named`; nothing if nothing waits."""
+    if not event.chunks:
+        return ""
+    waiting = f"{counted(event.chunks, 'chunk')} ({size(event.nbytes)})"
+    where = f"the spool {event.where}" if named else "the spool"
+    return f"{waiting} {'come back from' if event.replaying else 'wait in'} {where}"
+
+
 class _ProgressLines:
     """Plain lines on standard error, for logs."""
 
     def __init__(self) -> None:
-        self._start = self._last_line = time.monotonic()
-        self._first: int | None = None
+        self._last_line = time.monotonic()
+        self._first: tuple[float, Progress] | None = None
         self._memory = _Memory()
         self._messages = _Messages()
+        self._spool = ""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, MemorySampled):
             self._memory.add(event)
         elif isinstance(event, Progress):
             self._progress(event)
+        elif isinstance(event, Spooled):
+            self._spool = _spool_text(event, named=True)
         elif (text := self._messages.text(event)) is not None:
             say(text)
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
-        if self._first is None:
-            self._first = event.points
+        if self._first is None or self._first[1].phase != event.phase:
+            self._first = now, event
         if now - self._last_line < PROGRESS_INTERVAL:
             return
         self._last_line = now
-        rate = (event.points - self._first) / (now - self._start)
-        left = (event.total - event.points) / rate if rate else float("inf")
-        memory = f", server memory {self._memory.used / 1e6:,.0f} MB" if self._memory.used else ""
-        megabytes = event.bytes_sent / 1e6 / (now - self._start)
-        sent = f", {megabytes:,.1f} MB/s" if event.bytes_sent else ""
-        say(
-            f"{event.points:,} of {event.total:,} points ({event.points / event.total:.0%}), "
-            f"{rate:,.0f} points/s{sent}, {left:,.0f} s left{memory}"
-        )
+        begun, first = self._first
+        seconds = max(1e-9, now - begun)
+        rate = (event.points - first.points) / seconds
+        parts = [
+            f"{event.phase + ': ' if event.phase else ''}{count(event.points)} of {counted(event.total, 'point')} "
+            f"({share(event.points / event.total)})",
+            f"{count(rate)} points/s",
+        ]
+        if event.bytes_sent:
+            parts.append(f"{size((event.bytes_sent - first.bytes_sent) / seconds)}/s")
+        if rate:
+            parts.append(f"{duration((event.total - event.points) / rate)} left")
+        if self._memory.used:
+            parts.append(f"server memory {size(self._memory.used)}")
+        if self._spool:
+            parts.append(self._spool)
+        say(", ".join(parts))
 
 
 @contextmanager
@@ -117,13 +138,13 @@ def _bar() -> Iterator[Hook]:
     from rich.progress import Progress as Bar
 
     columns: list[ProgressColumn | str] = [
+        TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[memory]}"),
     ]
-    start = time.monotonic()
     messages, servers = _Messages(), _Memory()
     with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True) as bar:
         task = bar.add_task("", total=None, rate="", memory="")
@@ -131,18 +152,19 @@ def _bar() -> Iterator[Hook]:
         def hook(event: Event) -> None:
             changes: dict[str, Any] = {}
             if isinstance(event, Progress):
-                megabytes = event.bytes_sent / 1e6 / max(1e-9, time.monotonic() - start)
+                if event.phase != bar.tasks[0].description:  # each phase has a rate of its own
+                    bar.reset(task, description=event.phase)
                 speed = bar.tasks[0].speed or 0.0
                 changes = {"completed": event.points, "total": event.total}
-                changes["rate"] = f"{speed / 1e6:.2f} M points/s, {megabytes:.0f} MB/s"
-            elif isinstance(event, Spooled):
-                done = "being replayed from" if event.replaying else "in"
-                waiting = f"{event.chunks} chunks ({event.nbytes / 1e6:,.0f} MB) {done} the spool"
-                changes = {"memory": waiting if event.chunks else ""}
+                changes["rate"] = f"{count(speed)} points/s"
+                if event.bytes_sent:
+                    changes["rate"] += f", {size(speed * event.bytes_sent / max(1, event.points))}/s"
+            elif isinstance(event, Spooled):  # a note says where it is
+                changes = {"memory": _spool_text(event, named=False)}
             elif isinstance(event, MemorySampled):
                 servers.add(event)
-                share = "" if servers.fill is None else f" ({servers.fill:.0%})"
-                changes = {"memory": f"server {servers.used / 1e6:,.0f} MB{share}"}
+                fill = "" if servers.fill is None else f" ({share(servers.fill)})"
+                changes = {"memory": f"server {size(servers.used)}{fill}"}
             elif (text := messages.text(event)) is not None:
                 bar.console.print(printable(text), markup=False, highlight=False)
             if changes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import QwfError
+from ..human import counted
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import print_json, raise_first, say
@@ -66,7 +67,7 @@ def resume(
         print_json([report.to_json() for report in reports])
     elif not quiet:
         for report in reports:
-            say(f"{report.name} is published: {report.spooled_chunks} chunks came from the spool")
+            say(f"{report.name} is published: {counted(report.spooled_chunks, 'chunk')} came from the spool")
         if not reports and not errors:
             say("nothing waits in the spool")
     raise_first(errors)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import Refused
 from .jobs import run_job
 from .options import ConfigOption, DataDirOption, JsonOption, QuietOption
-from .output import print_json, say, show
+from .output import agreed, print_json, say, show
 from .server_facts import shard_facts, started_text, status_json, status_lines
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def stop(
     purge: Annotated[
         bool, typer.Option("--purge", help="Do not save, but delete all that the server has stored.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --purge: do not ask.")] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -85,13 +87,20 @@ def stop(
 ) -> None:
     """Let the embedded server, or all shards of it, save the data and end.
 
+    With --purge it is deleted instead, after a question: the files of the server in its data
+    directory, and this host's copies of its studies. Other files in the directory stay.
+
     \b
-    Example: qwf server stop
+    Examples:
+      qwf server stop
+      qwf server stop --purge --yes
     """
     from ..embedded import servers
 
     settings = _settings(config, data_dir)
     directory, copies = settings.data_dir, _copies_of_studies(settings) if purge else []
+    if purge and not yes and not agreed(f"delete all data of the server in {directory}?"):
+        raise Refused("nothing was deleted")
     ended = run_job(partial(servers.purge if purge else servers.stop, directory))
     for file in copies:
         file.unlink(missing_ok=True)

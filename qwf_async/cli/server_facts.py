@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from ..human import count, duration, size
 
 if TYPE_CHECKING:
     from ..embedded.servers import EmbeddedServers
     from ..embedded.status import RunningServer, ServerStatus
+
+HUMAN: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
+    "uptime_seconds": ("uptime", duration),
+    "keys": ("keys", count),
+    "memory_used": ("memory used", size),
+    "maxmemory": ("maxmemory", size),
+    "huge_pages": ("huge pages", size),
+}
+"""Fact → its label, and how its number is shown to people."""
 
 
 def started_text(servers: EmbeddedServers) -> str:
@@ -54,8 +65,8 @@ def status_lines(directory: Path, states: Mapping[Path, ServerStatus | None]) ->
     elif len(states) == 1:
         for name, fact in _facts(live[0]).items():
             if fact is not None:
-                in_bytes = name in ("memory_used", "maxmemory", "huge_pages")
-                yield f"{name.replace('_', ' '):<16}{_mebibytes(fact) if in_bytes else fact}"
+                label, words = HUMAN.get(name, (name.replace("_", " "), str))
+                yield f"{label:<16}{words(fact)}"
     else:
         yield from _rows(states)
         down = len(states) - len(live)
@@ -69,10 +80,9 @@ def _rows(states: Mapping[Path, ServerStatus | None]) -> Iterator[str]:
         if state is None:
             yield f"{place.name:<9} {'-':>8} {'-':>9} {'-':>13} {'-':>13}  not running"
         else:
-            used, limit = _mebibytes(state.memory_used), _mebibytes(state.maxmemory)
-            yield (
-                f"{place.name:<9} {state.server.pid:>8} {state.keys:>9,} {used:>13} {limit:>13}  {state.server.url}"
-            )
+            used, limit = size(state.memory_used), size(state.maxmemory)
+            numbers = f"{state.server.pid:>8} {count(state.keys):>9} {used:>13} {limit:>13}"
+            yield f"{place.name:<9} {numbers}  {state.server.url}"
 
 
 def _facts(state: ServerStatus) -> dict[str, Any]:
@@ -86,7 +96,3 @@ def _facts(state: ServerStatus) -> dict[str, Any]:
         "allocator": state.allocator.name,
         "huge_pages": state.allocator.huge_pages,
     }
-
-
-def _mebibytes(amount: int) -> str:
-    return f"{amount / 2**20:,.1f} MiB"

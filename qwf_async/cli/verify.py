@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ..errors import DamagedData
+from ..human import count
 from .jobs import run_on_store
 from .options import (
     JsonOption,
@@ -63,7 +64,7 @@ def verify(
             total = (await open_stored(store, name)).manifest.points
             with shown_progress(quiet=quiet) as hook:
                 psi = None if argument is None else await argument.on(store, warn=True)
-                return await read_back(store, name, psi, done=progress_of(hook, total))
+                return await read_back(store, name, psi, done=progress_of(hook, total, phase="verifying"))
 
         result = run_on_store(job, server_options, quiet=quiet)
     if as_json:
@@ -79,17 +80,19 @@ def verify(
     other = "what was written" if source is None else source
     if result.differences:
         raise DamagedData(
-            f"{len(result.differences)} of {result.chunks} chunks of {name} differ from {other}: "
+            f"{count(len(result.differences))} of {count(result.chunks)} chunks of {name} differ from {other}: "
             f"{_described(result.differences)}; ingest its source with --overwrite"
         )
     if not quiet and not as_json:
         changed = len(result.changed)
         if source is None and changed:
             rest = "the others are as they were written" if changed < result.chunks else "no value is missing"
-            say(f"{name}: {changed} of {result.chunks} chunks were changed on purpose since; {rest}")
+            say(
+                f"{name}: {count(changed)} of {count(result.chunks)} chunks were changed on purpose since; {rest}"
+            )
         else:
             as_it = "they were written" if source is None else source
-            say(f"{name}: all {result.chunks} chunks are as {as_it}")
+            say(f"{name}: all {count(result.chunks)} chunks are as {as_it}")
 
 
 def _described(differences: list[Difference]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..events import progress_of
+from ..human import count, counted, duration
 from ..ingesting.shutdown import shutdown_on_signals
 from .output import print_json, say
 from .progress import shown_progress
@@ -51,8 +52,8 @@ class WrittenFile:
         elif not quiet:
             shape = "×".join(map(str, self.shape)) or "one point"
             say(
-                f"wrote {self.file}: {self.points:,} points ({shape}, {self.dtype.name}) in "
-                f"{self.seconds:.2f} s, {self.points_per_s:,.0f} points/s"
+                f"wrote {self.file}: {counted(self.points, 'point')} ({shape}, {self.dtype.name}) in "
+                f"{duration(self.seconds)}, {count(self.points_per_s)} points/s"
             )
 
 

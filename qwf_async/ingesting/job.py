@@ -15,7 +15,7 @@ from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..client.retry import until_available
 from ..errors import DamagedData, DataLost, Refused, first_error
-from ..events import Event, Hook, Noted, Progress, Retried
+from ..events import Event, Hook, Noted, Progress, Retried, progress_of
 from ..host.cores import cores
 from ..layout import Layout
 from ..source.base import Source, check_unchanged
@@ -233,14 +233,15 @@ class Job:
         """Compare what is stored with what was sent, if that was asked for. Raises DamagedData."""
         if not self.verify or self.source is None:
             return
-        entries = self._tally.entries
+        entries, manifest = self._tally.entries, self.load.manifest
         differing = await differing_chunks(
             self.store.pool,
             self._layout,
-            self.load.manifest.form.codec,
-            self.load.manifest.plan,
+            manifest.form.codec,
+            manifest.plan,
             entries,
             readers=self.writers,
+            done=progress_of(self.hook, manifest.points, phase="verifying"),
         )
         if differing:
             # A server that was flushed says so.

@@ -202,6 +202,7 @@ class Outage:
     def _tell(self) -> None:
         self.hook(
             Spooled(
+                where=str(self.spool.path),
                 chunks=len(self.spool.chunks),
                 nbytes=self.spool.nbytes,
                 replaying=self.state is OutageState.REPLAYING,

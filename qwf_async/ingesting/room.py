@@ -21,6 +21,7 @@ from ..client.node import Node
 from ..client.pool import Pool
 from ..client.retry import until_available
 from ..errors import OutOfMemory, Refused
+from ..human import counted, share, size
 from ..layout import LAYOUTS, Form
 from ..store.store import Store
 from ..wording import flag, option
@@ -128,26 +129,23 @@ def _refusal(
 ) -> str:
     """The message for data that does not fit: the figures, and what would fit. `bytes_of` is for all nodes together."""
     form = manifest.form
-    on, there = ("", "") if lack.where is None else (f" on {lack.where}, {lack.share:.0%} of all", " there")
+    on, there = (
+        ("", "") if lack.where is None else (f" on {lack.where}, {share(lack.share)} of all", " there")
+    )
     text = (
-        f"{manifest.points:,} points in layout {form.layout} will need {amount(lack.needed)} more{on}, and "
-        f"{amount(lack.room)} are free{there} below the watermark"
+        f"{counted(manifest.points, 'point')} in layout {form.layout} will need {size(lack.needed)} more{on}, and "
+        f"{size(lack.room)} are free{there} below the watermark"
     )
     cures = []
     others = [] if beginning.resumed else [name for name in LAYOUTS if form.codec in LAYOUTS[name].codecs]
     for layout in others:
         other = Form.of(layout=layout, codec=form.codec, shape=form.shape)
         if layout != form.layout and fits(other):
-            cures.append(f"{option('layout', layout)} needs {amount(bytes_of(other))} and fits")
+            cures.append(f"{option('layout', layout)} needs {size(bytes_of(other))} and fits")
             break
     if (old := beginning.overwrites) is not None:
-        size = old.form.predicted_bytes(None, peak=False)
-        text += f"; the old ones, {amount(size)}, stay until the new ones are published, so both must fit together"
+        old_bytes = old.form.predicted_bytes(None, peak=False)
+        text += f"; the old ones, {size(old_bytes)}, stay until the new ones are published, so both must fit together"
         cures.append("remove the old ones first")
     cures = cures or ["use a smaller grid or a server with more memory"]
     return f"{text}: {', or '.join(cures)} ({flag('force')} tries all the same)"
-
-
-def amount(size: float) -> str:
-    """A number of bytes, as people read it."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.{0 if size >= 1e7 else 1}f} MB"

@@ -159,15 +159,22 @@ async def _differing_from_source(
 
 
 async def differing_chunks(
-    pool: Pool, layout: Layout, codec: str, plan: Plan, entries: Mapping[int, JournalEntry], *, readers: int
+    pool: Pool,
+    layout: Layout,
+    codec: str,
+    plan: Plan,
+    entries: Mapping[int, JournalEntry],
+    *,
+    readers: int,
+    done: Callable[[int], object],
 ) -> list[int]:
     """The numbers of the chunks whose stored values are not those of the journal, sorted.
 
     A chunk with a missing or malformed value differs. A stale chunk may have any values.
-    Reads with `readers` tasks, each of which holds one chunk. Raises ServerUnavailable or
-    Refused if it cannot be read.
+    Reads with `readers` tasks, each of which holds one chunk. `done` is told the points of each
+    chunk. Raises ServerUnavailable or Refused if it cannot be read.
     """
-    return sorted(await _differences(pool, layout, codec, plan, entries, readers=readers))
+    return sorted(await _differences(pool, layout, codec, plan, entries, readers=readers, done=done))
 
 
 async def _differences(

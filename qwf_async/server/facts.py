@@ -18,6 +18,7 @@ from ..client.reply import is_pairs, is_text
 from ..client.retry import until_available
 from ..errors import Refused
 from ..events import ServerFacts
+from ..human import share, size
 
 MAX_DIGITS: Final = 20
 """Digits of the largest number that a server counts to: 2**64."""
@@ -78,8 +79,9 @@ def facts_json(every: Sequence[ServerFacts]) -> dict[str, Any]:
 
 def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
     """What a reader is shown of a server, by its label: texts with their units, numbers as they are."""
-    used = "unknown" if facts.used is None else f"{facts.used / 1e6:,.1f} MB"
-    limit = "none" if facts.limit is None else f"{facts.limit / 1e6:,.1f} MB"
+    used = "unknown" if facts.used is None else size(facts.used)
+    filled = f" ({share(facts.used / facts.limit)})" if facts.used is not None and facts.limit else ""
+    limit = "no limit" if facts.limit is None else f"{size(facts.limit)}{filled}"
     return {
         "server": f"{facts.software or 'unknown'} {facts.version or ''}",
         "memory": f"{used} of {limit}",
@@ -88,7 +90,7 @@ def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
         "clients": facts.clients,
         "rejected": facts.rejected,
         "commands/s": facts.commands_per_second,
-        "network in": None if facts.input_rate is None else f"{facts.input_rate:,.0f} kB/s",
+        "network in": None if facts.input_rate is None else f"{size(1000 * facts.input_rate)}/s",
         "saving": "yes" if facts.saving else "no",
     }
 

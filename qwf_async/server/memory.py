@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from ..client.node import Node
 from ..client.reply import is_text
+from ..human import share, size
 from .facts import parse_info, whole_number
 
 
@@ -40,8 +41,8 @@ class Bound:
         return self.used / self.limit
 
     def __str__(self) -> str:
-        copied = f", {self.copied:,} of them by a fork for saving" if self.copied else ""
-        return f"{self.fill:.0%} of {self.what} in use: {self.used:,} of {self.limit:,} bytes{copied}"
+        copied = f", {size(self.copied)} of it by a fork for saving" if self.copied else ""
+        return f"{share(self.fill)} of {self.what} in use: {size(self.used)} of {size(self.limit)}{copied}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..catalog.manifest import Manifest
+from ..human import count, size
 from ..lattice.grid import AXIS_NAMES
 from ..wording import printable
 
@@ -15,27 +16,27 @@ Facts = Sequence[tuple[str, str]]
 def describe(name: str, manifest: Manifest) -> Facts:
     """Name, axes, layout, codec, points, size and generation, in words.
 
-    The size is the model's (`layout.hash_memory`), in MB, and an upper bound.
+    The size is the model's (`layout.hash_memory`), an upper bound.
     """
     form = manifest.form
     parameters = ["in one hash"] if form.one_hash else []
     if form.tile is not None:
         parameters.append("×".join(map(str, form.tile)))
     axes = []
-    for axis, size, points in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
-        if size == 1 or points.step is None:
-            axes.append((axis, f"{size}"))
+    for axis, number, points in zip(AXIS_NAMES, manifest.grid.shape, manifest.grid.axes, strict=True):
+        if number == 1 or points.step is None:
+            axes.append((axis, f"{number}"))
         else:
             unit = f" {points.unit}" if points.unit else ""
-            axes.append((axis, f"{size} from {points.origin:.6g}{unit}, step {points.step:.6g}{unit}"))
+            axes.append((axis, f"{number} from {points.origin:.6g}{unit}, step {points.step:.6g}{unit}"))
     facts = (
         ("name", name),
         *axes,
         *([] if manifest.grid.mass == 1 else [("mass", f"{manifest.grid.mass:g} electron masses")]),
         ("layout", " ".join((form.layout, *parameters))),
         ("codec", form.codec),
-        ("points", f"{manifest.points:,}"),
-        ("stored", f"at most {form.predicted_bytes(None) / 1e6:,.1f} MB"),
+        ("points", count(manifest.points)),
+        ("stored", f"at most {size(form.predicted_bytes(None))}"),
         ("source", manifest.source),
         ("generation", manifest.generation),
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import scripts
-from ..catalog.index import known_names, leave
+from ..catalog.index import leave
 from ..catalog.key_memory import bytes_per_point
 from ..catalog.keys import Keys, check_name
 from ..catalog.manifest import Manifest
@@ -17,11 +16,10 @@ from ..catalog.trash import TrashEntry
 from ..checked import checked
 from ..client.address import Address
 from ..client.every_node import name_of
-from ..client.failure import WrongType
 from ..client.node import Node
 from ..client.pool import Pool
 from ..client.reply import is_number
-from ..errors import DamagedData, InvalidInput, Refused, UnknownName
+from ..errors import InvalidInput, Refused, UnknownName
 from ..events import ServerFacts
 from ..server.facts import facts_json, learn_all
 from ..server.memory import MemoryProbe
@@ -34,18 +32,7 @@ if TYPE_CHECKING:
     from ..catalog.cleaning import Cleaned
     from ..catalog.orphans import Orphan
     from ..embedded.servers import EmbeddedServers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A name in the store, with what is published under it.
-
-    `note` says in words if a load of it is under way or unfinished, or if a record of it cannot be read.
-    """
-
-    name: str
-    manifest: Manifest | None
-    note: str | None = None
+    from .listing import Entry
 
 
 class Store:
@@ -83,18 +70,12 @@ class Store:
             )
         return Wavefunction(self._connections, self.settings, name, state.published)
 
-    async def entries(self) -> list[Entry]:
-        """The names in the store that have something, sorted."""
-        entries = []
-        for name in await known_names(self.pool, self.settings.prefix):
-            try:
-                state = await read_state(self.pool, self._keys(name))
-            except (DamagedData, WrongType) as error:
-                entries.append(Entry(name=name, manifest=None, note=str(error)))
-                continue
-            if state.published or state.under_way:
-                entries.append(Entry(name=name, manifest=state.published, note=state.describe_load()))
-        return entries
+    @checked
+    async def entries(self, *, measured: bool = False) -> list[Entry]:
+        """The names in the store that have something, sorted; see `store.listing`."""
+        from .listing import list_entries
+
+        return await list_entries(self.pool, self.settings.prefix, measured=measured)
 
     @checked
     async def remove(self, name: str, *, generation: str | None = None) -> bool:

@@ -226,6 +226,7 @@ class Wavefunction:
         base = self._keys.base(manifest.generation)
         first_key = next(iter(self._layout.keys(0)))
         doing = f"reading {first_key.decode()}"
+        each = await bytes_per_point(pool, manifest.form, base)
         encoding = await pool.call("OBJECT", "ENCODING", first_key, expect=is_text_or_none, doing=doing)
         created = datetime.fromisoformat(manifest.created)
         return {
@@ -241,7 +242,8 @@ class Wavefunction:
             "first_key": first_key.decode(),
             "fields_of_first_key": await pool.call("HLEN", first_key, expect=is_number, doing=doing),
             "encoding": encoding.decode(errors="replace") if encoding else None,
-            "bytes_per_point": await bytes_per_point(pool, manifest.form, base),
+            "bytes_per_point": each,
+            "stored_bytes": each and round(each * manifest.points),
             "chunks": len(manifest.plan),
             "plan": manifest.plan.to_json(),
             "norm": manifest.norm,

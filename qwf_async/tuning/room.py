@@ -7,7 +7,8 @@ import numpy as np
 from ..catalog.keys import Keys, new_generation
 from ..client.evenness import even_generation
 from ..errors import OutOfMemory
-from ..ingesting.room import amount, rooms_of, shares_of
+from ..human import counted, size
+from ..ingesting.room import rooms_of, shares_of
 from ..lattice.grid import Grid, Order
 from ..layout import Form
 from ..store.store import Store
@@ -30,14 +31,14 @@ async def check_jobs_fit(store: Store, grid: Grid, order: Order, space: Space, j
     needed = room = 0.0
     for layout in space.layouts:
         form = Form.of(layout=layout, codec="c16", shape=grid.shape, order=order)
-        size = form.predicted_bytes(known)
+        whole = form.predicted_bytes(known)
         table = even_generation(new_generation, store.pool.table, np.arange(form.groups))
         base = Keys(prefix=store.settings.prefix, name=scratch_name(0)).base(table)
         for node, share in shares_of(store.pool, base, form).items():
             there = max(0.0, rooms.get(node, float("inf")))
-            fitting = int(there / (share * size)) if share else jobs
+            fitting = int(there / (share * whole)) if share else jobs
             if fitting < most:
-                most, needed, room = fitting, jobs * share * size, there
+                most, needed, room = fitting, jobs * share * whole, there
     if most < jobs:
         cure = (
             f"{most} fit: {option('jobs', most)} at most"
@@ -45,6 +46,6 @@ async def check_jobs_fit(store: Store, grid: Grid, order: Order, space: Space, j
             else "use a smaller grid or a server with more memory"
         )
         raise OutOfMemory(
-            f"{jobs} jobs of {grid.points:,} points at once will need {amount(needed)}, and {amount(room)} are "
+            f"{jobs} jobs of {counted(grid.points, 'point')} at once will need {size(needed)}, and {size(room)} are "
             f"free below the watermark: {cure}"
         )

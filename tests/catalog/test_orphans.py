@@ -188,7 +188,7 @@ async def test_clean_lists_them_first_and_removes_them_when_asked(own_server: Se
     )
     assert wrong.status == 2
     assert plain.status == 0
-    assert listed.out.startswith(f"psi {GONE}: 1 keys, about 0.0 MB")
+    assert listed.out.startswith(f"psi {GONE}: 1 key, about ")
     assert "removed nothing; 1 generations" in listed.err
     assert json.loads(as_json.out)["orphans"][0]["generation"] == GONE
     assert removed.status == 0

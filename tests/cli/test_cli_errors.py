@@ -59,7 +59,7 @@ GRIDS = {
     "ingest gaussian --grid -5": bad(7, "-5 points"),
     "ingest gaussian --grid 0": bad(7, "0 points"),
     "ingest gaussian --grid 4x0x4": bad(7, "axis y .* 0 points"),
-    "ingest gaussian --grid 10000": bad(4, r"1,000,000,000,000 points .* need .* free"),
+    "ingest gaussian --grid 10000": bad(4, r"1 trillion points .* need .* free"),
     "ingest gaussian --grid 999999999999999999x9x9": bad(7, "more than 2"),
     "ingest gaussian --grid many": bad(2, "--grid 'many' is no grid"),
     "ingest gaussian --grid 4x4x4x4": bad(7, "1 to 3 spatial sizes"),

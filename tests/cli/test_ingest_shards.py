@@ -61,7 +61,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sharded]:
             sockets = [shard["socket"] for shard in json.loads(started.out)["shards"]]
             yield Sharded(shell=shell, sockets=sockets)
         finally:
-            shell.qwf("server", "stop", "--purge")
+            shell.qwf("server", "stop", "--purge", "--yes")
 
 
 def test_every_layout_is_read_back_equal_and_verified(sharded: Sharded) -> None:
@@ -139,7 +139,7 @@ def test_a_save_that_fails_on_one_shard_is_a_failure_that_names_it(tmp_path: Pat
             assert stored.status == 1
             assert f"not saved to {tmp_path}/data/shard-2" in stored.err
         finally:
-            shell.qwf("server", "stop", "--purge")
+            shell.qwf("server", "stop", "--purge", "--yes")
 
 
 def test_rm_leaves_no_key_on_any_shard(tmp_path: Path) -> None:
@@ -155,4 +155,4 @@ def test_rm_leaves_no_key_on_any_shard(tmp_path: Path) -> None:
             for shard in started["shards"]:
                 assert redis.Redis(unix_socket_path=shard["socket"], protocol=2).keys() == []
         finally:
-            shell.qwf("server", "stop", "--purge")
+            shell.qwf("server", "stop", "--purge", "--yes")

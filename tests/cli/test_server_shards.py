@@ -23,7 +23,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         try:
             yield shell
         finally:
-            shell.qwf("server", "stop", "--purge")
+            shell.qwf("server", "stop", "--purge", "--yes")
 
 
 def test_a_user_starts_shards_looks_at_them_stops_and_deletes_them(shell: Shell) -> None:
@@ -53,7 +53,7 @@ def test_a_user_starts_shards_looks_at_them_stops_and_deletes_them(shell: Shell)
     assert [shard["maxmemory"] for shard in states["shards"]] == [32 * 2**20] * 3
     assert [shard["url"] for shard in states["shards"]] == started.out.splitlines()
     stopped, purged, nothing = shell.each(
-        ["server", "stop"], ["server", "stop", "--purge"], ["server", "stop", "--purge"]
+        ["server", "stop"], ["server", "stop", "--purge", "--yes"], ["server", "stop", "--purge", "--yes"]
     )
     assert stopped.err == "stopped; the data is saved\n"
     assert purged.err == f"all data of the server in {directory} is deleted\n"

@@ -124,5 +124,5 @@ def test_the_command_prints_the_allocator(data_dir: Path, monkeypatch: pytest.Mo
     facts = json.loads(printed("status", "--json"))
     assert facts["allocator"] == f"libc, {TCACHE}"
     assert facts["huge_pages"] >= 0
-    rows = rf"^allocator +libc, {re.escape(TCACHE)}\nhuge pages +[\d.,]+ MiB$"
+    rows = rf"^allocator +libc, {re.escape(TCACHE)}\nhuge pages +[\d.,]+ \w+$"
     assert re.search(rows, printed("status"), re.MULTILINE)

@@ -208,7 +208,7 @@ async def test_the_watchdog_gives_up_when_a_writer_waited_for_too_long() -> None
             await watch([0.9] * 1000, gate=gate)
     error = one_of(caught.value)
     assert isinstance(error, OutOfMemory)
-    assert "900 of 1,000 bytes" in str(error)
+    assert "900 bytes of 1.0 kB" in str(error)
 
 
 async def test_a_gate_that_keeps_nobody_waiting_ends_nothing() -> None:

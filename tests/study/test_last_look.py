@@ -43,7 +43,7 @@ def test_studies_of_an_embedded_server_outlive_it_until_they_are_purged(
         os.kill(pid, signal.SIGKILL)
     listed = inside.qwf("study", "ls")
     assert (listed.status, listed.out.split()) == (0, ["grid", "minimize", "1", "-", "1", "WAITING"])
-    assert inside.qwf("server", "stop", "--purge").status == 0
+    assert inside.qwf("server", "stop", "--purge", "--yes").status == 0
     assert not any((data_dir / "spool").iterdir())
     listed = inside.qwf("study", "ls")
     assert (listed.status, listed.out) == (0, "")

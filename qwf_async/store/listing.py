@@ -1,0 +1,151 @@
+"""What there is in a store: each name, what is published under it, and the load of it that is under way.
+
+Sizes and shares are from small samples, so that a listing of many names stays cheap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from ..catalog.index import known_names
+from ..catalog.journal import read_journal
+from ..catalog.key_memory import bytes_per_point
+from ..catalog.keys import Keys
+from ..catalog.manifest import Manifest
+from ..catalog.name_state import NameState, read_state
+from ..client.failure import WrongType
+from ..client.parallel import in_parallel
+from ..client.pool import Pool
+from ..errors import DamagedData
+
+AT_ONCE: Final = 8
+"""Names that are looked at at the same time."""
+
+MAX_MEASURED: Final = 200
+"""Names whose memory is measured; of more it is left out."""
+
+SAMPLED_KEYS: Final = 4
+SAMPLED_FIELDS: Final = 50
+"""Keys of a wavefunction, and fields of each, by which its memory is told: within some per cent of what `info` says."""
+
+SAMPLED_CHUNKS: Final = 1000
+"""Chunks of a load whose journal is read."""
+
+State = Literal["published", "loading", "interrupted", "damaged"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStatus:
+    """A load that is under way, or that was interrupted; `done` is the share of its chunks that are stored.
+
+    `held` says that its owner, which `owner` names, still works on it. `age` is in seconds, since it began.
+    """
+
+    manifest: Manifest
+    done: float
+    owner: str
+    held: bool
+    age: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "generation": self.manifest.generation,
+            "shape": list(self.manifest.grid.shape),
+            "source": self.manifest.source,
+            "created": self.manifest.created,
+            "age_seconds": self.age,
+            "chunks": len(self.manifest.plan),
+            "done": self.done,
+            "owner": self.owner,
+            "held": self.held,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A name in the store, what is published under it, and the load of it that is not.
+
+    `note` says in words if a load of it is under way or unfinished, or if a record of it cannot be
+    read. `nbytes` is the memory that the published data takes, about; None if it was not measured.
+    """
+
+    name: str
+    manifest: Manifest | None
+    note: str | None = None
+    load: LoadStatus | None = None
+    nbytes: int | None = None
+
+    @property
+    def state(self) -> State:
+        """Of what is published, if anything is; else of the load."""
+        if self.manifest is not None:
+            return "published"
+        if self.load is None:
+            return "damaged"
+        return "loading" if self.load.held else "interrupted"
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since what is published was stored, or else since the load began."""
+        if self.manifest is not None:
+            return age_of(self.manifest)
+        return None if self.load is None else self.load.age
+
+
+def age_of(manifest: Manifest) -> float:
+    """Seconds since it was stored, by this machine's clock."""
+    return (datetime.now(UTC) - datetime.fromisoformat(manifest.created)).total_seconds()
+
+
+async def list_entries(pool: Pool, prefix: str, *, measured: bool) -> list[Entry]:
+    """The names under a prefix that have something, sorted; their memory is told if they are to be `measured`.
+
+    Raises ServerUnavailable, and Refused if the server forbids to read.
+    """
+    names = await known_names(pool, prefix)
+    entries: dict[str, Entry] = {}
+    measured = measured and len(names) <= MAX_MEASURED
+
+    async def look(name: str) -> None:
+        keys = Keys(prefix=prefix, name=name)
+        try:
+            state = await read_state(pool, keys)
+            if state.published or state.under_way:
+                entries[name] = Entry(
+                    name=name,
+                    manifest=state.published,
+                    note=state.describe_load(),
+                    load=await _load_status(pool, keys, state),
+                    nbytes=await _nbytes(pool, keys, state.published) if measured else None,
+                )
+        except (DamagedData, WrongType) as error:
+            entries[name] = Entry(name=name, manifest=None, note=str(error))
+
+    await in_parallel(look, names, AT_ONCE)
+    return [entries[name] for name in names if name in entries]
+
+
+async def _load_status(pool: Pool, keys: Keys, state: NameState) -> LoadStatus | None:
+    if state.under_way is None:
+        return None
+    manifest, owner = state.under_way.manifest, state.under_way.owner
+    chunks = len(manifest.plan)
+    some = range(0, chunks, -(-chunks // SAMPLED_CHUNKS))
+    entries = await read_journal(pool, keys, manifest, some)
+    return LoadStatus(
+        manifest=manifest,
+        done=len(entries) / len(some),
+        owner=owner.describe(),
+        held=owner.holds(state.now),
+        age=age_of(manifest),
+    )
+
+
+async def _nbytes(pool: Pool, keys: Keys, manifest: Manifest | None) -> int | None:
+    if manifest is None:
+        return None
+    base = keys.base(manifest.generation)
+    each = await bytes_per_point(pool, manifest.form, base, most=SAMPLED_KEYS, fields=SAMPLED_FIELDS)
+    return None if each is None else round(each * manifest.points)
