@@ -82,7 +82,7 @@ def _spool_text(event: Spooled, *, named: bool) -> str:
         return ""
     waiting = f"{counted(event.chunks, 'chunk')} ({size(event.nbytes)})"
     where = f"the spool {event.where}" if named else "the spool"
-    return f"{waiting} {'come back from' if event.replaying else 'wait in'} {where}"
+    return f"{waiting} {'being replayed from' if event.replaying else 'waiting in'} {where}"
 
 
 class _ProgressLines:

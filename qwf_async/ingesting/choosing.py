@@ -12,6 +12,7 @@ from ..catalog.manifest import Manifest
 from ..catalog.name_state import read_state
 from ..errors import OutOfMemory, UsageError
 from ..events import Hook, Noted
+from ..human import counted, size
 from ..lattice.grid import Shape3
 from ..layout import LAYOUTS, Form, Slab
 from ..server.facts import learn_all
@@ -19,7 +20,7 @@ from ..source.base import Source
 from ..store.store import Store
 from ..wording import flag
 from .preflight import bytes_on
-from .room import Lack, amount, worst_lack
+from .room import Lack, worst_lack
 
 AUTO: Final = "auto"
 """The layout that stands for the first of all layouts that will fit."""
@@ -89,14 +90,14 @@ async def choose(
             hook(Noted(text=f"layout {manifest.form.layout}: {_why(manifest, lacks)}"))
             return manifest
         lacks.append((manifest, lack))
-    figures = ", ".join(f"{manifest.form.layout} needs {amount(lack.needed)}" for manifest, lack in lacks)
+    figures = ", ".join(f"{manifest.form.layout} needs {size(lack.needed)}" for manifest, lack in lacks)
     manifest, lack = min(lacks, key=lambda each: each[1].needed)
     where = "" if lack.where is None else f" on {lack.where}"
-    text = f"{figures} more{where}, and {amount(lack.room)} are free below the watermark"
+    text = f"{figures} more{where}, and {size(lack.room)} are free below the watermark"
     if not force:
         raise OutOfMemory(
-            f"{manifest.points:,} points fit in no layout: {text}: use a smaller grid or a server with more memory "
-            f"({flag('force')} tries all the same)"
+            f"{counted(manifest.points, 'point')} fit in no layout: {text}: use a smaller grid or a server with more "
+            f"memory ({flag('force')} tries all the same)"
         )
     hook(Noted(text=f"layout {manifest.form.layout}, although none fits: {text}", warning=True))
     return manifest
@@ -104,8 +105,8 @@ async def choose(
 
 def _why(chosen: Manifest, lacks: Sequence[tuple[Manifest, Lack]]) -> str:
     """Why a layout was chosen after others that lack room."""
-    size = amount(chosen.form.predicted_bytes(None))
+    needed = size(chosen.form.predicted_bytes(None))
     if not lacks:
-        return f"{size} at most will fit"
-    others = ", ".join(f"{manifest.form.layout} needs {amount(lack.needed)}" for manifest, lack in lacks)
-    return f"{others}, and {amount(lacks[-1][1].room)} are free below the watermark; this one needs {size} at most"
+        return f"{needed} at most will fit"
+    others = ", ".join(f"{manifest.form.layout} needs {size(lack.needed)}" for manifest, lack in lacks)
+    return f"{others}, and {size(lacks[-1][1].room)} are free below the watermark; this one needs {needed} at most"

@@ -189,10 +189,10 @@ async def test_clean_lists_them_first_and_removes_them_when_asked(own_server: Se
     assert wrong.status == 2
     assert plain.status == 0
     assert listed.out.startswith(f"psi {GONE}: 1 key, about ")
-    assert "removed nothing; 1 generations" in listed.err
+    assert "removed nothing; 1 generation that nobody knows" in listed.err
     assert json.loads(as_json.out)["orphans"][0]["generation"] == GONE
     assert removed.status == 0
-    assert "cleaned nothing; 1 generations" in removed.err
+    assert "cleaned nothing; 1 generation that nobody knows" in removed.err
     del before[data_key(GONE).encode()]
     assert contents(own_server) == before
     check_points(own_server, wave(*GRID.shape))

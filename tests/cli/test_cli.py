@@ -121,7 +121,9 @@ def test_list_and_info_say_what_is_stored(stored: tuple[Shell, Server]) -> None:
     (row,) = json.loads(listed.out)
     assert (row["name"], row["shape"], row["points"]) == ("psi", [2, 5, 4, 3], 120)
     assert (row["layout"], row["codec"], row["note"]) == ("flat", "c16", None)
-    assert shown.out.startswith("psi ")
+    heads, line = shown.out.splitlines()
+    assert heads.split() == ["name", "shape", "layout", "codec", "≈", "memory", "age", "state"]
+    assert re.fullmatch(r"psi   2×5×4×3  flat    c16    +[\d.]+ kB  +(just now|\d+ s)  published", line)
     assert (told.status, told.err) == (0, "")
     facts = json.loads(told.out)
     assert facts["generation"] == row["generation"]

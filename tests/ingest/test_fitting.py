@@ -78,9 +78,9 @@ async def test_the_refusal_names_the_layout_that_fits(each_own_server: Server) -
     taken = await stored_bytes(each_own_server)
     ask(each_own_server, "CONFIG", "SET", "maxmemory", int((used(each_own_server) + 0.7 * taken) / 0.85))
     error = str(await refusal(BIG, each_own_server))
-    advised = re.search(r"layout='(\w+)' needs ([\d.]+) MB and fits", error)
+    advised = re.search(r"layout='(\w+)' needs ([\d.]+) ([kM])B and fits", error)
     assert advised is not None, error
-    assert float(advised[2]) * 1e6 < taken
+    assert float(advised[2]) * {"k": 1e3, "M": 1e6}[advised[3]] < taken
     async with qwf_async.connect(each_own_server.url) as store:
         await qwf_async.ingest(BIG, store, "psi", layout=advised[1])
         assert np.array_equal(await (await store.open("psi")).read[...], BIG.psi)

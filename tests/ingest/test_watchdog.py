@@ -315,7 +315,7 @@ async def test_a_fork_is_waited_for_without_cleaning_what_it_would_copy() -> Non
     gate, events = await watch([of(900, copied=300)] * 3, clean=clean)
     assert gate.is_shut
     assert not cleaned
-    assert "300 of them by a fork for saving" in next(
+    assert "300 bytes of it by a fork for saving" in next(
         e.reason for e in events.all if isinstance(e, GateMoved)
     )
     gate, _ = await watch([of(900, copied=300), of(800, copied=300)], clean=clean)
