@@ -42,12 +42,7 @@ def ls(
         raise UsageError(f"--sort {order!r} is none of {', '.join(ORDERS)}")
 
     async def job(store: Store) -> list[Listed]:
-        from ..ingesting.leftover_spools import waiting_spools
-
-        spools: dict[str, list[str]] = {}
-        for spool in await waiting_spools(store):
-            if spool.head is not None:
-                spools.setdefault(spool.head.name, []).append(str(spool.path))
+        spools = await _spools(store)
         entries = {entry.name: entry for entry in await store.entries(measured=True)}
         names = sorted({*entries, *spools})
         return [Listed(name=name, entry=entries.get(name), spools=spools.get(name, [])) for name in names]
@@ -58,3 +53,19 @@ def ls(
         return
     for line in lines_of(listed):
         show(line)
+
+
+async def _spools(store: Store) -> dict[str, list[str]]:
+    """Name → the spools that have a load of it."""
+    from anyio.to_thread import run_sync
+
+    found: dict[str, list[str]] = {}
+    directory = store.settings.spool_directory
+    if not await run_sync(lambda: directory.exists() and any(directory.iterdir())):
+        return found
+    from ..ingesting.leftover_spools import waiting_spools  # heavy, and hardly ever needed
+
+    for spool in await waiting_spools(store):
+        if spool.head is not None:
+            found.setdefault(spool.head.name, []).append(str(spool.path))
+    return found

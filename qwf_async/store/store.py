@@ -70,7 +70,6 @@ class Store:
             )
         return Wavefunction(self._connections, self.settings, name, state.published)
 
-    @checked
     async def entries(self, *, measured: bool = False) -> list[Entry]:
         """The names in the store that have something, sorted; see `store.listing`."""
         from .listing import list_entries
