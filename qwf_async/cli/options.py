@@ -88,17 +88,26 @@ class SourceOptions:
     grid: Annotated[
         str | None, typer.Option(help="Points: 128 (a cube), or 128x128x64.", show_default=False)
     ] = None
-    box: Annotated[str | None, typer.Option(help="Extents in bohr: 20, or 20x20x10.", show_default=False)] = (
-        None
-    )
+    box: Annotated[
+        str | None, typer.Option(help="Extents in bohr (nm): 20, or 20x20x10.", show_default=False)
+    ] = None
     frames: Annotated[int | None, typer.Option(help="Points along t.", show_default=False)] = None
-    dt: Annotated[float | None, typer.Option(help="Time step in ħ/Eh.", show_default=False)] = None
+    dt: Annotated[float | None, typer.Option(help="Time step in ħ/Eh (fs).", show_default=False)] = None
     dims: Annotated[
         str | None,
         typer.Option(
             help="Which dimension of a file is which axis: x,y,z,t in their order (c: re and im, -: left out), "
             "or by name, lon=x,time=t.",
             show_default="by their names, else x,y,z or t,x,y,z",
+        ),
+    ] = None
+    units: Annotated[
+        str | None,
+        typer.Option(
+            help="hartree, or eV/nm/fs: then numbers in SOURCE, --box, --dt and the axes are in eV, nm, fs, ħ/nm "
+            "and 1/fs. Functions get and return atomic units always.",
+            show_default="hartree",
+            autocompletion=one_of("hartree", "eV/nm/fs"),
         ),
     ] = None
 

@@ -52,7 +52,7 @@ def opened_source(source: str, options: SourceOptions) -> Iterator[SourceArgumen
     from ..source.text import old_hash_of, stored_initial_of
 
     key = old_hash_of(source, grid=options.grid, frames=options.frames, dims=options.dims)
-    on_server = key is not None or stored_initial_of(source) is not None
+    on_server = key is not None or stored_initial_of(source, options.units) is not None
     local = None if on_server else open_source(source, **asdict(options))
     argument = SourceArgument(local=local, text=source, options=options)
     if local is not None:

@@ -7,12 +7,12 @@ CODATA recommended values of 2022: the Hartree energy is 27.211 386 245 981(30) 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ..errors import UsageError
 from ..wording import option, quoted
-from .grid import Grid
+from .grid import Axis, Grid
 from .units import ANGSTROM, LENGTH, TIME, TIME_SECONDS
 
 HARTREE_EV: Final = 27.211386245981
@@ -57,6 +57,23 @@ class UnitSystem:
             "per momentum": (self.in_bohr, f"{self.length}/ħ"),
         }
         return units[quantity]
+
+    def in_atomic_units(self, quantity: Quantity | Literal["interaction"], dimensions: int) -> float:
+        """The value of the unit of a quantity in atomic units.
+
+        An interaction is an energy times a volume of so many dimensions.
+        """
+        if quantity == "interaction":
+            return self.in_hartree * self.in_bohr**dimensions
+        return self.unit(quantity)[0]
+
+    def axis(self, axis: Axis, name: str) -> Axis:
+        """An axis in these units; as it is if it has no step. Raises as `Axis.in_atomic_units`."""
+        atomic = axis.in_atomic_units(name)
+        if self is HARTREE or axis.step is None or atomic.step is None:
+            return axis
+        factor, unit = (self.in_atomic_time, self.time) if name == "t" else (self.in_bohr, self.length)
+        return replace(atomic, origin=atomic.origin / factor, step=atomic.step / factor, unit=unit)
 
 
 HARTREE: Final = UnitSystem(name="hartree", energy="Eh", length=LENGTH, time=TIME)

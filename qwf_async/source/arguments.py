@@ -15,14 +15,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args, get_type_hints
 
 from ..errors import InvalidInput
+from ..lattice.unit_system import HARTREE, UnitSystem
 from ..optional import first_line
 from ..wording import option
 from .parameters import AXES, SINGLE, Kind
 
 
-def arguments(name: str, make: Callable[..., Any], text: str) -> dict[str, Any]:
-    """Arguments for `make` from "key=value,key=value", by the annotations of its parameters.
+def arguments(
+    name: str,
+    make: Callable[..., Any],
+    text: str,
+    *,
+    units: UnitSystem = HARTREE,
+    dimensions: int = 3,
+) -> dict[str, Any]:
+    """Arguments for `make` from "key=value,key=value", by the annotations of its parameters, in atomic units.
 
+    In the text the numbers are in `units`, each by what it is. `dimensions` are those of the grid.
     Raises InvalidInput for a parameter that is unknown, missing or given twice, and for a value
     that cannot be read; the message says what is accepted.
     """
@@ -37,7 +46,8 @@ def arguments(name: str, make: Callable[..., Any], text: str) -> dict[str, Any]:
         accepted.append(f"{parameter.name} ({kind.accepts})")
         own = {key: texts.pop(key) for key in keys_of(parameter.name) if key in texts}
         if own:
-            result[parameter.name] = _value(name, parameter.name, kind, own)
+            factor = units.in_atomic_units(kind.quantity, dimensions)
+            result[parameter.name] = _scaled(_value(name, parameter.name, kind, own), factor)
         elif parameter.default is parameter.empty:
             raise InvalidInput(f"{name}: {parameter.name} is missing: give {kind.accepts}")
     if texts:
@@ -98,6 +108,13 @@ def _value(name: str, parameter: str, kind: Kind, texts: Mapping[str, str]) -> A
         shown = ",".join(f"{key}={value}" for key, value in texts.items())
         raise InvalidInput(f"{name}: {shown} cannot be read; {parameter} is {kind.accepts}") from error
     raise InvalidInput(f"{name}: {parameter} is given both for all axes and axis by axis")
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    """A number, or a tuple of numbers, in another unit."""
+    if factor == 1:
+        return value
+    return tuple(v * factor for v in value) if isinstance(value, tuple) else value * factor
 
 
 def _by_axis(parameter: str) -> Sequence[str]:

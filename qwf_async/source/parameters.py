@@ -10,9 +10,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
 from ..errors import InvalidInput
+from ..lattice.unit_system import Quantity
+
+Given = Quantity | Literal["interaction"]
+"""What a number is that a user gives: see `UnitSystem.in_atomic_units`."""
 
 AXES: Final = ("x", "y", "z")
 
@@ -25,6 +29,11 @@ class Kind(Protocol):
 
     @property
     def accepts(self) -> str: ...
+
+    @property
+    def quantity(self) -> Given:
+        """What the numbers are, by which they are converted from the user's units."""
+        ...
 
     def parse(self, text: str) -> Any:
         """The value that `name=text` stands for. Raises ValueError if it stands for none."""
@@ -41,6 +50,7 @@ class Single:
 
     of: Callable[[str], Any]
     accepts: str
+    quantity: Given = "number"
 
     def parse(self, text: str) -> Any:
         return self.of(text)
@@ -60,6 +70,7 @@ class PerAxis:
     of: Callable[[str], Any]
     accepts: str
     rest: float | None
+    quantity: Given = "number"
 
     def parse(self, text: str) -> tuple[Any, ...]:
         return tuple(self.of(word) for word in text.split("x"))
@@ -76,15 +87,29 @@ def complex_number(text: str) -> complex:
     return complex(f"{text[:-1]}j" if text.endswith("i") else text)
 
 
-Vector = Annotated[
-    float | Sequence[float], PerAxis(of=float, rest=0, accepts="a number, or one an axis as in 2x0x1.5")
-]
-"""One number is the component along x; other components are 0 unless given."""
+_VECTOR: Final = "a number, or one an axis as in 2x0x1.5"
+_SCALE: Final = "a number, or one an axis as in 1x1x0.5"
 
-Scale = Annotated[
-    float | Sequence[float], PerAxis(of=float, rest=None, accepts="a number, or one an axis as in 1x1x0.5")
+WaveVector = Annotated[
+    float | Sequence[float], PerAxis(of=float, rest=0, accepts=_VECTOR, quantity="momentum")
 ]
-"""One number is for every axis."""
+"""Wave numbers in 1/bohr. One number is the component along x; other components are 0 unless given."""
+
+Position = Annotated[float | Sequence[float], PerAxis(of=float, rest=0, accepts=_VECTOR, quantity="length")]
+"""A point in bohr. One number is the component along x; other components are 0 unless given."""
+
+Lengths = Annotated[float | Sequence[float], PerAxis(of=float, rest=None, accepts=_SCALE, quantity="length")]
+"""Lengths in bohr. One number is for every axis."""
+
+Frequencies = Annotated[
+    float | Sequence[float], PerAxis(of=float, rest=None, accepts=_SCALE, quantity="per time")
+]
+"""Angular frequencies in Eh/ħ. One number is for every axis."""
+
+Length = Annotated[float, Single(of=float, accepts="a number", quantity="length")]
+Energy = Annotated[float, Single(of=float, accepts="a number", quantity="energy")]
+Interaction = Annotated[float, Single(of=float, accepts="a number", quantity="interaction")]
+"""Energy times volume, Hartree·bohr^d in d dimensions."""
 
 Periods = Annotated[
     int | Sequence[int], PerAxis(of=int, rest=0, accepts="a whole number, or one an axis as in 3x0x-1")
@@ -100,7 +125,7 @@ Displacement = Annotated[
 Mass = Annotated[float | None, Single(of=float, accepts="a number of electron masses")]
 """The mass of the particle; None is that of the grid, by default 1."""
 
-Time = Annotated[float | None, Single(of=float, accepts="a time")]
+Time = Annotated[float | None, Single(of=float, accepts="a time", quantity="time")]
 """A time in ħ/Eh; None is the source's own."""
 
 Number = Annotated[int | None, Single(of=int, accepts="a whole number")]
@@ -144,7 +169,7 @@ def reals(name: str, value: Any, dimensions: int, *, rest: float | None = 0) -> 
 
 
 def positive(name: str, value: Any, dimensions: int) -> tuple[float, ...]:
-    """A `Scale` as one float an axis. Raises InvalidInput unless all are above 0 (from 1e-50 to 1e50)."""
+    """`Lengths` or `Frequencies` as one float an axis. Raises InvalidInput unless all are from 1e-50 to 1e50."""
     values = reals(name, value, dimensions, rest=None)
     if min(values) < 1 / MAX_MAGNITUDE:
         raise InvalidInput(f"{name}={number_text(values)} must be above 0")

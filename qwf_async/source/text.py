@@ -20,6 +20,7 @@ from typing import Final
 from ..checked import checked
 from ..errors import InvalidInput, UsageError
 from ..lattice.grid import Grid
+from ..lattice.unit_system import HARTREE, UnitSystem, unit_system
 from ..wording import option, quoted
 from .analytic import STATES
 from .analytic.formula import DEFAULT_EDGE
@@ -30,6 +31,7 @@ from .evolve.from_text import StoredInitial, read_evolution, stored_initial
 from .evolve.initial import InitialFrame
 from .formats.files import files
 from .formats.locator import locate, stem
+from .in_units import in_units
 from .parameters import values_of
 from .words import EVOLVE, OLD_HASH, unknown_source
 
@@ -47,19 +49,47 @@ def open_source(
     dt: float | None = None,
     dims: str | None = None,
     stored: InitialFrame | None = None,
+    units: str | None = None,
 ) -> Source:
     """The source that SOURCE names, with the grid that the options --grid, --box, --frames, --dt, --dims describe.
 
     `grid`: "128" (a cube), "128x128x64" or a Grid; `box`: extents in bohr, "20" or "20x20x10" or numbers;
     `dt`: time step in ħ/Eh; `dims`: which dimension of a file is which axis, "x,y,z,t" in
     their order, or by name "lon=x,time=t"; `stored`: the frame of a stored wavefunction with which an
-    evolution begins (`qwf_async.stored_frame`). The caller closes the source.
+    evolution begins (`qwf_async.stored_frame`). With `units` "eV/nm/fs" the numbers of the text, `box`
+    and `dt` are in eV, nm, fs, ħ/nm and 1/fs, and so are the axes; masses are in electron masses.
+    What a function gets and returns is in atomic units always. The caller closes the source.
     Raises UsageError for a text that is no grid or no box, or an option that does not apply to
     this source. Raises InvalidInput for an unknown source or parameter, a value that cannot be
     read or is impossible, or a file that cannot be used.
     """
-    name, colon, rest = text.partition(":")
+    system = HARTREE if units is None else unit_system(units)
     extents = extents_of(box) if isinstance(box, str) else None if box is None else values_of(box)
+    source = _open(
+        text,
+        grid,
+        None if extents is None else tuple(extent * system.in_bohr for extent in extents),
+        frames,
+        None if dt is None else dt * system.in_atomic_time,
+        dims,
+        stored,
+        system,
+    )
+    return source if system is HARTREE else in_units(source, system)
+
+
+def _open(
+    text: str,
+    grid: str | Grid | None,
+    extents: tuple[float, ...] | None,
+    frames: int | None,
+    dt: float | None,
+    dims: str | None,
+    stored: InitialFrame | None,
+    units: UnitSystem,
+) -> Source:
+    """`open_source` with extents and time step in atomic units; numbers in the text are in `units`."""
+    name, colon, rest = text.partition(":")
     if _is_file(text):
         if grid is not None or frames is not None:
             given = option("grid" if grid is not None else "frames")
@@ -80,12 +110,14 @@ def open_source(
         sizes = (DEFAULT_EDGE,) * 3 if grid is None else _sizes(grid)
         points = Grid.of(sizes, box=extents, frames=1 if frames is None else frames, dt=dt)
     if name == EVOLVE:
-        return read_evolution(rest, points, sized=grid is not None, extents=extents, dims=dims, stored=stored)
+        return read_evolution(
+            rest, points, sized=grid is not None, extents=extents, dims=dims, stored=stored, units=units
+        )
     if name not in STATES:
         return open_function(text, points)
     if colon and not rest:
         raise InvalidInput(f"{text!r} ends in a colon: write {name}, or {name}:parameter=value")
-    return STATES[name](**arguments(name, STATES[name], rest), grid=points)
+    return STATES[name](**arguments(name, STATES[name], rest, units=units), grid=points)
 
 
 def old_hash_of(text: str, **options: str | int | None) -> str | None:
@@ -106,10 +138,12 @@ def old_hash_of(text: str, **options: str | int | None) -> str | None:
     return key
 
 
-def stored_initial_of(text: str) -> StoredInitial | None:
+def stored_initial_of(text: str, units: str | None = None) -> StoredInitial | None:
     """The stored wavefunction with which SOURCE begins, if it is an evolution of one; see `evolve.from_text`."""
     name, _, rest = text.partition(":")
-    return stored_initial(rest) if name == EVOLVE else None
+    if name != EVOLVE:
+        return None
+    return stored_initial(rest, HARTREE if units is None else unit_system(units))
 
 
 @checked

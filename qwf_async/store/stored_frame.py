@@ -10,9 +10,11 @@ import anyio.to_thread
 
 from ..checked import checked
 from ..errors import InvalidInput
+from ..lattice.unit_system import HARTREE, unit_system
 from ..source.array import array
 from ..source.base import Source
 from ..source.evolve.initial import InitialFrame, choose
+from ..source.in_units import in_units
 from ..source.text import extents_of, old_hash_of, open_source, stored_initial_of
 from .old_hash import open_old_hash
 from .store import Store
@@ -46,13 +48,16 @@ async def source_on(store: Store, text: str, **options: Any) -> Source:
 
     Raises as `open_source`, `open_old_hash` and `stored_frame`.
     """
+    given = options.get("units")
+    units = HARTREE if given is None else unit_system(given)
     key = old_hash_of(text, **{name: options.get(name) for name in ("grid", "frames", "dims")})
     if key is not None:
-        box = options.get("box")
-        return await open_old_hash(
-            store, key, box=None if box is None else extents_of(box), dt=options.get("dt")
-        )
-    if (initial := stored_initial_of(text)) is not None:
+        box, dt = options.get("box"), options.get("dt")
+        extents = None if box is None else tuple(extent * units.in_bohr for extent in extents_of(box))
+        step = None if dt is None else dt * units.in_atomic_time
+        old_hash = await open_old_hash(store, key, box=extents, dt=step)
+        return old_hash if units is HARTREE else in_units(old_hash, units)
+    if (initial := stored_initial_of(text, given)) is not None:
         try:
             psi = await store.open(initial.name)
         except InvalidInput as error:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lattice.unit_system import UnitSystem
 from ...wording import phrase
 from ..parameters import AXES, MAX_MAGNITUDE
 
@@ -87,7 +88,7 @@ class Fit:
         return self.points if needed <= self.points else needed + needed % 2
 
 
-def warning(spec: str, fits: Sequence[Fit]) -> str | None:
+def warning(spec: str, fits: Sequence[Fit], units: UnitSystem) -> str | None:
     """The warning that a grid does not hold the state `spec`, with one that does; None if it holds it."""
     if all(fit.holds for fit in fits):
         return None
@@ -103,10 +104,11 @@ def warning(spec: str, fits: Sequence[Fit]) -> str | None:
         share = max(fit.beyond for fit in too_coarse)
         nyquist = min(fit.nyquist for fit in too_coarse)
         parts.append(
-            f"up to {_share(share)} of the momentum along {_names(too_coarse)} is beyond {nyquist:.4g}/bohr, "
+            f"up to {_share(share)} of the momentum along {_names(too_coarse)} is beyond "
+            f"{nyquist * units.in_bohr:.4g}/{units.length}, "
             "two points a wave, and becomes a slower wave: the grid is too coarse"
         )
-    return f"the grid does not hold {spec}: {'; '.join(parts)}; {_advice(fits)} would do"
+    return f"the grid does not hold {spec}: {'; '.join(parts)}; {_advice(fits, units)} would do"
 
 
 def fitting_edge(points: int, *, reach: float, width: float, momentum: float, spread: float) -> float:
@@ -174,8 +176,8 @@ def _names(fits: Sequence[Fit]) -> str:
     return ", ".join(AXES[fit.axis] for fit in fits)
 
 
-def _advice(fits: Sequence[Fit]) -> str:
-    edges, points = [fit.advised_edge for fit in fits], [fit.advised_points for fit in fits]
+def _advice(fits: Sequence[Fit], units: UnitSystem) -> str:
+    edges, points = [fit.advised_edge / units.in_bohr for fit in fits], [fit.advised_points for fit in fits]
     box = "x".join(f"{edge:.6g}" for edge in (edges if len(set(edges)) > 1 else edges[:1]))
     grid = "x".join(map(str, points if len(points) > 1 else [*points, 1]))
     sizes = ", ".join(map(str, points)) + ("," if len(points) == 1 else "")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid, Order
+from ...lattice.unit_system import HARTREE, UnitSystem
 from ..base import identity
 from ..parameters import number_text
 from .fit import Fit, warning
@@ -69,6 +70,10 @@ class Analytic(ABC):
 
     def warnings(self) -> list[str]:
         """A warning if the grid does not hold the state, with one that does."""
+        return self.warnings_in(HARTREE)
+
+    def warnings_in(self, units: UnitSystem) -> list[str]:
+        """The same with its numbers in other units."""
         steps = [axis.step or 0.0 for axis in self.grid.axes[1:]]
         fits = [
             Fit.of(
@@ -81,7 +86,7 @@ class Analytic(ABC):
             )
             for axis in range(self.grid.dimensions)
         ]
-        text = warning(self.spec, fits)
+        text = warning(self.spec if units is HARTREE else self.name, fits, units)
         return [] if text is None else [text]
 
     def close(self) -> None:  # noqa: B027 # a promise kept by doing nothing, not a gap to fill

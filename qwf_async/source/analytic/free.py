@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ..parameters import Mass, Periods, Scale, Vector, positive, reals, wholes
+from ..parameters import Lengths, Mass, Periods, Position, WaveVector, positive, reals, wholes
 from .fit import fitting_edge, normal_tail
 from .formula import Analytic, extents, product, usable, with_extents, with_frames
 
@@ -53,9 +53,9 @@ class Gaussian(Analytic):
 @checked
 def gaussian(
     *,
-    k: Vector = 0.0,
-    sigma: Scale = 1.0,
-    x0: Vector = 0.0,
+    k: WaveVector = 0.0,
+    sigma: Lengths = 1.0,
+    x0: Position = 0.0,
     mass: Mass = None,
     grid: Grid | None = None,
 ) -> Gaussian:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...wording import quoted
-from ..parameters import AXES, complex_number, number_text, values_of
+from ..parameters import AXES, Given, complex_number, number_text, values_of
 
 Numbers = tuple[int, ...]
 
@@ -33,6 +33,7 @@ class LevelsKind:
 
     lowest: int
     accepts: str = "quantum numbers such as 1, 1x2x1, 1+2 or 1:0.6+2:0.8j"
+    quantity: Given = "number"
 
     def parse(self, text: str) -> dict[Numbers, complex]:
         terms: dict[Numbers, complex] = {}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ..parameters import MAX_MAGNITUDE, Displacement, Mass, Scale, number_text, positive, spread
+from ..parameters import MAX_MAGNITUDE, Displacement, Frequencies, Mass, number_text, positive, spread
 from .fit import WIDTHS, cumulated, fitting_edge, normal_tail
 from .formula import Analytic, product, usable, with_extents, with_frames
 from .levels import OscillatorLevels, Superposition
@@ -54,7 +54,7 @@ class Harmonic(Analytic):
 
 @checked
 def harmonic(
-    n: OscillatorLevels = 0, *, omega: Scale = 1.0, mass: Mass = None, grid: Grid | None = None
+    n: OscillatorLevels = 0, *, omega: Frequencies = 1.0, mass: Mass = None, grid: Grid | None = None
 ) -> Harmonic:
     """Eigenstates of the harmonic oscillator and their superpositions, exact in time.
 
@@ -161,7 +161,7 @@ class Coherent(Analytic):
 
 @checked
 def coherent(
-    *, alpha: Displacement = 1.0, omega: Scale = 1.0, mass: Mass = None, grid: Grid | None = None
+    *, alpha: Displacement = 1.0, omega: Frequencies = 1.0, mass: Mass = None, grid: Grid | None = None
 ) -> Coherent:
     """A coherent state of the harmonic oscillator, exact in time: it swings without spreading.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...host.cores import cores
 from ...lattice.grid import Box, Grid, Order
+from ...lattice.unit_system import HARTREE, UnitSystem
 from ...observables.energy import energy, interaction_energy
 from ...observables.geometry import volume
 from ...observables.moments import norm
@@ -177,6 +178,13 @@ class Evolve:
             "energy_drift": max(abs(e - energies[0]) for e in energies),
         }
 
+    def warnings_in(self, units: UnitSystem) -> list[str]:
+        """`warnings`, with the advice about the initial state in other units; other numbers are said to be atomic."""
+        texts, first = self.warnings(), list(self._begin_warnings())
+        if units is HARTREE:
+            return texts
+        return [*self._begin_warnings(units), *(f"{text} (in atomic units)" for text in texts[len(first) :])]
+
     def warnings(self) -> list[str]:
         """Warnings before the run.
 
@@ -231,12 +239,12 @@ class Evolve:
             f"give steps={steps} or more, or leave steps out"
         ]
 
-    def _begin_warnings(self) -> Sequence[str]:
+    def _begin_warnings(self, units: UnitSystem = HARTREE) -> Sequence[str]:
         """The warnings of the initial state about its first frame; its later frames are not used."""
         initial = self.initial
         if isinstance(initial, Analytic):
             grid = replace(initial.grid, shape=(1, *initial.grid.shape[1:]))
-            initial = replace(initial, grid=grid)
+            return replace(initial, grid=grid).warnings_in(units)
         return warnings_of(initial)
 
     def understood(self) -> dict[str, str]:

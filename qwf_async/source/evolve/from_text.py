@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ...errors import InvalidInput, UsageError
 from ...lattice.grid import Grid
+from ...lattice.unit_system import HARTREE, UnitSystem
 from ...wording import option
 from ..analytic import STATES
 from ..arguments import arguments, keys_of, words_of
@@ -26,7 +27,7 @@ from ..base import Source
 from ..callable import open_function
 from ..formats.files import files
 from ..formats.locator import locate
-from ..parameters import Mass, Number, Time
+from ..parameters import Energy, Interaction, Length, Mass, Number, Time
 from ..words import EVOLVE, unknown_source
 from .evolution import ACCURACY, Evolve
 from .evolving import evolve
@@ -51,18 +52,18 @@ class StoredInitial:
     start: float | None
 
 
-def stored_initial(text: str) -> StoredInitial | None:
+def stored_initial(text: str, units: UnitSystem = HARTREE) -> StoredInitial | None:
     """The stored wavefunction with which the evolution after `evolve:` begins; None if it begins with something else.
 
-    A word that is no state, no file and no module:function is the name of one. Raises InvalidInput
-    for a frame or a time that cannot be read.
+    A word that is no state, no file and no module:function is the name of one; times are in
+    `units`. Raises InvalidInput for a frame or a time that cannot be read.
     """
     words = words_of(EVOLVE, ",".join(filter(None, text.split(","))))
     state = words.get("initial", "")
     if state in STATES or locate(state) is not None or not NAME.fullmatch(state):
         return None
     chosen = ",".join(f"{key}={words[key]}" for key in ("frame", "start") if key in words)
-    options = arguments(EVOLVE, _options, chosen)
+    options = arguments(EVOLVE, _options, chosen, units=units)
     return StoredInitial(name=state, frame=options.get("frame"), start=options.get("start"))
 
 
@@ -74,12 +75,14 @@ def read_evolution(
     extents: tuple[float, ...] | None = None,
     dims: str | None = None,
     stored: InitialFrame | None = None,
+    units: UnitSystem = HARTREE,
 ) -> Evolve:
     """The evolution that the text after `evolve:` stands for, on a grid of these points.
 
     `sized`: the user has said how many points; else they are those of the initial state's data. Over
     `extents` (bohr) data lie that do not say where they lie. `dims`: which dimension of the initial
-    state's file is which axis. `stored` is the frame that `stored_initial` names. Raises InvalidInput
+    state's file is which axis. `stored` is the frame that `stored_initial` names. Numbers in
+    the text are in `units`. Raises InvalidInput
     for a part or parameter that is unknown, a value that cannot be read, or data on another grid, and
     UsageError for `dims` if the initial state is no file.
     """
@@ -106,10 +109,11 @@ def read_evolution(
             f"evolve has no parameter {unknown[0]!r}; with this potential and initial state it takes "
             f"potential, initial, {', '.join(accepted)}"
         )
-    made = {
-        make: arguments(name, make, ",".join(f"{key}={value}" for key, value in part_words.items()))
+    texts = {
+        make: (name, make, ",".join(f"{key}={value}" for key, value in part_words.items()))
         for name, make, part_words in parts
     }
+    made = {make: arguments(*three, units=units) for make, three in texts.items()}
     options: dict[str, Any] = made[own]
     chosen = {name: options.pop(name, None) for name in ("frame", "start")}
     potential = trap(**made[trap]) if trap else read_potential(kind)
@@ -136,6 +140,8 @@ def read_evolution(
         )
     else:
         initial = initial_of(open_function(state, points), **chosen)
+    if "g" in options:  # its unit is known only now: it depends on the number of dimensions
+        options["g"] = arguments(*texts[own], units=units, dimensions=initial.grid.dimensions)["g"]
     return evolve(initial, potential, frames=frames, dt=dt, **options)
 
 
@@ -147,9 +153,9 @@ def _options(
     *,
     steps: int = 0,
     accuracy: float = ACCURACY,
-    absorb: float = 0.0,
-    strength: float = 0.0,
-    g: float = 0.0,
+    absorb: Length = 0.0,
+    strength: Energy = 0.0,
+    g: Interaction = 0.0,
     mass: Mass = None,
     start: Time = None,
     frame: Number = None,

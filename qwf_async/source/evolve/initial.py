@@ -19,6 +19,7 @@ from ...wording import option
 from ..analytic.formula import Analytic
 from ..base import Source, understood_of, warnings_of
 from ..callable import FunctionSource
+from ..in_units import InUnits
 from ..parameters import number_text
 
 SAME_TIME: Final = 1e-6
@@ -82,6 +83,8 @@ def initial_of(source: Source, *, frame: int | None, start: float | None) -> Sou
 
     Raises InvalidInput as `choose`, and for a `frame` of a state that has ψ at any time.
     """
+    if isinstance(source, InUnits):
+        source = source.source
     if isinstance(source, Analytic | FunctionSource):
         if frame is not None:
             raise InvalidInput(f"frame={frame} is for data: {source.spec} has ψ at any time, give start=")

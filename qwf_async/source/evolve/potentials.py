@@ -20,9 +20,24 @@ from ...observables.geometry import coordinates, spacing, spatial_axes
 from ...optional import first_line
 from ..arguments import arguments, imported
 from ..elements import unmasked
-from ..parameters import MAX_MAGNITUDE, Scale, Vector, number_text, positive, reals, values_of
+from ..parameters import (
+    MAX_MAGNITUDE,
+    Energy,
+    Frequencies,
+    Length,
+    Lengths,
+    Position,
+    number_text,
+    positive,
+    reals,
+    values_of,
+)
 
 Real = NDArray[np.float64]
+
+ONE_NUMBER: Final = ("float", "Energy", "Length")
+ONE_AN_AXIS: Final = ("Frequencies", "Lengths", "Position")
+"""Annotations of parameters of potentials that are numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +63,9 @@ class Potential(ABC):
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if each.type in ("float", "Scale", "Vector"):
+            if each.type in (*ONE_NUMBER, *ONE_AN_AXIS):
                 numbers = _floats(each.name, getattr(self, each.name))
-                object.__setattr__(self, each.name, numbers[0] if each.type == "float" else numbers)
+                object.__setattr__(self, each.name, numbers[0] if each.type in ONE_NUMBER else numbers)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -97,8 +112,8 @@ class HarmonicTrap(Potential):
     """
 
     name: ClassVar[str] = "harmonic"
-    omega: Scale = 1.0
-    centre: Vector = 0.0
+    omega: Frequencies = 1.0
+    centre: Position = 0.0
 
     def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         omegas, centres = positive("omega", self.omega, len(axes)), reals("centre", self.centre, len(axes))
@@ -114,9 +129,9 @@ class BoxTrap(Potential):
 
     name: ClassVar[str] = "box"
     jumps: ClassVar[bool] = True
-    width: Scale
-    height: float = 10.0
-    centre: Vector = 0.0
+    width: Lengths
+    height: Energy = 10.0
+    centre: Position = 0.0
 
     def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         widths, centres = positive("width", self.width, len(axes)), reals("centre", self.centre, len(axes))
@@ -135,9 +150,9 @@ class Barrier(Potential):
 
     name: ClassVar[str] = "barrier"
     jumps: ClassVar[bool] = True
-    height: float = 1.0
-    width: float = 1.0
-    centre: float = 0.0
+    height: Energy = 1.0
+    width: Length = 1.0
+    centre: Length = 0.0
 
     def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         return self.height * axes[0].inside(self.centre - self.width / 2, self.centre + self.width / 2)
@@ -152,8 +167,8 @@ class Step(Potential):
 
     name: ClassVar[str] = "step"
     jumps: ClassVar[bool] = True
-    height: float = 1.0
-    centre: float = 0.0
+    height: Energy = 1.0
+    centre: Length = 0.0
 
     def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         return self.height * axes[0].inside(self.centre, math.inf)
@@ -169,11 +184,11 @@ class DoubleSlit(Potential):
 
     name: ClassVar[str] = "double-slit"
     jumps: ClassVar[bool] = True
-    height: float = 20.0
-    thickness: float = 1.0
-    slit: float = 1.0
-    apart: float = 4.0
-    centre: float = 0.0
+    height: Energy = 20.0
+    thickness: Length = 1.0
+    slit: Length = 1.0
+    apart: Length = 4.0
+    centre: Length = 0.0
 
     def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         if len(axes) < 2:
@@ -193,7 +208,7 @@ class SoftCoulomb(Potential):
 
     name: ClassVar[str] = "coulomb"
     Z: float = 1.0
-    soft: float = 1.0
+    soft: Length = 1.0
 
     def at(self, axes: Sequence[Line], t: float, mass: float) -> Any:
         if not self.soft > 0:
