@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InvalidInput, UsageError
+from ..errors import UsageError
 from .jobs import run_on_store
 from .options import (
     JsonOption,
@@ -36,10 +36,21 @@ def plot(
         str | None,
         typer.Option(
             "--what",
-            help="density, phase, marginals (density along each axis), expectations (⟨x⟩ ± σ over time), "
-            "or animation.",
+            help="density, phase, current, marginals (density along each axis), momentum (its density), "
+            "expectations (⟨x⟩ ± σ over time), spectrum (energies), or animation.",
             show_default="density and phase",
-            autocompletion=one_of("density", "phase", "marginals", "expectations", "animation"),
+            autocompletion=one_of(
+                *(
+                    "density",
+                    "phase",
+                    "current",
+                    "marginals",
+                    "momentum",
+                    "expectations",
+                    "spectrum",
+                    "animation",
+                )
+            ),
         ),
     ] = None,
     frame: Annotated[
@@ -72,7 +83,7 @@ def plot(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw |ψ|² and the phase of a plane or a line, marginals, ⟨x⟩ over time, or an animation.
+    """Draw |ψ|² and phase of a plane or a line, current, momentum, ⟨x⟩ over time, spectrum, or an animation.
 
     Only what is shown is read, of large grids every n-th point. The phase is a colour, where
     |ψ| is above 1 % of its maximum. Files need the extra `plot`, .mp4 also ffmpeg.
@@ -84,6 +95,7 @@ def plot(
       qwf plot hydrogen --at y=2.5 -o orbital.png
       qwf plot packet --all -o packet.gif
       qwf plot packet --what expectations -o path.svg
+      qwf plot packet --what momentum --frame 3
     """
     from ..plotting.plot_request import read_plot_request
 
@@ -113,50 +125,34 @@ async def _read(store: Store, *, name: str, request: PlotRequest, quiet: bool) -
     """The numbers of the plot. Raises UsageError or InvalidInput if the wavefunction cannot be drawn so."""
     from ..events import progress_of
     from ..lattice.position import nearest_point, position_text
-    from ..plotting import plan_view, read_expectations, read_marginals, read_picture
+    from ..plotting import read_plot
     from ..plotting.terminal import MAX_WIDTH
     from .progress import shown_progress
 
     psi = await open_stored(store, name)
-    grid = psi.manifest.grid
-    nearest = nearest_point(grid, request.at)
+    nearest = nearest_point(psi.manifest.grid, request.at)
     if nearest and not quiet:
-        say(f"at {position_text(grid, nearest)}")
-    request = request.on(grid, nearest)
-    if request.kind == "marginals":
-        return await read_marginals(psi, request.frame or 0)
-    one_frame = request.frame is not None
-    frames = range(grid.shape[0]) if request.frame is None else range(request.frame, request.frame + 1)
-    fixed = {axis: grid.shape[axis] // 2 if index is None else index for axis, index in request.fixed.items()}
-    free = sum(grid.shape[axis] > 1 and axis not in fixed for axis in (1, 2, 3))
-    if request.kind != "expectations" and not request.is_animation and free > 1 and len(frames) > 1:
-        raise UsageError(
-            "a plane at all frames is an animation: -o FILE.gif or -o FILE.mp4; or --slice a line for a map over time"
+        say(f"at {position_text(psi.manifest.grid, nearest)}")
+    with shown_progress(quiet=quiet or request.frame is not None) as hook:
+        return await read_plot(
+            psi,
+            request,
+            max_points=MAX_WIDTH,
+            on_screen=request.out is None,
+            done_of=lambda total: progress_of(hook, total, point_bytes=psi.dtype.itemsize),
         )
-    if request.is_animation and len(frames) == 1:
-        raise InvalidInput(f"{name} has one frame, which is no animation: write a .png or .svg")
-    max_points = None if request.out or (free == 1 and one_frame) else MAX_WIDTH
-    total = grid.points
-    if request.kind != "expectations":
-        total = plan_view(grid, frames=frames, fixed=fixed, max_points=max_points).selection.points
-    with shown_progress(quiet=quiet or one_frame) as hook:
-        done = progress_of(hook, total, point_bytes=psi.dtype.itemsize)
-        if request.kind == "expectations":
-            return await read_expectations(psi, done=done)
-        return await read_picture(psi, frames=frames, fixed=fixed, max_points=max_points, done=done)
 
 
 def _say_remarks(data: PlotData, *, cut_chosen: bool) -> None:
     """Say what the user should know of a plot and cannot see in it."""
-    from ..observables.geometry import in_steps
-    from ..plotting import Picture
+    from ..plotting import Picture, unknown_axes
 
-    unknown = in_steps(data.view.grid) if isinstance(data, Picture) else data.in_steps
+    unknown = unknown_axes(data)
     if unknown:
         say(f"the spacing along {', '.join(unknown)} is not known: lengths there are in grid steps")
+    if data.note:
+        say(data.note)
     if isinstance(data, Picture):
-        if data.note:
-            say(data.note)
         if data.peak == 0:
             say("ψ is zero everywhere in this picture: --slice chooses another place")
         elif not cut_chosen and data.view.cut and data.view.cut != (3,):
@@ -167,17 +163,12 @@ def _show(data: PlotData, request: PlotRequest) -> None:
     """Draw in the terminal."""
     from rich.console import Console
 
-    from ..plotting import Marginals, Picture
-    from ..plotting.terminal import MIN_WIDTH, show_expectations, show_marginals, show_picture
+    from ..plotting import show_plot
+    from ..plotting.terminal import MIN_WIDTH
 
     console = Console()
     console.width = max(console.width, MIN_WIDTH)
-    if isinstance(data, Picture):
-        show_picture(console, data, request.quantities)
-    elif isinstance(data, Marginals):
-        show_marginals(console, data)
-    else:
-        show_expectations(console, data)
+    show_plot(console, data, request)
 
 
 def _facts(data: PlotData) -> dict[str, Any]:

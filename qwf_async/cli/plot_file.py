@@ -10,15 +10,7 @@ from pathlib import Path
 from ..errors import Interrupted, InvalidInput
 from ..exporting.whole_file import written_whole
 from ..host.signals import stop_signals_handled
-from ..plotting import (
-    Marginals,
-    Picture,
-    PlotData,
-    draw,
-    draw_expectations,
-    draw_marginals,
-    write_animation,
-)
+from ..plotting import Picture, PlotData, draw_plot, write_animation
 from ..plotting.animation import need_ffmpeg
 from ..plotting.figure import need_matplotlib
 from ..plotting.plot_request import PlotRequest
@@ -47,13 +39,10 @@ def write_plot(data: PlotData, request: PlotRequest, out: Path) -> None:
 
 
 def _draw(data: PlotData, request: PlotRequest, path: Path, check: Callable[[], None]) -> None:
-    if isinstance(data, Picture):
-        if request.is_animation:
-            write_animation(path, data, request.quantities, done=check)
-            return
-        figure = draw(data, request.quantities)
-    else:
-        figure = draw_marginals(data) if isinstance(data, Marginals) else draw_expectations(data)
+    if isinstance(data, Picture) and request.is_animation:
+        write_animation(path, data, request.quantities, done=check)
+        return
+    figure = draw_plot(data, request)
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else None  # the same picture is the same file
     figure.savefig(path, metadata=metadata)
 

@@ -1,4 +1,4 @@
-"""matplotlib figures: a picture of one frame, a line over time, marginals, and expectation values over time."""
+"""matplotlib figures: pictures of a frame, lines over time, curves, fields, and expectation values over time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ import numpy as np
 from ..errors import InvalidInput
 from ..lattice.grid import AXIS_NAMES
 from ..optional import library
-from .curves import Expectations, Marginals
+from .colours import density_table
+from .curves import Arrows, Curves, Expectations, Field
 from .panels import add_map, add_panel, panel_kinds
 from .picture import Picture
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BOTH: Final = ("density", "phase")
 
 FIGURE_DPI: Final = 150
 """Dots per inch of a file: a panel of 5 inches, its scale apart, has about 600 pixels for the values."""
+
+MAX_MARKS: Final = 12
+"""Marks of a curve that get their text: the strongest lines of a spectrum."""
+
+MIN_DIP: Final = 1e-3
+"""Share of the largest |value| that a curve must be below 0 for that to be shown: less is a window's side lobes."""
+
+MIN_ARROW: Final = 0.02
+"""Share of the longest arrow below which none is drawn."""
 
 MIN_NORM_RANGE: Final = 1e-3
 """Height of the scale of the norm: smaller changes come from rounding, and must not fill the panel."""
@@ -46,21 +57,67 @@ def draw(picture: Picture, quantities: Sequence[str] = BOTH) -> Figure:
     return figure
 
 
-def draw_marginals(marginals: Marginals) -> Figure:
-    """A Figure of the probability density along each axis. Raises UsageError if matplotlib is not installed."""
-    figure = new_figure(len(marginals.densities), wide=True)
-    panels = figure.subplots(1, len(marginals.densities), squeeze=False)[0]
-    for axes, x, rho, name in zip(
-        panels, marginals.coordinates, marginals.densities, AXIS_NAMES[1:], strict=False
+def draw_curves(curves: Curves) -> Figure:
+    """A Figure of curves beside each other. Raises UsageError if matplotlib is not installed."""
+    figure = new_figure(len(curves.curves), wide=True)
+    for axes, curve in zip(
+        figure.subplots(1, len(curves.curves), squeeze=False)[0], curves.curves, strict=True
     ):
-        axes.fill_between(x, rho, color="0.85", lw=0)
-        axes.plot(x, rho, color="0.15", lw=1.2)
-        axes.set_xlim(x[0], x[-1]) if len(x) > 1 else None
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel(f"{name} ({marginals.unit(name)})")
-        axes.set_ylabel(f"ρ({name}) (1/{marginals.unit(name)})")
-    figure.suptitle(marginals.title)
+        axes.fill_between(curve.x, curve.y, color="0.85", lw=0)
+        axes.plot(curve.x, curve.y, color="0.15", lw=1.2)
+        axes.set_xlim(curve.x[0], curve.x[-1]) if len(curve.x) > 1 else None
+        if not (curve.y < -MIN_DIP * np.abs(curve.y).max(initial=0.0)).any():
+            axes.set_ylim(bottom=0)
+        axes.set_xlabel(curve.x_label)
+        axes.set_ylabel(curve.y_label)
+        for place, text in curve.marks[:MAX_MARKS]:
+            height = np.interp(place, curve.x, curve.y)
+            axes.annotate(
+                text, (place, height), (0, 3), textcoords="offset points", ha="center", fontsize="small"
+            )
+        axes.margins(y=0.1)
+    figure.suptitle(curves.title)
     return figure
+
+
+def draw_field(field: Field) -> Figure:
+    """A Figure of a field on a plane, with its arrows. Raises UsageError if matplotlib is not installed."""
+    figure = new_figure(1, wide=True)
+    from matplotlib.colors import ListedColormap
+
+    axes = figure.subplots()
+    (left, right), (low, high) = field.across, field.up
+    image = axes.imshow(
+        field.values.T,  # [across, up] → [up, across]
+        cmap=ListedColormap(density_table() / 255),
+        vmin=0,
+        vmax=field.peak or 1.0,
+        origin="lower",
+        extent=(left, right, low, high),
+        interpolation="nearest",
+        aspect="equal" if field.alike and 0.25 <= (high - low) / (right - left) <= 4 else "auto",
+    )
+    figure.colorbar(image, ax=axes, label=field.label)
+    axes.set_xlabel(field.across_label)
+    axes.set_ylabel(field.up_label)
+    if field.arrows is not None:
+        _add_arrows(axes, field.arrows)
+    figure.suptitle(field.title)
+    return figure
+
+
+def _add_arrows(axes: Axes, arrows: Arrows) -> None:
+    x, y = arrows.along
+    length = np.hypot(x, y)
+    shown = length > MIN_ARROW * arrows.longest
+    step = (arrows.across[-1] - arrows.across[0]) / max(1, len(arrows.across) - 1) or 1.0
+    across, up = np.meshgrid(arrows.across, arrows.up, indexing="ij")
+    axes.quiver(
+        across[shown], up[shown], x[shown], y[shown],
+        color="white", edgecolor="0.15", linewidth=0.4, pivot="mid", width=0.004,
+        angles="xy", scale_units="xy", scale=(arrows.longest or 1.0) / (1.6 * step),
+    )  # fmt: skip
+    axes.set_title(f"arrows: {arrows.label}, the longest is {arrows.longest:.3g}", fontsize="medium")
 
 
 def draw_expectations(expectations: Expectations) -> Figure:
@@ -74,7 +131,7 @@ def draw_expectations(expectations: Expectations) -> Figure:
     for number, name in enumerate(AXIS_NAMES[1 : 1 + expectations.mean.shape[1]]):
         mean, sigma = expectations.mean[:, number], expectations.sigma[:, number]
         (line,) = means.plot(
-            expectations.times, mean, marker=marker, label=f"⟨{name}⟩ ± σ ({expectations.unit(name)})"
+            expectations.times, mean, marker=marker, label=f"⟨{name}⟩ ± σ ({expectations.units[number]})"
         )
         means.fill_between(
             expectations.times, mean - sigma, mean + sigma, color=line.get_color(), alpha=0.2, lw=0

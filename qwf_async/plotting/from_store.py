@@ -8,12 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from ..observables.geometry import coordinates, in_steps
+from ..lattice.grid import AXIS_NAMES
+from ..lattice.unit_system import system_of
+from ..observables.geometry import coordinates, in_steps, spatial_axes
 from ..store.frame_boxes import Done
 from ..store.observing import marginals_opened, observe_opened
 from ..store.wavefunction import Wavefunction
-from .curves import Expectations, Marginals
-from .labels import axis_label, time_label
+from .curves import Curve, Curves, Expectations
+from .labels import axis_label, title_of, unit_along
 from .picture import Picture
 from .view_plan import plan_view
 
@@ -44,8 +46,7 @@ async def read_picture(
     frame is held as complex64. Raises as `plan_view` and `Wavefunction.point`.
     """
     grid = psi.manifest.grid
-    if not fixed and min(grid.shape[1:]) > 1:
-        fixed = await _middle(psi, frames[0])
+    fixed = await chosen_cut(psi, frames[0], fixed)
     view = plan_view(grid, frames=frames, fixed=fixed, max_points=max_points)
     dtype = psi.dtype if len(view.frames) == 1 else np.dtype(np.complex64)
     values = np.empty(view.selection.shape, dtype)
@@ -54,33 +55,55 @@ async def read_picture(
     return Picture(name=psi.name, view=view, psi=values)
 
 
-async def read_marginals(psi: Wavefunction, frame: int = 0) -> Marginals:
+async def read_marginals(psi: Wavefunction, frame: int = 0) -> Curves:
     """The probability density along each axis at one frame. All of its points are read, chunk by chunk."""
     grid = psi.manifest.grid
-    densities = await marginals_opened(psi, frame)
-    return Marginals(
-        title=f"{psi.name}   {time_label(grid, frame)}" if grid.shape[0] > 1 else psi.name,
-        coordinates=tuple(
-            coordinates(grid, axis, 0, len(rho)) for axis, rho in enumerate(densities, start=1)
-        ),
-        densities=tuple(densities),
-        in_steps=in_steps(grid),
-    )
+    curves = []
+    for axis, rho in enumerate(await marginals_opened(psi, frame), start=1):
+        name, (length, unit), (share, per) = (
+            AXIS_NAMES[axis],
+            unit_along(grid, axis, "length"),
+            unit_along(grid, axis, "per length"),
+        )
+        curves.append(
+            Curve(
+                x_label=f"{name} ({unit})",
+                y_label=f"ρ({name}) ({per})",
+                x=coordinates(grid, axis, 0, len(rho)) / length,
+                y=rho / share,
+            )
+        )
+    title = title_of(psi.name, grid, frame) if grid.shape[0] > 1 else psi.name
+    return Curves(title=title, curves=tuple(curves), in_steps=in_steps(grid))
 
 
 async def read_expectations(psi: Wavefunction, *, done: Done = lambda points: None) -> Expectations:
     """⟨x⟩, σ and norm of all frames. All points are read, chunk by chunk."""
     grid = psi.manifest.grid
     rows = [row async for row in observe_opened(psi, sums_only=True, done=done)]
+    time, symbol = system_of(grid).unit("time")
+    known = grid.axes[0].step is not None
+    units = [unit_along(grid, axis, "length") for axis in spatial_axes(grid)]
+    sizes = np.array([size for size, _ in units])  # [d], which divides [frames, d]
     return Expectations(
         name=psi.name,
-        time_label=axis_label(grid.in_atomic_units(), 0),
-        times=np.array([row.frame if row.time is None else row.time for row in rows], np.float64),
-        mean=np.array([row.position for row in rows]),
-        sigma=np.array([row.position_sigma for row in rows]),
+        time_label=f"t ({symbol})" if known else axis_label(grid, 0),
+        times=np.array([row.frame if row.time is None else row.time / time for row in rows], np.float64),
+        mean=np.array([row.position for row in rows]) / sizes,
+        sigma=np.array([row.position_sigma for row in rows]) / sizes,
         norm=np.array([row.norm for row in rows]),
+        units=tuple(symbol for _, symbol in units),
         in_steps=in_steps(grid),
     )
+
+
+async def chosen_cut(
+    psi: Wavefunction, frame: int, fixed: Mapping[int, int] | None
+) -> Mapping[int, int] | None:
+    """`fixed`; or if it says nothing of a state of three dimensions, a middle where ψ does not vanish."""
+    if fixed or min(psi.manifest.grid.shape[1:]) == 1:
+        return fixed
+    return await _middle(psi, frame)
 
 
 async def _middle(psi: Wavefunction, frame: int) -> dict[int, int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..lattice.grid import AXIS_NAMES
 from ..lattice.position import position_label
 from ..observables import density
-from .labels import time_label
+from .labels import title_of
 from .view_plan import View
 
 MIN_PHASE_SHARE: Final = 0.01
@@ -45,11 +45,11 @@ class Picture:
 
     def title(self, number: int | None) -> str:
         """The name, the time of the number-th frame shown (unless it is None), and the position of the cut."""
-        view, words = self.view, [self.name]
-        if number is not None and (view.grid.shape[0] > 1 or view.grid.axes[0].step is not None):
-            words += [time_label(view.grid, view.frames[number])]
-        words += [position_label(view.grid, axis, view.fixed[axis - 1]) for axis in view.cut]
-        return "   ".join(words)
+        view = self.view
+        if number is None:
+            cuts = (position_label(view.grid, axis, view.fixed[axis - 1]) for axis in view.cut)
+            return "   ".join([self.name, *cuts])
+        return title_of(self.name, view.grid, view.frames[number], view.cut, view.fixed)
 
     @property
     def note(self) -> str:

@@ -6,28 +6,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final
 
 from ..errors import UsageError
 from ..lattice.grid import Grid
 from ..lattice.position import read_coordinates
+from ..wording import flag, option, quoted
+from .kinds import KINDS, PICTURE
 
 ANIMATIONS: Final = (".gif", ".mp4")
 SUFFIXES: Final = (".png", ".svg", *ANIMATIONS)
 """Suffixes of the files that can be written."""
 
-PlotKind = Literal["density", "phase", "marginals", "expectations", "animation"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotRequest:
-    """The plot that is wanted; `kind` None means density and phase.
+    """The plot that is wanted; `kind` is one of KINDS, or None for density and phase.
 
     `frame` None means all frames. `fixed`: axis (1, 2, 3 are x, y, z) → index of the cut, None
     for the middle. `at`: axis → coordinate of the cut; of axis 0 it is the time of the frame.
     """
 
-    kind: PlotKind | None
+    kind: str | None
     frame: int | None
     fixed: Mapping[int, int | None]
     at: Mapping[int, float] = field(default_factory=dict)
@@ -68,23 +68,32 @@ def read_plot_request(
     suffix = "" if out is None else out.suffix.lower()
     if out is not None and suffix not in SUFFIXES:
         raise UsageError(f"{out} is written as its suffix says: {', '.join(SUFFIXES)}")
-    if kind is not None and kind not in get_args(PlotKind):
-        raise UsageError(f"--what {kind!r} is none of {', '.join(get_args(PlotKind))}")
-    animation, curves = suffix in ANIMATIONS, kind in ("marginals", "expectations")
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"{option('what')} {quoted(kind)} is none of {', '.join(KINDS)}")
+    asked = PICTURE if kind is None else KINDS[kind]
+    what, animation = option("what", kind), suffix in ANIMATIONS
     if kind == "animation" and not animation:
         raise UsageError("an animation is written to a file: -o FILE.gif or -o FILE.mp4")
-    if animation and curves:
-        raise UsageError(f"--what {kind} is no animation: write a .png or .svg")
-    if frame is not None and (all_frames or animation or kind == "expectations"):
-        raise UsageError("--frame names one frame, and all are to be shown: leave it out")
-    if all_frames and kind == "marginals":
-        raise UsageError("--what marginals shows one frame: give --frame instead of --all")
+    if animation and (asked.frames == "one" or asked.cut != "index"):
+        raise UsageError(f"{what} is no animation: write a .png or .svg")
+    every = all_frames or animation or asked.frames == "all"
+    if frame is not None and every:
+        raise UsageError(f"{option('frame')} names one frame, and all are to be shown: leave it out")
+    if all_frames and asked.frames == "one":
+        raise UsageError(f"{what} shows one frame: give {option('frame')} instead of {flag('all')}")
     coordinates = {} if at is None else read_coordinates(at)
-    if 0 in coordinates and (frame is not None or all_frames or animation or kind == "expectations"):
-        raise UsageError("t= of --at names one frame: give it without --frame, --all and an animation")
-    if (cut or axis or coordinates.keys() - {0}) and curves:
-        raise UsageError(f"--what {kind} is of all points: there is no --slice or --axis, and no --at but t=")
-    if sum(map(bool, (cut, axis, coordinates.keys() - {0}))) > 1:
+    if 0 in coordinates and (frame is not None or every):
+        raise UsageError(
+            f"t= of {option('at')} names one frame: give it without {option('frame')}, {flag('all')} and an animation"
+        )
+    where = coordinates.keys() - {0}
+    if asked.cut == "none" and (cut or axis or where):
+        raise UsageError(
+            f"{what} is of all points: there is no {option('slice')} or {option('axis')}, and no {option('at')} but t="
+        )
+    if asked.cut == "axis" and (cut or where):
+        raise UsageError(f"{what} is of all points: {option('axis')} says over which axis is integrated")
+    if sum(map(bool, (cut, axis, where))) > 1:
         raise UsageError(
             "--axis cuts in the middle, --slice at an index, --at at a coordinate: give one of them"
         )
@@ -98,7 +107,4 @@ def read_plot_request(
         fixed["xyz".index(match[1]) + 1] = int(match[2])
     if axis is not None:
         fixed["xyz".index(axis) + 1] = None
-    one_frame = None if all_frames or animation or kind == "expectations" else frame or 0
-    return PlotRequest(
-        kind=cast("PlotKind | None", kind), frame=one_frame, fixed=fixed, at=coordinates, out=out
-    )
+    return PlotRequest(kind=kind, frame=None if every else frame or 0, fixed=fixed, at=coordinates, out=out)

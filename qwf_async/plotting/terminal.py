@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..lattice.grid import AXIS_NAMES
 from ..wording import printable
 from .colours import density_colours, phase_colours
-from .curves import Expectations, Marginals
+from .curves import Arrows, Curves, Expectations, Field
+from .figure import MAX_MARKS, MIN_ARROW, MIN_DIP
 from .labels import axis_label, density_label
 from .picture import Picture
 
@@ -49,7 +50,11 @@ def show_picture(console: Console, picture: Picture, quantities: Sequence[str]) 
     panels = [quantities] if flat else [(quantity,) for quantity in quantities]
     across, up = (0, view.axes[0]) if over_time else (view.axes[0], view.axes[-1])
     each = (width - GAP * (len(panels) - 1)) // len(panels)
-    size = (each, MAX_HEIGHT // 2) if flat else _fitting(picture, each, across, up)
+    size = (
+        (each, MAX_HEIGHT // 2)
+        if flat
+        else _fitting(view.edges(across), view.edges(up), each, alike=across != 0)
+    )
     pixels = [_pixels(picture, kinds, size, colour=colour) for kinds in panels]
     _print_line(console, picture.title(None if over_time else 0))
     _print(console, pixels, colour=colour)
@@ -67,16 +72,61 @@ def show_picture(console: Console, picture: Picture, quantities: Sequence[str]) 
     _print_line(console, "   ".join(legends[quantity] for quantity in quantities))
 
 
-def show_marginals(console: Console, marginals: Marginals) -> None:
-    """Print the probability density along each axis, one below the other."""
-    _print_line(console, marginals.title)
+def show_curves(console: Console, curves: Curves) -> None:
+    """Print curves, one below the other, and their marks."""
+    _print_line(console, curves.title)
     width = min(MAX_WIDTH, console.width)
-    for name, x, rho in zip(AXIS_NAMES[1:], marginals.coordinates, marginals.densities, strict=False):
-        bars = _sampled(rho, width)
-        peak = float(rho.max(initial=0.0, where=np.isfinite(rho)))
-        _print(console, [_columns(np.zeros_like(bars), bars, 0, peak, LIGHT)], colour=_has_colour(console))
-        unit = marginals.unit(name)
-        _print_line(console, f"{name}: {x[0]:.4g} … {x[-1]:.4g} {unit} →   ρ({name}): 0 … {peak:.4g} /{unit}")
+    for curve in curves.curves:
+        values = _extreme(curve.y, width)
+        finite = values[np.isfinite(values)]
+        low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
+        if -low < MIN_DIP * high:
+            low = 0.0
+        bars = _columns(np.minimum(values, 0), np.maximum(values, 0), low, high, LIGHT)
+        _print(console, [bars], colour=_has_colour(console))
+        _print_line(
+            console,
+            f"{curve.x_label}: {curve.x[0]:.4g} … {curve.x[-1]:.4g} →   {curve.y_label}: {low:.4g} … {high:.4g} ↑",
+        )
+        if curve.marks:
+            _print_line(console, f"lines: {', '.join(text for _, text in sorted(curve.marks[:MAX_MARKS]))}")
+
+
+def show_field(console: Console, field: Field) -> None:
+    """Print a field on a plane; with arrows these are printed, beside it."""
+    width, colour = min(MAX_WIDTH, console.width), _has_colour(console)
+    panels = 2 if field.arrows is not None and width >= 2 * MIN_WIDTH else 1
+    each = (width - GAP * (panels - 1)) // panels
+    size = _fitting(field.across, field.up, each, alike=field.alike)
+    rows, columns = field.values.shape
+    values = field.values[np.ix_(_spread(rows, size[0]), _spread(columns, size[1]))]
+    shades = density_colours(values, field.peak) if colour else _grey(values / (field.peak or 1.0))
+    _print_line(console, field.title)
+    beside = [] if field.arrows is None else arrow_lines(field.arrows, *size, plain=not _has_unicode(console))
+    # [across, up, 3] → [rows from the top, columns, 3]
+    _print(console, [shades.swapaxes(0, 1)[::-1]], colour=colour, beside=beside if panels == 2 else ())
+    for line in beside if panels == 1 else ():
+        _print_line(console, line)
+    for label, (low, high), mark in (
+        (field.across_label, field.across, "→"),
+        (field.up_label, field.up, "↑"),
+    ):
+        _print_line(console, f"{label}: {low:.4g} … {high:.4g} {mark}")
+    _print_line(console, f"{field.label}: 0 … {field.peak:.4g}")
+    if field.arrows is not None:
+        _print_line(console, f"arrows: {field.arrows.label}, where above 2 % of {field.arrows.longest:.4g}")
+
+
+def arrow_lines(arrows: Arrows, width: int, height: int, *, plain: bool) -> list[str]:
+    """Arrows as characters, `height`/2 lines of `width`; a blank where an arrow is short, ASCII if `plain`."""
+    signs = np.array(list("-/|\\-/|\\" if plain else "→↗↑↖←↙↓↘"))
+    if plain:
+        signs[[0, 2, 4, 6]] = list(">^<v")
+    where = np.ix_(_spread(len(arrows.across), width), _spread(len(arrows.up), height // 2))
+    x, y = (component[where] for component in arrows.along)
+    eighth = np.rint(np.nan_to_num(np.arctan2(y, x)) / (np.pi / 4)).astype(np.intp) % 8
+    text = np.where(np.hypot(x, y) > MIN_ARROW * arrows.longest, signs[eighth], " ")  # [across, up]
+    return ["".join(row) for row in text.T[::-1].tolist()]
 
 
 def show_expectations(console: Console, expectations: Expectations) -> None:
@@ -99,7 +149,7 @@ def show_expectations(console: Console, expectations: Expectations) -> None:
         _print_line(
             console,
             f"{expectations.time_label}: {expectations.times[0]:.4g} … {expectations.times[-1]:.4g} →   "
-            f"⟨{name}⟩ ± σ: {low:.4g} … {high:.4g} {expectations.unit(name)} ↑",
+            f"⟨{name}⟩ ± σ: {low:.4g} … {high:.4g} {expectations.units[number]} ↑",
         )
 
 
@@ -109,13 +159,19 @@ def _print_line(console: Console, text: str) -> None:
 
 
 def _has_colour(console: Console) -> bool:
-    return console.color_system is not None and not console.no_color and console.encoding.startswith("utf")
+    return console.color_system is not None and not console.no_color and _has_unicode(console)
 
 
-def _fitting(picture: Picture, width: int, across: int, up: int) -> tuple[int, int]:
-    """Width and height of a panel in pixels, true to scale if there is room and both axes are lengths."""
-    (left, right), (low, high) = picture.view.edges(across), picture.view.edges(up)
-    ratio = (high - low) / (right - left) if across and right > left else MAX_HEIGHT / width
+def _has_unicode(console: Console) -> bool:
+    return console.encoding.startswith("utf")
+
+
+def _fitting(
+    across: tuple[float, float], up: tuple[float, float], width: int, *, alike: bool = True
+) -> tuple[int, int]:
+    """Width and height of a panel in pixels, true to scale if there is room and both axes are `alike`."""
+    (left, right), (low, high) = across, up
+    ratio = (high - low) / (right - left) if alike and right > left else MAX_HEIGHT / width
     if ratio * width > MAX_HEIGHT:
         return max(8, round(MAX_HEIGHT / ratio)) if ratio <= 4 else width, MAX_HEIGHT
     return width, max(8, round(ratio * width) // 2 * 2)
@@ -179,8 +235,17 @@ def _sampled(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     return values[_spread(len(values), width)]
 
 
-def _print(console: Console, panels: Sequence[Pixels], *, colour: bool) -> None:
-    """Print panels side by side, two rows of pixels a line."""
+def _extreme(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The value farthest from 0 of those that each pixel stands for, [width]: no narrow line is missed."""
+    if len(values) < width:
+        return _sampled(values, width)
+    starts = np.arange(width) * len(values) // width
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    return np.where(-low > high, low, high)
+
+
+def _print(console: Console, panels: Sequence[Pixels], *, colour: bool, beside: Sequence[str] = ()) -> None:
+    """Print panels side by side, two rows of pixels a line, and lines of text `beside` them."""
     from rich.color import Color
     from rich.segment import Segment, Segments
     from rich.style import Style
@@ -198,5 +263,6 @@ def _print(console: Console, panels: Sequence[Pixels], *, colour: bool) -> None:
     gap, draw = Segment(" " * GAP), half_blocks if colour else characters
     for row in range(0, len(panels[0]), 2):
         line = [draw(*panel[row : row + 2].tolist()) for panel in panels]
+        line += [[Segment(text)] for text in beside[row // 2 : row // 2 + 1]]
         joined = [segment for part in line for segment in (*part, gap)][:-1]
         console.print(Segments([*joined, Segment.line()]), end="")

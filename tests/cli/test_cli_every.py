@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from qwf_async.cli.server import server as server_commands
 from qwf_async.embedded.configuration import server_configuration
 from qwf_async.ingesting.write_mode import WRITE_MODES
 from qwf_async.layout import LAYOUTS
-from qwf_async.plotting.plot_request import PlotKind
+from qwf_async.plotting.kinds import KINDS
 from qwf_async.server.acl import reader, writer
 from qwf_async.source.formats.table import writers
 from qwf_async.wire.codec import CODECS
@@ -84,7 +84,7 @@ def test_every_command_that_ends_prints_json(path: tuple[str, ...]) -> None:
         ("ingest psi.npy --codec ", CODECS),
         ("ingest psi.npy --write-mode ", WRITE_MODES),
         ("export psi psi.npy --format ", tuple(writers())),
-        ("plot psi --what ", get_args(PlotKind)),
+        ("plot psi --what ", KINDS),
         ("ingest psi.npy --layout p", ("packed",)),
         ("server st", ("start", "stop", "status")),
     ],

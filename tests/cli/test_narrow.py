@@ -26,6 +26,7 @@ SHOWN = (
     ["packet", "--all", "--slice", "y=3"],
     ["packet", "--what", "marginals"],
     ["packet", "--what", "expectations"],
+    ["packet", "--what", "current"],
 )
 
 

@@ -82,6 +82,9 @@ def test_files_are_written_and_not_replaced_unasked(shell: Shell) -> None:
         "plane.png": ("orbital", "--slice", "z=8"),
         "path.svg": ("packet", "--what", "expectations"),
         "lines.png": ("orbital", "--what", "marginals"),
+        "arrows.png": ("plane", "--what", "current", "--frame", "-1"),
+        "energies.svg": ("packet", "--what", "spectrum", "-q"),
+        "waves.png": ("orbital", "--what", "momentum", "--axis", "x"),
         "packet.gif": ("packet",),
     }
     begins = {"png": b"\x89PNG", "svg": b"<?xml", "gif": b"GIF89a"}
@@ -130,7 +133,12 @@ REFUSED = [
     (("packet", "-o", "a.jpg"), 2, "a.jpg is written as its suffix says: .png, .svg, .gif, .mp4"),
     (("packet", "-o", "no/a.png"), 7, "cannot write no/a.png: No such file or directory"),
     (("packet", "-o", "."), 2, "is written as its suffix says"),
-    (("packet", "--what", "current"), 2, "--what 'current' is none of density, phase, marginals"),
+    (("packet", "--what", "flow"), 2, "--what 'flow' is none of density, phase, current, marginals"),
+    (("packet", "--what", "spectrum", "--frame", "1"), 2, "--frame names one frame"),
+    (("packet", "--what", "current", "--all"), 2, "--what current shows one frame"),
+    (("orbital", "--what", "momentum", "--slice", "z=1"), 2, "--axis says over which axis is integrated"),
+    (("packet", "--what", "momentum", "--axis", "x"), 7, "packet has no momentum along x to integrate over"),
+    (("bare", "--what", "spectrum"), 7, "the time step of bare is not known"),
     (("packet", "--what", "animation"), 2, "an animation is written to a file"),
     (("packet", "--what", "marginals", "-o", "a.gif"), 2, "--what marginals is no animation"),
     (("plane", "--all"), 2, "a plane at all frames is an animation"),
