@@ -113,6 +113,7 @@ def observe(
         region=region,
         current=current,
         spectrum=spectrum,
+        units=units,
     )
     wanted.check()
     for_people = not (as_json or as_csv)

@@ -36,6 +36,7 @@ class Wanted:
     region: str | None
     current: bool
     spectrum: bool
+    units: str | None
 
     def check(self) -> None:
         """Raises UsageError for options that contradict each other."""
@@ -98,14 +99,17 @@ async def observed(
 
 
 async def _observables(store: Store, psi: Wavefunction, wanted: Wanted, done: Done) -> Observation:
+    from ..lattice.unit_system import HARTREE, unit_system
     from ..source import read_potential
     from ..store.observing import observe_opened
 
+    given = HARTREE if wanted.units is None else unit_system(wanted.units)
+    dimensions = psi.manifest.grid.dimensions
     stream = observe_opened(
         psi,
         frames=None if wanted.frame is None else [wanted.frame],
-        potential=None if wanted.potential is None else read_potential(wanted.potential),
-        g=wanted.g,
+        potential=None if wanted.potential is None else read_potential(wanted.potential, wanted.units),
+        g=None if wanted.g is None else wanted.g * given.in_atomic_units("interaction", dimensions),
         bra=None if wanted.other is None else await open_stored(store, wanted.other),
         autocorrelation=wanted.autocorrelation,
         sums_only=wanted.sums,

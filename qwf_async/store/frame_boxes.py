@@ -66,9 +66,12 @@ def time_of(grid: Grid, number: int) -> float:
 
 
 def numbers_of(grid: Grid, frames: Sequence[int] | None) -> Sequence[int]:
-    """The numbers of frames that were asked for, None for all. Raises InvalidInput for one that is not there."""
+    """The numbers of frames that were asked for, None for all; below 0 they count from the end.
+
+    Raises InvalidInput for one that is not there.
+    """
     count = grid.shape[0]
     for number in frames or ():
-        if not 0 <= number < count:
+        if not -count <= number < count:
             raise InvalidInput(f"frame {number} is outside the grid: frames run from 0 to {count - 1}")
-    return range(count) if frames is None else frames
+    return range(count) if frames is None else [number % count for number in frames]

@@ -129,6 +129,7 @@ def test_units_are_those_of_the_axes_for_people_and_atomic_for_programs_unless_a
     other = told(shell, "metric", "--units", "eV/nm/fs", "--potential", "harmonic")
     assert (other["units"], other["units_of"]["p_x"], other["units_of"]["time"]) == ("eV/nm/fs", "ħ/nm", "fs")
     for row, same in zip(atomic["rows"], other["rows"], strict=True):
+        assert row["frame"] == same["frame"]
         for key, unit in {
             "time": ATOMIC_TIME_IN_FS,
             "x": BOHR_IN_NM,
@@ -138,6 +139,11 @@ def test_units_are_those_of_the_axes_for_people_and_atomic_for_programs_unless_a
             "kinetic": HARTREE_EV,
         }.items():
             assert same[key] == pytest.approx(row[key] * unit, abs=1e-12)
+    trap = told(shell, "metric", "--potential", "harmonic:omega=0.5", "--g", "2", "--frame", "-1")
+    given = ("harmonic:omega=20.6706867", "--g", str(2 * HARTREE_EV * BOHR_IN_NM), "--units", "eV/nm/fs")
+    same = told(shell, "metric", "--frame", "-1", "--potential", *given)
+    assert same["rows"][0]["energy"] == pytest.approx(trap["rows"][0]["energy"] * HARTREE_EV, rel=1e-7)
+    assert trap["rows"][0]["frame"] == 1
     for options, units in (((), ["fs", "nm", "nm", "ħ/nm"]), (("--units", "hartree"), ["ħ/Eh", "bohr"])):
         line = shell.qwf("observe", "metric", *options).out.splitlines()[1].split()
         assert line[: len(units)] == units

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ...checked import checked
 from ...errors import InvalidInput
 from ...lattice.grid import Box, Grid
-from ...observables.geometry import coordinates, spacing, spatial_axes
+from ...lattice.unit_system import HARTREE, unit_system
+from ...observables.geometry import coordinates, share_inside, spacing, spatial_axes
 from ...optional import first_line
 from ..arguments import arguments, imported
 from ..elements import unmasked
@@ -49,8 +50,7 @@ class Line:
 
     def inside(self, low: float, high: float) -> Real:
         """The share, 0 to 1, of each point's cell, x − step/2 … x + step/2, that lies between `low` and `high`."""
-        left, right = np.maximum(self.x - self.step / 2, low), np.minimum(self.x + self.step / 2, high)
-        return np.clip((right - left) / self.step, 0.0, 1.0)
+        return share_inside(self.x, self.step, low, high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,12 +261,17 @@ POTENTIALS: Final[Mapping[str, type[Potential]]] = {
 
 
 @checked
-def read_potential(text: str) -> Potential:
-    """The potential that "barrier:height=2,width=1" or "module:function" stands for. Raises InvalidInput for others."""
+def read_potential(text: str, units: str | None = None) -> Potential:
+    """The potential that "barrier:height=2,width=1" or "module:function" stands for.
+
+    With `units` "eV/nm/fs" its numbers are in these; those of a function are in atomic units always.
+    Raises InvalidInput for others, and UsageError for units of another name.
+    """
+    system = HARTREE if units is None else unit_system(units)
     name, _, rest = text.partition(":")
     kind = POTENTIALS.get(name)
     if kind is not None:
-        return kind(**arguments(name, kind, rest))
+        return kind(**arguments(name, kind, rest, units=system))
     near = difflib.get_close_matches(name, POTENTIALS, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     unknown = f"unknown potential {text!r}{hint}: it is one of {', '.join(POTENTIALS)}, or module:function"
