@@ -47,7 +47,7 @@ def ingest(
         typer.Argument(
             help="A file (psi.npy, psi.h5:/path, re.cube,im.cube, psi.raw:shape=64x64,dtype=c16), files that are "
             "frames ('fr_*.npy'), - for npy on standard input, a state (hydrogen:n=3,l=2,m=1), module:function, "
-            "evolve:potential=…, or redis-hash:KEY.",
+            "evolve:potential=…, eigen:potential=…, or redis-hash:KEY.",
             show_default=False,
         ),
     ],

@@ -20,7 +20,7 @@ from ..lattice.grid import AXIS_NAMES, Box
 from ..lattice.plan import Plan
 from ..layout import Layout
 from ..optional import first_line
-from ..source.base import Source, is_parallel, understood_of
+from ..source.base import Source, is_parallel, sample_of, understood_of
 from ..wire.batch import Batch
 from ..wire.codec import stored
 from ..wording import flag
@@ -89,10 +89,13 @@ class Encoder:
         )
 
 
-def source_values(source: Source, box: Box) -> NDArray[Any]:
-    """ψ over the box, as the source gives it. Raises InvalidInput if the source fails or breaks its promise."""
+def source_values(source: Source, box: Box, *, sample: bool = False) -> NDArray[Any]:
+    """ψ over the box, as the source gives it, or a sample of the like (`sample_of`).
+
+    Raises InvalidInput if the source fails or breaks its promise.
+    """
     try:
-        values = source.read(box)
+        values = sample_of(source, box) if sample else source.read(box)
     except QwfError:
         raise
     except (Exception, SystemExit) as error:  # the source may be the user's own: it may raise anything

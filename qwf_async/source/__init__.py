@@ -1,4 +1,4 @@
-"""The sources of ψ: states, arrays, functions, files, evolutions. Users import it as `qwf_async.sources`."""
+"""The sources of ψ: states, eigenstates, arrays, functions, files, evolutions. Import it as `qwf_async.sources`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .formats.raw.raw import raw
 from .formats.zarr.zarr import zarr
 from .register import qobj, statevector
 from .source_of import source_of
+from .stationary import eigen
 from .text import default_name, open_source
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "coherent",
     "cube",
     "default_name",
+    "eigen",
     "evolve",
     "files",
     "function",

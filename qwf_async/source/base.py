@@ -96,6 +96,15 @@ def understood_of(source: Source) -> Mapping[str, str]:
     return words
 
 
+def sample_of(source: Source, box: Box) -> NDArray[Any]:
+    """Values over the box for an estimate of memory: those that it reads, or of the same size, which cost less.
+
+    Its method `sample(box)` returns the latter, if it has one. Raises InvalidInput if the data cannot be read.
+    """
+    values: NDArray[Any] = getattr(source, "sample", source.read)(box)
+    return values
+
+
 def check_unchanged(source: Source) -> None:
     """Raises InvalidInput if the data is gone or was changed meanwhile, where it has a method `check_unchanged()`."""
     check = getattr(source, "check_unchanged", None)

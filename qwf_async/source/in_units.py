@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
 from ..lattice.grid import AXIS_NAMES, Box, Grid, Order
 from ..lattice.unit_system import UnitSystem
 from .base import Source, notes_of, warnings_of
+
+ENERGIES: Final = ("energy", "chemical_potential")
+"""How the names of notes that are energies begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class InUnits:
         return getattr(self.source, name)
 
     def _unit_of(self, note: str) -> float:
-        if note.startswith("energy"):
+        if note.startswith(ENERGIES):
             return self.units.in_hartree
         return self.units.in_atomic_time if note.startswith("time") else 1.0
 

@@ -7,6 +7,8 @@ hydrogen:n=3,l=2,m=1         An analytic state with its parameters.
 my_module:psi                A function of t, x, y, z.
 
 evolve:potential=barrier,k=2 A state propagated in a potential, see `evolve.from_text`.
+
+eigen:potential=harmonic,n=3 The lowest eigenstates of a potential, see `stationary.from_text`.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from .formats.files import files
 from .formats.locator import locate, stem
 from .in_units import in_units
 from .parameters import values_of
-from .words import EVOLVE, OLD_HASH, unknown_source
+from .stationary.from_text import read_eigen
+from .words import EIGEN, EVOLVE, OLD_HASH, unknown_source
 
 _SIZES: Final = re.compile(r"[+-]?[0-9]{1,18}(x[+-]?[0-9]{1,18})*")
 _CALLABLE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -101,7 +104,7 @@ def _open(
         raise InvalidInput(
             f"{text} is on a server, and is opened with one: qwf ingest, verify or estimate, or qwf_async.open_old_hash"
         )
-    if name not in STATES and name != EVOLVE and not _CALLABLE.fullmatch(text):
+    if name not in STATES and name not in (EIGEN, EVOLVE) and not _CALLABLE.fullmatch(text):
         raise InvalidInput(unknown_source(text))
     if isinstance(grid, Grid):
         points = grid if extents is None else grid.with_box(extents)
@@ -113,6 +116,8 @@ def _open(
         return read_evolution(
             rest, points, sized=grid is not None, extents=extents, dims=dims, stored=stored, units=units
         )
+    if name == EIGEN:
+        return read_eigen(rest, points, units)
     if name not in STATES:
         return open_function(text, points)
     if colon and not rest:
@@ -163,7 +168,7 @@ def default_name(text: str) -> str:
 def _is_file(text: str) -> bool:
     """Whether SOURCE names a file. The word of a state does only if a colon and a .npy file follow it."""
     name, colon, _ = text.partition(":")
-    if name in STATES or (colon and name in (EVOLVE, OLD_HASH)):
+    if name in STATES or (colon and name in (EIGEN, EVOLVE, OLD_HASH)):
         return bool(colon) and text.endswith(".npy") and name in STATES
     return locate(text) is not None or os.sep in text
 

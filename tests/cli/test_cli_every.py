@@ -138,6 +138,7 @@ def test_what_a_terminal_cannot_print_is_escaped(shell: Shell, encoding: str) ->
     ("library", "extra", "command"),
     [
         ("scipy", "physics", ["ingest", "evolve"]),
+        ("scipy", "physics", ["ingest", "eigen"]),
         ("h5py", "files", ["export", "psi", "psi.h5"]),
         ("h5netcdf", "files", ["export", "psi", "psi.nc"]),
         ("zarr", "zarr", ["export", "psi", "psi.zarr"]),

@@ -89,6 +89,9 @@ MAKERS: list[Callable[[], object]] = [
     lambda: sources.evolve("packet"),
     lambda: sources.evolve(STATE, 5),  # type: ignore[arg-type]
     lambda: sources.evolve(STATE, steps=1.5),  # type: ignore[arg-type]
+    lambda: sources.eigen(64),  # type: ignore[arg-type]
+    lambda: sources.eigen(LINE, 5),  # type: ignore[arg-type]
+    lambda: sources.eigen(LINE, n=1.5),  # type: ignore[arg-type]
     lambda: sources.statevector(5, LINE),
     lambda: sources.qobj(5, LINE),
     lambda: sources.open_source(5),  # type: ignore[arg-type]

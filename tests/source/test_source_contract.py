@@ -177,6 +177,25 @@ class TestEvolve(CanFail):
         return make
 
 
+class TestEigen(CanFail):
+    @pytest.fixture(params=["harmonic", "of a user", "with g"])
+    def make(self, request: pytest.FixtureRequest) -> Make:
+        def make(difference: Difference) -> Source:
+            _, grid = sample(difference, (1, 4, 5, 6) if request.param == "with g" else (3, 4, 5, 6))
+
+            def potential(x: Array, y: Array, z: Array) -> Array:
+                if difference == "unreadable":
+                    raise ZeroDivisionError("one over\nnothing")
+                return np.asarray(x * (2.0 if difference == "values" else 1.0) + y * z)
+
+            n, g = grid.shape[0], 1.0 if request.param == "with g" else 0.0
+            if difference == "unreadable" or request.param == "of a user":
+                return sources.eigen(grid, potential, n=n, g=g)
+            return sources.eigen(grid, f"harmonic:omega={2 if difference == 'values' else 1}", n=n, g=g)
+
+        return make
+
+
 class TestRegister(SourceContract):
     parallel = True
 

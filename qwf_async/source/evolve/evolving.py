@@ -18,7 +18,7 @@ from ..parameters import MAX_MAGNITUDE
 from .absorbing import damping
 from .evolution import ACCURACY, Evolve
 from .initial import initial_of
-from .potentials import FunctionPotential, Potential, read_potential
+from .potentials import Potential, potential_of
 from .stability import stable_step
 
 
@@ -82,10 +82,7 @@ def evolve(
     grid = _laid(source.grid, frames, dt)
     if mass is not None:
         grid = replace(grid, mass=mass)
-    chosen = read_potential(potential) if isinstance(potential, str) else potential
-    if not isinstance(chosen, Potential):
-        name = getattr(chosen, "__qualname__", type(chosen).__qualname__)
-        chosen = FunctionPotential(function=chosen, text=f"{getattr(chosen, '__module__', '')}:{name}")
+    chosen = potential_of(potential)
     if steps < 0:
         raise InvalidInput(f"steps={steps} must be 0 (as many as `accuracy` needs) or more")
     if not 1e-10 <= accuracy <= 0.1:

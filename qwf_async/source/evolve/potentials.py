@@ -281,6 +281,16 @@ def read_potential(text: str, units: str | None = None) -> Potential:
     return FunctionPotential(function=function, text=text)
 
 
+def potential_of(potential: Potential | Callable[..., Any] | str) -> Potential:
+    """The potential that a user gives: as text, a built-in one, or a function. Raises as `read_potential`."""
+    if isinstance(potential, str):
+        return read_potential(potential)
+    if isinstance(potential, Potential):
+        return potential
+    name = getattr(potential, "__qualname__", type(potential).__qualname__)
+    return FunctionPotential(function=potential, text=f"{getattr(potential, '__module__', '')}:{name}")
+
+
 def potential_values(potential: Potential, grid: Grid, t: float, box: Box | None = None) -> Real:
     """V at the points of the grid, or of a box, at time t (ħ/Eh), in Hartree: float64 that broadcasts to [x, y, z].
 
