@@ -56,8 +56,6 @@ def test_degenerate_levels_of_oscillators_come_in_a_fixed_choice() -> None:
         size = np.abs(np.vdot(expected, state)) / np.linalg.norm(expected) / np.linalg.norm(state)
         assert size > 1 - 1e-9, "φ10 before φ01, not mixed"
     for number, axis in ((1, 0), (2, 1), (3, 2)):
-        along = [0, 0, 0]
-        along[axis] = 1
         density = np.abs(orbitals[number]) ** 2
         middle = np.take(density, 16, axis=axis)
         assert middle.max() < 1e-12 * density.max(), "a node in the plane across the axis"

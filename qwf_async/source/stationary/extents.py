@@ -70,11 +70,13 @@ def _harmonic(trap: HarmonicTrap, grid: Grid, n: int, g: float) -> list[float]:
 
 
 def _highest(omegas: Sequence[float], n: int) -> list[int]:
-    """The highest quantum number along each axis among the `n` lowest states of an oscillator."""
+    """The highest quantum number along each axis in the levels of the `n` lowest states of an oscillator."""
     first = (0,) * len(omegas)
     waiting, seen, highest = [(0.0, first)], {first}, [0] * len(omegas)
-    for _ in range(n):
-        _, numbers = heapq.heappop(waiting)
+    count, last = 0, 0.0
+    while count < n or waiting[0][0] <= last * (1 + 1e-9):
+        last, numbers = heapq.heappop(waiting)
+        count += 1
         highest = [max(a, b) for a, b in zip(highest, numbers, strict=True)]
         for axis in range(len(omegas)):
             more = (*numbers[:axis], numbers[axis] + 1, *numbers[axis + 1 :])
