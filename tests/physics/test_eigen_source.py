@@ -13,6 +13,7 @@ import pytest
 from qwf_async.errors import InvalidInput, UsageError
 from qwf_async.lattice.grid import Box, Grid
 from qwf_async.source import eigen, open_source
+from qwf_async.source.base import notes_of
 from qwf_async.source.stationary import hamiltonian
 
 TEXT = "eigen:potential=harmonic,omega=2,n=3,mass=1.5"
@@ -27,6 +28,16 @@ def test_text_becomes_states_and_states_become_text() -> None:
         with closing(open_source(source.spec, grid="128x1")) as again:
             assert again.fingerprint() == source.fingerprint()
             np.testing.assert_array_equal(again.read(again.grid.whole), source.read(source.grid.whole))
+
+
+def test_numbers_may_be_in_nanometres_electron_volts_and_femtoseconds() -> None:
+    text = "eigen:potential=harmonic,omega=1.5,n=2,mass=0.067"
+    with closing(open_source(text, grid="128x1", units="eV/nm/fs")) as source:
+        source.read(source.grid.whole)
+        assert source.grid.axes[1].unit == "nm"
+        notes = notes_of(source)
+    hbar = 0.6582119569  # eV fs
+    assert [notes["energy_0"], notes["energy_1"]] == pytest.approx([0.75 * hbar, 2.25 * hbar], rel=1e-9)
 
 
 @pytest.mark.parametrize(

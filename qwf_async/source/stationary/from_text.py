@@ -26,8 +26,8 @@ from .eigen import ACCURACY, Eigen, eigen
 def read_eigen(text: str, points: Grid, units: UnitSystem = HARTREE) -> Eigen:
     """The states that the text after `eigen:` stands for, on a grid of these points.
 
-    Numbers in the text are in `units`. Raises InvalidInput for a parameter that is unknown, or a value that cannot be read, UsageError
-    for a time step.
+    Numbers in the text are in `units`. Raises InvalidInput for a parameter that is unknown, or a
+    value that cannot be read, UsageError for a time step.
     """
     if points.axes[0].step is not None:
         raise UsageError(f"{option('dt')} cannot be given for {EIGEN}: its frames are states, not times")
