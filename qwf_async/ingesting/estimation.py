@@ -113,7 +113,7 @@ async def estimate(
     Raises InvalidInput if the source cannot be read, OutOfMemory if there is no room for a
     sample, Refused if the server forbids MEMORY, and ServerUnavailable.
     """
-    async with opened(source, grid, dims=dims, box=box, dt=dt) as psi:
+    async with opened(source, store, grid, dims=dims, box=box, dt=dt) as psi:
         return await _estimate(psi, store, tile)
 
 

@@ -109,7 +109,7 @@ async def ingest(
     Except after InvalidInput, what was begun stays on the server and can be resumed; the
     message says so. Cancelling the call leaves it so too.
     """
-    async with opened(source, grid, dims=dims, box=box, dt=dt) as psi:
+    async with opened(source, store, grid, dims=dims, box=box, dt=dt) as psi:
         return await ingest_in(
             forms_of(layout, codec, psi, tile=tile, slab=slab),
             psi,

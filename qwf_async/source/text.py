@@ -143,6 +143,14 @@ def old_hash_of(text: str, **options: str | int | None) -> str | None:
     return key
 
 
+def is_on_server(text: str) -> bool:
+    """Whether SOURCE is opened with a store: a hash of the old project, or a run that begins with what is stored.
+
+    Raises InvalidInput if the text cannot be read.
+    """
+    return old_hash_of(text) is not None or stored_initial_of(text) is not None
+
+
 def stored_initial_of(text: str, units: str | None = None) -> StoredInitial | None:
     """The stored wavefunction with which SOURCE begins, if it is an evolution of one; see `evolve.from_text`."""
     name, _, rest = text.partition(":")

@@ -15,6 +15,7 @@ from ..source.array import array
 from ..source.base import Source
 from ..source.evolve.initial import InitialFrame, choose
 from ..source.in_units import in_units
+from ..source.parameters import values_of
 from ..source.text import extents_of, old_hash_of, open_source, stored_initial_of
 from .old_hash import open_old_hash
 from .store import Store
@@ -53,7 +54,7 @@ async def source_on(store: Store, text: str, **options: Any) -> Source:
     key = old_hash_of(text, **{name: options.get(name) for name in ("grid", "frames", "dims")})
     if key is not None:
         box, dt = options.get("box"), options.get("dt")
-        extents = None if box is None else tuple(extent * units.in_bohr for extent in extents_of(box))
+        extents = None if box is None else tuple(extent * units.in_bohr for extent in _extents(box))
         step = None if dt is None else dt * units.in_atomic_time
         old_hash = await open_old_hash(store, key, box=extents, dt=step)
         return old_hash if units is HARTREE else in_units(old_hash, units)
@@ -66,3 +67,7 @@ async def source_on(store: Store, text: str, **options: Any) -> Source:
             ) from error
         options["stored"] = await _read(psi, initial.frame, initial.start)
     return await anyio.to_thread.run_sync(partial(open_source, text, **options))
+
+
+def _extents(box: Any) -> tuple[float, ...]:
+    return extents_of(box) if isinstance(box, str) else values_of(box)

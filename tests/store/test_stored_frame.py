@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,7 @@ async def test_in_python_a_stored_frame_is_an_initial_state(server: Server) -> N
         on = sources.evolve(frame, "harmonic", frames=2, steps=10)
         assert np.array_equal(on.read(on.grid.whole), (await psi.read[...])[1:3])
         on.close()
+        text = "evolve:potential=harmonic,initial=python-run,start=0.25,steps=10"
+        await qwf_async.ingest(text, store, "text-run", grid=replace(GRID, shape=(3, 32, 1, 1)))
+        again = await store.open("text-run")
+        assert np.array_equal(await again.read[...], (await psi.read[...])[1:4])
