@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import anyio
+import anyio.to_thread
+
 from ..catalog.cleaning import sweep
 from ..catalog.keys import Keys
 from ..catalog.name_state import read_state
@@ -195,25 +198,30 @@ async def _copied(
     if there is not None and there.generation == manifest.generation:
         raise Refused(f"{new} on {to.address.shown} is {snapshot.keys.name} itself: name another place")
     forms = copied_forms(manifest.form, layout=layout, codec=codec, tile=tile, slab=slab)
-    return await ingest_in(
-        forms,
-        CopySource.of_snapshot(snapshot, forms[0].codec),
-        to,
-        new,
-        writers=writers,
-        producers=producers or to.settings.producers or PRODUCERS,
-        max_rate=max_rate,
-        replicas=replicas,
-        resume=resume,
-        overwrite=overwrite,
-        discard=discard,
-        verify=verify,
-        allow_nonfinite=True,
-        configure_server=configure_server,
-        force=force,
-        signals=signals,
-        hooks=hooks,
-    )
+    source = CopySource.of_snapshot(snapshot, forms)
+    try:
+        return await ingest_in(
+            forms,
+            source,
+            to,
+            new,
+            writers=writers,
+            producers=producers or to.settings.producers or PRODUCERS,
+            max_rate=max_rate,
+            replicas=replicas,
+            resume=resume,
+            overwrite=overwrite,
+            discard=discard,
+            verify=verify,
+            allow_nonfinite=True,
+            configure_server=configure_server,
+            force=force,
+            signals=signals,
+            hooks=hooks,
+        )
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(source.close)
 
 
 async def _moved_before(store: Store, name: str, to: Store, new: str) -> Report | None:

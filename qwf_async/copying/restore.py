@@ -181,7 +181,7 @@ async def _restored(
     resume = _is_resumed(state, record)
     return await ingest_in(
         [manifest.form],
-        CopySource(manifest, manifest.form.codec, copied, load),
+        CopySource(manifest, [manifest.form], copied, load),
         store,
         record.name,
         resume=resume,

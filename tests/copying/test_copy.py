@@ -10,6 +10,7 @@ import pytest
 
 import qwf_async
 from qwf_async import sources
+from qwf_async.copying.snapshot import Snapshot
 from qwf_async.errors import DamagedData, InvalidInput, Refused
 from qwf_async.lattice.grid import Axis, Grid
 from tests.conftest import Server
@@ -91,6 +92,29 @@ async def test_layout_and_codec_change_on_the_way(server: Server, before: str, a
     else:
         tolerance = 1e-6 if form.codec == "c8" and there.manifest.form.codec != "c8" else 0
     assert np.allclose(values, before_values, rtol=0, atol=tolerance)
+
+
+async def test_chunks_are_read_once_though_others_cut_across_them(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    before = Snapshot.read
+
+    async def counted(self: Snapshot, chunk: int) -> Any:
+        read.append(chunk)
+        return await before(self, chunk)
+
+    monkeypatch.setattr(Snapshot, "read", counted)
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(SOURCE, store, "psi", layout="tile", tile=(4, 4, 4))
+        chunks = range(len((await store.open("psi")).manifest.plan))
+        for name, bound in (("in memory", 2**20), ("in a file", 1)):
+            monkeypatch.setattr("qwf_async.copying.copy_source.MAX_LAYER_BYTES", bound)
+            new = name.replace(" ", "-")
+            await qwf_async.copy(store, "psi", store, new, layout="packed")
+            assert sorted(read) == list(chunks), name
+            read.clear()
+            assert np.array_equal(await (await store.open(new)).read[...], PSI)
 
 
 async def test_a_copy_to_another_server_counts_as_what_its_source_gives(
