@@ -23,6 +23,10 @@ _FORMS = (
 )
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _CLUSTER = "+cluster"
+_PLAIN = re.compile(
+    r"(?!.*\.sock\Z)[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?"
+)
+_PLAIN_IPV6 = re.compile(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:[0-9A-Fa-f.:]{0,15}")
 _PORT = 6379
 
 _OPTIONS = {"client_name", "db", "password", "username"}
@@ -36,6 +40,7 @@ _TLS_OPTIONS = {
 class Address:
     """A parsed server URL: `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `unix://`.
 
+    A host, `host:port`, several of them with commas between, and the absolute path of a socket are URLs, too.
     `redis+cluster://` and its like name a cluster by one or several of its nodes, and so does any
     URL with several hosts. Whether another URL names one, the server says.
 
@@ -154,6 +159,7 @@ class Address:
         """
         from redis.asyncio.connection import parse_url
 
+        url = full_url(url)
         names = _options_of(url)
         urls, says_cluster = _single_urls(url)
         try:
@@ -165,7 +171,7 @@ class Address:
         if scheme not in ("redis", "rediss", "unix") or (scheme == "unix" and says_cluster):
             raise UsageError(
                 "the server URL must begin with redis://, rediss://, redis+cluster://, rediss+cluster:// "
-                f"or unix://: {_FORMS}"
+                f"or unix://, or be plain, as localhost, host:6379, [::1]:6379 or /run/redis.sock: {_FORMS}"
             )
         if scheme == "unix" and (parts[0].netloc.rpartition("@")[2] or not path):
             raise UsageError("a unix:// URL needs the path of a socket, as in unix:///run/redis.sock")
@@ -211,6 +217,15 @@ def _shown(scheme: str, options: Mapping[str, Any], hosts: Iterable[tuple[str, i
     places = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)
     database = f"/{options['db']}" if options.get("db") else ""
     return f"{scheme}://{user}{places}{database}"
+
+
+def full_url(text: str) -> str:
+    """The URL that a plain host, `host:port` or path of a socket stands for; any other text as it is."""
+    if text.startswith("/"):
+        return f"unix://{quote(text, errors='surrogateescape')}"
+    if _PLAIN_IPV6.fullmatch(text):
+        return f"redis://[{text}]"
+    return f"redis://{text}" if all(map(_PLAIN.fullmatch, text.split(","))) else text
 
 
 def without_password(url: str) -> str:

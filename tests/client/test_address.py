@@ -102,6 +102,12 @@ async def test_tcp_addresses_and_databases_work(tcp_server: Server) -> None:
             {"path": "/run/r.sock", "username": "me", "password": "pw"},
         ),
         ("rediss://h", "rediss://h:6379", {"host": "h"}),
+        ("localhost", "redis://localhost:6379", {"host": "localhost"}),
+        ("node_1.lab-2:7000", "redis://node_1.lab-2:7000", {"host": "node_1.lab-2", "port": 7000}),
+        ("10.0.0.1", "redis://10.0.0.1:6379", {"host": "10.0.0.1"}),
+        ("::1", "redis://[::1]:6379", {"host": "::1"}),
+        ("[fe80::1]:6380", "redis://[fe80::1]:6380", {"host": "fe80::1", "port": 6380}),
+        ("/run/a b%.sock", "unix:///run/a b%.sock", {"path": "/run/a b%.sock"}),
         ("valkeys://h?ssl_ca_certs=/ca.pem", "rediss://h:6379", {"host": "h", "ssl_ca_certs": "/ca.pem"}),
     ],
 )
@@ -139,7 +145,8 @@ def test_whether_a_server_is_on_this_machine(url: str, local: bool) -> None:
 
 
 BAD_URLS = [
-    "", "localhost", "localhost:6379", "http://h", "redis.sock", "redis://h:port", "redis://h:99999",
+    "", "localhost:", "localhost:port", "localhost:99999", ":6379", "me@h", "me:pw@h:6379", "h/1", "a b",
+    "::g", "http://h", "redis.sock", "redis://h:port", "redis://h:99999",
     "redis://h:-1", "redis://h/x", "redis://h/1/2", "redis://h?db=x", "redis://[::1", "unix://", "unix://run/r.sock",
     "redis://h?socket_timeout=soon", "redis://h?no_such_option=1", "redis://h?max_connections=10",
     "redis://h?decode_responses=1", "redis://h?connection_class=x", "redis://h?ssl_ca_certs=/ca.pem",
