@@ -1,13 +1,27 @@
 """The events of an ingest, of a long read and of a watched server: frozen records, with which hooks are called.
 
-The progress bar, the log and the JSON report of the command line are hooks. A hook is
-called on the event loop and must return at once.
+The progress bar and the JSON report of the command line are hooks. A hook is called on the
+event loop and must return at once.
+
+Each event also goes to the logger `qwf_async` of the standard library, where whoever uses the
+package may listen; connections and attempts do so in `client`. Nothing is configured here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+LOG_EVERY: Final = 1.0
+"""Seconds between two records of the log of the same kind, that say how far something is."""
+
+_LOG: Final = logging.getLogger("qwf_async.events")
+_NOTES: Final = logging.getLogger("qwf_async.notes")
+for _log in (_LOG, _NOTES):
+    _log.addHandler(logging.NullHandler())  # or Python would print warnings by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +138,49 @@ Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | Serve
 Hook = Callable[[Event], None]
 
 
+def logged(hooks: Sequence[Hook]) -> Hook:
+    """A hook that calls each of these, and writes the event to the log before."""
+    due: dict[type[Event], float] = {}
+
+    def hook(event: Event) -> None:
+        now = time.monotonic()
+        is_last = isinstance(event, Progress) and event.points == event.total
+        often = isinstance(event, Progress | MemorySampled | Spooled) and not is_last
+        if not often or now >= due.get(type(event), 0.0):
+            due[type(event)] = now + LOG_EVERY
+            _write(event)
+        for each in hooks:
+            each(event)
+
+    return hook
+
+
+def _write(event: Event) -> None:
+    match event:
+        case Progress(points=points, total=total, bytes_sent=nbytes):
+            _LOG.info("%d of %d points done, %d bytes", points, total, nbytes)
+        case Retried(chunk=chunk, attempt=attempt, reason=reason):
+            _LOG.info("chunk %d is sent again after attempt %d: %s", chunk, attempt, reason)
+        case Spooled(chunks=chunks, nbytes=nbytes, replaying=replaying):
+            state = "being replayed" if replaying else "waiting"
+            _LOG.info("%d chunks in the spool (%d bytes), %s", chunks, nbytes, state)
+        case GateMoved(shut=shut, reason=reason):
+            _LOG.info("the memory gate %s: %s", "is shut" if shut else "opened", reason)
+        case MemorySampled(where=where, used=used, limit=limit):
+            _LOG.debug("%s: memory %d bytes, limit %s", where, used, limit)
+        case Noted(text=text, warning=warning):
+            _NOTES.log(logging.WARNING if warning else logging.INFO, "%s", text)
+        case _:
+            _LOG.debug("%r", event)
+
+
 def progress_of(hook: Hook, total: int, *, point_bytes: int = 0, phase: str = "") -> Callable[[int], None]:
     """A function that takes the points of each part as it is done, and tells the hook how many of `total` are done.
 
     With `point_bytes`, the size of one value, it tells the bytes of the values too. `phase` is as in `Progress`.
     """
     points = 0
+    hook = logged([hook])
 
     def done(more: int) -> None:
         nonlocal points

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from .coercion import coerce_quickly
+from .log_options import log_parameters
 from .signed_words import SignedWords
 
 COMMANDS: Final[dict[str, dict[str, str]]] = {
@@ -76,7 +77,10 @@ class Deferred(TyperCommand):
                 alone = typer.Typer(add_completion=False)
                 alone.command(name, cls=SignedWords)(found)
                 self._loaded = typer.main.get_command(alone)
-            for command in (self._loaded, *getattr(self._loaded, "commands", {}).values()):
+            leaves = list(getattr(self._loaded, "commands", {"": self._loaded}).values())
+            for command in leaves:
+                command.params += log_parameters()
+            for command in {id(one): one for one in (self._loaded, *leaves)}.values():
                 coerce_quickly(command)
         return self._loaded
 

@@ -112,21 +112,24 @@ class SourceOptions:
     ] = None
 
 
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        "-u",
+        help="Server: host, host:port, /path/of/socket, redis://…, rediss://… (TLS), unix:///path, or a cluster's "
+        "redis+cluster://host:port,host:port. "
+        "Else $QWF_URL, else $REDIS_URL, else the embedded server.",
+        show_default=False,
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     """Which server is asked, and with which settings; each field is an option. None leaves it to the settings."""
 
-    url: Annotated[
-        str | None,
-        typer.Option(
-            "--url",
-            "-u",
-            help="Server: redis://host:port, rediss://… (TLS), unix:///path, or a cluster's "
-            "redis+cluster://host:port,host:port. "
-            "Else $QWF_URL, else $REDIS_URL, else the embedded server.",
-            show_default=False,
-        ),
-    ] = None
+    url: UrlOption = None
     data_dir: DataDirOption = None
     config: ConfigOption = None
     password_file: Annotated[

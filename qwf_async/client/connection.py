@@ -7,6 +7,7 @@ reply can never be taken for another command's. The caller decides what is tried
 
 from __future__ import annotations
 
+import logging
 from asyncio import WriteTransport, get_running_loop
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     T = TypeVar("T", default=Any)
+
+_log: Final = logging.getLogger(__name__)
 
 SEND_BYTES: Final = 256 * 1024
 """Bytes handed to the kernel at a time. A peer that takes none of them for `stall_timeout` seconds counts as dead."""
@@ -273,9 +276,11 @@ class Connection:
                 self._counts.turned_away += 1
             else:
                 self._counts.failed += 1
+            _log.info("no connection: %s", meaning)
             raise meaning from error
         self._counts.opened += 1
         self.used = now()
+        _log.info("connected to %s", self.where)
 
     def _post(self, buffers: Sequence[Buffer]) -> bool:
         """Send the buffers without waiting if they are few bytes; False if they are too many for that."""
@@ -310,6 +315,7 @@ class Connection:
             meaning = translate(error, where=self.where)
             self._counts.timeouts += isinstance(error, TimeoutError)
             self._counts.lost += isinstance(meaning, ConnectionLost)
+            _log.info("connection closed: %s", meaning)
             raise meaning from error
 
 

@@ -16,6 +16,7 @@ Loops that look again at a fixed interval, whatever happened, are no retries and
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,8 @@ import anyio
 from ..errors import ServerUnavailable
 
 T = TypeVar("T")
+
+_log: Final = logging.getLogger(__name__)
 
 _MAX_DOUBLINGS: Final = 60
 """Of the back-off. Far above every cap, and 2**1024 would not be a float any more."""
@@ -71,11 +74,12 @@ async def until_available(operation: Callable[[], Awaitable[T]], retry: Retry) -
     while True:
         try:
             return await operation()
-        except ServerUnavailable:
+        except ServerUnavailable as error:
             failures += 1
             time = anyio.current_time()
             since = since if failures > 1 else time
             pause = retry.pause(failures, time - since)
             if pause is None:
                 raise
+            _log.info("attempt %d failed, the next one in %.2f s: %s", failures, pause, error)
         await anyio.sleep(pause)

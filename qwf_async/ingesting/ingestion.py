@@ -13,7 +13,7 @@ from ..catalog.confirmation import Confirmation
 from ..catalog.keys import Keys, new_generation
 from ..catalog.manifest import Manifest
 from ..checked import checked
-from ..events import Event, Hook, Noted
+from ..events import Hook, Noted, logged
 from ..lattice.grid import Grid
 from ..layout import Form, Slab
 from ..settings import Producers, Rate, Replicas, Writers
@@ -172,9 +172,7 @@ async def ingest_in(
     if "created" in copied:
         manifest = replace(manifest, created=copied["created"])
 
-    def hook(event: Event) -> None:
-        for each in hooks:
-            each(event)
+    hook = logged(hooks)
 
     for text in await anyio.to_thread.run_sync(warnings_of, source):
         hook(Noted(text=text, warning=True))

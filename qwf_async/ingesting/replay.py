@@ -7,7 +7,7 @@ from ..catalog.load import Load
 from ..catalog.manifest import Manifest
 from ..client.every_node import name_of
 from ..errors import DamagedData, DataLost, Refused
-from ..events import Hook
+from ..events import Hook, logged
 from ..spool import SpoolEntry, head_path
 from ..store.store import Store
 from ..wording import flag, phrase
@@ -33,6 +33,7 @@ async def replay(
     """
     if spool.head is None:
         raise DamagedData(spool.problem)
+    hook = logged([hook])
     head = spool.head
     keys = Keys(prefix=head.prefix, name=head.name)
     state = await spool_state(store, spool, head)

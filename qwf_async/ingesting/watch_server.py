@@ -12,7 +12,7 @@ from ..catalog.cleaning import Cleaned
 from ..client.every_node import ask_each
 from ..client.node import Node
 from ..errors import QwfError, ServerUnavailable
-from ..events import Hook, Noted, ServerFacts, ServerSampled
+from ..events import Hook, Noted, ServerFacts, ServerSampled, logged
 from ..server.facts import learn
 from ..store.store import Store
 from .gate import Gate
@@ -34,6 +34,7 @@ async def watch_server(store: Store, *, hook: Hook) -> None:
     It waits for a server that is away. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
     comes. For the main thread only.
     """
+    hook = logged([hook])
     async with shutdown_on_signals(0) as shutdown:
         with shutdown.scope:
             async with anyio.create_task_group() as tasks:

@@ -14,7 +14,7 @@ from ..catalog.owner import Owner
 from ..checked import checked
 from ..client.retry import Retry, until_available
 from ..errors import Interrupted, QwfError, UsageError, first_error
-from ..events import Event, Hook, Noted
+from ..events import Hook, Noted, logged
 from ..ingesting.finish import SETTLE_TIME
 from ..ingesting.lease import Lease
 from ..ingesting.report import Report
@@ -163,9 +163,7 @@ async def held_load(
     `owner` is for a load that one process writes alone; its token is that of the request.
     """
 
-    def hook(event: Event) -> None:
-        for each in hooks:
-            each(event)
+    hook = logged(hooks)
 
     ticket, load = await start_load(store, request, hook, owner)
     shared = SharedLoad(ticket=ticket, already=load is None, _store=store, _hook=hook, _blocks=blocks)
