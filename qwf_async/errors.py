@@ -88,6 +88,10 @@ class UnknownName(InvalidInput, KeyError):
     """A name under which nothing is stored. `store[name]` raises it, and so it is a KeyError."""
 
 
+class NothingStored(UnknownName):
+    """No server is named, and there is no data of an embedded one: nothing can be read, and none is started."""
+
+
 class UnusableIndex(InvalidInput, IndexError):
     """An index outside the grid, or of a kind that is not taken. `psi[index]` raises it, and so it is an IndexError."""
 

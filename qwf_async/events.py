@@ -138,21 +138,27 @@ Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | Serve
 Hook = Callable[[Event], None]
 
 
-def logged(hooks: Sequence[Hook]) -> Hook:
-    """A hook that calls each of these, and writes the event to the log before."""
-    due: dict[type[Event], float] = {}
+class _Logged:
+    """A hook that calls others, and writes each event to the log before."""
 
-    def hook(event: Event) -> None:
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self._hooks = hooks
+        self._due: dict[type[Event], float] = {}
+
+    def __call__(self, event: Event) -> None:
         now = time.monotonic()
         is_last = isinstance(event, Progress) and event.points == event.total
         often = isinstance(event, Progress | MemorySampled | Spooled) and not is_last
-        if not often or now >= due.get(type(event), 0.0):
-            due[type(event)] = now + LOG_EVERY
+        if not often or now >= self._due.get(type(event), 0.0):
+            self._due[type(event)] = now + LOG_EVERY
             _write(event)
-        for each in hooks:
-            each(event)
+        for hook in self._hooks:
+            hook(event)
 
-    return hook
+
+def logged(hooks: Sequence[Hook]) -> Hook:
+    """A hook that calls each of these, and writes the event to the log before, if none of them does."""
+    return hooks[0] if len(hooks) == 1 and isinstance(hooks[0], _Logged) else _Logged(hooks)
 
 
 def _write(event: Event) -> None:

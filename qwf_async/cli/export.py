@@ -88,4 +88,4 @@ def export(
             quiet=quiet,
         )
 
-    run_on_store(job, server_options, quiet=quiet).print(as_json=as_json, quiet=quiet)
+    run_on_store(job, server_options, reading=True, quiet=quiet).print(as_json=as_json, quiet=quiet)

@@ -70,7 +70,7 @@ def get(
         values = await psi.read_points(listed)
         return [FoundPoint.of(grid.index(*point)) for point in listed], list(map(complex, values))
 
-    found, values = run_on_store(job, server_options, quiet=quiet)
+    found, values = run_on_store(job, server_options, reading=True, quiet=quiet)
     from ..observables import of_value
 
     rows = [

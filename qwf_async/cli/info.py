@@ -42,7 +42,7 @@ def info(
             facts |= {"server": await store.server_info()}
         return facts
 
-    facts = run_on_store(job, server_options)
+    facts = run_on_store(job, server_options, reading=True)
     if as_json:
         print_json(facts)
         return

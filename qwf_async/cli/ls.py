@@ -47,7 +47,10 @@ def ls(
         names = sorted({*entries, *spools})
         return [Listed(name=name, entry=entries.get(name), spools=spools.get(name, [])) for name in names]
 
-    listed = sorted(run_on_store(job, server_options), key=ORDERS[order])
+    nothing: list[Listed] = []
+    listed = sorted(
+        run_on_store(job, server_options, reading=True, nothing=nothing), key=ORDERS[order]
+    )
     if as_json:
         print_json([one.to_json() for one in listed])
         return

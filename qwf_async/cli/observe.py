@@ -131,7 +131,7 @@ def observe(
         with shown_progress(quiet=quiet or wanted.one_frame) as hook:
             return await observed(store, wanted, system_for, progress_of(hook, points))
 
-    found = run_on_store(job, server_options, quiet=quiet)
+    found = run_on_store(job, server_options, reading=True, quiet=quiet)
     _print(found, name, system_for(found.grid), as_json=as_json, as_csv=as_csv, quiet=quiet)
 
 

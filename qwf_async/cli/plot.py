@@ -108,7 +108,9 @@ def plot(
 
         check_free(out, overwrite=overwrite)
         check_libraries(out)
-    data = run_on_store(partial(_read, name=name, request=request, quiet=quiet), server_options, quiet=quiet)
+    data = run_on_store(
+        partial(_read, name=name, request=request, quiet=quiet), server_options, reading=True, quiet=quiet
+    )
     if not quiet:
         _say_remarks(data, cut_chosen=bool(request.fixed or request.at))
     if out is None:

@@ -48,7 +48,7 @@ def rm(
             except (InvalidInput, Refused) as error:
                 errors.append(error)
 
-    run_on_store(job, server_options, quiet=quiet)
+    run_on_store(job, server_options, reading=True, quiet=quiet)
     if as_json:
         print_json({"removed": removed})
     elif removed and not quiet:

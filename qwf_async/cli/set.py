@@ -56,7 +56,7 @@ def set_(
         await store.secure()
         return point
 
-    point = run_on_store(job, server_options, quiet=quiet)
+    point = run_on_store(job, server_options, reading=True, quiet=quiet)
     if as_json:
         print_json({"name": name, **point.to_json(), "re": psi_value.real, "im": psi_value.imag})
     elif not quiet:

@@ -74,13 +74,16 @@ def slice_(
         quiet=quiet,
     )
     if out is None:
-        _print(run_on_store(partial(_read, name=name, part=part), server_options, quiet=quiet), as_json)
+        _print(
+            run_on_store(partial(_read, name=name, part=part), server_options, reading=True, quiet=quiet),
+            as_json,
+        )
         return
     from ..exporting.whole_file import check_free
 
     check_free(out, overwrite=overwrite)
     job = partial(_write, name=name, part=part, out=out, quiet=quiet)
-    run_on_store(job, server_options, quiet=quiet).print(as_json=as_json, quiet=quiet)
+    run_on_store(job, server_options, reading=True, quiet=quiet).print(as_json=as_json, quiet=quiet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ def verify(
                 psi = None if argument is None else await argument.on(store, warn=True)
                 return await read_back(store, name, psi, done=progress_of(hook, total, phase="verifying"))
 
-        result = run_on_store(job, server_options, quiet=quiet)
+        result = run_on_store(job, server_options, reading=True, quiet=quiet)
     if as_json:
         print_json(
             {

@@ -71,7 +71,7 @@ def where(
             "python": f"numpy.frombuffer(value, '<c{2 * size}')[{place.offset // place.nbytes}]",
         }
 
-    facts = run_on_store(job, server_options)
+    facts = run_on_store(job, server_options, reading=True)
     if as_json:
         print_json(facts)
         return

@@ -32,6 +32,12 @@ def shards_of(directory: Path) -> tuple[Path, ...]:
     return _places(root, _number(root) or 1)
 
 
+def was_used(directory: Path) -> bool:
+    """Whether a server has used the data directory, or begun to. Changes nothing. Blocking. Raises as `shards_of`."""
+    root = DataDir.of(directory)
+    return _number(root) is not None or bool(root.files())
+
+
 def settled_shards(directory: Path, number: int | None) -> tuple[Path, ...]:
     """The data directory of each shard, after the number was decided for good. Blocking.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from ..client.pool import Pool
 from ..client.reach import check_reach
 from ..client.retry import Retry, until_available
 from ..client.tls import TLSFiles, check_files
-from ..errors import ServerUnavailable
+from ..errors import NothingStored, ServerUnavailable
 from ..settings import Settings
 from ..settings import load as load_settings
 from ..wording import option
@@ -41,19 +41,38 @@ def pool_to(address: Address, settings: Settings) -> Pool:
     )
 
 
+def _check_stored(settings: Settings) -> None:
+    """Raise NothingStored where the embedded server has never been, and nothing waits in the spool. Blocking."""
+    from ..embedded.shards import was_used
+
+    with suppress(OSError):  # absent, or not to be read, which the server will say
+        if any(settings.spool_directory.iterdir()):
+            return
+    if not was_used(settings.data_dir):
+        raise NothingStored(
+            "there is no such wavefunction: nothing is stored yet (no server is named, and no data of an embedded one "
+            f"is in {settings.data_dir})"
+        )
+
+
 @checked
 @asynccontextmanager
 async def connect(
-    url: str | None = None, *, data_dir: Path | str | None = None, settings: Settings | None = None
+    url: str | None = None,
+    *,
+    data_dir: Path | str | None = None,
+    settings: Settings | None = None,
+    reading: bool = False,
 ) -> AsyncIterator[Store]:
     """Connect to a server, and close the connections at the end.
 
     `url` is `redis://`, `rediss://`, `valkey://` or `unix://`. Without one the settings decide
     (QWF_URL, REDIS_URL). If they name no server, the embedded one is used, and started if it does
-    not run. It keeps its data in `data_dir`.
+    not run. It keeps its data in `data_dir`. With `reading` none is started where there is nothing
+    to be read: no data of an embedded server, and no spool.
 
-    Raises ServerUnavailable if there is no server, Refused if it does not let us in, and
-    UsageError if the URL does not parse or a TLS file cannot be used.
+    Raises NothingStored if that is so, ServerUnavailable if there is no server, Refused if it does not
+    let us in, and UsageError if the URL does not parse or a TLS file cannot be used.
     """
     if settings is None:
         settings = await to_thread.run_sync(load_settings)
@@ -63,6 +82,8 @@ async def connect(
         settings = replace(settings, data_dir=Path(data_dir))
     embedded = None
     if settings.url is None:
+        if reading:
+            await to_thread.run_sync(_check_stored, settings)
         from ..embedded.servers import ensure
 
         embedded = await ensure(settings.data_dir, maxmemory=settings.memory_limit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +118,34 @@ def test_a_log_that_cannot_be_written_is_refused_before_anything_is_done(
         ["qwf: --log-file 'absent/log.txt' cannot be written: No such file or directory (exit 2)"],
     )
     assert asked(shell, server, "-u {server} get psi 0")[0].status == 0
+
+
+def test_where_nothing_is_stored_what_only_reads_starts_no_server(tmp_path: Path) -> None:
+    runtime = tmp_path / "run"
+    runtime.mkdir()
+    shell = Shell.at(tmp_path, QWF_DATA_DIR=str(tmp_path / "none"), XDG_RUNTIME_DIR=str(runtime))
+    listed, as_json, *others = shell.each(
+        ["ls"], ["ls", "--json"], ["get", "x", "1"], ["info", "x"], ["slice", "x", "0"], ["rm", "x"]
+    )
+    assert (listed.status, listed.out, as_json.status, json.loads(as_json.out)) == (0, "", 0, [])
+    assert "nothing is stored yet" in listed.err
+    assert "qwf ingest hydrogen" in listed.err
+    for other in others:
+        assert other.status == 7
+        assert "there is no such wavefunction: nothing is stored yet" in other.err
+    assert list(tmp_path.iterdir()) == [runtime]
+    assert list(runtime.iterdir()) == []
+
+
+def test_data_of_a_stopped_server_is_read_by_starting_it(tmp_path: Path) -> None:
+    runtime = tempfile.mkdtemp(prefix="qwf-")
+    shell = Shell.at(tmp_path, QWF_DATA_DIR=str(tmp_path / "data"), XDG_RUNTIME_DIR=runtime)
+    try:
+        for arguments in (["ingest", "gaussian", "--grid", "8", "--quiet"], ["server", "stop", "--quiet"]):
+            assert shell.qwf(*arguments).status == 0
+        listed = shell.qwf("ls", "--json")
+        assert [row["name"] for row in json.loads(listed.out)] == ["gaussian"]
+        assert "started the embedded server" in listed.err
+    finally:
+        shell.qwf("server", "stop", "--quiet")
+        shutil.rmtree(runtime)
