@@ -48,9 +48,7 @@ def ls(
         return [Listed(name=name, entry=entries.get(name), spools=spools.get(name, [])) for name in names]
 
     nothing: list[Listed] = []
-    listed = sorted(
-        run_on_store(job, server_options, reading=True, nothing=nothing), key=ORDERS[order]
-    )
+    listed = sorted(run_on_store(job, server_options, reading=True, nothing=nothing), key=ORDERS[order])
     if as_json:
         print_json([one.to_json() for one in listed])
         return
