@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import anyio.to_thread
 import numpy as np
@@ -10,14 +11,18 @@ from numpy.typing import NDArray
 
 from ..checked import checked
 from ..errors import InvalidInput
+from ..lattice.grid import Box
 from ..observables.momentum_density import momentum_density as density_of
+from ..observables.overlap import overlap_sum
 from ..observables.spectrum import Spectrum
 from ..observables.spectrum import spectrum as spectrum_of
 from ..wording import option
-from .frame_boxes import Done, numbers_of
-from .observing import observe_opened
+from .frame_boxes import Done, for_each_box, numbers_of, read_box
 from .store import Store
 from .wavefunction import Wavefunction
+
+BOX_POINTS: Final = 65_536
+"""Points that are read at a time of the frames of a box."""
 
 
 @checked
@@ -47,7 +52,7 @@ async def momentum_density_opened(
 async def spectrum(store: Store, name: str, *, done: Done = lambda points: None) -> Spectrum:
     """The spectrum of a stored evolution, from ⟨ψ(0)|ψ(t)⟩ of all its frames: see `observables.spectrum`.
 
-    Memory is that of a few chunks. `done` is called with the points of each frame. Raises
+    Memory is that of a few chunks of about 65,536 points. `done` is called with the number of points read. Raises
     InvalidInput if the time step is not known, or for too few frames; else as `observe`.
     """
     return await spectrum_opened(await store.open(name), done=done)
@@ -60,6 +65,24 @@ async def spectrum_opened(psi: Wavefunction, *, done: Done = lambda points: None
         raise InvalidInput(
             f"the time step of {psi.name} is not known, and energies follow from it: ingest it with {option('dt')}"
         )
-    rows = observe_opened(psi, autocorrelation=True, sums_only=True, done=done)
-    values = [0j if row.autocorrelation is None else row.autocorrelation async for row in rows]
-    return await anyio.to_thread.run_sync(spectrum_of, values, dt)
+    return await anyio.to_thread.run_sync(spectrum_of, await _autocorrelation(psi, done), dt)
+
+
+async def _autocorrelation(psi: Wavefunction, done: Done) -> NDArray[np.complex128]:
+    """⟨ψ(0)|ψ(t)⟩ of all frames, [t], without dV. Each value is read once: of a box all frames, some at a time."""
+    frames = psi.manifest.grid.shape[0]
+
+    async def of_box(box: Box) -> NDArray[np.complex128]:
+        result = np.empty(frames, np.complex128)
+        at_once = max(1, BOX_POINTS // box.points)
+        start = await read_box(psi, box)
+        for first in range(0, frames, at_once):
+            some = slice(first, min(first + at_once, frames))
+            part = Box(start=(some.start, *box.start[1:]), stop=(some.stop, *box.stop[1:]))
+            ket = await read_box(psi, part)
+            result[some] = await anyio.to_thread.run_sync(overlap_sum, start, ket)
+            done(part.points)
+        return result
+
+    sums: NDArray[np.complex128] = np.stack(await for_each_box(psi, of_box)).sum(axis=0)
+    return sums

@@ -22,6 +22,9 @@ from tests.conftest import Server
 pytestmark = pytest.mark.anyio
 
 GRID = replace(Grid.of((26, 12, 10), box=(20.0, 12.0, 11.0), frames=3, dt=0.4), mass=1.5)
+STATE = sources.coherent(
+    alpha=(1, 0.5j, 0), grid=Grid.of((24, 20, 18), box=(14.0, 13.0, 12.0), frames=9, dt=0.5)
+)
 FACTORS = np.array([1, 0.9, 0.8])[:, None, None, None]  # as if edges had absorbed
 PSI: NDArray[np.complex128] = (
     sources.gaussian(
@@ -69,19 +72,26 @@ async def test_what_passes_a_plane_is_as_of_the_array_and_is_read_by_chunks(
     assert max(sizes) <= 1000 < GRID.frame_points
 
 
+@pytest.mark.usefixtures("small_chunks")
 async def test_momenta_and_energies_are_those_of_the_array(server: Server) -> None:
     both = sources.harmonic({0: 0.6, 2: 0.8}, grid=Grid.of((64,), frames=40, dt=0.4))
     async with qwf_async.connect(server.url) as store:
         await qwf_async.ingest(sources.array(PSI, GRID), store, "psi")
         density = await qwf_async.momentum_density(store, "psi", 1, axes=[1, 3])
         await qwf_async.ingest(both, store, "both")
-        found = await qwf_async.spectrum(store, "both")
+        told: list[int] = []
+        found = await qwf_async.spectrum(store, "both", done=told.append)
+        assert sum(told) == both.grid.points
+        await qwf_async.ingest(STATE, store, "state", layout="tile")
+        three = await qwf_async.spectrum(store, "state")
         trap = read_potential("harmonic:omega=1")
         (row, *_) = [one async for one in observe(store, "both", potential=trap, g=0.5)]
         (free, *_) = [one async for one in observe(store, "both", g=0.5, frames=[0])]
     np.testing.assert_allclose(density, observables.momentum_density(PSI, GRID, [1, 3])[1], atol=1e-15)
     assert [line.energy for line in found.lines] == pytest.approx([0.5, 2.5], rel=1e-9)
     assert [line.weight for line in found.lines] == pytest.approx([0.36, 0.64], rel=1e-9)
+    values = observables.autocorrelation(STATE.read(STATE.grid.whole), STATE.grid)
+    np.testing.assert_allclose(three.density, observables.spectrum(values, 0.5).density, atol=1e-10)
     psi = np.asarray(both.read(both.grid.whole))
     square = (np.abs(psi[0]) ** 4).sum() / (np.abs(psi[0]) ** 2).sum()
     assert row.interaction == pytest.approx(0.25 * square)
