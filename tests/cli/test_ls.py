@@ -21,7 +21,7 @@ from tests.support.loops import ON_ASYNCIO
 from tests.support.outages import left, owing
 
 pytestmark = pytest.mark.anyio
-PSI = sources.array(wave(2, 10, 10, 10))
+PSI = sources.array(wave(8, 10, 10, 10))
 LONG = "n" * 100
 
 
@@ -43,7 +43,7 @@ async def test_each_name_has_its_state_and_what_to_do(own_server: Server, tmp_pa
     assert heads.split() == ["name", "shape", "layout", "codec", "≈", "memory", "age", "state"]
     assert max(len(line) for line in (heads, *lines) if line != LONG) <= WIDTH
     kept = next(line for line in lines if line.startswith("kept "))
-    assert kept.split()[1:4] == ["2×10×10×10", "packed", "c16"]
+    assert kept.split()[1:4] == ["8×10×10×10", "packed", "c16"]
     assert kept.endswith("  published")
     assert LONG in lines  # a name is never cut
     running = lines.index(next(line for line in lines if line.startswith("running")))
@@ -59,7 +59,7 @@ async def test_each_name_has_its_state_and_what_to_do(own_server: Server, tmp_pa
     assert rows["running"]["load"]["held"] is True
     assert (rows["running"]["state"], rows["stopped"]["state"]) == ("loading", "interrupted")
     assert 0 < rows["stopped"]["load"]["done"] < 1
-    per_point = rows["kept"]["bytes"] / 2000
+    per_point = rows["kept"]["bytes"] / 8000
     exact = json.loads(shell.qwf("info", "kept", "--json").out)["bytes_per_point"]
     assert per_point == pytest.approx(exact, rel=0.2)
     assert wrong.status == 2
