@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
     "Server and settings": {
         "server": "The embedded server, and a configuration for your own.",
         "config": "Look at the settings.",
+        "doctor": "Say what is fit, what is not, and the cure.",
         "help": "Show a topic of the guide, or the options of a command.",
     },
 }
