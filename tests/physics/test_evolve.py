@@ -194,7 +194,10 @@ def test_values_do_not_depend_on_the_number_of_threads(
     for number in (1, 3):
         monkeypatch.setattr(evolution, "cores", lambda number=number: number)
         source = wide()
-        films.append(source.read(frame_box(source, 3)))
+        interacting = evolve(source.initial, source.potential, steps=3, absorb=2, g=-0.5)
+        with closing(interacting):
+            last = [each.read(frame_box(each, 3)) for each in (source, interacting)]
+        films.append(np.concatenate(last))
     assert np.array_equal(films[0], films[1])
 
 

@@ -100,6 +100,29 @@ def test_a_repulsive_ground_state_is_that_of_thomas_and_fermi_and_stays() -> Non
     assert source.notes()["energy_drift"] < 1e-4
 
 
+def test_a_trapped_gas_in_two_dimensions_breathes_at_twice_the_frequency_of_the_trap() -> None:
+    # Exact for any g, as ⟨r²⟩'' = 4E − 4ω²⟨r²⟩: Pitaevskii and Rosch, Phys. Rev. A 55, R853 (1997).
+    grid = Grid.of((48, 48), box=(16.0, 16.0), frames=3, dt=math.pi / 2)
+    source = evolve(gaussian(sigma=0.8, grid=grid), "harmonic", g=6, accuracy=1e-4)
+    film = film_of(source)
+    x = grid.coordinates(1, 0, 48)[:, None, None]
+    square = (np.abs(film) ** 2 * (x**2 + x.reshape(1, -1, 1) ** 2)).sum(axis=(1, 2, 3)) * (16 / 48) ** 2
+    energy = (
+        2 / (8 * 0.8**2) + 0.8**2 + 6 / (8 * math.pi * 0.8**2)
+    )  # kinetic, in the trap, of the interaction
+    assert source.notes()["energy_first"] == pytest.approx(energy, rel=1e-6)
+    assert square == pytest.approx([2 * 0.8**2, 2 * energy - 2 * 0.8**2, 2 * 0.8**2], rel=1e-3)
+
+
+def test_a_soliton_too_narrow_for_the_grid_is_refused() -> None:
+    narrow = state(np.sqrt(5.0) / np.cosh(10 * LINE.coordinates(1, 0, POINTS)))
+    film_of(evolve(narrow, g=-20, frames=2, dt=0.01))
+    with closing(evolve(narrow, g=-100, frames=2, dt=0.5)) as source:
+        assert "the grid holds the waves of" in " ".join(source.warnings())
+        with pytest.raises(InvalidInput, match="ψ becomes too narrow for the grid at t = 0"):
+            source.read(source.grid.whole)
+
+
 def test_a_collapse_in_three_dimensions_is_said_and_not_stored() -> None:
     grid = Grid.of((32, 32, 32), box=(10.0,) * 3, frames=3, dt=0.5)
     source = evolve(

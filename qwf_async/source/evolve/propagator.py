@@ -96,7 +96,7 @@ class Propagator:
         half = _Stretch(phase=self._phase(leg, 0), squares=squares, time=whole / 2)
         densest = max(self._over_x(partial(self._first, psi, into, half, turns)))
         for step in range(every, leg.steps + 1, every):
-            self._interacting(densest, leg.time(step - every))
+            self._interacting(densest, leg.time(step - every), refuses=every == 1)
             check()
             self._over_y(partial(self._kinetic, into, turns))
             phase = self._phase(leg, step)
@@ -194,17 +194,18 @@ class Propagator:
         share = np.ones_like(exponent)
         return time * np.divide(-np.expm1(-exponent), exponent, out=share, where=exponent > 0)
 
-    def _interacting(self, densest: float, time: float) -> None:
-        """Notes the largest g|ψ|², by the largest |ψ|². Raises InvalidInput where ψ collapses."""
+    def _interacting(self, densest: float, time: float, *, refuses: bool) -> None:
+        """Notes the largest g|ψ|², by the largest |ψ|². If it `refuses`, raises InvalidInput where ψ collapses."""
         if not self.g:
             return
         strength = abs(self.g) * densest
         self.widest = max(self.widest, strength)
-        if self.g < 0 and not strength <= (most := most_interaction(self.grid)):
+        if refuses and self.g < 0 and not strength <= (most := most_interaction(self.grid)):
+            what = "collapses" if self.grid.dimensions > 1 else "becomes too narrow for the grid"
             raise InvalidInput(
-                f"ψ collapses at t = {time:.6g} ħ/Eh: the attraction g|ψ|² is {-strength:.4g} Eh at its peak, and "
+                f"ψ {what} at t = {time:.6g} ħ/Eh: the attraction g|ψ|² is {-strength:.4g} Eh at its peak, and "
                 f"with more than {most:.4g} Eh the peak becomes narrower than the grid holds; a finer grid holds "
-                "more, and less attraction does not collapse"
+                "more, and less attraction is held"
             )
 
     def _transform(self, block: Complex, across: Complex) -> None:

@@ -45,11 +45,11 @@ def stable_step(
 
 
 def most_interaction(grid: Grid) -> float:
-    """The largest |g||ψ|² in Hartree of which the grid holds the waves: (π/dx)²/4m along its coarsest axis.
+    """The largest |g||ψ|² in Hartree of which the grid holds the waves: (π/dx)²/4m along its finest axis.
 
     A soliton in which it is that large is 2/π spacings wide, and its shortest wave on the grid has 9 % of
     the amplitude of its longest. A repulsion of that size drives waves of half the shortest length.
     Source: the soliton of Zakharov and Shabat, Sov. Phys. JETP 34, 62 (1972).
     """
-    coarsest = max(spacing(grid, axis) for axis in spatial_axes(grid))
-    return (math.pi / coarsest) ** 2 / (4 * grid.mass)
+    finest = min(spacing(grid, axis) for axis in spatial_axes(grid))
+    return (math.pi / finest) ** 2 / (4 * grid.mass)
