@@ -47,10 +47,10 @@ def test_ctrl_c_leaves_nothing(shell: Shell, server: Server) -> None:
     assert keys(server) == []
 
 
-def test_a_server_without_room_is_not_measured(shell: Shell, server: Server) -> None:
-    with server.plain as client:
+def test_a_server_without_room_is_not_measured(own_server: Server, tmp_path: Path) -> None:
+    with own_server.plain as client:
         client.config_set("maxmemory", "3mb")
-    done = shell.qwf("bench")
+    done = Shell.at(tmp_path, QWF_URL=own_server.url).qwf("bench")
     assert done.status == 4
     assert "remove something first" in done.lines[-1]
 
