@@ -85,6 +85,10 @@ class CopyOptions:
     force: Annotated[
         bool, typer.Option("--force", help="Even if it seems not to fit, or the server evicts data.")
     ] = False
+    configure_server: Annotated[
+        bool,
+        typer.Option("--configure-server", help="Set what is unfit about the settings of the copy's server."),
+    ] = False
 
 
 def run_copy(
@@ -140,6 +144,7 @@ def run_copy(
                     overwrite=options.overwrite,
                     discard=options.discard,
                     force=options.force,
+                    configure_server=options.configure_server,
                     signals=True,
                     hooks=(hook,),
                     **more,

@@ -33,8 +33,15 @@ def restore(
         bool,
         typer.Option("--overwrite", help="Replace what has the names, and unfinished loads of them."),
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on with loads that an interrupted restore left."),
+    ] = True,
     force: Annotated[
         bool, typer.Option("--force", help="Even if it seems not to fit, or the server evicts data.")
+    ] = False,
+    configure_server: Annotated[
+        bool, typer.Option("--configure-server", help="Set what is unfit about the server's settings.")
     ] = False,
     *,
     server_options: ServerOptions,
@@ -62,7 +69,9 @@ def restore(
                 directory,
                 names=tuple(names) if names else None,
                 overwrite=overwrite,
+                resume=resume,
                 force=force,
+                configure_server=configure_server,
                 signals=True,
                 hooks=(hook,),
             )

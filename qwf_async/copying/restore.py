@@ -48,7 +48,9 @@ async def restore(
     *,
     names: tuple[str, ...] | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     force: bool = False,
+    configure_server: bool = False,
     signals: bool = False,
     hooks: Sequence[Hook] = (),
 ) -> RestoreReport:
@@ -57,7 +59,8 @@ async def restore(
     All of it if `names` is None. A file is compared with its checksum before anything of it is stored, and
     each chunk with its digest when it is. What is on the server already with the same values is left as it
     is, so the call can be repeated after any interruption. `overwrite` replaces other things that have the
-    names, and throws unfinished loads of them away. `force`, `signals` and `hooks` are as for `ingest`.
+    names, and throws unfinished loads of them away. With `resume` false, what an interrupted restore left is
+    begun anew. `force`, `configure_server`, `signals` and `hooks` are as for `ingest`.
 
     Raises
     ------
@@ -95,7 +98,18 @@ async def restore(
 
     for record in left:
         try:
-            reports.append(await _restored(store, place, record, force=force, signals=signals, hook=tell))
+            reports.append(
+                await _restored(
+                    store,
+                    place,
+                    record,
+                    resume=resume,
+                    force=force,
+                    configure_server=configure_server,
+                    signals=signals,
+                    hooks=(tell,),
+                )
+            )
         except DamagedData as error:
             errors.append(error)
         done += record.manifest.points
@@ -153,7 +167,7 @@ def _is_resumed(state: NameState, record: BackupRecord) -> bool:
 
 
 async def _restored(
-    store: Store, directory: Path, record: BackupRecord, *, force: bool, signals: bool, hook: Hook
+    store: Store, directory: Path, record: BackupRecord, *, resume: bool, **options: Any
 ) -> Report:
     manifest = record.manifest
     file = ValuesFile(path=directory / record.file, manifest=manifest)
@@ -178,7 +192,7 @@ async def _restored(
     await anyio.to_thread.run_sync(check, abandon_on_cancel=True)
     copied = {"copy_of": record.copy_of, "created": manifest.created}
     state = await read_state(store.pool, Keys(prefix=store.settings.prefix, name=record.name))
-    resume = _is_resumed(state, record)
+    resume = resume and _is_resumed(state, record)
     return await ingest_in(
         [manifest.form],
         CopySource(manifest, [manifest.form], copied, load),
@@ -188,7 +202,5 @@ async def _restored(
         discard=not resume and state.under_way is not None,
         overwrite=True,
         allow_nonfinite=True,
-        force=force,
-        signals=signals,
-        hooks=(hook,),
+        **options,
     )
