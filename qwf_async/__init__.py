@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .store.store import Store
     from .store.stored_frame import stored_frame
     from .store.wavefunction import Wavefunction
-    from .sync import open  # noqa: A004
+    from .sync import open, plot  # noqa: A004
 
 __version__ = "0.1.0"
 
@@ -83,7 +83,7 @@ _HOMES = {
     "store.store": ("Store",),
     "store.stored_frame": ("stored_frame",),
     "store.wavefunction": ("Wavefunction",),
-    "sync": ("open",),
+    "sync": ("open", "plot"),
 }  # fmt: skip
 
 __all__ = [
@@ -92,8 +92,8 @@ __all__ = [
     "ReplayOwed", "Report", "RestoreReport", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target",
     "Ticket", "UsageError", "Verification", "Wavefunction", "backup", "begin", "connect", "copy", "create",
     "dask", "estimate", "export", "ingest", "marginals", "momentum_density", "move", "observables", "observe",
-    "open", "open_old_hash", "passing", "restore", "sources", "spectrum", "stored_frame", "study", "sync",
-    "verify",
+    "open", "open_old_hash", "passing", "plot", "restore", "sources", "spectrum", "stored_frame", "study",
+    "sync", "verify",
 ]  # fmt: skip
 
 

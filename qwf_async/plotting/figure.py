@@ -153,9 +153,9 @@ def draw_expectations(expectations: Expectations) -> Figure:
 def new_figure(panels: int, *, wide: bool, dpi: int = FIGURE_DPI) -> Figure:
     """An empty figure for a number of panels side by side. Raises UsageError if matplotlib is not installed."""
     need_matplotlib()
-    from matplotlib.figure import Figure
+    from .shown_figure import ShownFigure
 
-    return Figure(
+    return ShownFigure(
         figsize=((6.4 if wide else 5.0) * min(panels, 2) + (panels == 3) * 3, 4.2),
         dpi=dpi,
         layout="constrained",

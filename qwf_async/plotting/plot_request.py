@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import UsageError
 from ..lattice.grid import Grid
 from ..lattice.position import read_coordinates
-from ..wording import flag, option, quoted
+from ..wording import flag, option, phrase, quoted
 from .kinds import KINDS, PICTURE
 
 ANIMATIONS: Final = (".gif", ".mp4")
@@ -73,7 +73,12 @@ def read_plot_request(
     asked = PICTURE if kind is None else KINDS[kind]
     what, animation = option("what", kind), suffix in ANIMATIONS
     if kind == "animation" and not animation:
-        raise UsageError("an animation is written to a file: -o FILE.gif or -o FILE.mp4")
+        raise UsageError(
+            phrase(
+                command_line="an animation is written to a file: -o FILE.gif or -o FILE.mp4",
+                python="a figure is no animation: write_animation of qwf_async.plotting makes one",
+            )
+        )
     if animation and (asked.frames == "one" or asked.cut != "index"):
         raise UsageError(f"{what} is no animation: write a .png or .svg")
     every = all_frames or animation or asked.frames == "all"

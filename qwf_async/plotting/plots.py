@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from anyio import to_thread
+
+from ..checked import checked
 from ..errors import InvalidInput, UsageError
 from ..lattice.position import nearest_point
 from ..observables.geometry import in_steps
@@ -12,7 +15,7 @@ from ..store.frame_boxes import Done
 from ..store.wavefunction import Wavefunction
 from ..wording import option, phrase
 from .curves import Curves, Expectations, Field
-from .figure import draw, draw_curves, draw_expectations, draw_field
+from .figure import draw, draw_curves, draw_expectations, draw_field, need_matplotlib
 from .from_physics import read_current, read_momentum, read_spectrum
 from .from_store import read_expectations, read_marginals, read_picture
 from .picture import Picture
@@ -33,22 +36,46 @@ async def plot(
     what: str | None = None,
     *,
     frame: int | None = None,
-    all_frames: bool = False,
-    slice: str | None = None,  # noqa: A002 - as the option is called
+    all: bool = False,  # noqa: A002 - as the option is called
+    slice: str | Mapping[str, int] | None = None,  # noqa: A002 - as the option is called
     axis: str | None = None,
-    at: str | None = None,
+    at: str | Mapping[str, float] | None = None,
 ) -> Figure:
-    """A matplotlib Figure of a stored wavefunction, which a notebook shows.
+    """A matplotlib Figure of a stored wavefunction, which a notebook shows. Its method `savefig` writes it to a file.
 
     `what` is a kind of `kinds.KINDS`, or None for density and phase. `slice` says where to cut by
-    index ("y=3,z=64"), `at` by coordinate ("z=1.5,t=2"), `axis` in the middle of an axis. Frames
-    below 0 count from the end; `all_frames` draws a line over time. Raises UsageError for what cannot be
-    combined or if matplotlib is not installed, InvalidInput for what is not there; else as `Wavefunction.point`.
+    index ("y=3,z=64" or {"y": 3, "z": 64}), `at` by coordinate, at the nearest point ("z=1.5,t=2"),
+    `axis` in the middle of an axis. Frames below 0 count from the end; `all` draws a line over time.
+    Only what is shown is read. Raises UsageError for what cannot be combined or if matplotlib is not
+    installed, InvalidInput for what is not there; else as `Wavefunction.point`.
     """
-    request = read_plot_request(
-        what, frame=frame, all_frames=all_frames, cut=slice, axis=axis, at=at, out=None
+    request = _request(what, frame=frame, all=all, slice=slice, axis=axis, at=at)
+    need_matplotlib()
+    data = await read_plot(psi, request, on_screen=False)
+    return await to_thread.run_sync(draw_plot, data, request)
+
+
+@checked
+def _request(
+    what: str | None,
+    *,
+    frame: int | None,
+    all: bool,  # noqa: A002 - as the option is called
+    slice: str | Mapping[str, int] | None,  # noqa: A002 - as the option is called
+    axis: str | None,
+    at: str | Mapping[str, float] | None,
+) -> PlotRequest:
+    """The arguments of `plot`, checked, as one request."""
+    return read_plot_request(
+        what, frame=frame, all_frames=all, cut=_text(slice), axis=axis, at=_text(at), out=None
     )
-    return draw_plot(await read_plot(psi, request, on_screen=False), request)
+
+
+def _text(places: str | Mapping[str, float] | None) -> str | None:
+    """Places as the command line has them: {"y": 3, "z": 64} is y=3,z=64."""
+    if isinstance(places, Mapping):
+        return ",".join(f"{axis}={value}" for axis, value in places.items())
+    return places
 
 
 async def read_plot(

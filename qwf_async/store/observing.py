@@ -61,7 +61,7 @@ class _Sums:
 @checked
 async def observe(
     store: Store,
-    name: str,
+    name: str | Wavefunction,
     *,
     frames: Sequence[int] | None = None,
     potential: Potential | None = None,
@@ -84,7 +84,7 @@ async def observe(
     points. Also if the potential does not fit, or needs a spacing that is not known. Raises
     DamagedData if a value is missing, Refused if it was replaced meanwhile, and ServerUnavailable.
     """
-    psi = await store.open(name)
+    psi = await store.opened(name)
     bra = None if other is None else await store.open(other)
     rows = observe_opened(
         psi,
@@ -135,12 +135,12 @@ async def observe_opened(
 
 
 @checked
-async def marginals(store: Store, name: str, frame: int = 0) -> list[NDArray[np.float64]]:
+async def marginals(store: Store, name: str | Wavefunction, frame: int = 0) -> list[NDArray[np.float64]]:
     """The probability density along each axis at one frame, integrated over the other axes: [n] in 1/bohr.
 
     Memory is that of a few chunks. Raises as `observe`.
     """
-    return await marginals_opened(await store.open(name), frame)
+    return await marginals_opened(await store.opened(name), frame)
 
 
 async def marginals_opened(psi: Wavefunction, frame: int) -> list[NDArray[np.float64]]:

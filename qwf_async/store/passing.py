@@ -60,7 +60,7 @@ class Passing:
 @checked
 async def passing(
     store: Store,
-    name: str,
+    name: str | Wavefunction,
     *,
     at: Mapping[str, float] | None = None,
     region: Mapping[str, tuple[float, float]] | None = None,
@@ -80,7 +80,7 @@ async def passing(
     missing, Refused if it was replaced meanwhile, and ServerUnavailable.
     """
     rows = passing_opened(
-        await store.open(name),
+        await store.opened(name),
         at={_number_of(axis): value for axis, value in (at or {}).items()},
         region=None if region is None else {_number_of(axis): bounds for axis, bounds in region.items()},
         flux=flux,

@@ -27,14 +27,14 @@ BOX_POINTS: Final = 65_536
 
 @checked
 async def momentum_density(
-    store: Store, name: str, frame: int = 0, *, axes: Sequence[int] | None = None
+    store: Store, name: str | Wavefunction, frame: int = 0, *, axes: Sequence[int] | None = None
 ) -> NDArray[np.float64]:
     """|ψ̃(k)|² at one frame, [k along each of `axes`], integrated over the other components; None means all three.
 
     See `observables.momentum_density`, and `observables.momentum_axis` for its momenta. The frame is held
     in memory. Raises as that and `observe`.
     """
-    return await momentum_density_opened(await store.open(name), frame, axes)
+    return await momentum_density_opened(await store.opened(name), frame, axes)
 
 
 async def momentum_density_opened(
@@ -49,13 +49,13 @@ async def momentum_density_opened(
 
 
 @checked
-async def spectrum(store: Store, name: str, *, done: Done = lambda points: None) -> Spectrum:
+async def spectrum(store: Store, name: str | Wavefunction, *, done: Done = lambda points: None) -> Spectrum:
     """The spectrum of a stored evolution, from ⟨ψ(0)|ψ(t)⟩ of all its frames: see `observables.spectrum`.
 
     Memory is that of a few chunks of about 65,536 points. `done` is called with the number of points read. Raises
     InvalidInput if the time step is not known, or for too few frames; else as `observe`.
     """
-    return await spectrum_opened(await store.open(name), done=done)
+    return await spectrum_opened(await store.opened(name), done=done)
 
 
 async def spectrum_opened(psi: Wavefunction, *, done: Done = lambda points: None) -> Spectrum:

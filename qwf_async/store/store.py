@@ -70,6 +70,10 @@ class Store:
             )
         return Wavefunction(self._connections, self.settings, name, state.published)
 
+    async def opened(self, name: str | Wavefunction) -> Wavefunction:
+        """The wavefunction published under a name, or one that is open already and is returned as it is."""
+        return name if isinstance(name, Wavefunction) else await self.open(name)
+
     async def entries(self, *, measured: bool = False) -> list[Entry]:
         """The names in the store that have something, sorted; see `store.listing`."""
         from .listing import list_entries

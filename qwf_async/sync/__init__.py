@@ -4,5 +4,8 @@ from __future__ import annotations
 
 from .store import Store, open  # noqa: A004 # as users know it from zarr and h5py: qwf.open
 from .wavefunction import Wavefunction
+from .writing import FrameWriter
 
-__all__ = ["Store", "Wavefunction", "open"]
+plot = Wavefunction.plot
+
+__all__ = ["FrameWriter", "Store", "Wavefunction", "open", "plot"]

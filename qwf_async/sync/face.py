@@ -1,4 +1,4 @@
-"""The synchronous face of an asynchronous object: its methods, run on a loop in the background, one by one.
+"""The synchronous face of an asynchronous object: its methods, run on a loop in the background.
 
 `blocking` makes a method of an asynchronous one, with the same arguments, types and words. So no
 signature is written twice.
@@ -7,13 +7,14 @@ signature is written twice.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial, wraps
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from ..host.loop_thread import LoopThread
 
 A = TypeVar("A")
+F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -26,20 +27,21 @@ class Face(Generic[A]):
         self._loop = loop
 
 
-def blocking(
-    call: Callable[Concatenate[A, P], Awaitable[R]], *, doc: str | None = None
-) -> Callable[Concatenate[Face[A], P], R]:
-    """A method that runs an asynchronous one, or a function whose first argument is the object, and waits for it.
-
-    Its docstring is that of the function, unless `doc` is given.
-    """
+def blocking(call: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[Face[A], P], R]:
+    """A method that waits for an asynchronous one, or for a function whose first argument is the object."""
 
     @wraps(call)
     def method(self: Face[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._loop.run(partial(call, self._behind, *args, **kwargs))
 
-    signature = inspect.signature(call)
-    first, *others = signature.parameters.values()
-    method.__signature__ = signature.replace(parameters=[first.replace(name="self"), *others])  # type: ignore[attr-defined]
-    method.__doc__ = doc or call.__doc__
+    return signed(method, call, known={0})
+
+
+def signed(method: F, call: Callable[..., Any], *, known: Collection[int]) -> F:
+    """The method with the signature of what it calls, in which `self` stands for the parameters of `known` numbers."""
+    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+    for number, parameter in enumerate(inspect.signature(call).parameters.values()):
+        if number not in known:
+            parameters.append(parameter)
+    method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return method

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,7 +16,7 @@ from ..host.loop_thread import LoopThread
 from ..host.signals import stop_signals_handled
 from ..store import store as asynchronous
 from ..wording import again_with, flag
-from .face import Face
+from .face import Face, signed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,12 +46,7 @@ def stopped_by_signals(
                 f"the ingest was stopped: {again_with('resume')}, and it goes on where it was"
             ) from None
 
-    signature = inspect.signature(ingest)
-    source, _, *others = signature.parameters.values()
-    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    named = source.replace(kind=inspect.Parameter.POSITIONAL_ONLY)
-    method.__signature__ = signature.replace(parameters=[itself, named, *others])  # type: ignore[attr-defined]
-    return method
+    return signed(method, ingest, known={1})
 
 
 @contextmanager

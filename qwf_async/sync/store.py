@@ -13,12 +13,14 @@ from ..errors import InvalidInput, UsageError
 from ..host.loop_thread import LoopThread
 from ..ingesting.ingestion import ingest
 from ..ingesting.verification import verify
+from ..producing.create import create
 from ..settings import Settings, load
 from ..store import store as asynchronous
 from ..store.connecting import connect
 from .face import Face, blocking
 from .ingesting import stopped_by_signals
 from .wavefunction import Wavefunction
+from .writing import entering
 
 
 def open(  # noqa: A001 # as users know it from zarr and h5py: qwf.open
@@ -106,6 +108,7 @@ class Store(Face[asynchronous.Store]):
         return [entry.name for entry in self.entries() if entry.manifest is not None]
 
     ingest = stopped_by_signals(ingest)
+    create = entering(create)
     verify = blocking(verify)
     entries = blocking(asynchronous.Store.entries)
     remove = blocking(asynchronous.Store.remove)

@@ -13,23 +13,20 @@ from ..exporting.export_file import export
 from ..lattice.grid import Grid, Shape4
 from ..lattice.selection import Selection
 from ..layout import Place
+from ..plotting import plot
 from ..source.elements import unmasked
 from ..store import wavefunction as asynchronous
-from ..store.store import Store
-from .face import Face, blocking
+from .face import blocking
+from .measuring import Measured
 
 
-class Wavefunction(Face[asynchronous.Wavefunction]):
+class Wavefunction(Measured):
     """One published generation of a wavefunction ψ[t, x, y, z], read and changed on the server.
 
     `psi[0, 10:20, :, 64]` reads a part, by NumPy's basic indexing, and `numpy.asarray(psi)` all of it.
     `psi[0, 1, 2, 3] = 1j` and `psi[0, 10:20] = values` change it. It never turns into another
     one: if it was replaced or removed, reading raises Refused. Made by `store[name]`.
     """
-
-    def __init__(self, behind: asynchronous.Wavefunction, store: Face[Store]) -> None:
-        super().__init__(behind, store._loop)
-        self._store = store  # which is closed when nobody refers to it
 
     @property
     def name(self) -> str:
@@ -116,6 +113,7 @@ class Wavefunction(Face[asynchronous.Wavefunction]):
     update_region = blocking(asynchronous.Wavefunction.update_region)
     info = blocking(asynchronous.Wavefunction.info)
     export = blocking(export)
+    plot = blocking(plot)
 
     def __repr__(self) -> str:
         return repr(self._behind)

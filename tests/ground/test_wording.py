@@ -23,8 +23,8 @@ from qwf_async.wording import (
 )
 
 ROOT = Path(qwf_async.__file__).parent
-COMMAND_LINE_ONLY = ("cli", "plotting/plot_request.py")
-"""What only the command line runs: the options of pictures are its own."""
+COMMAND_LINE_ONLY = "cli"
+"""What only the command line runs."""
 
 
 def spoken() -> list[str]:

@@ -130,4 +130,4 @@ async def test_any_kind_is_one_call(server: Server) -> None:
                 assert (await plot(psi, kind)).axes
         assert (await plot(psi, "phase", at="t=0.31")).get_suptitle() == "psi   t = 0.3 ħ/Eh"
         with pytest.raises(UsageError, match=r"^what='current' shows one frame"):
-            await plot(psi, "current", all_frames=True)
+            await plot(psi, "current", all=True)
