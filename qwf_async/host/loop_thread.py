@@ -14,17 +14,19 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeVar, TypeVarTuple
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal
 
 from ..errors import STORE_CLOSED, QwfError, UsageError, first_error
+from .loop_block import LoopBlock
 
 R = TypeVar("R")
+T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 MAX_CLOSING_TIME: Final = 5.0
@@ -71,7 +73,8 @@ class LoopThread:
             return self._portal.start_task_soon(job.run).result()
         except BaseException as error:
             if not job.ended.is_set():
-                self._check_usable()  # it was closed before the job could begin
+                if isinstance(error, RuntimeError):
+                    self._check_usable()  # it was closed before the job could begin
                 self.soon(job.stop)
                 job.ended.wait(MAX_STOPPING_TIME)
                 raise
@@ -86,28 +89,29 @@ class LoopThread:
         self._portal.start_task_soon(function, *args)
 
     @contextmanager
-    def entered(self, manager: AbstractAsyncContextManager[R]) -> Iterator[R]:
-        """What an asynchronous context manager yields; one task of the loop enters and leaves it.
+    def entered(self, manager: AbstractAsyncContextManager[R]) -> Iterator[Entered[R]]:
+        """Enter an asynchronous context manager for the body of a `with` block: see `LoopBlock`.
 
         An error of the body is raised within it. What is no Exception, as KeyboardInterrupt, cancels it.
         Raises as `run`.
         """
 
-        async def enter() -> tuple[_Held[R], R]:
-            held = _Held(manager=manager)
-            return held, await self._tasks.start(held.hold)
+        async def enter() -> Entered[R]:
+            block = LoopBlock(manager)
+            return Entered(loop=self, block=block, value=await self._tasks.start(block.hold))
 
-        held, value = self.run(enter)
+        entered = self.run(enter)
+        block = entered.block
         try:
-            yield value
+            yield entered
         except Exception as error:
-            if self.run(held.leave, error):
+            if self.run(block.leave, error):
                 raise
         except BaseException:
-            self.run(held.cancel)
+            self.run(block.cancel)
             raise
         else:
-            self.run(held.leave, None)
+            self.run(block.leave, None)
 
     def soon(self, function: Callable[[*Args], object], *args: *Args) -> None:
         """Call a function on the loop, from any thread, without waiting for it. A loop that has ended calls nothing."""
@@ -161,6 +165,20 @@ class LoopThread:
             self._tasks.cancel_scope.cancel()  # those of the portal are within it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered(Generic[T]):
+    """A context manager that was entered on a loop: its `value`, and `run` for what is done in its block."""
+
+    loop: LoopThread
+    block: LoopBlock[T]
+    value: T
+
+    def run(self, function: Callable[[*Args], Awaitable[R]], *args: *Args) -> R:
+        """As `LoopThread.run`, in the block: if the context manager ends that, it is cancelled, and raises why."""
+        result: R = self.loop.run(self.block.do, partial(function, *args))
+        return result
+
+
 class _Job(Generic[R]):
     """A function to be run on a loop, which can be stopped even before it has begun."""
 
@@ -185,52 +203,3 @@ class _Job(Generic[R]):
         self._stopped = True
         if self._scope is not None:
             self._scope.cancel()
-
-
-@dataclass(kw_only=True)
-class _Held(Generic[R]):
-    """An asynchronous context manager that a task has entered, and leaves when it is told to."""
-
-    manager: AbstractAsyncContextManager[R]
-    _leaving: anyio.Event = field(default_factory=anyio.Event)
-    _left: anyio.Event = field(default_factory=anyio.Event)
-    _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    _error: Exception | None = None
-    _outcome: Exception | None = None
-    """What the body raised, and what came of it in the end."""
-
-    async def hold(self, *, task_status: TaskStatus[R]) -> None:
-        """Enter, wait, and leave. An error on entering is raised here, which is where it is awaited."""
-        entered = False
-        try:
-            with self._scope:
-                async with self.manager as value:
-                    entered = True
-                    task_status.started(value)
-                    await self._leave()
-        except Exception as error:
-            if not entered:
-                raise
-            self._outcome = error
-        finally:
-            self._left.set()
-
-    async def _leave(self) -> None:
-        """Wait until it is to be left. Raises the error of the body, if there is one."""
-        await self._leaving.wait()
-        if self._error is not None:
-            raise self._error
-
-    async def leave(self, error: Exception | None) -> bool:
-        """Leave with the error of the body, and say whether that goes on. Raises another one that came of it."""
-        self._error = error
-        self._leaving.set()
-        await self._left.wait()
-        if self._outcome is not None and self._outcome is not error:
-            raise self._outcome
-        return self._outcome is not None
-
-    async def cancel(self) -> None:
-        """Cancel it, and wait until it is left."""
-        self._scope.cancel()
-        await self._left.wait()

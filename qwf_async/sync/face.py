@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial, wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, TypeVarTuple
 
 from ..host.loop_thread import LoopThread
 
@@ -17,13 +17,28 @@ A = TypeVar("A")
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
+Args = TypeVarTuple("Args")
+
+
+class Runs(Protocol):
+    """What runs asynchronous functions for those who wait: a loop, or a block there."""
+
+    def run(self, function: Callable[[*Args], Awaitable[R]], *args: *Args) -> R: ...
 
 
 class Face(Generic[A]):
-    """What stands before an asynchronous object, and the loop on which that is used."""
+    """What stands before an asynchronous object, and where that is used."""
+
+    def __init__(self, behind: A, where: Runs) -> None:
+        self._behind = behind
+        self._where = where
+
+
+class LoopFace(Face[A]):
+    """What stands before an asynchronous object that belongs to a loop."""
 
     def __init__(self, behind: A, loop: LoopThread) -> None:
-        self._behind = behind
+        super().__init__(behind, loop)
         self._loop = loop
 
 
@@ -32,7 +47,7 @@ def blocking(call: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concat
 
     @wraps(call)
     def method(self: Face[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._loop.run(partial(call, self._behind, *args, **kwargs))
+        return self._where.run(partial(call, self._behind, *args, **kwargs))
 
     return signed(method, call, known={0})
 

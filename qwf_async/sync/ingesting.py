@@ -16,7 +16,7 @@ from ..host.loop_thread import LoopThread
 from ..host.signals import stop_signals_handled
 from ..store import store as asynchronous
 from ..wording import again_with, flag
-from .face import Face, signed
+from .face import LoopFace, signed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +25,7 @@ X = TypeVar("X")
 
 def stopped_by_signals(
     ingest: Callable[Concatenate[X, asynchronous.Store, P], Awaitable[R]],
-) -> Callable[Concatenate[Face[asynchronous.Store], X, P], R]:
+) -> Callable[Concatenate[LoopFace[asynchronous.Store], X, P], R]:
     """The method of a synchronous store that runs an asynchronous ingest, whose arguments are source, store, name, ….
 
     Ctrl-C cancels it, and the KeyboardInterrupt says that it can be resumed. With `signals` SIGINT,
@@ -33,7 +33,7 @@ def stopped_by_signals(
     """
 
     @wraps(ingest)
-    def method(self: Face[asynchronous.Store], source: X, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def method(self: LoopFace[asynchronous.Store], source: X, /, *args: P.args, **kwargs: P.kwargs) -> R:
         options: Any = kwargs
         if options.get("signals") is True:
             with handed_on(self._loop) as numbers:

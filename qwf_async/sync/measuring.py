@@ -11,16 +11,16 @@ from ..store.observing import marginals, observe
 from ..store.passing import passing
 from ..store.spectra import momentum_density, spectrum
 from ..store.wavefunction import Wavefunction
-from .face import Face, signed
+from .face import LoopFace, signed
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class OfStore(Face[Wavefunction]):
+class OfStore(LoopFace[Wavefunction]):
     """A wavefunction, and the store that it belongs to."""
 
-    def __init__(self, behind: Wavefunction, store: Face[asynchronous.Store]) -> None:
+    def __init__(self, behind: Wavefunction, store: LoopFace[asynchronous.Store]) -> None:
         super().__init__(behind, store._loop)
         self._store = store  # which is closed when nobody refers to it
 

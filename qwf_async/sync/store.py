@@ -17,7 +17,7 @@ from ..producing.create import create
 from ..settings import Settings, load
 from ..store import store as asynchronous
 from ..store.connecting import connect
-from .face import Face, blocking
+from .face import LoopFace, blocking
 from .ingesting import stopped_by_signals
 from .wavefunction import Wavefunction
 from .writing import entering
@@ -48,7 +48,7 @@ def open(  # noqa: A001 # as users know it from zarr and h5py: qwf.open
     return Store(settings)
 
 
-class Store(Face[asynchronous.Store]):
+class Store(LoopFace[asynchronous.Store]):
     """Wavefunctions on one server, by name: `store["psi"]`, `"psi" in store`, `for name in store`. Made by `open`.
 
     It has an event loop and connections of its own, which `close` or the end of a `with` block ends.

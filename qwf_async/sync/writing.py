@@ -12,7 +12,7 @@ from ..lattice.grid import Grid
 from ..producing import create as asynchronous
 from ..store.store import Store
 from ..wording import again_with
-from .face import Face, blocking, signed
+from .face import Face, LoopFace, blocking, signed
 
 P = ParamSpec("P")
 
@@ -43,15 +43,16 @@ class FrameWriter(Face[asynchronous.FrameWriter]):
 
 def entering(
     create: Callable[Concatenate[Store, P], AbstractAsyncContextManager[asynchronous.FrameWriter]],
-) -> Callable[Concatenate[Face[Store], P], AbstractContextManager[FrameWriter]]:
+) -> Callable[Concatenate[LoopFace[Store], P], AbstractContextManager[FrameWriter]]:
     """The method of a synchronous store that creates a load, for a `with` block."""
 
     @wraps(create)
     @contextmanager
-    def method(self: Face[Store], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[FrameWriter]:
-        with self._loop.entered(create(self._behind, *args, **kwargs)) as writer:
+    def method(self: LoopFace[Store], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[FrameWriter]:
+        with self._loop.entered(create(self._behind, *args, **kwargs)) as entered:
+            writer = entered.value
             try:
-                yield FrameWriter(writer, self._loop)
+                yield FrameWriter(writer, entered)
             except KeyboardInterrupt as stop:
                 stop.add_note(
                     f"{writer.name} is not published: {again_with('resume')}, and it goes on where it was"
