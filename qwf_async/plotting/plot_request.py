@@ -100,15 +100,18 @@ def read_plot_request(
         raise UsageError(f"{what} is of all points: {option('axis')} says over which axis is integrated")
     if sum(map(bool, (cut, axis, where))) > 1:
         raise UsageError(
-            "--axis cuts in the middle, --slice at an index, --at at a coordinate: give one of them"
+            f"{option('axis')} cuts in the middle, {option('slice')} at an index, {option('at')} at a coordinate: "
+            "give one of them"
         )
     if axis is not None and axis not in ("x", "y", "z"):
-        raise UsageError(f"--axis {axis!r} is no axis: x, y or z")
+        raise UsageError(f"{option('axis')} {axis!r} is no axis: x, y or z")
     fixed: dict[int, int | None] = {}
     for word in filter(None, (cut or "").split(",")):
         match = re.fullmatch(r"\s*([xyz])\s*=\s*([+-]?[0-9]{1,18})\s*", word)
         if match is None or "xyz".index(match[1]) + 1 in fixed:
-            raise UsageError(f"--slice {cut!r} cannot be read: write z=64, or y=3,z=64, with each axis once")
+            raise UsageError(
+                f"{option('slice')} {cut!r} cannot be read: write z=64, or y=3,z=64, with each axis once"
+            )
         fixed["xyz".index(match[1]) + 1] = int(match[2])
     if axis is not None:
         fixed["xyz".index(axis) + 1] = None
