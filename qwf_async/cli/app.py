@@ -15,6 +15,7 @@ from ..errors import Interrupted, QwfError, status_of
 from ..wording import messages_for_command_line
 from .coercion import coerce_quickly
 from .commands import deferred, loaded
+from .completion import words_of_bash
 from .log_options import LogFileOption, VerboseOption, log_error
 from .options import ConfigOption, DataDirOption, UrlOption
 from .output import print_json, say
@@ -48,6 +49,10 @@ class Qwf(TyperGroup):
         except Exception as error:
             self._note(error)
             raise
+
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        with words_of_bash():
+            return super().main(*arguments, **more)
 
     def resolve_command(self, context: Any, args: list[str]) -> Any:
         """As of every group, and the options before the command go behind its words, where a later one wins."""

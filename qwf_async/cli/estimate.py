@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ..human import duration, size
 from .jobs import run_on_store
@@ -12,6 +10,7 @@ from .options import (
     JsonOption,
     ServerOptions,
     SourceOptions,
+    SourceText,
     TileOption,
     tile_shape,
     with_option_groups,
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @with_option_groups
 def estimate(
-    source: Annotated[str, typer.Argument(help="A source, given as for ingest.", show_default=False)],
+    source: SourceText,
     *,
     source_options: SourceOptions,
     tile: TileOption = None,

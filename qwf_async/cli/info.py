@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .completion import stored_names
 from .fact_table import print_facts
 from .jobs import run_on_store
 from .options import JsonOption, ServerOptions, with_option_groups
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @with_option_groups
 def info(
-    name: Annotated[str | None, typer.Argument(help="Name of a wavefunction.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Name of a wavefunction.", show_default=False, autocompletion=stored_names),
+    ] = None,
     server: Annotated[bool, typer.Option("--server", help="About the server and the connections.")] = False,
     *,
     server_options: ServerOptions,

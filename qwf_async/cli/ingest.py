@@ -9,6 +9,7 @@ import typer
 
 from ..errors import UsageError
 from ..human import count, counted, duration, size
+from .completion import sources
 from .dry_run import print_dry_run
 from .jobs import run_on_store
 from .options import (
@@ -49,6 +50,7 @@ def ingest(
             "frames ('fr_*.npy'), - for npy on standard input, a state (hydrogen:n=3,l=2,m=1), module:function, "
             "evolve:potential=…, eigen:potential=…, or redis-hash:KEY.",
             show_default=False,
+            autocompletion=sources,
         ),
     ],
     name: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .completion import potentials
 from .jobs import run_on_store
 from .options import JsonOption, NameArgument, QuietOption, ServerOptions, UnitsOption, with_option_groups
 from .output import print_json, say
@@ -36,6 +37,7 @@ def observe(
         typer.Option(
             help="For ⟨V⟩ and ⟨H⟩: harmonic:omega=1 or another that evolve knows, or module:function.",
             show_default=False,
+            autocompletion=potentials,
         ),
     ] = None,
     g: Annotated[

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
+from .completion import sources, stored_names
 
 if TYPE_CHECKING:
     from ..layout import Slab
@@ -27,7 +28,13 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
     return beginning_with
 
 
-NameArgument = Annotated[str, typer.Argument(help="Name of a wavefunction.", show_default=False)]
+NameArgument = Annotated[
+    str,
+    typer.Argument(help="Name of a wavefunction.", show_default=False, autocompletion=stored_names),
+]
+SourceText = Annotated[
+    str, typer.Argument(help="A source, given as for ingest.", show_default=False, autocompletion=sources)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput, QwfError, Refused
+from .completion import stored_names
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import notes_said, print_json, raise_first, say
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @with_option_groups
 def rm(
-    names: Annotated[list[str], typer.Argument(help="Names of wavefunctions.", show_default=False)],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Names of wavefunctions.", show_default=False, autocompletion=stored_names),
+    ],
     damaged: Annotated[
         bool,
         typer.Option(

@@ -19,6 +19,7 @@ from .options import (
     QuietOption,
     ServerOptions,
     SourceOptions,
+    SourceText,
     one_of,
     with_option_groups,
 )
@@ -41,7 +42,7 @@ _FIRST: Final = b"# qwf tune "
 
 @with_option_groups
 def tune(
-    source: Annotated[str, typer.Argument(help="A source, given as for ingest.", show_default=False)],
+    source: SourceText,
     jobs: Annotated[
         str, typer.Option(help="Stages: how many jobs load at once, in ascending order.")
     ] = "1,10,15,25,30",

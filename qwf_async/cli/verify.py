@@ -9,6 +9,7 @@ import typer
 
 from ..errors import DamagedData
 from ..human import count
+from .completion import sources
 from .jobs import run_on_store
 from .options import (
     JsonOption,
@@ -35,7 +36,11 @@ def verify(
     name: NameArgument,
     source: Annotated[
         str | None,
-        typer.Argument(help="Compare with this source, given as for ingest.", show_default=False),
+        typer.Argument(
+            help="Compare with this source, given as for ingest.",
+            show_default=False,
+            autocompletion=sources,
+        ),
     ] = None,
     *,
     source_options: SourceOptions,

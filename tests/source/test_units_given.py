@@ -17,7 +17,7 @@ from qwf_async.observables import kinetic_energy, position
 from qwf_async.source import array, evolve, open_source
 from qwf_async.source.analytic import STATES
 from qwf_async.source.base import is_parallel, notes_of, warnings_of
-from qwf_async.source.evolve.from_text import _options
+from qwf_async.source.evolve.from_text import own_parameters
 from qwf_async.source.evolve.potentials import POTENTIALS
 
 UNITS = "eV/nm/fs"
@@ -127,7 +127,7 @@ def test_units_of_another_name_are_refused() -> None:
 
 def test_every_parameter_says_what_it_is() -> None:
     plain = {"n", "l", "m", "Z", "alpha", "mass", "steps", "accuracy", "frame", "plane.k"}
-    makers: dict[str, Callable[..., Any]] = {**STATES, **POTENTIALS, "evolve": _options}
+    makers: dict[str, Callable[..., Any]] = {**STATES, **POTENTIALS, "evolve": own_parameters}
     for name, make in makers.items():
         hints = get_type_hints(make, include_extras=True)
         for parameter in inspect.signature(make).parameters:

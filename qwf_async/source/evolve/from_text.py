@@ -63,7 +63,7 @@ def stored_initial(text: str, units: UnitSystem = HARTREE) -> StoredInitial | No
     if state in STATES or locate(state) is not None or not NAME.fullmatch(state):
         return None
     chosen = ",".join(f"{key}={words[key]}" for key in ("frame", "start") if key in words)
-    options = arguments(EVOLVE, _options, chosen, units=units)
+    options = arguments(EVOLVE, own_parameters, chosen, units=units)
     return StoredInitial(name=state, frame=options.get("frame"), start=options.get("start"))
 
 
@@ -89,7 +89,7 @@ def read_evolution(
     words = words_of(EVOLVE, ",".join(filter(None, text.split(","))))
     kind = words.pop("potential", "free")
     state = words.pop("initial", "gaussian")
-    own: Maker = _options
+    own: Maker = own_parameters
     trap, packet = POTENTIALS.get(kind), STATES.get(state)
     for_state = {key: value for key, value in words.items() if key.startswith(INITIAL_PREFIX)}
     taken = set(for_state)
@@ -149,7 +149,7 @@ def _placed(frame: InitialFrame, points: Grid | None, extents: tuple[float, ...]
     return replace(frame, grid=placed(frame.grid, points, extents, frame.spec))
 
 
-def _options(
+def own_parameters(
     *,
     steps: int = 0,
     accuracy: float = ACCURACY,

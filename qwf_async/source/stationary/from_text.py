@@ -35,14 +35,14 @@ def read_eigen(text: str, points: Grid, units: UnitSystem = HARTREE) -> Eigen:
     kind = words.pop("potential", "harmonic")
     trap = POTENTIALS.get(kind)
     theirs = [key for each in fields(trap) for key in keys_of(each.name)] if trap else []
-    own = inspect.signature(_options).parameters
+    own = inspect.signature(own_parameters).parameters
     if unknown := [key for key in words if key not in own and key not in theirs]:
         accepted = ", ".join([*own, *(each.name for each in fields(trap))] if trap else own)
         raise InvalidInput(
             f"{EIGEN} has no parameter {unknown[0]!r}; with this potential it takes potential, {accepted}"
         )
     options: dict[str, Any] = arguments(
-        EIGEN, _options, _joined(words, own), units=units, dimensions=points.dimensions
+        EIGEN, own_parameters, _joined(words, own), units=units, dimensions=points.dimensions
     )
     name = f"potential {kind}"
     potential = (
@@ -51,7 +51,9 @@ def read_eigen(text: str, points: Grid, units: UnitSystem = HARTREE) -> Eigen:
     return eigen(points, potential, **options)
 
 
-def _options(*, n: int = 1, g: Interaction = 0.0, mass: Mass = None, accuracy: float = ACCURACY) -> None:
+def own_parameters(
+    *, n: int = 1, g: Interaction = 0.0, mass: Mass = None, accuracy: float = ACCURACY
+) -> None:
     """The parameters that the states themselves have on the command line."""
 
 
