@@ -24,6 +24,7 @@ from ..errors import Refused, UsageError
 from ..settings import Settings
 from ..store.connecting import connect, pool_to
 from ..store.wavefunction import Wavefunction
+from ..wire.batch import Buffer as Value
 from .chunks import Chunks
 from .hierarchy import PSI, ChunkIndex, Hierarchy, coordinate_chunk
 
@@ -31,10 +32,12 @@ from .hierarchy import PSI, ChunkIndex, Hierarchy, coordinate_chunk
 class ZarrStore(Store):
     """A wavefunction as a Zarr v3 hierarchy, read only: `psi` [t, x, y, z] and its coordinates.
 
-    `psi` is complex128, or complex64 for codec c8. In layout tile a chunk is a tile, returned as
-    it is stored. In the others it is a box of about 65,536 points, read and put together, so small
-    selections cost the whole box. `t`, `x`, `y`, `z` are float64, with their unit as attribute
-    `units`, or indices if the spacing is not known.
+    `psi` is complex128, or complex64 for codec c8. A chunk is what is read fastest: all tiles of a
+    hash of layout tile, 262,144 points, and of the others a box of about 65,536 points. It is read
+    and put together, so small selections cost the whole chunk. With `tiles`, for layout tile, a
+    chunk is a tile, returned as it is stored; Zarr then takes about a millisecond for each.
+    `t`, `x`, `y`, `z` are float64, with their unit as attribute `units`, or indices if the spacing
+    is not known.
 
     Everything but chunks of ψ comes from the manifest: nothing is listed on the server. A chunk
     that is missing or malformed there raises DamagedData. It never reads as zeros, as a missing
@@ -54,8 +57,8 @@ class ZarrStore(Store):
     supports_listing = True
     supports_consolidated_metadata = False
 
-    def __init__(self, psi: Wavefunction, *, read_only: bool = True) -> None:
-        """`read_only` is Zarr's; UsageError is raised if it is False."""
+    def __init__(self, psi: Wavefunction, *, tiles: bool = False, read_only: bool = True) -> None:
+        """`read_only` is Zarr's; UsageError is raised if it is False, and for `tiles` of a layout without."""
         if not read_only:
             raise UsageError("a stored wavefunction is read only through Zarr: change it with update")
         super().__init__(read_only=True)
@@ -63,7 +66,7 @@ class ZarrStore(Store):
         self._settings = psi.settings
         self._manifest = psi.manifest
         self._keys = Keys(prefix=self._settings.prefix, name=psi.name)
-        self._hierarchy = Hierarchy.of(psi.name, psi.manifest)
+        self._hierarchy = Hierarchy.of(psi.name, psi.manifest, tiles=tiles)
         self._closed = False
         self._opened: tuple[asyncio.AbstractEventLoop, Chunks] | None = None
 
@@ -75,7 +78,7 @@ class ZarrStore(Store):
         return self.__dict__ | {"_is_open": False, "_closed": False, "_opened": None}
 
     def __eq__(self, other: object) -> bool:
-        """Whether both read the same generation from the same server."""
+        """Whether both read the same generation from the same server, in the same chunks."""
         return isinstance(other, ZarrStore) and self._identity == other._identity
 
     def __str__(self) -> str:
@@ -103,7 +106,7 @@ class ZarrStore(Store):
 
         Raises DamagedData, Refused or ServerUnavailable if a chunk of ψ cannot be had.
         """
-        value = self._hierarchy.document(key)
+        value: Value | None = self._hierarchy.document(key)
         if value is None and (chunk := self._hierarchy.chunk(key)):
             name, index = chunk
             if name == PSI:
@@ -152,9 +155,9 @@ class ZarrStore(Store):
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        return self._address, self._keys, self._manifest.generation
+        return self._address, self._keys, self._manifest.generation, self._hierarchy.arrays[PSI].chunk
 
-    async def _fetch(self, index: ChunkIndex) -> bytes:
+    async def _fetch(self, index: ChunkIndex) -> Value:
         """A chunk of ψ. Called on Zarr's loop."""
         if self._closed:  # zarr asks for more chunks after one of them failed
             raise Refused(f"{self} was closed: open it again")
@@ -179,28 +182,30 @@ class ZarrStore(Store):
             await opened[1].aclose()
 
 
-def open_store(name: str, url: str | None = None, *, settings: Settings | None = None) -> ZarrStore:
+def open_store(
+    name: str, url: str | None = None, *, tiles: bool = False, settings: Settings | None = None
+) -> ZarrStore:
     """The store of a published wavefunction, for code that is not asynchronous.
 
-    Server and errors as for `connect` and `Store.open`. Asynchronous code has
-    `ZarrStore(await store.open(name))`.
+    Server and errors as for `connect` and `Store.open`, `tiles` as for `ZarrStore`. Asynchronous
+    code has `ZarrStore(await store.open(name))`.
     """
 
     async def opened() -> ZarrStore:
         async with connect(url, settings=settings) as store:
-            return ZarrStore(await store.open(name))
+            return ZarrStore(await store.open(name), tiles=tiles)
 
     return sync(opened())
 
 
-async def _on_zarr_loop(work: Coroutine[Any, Any, bytes]) -> bytes:
+async def _on_zarr_loop(work: Coroutine[Any, Any, Value]) -> Value:
     loop = _get_loop()
     if asyncio.get_running_loop() is loop:
         return await work
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
-def _range(value: bytes, request: ByteRequest | None) -> bytes:
+def _range(value: Value, request: ByteRequest | None) -> Value:
     match request:
         case None:
             return value

@@ -15,6 +15,7 @@ from ..errors import DamagedData, Refused
 from ..lattice.grid import Box, shape4
 from ..layout import Layout
 from ..store.reading import read_box, read_field
+from ..wire.batch import Buffer, byte_view
 from .hierarchy import ChunkIndex, ZarrArray
 
 
@@ -42,7 +43,7 @@ class Chunks:
             pool=pool, keys=keys, manifest=manifest, layout=layout, array=array, from_replicas=from_replicas
         )
 
-    async def get(self, index: ChunkIndex) -> bytes:
+    async def get(self, index: ChunkIndex) -> Buffer:
         """The bytes of a chunk. Raises as `ZarrStore.get`."""
         scope = anyio.CancelScope()
         self.reads[scope] = anyio.Event()
@@ -61,21 +62,18 @@ class Chunks:
             await ended.wait()
         await self.pool.aclose()
 
-    async def _read(self, index: ChunkIndex) -> bytes:
+    async def _read(self, index: ChunkIndex) -> Buffer:
         box = Box(start=shape4(self.array.start(index)), stop=shape4(self.array.stop(index)))
+        pool = self.pool.from_replicas if self.from_replicas else self.pool
         try:
-            if self.layout.zarr_chunks:
-                return await read_field(self._reading, self.layout, box)
-            return await self._box(box)
+            if self.array.chunk == self.layout.grain and self.layout.zarr_chunks:
+                return await read_field(pool, self.layout, box)
+            values = await read_box(pool, self.layout, box)
         except DamagedData as error:
             raise await explained(self.pool, self.keys, self.manifest.generation, error) from error
-
-    @property
-    def _reading(self) -> Pool:
-        return self.pool.from_replicas if self.from_replicas else self.pool
-
-    async def _box(self, box: Box) -> bytes:
-        values = await read_box(self._reading, self.layout, box)
-        # From the shape of the box to the shape of a chunk, with zeros behind the points on each axis.
-        padding = [(0, c - n) for c, n in zip(self.array.chunk, box.shape, strict=True)]
-        return np.pad(values, padding).tobytes()
+        if values.shape != self.array.chunk:
+            # At the edge of the grid: zeros behind the points on each axis.
+            padded = np.zeros(self.array.chunk, values.dtype)
+            padded[tuple(map(slice, values.shape))] = values
+            values = padded
+        return byte_view(values)

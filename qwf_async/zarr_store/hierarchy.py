@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..catalog.manifest import Manifest, conventions_of
+from ..errors import UsageError
 from ..lattice.grid import AXIS_NAMES, Axis, Grid
 from ..lattice.plan import CHUNK_POINTS, BoxPlan
 from ..layout import Form
@@ -90,16 +91,17 @@ class Hierarchy:
     attributes: Mapping[str, Any]
 
     @classmethod
-    def of(cls, name: str, manifest: Manifest) -> Hierarchy:
+    def of(cls, name: str, manifest: Manifest, *, tiles: bool = False) -> Hierarchy:
         """The hierarchy of a wavefunction stored under a name.
 
-        Chunks of ψ are the tiles of layout tile. In other layouts no two points are stored
-        together, so the chunks are boxes of about CHUNK_POINTS.
+        Chunks of ψ are what is read at once: in layout tile all tiles of a hash, in the others
+        boxes of about CHUNK_POINTS. With `tiles` they are the tiles as they are stored. Raises
+        UsageError if the layout has none.
         """
         form, grid = manifest.form, manifest.grid
         psi = ZarrArray(
             shape=grid.shape,
-            chunk=_chunk(form),
+            chunk=_chunk(form, tiles),
             dtype=binary_dtype(form.codec) or np.dtype("<c16"),
             dimensions=AXIS_NAMES,
             attributes={"long_name": "wavefunction", **mass_attribute(grid)},
@@ -190,9 +192,14 @@ def coordinate_chunk(grid: Grid, name: str, array: ZarrArray, index: ChunkIndex)
     return padded.tobytes()
 
 
-def _chunk(form: Form) -> tuple[int, ...]:
-    if form.scheme.zarr_chunks:
-        return form.scheme.grain
+def _chunk(form: Form, tiles: bool) -> tuple[int, ...]:
+    scheme = form.scheme
+    if tiles:
+        if not scheme.zarr_chunks:
+            raise UsageError(f"layout {form.layout} has no tiles")
+        return scheme.grain
+    if scheme.zarr_chunks and isinstance(form.plan, BoxPlan):
+        return form.plan.chunk
     plan = BoxPlan.cut(form.shape)
     # As many chunks as in the plan, but all of one shape: Zarr pads the last ones.
     return tuple(-(-n // count) for n, count in zip(form.shape, plan.counts, strict=True))

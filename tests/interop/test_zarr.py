@@ -23,7 +23,7 @@ from qwf_async import Axis, DamagedData, Grid, InvalidInput, Refused, UsageError
 from qwf_async.layout import LAYOUTS
 from qwf_async.zarr_store import ZarrStore, open_store
 from tests.conftest import PATIENCE, Server
-from tests.support.loads import ask, published, wave
+from tests.support.loads import ask, group_keys, published, wave
 from tests.support.zarrs import PROTOTYPE, dask_array, ingested, opened, put, reads, tile_key
 
 pytestmark = pytest.mark.anyio
@@ -63,13 +63,27 @@ def test_layouts_without_tiles_are_read_in_boxes(server: Server, layout: str) ->
 @pytest.mark.parametrize("tile", [None, (4, 4, 4), (3, 1, 5)], ids=str)
 def test_a_chunk_of_layout_tile_is_the_stored_tile(server: Server, tile: tuple[int, int, int] | None) -> None:
     psi = wave(2, 9, 10, 11)
-    with put(server, psi, layout="tile", tile=tile) as store:
+    with put(server, psi, layout="tile", tile=tile, tiles=True) as store:
         array = opened(store)
         assert array.chunks == (1, *(tile or (8, 8, 8)))
         np.testing.assert_array_equal(array[:], psi)
+        assert store != ZarrStore(anyio.run(lambda: ingested(server, psi, "other", layout="tile")))
         chunk = sync(store.get("psi/c/1/1/1/1", PROTOTYPE))
         assert chunk is not None
         assert chunk.to_bytes() == ask(server, "HGET", tile_key(server), "c/1/1/1/1")
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_chunk_is_all_tiles_of_a_hash_unless_tiles_are_wanted(server: Server, order: Any) -> None:
+    psi = wave(3, 17, 10, 11).astype(np.complex128, order=order)
+    with put(server, psi, layout="tile", tile=(4, 4, 4)) as store:
+        array = opened(store)
+        assert 1 < array.nchunks == len(group_keys(server, "t"))
+        np.testing.assert_array_equal(array[:], psi)
+        np.testing.assert_array_equal(array[1, 5:12, ::3, -1], psi[1, 5:12, ::3, -1])
+        with pytest.raises(UsageError, match="layout flat has no tiles"):
+            put(server, psi, "flat", layout="flat", tiles=True)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -154,7 +168,7 @@ def test_dask_computes_the_same(each_server: Server) -> None:
 
 
 def test_only_what_is_needed_is_fetched(server: Server) -> None:
-    with put(server, wave(3, 33, 17, 40), layout="tile") as store:
+    with put(server, wave(3, 33, 17, 40), layout="tile", tiles=True) as store:
         ask(server, "CONFIG", "RESETSTAT")
         array = opened(store)
         data = xarray.open_zarr(store)
@@ -287,7 +301,7 @@ async def test_closing_ends_what_is_being_read(own_server: Server) -> None:
 
 def test_after_a_failure_nothing_goes_on_behind_a_closed_store(server: Server) -> None:
     psi = wave(64, 64, 4)
-    with put(server, psi, layout="tile", tile=(2, 2, 2)) as store:
+    with put(server, psi, layout="tile", tile=(2, 2, 2), tiles=True) as store:
         ask(server, "HDEL", tile_key(server), "c/0/0/0/0")
         with pytest.raises(DamagedData):
             opened(store)[:]

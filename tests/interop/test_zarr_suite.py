@@ -55,7 +55,8 @@ class TestZarrSuite(StoreTests[ZarrStore, Buffer]):
     def store_kwargs(self, server: Server) -> dict[str, Any]:
         self.server = server
         psi = wave(1, 101, 1, 12)
-        return {"psi": anyio.run(lambda: ingested(server, psi, layout="tile", tile=(1, 1, 1)))}
+        stored = anyio.run(lambda: ingested(server, psi, layout="tile", tile=(1, 1, 1)))
+        return {"psi": stored, "tiles": True}
 
     @pytest.fixture
     def store_not_open(self, store_kwargs: dict[str, Any]) -> Any:

@@ -29,11 +29,13 @@ async def ingested(
         return await store.open(name)
 
 
-def put(server: Served, psi: NDArray[Any], name: str = "psi", **options: Any) -> ZarrStore:
+def put(
+    server: Served, psi: NDArray[Any], name: str = "psi", *, tiles: bool = False, **options: Any
+) -> ZarrStore:
     async def work() -> Wavefunction:
         return await ingested(server, psi, name, **options)
 
-    return ZarrStore(anyio.run(work))
+    return ZarrStore(anyio.run(work), tiles=tiles)
 
 
 def opened(store: ZarrStore, name: str = "psi") -> zarr.Array[Any]:
