@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .copying.backup import BackupReport, backup
     from .copying.copying import copy, move
     from .copying.restore import RestoreReport, restore
+    from .dask.data_array import to_xarray
     from .errors import (
         DamagedData,
         DataLost,
@@ -74,6 +75,7 @@ _HOMES = {
     "exporting.export_file": ("export",),
     "lattice.grid": ("Axis", "Box", "Grid"),
     "catalog.manifest": ("Manifest",),
+    "dask.data_array": ("to_xarray",),
     "producing.begin": ("SharedLoad", "begin"),
     "producing.create": ("FrameWriter", "create"),
     "producing.target": ("Target",),
@@ -93,7 +95,7 @@ __all__ = [
     "Ticket", "UsageError", "Verification", "Wavefunction", "backup", "begin", "connect", "copy", "create",
     "dask", "estimate", "export", "ingest", "marginals", "momentum_density", "move", "observables", "observe",
     "open", "open_old_hash", "passing", "plot", "restore", "sources", "spectrum", "stored_frame", "study",
-    "sync", "verify",
+    "sync", "to_xarray", "verify",
 ]  # fmt: skip
 
 

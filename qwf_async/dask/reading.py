@@ -33,16 +33,26 @@ def from_store(name: str, url: str | None = None, *, settings: Settings | None =
         return Place.of(store), await store.open(name)
 
     place, psi = on_store(look, url, settings)
+    return lazy_array(core, place, psi, stored_chunks(psi))
+
+
+def stored_chunks(psi: Wavefunction) -> Shape4:
+    """The chunks in which ψ is stored; of layout packed, boxes as large."""
+    plan = psi.manifest.plan
+    return (plan if isinstance(plan, BoxPlan) else BoxPlan.cut(plan.shape)).chunk
+
+
+def lazy_array(core: Any, place: Place, psi: Wavefunction, chunks: Any) -> Any:
+    """ψ as an array of dask in these chunks; `core` is the module dask.array."""
     manifest = psi.manifest
-    plan = manifest.plan
-    chunks = (plan if isinstance(plan, BoxPlan) else BoxPlan.cut(plan.shape)).chunk
     stored = StoredArray(
-        place=place, name=name, generation=manifest.generation, shape=manifest.grid.shape, dtype=psi.dtype
+        place=place, name=psi.name, generation=manifest.generation, shape=manifest.grid.shape, dtype=psi.dtype
     )
+    chunks = core.core.normalize_chunks(chunks, shape=stored.shape, dtype=stored.dtype)
     return core.from_array(
         stored,
         chunks=chunks,
-        name=f"qwf-{name}-{manifest.generation}",
+        name=f"qwf-{psi.name}-{manifest.generation}-{core.core.tokenize(chunks)}",
         asarray=False,
         fancy=False,
         meta=np.empty((0, 0, 0, 0), psi.dtype),

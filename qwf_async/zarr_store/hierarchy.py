@@ -16,6 +16,7 @@ from itertools import product
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..catalog.manifest import Manifest, conventions_of
 from ..errors import UsageError
@@ -180,15 +181,19 @@ class Hierarchy:
         return name, index if array.holds(index) else None
 
 
-def coordinate_chunk(grid: Grid, name: str, array: ZarrArray, index: ChunkIndex) -> bytes:
-    """A chunk of the coordinates of an axis, in its unit, or of indices if its spacing is not known."""
+def coordinate_values(grid: Grid, name: str, start: int, stop: int) -> NDArray[np.float64]:
+    """The coordinates of points of an axis, in its unit, or their indices if its spacing is not known."""
     number = AXIS_NAMES.index(name)
+    if grid.axes[number].step is None:
+        return np.arange(start, stop, dtype=np.float64)
+    return grid.coordinates(number, start, stop)
+
+
+def coordinate_chunk(grid: Grid, name: str, array: ZarrArray, index: ChunkIndex) -> bytes:
+    """A chunk of the coordinates of an axis."""
     (start,), (stop,) = array.start(index), array.stop(index)
     padded = np.zeros(array.chunk, array.dtype)
-    if grid.axes[number].step is None:
-        padded[: stop - start] = np.arange(start, stop)
-    else:
-        padded[: stop - start] = grid.coordinates(number, start, stop)
+    padded[: stop - start] = coordinate_values(grid, name, start, stop)
     return padded.tobytes()
 
 
