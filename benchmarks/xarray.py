@@ -41,7 +41,7 @@ FIGURES: Final = (
             of="client",
             wanted=w,
         )
-        for name, w in ((WHOLE, 0.67), (LAZY, 0.5), (NO_DASK, 0.67), (ZARR, 0.4))
+        for name, w in ((WHOLE, 0.67), (LAZY, 0.5), (NO_DASK, 0.5), (ZARR, 0.4))
     ),
 )
 
