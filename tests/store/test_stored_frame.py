@@ -34,6 +34,7 @@ async def stored_run(store: qwf_async.Store, name: str) -> NDArray[np.complex128
     return np.asarray(await (await store.open(name)).read[...])
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_run_goes_on_from_its_name(server: Server, tmp_path: Path) -> None:
     shell = Shell.at(tmp_path, QWF_URL=server.url)
     text = "evolve:potential=harmonic,steps=10,initial=begun,start=0.5"
