@@ -9,7 +9,16 @@ from io import TextIOWrapper
 
 
 def main() -> None:
-    """The entry point of the console commands. Exits with the code of the error, if there is one."""
+    """The entry point of `qwf`. Exits with the code of the error, if there is one."""
+    _main(chain=False)
+
+
+def quantum_wavefunc() -> None:
+    """The entry point of `quantum-wavefunc`, the name of an older project: with arguments it is `qwf`."""
+    _main(chain=len(sys.argv) == 1)
+
+
+def _main(*, chain: bool) -> None:
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
@@ -26,11 +35,11 @@ def main() -> None:
     from .app import run  # here, because it takes a quarter of a second, in which Ctrl-C must have an effect
 
     try:
-        run()
+        run(chain=chain)
     except KeyboardInterrupt:
         from ..errors import status_of
 
         os._exit(status_of(signal.SIGINT))
 
 
-__all__ = ["main"]
+__all__ = ["main", "quantum_wavefunc"]

@@ -106,11 +106,16 @@ def _options(
         raise typer.Exit
 
 
-def run() -> None:
-    """Run the command that the arguments name, and exit with the code of the error if there is one."""
+def run(*, chain: bool = False) -> None:
+    """Run the command that the arguments name, or the chain, and exit with the code of the error if there is one."""
     command: Any = typer.main.get_command(app)
     try:
-        command()
+        if chain:
+            from . import chain as chain_of_the_older_project
+
+            chain_of_the_older_project.chain()
+        else:
+            command()
     except QwfError as error:
         _fail(str(error), error.status if isinstance(error, Interrupted) else error.exit_code)
     except SystemExit as end:

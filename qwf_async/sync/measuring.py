@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from ..dask.data_array import to_xarray
 from ..store import store as asynchronous
 from ..store.observing import marginals, observe
 from ..store.passing import passing
@@ -63,3 +64,4 @@ class Measured(OfStore):
     marginals = measuring(marginals)
     momentum_density = measuring(momentum_density)
     spectrum = measuring(spectrum)
+    to_xarray = measuring(to_xarray)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import qwf_async as qwf
+from qwf_async.producing.background import close_background
 from tests.conftest import Server
 
 PACKET = qwf.sources.gaussian(k=2, sigma=1, grid=qwf.Grid.of((128,), box=(40,), frames=8, dt=0.25))
@@ -32,6 +33,15 @@ def test_observables_come_as_lists_of_frames(psi: qwf.sync.Wavefunction) -> None
     (rho,) = psi.marginals(2)
     np.testing.assert_allclose(rho, np.abs(psi[2, :, 0, 0]) ** 2)
     assert len(psi.spectrum().energies) > 0
+
+
+def test_it_becomes_an_array_of_xarray_now_or_by_dask(psi: qwf.sync.Wavefunction) -> None:
+    try:
+        for array in (psi.to_xarray(), psi.to_xarray(chunks={})):
+            np.testing.assert_array_equal(array.values, psi[...])
+            assert array.sel(t=0.25).shape == psi.shape[1:]
+    finally:
+        close_background()
 
 
 def test_what_is_measured_is_the_generation_that_was_opened(psi: qwf.sync.Wavefunction) -> None:
