@@ -26,6 +26,7 @@ from ..events import Event, Hook, Noted, Progress
 from ..exporting.whole_file import in_threads
 from ..host.directory_sync import sync_directory
 from ..store.store import Store
+from ..wording import phrase
 from .backup_record import ENDING, VALUES, BackupRecord, recorded_names, values_name
 from .snapshot import ChangedMeanwhile, NotThere, Snapshot
 from .values_file import GrowingFile, ValuesFile
@@ -244,9 +245,10 @@ def _is_whole(path: Path, record: BackupRecord) -> bool:
 
 
 def _cannot_write(directory: Path, error: OSError) -> InvalidInput:
+    again = phrase(command_line="command", python="call")
     return InvalidInput(
         f"cannot write the backup into {directory}: {error.strerror or error}; what is whole there stays, and the "
-        "same command goes on"
+        f"same {again} goes on"
     )
 
 

@@ -6,7 +6,7 @@ Whatever is read of it later is compared with its digest. So a copy is that of t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio.to_thread
@@ -27,6 +27,7 @@ from ..layout import Layout
 from ..store.reading import read_box
 from ..store.store import Store
 from ..wire.codec import digest
+from ..wording import phrase
 
 
 class ChangedMeanwhile(InvalidInput):
@@ -41,10 +42,12 @@ class NotThere(InvalidInput):
 class Snapshot:
     """What is published under a name: `digests` has the xxh3-64 of the stored values of each chunk, uint64.
 
-    `stale` are the chunks that were changed on purpose before; the journal says nothing of them.
+    `stale` are the chunks that were changed on purpose before; the journal says nothing of them. Values are read
+    from `values_pool`, which may be that of replicas.
     """
 
     pool: Pool
+    values_pool: Pool
     keys: Keys
     manifest: Manifest
     digests: NDArray[np.uint64]
@@ -78,11 +81,12 @@ class Snapshot:
         if missing:
             if not await is_published(store.pool, keys, manifest.generation):
                 raise _changed(name)
-            raise DamagedData(f"{len(missing)} chunks of {name} are not in its journal: 'qwf verify {name}'")
+            raise DamagedData(f"{len(missing)} chunks of {name} are not in its journal: {_verify(name)}")
         digests = np.array([entries[chunk].digest or 0 for chunk in range(len(entries))], dtype=np.uint64)
         stale = frozenset(chunk for chunk, entry in entries.items() if entry.digest is None)
         snapshot = cls(
-            pool=store.pool.from_replicas if store.settings.read_from == "replica" else store.pool,
+            pool=store.pool,
+            values_pool=store.pool.from_replicas if store.settings.read_from == "replica" else store.pool,
             keys=keys,
             manifest=manifest,
             digests=digests,
@@ -93,14 +97,19 @@ class Snapshot:
         return snapshot
 
     async def check_unchanged(self) -> None:
-        """Raises ChangedMeanwhile if it is not published any more, or any value is another than it was."""
+        """Raises ChangedMeanwhile if it is not published any more, or any value is another than it was.
+
+        No replica is asked: it may be behind.
+        """
         now = await read_journal(self.pool, self.keys, self.manifest)
         fresh = {chunk: entry.digest for chunk, entry in now.items() if chunk not in self.stale}
         if len(now) < len(self.digests) or any(self.digests[chunk] != fresh[chunk] for chunk in fresh):
             raise _changed(self.keys.name)
 
+        primary = replace(self, values_pool=self.pool)
+
         async def check(chunk: int) -> None:
-            await self.read(chunk)
+            await primary.read(chunk)
 
         await in_parallel(check, sorted(self.stale), self.readers)
         if not await is_published(self.pool, self.keys, self.manifest.generation):
@@ -119,7 +128,7 @@ class Snapshot:
         if entry is None or entry.digest is None:
             raise _changed(self.keys.name)
         name = self.keys.name
-        raise DamagedData(f"chunk {chunk} of {name} is not what was written: see 'qwf verify {name}'")
+        raise DamagedData(f"chunk {chunk} of {name} is not what was written: {_verify(name)}")
 
     async def _digest(self, chunks: Iterable[int]) -> None:
         async def digest_of(chunk: int) -> None:
@@ -136,9 +145,9 @@ class Snapshot:
             if isinstance(plan, RangePlan) and layout.in_line is not None:
                 start = chunk * plan.length
                 row = Box(start=(0, 0, 0, start), stop=(1, 1, 1, start + piece.points))
-                values = (await read_box(self.pool, layout.in_line, row)).reshape(-1)
+                values = (await read_box(self.values_pool, layout.in_line, row)).reshape(-1)
             else:
-                values = await read_box(self.pool, layout, piece.box)
+                values = await read_box(self.values_pool, layout, piece.box)
         except DamagedData as error:
             if not await is_published(self.pool, self.keys, manifest.generation):
                 raise _changed(self.keys.name) from error
@@ -153,3 +162,11 @@ def content_of(digests: NDArray[np.uint64]) -> str:
 
 def _changed(name: str) -> ChangedMeanwhile:
     return ChangedMeanwhile(f"{name} was replaced, removed or changed while it was read: do it again")
+
+
+def _verify(name: str) -> str:
+    """The advice to look for all that is damaged."""
+    return phrase(
+        command_line=f"'qwf verify {name}' finds all that is damaged",
+        python=f"verify(store, {name!r}) finds all",
+    )
