@@ -9,7 +9,7 @@ from typing import Any
 import anyio.to_thread
 
 from ..checked import checked
-from ..errors import InvalidInput
+from ..errors import InvalidInput, UnknownName
 from ..lattice.unit_system import HARTREE, unit_system
 from ..source.array import array
 from ..source.base import Source
@@ -61,7 +61,7 @@ async def source_on(store: Store, text: str, **options: Any) -> Source:
     if (initial := stored_initial_of(text, given)) is not None:
         try:
             psi = await store.open(initial.name)
-        except InvalidInput as error:
+        except UnknownName as error:
             raise InvalidInput(
                 f"{error}; nor is initial={initial.name} a state, a file or module:function"
             ) from error
