@@ -62,8 +62,9 @@ def told(shell: Shell, *arguments: str) -> Any:
     return json.loads(outcome.out)
 
 
-@pytest.mark.parametrize("options", [(), ("--potential", "harmonic:omega=1", "--autocorrelation")])
-@pytest.mark.parametrize("name", ["packet", "cube"])
+@pytest.mark.parametrize(
+    ("name", "options"), [("packet", ("--potential", "harmonic:omega=1", "--autocorrelation")), ("cube", ())]
+)
 def test_a_table_fits_80_columns_whatever_is_in_it(shell: Shell, name: str, options: tuple[str, ...]) -> None:
     outcome = shell.qwf("observe", name, *options)
     assert outcome.status == 0, outcome.err
@@ -214,19 +215,13 @@ def test_the_spectrum_lists_lines_and_gives_programs_the_curve(shell: Shell) -> 
 
 REFUSED = [
     (("packet", "--spectrum", "--momentum"), 2, "--spectrum and --momentum print different things"),
-    (("packet", "--momentum", "--at", "x=0"), 2, "--momentum and --at and --region print different things"),
     (("packet", "--at", "x=0", "--potential", "free"), 2, "does not go with --potential"),
     (("packet", "--spectrum", "--frame", "1"), 2, "--spectrum is of all frames"),
     (("packet", "--current"), 2, "say where it is by --at"),
-    (("packet", "--at", "x=0,t=1"), 2, "--at x=0,t=1 is no plane"),
     (("packet", "--at", "y=0"), 7, "there is no plane across y"),
     (("packet", "--at", "x=31"), 7, "x = 31 is outside the grid: x runs from -30 to 30 bohr"),
     (("packet", "--region", "x=3"), 2, "'x=3' is no region: write x=5:20,y=-2:2"),
-    (("packet", "--region", "x=3:2"), 7, "the region is empty"),
     (("bare", "--at", "x=3"), 7, "along x is not known, and a plane needs it"),
-    (("bare", "--region", "x=0:3"), 7, "along x is not known, and a region needs it"),
-    (("bare", "--spectrum"), 7, "the time step of bare is not known"),
-    (("metric", "--spectrum"), 7, "needs 8 frames or more"),
     (("cube", "--momentum"), 2, "cube lies along xyz: --marginal says"),
     (("packet", "--momentum", "--marginal", "z"), 7, "lies along x only"),
     (("packet", "--units", "cgs"), 2, "'cgs' is none of hartree, eV/nm/fs"),
