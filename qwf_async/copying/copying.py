@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -180,19 +180,10 @@ async def _copied(
     codec: str | None,
     tile: Shape3 | None,
     slab: Slab | None,
-    writers: int | None,
     producers: int | None,
-    max_rate: float | None,
-    replicas: int | None,
-    resume: bool,
-    overwrite: bool,
-    discard: bool,
-    verify: bool,
-    configure_server: bool,
-    force: bool,
-    signals: bool,
-    hooks: Sequence[Hook],
+    **options: Any,
 ) -> Report:
+    """Copy a snapshot; `options` are those of `ingest_in`."""
     manifest = snapshot.manifest
     there = (await read_state(to.pool, Keys(prefix=to.settings.prefix, name=new))).published
     if there is not None and there.generation == manifest.generation:
@@ -205,19 +196,9 @@ async def _copied(
             source,
             to,
             new,
-            writers=writers,
             producers=producers or to.settings.producers or PRODUCERS,
-            max_rate=max_rate,
-            replicas=replicas,
-            resume=resume,
-            overwrite=overwrite,
-            discard=discard,
-            verify=verify,
             allow_nonfinite=True,
-            configure_server=configure_server,
-            force=force,
-            signals=signals,
-            hooks=hooks,
+            **options,
         )
     finally:
         with anyio.CancelScope(shield=True):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..errors import UsageError
-from ..ingesting.choosing import AUTO
+from ..ingesting.choosing import forms_of
 from ..lattice.grid import Shape3
 from ..lattice.plan import BoxPlan
 from ..layout import LAYOUTS, Form, Slab
@@ -27,17 +26,9 @@ def copied_forms(
     What is None stays as it is, and if no layout, tile or slab is given, the chunks stay the same too. Raises
     UsageError if the parts do not go together.
     """
-    if layout != AUTO:
-        return [_copied_form(form, layout or form.layout, codec or form.codec, tile, slab)]
-    forms, wrong = [], None
-    for name in LAYOUTS:
-        try:
-            forms.append(_copied_form(form, name, codec or form.codec, tile, slab))
-        except UsageError as error:
-            wrong = error
-    if wrong is not None and not forms:
-        raise wrong
-    return forms
+    return forms_of(
+        layout or form.layout, lambda name: _copied_form(form, name, codec or form.codec, tile, slab)
+    )
 
 
 def _copied_form(form: Form, layout: str, codec: str, tile: Shape3 | None, slab: Slab | None) -> Form:

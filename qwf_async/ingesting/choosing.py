@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -13,10 +13,8 @@ from ..catalog.name_state import read_state
 from ..errors import OutOfMemory, UsageError
 from ..events import Hook, Noted
 from ..human import counted, size
-from ..lattice.grid import Shape3
-from ..layout import LAYOUTS, Form, Slab
+from ..layout import LAYOUTS, Form
 from ..server.facts import learn_all
-from ..source.base import Source
 from ..store.store import Store
 from ..wording import flag
 from .preflight import bytes_on
@@ -26,18 +24,11 @@ AUTO: Final = "auto"
 """The layout that stands for the first of all layouts that will fit."""
 
 
-def forms_of(
-    layout: str, codec: str, source: Source, *, tile: Shape3 | None, slab: Slab | None
-) -> list[Form]:
-    """The forms that are meant by a layout: one, or for "auto" those that go with the codec, tile and slab.
+def forms_of(layout: str, of: Callable[[str], Form]) -> list[Form]:
+    """The forms that are meant by a layout: one, or for "auto" those of all layouts that go with what else is asked.
 
-    Raises as `Form.of`; for "auto" if no layout goes with them.
+    `of` makes the form of a layout by its name. Raises what it raises; for "auto" if no layout will do.
     """
-
-    def of(layout: str) -> Form:
-        shape = source.grid.shape
-        return Form.of(layout=layout, codec=codec, shape=shape, order=source.order, tile=tile, slab=slab)
-
     if layout != AUTO:
         return [of(layout)]
     forms, wrong = [], None

@@ -110,8 +110,14 @@ async def ingest(
     message says so. Cancelling the call leaves it so too.
     """
     async with opened(source, store, grid, dims=dims, box=box, dt=dt) as psi:
+        shape, order = psi.grid.shape, psi.order
         return await ingest_in(
-            forms_of(layout, codec, psi, tile=tile, slab=slab),
+            forms_of(
+                layout,
+                lambda name: Form.of(
+                    layout=name, codec=codec, shape=shape, order=order, tile=tile, slab=slab
+                ),
+            ),
             psi,
             store,
             name,
