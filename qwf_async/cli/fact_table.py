@@ -14,6 +14,8 @@ HUMAN: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "fields": ("fields", count),
     "fields_of_first_key": ("fields_of_first_key", count),
     "chunks": ("chunks", count),
+    "groups": ("groups", count),
+    "bytes_per_point": ("bytes a point", lambda nbytes: f"{nbytes:.1f}"),
     "stored_bytes": ("memory", lambda nbytes: f"about {size(nbytes)}"),
     "predicted_bytes": ("predicted memory", size),
     "age_seconds": ("age", age),
@@ -24,6 +26,9 @@ HUMAN: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "input_rate": ("network in", lambda kilobytes: f"{size(1000 * kilobytes)}/s"),
     "commands_per_second": ("commands/s", count),
     "success": ("success", share),
+    "reuse": ("reuse", share),
+    "clients": ("clients", count),
+    "max_clients": ("max clients", count),
     "trials": ("trials", count),
 }
 """Fact → its label, and how its number is shown to people."""

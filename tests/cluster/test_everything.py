@@ -169,6 +169,22 @@ def test_the_server_is_described_and_watched(cluster: Cluster, shell: Shell) -> 
     assert ended.status == 0, ended.err
 
 
+def test_doctor_looks_at_every_node(cluster: Cluster, shell: Shell) -> None:
+    outcome = shell.qwf("doctor", "--json")
+    checks = json.loads(outcome.out)["checks"]
+    texts = {
+        subject: [c["text"] for c in checks if c["subject"] == subject] for subject in ("server", "replicas")
+    }
+    nodes = len(cluster.primaries)
+    assert outcome.status != 3, outcome
+    assert len(texts["server"]) == nodes
+    (cluster_line,) = (check["text"] for check in checks if check["subject"] == "cluster")
+    assert cluster_line == f"{nodes} primaries, which have all slots"
+    (rights,) = (check["text"] for check in checks if check["subject"] == "rights")
+    assert rights == "default may read and write, and all else"
+    assert contents(cluster) == {}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_zarr_and_dask_read_what_was_stored(cluster: Cluster, layout: str) -> None:
     with put(cluster, PSI, layout=layout) as store:

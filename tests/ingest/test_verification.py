@@ -14,6 +14,7 @@ import qwf_async
 from qwf_async import sources
 from qwf_async.cli.app import app
 from qwf_async.errors import DamagedData, InvalidInput, Refused
+from qwf_async.events import Event, Progress
 from qwf_async.ingesting.verification import verify
 from qwf_async.layout import LAYOUTS
 from tests.conftest import Server
@@ -48,6 +49,16 @@ async def test_a_changed_or_missing_value_is_found_in_its_chunk_and_nowhere_else
             assert (await verify(store, "psi")).differing == [last]
             client.hset(key, field, value)
         assert (await verify(store, "psi")).differing == []
+
+
+async def test_a_load_that_is_verified_tells_that_as_a_phase_of_its_own(server: Server) -> None:
+    events: list[Event] = []
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(PSI), store, "psi", verify=True, hooks=(events.append,))
+    told = [event for event in events if isinstance(event, Progress)]
+    assert [event.phase for event in told] == sorted(event.phase for event in told)  # first the load itself
+    assert [event.points for event in told if event.phase == "verifying"][-1] == PSI.size
+    assert [event.points for event in told if not event.phase][-1] == PSI.size
 
 
 async def test_a_chunk_that_the_journal_lacks_is_reported(server: Server) -> None:
