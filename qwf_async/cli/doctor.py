@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
-
 from .jobs import run_job
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import print_json, say, show
@@ -27,19 +25,19 @@ def doctor(*, server_options: ServerOptions, as_json: JsonOption = False, quiet:
     \b
     Example: qwf doctor -u redis://localhost:6379
     """
-    from ..diagnosis.check import status_of_all
+    from ..diagnosis.check import error_of
     from ..diagnosis.diagnose import diagnose
     from ..settings import load
 
     settings = load(server_options.config, warn=say, **server_options.settings)
     checks = run_job(partial(diagnose, settings))
-    status = status_of_all(checks)
+    error = error_of(checks)
     if as_json:
-        print_json({"fit": status == 0, "exit_code": status, "checks": [check.to_json() for check in checks]})
+        print_json({"fit": error is None, "checks": [check.to_json() for check in checks]})
     else:
         _show([check for check in checks if not quiet or check.verdict == "not fit"])
-    if status:
-        raise typer.Exit(status)
+    if error is not None:
+        raise error
 
 
 def _show(checks: list[Check]) -> None:

@@ -6,10 +6,33 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from ..errors import (
+    InvalidInput,
+    OutOfMemory,
+    QwfError,
+    Refused,
+    ReplayOwed,
+    ServerUnavailable,
+    UsageError,
+)
+
 Verdict = Literal["fit", "not fit", "unknown"]
 
-SERIOUS_FIRST: Final = (3, 8, 4, 6, 7, 2, 1)
-"""Exit codes of what is not fit, the most serious first: no server is worse than one that may not be written to."""
+
+class Unfit(QwfError):
+    """Something is not fit, and no other error stands for it."""
+
+
+SERIOUS_FIRST: Final = (
+    ServerUnavailable,
+    Refused,
+    OutOfMemory,
+    ReplayOwed,
+    InvalidInput,
+    UsageError,
+    Unfit,
+)
+"""What a finding stands for, the most serious first: no server is worse than one that may not be written to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +61,9 @@ def unknown(subject: str, text: str, cure: str = "") -> Check:
     return Check(subject=subject, verdict="unknown", text=text, cure=cure)
 
 
-def status_of_all(checks: Iterable[Check]) -> int:
-    """The exit code of a diagnosis: 0 if nothing is unfit, else the code of the most serious finding."""
-    codes = {check.code for check in checks if check.verdict == "not fit"}
-    return next((code for code in SERIOUS_FIRST if code in codes), max(codes, default=0))
+def error_of(checks: Iterable[Check]) -> QwfError | None:
+    """The error that a diagnosis ends in: None if nothing is unfit, else that of the most serious finding."""
+    found = [check for check in checks if check.verdict == "not fit"]
+    codes = {check.code for check in found}
+    kind = next((kind for kind in SERIOUS_FIRST if kind.exit_code in codes), Unfit)
+    return kind(f"not fit: {', '.join(dict.fromkeys(check.subject for check in found))}") if found else None

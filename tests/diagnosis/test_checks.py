@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qwf_async.diagnosis.check import fit, status_of_all, unfit, unknown
+from qwf_async.diagnosis.check import error_of, fit, unfit, unknown
 from qwf_async.diagnosis.disk import disk_checks
 from qwf_async.diagnosis.packages import Requirement, package_checks, requirements, within
 from qwf_async.diagnosis.rights import CHANGING, REQUESTS
@@ -20,9 +20,12 @@ from tests.support.spool_processes import head_of
 
 
 def test_the_exit_code_is_that_of_the_worst_finding() -> None:
-    assert status_of_all([fit("a", ""), unknown("b", "")]) == 0
-    assert status_of_all([unfit("a", "", code=1), unfit("b", "", code=4), unfit("c", "", code=8)]) == 8
-    assert status_of_all([unfit("a", "", code=1), unfit("b", "", code=3), unfit("c", "", code=8)]) == 3
+    assert error_of([fit("a", ""), unknown("b", "")]) is None
+    for codes, worst in (((1, 4, 8), 8), ((1, 3, 8), 3), ((1, 1), 1), ((7, 6), 6)):
+        error = error_of([unfit(str(code), "", code=code) for code in codes])
+        assert error is not None
+        assert error.exit_code == worst
+        assert str(error) == f"not fit: {', '.join(dict.fromkeys(map(str, codes)))}"
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,10 @@ def fresh() -> Iterator[Server]:
 def told(shell: Shell, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code, and what --json says, by subject."""
     outcome = shell.qwf("doctor", "--json", *arguments)
-    assert outcome.err == ""
-    facts = json.loads(outcome.out)
-    assert facts["exit_code"] == outcome.status
+    facts, *error = map(json.loads, outcome.out.splitlines())
     assert facts["fit"] is (outcome.status == 0)
+    assert [one["error"]["code"] for one in error] == [outcome.status] * (not facts["fit"])
+    assert bool(outcome.err) is not facts["fit"]
     return outcome.status, {check["subject"]: check for check in facts["checks"]}
 
 
@@ -63,6 +63,7 @@ def test_an_unfit_server_is_told_with_its_cures_and_nothing_is_changed(fresh: Se
     assert checks["clock"]["verdict"] == checks["memory"]["verdict"] == "fit"
     assert contents(fresh) == before
     terse = shell.qwf("doctor", "-q")
+    assert terse.lines == ["qwf: not fit: policy, persistence (exit 4)"]
     assert {line.split("  ")[0] for line in terse.out.splitlines()} <= {"not fit", ""}
     for setting, value in (("maxmemory-policy", "noeviction"), ("appendonly", "yes")):
         ask(fresh, "CONFIG", "SET", setting, value)

@@ -298,7 +298,7 @@ def test_any_command_line_ends_with_a_result_or_one_line_and_leaves_others_alone
         "estimate",
         "config",
     ):
-        assert ended.out == ""
+        assert ended.out == "" or "Usage: " in ended.out  # a group of commands alone shows its help
 
 
 def check_said(line: list[str], ended: Ended) -> None:
