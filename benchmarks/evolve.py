@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import anyio
 import numpy as np
@@ -25,7 +27,9 @@ from benchmarks.servers import Running, running
 from qwf_async.host.cores import cores
 from qwf_async.lattice.grid import Box, Grid
 from qwf_async.source import Source, array, evolve, gaussian, read_potential
-from qwf_async.source.evolve.propagator import Leg, Propagator
+from qwf_async.source.evolve.fftw import FftwTransforms
+from qwf_async.source.evolve.propagator import Leg, Propagator, block_size
+from qwf_async.source.evolve.transforms import ScipyTransforms, Transforms
 
 Complex = NDArray[np.complex128]
 BARE = "bare FFTs, there and back"
@@ -47,11 +51,24 @@ def main(arguments: Sequence[str]) -> None:
     for name, some in seconds.items():
         print(f"{name:44} {1e3 * median(some):8.1f} ms a step (best {1e3 * min(some):.1f})")
     print(f"{'step / bare FFTs, round by round':44} {median(ratios):8.2f}    wanted: at most 1.25")
+    libraries = [_libraries(sizes, options.rounds) for sizes in ((64, 64, 64), (128, 128, 128), (4096,))]
+    for one in libraries:
+        print(
+            f"{one['grid']:>12}: SciPy {1e3 * one['scipy']:.3f} ms a step, FFTW {1e3 * one['fftw']:.3f} ms, "
+            f"ratio {one['ratio']:.2f}; "
+            f"plans measured in {one['measuring']:.2f} s, read in {one['reading']:.2f} s"
+        )
     overlap = _overlap(options.edge, options.steps, options.frames)
     for name, value in overlap.items():
         print(f"{name:44} {value:8.2f}")
     if options.json:
-        found = {"environment": environment(), "step_seconds": seconds, "ratios": ratios, "overlap": overlap}
+        found = {
+            "environment": environment(),
+            "step_seconds": seconds,
+            "ratios": ratios,
+            "libraries": libraries,
+            "overlap": overlap,
+        }
         options.json.write_text(json.dumps(found, indent=1))
 
 
@@ -86,7 +103,7 @@ def _steps(edge: int, steps: int, rounds: int) -> tuple[list[float], dict[str, l
     into = np.empty_like(psi)
     seconds: dict[str, list[float]] = {BARE: [], "FFTs and products of whole arrays": [], "qwf_async": []}
     with ThreadPoolExecutor(cores()) as pool:
-        ours = Propagator(grid=state.grid, potential=read_potential(POTENTIAL), damping=None, pool=pool)
+        ours = _propagator(state.grid, ScipyTransforms(shape=state.grid.shape), pool)
         leg = Leg(start=0.0, stop=STEP * steps, dt=STEP, steps=steps)
         ours.advance(psi, into, leg, lambda: None)
         for _ in range(rounds):
@@ -96,6 +113,43 @@ def _steps(edge: int, steps: int, rounds: int) -> tuple[list[float], dict[str, l
             ours.advance(psi, into, leg, lambda: None)
             seconds["qwf_async"].append((time.perf_counter() - begun) / steps)
     return [a / b for a, b in zip(seconds["qwf_async"], seconds[BARE], strict=True)], seconds
+
+
+def _propagator(grid: Grid, transforms: Transforms, pool: ThreadPoolExecutor) -> Propagator:
+    potential = read_potential(POTENTIAL)
+    return Propagator(grid=grid, potential=potential, damping=None, pool=pool, transforms=transforms)
+
+
+def _libraries(sizes: Sequence[int], rounds: int) -> dict[str, Any]:
+    """Seconds of CPU a step with SciPy and with FFTW, in turn, and how long the plans took (wall clock)."""
+    grid = Grid.of(sizes, box=(30.0,) * len(sizes))
+    psi = np.random.default_rng(1).standard_normal((*grid.shape[1:], 2)).view(np.complex128)[..., 0].copy()
+    into = np.empty_like(psi)
+    steps = max(2, 2**21 // grid.frame_points)
+    leg = Leg(start=0.0, stop=STEP * steps, dt=STEP, steps=steps)
+    found: dict[str, Any] = {"grid": "x".join(map(str, sizes))}
+    with ThreadPoolExecutor(cores()) as pool, tempfile.TemporaryDirectory() as folder:
+        for when in ("measuring", "reading"):
+            begun = time.perf_counter()
+            fast = FftwTransforms(
+                shape=grid.shape,
+                across_x=block_size(grid, 1),
+                across_y=block_size(grid, 2),
+                threads=cores(),
+                folder=Path(folder),
+            )
+            found[when] = time.perf_counter() - begun
+        runs = [_propagator(grid, one, pool) for one in (ScipyTransforms(shape=grid.shape), fast)]
+        seconds: list[list[float]] = [[], []]
+        for _ in range(rounds + 1):
+            for own, run in zip(seconds, runs, strict=True):
+                begun = time.process_time()
+                run.advance(psi, into, leg, lambda: None)
+                own.append((time.process_time() - begun) / steps)
+    first, second = (own[1:] for own in seconds)
+    found |= {"scipy": median(first), "fftw": median(second)}
+    found["ratio"] = median(b / a for a, b in zip(first, second, strict=True))
+    return found
 
 
 def _overlap(edge: int, steps: int, frames: int) -> dict[str, float]:

@@ -131,6 +131,8 @@ Time = Annotated[float | None, Single(of=float, accepts="a time", quantity="time
 Number = Annotated[int | None, Single(of=int, accepts="a whole number")]
 """The number of a frame, counted from the end if it is negative; None leaves it open."""
 
+Word = Annotated[str, Single(of=str, accepts="a word")]
+
 SINGLE: Final[Mapping[Any, Kind]] = {
     int: Single(of=int, accepts="a whole number"),
     float: Single(of=float, accepts="a number"),

@@ -22,6 +22,7 @@ from ..analytic.formula import Analytic
 from ..base import Source, identity, understood_of, warnings_of
 from ..parameters import number_text
 from .absorbing import damping, unabsorbed
+from .choosing import chosen_transforms
 from .coarse import too_coarse
 from .initial import InitialFrame
 from .pace import Pace
@@ -30,6 +31,7 @@ from .prefetch import PrefetchedFrames
 from .propagator import Propagator
 from .spec import spec_text
 from .stability import most_interaction, stable_step, times_of
+from .transforms import ScipyTransforms, Transforms
 
 METHOD: Final = "strang-2"
 """Changed when the values change for the same parameters: no load may continue with another method's values."""
@@ -54,9 +56,11 @@ class Evolve:
     absorb: float
     strength: float
     g: float = 0.0
+    fft: str = "auto"
     _frames: PrefetchedFrames = field(init=False, repr=False, compare=False)
     _pace: Pace = field(init=False, repr=False, compare=False)
     _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
+    _chosen: list[bool] = field(init=False, repr=False, compare=False, default_factory=list)
     _measured: dict[int, tuple[float, float | None]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -71,6 +75,7 @@ class Evolve:
                 potential=self.potential,
                 damping=damping(self.grid, self.absorb, self.strength),
                 pool=pool,
+                transforms=ScipyTransforms(shape=self.grid.shape),
                 g=self.g,
             ),
             frames=last + 1,
@@ -141,11 +146,10 @@ class Evolve:
         """Potential, time step, grid, and the initial state's fingerprint.
 
         A user's potential is represented by a hash of its values at the first and last time, and some
-        between. The values of ψ depend on the release of SciPy, so that is part of it.
+        between. The values of ψ depend on the library that transforms, its release and its plans, so these
+        are part of it.
         """
-        from importlib.metadata import version  # 25 ms that no other source needs
-
-        facts = [self.spec, f"method={METHOD}", f"scipy={version('scipy')}"]
+        facts = [self.spec, f"method={METHOD}", self._transforms().facts]
         if isinstance(self.potential, FunctionPotential):
             facts += [f"potential={self._potential_digest()}"]
         return identity(*facts, f"initial=({self.initial.fingerprint()})", grid=self.grid)
@@ -271,7 +275,17 @@ class Evolve:
         """The initial state ψ[1, x, y, z]."""
         return self.initial.read(Box(start=(0, 0, 0, 0), stop=(1, *self.grid.shape[1:])))
 
+    def _transforms(self) -> Transforms:
+        """Those of the run, chosen when they are first needed: measuring plans may take seconds."""
+        propagator = self._pace.propagator
+        if not self._chosen:
+            steps = self._least * (self.grid.shape[0] - 1)
+            propagator.transforms = chosen_transforms(self.grid, self.fft, steps)
+            self._chosen.append(True)
+        return propagator.transforms
+
     def _begin(self) -> NDArray[np.complex128]:
+        self._transforms()
         frame = np.array(self._first()[0], np.complex128, order="C")
         self._measure(0, frame, float(norm(frame[None], self.grid)[0]))
         self._pace.begin(frame)

@@ -16,6 +16,7 @@ from ..array import array
 from ..base import Source
 from ..parameters import MAX_MAGNITUDE
 from .absorbing import damping
+from .choosing import check_library
 from .evolution import ACCURACY, Evolve
 from .initial import initial_of
 from .potentials import Potential, potential_of
@@ -37,6 +38,7 @@ def evolve(
     mass: float | None = None,
     start: float | None = None,
     frame: int | None = None,
+    fft: str = "auto",
 ) -> Evolve:
     """The state `initial`, propagated in a potential in 1 to 3 dimensions.
 
@@ -62,6 +64,9 @@ def evolve(
     is, of whatever norm. An attraction can make ψ collapse, which `read` raises as InvalidInput.
     `mass` is that of the particle in electron masses, by default that of the grid of `initial`.
     Source: Pethick and Smith, Bose–Einstein Condensation in Dilute Gases, section 6.1.
+
+    `fft` is the library that transforms: "scipy", "fftw", or "auto", which is FFTW where pyfftw is installed
+    and the run is long enough to measure plans for. Both differ by rounding, so one does not continue the other.
 
     The grid is periodic: what leaves it on one side comes back on the other, unless it is absorbed.
     With `absorb` > 0 the potential has an imaginary part within so many bohr of both edges of each
@@ -91,6 +96,7 @@ def evolve(
         raise InvalidInput(f"absorb={absorb:g} and strength={strength:g} must be finite, and not below 0")
     if not abs(g) <= MAX_MAGNITUDE:
         raise InvalidInput(f"g={g:g} must be finite and at most {MAX_MAGNITUDE:g} in magnitude")
+    check_library(fft)
     damping(grid, absorb, strength)
     times = {grid.axes[0].origin + number * (grid.axes[0].step or 0.0) for number in (0, grid.shape[0] - 1)}
     return Evolve(
@@ -103,6 +109,7 @@ def evolve(
         absorb=float(absorb),
         strength=float(strength),
         g=float(g),
+        fft=fft,
     )
 
 

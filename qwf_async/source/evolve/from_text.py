@@ -27,7 +27,7 @@ from ..base import Source
 from ..callable import open_function
 from ..formats.files import files
 from ..formats.locator import locate
-from ..parameters import Energy, Interaction, Length, Mass, Number, Time
+from ..parameters import Energy, Interaction, Length, Mass, Number, Time, Word
 from ..words import EVOLVE, unknown_source
 from .evolution import ACCURACY, Evolve
 from .evolving import evolve
@@ -159,6 +159,7 @@ def own_parameters(
     mass: Mass = None,
     start: Time = None,
     frame: Number = None,
+    fft: Word = "auto",
 ) -> None:
     """The parameters that the evolution itself has on the command line."""
 

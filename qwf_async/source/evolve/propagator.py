@@ -36,6 +36,7 @@ from ...lattice.grid import Grid
 from ...observables.momentum import wave_numbers
 from .potentials import Potential, potential_values
 from .stability import most_interaction
+from .transforms import Transforms
 
 BLOCK_POINTS: Final = 65_536
 """Points of a block, 1 MiB. On two cores with 1 MiB of L2 half of it is as fast, a quarter is slower."""
@@ -75,6 +76,7 @@ class Propagator:
     potential: Potential
     damping: NDArray[np.float64] | None
     pool: Executor
+    transforms: Transforms
     g: float = 0.0
     widest: float = field(init=False, default=0.0)
     _turns: dict[float, tuple[Complex, Complex]] = field(init=False, default_factory=dict)
@@ -140,28 +142,23 @@ class Propagator:
         self.widest = max(self.widest, self._half[2])
         return np.broadcast_to(self._half[1], self.grid.shape[1:])
 
-    @property
-    def _inner(self) -> tuple[int, ...]:
-        """Which of the axes y (1) and z (2) of ψ[x, y, z] have more than one point."""
-        return tuple(axis for axis in (1, 2) if self.grid.shape[1 + axis] > 1)
-
     def _first(
         self, psi: Complex, into: Complex, half: _Stretch, turns: tuple[Complex, Complex], part: slice
     ) -> float:
         densest = self._in_potential(psi[part], into[part], half, part)
-        self._transform(into[part], turns[1])
+        self.transforms.forward(into[part], turns[1])
         return densest
 
     def _between(self, psi: Complex, stretch: _Stretch, turns: tuple[Complex, Complex], part: slice) -> float:
         block = psi[part]
-        self._back(block)
+        self.transforms.back(block)
         densest = self._in_potential(block, block, stretch, part)
-        self._transform(block, turns[1])
+        self.transforms.forward(block, turns[1])
         return densest
 
     def _last(self, psi: Complex, half: _Stretch, part: slice) -> float:
         block = psi[part]
-        self._back(block)
+        self.transforms.back(block)
         self._in_potential(block, block, half, part)
         return weight(block)
 
@@ -208,29 +205,9 @@ class Propagator:
                 "more, and less attraction is held"
             )
 
-    def _transform(self, block: Complex, across: Complex) -> None:
-        """Transform a slab [some x, y, z] along y and z, and apply their kinetic phase."""
-        from scipy import fft  # heavy, and optional
-
-        if self._inner:
-            _keep(block, fft.fftn(block, axes=self._inner, overwrite_x=True))
-            block *= across
-
-    def _back(self, block: Complex) -> None:
-        """Transform a slab [some x, y, z] back along y and z."""
-        from scipy import fft  # heavy, and optional
-
-        if self._inner:
-            _keep(block, fft.ifftn(block, axes=self._inner, overwrite_x=True))
-
     def _kinetic(self, psi: Complex, turns: tuple[Complex, Complex], part: slice) -> float:
-        """Transform a slab [x, some y, z] along x, apply the kinetic phase, and transform it back."""
-        from scipy import fft  # heavy, and optional
-
-        block = psi[:, part]
-        waves = fft.fft(block, axis=0, overwrite_x=True)
-        waves *= turns[0]
-        _keep(block, fft.ifft(waves, axis=0, overwrite_x=True))
+        """Apply the kinetic phase along x to a slab [x, some y, z]."""
+        self.transforms.along(psi[:, part], turns[0])
         return 0.0
 
     def _over_x(self, job: Callable[[slice], float]) -> Sequence[float]:
@@ -242,7 +219,7 @@ class Propagator:
     def _in_blocks(self, job: Callable[[slice], float], axis: int) -> Sequence[float]:
         """The results of a job for slabs across an axis of the grid (1 is x), in order, computed by the pool."""
         size = self.grid.shape[axis]
-        count = max(1, BLOCK_POINTS * size // self.grid.frame_points)
+        count = block_size(self.grid, axis)
         parts = [slice(start, start + count) for start in range(0, size, count)]
         return [job(parts[0])] if len(parts) == 1 else list(self.pool.map(job, parts))
 
@@ -256,6 +233,11 @@ class _Stretch:
     time: float
 
 
+def block_size(grid: Grid, axis: int) -> int:
+    """Points along an axis of the grid (1 is x) of the blocks that are cut across it."""
+    return min(grid.shape[axis], max(1, BLOCK_POINTS * grid.shape[axis] // grid.frame_points))
+
+
 def weight(psi: Complex) -> float:
     """Σ|ψ|² of an array in C order."""
     numbers = psi.reshape(-1).view(np.float64)
@@ -267,9 +249,3 @@ def _squared(phase: Complex, times: int) -> Complex:
     for _ in range(times):
         phase = phase * phase
     return phase
-
-
-def _keep(block: Complex, result: NDArray[Any]) -> None:
-    """Put the result of a transform into `block`: SciPy may compute it in place, but does not promise to."""
-    if not np.may_share_memory(block, result):
-        block[...] = result
