@@ -21,6 +21,7 @@ BENCHMARKS = {
     "encode": "encoding alone, on one core, a codec at a time",
     "memory": "memory of the client against the size of the grid",
     "failover": "how soon an ingest goes on into the spool when its server dies, and back",
+    "commands": "the CPU time of a command, beside redis-cli",
     "copy": "cp from one server to another, beside reading and ingesting the same data",
     "spool": "the file that takes batches while the server is away, against the disk's own limit",
     "study": "studies of Optuna on this project's storage and on its own; their outages; large studies",

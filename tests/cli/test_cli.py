@@ -197,23 +197,6 @@ def test_config_and_conf_print_settings_with_their_reasons(shell: Shell) -> None
     assert re.search("^maxmemory-policy noeviction$", configuration.out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ingest", "--help"], ["--version"]])
-def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
-    program = f"""
-import sys
-sys.argv = ["qwf", *{arguments}]
-try:
-    from qwf_async.cli import main
-    main()
-finally:
-    print("loaded:", *{{"numpy", "redis", "anyio", "asyncio", "uvloop", "msgspec"}} & sys.modules.keys())
-"""
-    outcome = Shell.at(tmp_path).start([sys.executable, "-c", program]).end()
-    assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.splitlines()[-1] == "loaded:"
-    assert len(outcome.out) > len("loaded:\n")
-
-
 def test_console_commands_and_the_module_are_the_same_program(tmp_path: Path) -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert scripts.keys() == {"qwf", "quantum-wavefunc"}

@@ -19,7 +19,7 @@ for command in {commands!r}:
     app(command, standalone_mode=False)
 print(*sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)
 """
-NO_SERVER = ("anyio", "asyncio", "hiredis", "msgspec", "numpy", "pydantic", "redis")
+NO_SERVER = ("anyio", "asyncio", "hiredis", "msgspec", "numpy", "pydantic", "redis", "uvloop")
 """What a command that asks no server has no use for."""
 
 NO_INGEST = (
@@ -47,7 +47,7 @@ def shell(server: Server, tmp_path: Path) -> Shell:
 @pytest.mark.parametrize(
     ("commands", "heavy"),
     [
-        ([["--version"], ["help"], ["help", "keys", "--raw"]], NO_SERVER),
+        ([["--version"], ["help"], ["help", "keys", "--raw"], ["--help"], ["ingest", "--help"]], NO_SERVER),
         ([["ls"], ["get", "psi", "1", "2", "3"], ["where", "psi", "0"]], NO_INGEST),
     ],
     ids=["no server", "read"],

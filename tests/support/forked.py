@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Final, NoReturn
 
 import qwf_async
-from qwf_async.cli import main
+from qwf_async.cli import command_line
 
 REQUEST_BYTES: Final = 1 << 20
 """Bytes of a request, at most: the environment is most of it."""
@@ -217,7 +217,7 @@ def _answer(line: socket.socket) -> None:
         os.environ.update(environment)
         sys.path[0] = directory  # as with `python -m qwf_async`
         sys.argv = ["qwf", *arguments]
-        _exit_with(main)
+        _exit_with(command_line)
     for stream in streams:
         os.close(stream)
     line.send(f"{child:{STATUS_BYTES}}".encode())
