@@ -5,7 +5,6 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found] # built in, and quicker by 4 ms than what is around it
 import os
 import sys
-from contextlib import suppress
 from io import TextIOWrapper
 
 TYPE_CHECKING = False  # not from typing, which takes 4 ms
@@ -43,11 +42,13 @@ def _end_quickly_after(job: Callable[[], None]) -> None:
     import threading
 
     if threading.active_count() == 1 and isinstance(status, int | None):
-        with suppress(OSError, ValueError):  # then Python says so, as it ends
+        try:
             sys.stdout.flush()
             sys.stderr.flush()
-            atexit._run_exitfuncs()
-            os._exit(status or 0)
+        except (OSError, ValueError):  # Python says so, as it ends
+            sys.exit(status)
+        atexit._run_exitfuncs()
+        os._exit(status or 0)
     sys.exit(status)  # type: ignore[arg-type] # as it was
 
 
