@@ -16,7 +16,7 @@ from ..wording import messages_for_command_line
 from .coercion import coerce_quickly
 from .commands import deferred, loaded
 from .completion import words_of_bash
-from .log_options import LogFileOption, VerboseOption, log_error
+from .log_options import LogFileOption, VerboseOption, log_begin, log_error
 from .options import ConfigOption, DataDirOption, UrlOption
 from .output import print_json, say
 
@@ -57,6 +57,7 @@ class Qwf(TyperGroup):
     def resolve_command(self, context: Any, args: list[str]) -> Any:
         """As of every group, and the options before the command go behind its words, where a later one wins."""
         name, command, rest = super().resolve_command(context, args)
+        log_begin(f"{context.command_path} {name}")
         given = [
             text
             for option in BEFORE

@@ -23,8 +23,7 @@ _SAID: Final = ("qwf_async.notes", "qwf_async.command")
 class Log:
     """Where one command writes what happens, until the command ends."""
 
-    def __init__(self, command: str) -> None:
-        self._command = command
+    def __init__(self) -> None:
         self._handlers: list[logging.Handler] = []
         self._verbosity = 0
         self._level = _ROOT.level
@@ -55,7 +54,6 @@ class Log:
         if not self._verbosity:
             _ROOT.setLevel(logging.INFO)
         self._add(file)
-        COMMAND.info("%s begins", self._command)
 
     def _add(self, handler: logging.Handler) -> None:
         handler.setFormatter(_WithTime())

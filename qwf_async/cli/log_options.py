@@ -22,6 +22,8 @@ def _tell_more(context: typer.Context, steps: int) -> None:
 def _write_to(context: typer.Context, path: Path | None) -> None:
     if path is not None and not context.resilient_parsing:
         _log_of(context).write_to(path)
+        if context.parent is not None:
+            log_begin(context.command_path)
 
 
 VerboseOption = Annotated[
@@ -60,12 +62,20 @@ def log_parameters() -> list[Any]:
     return list(typer.main.get_command(app).params)
 
 
+def log_begin(command: str) -> None:
+    """Write to the log, if there is one, which command begins."""
+    if f"{__package__}.log" in sys.modules:
+        from .log import COMMAND
+
+        COMMAND.info("%s begins", command)
+
+
 def log_error(message: str) -> None:
     """Write an error to the log, if there is one."""
     if f"{__package__}.log" in sys.modules:
         from .log import COMMAND
 
-        if COMMAND.hasHandlers():
+        if COMMAND.hasHandlers():  # without one Python would print it
             COMMAND.error("%s", message)
 
 
@@ -75,7 +85,6 @@ def _log_of(context: typer.Context) -> Log:
 
     root = context.find_root()
     if _KEY not in root.meta:
-        log = Log(context.command_path)
-        root.meta[_KEY] = root.with_resource(log)
+        root.meta[_KEY] = root.with_resource(Log())
     known: Log = root.meta[_KEY]
     return known
