@@ -165,11 +165,10 @@ def test_a_potential_without_symmetry_has_the_levels_of_its_matrix(sizes: tuple[
 
 
 def test_a_deep_well_that_the_coarse_grids_miss_is_found() -> None:
-    def needle(x: Real, y: Real, z: Real) -> Real:
-        return x * x / 2 - 60.0 * (np.abs(x - 3 * 20 / 16384) < 1e-3)  # at one odd point of the grid
-
     grid = Grid.of((16384,), box=(20.0,))
-    levels, _, _ = solved(grid, needle, n=2)
+    table = (grid.coordinates(1, 0, 16384) ** 2 / 2)[:, None, None]
+    table[8192 + 3] -= 60.0  # at one odd point of the grid; and a table knows this grid only
+    levels, _, _ = solved(grid, lambda x, y, z: table, n=2)
     coarse, _, _ = solved(Grid.of((4096,), box=(20.0,)), "harmonic", n=2)
     depth = 60.0 * 20 / 16384  # of a delta well: it lowers E0 by depth |φ0(0)|² and a second order
     assert levels[0] == pytest.approx(coarse[0] - depth / math.sqrt(math.pi), abs=depth**2)

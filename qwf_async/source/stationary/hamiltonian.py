@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ...host.cores import cores
 from ...lattice.grid import Grid
 from ...observables.geometry import spacing, spatial_axes
-from ..evolve.potentials import Potential, potential_values
 
 Real = NDArray[np.float64]
 
@@ -30,21 +29,21 @@ GROUP_POINTS: Final = 262_144
 class Hamiltonian:
     """H on a grid with its mass. States are the rows of arrays [m, N], N points in C order.
 
-    `floor` is the smallest V in Hartree. It is left out of `v`, so that an offset costs no digits:
-    what `apply` gives is H − floor. `check` is called before each transform, and may raise.
+    `values` is V in Hartree, of a shape that broadcasts to [x, y, z], and `floor` its smallest. It is left
+    out of `v`, so that an offset costs no digits: what `apply` gives is H − floor. `check` is called before
+    each transform, and may raise.
     """
 
     grid: Grid
-    potential: Potential
+    values: Real
     check: Callable[[], None]
     floor: float = field(init=False)
     v: Real = field(init=False)
     _t: Real = field(init=False)
 
     def __post_init__(self) -> None:
-        v = potential_values(self.potential, self.grid, 0.0)
-        self.floor = float(v.min())
-        self.v = np.broadcast_to(v - self.floor, self.grid.shape[1:]).reshape(-1)
+        self.floor = float(self.values.min())
+        self.v = np.broadcast_to(self.values - self.floor, self.grid.shape[1:]).reshape(-1)
         d = self.grid.dimensions
         self._t = np.zeros((1,) * d)
         for axis in spatial_axes(self.grid):

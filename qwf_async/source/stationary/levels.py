@@ -51,6 +51,15 @@ def _stretched(axis: Axis) -> Axis:
     return replace(axis, step=2 * (axis.step or 0.0))
 
 
+def thinned(values: Real, fine: Grid, coarse: Grid) -> Real:
+    """V at the points of a coarse grid, from V at those of the fine one, [x, y, z] or what broadcasts to it.
+
+    A user's function is not called for it: it may be a table of values at the points of the fine grid.
+    """
+    steps = [many // few for many, few in zip(fine.shape[1:], coarse.shape[1:], strict=True)]
+    return values[:: steps[0], :: steps[1], :: steps[2]]
+
+
 def interpolated(states: Real, coarse: Grid, fine: Grid) -> Real:
     """States [m, N] of a coarse grid on a finer one, not normalised."""
     from scipy import fft  # heavy, and optional

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...lattice.grid import Grid
 from ...observables.geometry import volume
-from ..evolve.potentials import Potential
+from ..evolve.potentials import Potential, potential_values
 from .condensate import condensate, energy_of, spread_out
 from .fitness import jump_error, shortest_waves, unfit
 from .hamiltonian import Hamiltonian
-from .levels import COARSE_ACCURACY, grids, interpolated
+from .levels import COARSE_ACCURACY, grids, interpolated, thinned
 from .lowest import Guess, Lowest, NotConverged, lowest
 from .phases import settle
 from .rows import norms
@@ -48,17 +48,17 @@ def eigenstates(
     potential: Potential, grid: Grid, n: int, accuracy: float, check: Callable[[], None]
 ) -> Solution:
     """The `n` lowest eigenstates. Raises NotConverged, InvalidInput for an unfit potential, and what `check` raises."""
-    path = grids(grid)
+    path, v = grids(grid), potential_values(potential, grid, 0.0)
     guess: Guess | None = None
     for present, finer in pairwise(path):
-        h = Hamiltonian(grid=present, potential=potential, check=check)
+        h = Hamiltonian(grid=present, values=thinned(v, grid, present), check=check)
         try:
             found = lowest(h, n, max(accuracy, COARSE_ACCURACY), guess)
         except NotConverged:  # a coarse grid may not hold the states: the finer one begins anew
             guess = None
             continue
         guess = partial(interpolated, np.concatenate([found.states, found.spares]), present, finer)
-    h = Hamiltonian(grid=grid, potential=potential, check=check)
+    h = Hamiltonian(grid=grid, values=v, check=check)
     found = lowest(h, n, accuracy, guess)
     states = found.states
     settle(states, found.energies, grid, found.bound)
@@ -91,8 +91,8 @@ def ground_state(
     potential: Potential, grid: Grid, g: float, accuracy: float, check: Callable[[], None]
 ) -> Solution:
     """The ground state with g|ψ|², g in Eh·bohr^d. Raises as `eigenstates`."""
-    path = grids(grid)
-    h = Hamiltonian(grid=path[0], potential=potential, check=check)
+    path, v = grids(grid), potential_values(potential, grid, 0.0)
+    h = Hamiltonian(grid=path[0], values=thinned(v, grid, path[0]), check=check)
     guess = np.abs(lowest(h, 1, COARSE_ACCURACY).states[0])
     if g < 0:
         guess = _gathered(guess, path[0])
@@ -101,7 +101,7 @@ def ground_state(
     for present in path:
         last = present is grid
         if present is not path[0]:
-            h = Hamiltonian(grid=present, potential=potential, check=check)
+            h = Hamiltonian(grid=present, values=thinned(v, grid, present), check=check)
         wanted = accuracy if last else max(accuracy, COARSE_ACCURACY)
         found = condensate(h, g / volume(present), wanted, guess)
         if not last:
