@@ -82,7 +82,7 @@ async def test_an_ingest_waits_while_the_server_is_full_cleans_and_goes_on(
         hooks=(
             refused_between_samples(monkeypatch),
             when(MemorySampled, lambda: fill(tight, 1.02)),
-            when(Noted, lambda: ask(tight, "DEL", "tenant"), "cleaned 2500 scratch fields"),
+            when(Noted, lambda: ask(tight, "DEL", "tenant"), "cleaned 2,500 scratch fields"),
             events,
         ),
     )
