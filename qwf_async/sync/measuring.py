@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
-from ..optional import library
+from ..dask.data_array import to_xarray
 from ..store import store as asynchronous
 from ..store.observing import marginals, observe
 from ..store.passing import passing
 from ..store.spectra import momentum_density, spectrum
 from ..store.wavefunction import Wavefunction
 from .face import LoopFace, signed
-
-if TYPE_CHECKING:
-    from ..dask.data_array import Chunks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,14 +64,4 @@ class Measured(OfStore):
     marginals = measuring(marginals)
     momentum_density = measuring(momentum_density)
     spectrum = measuring(spectrum)
-
-    def to_xarray(self, *, chunks: Chunks | None = None) -> Any:
-        """ψ[t, x, y, z] as an `xarray.DataArray` with its coordinates: of values that are read now, or read by dask.
-
-        `chunks`: None reads all values now; else dask reads blocks, in any process: {} as they are stored,
-        others as for xarray. Raises UsageError if zarr, xarray or dask is not installed; see `dask.to_xarray`.
-        """
-        library("zarr", extra="zarr", what="to_xarray")
-        from ..dask.data_array import to_xarray
-
-        return self._loop.run(partial(to_xarray, self._store._behind, self._behind, chunks=chunks))
+    to_xarray = measuring(to_xarray)
