@@ -10,6 +10,7 @@ from ..host.private_files import check_private_directory
 from ..human import counted, size
 from ..settings import Settings
 from ..spool import spools
+from ..wording import option
 from .check import Check, fit, unfit
 
 
@@ -17,7 +18,7 @@ def disk_checks(settings: Settings) -> list[Check]:
     """The data directory, if the embedded server is used, and the directory of spools. Blocking."""
     checks = []
     if settings.url is None:
-        cure = "choose another with --data-dir or QWF_DATA_DIR"
+        cure = f"choose another with {option('data_dir')} or QWF_DATA_DIR"
         checks.append(_directory("data", settings.data_dir, 0, cure))
     if settings.spool_limit == 0:
         return [

@@ -82,7 +82,7 @@ def package_checks() -> list[Check]:
     always = [each for each in needed if not each.extra]
     problems = list(filter(None, (each.problem(found[each.name]) for each in always)))
     if problems:
-        packages = unfit("packages", "; ".join(problems), "pip install --upgrade qwf_async")
+        packages = unfit("packages", "; ".join(problems), "pip install -U qwf_async")
     else:
         packages = fit("packages", ", ".join(f"{each.name} {found[each.name]}" for each in always))
     extras: dict[str, bool] = {}
