@@ -9,6 +9,9 @@ from typing import Any, Self
 from weakref import finalize
 
 from ..client.address import Address
+from ..copying.backup import backup
+from ..copying.copying import copy, move
+from ..copying.restore import restore
 from ..errors import InvalidInput, UsageError
 from ..host.loop_thread import LoopThread
 from ..ingesting.ingestion import ingest
@@ -17,6 +20,7 @@ from ..producing.create import create
 from ..settings import Settings, load
 from ..store import store as asynchronous
 from ..store.connecting import connect
+from .copying import between_stores
 from .face import LoopFace, blocking
 from .ingesting import stopped_by_signals
 from .wavefunction import Wavefunction
@@ -110,6 +114,10 @@ class Store(LoopFace[asynchronous.Store]):
     ingest = stopped_by_signals(ingest)
     create = entering(create)
     verify = blocking(verify)
+    copy = between_stores(copy)
+    move = between_stores(move)
+    backup = blocking(backup)
+    restore = blocking(restore)
     entries = blocking(asynchronous.Store.entries)
     remove = blocking(asynchronous.Store.remove)
     remove_damaged = blocking(asynchronous.Store.remove_damaged)

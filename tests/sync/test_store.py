@@ -135,3 +135,17 @@ def test_a_server_that_dies_is_an_error_of_ours_and_one_that_comes_back_is_used(
             psi[0]
         own_server.start()
         np.testing.assert_array_equal(psi[0], VALUES)
+
+
+def test_a_wavefunction_is_copied_moved_saved_and_restored(each_server: Server, tmp_path: Path) -> None:
+    url = each_server.url
+    with qwf.open(url) as store, qwf.open(url, prefix="lab") as other:
+        store.ingest(SOURCE, "psi")
+        store.copy("psi", store, "chi", layout="tile")
+        assert (store["chi"].manifest.form.layout, store["psi"].manifest.form.layout) == ("tile", "flat")
+        store.move("chi", other)
+        assert (store.names(), other.names()) == (["psi"], ["chi"])
+        other.backup(tmp_path)
+        other.remove("chi")
+        other.restore(tmp_path)
+        np.testing.assert_array_equal(other["chi"], store["psi"])
