@@ -178,7 +178,7 @@ class TestEvolve(CanFail):
 
 
 class TestEigen(CanFail):
-    @pytest.fixture(params=["harmonic", "of a user", "with g"])
+    @pytest.fixture(params=["of a user", "with g"])
     def make(self, request: pytest.FixtureRequest) -> Make:
         def make(difference: Difference) -> Source:
             _, grid = sample(difference, (1, 4, 5, 6) if request.param == "with g" else (3, 4, 5, 6))

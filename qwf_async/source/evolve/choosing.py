@@ -31,7 +31,7 @@ def check_library(fft: str) -> None:
 def chosen_transforms(grid: Grid, fft: str, steps: int) -> Transforms:
     """The transforms for a run of so many steps. Measuring plans may take seconds, once a shape.
 
-    Raises InvalidInput if FFTW is asked for, and its plans cannot be kept.
+    Raises InvalidInput if FFTW is asked for, and does not load, or its plans cannot be kept.
     """
     long = grid.frame_points * steps >= MIN_WORK and find_spec("pyfftw") is not None
     if fft == "fftw" or (fft == "auto" and long):
@@ -43,9 +43,7 @@ def chosen_transforms(grid: Grid, fft: str, steps: int) -> Transforms:
                 threads=cores(),
                 folder=platformdirs.user_data_path("qwf_async") / "fftw",
             )
-        except PlansNotKept as error:
+        except (PlansNotKept, ImportError) as error:
             if fft == "fftw":
-                raise InvalidInput(
-                    f"fft=fftw needs a place for its plans: {error}; give fft=scipy"
-                ) from error
+                raise InvalidInput(f"fft=fftw cannot be used: {error}; give fft=scipy") from error
     return ScipyTransforms(shape=grid.shape)
