@@ -49,7 +49,7 @@ def test_show_masks_passwords(tmp_path: Path, form: list[str]) -> None:
     assert "inthefile" not in result.output
 
 
-@pytest.mark.parametrize("url", ["redis://:hun/ter2@h", "hunter2", "redis://:hunter2@h:x", "a://:hunter2@h"])
+@pytest.mark.parametrize("url", ["redis://:hun/ter2@h", ":hunter2", "redis://:hunter2@h:x", "a://:hunter2@h"])
 def test_show_does_not_repeat_a_url_that_does_not_parse(url: str) -> None:
     result = show(QWF_URL=url)
     assert isinstance(result.exception, UsageError)
