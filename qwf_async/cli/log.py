@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
 from ..errors import UsageError
-from ..wording import option, printable
+from ..wording import printable
 from .output import say
 
 COMMAND: Final = logging.getLogger("qwf_async.command")
@@ -47,10 +48,10 @@ class Log:
     def write_to(self, path: Path) -> None:
         """Write what happens to the end of a file. Raises UsageError if it cannot be written."""
         try:
-            file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+            file = _File(path, encoding="utf-8", errors="backslashreplace")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"{option('log_file')} {str(path)!r} cannot be written: {reason}") from error
+            raise UsageError(f"--log-file {str(path)!r} cannot be written: {reason}") from error
         if not self._verbosity:
             _ROOT.setLevel(logging.INFO)
         self._add(file)
@@ -67,6 +68,25 @@ class _WithTime(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
         return f"{time} {record.levelname} {record.name}: {printable(record.getMessage())}"
+
+
+class _File(logging.FileHandler):
+    """The end of a file. What does not go into it, as on a full disk, stops no command: it is said, once."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # as logging calls it
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            with suppress(OSError):
+                say(f"--log-file {self.baseFilename!r} lacks what happens from here on: {error.strerror}")
+
+    def close(self) -> None:
+        with suppress(OSError):  # what it holds back yet, and was said to be lacking
+            super().close()
 
 
 class _StandardError(logging.Handler):

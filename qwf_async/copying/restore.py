@@ -89,8 +89,13 @@ async def restore(
     total = sum(record.manifest.points for record in left)
     reports: list[Report] = []
     done = 0
+    told: set[Noted] = set()
 
     def tell(event: Event) -> None:
+        if isinstance(event, Noted):  # that the server has no limit, once is enough for all names
+            if event in told:
+                return
+            told.add(event)
         if isinstance(event, Progress):
             event = Progress(points=done + event.points, total=total, bytes_sent=event.bytes_sent)
         for hook in hooks:

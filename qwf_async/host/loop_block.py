@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
-from ..errors import STORE_CLOSED, UsageError
+from ..errors import UsageError
 
 R = TypeVar("R")
 
@@ -90,7 +90,7 @@ class LoopBlock(Generic[R]):
         if call.error is not None:
             raise call.error
         if call.cut_off:
-            raise self._outcome or UsageError(STORE_CLOSED)
+            raise self._outcome or UsageError("the block has ended, or its store is closed")
         return call.value
 
     async def leave(self, error: Exception | None) -> bool:

@@ -7,7 +7,7 @@ frames are there; where frames are small, several make one chunk.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final, Self
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..catalog.owner import Owner
 from ..checked import checked
-from ..errors import Interrupted, InvalidInput, QwfError, Refused, first_error
+from ..errors import Interrupted, InvalidInput, QwfError, Refused, UsageError, first_error
 from ..events import Hook, Progress
 from ..ingesting.producer import Encoder
 from ..ingesting.report import Report
@@ -65,12 +65,13 @@ class FrameWriter:
     """Takes the frames of a wavefunction in the order of time, within the block of `create`.
 
     `next_frame` is the number of the frame that is wanted next; after the last one it is their
-    count. `report` is there when the block has ended.
+    count. `way_on` says what can be done with the load if it is left. `report` is there when the block has ended.
     """
 
     name: str
     grid: Grid
     next_frame: int
+    way_on: str
     report: Report | None = None
     _plan: Plan
     _missing: set[int]
@@ -81,13 +82,17 @@ class FrameWriter:
     _bytes_sent: int = 0
     _points: int = 0
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
+    _over: bool = False
 
     @classmethod
-    def of(cls, name: str, grid: Grid, plan: Plan, missing: Sequence[int], spec: str, hook: Hook) -> Self:
+    def of(
+        cls, request: Request, grid: Grid, plan: Plan, missing: Sequence[int], spec: str, hook: Hook
+    ) -> Self:
         first = min(missing, default=len(plan))
         return cls(
-            name=name,
+            name=request.name,
             grid=grid,
+            way_on=request.way_on,
             next_frame=plan[first].boxes[0].start[0] if missing else grid.shape[0],
             _plan=plan,
             _missing=set(missing),
@@ -105,10 +110,12 @@ class FrameWriter:
         chunk are held. What is stored already, of a load that is resumed, is not sent again.
 
         Raises InvalidInput for a frame of another shape, without numbers, or with values that are
-        not finite, and after the last one. While the server is away it waits as an ingest does.
-        After an error of the server the block ends by that error: the body is cancelled.
+        not finite, and after the last one; UsageError after the block. While the server is away it
+        waits as an ingest does. After an error of the server the block ends by that error: the body is cancelled.
         """
         async with self._turn:
+            if self._over:
+                raise UsageError(f"the block of {self.name} has ended: no more frames can be written")
             number = self.next_frame
             self._frames.held[number] = self._checked(frame)
             while self._chunk < len(self._plan):
@@ -229,7 +236,7 @@ async def create(
     async with held_load(store, request, owner=owner, hooks=hooks) as load:
         ticket = load.ticket
         missing = [] if load.already else await load.missing_chunks()
-        writer = FrameWriter.of(name, grid, load.plan, missing, source, load._hook)
+        writer = FrameWriter.of(request, grid, load.plan, missing, source, load._hook)
         encoder = Encoder(
             source=writer._frames,
             plan=load.plan,
@@ -237,23 +244,23 @@ async def create(
             codec=ticket.manifest.form.codec,
             allow_nonfinite=allow_nonfinite,
         )
-        if load.already:
-            yield writer
-        else:
-            try:
-                async with Writer.of(store, ticket).sending(encoder, writer.stored) as writer._send:
-                    yield writer
-            except BaseException as error:
-                named = _naming_frames(error, writer, request.way_on)
-                if named is error:
-                    raise
-                raise named from error
+        sending = nullcontext() if load.already else Writer.of(store, ticket).sending(encoder, writer.stored)
+        try:
+            async with sending as writer._send:
+                yield writer
+        except BaseException as error:
+            named = _naming_frames(error, writer)
+            if named is error:
+                raise
+            raise named from error
+        finally:
+            writer._over = True
         if frames := writer.missing_frames():
             raise Refused(f"{_missing(name, frames)}, so it is not published")
         writer.report = replace(await load.publish(), bytes_sent=writer._bytes_sent)
 
 
-def _naming_frames(error: BaseException, writer: FrameWriter, way_on: str) -> BaseException:
+def _naming_frames(error: BaseException, writer: FrameWriter) -> BaseException:
     """The error, which also says which frames are missing."""
     cause, frames = first_error(error), writer.missing_frames()
     if not frames or not isinstance(cause, Exception) or isinstance(cause, Interrupted):
@@ -261,7 +268,7 @@ def _naming_frames(error: BaseException, writer: FrameWriter, way_on: str) -> Ba
     words = _missing(writer.name, frames)
     if isinstance(cause, QwfError):
         return cause.with_more(f"; {words}")
-    cause.add_note(f"{words}; {way_on}")
+    cause.add_note(f"{words}; {writer.way_on}")
     return error
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial, wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, TypeVarTuple
 
+from ..errors import InvalidInput
 from ..host.loop_thread import LoopThread
+from ..wording import quoted
 
 A = TypeVar("A")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +35,12 @@ class Face(Generic[A]):
         self._behind = behind
         self._where = where
 
+    def __reduce__(self) -> NoReturn:
+        """It has connections: neither pickle nor copy takes these along."""
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled: the other process opens its own store"
+        )
+
 
 class LoopFace(Face[A]):
     """What stands before an asynchronous object that belongs to a loop."""
@@ -47,6 +55,11 @@ def blocking(call: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concat
 
     @wraps(call)
     def method(self: Face[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if not isinstance(
+            self, Face
+        ):  # as a method that is called as a function, qwf.plot, may be given anything
+            what = "that is what a store of `qwf_async.open` has under a name"
+            raise InvalidInput(f"{call.__name__} takes a Wavefunction, not {quoted(self)}: {what}")
         return self._where.run(partial(call, self._behind, *args, **kwargs))
 
     return signed(method, call, known={0})

@@ -11,7 +11,6 @@ from ..ingesting.report import Report
 from ..lattice.grid import Grid
 from ..producing import create as asynchronous
 from ..store.store import Store
-from ..wording import again_with
 from .face import Face, LoopFace, blocking, signed
 
 P = ParamSpec("P")
@@ -54,9 +53,7 @@ def entering(
             try:
                 yield FrameWriter(writer, entered)
             except KeyboardInterrupt as stop:
-                stop.add_note(
-                    f"{writer.name} is not published: {again_with('resume')}, and it goes on where it was"
-                )
+                stop.add_note(f"{writer.name} is not published; {writer.way_on}")
                 raise
 
     return signed(method, create, known={0})

@@ -118,6 +118,17 @@ def test_a_log_that_cannot_be_written_is_refused_before_anything_is_done(
         ["qwf: --log-file 'absent/log.txt' cannot be written: No such file or directory (exit 2)"],
     )
     assert asked(shell, server, "-u {server} get psi 0")[0].status == 0
+    (before,) = asked(shell, server, "--log-file absent/log.txt ls -u {server}")
+    assert (before.status, before.lines) == (refused.status, refused.lines)
+
+
+def test_a_log_on_a_full_disk_stops_no_command_and_is_said_once(shell: Shell, server: Server) -> None:
+    (listed,) = asked(shell, server, "ls --json -u {server} --log-file /dev/full")
+    assert (listed.status, listed.lines) == (
+        0,
+        ["--log-file '/dev/full' lacks what happens from here on: No space left on device"],
+    )
+    assert json.loads(listed.out)[0]["name"] == "psi"
 
 
 def test_where_nothing_is_stored_what_only_reads_starts_no_server(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ async def test_load_that_was_left_goes_on_at_the_frame_that_is_wanted(server: Se
                 raise ZeroDivisionError
         missing = "7 frames of psi are missing: 5 to 11"
         assert error.value.__notes__ == [f"{missing}; what was stored can be resumed with resume=True"]
+        with pytest.raises(UsageError, match="the block of psi has ended: no more frames"):
+            await writer.write(PSI[5])
         with pytest.raises(Refused, match="it differs in source"):
             async with create(store, fingerprint="run 8", resume=True):
                 pass
@@ -99,6 +101,7 @@ async def test_load_that_was_left_goes_on_at_the_frame_that_is_wanted(server: Se
         assert (events.progress[0].points, events.progress[-1].points) == (6000, GRID.points)
         async with create(store, resume=True) as writer:
             assert writer.next_frame == SHAPE[0]
+
             with pytest.raises(InvalidInput, match="psi has all of its 12 frames"):
                 await writer.write(PSI[0])
         assert writer.report is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +59,20 @@ def test_a_closed_store_says_so(server: Server) -> None:
         with pytest.raises(qwf.UsageError, match=r"the store is closed: work within `with qwf_async\.open"):
             use()
     assert psi.shape == (1, 4, 5, 6)
+
+
+def test_what_cannot_be_copied_or_drawn_is_told_so(server: Server) -> None:
+    with qwf.open(server.url) as store:
+        for face in (store, store.ingest(SOURCE, "psi") and store["psi"]):
+            for use in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(
+                    TypeError, match="cannot be copied or pickled: the other process opens its own"
+                ):
+                    use(face)
+        with pytest.raises(
+            qwf.InvalidInput, match=r"plot takes a Wavefunction, not 'None': that is what a store"
+        ):
+            qwf.plot(None)  # type: ignore[arg-type]
 
 
 def test_what_opens_no_store_leaves_nothing_behind(tmp_path: Path, server: Server) -> None:

@@ -53,7 +53,7 @@ def test_a_block_that_ends_early_leaves_what_can_be_resumed_and_says_so(server: 
         with pytest.raises(KeyboardInterrupt) as pressed:
             simulate(store, lambda writer: signal.raise_signal(signal.SIGINT), resume=True)
         assert pressed.value.__notes__ == [
-            "run is not published: make the same call with resume=True, and it goes on where it was"
+            "run is not published; what was stored can be resumed with resume=True"
         ]
         with pytest.raises(qwf.Refused, match="frames of run are missing"):
             simulate(store, lambda writer: None, resume=True)
