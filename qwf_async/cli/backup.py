@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..human import counted, duration, size
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import print_json, say
@@ -52,6 +53,6 @@ def backup(
     elif not quiet:
         kept = f", {len(report.kept)} kept that the server has not" if report.kept else ""
         say(
-            f"backup in {report.directory}: {len(report.written)} written ({report.points:,} points, "
-            f"{report.bytes / 1e6:,.1f} MB, {report.seconds:.2f} s), {len(report.unchanged)} unchanged{kept}"
+            f"backup in {report.directory}: {len(report.written)} written ({counted(report.points, 'point')}, "
+            f"{size(report.bytes)}, {duration(report.seconds)}), {len(report.unchanged)} unchanged{kept}"
         )

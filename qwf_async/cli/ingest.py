@@ -259,7 +259,11 @@ def _say(report: Report, server_options: ServerOptions) -> None:
         f"{report.codec} in {duration(report.seconds)}, {rate}{memory}"
     )
     if report.source_facts:
-        say("; ".join(f"{fact.replace('_', ' ')} {value:.6g}" for fact, value in report.source_facts.items()))
+        say(
+            "; ".join(
+                f"{fact.replace('_', ' ')} = {value:.6g}" for fact, value in report.source_facts.items()
+            )
+        )
     counts = report.connections
     say(
         f"connections: {count(counts['opened'])} opened, used {count(counts['borrowed'])} times; "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..human import counted, duration
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import print_json, say
@@ -82,6 +83,6 @@ def restore(
     elif not quiet:
         already = f", {len(report.already)} there already" if report.already else ""
         say(
-            f"restored {len(report.restored)} of {report.directory}: {report.points:,} points in "
-            f"{report.seconds:.2f} s{already}"
+            f"restored {len(report.restored)} of {report.directory}: {counted(report.points, 'point')} in "
+            f"{duration(report.seconds)}{already}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import anyio
 
@@ -109,8 +110,8 @@ async def begin(
     """Begin a load that any process with its `ticket` may write (`Target`), and publish it whole by `publish`.
 
     The name is held while the block runs. A block that ends before it has published, or by an
-    error, leaves the load so that it can be resumed. What is stored is what `ingest` stores of
-    the same values.
+    error, leaves the load so that it can be resumed, or removes it if it has no fingerprint. What
+    is stored is what `ingest` stores of the same values.
 
     Parameters
     ----------
@@ -187,30 +188,35 @@ async def held_load(
             tasks.cancel_scope.cancel()
     except BaseException as error:
         cause = first_error(error)
-        if not shared._published and await _left(shared):
-            cause = _with(cause, f"; {request.way_on}")
+        if not shared._published and (left := await _left(shared, request)):
+            cause = _with(cause, left)
         if cause is error:
             raise
         raise cause from error
     else:
-        if not shared._published and await _left(shared):
-            hook(Noted(text=f"{request.name} was not published; {request.way_on}"))
+        if not shared._published and (left := await _left(shared, request)):
+            hook(Noted(text=f"{request.name} was not published; {left}"))
     finally:
         load.end()
 
 
-async def _left(shared: SharedLoad) -> bool:
-    """Give the name up, for a short time whatever is cancelled. Whether the load is there to be resumed."""
+async def _left(shared: SharedLoad, request: Request) -> str:
+    """Give the name up, for a short time whatever is cancelled. What is left, in words; none if the load is gone.
+
+    A load that nobody could resume is removed, so that the same program can run again.
+    """
     with anyio.move_on_after(SETTLE_TIME, shield=True), suppress(QwfError):
         name, token = shared.ticket.name, shared.ticket.token
-        return await until_available(
-            lambda: release_load(shared._store, name, token), Retry(deadline=SETTLE_TIME)
-        )
-    return True
+        release = partial(release_load, shared._store, name, token, keep=request.can_resume)
+        ours = await until_available(release, Retry(deadline=SETTLE_TIME))
+        return request.what_is_left(removed=not request.can_resume) if ours else ""
+    return request.what_is_left(removed=False)
 
 
 def _with(cause: BaseException, more: str) -> BaseException:
-    """The error with more words, if it is one of ours."""
+    """The error with more words, which are a note if it is none of ours."""
     if isinstance(cause, QwfError) and not isinstance(cause, Interrupted):
-        return cause.with_more(more)
+        return cause.with_more(f"; {more}")
+    if isinstance(cause, Exception) and not isinstance(cause, Interrupted):
+        cause.add_note(more)
     return cause

@@ -65,13 +65,12 @@ class FrameWriter:
     """Takes the frames of a wavefunction in the order of time, within the block of `create`.
 
     `next_frame` is the number of the frame that is wanted next; after the last one it is their
-    count. `way_on` says what can be done with the load if it is left. `report` is there when the block has ended.
+    count. `report` is there when the block has ended.
     """
 
     name: str
     grid: Grid
     next_frame: int
-    way_on: str
     report: Report | None = None
     _plan: Plan
     _missing: set[int]
@@ -92,7 +91,6 @@ class FrameWriter:
         return cls(
             name=request.name,
             grid=grid,
-            way_on=request.way_on,
             next_frame=plan[first].boxes[0].start[0] if missing else grid.shape[0],
             _plan=plan,
             _missing=set(missing),
@@ -198,7 +196,8 @@ async def create(
 
     What is stored is what `ingest` stores of the same values. The name is held while the block
     runs, however long a frame takes. A block that ends before the last frame, or by an error,
-    leaves the load so that it can be resumed, and says which frames are missing. There is no spool:
+    leaves the load so that it can be resumed, or removes it if it has no fingerprint, and says which
+    frames are missing. There is no spool:
     while the server is away, `write` waits for the setting `deadline`.
 
     Parameters
@@ -268,7 +267,7 @@ def _naming_frames(error: BaseException, writer: FrameWriter) -> BaseException:
     words = _missing(writer.name, frames)
     if isinstance(cause, QwfError):
         return cause.with_more(f"; {words}")
-    cause.add_note(f"{words}; {writer.way_on}")
+    cause.add_note(words)
     return error
 
 

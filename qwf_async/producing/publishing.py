@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Final
 
+from ..catalog.cleaning import sweep
 from ..catalog.confirmation import Confirmation
 from ..catalog.keys import Keys
 from ..catalog.load import Load
@@ -89,16 +90,19 @@ async def publish_load(
     return await finish.publish(None, verified=False)
 
 
-async def release_load(store: Store, name: str, token: str) -> bool:
+async def release_load(store: Store, name: str, token: str, *, keep: bool = True) -> bool:
     """Give the name up, so that the load can be resumed at once. False if the load is gone, or another's by now.
 
-    Writers that still write are cut off.
+    Without `keep` it is removed. Writers that still write are cut off.
     """
     keys = Keys(prefix=store.settings.prefix, name=name)
     load = await find_load(store.pool, keys, token=token, ttl=store.settings.ownership_ttl)
     if load is not None:
         await load.close_to_others(secrets.token_hex(8))
-        await load.release()
+        if keep:
+            await load.release()
+        elif await load.discard():
+            await sweep(store.pool, keys, batch=store.settings.clean_batch)
     return load is not None
 
 

@@ -118,9 +118,10 @@ class Request:
             **({} if owner is None else {"token": owner.token}),
         )
 
-    @property
-    def way_on(self) -> str:
-        """What can be done with the load if it is left, in words."""
+    def what_is_left(self, *, removed: bool) -> str:
+        """What is left of the load that is given up, and what can be done with it, in words."""
+        if removed:
+            return "nothing of it is left, as it has no fingerprint by which it could be resumed"
         if self.can_resume:
             return f"what was stored can be resumed with {flag('resume')}"
         return f"what was stored has no fingerprint by which it could be resumed: begin anew with {flag('discard')}"

@@ -82,7 +82,7 @@ async def test_load_that_was_left_goes_on_at_the_frame_that_is_wanted(server: Se
                         await anyio.sleep(0.001)
                 raise ZeroDivisionError
         missing = "7 frames of psi are missing: 5 to 11"
-        assert error.value.__notes__ == [f"{missing}; what was stored can be resumed with resume=True"]
+        assert error.value.__notes__ == [missing, "what was stored can be resumed with resume=True"]
         with pytest.raises(UsageError, match="the block of psi has ended: no more frames"):
             await writer.write(PSI[5])
         with pytest.raises(Refused, match="it differs in source"):
@@ -200,17 +200,21 @@ async def test_outage_is_waited_for_and_a_long_one_leaves_the_load(server: Serve
     check_alone(server)
 
 
-async def test_load_without_a_fingerprint_cannot_be_resumed_and_says_so(server: Server) -> None:
+async def test_load_without_a_fingerprint_is_removed_as_nobody_could_resume_it(server: Server) -> None:
     async with qwf_async.connect(server.url) as store:
-        with pytest.raises(
-            Refused, match="has no fingerprint by which it could be resumed: begin anew with disc"
-        ):
+        with pytest.raises(Refused, match="nothing of it is left, as it has no fingerprint"):
             async with create(store, fingerprint=None) as writer:
                 await simulate(writer, until=3)
+        assert contents(server) == {}
+        with pytest.raises(ZeroDivisionError) as caught:  # noqa: PT012 # the block is the test
+            async with create(store, fingerprint=None) as writer:
+                await simulate(writer, until=3)
+                raise ZeroDivisionError
+        assert caught.value.__notes__[-1].startswith("nothing of it is left")
         with pytest.raises(UsageError, match="needs its fingerprint"):
             async with create(store, fingerprint=None, resume=True):
                 pass
-        async with create(store, fingerprint=None, discard=True) as writer:
+        async with create(store, fingerprint=None) as writer:
             await simulate(writer)
     check_points(server, PSI)
     check_alone(server)
