@@ -220,6 +220,8 @@ class WaveFuncHashHandler:
         Raises InvalidInput if the point is not stored.
         """
         point: Any = point_or_value
+        if not point:
+            raise InvalidInput("calc_observables takes a value, or the indices x, y, z, t of a point")
         value = point[0] if len(point) == 1 else self.psi.point(*point)
         found = of_value(value)
         return {

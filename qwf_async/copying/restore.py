@@ -11,7 +11,6 @@ from typing import Any
 import anyio.to_thread
 from numpy.typing import NDArray
 
-from ..catalog.journal import read_journal
 from ..catalog.keys import Keys
 from ..catalog.name_state import NameState, read_state
 from ..checked import checked
@@ -24,6 +23,7 @@ from ..wire.codec import digest
 from ..wording import flag, phrase
 from .backup_record import ENDING, BackupRecord, recorded_names
 from .copy_source import CopySource
+from .snapshot import ChangedMeanwhile, NotThere, Snapshot
 from .values_file import ValuesFile
 
 
@@ -133,18 +133,20 @@ async def restore(
 
 async def _is_there(store: Store, record: BackupRecord) -> bool:
     """Whether the values of a record are published under its name, in the same form, and nothing is under way."""
-    keys = Keys(prefix=store.settings.prefix, name=record.name)
-    state = await read_state(store.pool, keys)
+    state = await read_state(store.pool, Keys(prefix=store.settings.prefix, name=record.name))
     published = state.published
     if published is None or state.under_way is not None or published.form != record.manifest.form:
         return False
-    entries = await read_journal(store.pool, keys, published)
-    return (
-        published.grid == record.manifest.grid
-        and published.fingerprint == record.manifest.fingerprint
-        and len(entries) == len(record.digests)
-        and all(entries[chunk].digest == found for chunk, found in enumerate(record.digests.tolist()))
-    )
+    if published.fingerprint != record.manifest.fingerprint:
+        return False
+    try:
+        snapshot = await Snapshot.take(store, record.name)
+        if not record.holds(snapshot.manifest, snapshot.digests):
+            return False
+        await snapshot.check_unchanged()
+    except (ChangedMeanwhile, DamagedData, NotThere):
+        return False
+    return True
 
 
 async def _check_free(store: Store, records: Sequence[BackupRecord]) -> None:

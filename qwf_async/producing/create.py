@@ -65,12 +65,13 @@ class FrameWriter:
     """Takes the frames of a wavefunction in the order of time, within the block of `create`.
 
     `next_frame` is the number of the frame that is wanted next; after the last one it is their
-    count. `report` is there when the block has ended.
+    count. `way_on` says what is left of a load that is stopped. `report` is there when the block has ended.
     """
 
     name: str
     grid: Grid
     next_frame: int
+    way_on: str
     report: Report | None = None
     _plan: Plan
     _missing: set[int]
@@ -92,6 +93,7 @@ class FrameWriter:
             name=request.name,
             grid=grid,
             next_frame=plan[first].boxes[0].start[0] if missing else grid.shape[0],
+            way_on=request.what_is_left(removed=not request.can_resume),
             _plan=plan,
             _missing=set(missing),
             _frames=_Frames(grid=grid, spec=spec),

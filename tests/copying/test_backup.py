@@ -121,6 +121,18 @@ async def test_only_what_changed_is_written_again(server: Server, tmp_path: Path
         assert await (await store.open("two")).point(0, 0, 0, 0) == 1
 
 
+async def test_what_was_changed_before_the_backup_is_found_there(server: Server, tmp_path: Path) -> None:
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(SOURCE, store, "one")
+        psi = await store.open("one")
+        await psi.update(0, 0, 0, 0, value=1)
+        await qwf_async.backup(store, tmp_path)
+        assert (await qwf_async.restore(store, tmp_path)).already == ("one",)
+        await psi.update(0, 0, 0, 0, value=2)
+        with pytest.raises(Refused, match="something else under one"):
+            await qwf_async.restore(store, tmp_path)
+
+
 def damage(path: Path, at: int = -9) -> None:
     whole = bytearray(path.read_bytes())
     whole[at] ^= 1

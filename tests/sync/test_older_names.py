@@ -35,6 +35,8 @@ def test_what_is_saved_is_one_hash_of_the_old_fields_and_texts(each_server: Serv
         handler.set_point(1, 2, 3, 2, 3 - 4j)
         expected = {"modulus": 5.0, "probability_density": 25.0, "phase": np.angle(3 - 4j)}
         assert handler.calc_observables(1, 2, 3, 2) == handler.calc_observables(3 - 4j) == expected
+        with pytest.raises(qwf.InvalidInput, match="takes a value, or the indices"):
+            handler.calc_observables()
         stats = handler.get_stats()
         assert (stats["hash_key"], stats["field_count"]) == (handler.hash_key, psi.size)
         assert stats["memory_bytes"] > 30 * psi.size
