@@ -25,7 +25,7 @@ from ..errors import (
     first_error,
 )
 from ..events import Hook, Noted
-from ..source.base import Source, notes_of, warnings_of
+from ..source.base import Source, notes_of, remarks_of, warnings_of
 from ..store.store import Store
 from ..wording import again_with, flag, option, phrase
 from .load_spool import LoadSpool
@@ -83,7 +83,7 @@ class Finish:
             verified=verified,
             connections=store.pool.counts.to_json(),
             source_facts={} if source is None else dict(notes_of(source)),
-            warnings=() if source is None else tuple(warnings_of(source)),
+            warnings=() if source is None else (*warnings_of(source), *remarks_of(source)),
         )
 
     def _norm(self) -> float | None:

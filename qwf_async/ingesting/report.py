@@ -24,7 +24,7 @@ class Report:
     `already` is true if nothing had to be done, because the same thing was published.
     `source_facts` are numbers that the source has about itself, such as the drift of norm
     and energy of a time evolution; empty for most. `warnings` are what the source said of itself
-    before it was read, such as that the grid does not hold the state.
+    before and after it was read, such as that the grid does not hold the state.
     """
 
     name: str

@@ -30,3 +30,11 @@ def test_the_command_stores_them(shell: Shell) -> None:
     again = shell.qwf("ingest", TEXT, "--grid", "128x1", "--name", "levels", "--resume", "--json")
     assert json.loads(again.out)["already"] is True
     assert shell.qwf("estimate", "eigen:potential=coulomb,n=200", "--grid", "64", "--json").status == 0
+
+
+def test_the_json_report_has_the_warnings_after_the_run(shell: Shell) -> None:
+    stored = shell.qwf("ingest", "eigen:potential=harmonic,n=2", "--grid", "24x24", "--name", "cut", "--json")
+    assert stored.status == 0, stored.err
+    assert json.loads(stored.out)["warnings"] == [
+        "state 1 belongs to a level of which n=2 cuts off a part: give n=3 for all of it"
+    ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
 from qwf_async.observables import energy
 from qwf_async.observables.momentum import wave_numbers
@@ -86,6 +87,19 @@ def finite_well(width: float, height: float, count: int) -> list[float]:
         for n in range(count)
     ]
     return [2 * (z / width) ** 2 for z in roots]
+
+
+def test_walls_so_high_that_rounding_hides_the_states() -> None:
+    grid = Grid.of((192,), box=(20.0,))
+
+    def walls(height: float) -> Callable[..., Any]:
+        return lambda x, y, z: np.where(abs(x) < 9, x * x / 2, height)
+
+    levels, _, remarks = solved(grid, walls(1e10), n=3)
+    np.testing.assert_allclose(levels, [0.5, 1.5, 2.5], rtol=1e-9)
+    assert [text.partition(",")[0] for text in remarks] == ["the potential reaches 1e+10 Eh"]
+    with pytest.raises(InvalidInput, match="lost in rounding: the potential reaches 1e\\+15 Eh"):
+        solved(grid, walls(1e15), n=3)
 
 
 def test_levels_between_walls_of_a_finite_height() -> None:

@@ -81,6 +81,17 @@ def test_without_steps_the_accuracy_holds_for_an_interaction() -> None:
     assert error < 1e-4
 
 
+def test_where_an_early_error_grows_the_run_is_done_again_in_shorter_steps() -> None:
+    grid = Grid.of((48,), box=(20.0,))
+    still = 1 / np.cosh(grid.coordinates(1, 0, 48)) / math.sqrt(2)
+    with closing(evolve(state(still, grid), frames=21, dt=4.0, g=-2, accuracy=3e-3)) as source:
+        film = source.read(source.grid.whole)[:, :, 0, 0]
+        assert np.array_equal(source.read(source.grid.whole)[:, :, 0, 0], film)
+    exact = np.exp(2j * np.arange(21))[:, None] * still
+    assert (np.linalg.norm(film - exact, axis=1) < 3e-3 * np.linalg.norm(still)).all()
+    assert source.notes()["error_estimate"] < 3e-3
+
+
 def test_a_repulsive_ground_state_is_that_of_thomas_and_fermi_and_stays() -> None:
     g, grid = 100.0, Grid.of((128,), box=(20.0,))
     x, k = grid.coordinates(1, 0, 128), 2 * np.pi * np.fft.fftfreq(128, 20 / 128)

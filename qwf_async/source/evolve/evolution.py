@@ -85,6 +85,8 @@ class Evolve:
             chooses=not self.given,
             accuracy=self.accuracy,
             watched=not isinstance(self.potential, Free) or self.absorb > 0 or self.g != 0,
+            grows=self.g != 0,
+            first=lambda: self._first()[0],
             check=frames.check,
         )
         object.__setattr__(self, "_frames", frames)

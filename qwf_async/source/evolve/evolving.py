@@ -54,7 +54,9 @@ def evolve(
 
     `accuracy`, 1e-10 to 0.1, bounds the error that the time steps make, ‖ψ − right ψ‖ / ‖first ψ‖ at
     every frame; the error of the grid comes on top. The steps are chosen during the run by an estimate
-    (see `pace`) that takes a quarter of its time. There are at least as many as are stable. In a
+    (see `pace`) that takes a quarter of its time. With `g`, where an early error grows by itself, the run
+    may be computed anew from its first frame, which takes two frames more. There are at least as
+    many steps as are stable. In a
     stable step no wave of the grid turns its phase by more than π, and neither does the range of V
     over the grid. `steps` > 0 from frame to frame are taken as given, and `remarks` warns after the run
     if the error was larger. For the method see `propagator`.

@@ -10,7 +10,10 @@ undoes most of such an error. The shadow costs a quarter of the run.
 
 A run starts with as many steps as are stable. The bound on the estimate grows evenly from half the
 accuracy at the first frame to all of it at the last. Where the estimate is above its bound, the leg
-is done again in shorter steps, and the run keeps to these. The choice depends on ψ and V alone,
+is done again in shorter steps, and the run keeps to these. With g|ψ|² an error that was made
+earlier grows by itself: a soliton of another height turns its phase at another rate. Where shorter
+steps no longer help, the run is done again from the first frame in half the least step. The
+frames that were handed out are accurate, and stay. The choice depends on ψ and V alone,
 so a repeated run takes the same steps and has the same values, bit for bit. A time-dependent
 potential is evaluated only at the steps. A pulse shorter than a stable step, the period of the
 shortest waves of the grid, may fall between two of them. Where V jumps in time the order is 1, and
@@ -47,6 +50,9 @@ MAX_LEG_STEPS: Final = 256
 MAX_STEPS_PER_STABLE_STEP: Final = 2**16
 """Steps in place of a stable one, at most."""
 
+MAX_LEAST_STEPS: Final = 64
+"""Steps in place of a stable one from which a run is not begun again: its errors then grow too fast."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Pace:
@@ -54,7 +60,8 @@ class Pace:
 
     The first of the `frames` is at the time `start`, the next one `between` later, in ħ/Eh.
     `accuracy` bounds ‖ψ − right ψ‖ / ‖ψ at the first frame‖ at every frame. `watched` is False
-    where the splitting has no error. `check` is called before each pass over a frame, and may raise.
+    where the splitting has no error, `grows` where an error grows by itself. `first` returns frame 0.
+    `check` is called before each pass over a frame, and may raise.
     """
 
     propagator: Propagator
@@ -65,6 +72,8 @@ class Pace:
     chooses: bool
     accuracy: float
     watched: bool
+    grows: bool
+    first: Callable[[], Complex]
     check: Callable[[], None]
     error: float | None = field(init=False, default=None)
     """The largest estimate at the frames compared so far, None before the first."""
@@ -73,6 +82,7 @@ class Pace:
     shortest: float = field(init=False, default=math.inf)
     """The shortest step taken, in ħ/Eh."""
     _steps: int = field(init=False, default=0)
+    _floor: int = field(init=False, default=0)
     _present: float = field(init=False, default=0.0)
     _weight: float = field(init=False, default=0.0)
     _shadow: Complex | None = field(init=False, default=None)
@@ -81,10 +91,14 @@ class Pace:
 
     def begin(self, frame: Complex) -> None:
         """Start again with frame 0."""
-        self._weight = weight(frame)
-        self._steps = self.least
-        self._shadow, self._compared, self._present = None, 0, 0.0
         self.error, self.most, self.shortest = None, 0, math.inf
+        self._floor = self.least
+        self._begin(frame)
+
+    def _begin(self, frame: Complex) -> None:
+        self._weight = weight(frame)
+        self._steps = self._floor
+        self._shadow, self._compared, self._present = None, 0, 0.0
         if self.watched and self._weight:
             self._shadow = frame.copy()
 
@@ -93,6 +107,25 @@ class Pace:
 
         Raises InvalidInput if the potential fails, or if no number of steps is accurate.
         """
+        present: Complex | None = psi
+        while True:
+            try:
+                return self._in_legs(self._again(number) if present is None else present, into, number)
+            except _Grown:
+                present, self._floor = None, 2 * self._floor
+
+    def _again(self, number: int) -> Complex:
+        """Frame `number`, from the first frame on in the least steps there are now."""
+        frame = np.array(self.first(), np.complex128, order="C")
+        ahead = np.empty_like(frame)
+        self._begin(frame)
+        for passed in range(number):
+            self._in_legs(frame, ahead, passed)
+            frame, ahead = ahead, frame
+        return frame
+
+    def _in_legs(self, psi: Complex, into: Complex, number: int) -> float:
+        """`advance`. Raises _Grown where it takes a run from the beginning."""
         if not self.chooses or self._shadow is None:
             return self._obey(psi, into, number)
         legs = math.ceil(self.least / MAX_LEG_STEPS)
@@ -131,6 +164,7 @@ class Pace:
         ahead = self._spare("shadow", into)
         bound = self.accuracy * (1 + (number + 1) / (legs * (self.frames - 1))) / 2
         start, stop = self._time(number / legs), self._time((number + 1) / legs)
+        before, tried = math.inf, steps
         while True:
             if steps * legs > self.least * MAX_STEPS_PER_STABLE_STEP:
                 raise InvalidInput(
@@ -147,11 +181,25 @@ class Pace:
             present = self._estimate(into, ahead)
             if not present > bound:
                 break
+            if steps > tried and self._grown(bound, before, present, steps / tried):
+                raise _Grown
+            before, tried = present, steps
             steps = _more(steps, 1.1 * math.sqrt((present - self._present) / (bound - self._present)))
         self._shadow, self._spares["shadow"] = ahead, shadow
         self._present, self.error = present, max(self.error or 0.0, present)
         self.shortest = min(self.shortest, abs(leg.dt))
         return steps, norm
+
+    def _grown(self, bound: float, before: float, present: float, factor: float) -> bool:
+        """Whether the estimate would stay above its bound in ever more steps, after `factor` times as many."""
+        if not (self.grows and self._present) or present - (before - present) / (factor**1.5 - 1) <= bound:
+            return False
+        if self._floor >= self.least * MAX_LEAST_STEPS:
+            raise InvalidInput(
+                f"no time step is accurate to {self.accuracy:g}: the interaction makes small errors grow; "
+                "give a shorter run, a larger accuracy=, or steps="
+            )
+        return True
 
     def _in_phase(self, psi: Complex, into: Complex, leg: Leg, every: int) -> float:
         """The propagator's `advance`. Raises _TooLong where the range of V turns phases by more than π in a step."""
@@ -177,6 +225,10 @@ class Pace:
         if name not in self._spares:
             self._spares[name] = np.empty_like(like)
         return self._spares[name]
+
+
+class _Grown(Exception):  # not an error: the run is done again in shorter steps
+    """An error of earlier legs has grown too large."""
 
 
 class _TooLong(Exception):  # not an error: the leg is done again

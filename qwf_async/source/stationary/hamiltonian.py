@@ -66,8 +66,12 @@ class Hamiltonian:
     @property
     def smooth(self) -> float:
         """An energy in Hartree of about the lowest states, before any are known: for a first guess."""
-        waves = np.partition(self._t.reshape(-1), 1)[1] if self._t.size > 1 else 0.0
-        return max(float(np.median(self.v)) / 4, float(waves))
+        return max(float(np.median(self.v)) / 4, self.longest_wave)
+
+    @property
+    def longest_wave(self) -> float:
+        """The least kinetic energy above 0 that the grid knows, in Hartree."""
+        return float(np.partition(self._t.reshape(-1), 1)[1]) if self._t.size > 1 else 0.0
 
     def apply(self, psi: Real, into: Real) -> None:
         """Fill `into` with (H − floor)ψ of each state."""

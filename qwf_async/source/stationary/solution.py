@@ -35,6 +35,13 @@ MAX_JUMP_ERROR: Final = 1e-3
 """Error of the energies from jumps of V, in units of the highest energy above the lowest V, that is told."""
 
 
+MAX_ROUNDING: Final = 1e-3
+"""What rounding may leave of ‖Hψ − Eψ‖, in units of ⟨T⟩, beyond which states are not told from each other."""
+
+TOLD_ROUNDING: Final = 1e-6
+"""The same, from which it is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
     """States ψ[n, x, y, z], real, in bohr^(−d/2), with what is told of them: numbers and warnings."""
@@ -61,6 +68,7 @@ def eigenstates(
     h = Hamiltonian(grid=grid, values=v, check=check)
     found = lowest(h, n, accuracy, guess)
     states = found.states
+    rounded = _rounded(h, float(h.kinetic(states, found.energies - h.floor).max()))
     settle(states, found.energies, grid, found.bound)
     states = states[:n].copy()
     remarks = _level_cut(n, found)
@@ -74,7 +82,7 @@ def eigenstates(
         )
     psi = states.reshape(n, *grid.shape[1:])
     psi /= math.sqrt(volume(grid))
-    remarks = [*unfit(psi, grid), *remarks]
+    remarks = [*unfit(psi, grid), *rounded, *remarks]
     facts = {f"energy_{number}": float(energy) for number, energy in enumerate(energies)}
     facts |= {"energy_residual": float(residuals.max()), "iterations": float(iterations)}
     if potential.jumps:
@@ -107,6 +115,7 @@ def ground_state(
         if not last:
             guess = interpolated(found.state[None], present, path[path.index(present) + 1])[0]
     states = found.state[None]
+    rounded = _rounded(h, found.energy - h.floor)
     settle(states, np.zeros(1), grid, 0.0)
     psi = states.reshape(1, *grid.shape[1:])
     psi /= math.sqrt(volume(grid))
@@ -121,7 +130,21 @@ def ground_state(
         "energy_residual": found.residual,
         "iterations": float(found.iterations),
     }
-    return Solution(psi=psi, facts=facts, remarks=unfit(psi, grid))
+    return Solution(psi=psi, facts=facts, remarks=[*unfit(psi, grid), *rounded])
+
+
+def _rounded(h: Hamiltonian, energy: float) -> list[str]:
+    """A warning of walls so high that only rounding is left of states of about this `energy` above the lowest V.
+
+    Raises NotConverged where rounding hides the states.
+    """
+    scale = max(energy, h.longest_wave)
+    if h.rounding <= TOLD_ROUNDING * scale:
+        return []
+    text = f"the potential reaches {h.v.max() + h.floor:.2g} Eh, and rounding leaves ‖Hψ − Eψ‖ at {h.rounding:.2g} Eh"
+    if h.rounding > MAX_ROUNDING * scale:
+        raise NotConverged(f"the states are lost in rounding: {text}: give it lower walls")
+    return [f"{text}: levels that are nearer to each other count as one; lower walls tell them apart"]
 
 
 def _level_cut(n: int, found: Lowest) -> list[str]:
