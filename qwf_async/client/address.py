@@ -24,9 +24,9 @@ _FORMS = (
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _CLUSTER = "+cluster"
 _PLAIN = re.compile(
-    r"(?!.*\.sock\Z)[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?"
+    r"(?!.*\.sock\Z)([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?(/[0-9]{0,5})?"
 )
-_PLAIN_IPV6 = re.compile(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:[0-9A-Fa-f.:]{0,15}")
+_PLAIN_IPV6 = re.compile(r"([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:[0-9A-Fa-f.:]{0,15})(/[0-9]{0,5})?")
 _PORT = 6379
 
 _OPTIONS = {"client_name", "db", "password", "username"}
@@ -220,11 +220,11 @@ def _shown(scheme: str, options: Mapping[str, Any], hosts: Iterable[tuple[str, i
 
 
 def full_url(text: str) -> str:
-    """The URL that a plain host, `host:port` or path of a socket stands for; any other text as it is."""
+    """The URL that a plain host, `host:port`, `host:port/2` or path of a socket stands for; any other text as it is."""
     if text.startswith("/"):
         return f"unix://{quote(text, errors='surrogateescape')}"
-    if _PLAIN_IPV6.fullmatch(text):
-        return f"redis://[{text}]"
+    if match := _PLAIN_IPV6.fullmatch(text):
+        return f"redis://[{match[1]}]{match[2] or ''}"
     return f"redis://{text}" if all(map(_PLAIN.fullmatch, text.split(","))) else text
 
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
@@ -255,6 +255,7 @@ def _cannot_write(directory: Path, error: OSError) -> InvalidInput:
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """Make a directory, and hold it, that no other backup writes into it. Raises Refused if one does."""
+    made = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -263,5 +264,10 @@ def _alone(directory: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise Refused(f"another backup is writing into {directory}: wait for it") from error
         yield
+    except BaseException:
+        if made:
+            with suppress(OSError):  # there is something in it
+                directory.rmdir()
+        raise
     finally:
         os.close(descriptor)

@@ -103,6 +103,10 @@ async def test_tcp_addresses_and_databases_work(tcp_server: Server) -> None:
         ),
         ("rediss://h", "rediss://h:6379", {"host": "h"}),
         ("localhost", "redis://localhost:6379", {"host": "localhost"}),
+        ("localhost/2", "redis://localhost:6379/2", {"host": "localhost", "db": 2}),
+        ("host:7000/3", "redis://host:7000/3", {"host": "host", "port": 7000, "db": 3}),
+        ("[::1]:7000/3", "redis://[::1]:7000/3", {"host": "::1", "port": 7000, "db": 3}),
+        ("::1/3", "redis://[::1]:6379/3", {"host": "::1", "db": 3}),
         ("node_1.lab-2:7000", "redis://node_1.lab-2:7000", {"host": "node_1.lab-2", "port": 7000}),
         ("10.0.0.1", "redis://10.0.0.1:6379", {"host": "10.0.0.1"}),
         ("::1", "redis://[::1]:6379", {"host": "::1"}),
@@ -145,7 +149,7 @@ def test_whether_a_server_is_on_this_machine(url: str, local: bool) -> None:
 
 
 BAD_URLS = [
-    "", "localhost:", "localhost:port", "localhost:99999", ":6379", "me@h", "me:pw@h:6379", "h/1", "a b",
+    "", "localhost:", "localhost:port", "localhost:99999", ":6379", "me@h", "me:pw@h:6379", "h/one", "a b",
     "::g", "http://h", "redis.sock", "redis://h:port", "redis://h:99999",
     "redis://h:-1", "redis://h/x", "redis://h/1/2", "redis://h?db=x", "redis://[::1", "unix://", "unix://run/r.sock",
     "redis://h?socket_timeout=soon", "redis://h?no_such_option=1", "redis://h?max_connections=10",

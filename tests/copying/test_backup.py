@@ -235,6 +235,9 @@ async def test_a_full_disk_leaves_nothing_half_there(server: Server, tmp_path: P
         assert "\n" not in str(caught.value)
         assert sorted(path.suffix for path in files(tmp_path, "*")) == [".json", ".npy"]
         assert (await qwf_async.backup(store, tmp_path)).unchanged == ("a.small",)
+        with files_of_at_most(100), pytest.raises(InvalidInput, match="cannot write the backup into"):
+            await qwf_async.backup(store, tmp_path / "new")
+        assert not (tmp_path / "new").exists()
 
 
 async def test_one_damaged_wavefunction_does_not_spare_the_others(server: Server, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tests.support.command import Shell
         ("redis+cluster://a:1,b:2/new", "redis+cluster://a:1,b:2", None, "new"),
         ("unix:///run/x.sock/new", "unix:///run/x.sock", None, "new"),
         ("localhost:6379/new", "localhost:6379", None, "new"),
+        ("localhost:6379/2/new", "localhost:6379/2", None, "new"),
         ("embedded:///new", None, "", "new"),
         ("embedded:///", None, "", "psi"),
         ("embedded:///var/data/new", None, "/var/data", "new"),
