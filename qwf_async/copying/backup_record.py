@@ -79,7 +79,7 @@ class BackupRecord:
 
     @classmethod
     def read(cls, path: Path) -> BackupRecord:
-        """The record in a file. Raises DamagedData, which names it, if it is none or damaged."""
+        """The record in a file. Raises DamagedData, which names it, if it is none, damaged or not to be read."""
         try:
             whole = json.loads(path.read_text("utf-8"))
             content = whole["wavefunction"]
@@ -99,7 +99,7 @@ class BackupRecord:
             if len(record.digests) != len(record.manifest.plan):
                 raise ValueError("it has not a digest for each chunk")
         except OSError as error:
-            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+            raise DamagedData(f"cannot read {path}: {error.strerror}") from error
         except (*MALFORMED, DamagedData) as error:
             raise DamagedData(f"{path} is no record of a backup, or damaged: {reason(error)}") from error
         return record

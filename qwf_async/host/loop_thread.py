@@ -108,7 +108,10 @@ class LoopThread:
             if self.run(block.leave, error):
                 raise
         except BaseException:
-            self.run(block.cancel)
+            with suppress(
+                UsageError
+            ):  # the loop has ended, as at the end of the process, and so has the block
+                self.run(block.cancel)
             raise
         else:
             self.run(block.leave, None)

@@ -140,7 +140,8 @@ def damage(path: Path, at: int = -9) -> None:
 
 
 @pytest.mark.parametrize(
-    "way", ["value", "header", "cut short", "longer", "gone", "record", "record cut short"]
+    "way",
+    ["value", "header", "cut short", "longer", "gone", "record", "record cut short", "record unreadable"],
 )
 async def test_a_damaged_file_is_named_and_nothing_of_it_is_stored(
     server: Server, tmp_path: Path, way: str
@@ -163,6 +164,9 @@ async def test_a_damaged_file_is_named_and_nothing_of_it_is_stored(
                 file.unlink()
             case "record":
                 damage(record, len(record.read_bytes()) // 2)
+            case "record unreadable":
+                record.unlink()
+                record.mkdir()
             case "record cut short":
                 os.truncate(record, record.stat().st_size - 5)
         ask(server, "FLUSHALL")

@@ -70,3 +70,10 @@ def test_a_server_that_dies_ends_the_block_by_an_error_of_ours(own_server: Serve
 
     with qwf.open(own_server.url, deadline=0.1) as store, pytest.raises(qwf.ServerUnavailable):
         simulate(store, job)
+
+
+def test_ctrl_c_after_the_store_was_closed_stays_ctrl_c(server: Server) -> None:
+    store = qwf.open(server.url)
+    with pytest.raises(KeyboardInterrupt), store.create("run", GRID):  # noqa: PT012 # the block is the test
+        store.close()
+        raise KeyboardInterrupt
