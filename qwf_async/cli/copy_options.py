@@ -155,6 +155,7 @@ def run_copy(
         job,
         server_options,
         quiet=quiet,
+        reading=True,
         writers=options.writers,
         max_rate=options.max_rate,
         replicas=options.replicas,

@@ -136,7 +136,13 @@ def test_where_nothing_is_stored_what_only_reads_starts_no_server(tmp_path: Path
     runtime.mkdir()
     shell = Shell.at(tmp_path, QWF_DATA_DIR=str(tmp_path / "none"), XDG_RUNTIME_DIR=str(runtime))
     listed, as_json, *others = shell.each(
-        ["ls"], ["ls", "--json"], ["get", "x", "1"], ["info", "x"], ["slice", "x", "0"], ["rm", "x"]
+        ["ls"],
+        ["ls", "--json"],
+        ["get", "x", "1"],
+        ["info", "x"],
+        ["slice", "x", "0"],
+        ["rm", "x"],
+        ["cp", "x", "y"],
     )
     assert (listed.status, listed.out, as_json.status, json.loads(as_json.out)) == (0, "", 0, [])
     assert "nothing is stored yet" in listed.err
