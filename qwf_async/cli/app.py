@@ -125,6 +125,8 @@ def run(*, chain: bool = False) -> None:
         if end.code and command.failure:
             _print_error(command.failure, int(end.code))
         raise
+    except BrokenPipeError:  # who reads the output has ended, as in `| head`: no error to tell of
+        os._exit(1)
     except OSError as error:
         # Other OSErrors are translated where they arise: this is standard output, on a full disk.
         _fail(error.strerror or str(error), 1)

@@ -310,16 +310,17 @@ def test_watch_shows_a_live_table_on_a_terminal(stored: tuple[Shell, Server]) ->
 
 @pytest.mark.parametrize(
     "arguments",
-    [["ls"], ["info", "psi"], ["get", "psi", "0", "--json"], ["config", "show"], ["server", "conf"]],
+    [["ls"], ["info", "psi"], ["get", "psi", "0", "--json"], ["config", "show"], ["server", "conf"], []],
 )
 def test_reader_that_goes_away_is_no_crash(stored: tuple[Shell, Server], arguments: list[str]) -> None:
     shell, _ = stored
+    asked = {"COMP_WORDS": "qwf get ", "COMP_CWORD": "2", "_QWF_COMPLETE": "complete_bash"}
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.Popen(
-        [sys.executable, "-m", "qwf_async", *arguments],
+        [sys.executable, "-c", "from qwf_async.cli import main; main()", *arguments],
         cwd=shell.directory,
-        env=dict(shell.environment),
+        env=dict(shell.environment) | ({} if arguments else asked),
         stdout=writing,
         stderr=subprocess.PIPE,
     )
