@@ -20,10 +20,12 @@ STORE_CLOSED: Final = (
 class QwfError(Exception):
     """The root of all errors that this package raises on purpose.
 
-    `exit_code` is the exit code of the command line when the error reaches it.
+    `exit_code` is the exit code of the command line when the error reaches it. `in_result` says that the result which
+    the command printed as JSON has the error in it.
     """
 
     exit_code: ClassVar[int] = 1
+    in_result: bool = False
 
     def __str__(self) -> str:
         """The message with unprintable characters escaped: names of files and replies of servers may hold any."""

@@ -118,7 +118,8 @@ def run(*, chain: bool = False) -> None:
         else:
             command()
     except QwfError as error:
-        _fail(str(error), error.status if isinstance(error, Interrupted) else error.exit_code)
+        status = error.status if isinstance(error, Interrupted) else error.exit_code
+        _fail(str(error), status, in_result=error.in_result)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's exit code for a KeyboardInterrupt
             _fail("stopped by SIGINT", INTERRUPTED)
@@ -135,10 +136,11 @@ def run(*, chain: bool = False) -> None:
         raise
 
 
-def _fail(message: str, status: int) -> NoReturn:
+def _fail(message: str, status: int, *, in_result: bool = False) -> NoReturn:
     with suppress(OSError):  # standard error may be closed
         say(f"qwf: {message} (exit {status})")
-    _print_error(message, status)
+    if not in_result:
+        _print_error(message, status)
     with suppress(OSError):
         sys.stdout.flush()
     os._exit(status)  # a thread that still reads the source must not hold the process

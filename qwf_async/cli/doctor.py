@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .jobs import run_job
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
-from .output import print_json, say, show
+from .output import print_result, say, show
 
 if TYPE_CHECKING:
     from ..diagnosis.check import Check
@@ -33,7 +33,7 @@ def doctor(*, server_options: ServerOptions, as_json: JsonOption = False, quiet:
     checks = run_job(partial(diagnose, settings))
     error = error_of(checks)
     if as_json:
-        print_json({"fit": error is None, "checks": [check.to_json() for check in checks]})
+        print_result({"fit": error is None, "checks": [check.to_json() for check in checks]}, error)
     else:
         _show([check for check in checks if not quiet or check.verdict == "not fit"])
     if error is not None:

@@ -43,6 +43,14 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(_finite(value)))
 
 
+def print_result(result: dict[str, Any], error: QwfError | None) -> None:
+    """Print a result as JSON, and in the same object the error in which the command ends, if there is one."""
+    if error is not None:
+        result = result | {"error": {"code": error.exit_code, "message": str(error)}}
+        error.in_result = True
+    print_json(result)
+
+
 def notes_said(*, quiet: bool) -> Hook:
     """A hook that says the notes among events, unless `quiet`."""
     from ..events import Noted

@@ -10,7 +10,7 @@ from ..errors import InvalidInput, QwfError, Refused
 from .completion import stored_names
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
-from .output import notes_said, print_json, raise_first, say
+from .output import notes_said, print_result, raise_first, say
 
 if TYPE_CHECKING:
     from ..store.store import Store
@@ -54,7 +54,7 @@ def rm(
 
     run_on_store(job, server_options, reading=True, quiet=quiet)
     if as_json:
-        print_json({"removed": removed})
+        print_result({"removed": removed}, next(iter(errors), None))
     elif removed and not quiet:
         rest = (
             "; what data they meant is not known, and what there is of it stays: "

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import QwfError, UsageError
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
-from .output import print_json, raise_first, say
+from .output import print_json, print_result, raise_first, say
 from .study_storage import StudyArgument, studies, study_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def rm(
             except QwfError as error:
                 errors.append(error)
     if as_json:
-        print_json({"removed": removed})
+        print_result({"removed": removed}, next(iter(errors), None))
     elif removed and not quiet:
         say(f"removed {', '.join(removed)}")
     raise_first(errors)

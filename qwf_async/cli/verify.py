@@ -19,7 +19,7 @@ from .options import (
     SourceOptions,
     with_option_groups,
 )
-from .output import print_json, say
+from .output import print_result, say
 from .source_argument import opened_source
 from .stored_wavefunction import open_stored
 
@@ -72,22 +72,23 @@ def verify(
                 return await read_back(store, name, psi, done=progress_of(hook, total, phase="verifying"))
 
         result = run_on_store(job, server_options, reading=True, quiet=quiet)
-    if as_json:
-        print_json(
-            {
-                "name": name,
-                "chunks": result.chunks,
-                "differing": result.differing,
-                "changed": result.changed,
-                "differences": [difference.to_json() for difference in result.differences],
-            }
-        )
-    other = "what was written" if source is None else source
+    other, error = "what was written" if source is None else source, None
     if result.differences:
-        raise DamagedData(
+        error = DamagedData(
             f"{count(len(result.differences))} of {count(result.chunks)} chunks of {name} differ from {other}: "
             f"{_described(result.differences)}; ingest its source with --overwrite"
         )
+    if as_json:
+        facts = {
+            "name": name,
+            "chunks": result.chunks,
+            "differing": result.differing,
+            "changed": result.changed,
+            "differences": [difference.to_json() for difference in result.differences],
+        }
+        print_result(facts, error)
+    if error is not None:
+        raise error
     if not quiet and not as_json:
         changed = len(result.changed)
         if source is None and changed:

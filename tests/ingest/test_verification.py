@@ -91,7 +91,9 @@ def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
     bad = CliRunner().invoke(app, ["verify", "psi", "-u", server.url, "--json"])
     lacking = f"qwf:psi:{{{generation}.1}}:s lacks the field x3_y4_z5_t1"
     space = {"x": [0, 10], "y": [0, 10], "z": [0, 10]}
+    assert isinstance(bad.exception, DamagedData)
     assert json.loads(bad.stdout) == {
+        "error": {"code": 5, "message": str(bad.exception)},
         "name": "psi",
         "chunks": 2,
         "differing": [0, 1],
@@ -101,7 +103,6 @@ def test_the_command_prints_the_chunks_and_exits_with_5(server: Server) -> None:
             {"chunk": 1, "what": "missing", "detail": lacking, "place": {"t": [1, 2], **space}},
         ],
     }
-    assert isinstance(bad.exception, DamagedData)
     assert bad.exception.exit_code == 5
     assert str(bad.exception) == (
         "2 of 2 chunks of psi differ from what was written: chunk 0 (t 0:1 x 0:10 y 0:10 z 0:10), "
