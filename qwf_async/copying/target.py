@@ -32,7 +32,17 @@ class Target:
 
         Raises UsageError if there is a URL without a name after it.
         """
-        place, slash, name = text.rpartition("/")
+        head, mark, options = text.partition("?")
+        place, slash, name = head.rpartition("/")
+        if (
+            mark
+            and head.startswith(("redis", "valkey"))
+            and not place.endswith(":/")
+            and not name.isdecimal()
+        ):
+            place = f"{place}?{options}"  # the name stands before the options, as the path of a URL does
+        else:
+            place, slash, name = text.rpartition("/")
         name = name or original
         if not slash:
             return cls(name=name)
