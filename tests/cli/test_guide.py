@@ -25,6 +25,7 @@ OWN_SERVER = "localhost:6379"
 
 LEFT_OUT = {
     "pip install . && ": "the check of a clean clone installs; what follows on the line is run here",
+    "pip install -e '.[test]' && pytest\n": "it runs this very test",
 }
 
 
