@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..catalog.keys import Keys
 from ..client.every_node import ask_each
 from ..client.node import Node
-from ..client.reply import is_anything, is_text
+from ..client.reply import is_anything, is_number, is_text
 from ..errors import DamagedData, InvalidInput, OutOfMemory, QwfError, Refused
 from ..host.control_groups import kernel_text
 from ..host.cores import cores
@@ -200,7 +200,7 @@ class Bench:
         """Remove what a run that was stopped has left."""
         with suppress(InvalidInput, Refused):
             await self.store.remove(self.name)
-        await self.store.pool.call("UNLINK", self.key)
+        await self.store.pool.call("UNLINK", self.key, expect=is_number)
 
 
 async def bench(

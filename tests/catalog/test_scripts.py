@@ -16,7 +16,8 @@ def test_no_other_file_sends_a_script_but_the_one_that_changes_points() -> None:
     senders = {file for file in SOURCE.rglob("*.py") if re.search(r'"EVAL(_RO)?"', file.read_text())}
     finds_their_keys = SOURCE / "client" / "commands.py"
     sends_those_of_studies = SOURCE / "study" / "link.py"
-    others = senders - set(FAMILIES) - {finds_their_keys, sends_those_of_studies}
+    asks_for_the_right = SOURCE / "diagnosis" / "rights.py"
+    others = senders - set(FAMILIES) - {finds_their_keys, sends_those_of_studies, asks_for_the_right}
     assert others == {SOURCE / "wire" / "change.py"}
 
 

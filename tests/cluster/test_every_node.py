@@ -73,7 +73,7 @@ async def test_a_node_without_room_for_its_share_is_named(cluster: Cluster) -> N
     with configured([one], "maxmemory", "3mb", "0"), configured(others, "maxmemory", "1gb", "0"):
         async with qwf_async.connect(cluster.url) as store:
             large = sources.array(wave(1, 100, 100, 20))
-            with pytest.raises(OutOfMemory, match=rf"will need .* more on {one.url}, \d+% of all"):
+            with pytest.raises(OutOfMemory, match=rf"will need .* more on {one.url}, \d+ % of all"):
                 await qwf_async.ingest(large, store, "psi")
     assert contents(cluster) == {}
 

@@ -6,6 +6,7 @@ The twin reads with plain redis-py, a point at a time: which number a point has,
 from __future__ import annotations
 
 import gc
+import json
 import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
@@ -270,7 +271,7 @@ async def compare(ground: Ground, chance: random.Random) -> None:
             twin.check(number, read[1])
         await check_verified(store, psi, twin)
         if chance.random() < 0.5:
-            await check_zarr(psi, twin)
+            await check_zarr(psi, twin, tiles=psi.manifest.form.layout == "tile" and chance.random() < 0.5)
 
 
 async def outcome(read: Callable[[], Awaitable[Any]]) -> Any:
@@ -339,11 +340,13 @@ def in_form(values: NDArray[Any], psi: Wavefunction) -> Any:
     return values.astype(psi.dtype).tobytes()
 
 
-async def check_zarr(psi: Wavefunction, twin: Twin) -> None:
+async def check_zarr(psi: Wavefunction, twin: Twin, *, tiles: bool) -> None:
     """Each chunk as Zarr reads it."""
-    store = ZarrStore(psi)
-    chunk = (1, *TILE) if psi.manifest.form.layout == "tile" else SHAPE
+    store = ZarrStore(psi, tiles=tiles)
     try:
+        metadata = await store.get("psi/zarr.json", PROTOTYPE)
+        assert metadata is not None
+        chunk = tuple(json.loads(metadata.to_bytes())["chunk_grid"]["configuration"]["chunk_shape"])
         for place in np.ndindex(*(-(-n // m) for n, m in zip(SHAPE, chunk, strict=True))):
             key = "/".join(("psi", "c", *map(str, place)))
             where = tuple(slice(i * m, i * m + m) for i, m in zip(place, chunk, strict=True))

@@ -126,7 +126,7 @@ def test_units_of_another_name_are_refused() -> None:
 
 
 def test_every_parameter_says_what_it_is() -> None:
-    plain = {"n", "l", "m", "Z", "alpha", "mass", "steps", "accuracy", "frame", "plane.k"}
+    plain = {"n", "l", "m", "Z", "alpha", "mass", "steps", "accuracy", "frame", "fft", "plane.k"}
     makers: dict[str, Callable[..., Any]] = {**STATES, **POTENTIALS, "evolve": own_parameters}
     for name, make in makers.items():
         hints = get_type_hints(make, include_extras=True)
