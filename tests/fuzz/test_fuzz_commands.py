@@ -277,7 +277,7 @@ def stored(place: Ground) -> Ground:
     return place
 
 
-@fuzzed(100)
+@fuzzed(60)
 @given(
     line=st.integers(0, 2**64).map(line_of), stdin=st.sampled_from(["", "0 0 0\n", "x\n", "\x00", "9" * 5000])
 )

@@ -171,7 +171,8 @@ def test_studies_are_removed_only_when_that_is_meant(shell: Inside, server: Serv
     )
     assert (removed.status, removed.out) == (7, "")
     assert removed.lines == ["removed one, two", "qwf: there is no study 'nobody' (exit 7)"]
-    assert (gone.status, json.loads(gone.out)) == (7, {"removed": []})
+    error = {"code": 7, "message": "there is no study 'one'"}
+    assert (gone.status, json.loads(gone.out)) == (7, {"removed": [], "error": error})
 
 
 @pytest.mark.parametrize(("typed", "said", "left"), [("n\n", "", 1), ("y\n", "removed one", 0)])
