@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any, Final
 
@@ -60,6 +61,10 @@ FUNCTIONS: Final = {"help": "help_", "slice": "slice_", "set": "set_", "study": 
 """Command → its function, or its app of further commands, where that has another name."""
 
 
+SHORT: Final = frozenset({"get", "info", "ls", "rm", "set", "where"})
+"""Commands that multiply no matrices. The threads that OpenBLAS starts with NumPy would cost them 0.1 s of CPU."""
+
+
 class Deferred(TyperCommand):
     """A command as a list shows it. The command itself is imported, and used instead, once its words are read."""
 
@@ -71,6 +76,8 @@ class Deferred(TyperCommand):
         """The command itself, or the group of commands."""
         if self._loaded is None:
             name = str(self.name)
+            if name in SHORT:
+                os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             found = getattr(import_module(f".{name}", __package__), FUNCTIONS.get(name, name))
             if isinstance(found, typer.Typer):
                 self._loaded = typer.main.get_group(found)

@@ -63,3 +63,13 @@ def test_short_commands_import_nothing_heavy(
         check=True,
     )
     assert done.stderr.split() == []
+
+
+def test_a_short_command_starts_no_threads_that_multiply_matrices(shell: Shell) -> None:
+    count = "import os; print(len(os.listdir('/proc/self/task')), os.environ['OPENBLAS_NUM_THREADS'])"
+    run = f"from qwf_async.cli.app import app\napp(['get', 'psi', '1'], standalone_mode=False)\n{count}"
+    environment = {k: v for k, v in shell.environment.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", run], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "1 1"
