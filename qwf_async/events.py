@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 LOG_EVERY: Final = 1.0
 """Seconds between two records of the log of the same kind, that say how far something is."""
@@ -86,12 +86,77 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlowCommand:
+    """An entry of a server's slow log, without what the command was about: of its arguments, number and bytes alone.
+
+    `number` is the entry's, `time` when it was executed (Unix time, s), `seconds` how long that took.
+    """
+
+    number: int
+    time: float
+    seconds: float
+    command: str
+    arguments: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaLink:
+    """A replica as its primary sees it: `lag_bytes` it lacks, and heard of `lag_seconds` ago. None: not known yet."""
+
+    where: str
+    state: str
+    lag_bytes: int | None = None
+    lag_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryLink:
+    """The primary of a replica, as that sees it.
+
+    `lag_bytes` have been received, but not applied. For `silent_seconds` nothing was heard of it, or
+    the link has been down. None: not known.
+    """
+
+    where: str
+    is_up: bool
+    syncing: bool = False
+    lag_bytes: int | None = None
+    silent_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """What a server counted since the last sample of it, `seconds` before."""
+
+    seconds: float
+    hits: int | None = None
+    misses: int | None = None
+    evicted: int | None = None
+    expired: int | None = None
+    rejected: int | None = None
+
+    @property
+    def hit_rate(self) -> float | None:
+        return hit_rate(self.hits, self.misses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
     """A server as it was when asked. Memory in bytes; None where the server would not tell.
 
     `where` is its address. `limit` is its maxmemory, None if it has none; `machine` is the memory of
-    its machine; `input_rate` is in kB/s, `uptime` in seconds. `replicas` are those that are connected.
+    its machine; `rss` is what its process has of it. `replicas` are those that are connected.
     `slots` is how many slots of a cluster, or of shards, it has; None for the only server.
+    `saving` is true while a child saves: to the RDB file, or (`aof_rewriting`) to the append-only one.
+
+    Counts since the server started: `rejected` connections, `commands`, `input_bytes` and
+    `output_bytes` of the network, `hits` and `misses` of keys that were read, keys `evicted` and
+    `expired`, and `slow_commands`. `input_rate` and `output_rate` are in kB/s, `uptime` in seconds,
+    `last_save` is Unix time.
+
+    Only for who samples a server again and again: `recent`, since the last sample, and `slow_log`, the
+    latest entries that no earlier sample had, newest first.
     """
 
     where: str = ""
@@ -102,19 +167,52 @@ class ServerFacts:
     used: int | None = None
     limit: int | None = None
     machine: int | None = None
+    peak: int | None = None
+    rss: int | None = None
+    fragmentation: float | None = None
     policy: str | None = None
     settings: dict[str, str] | None = None
     loading: bool = False
     saving: bool = False
+    changes_since_save: int | None = None
+    last_save: int | None = None
+    last_save_ok: bool | None = None
+    aof: bool | None = None
+    aof_rewriting: bool = False
+    aof_write_ok: bool | None = None
     clients: int | None = None
+    blocked_clients: int | None = None
     max_clients: int | None = None
     replicas: int | None = None
+    replica_links: tuple[ReplicaLink, ...] = ()
+    primary_link: PrimaryLink | None = None
     slots: int | None = None
     rejected: int | None = None
     uptime: int | None = None
+    commands: int | None = None
     commands_per_second: int | None = None
     input_rate: float | None = None
+    output_rate: float | None = None
+    input_bytes: int | None = None
+    output_bytes: int | None = None
+    hits: int | None = None
+    misses: int | None = None
+    evicted: int | None = None
+    expired: int | None = None
+    slow_commands: int | None = None
+    slow_log: tuple[SlowCommand, ...] | None = None
+    recent: Recent | None = None
     forbidden: tuple[str, ...] = ()
+
+    @property
+    def hit_rate(self) -> float | None:
+        """The share of reads that found their key, since the server started; None before the first."""
+        return hit_rate(self.hits, self.misses)
+
+    @property
+    def fill(self) -> float | None:
+        """How full it is, as a share of its limit; None without one."""
+        return None if self.used is None or not self.limit else self.used / self.limit
 
     @property
     def durability(self) -> str:
@@ -127,11 +225,54 @@ class ServerFacts:
         return "memory" if self.settings is not None else "unknown"
 
 
+def hit_rate(hits: int | None, misses: int | None) -> float | None:
+    """The share of hits; None without any reads, or if they are not known."""
+    if hits is None or misses is None or not hits + misses:
+        return None
+    return hits / (hits + misses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSampled:
+    """A load under way, or interrupted: then nobody has `held` it. `done` is a share of its points, `age` in seconds.
+
+    `rate` is in points/s, over the time since the last sample; None in the first.
+    """
+
+    name: str
+    generation: str
+    points: int
+    done: float
+    rate: float | None
+    owner: str
+    held: bool
+    age: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolSampled:
+    """A spool that waits on this machine's disk: `chunks` in it (None: not known, a process has it open), its bytes."""
+
+    path: str
+    name: str | None
+    chunks: int | None
+    nbytes: int
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSampled:
-    """What each of the servers of a store said of itself; those that gave no answer are not among them."""
+    """What each of the servers of a store said of itself, and what there is besides.
+
+    Those that gave no answer are `away`, by their addresses. `loads` is None if it could not be read.
+    `connections` are the counts of the pool, as `ConnectionCounts.to_json` gives them.
+    """
 
     facts: tuple[ServerFacts, ...]
+    away: tuple[str, ...] = ()
+    loads: tuple[LoadSampled, ...] | None = None
+    spools: tuple[SpoolSampled, ...] = ()
+    connections: Mapping[str, Any] = field(default_factory=dict)
 
 
 Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | ServerSampled

@@ -29,7 +29,7 @@ from ..ingesting.ingestion import ingest
 from ..ingesting.room import rooms_of
 from ..ingesting.shutdown import shutdown_on_signals
 from ..layout import LAYOUTS, Form
-from ..server.facts import parse_info
+from ..server.info import parse_info
 from ..source import array
 from ..store.store import Store
 from ..tuning.scratch import remove_leftovers, scratch_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -23,7 +24,31 @@ HUMAN: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "limit": ("maxmemory", size),
     "machine": ("memory of the machine", size),
     "uptime": ("uptime", duration),
+    "peak": ("memory peak", size),
+    "rss": ("memory of its process", size),
+    "fragmentation": ("fragmentation", lambda ratio: f"{ratio:.2f}"),
     "input_rate": ("network in", lambda kilobytes: f"{size(1000 * kilobytes)}/s"),
+    "output_rate": ("network out", lambda kilobytes: f"{size(1000 * kilobytes)}/s"),
+    "input_bytes": ("received", size),
+    "output_bytes": ("sent", size),
+    "commands": ("commands", count),
+    "hits": ("hits", count),
+    "misses": ("misses", count),
+    "hit_rate": ("hit rate", share),
+    "evicted": ("evicted", count),
+    "expired": ("expired", count),
+    "blocked_clients": ("blocked clients", count),
+    "changes_since_save": ("changes since save", count),
+    "last_save": ("last save", lambda seconds: age(time.time() - seconds)),
+    "last_save_ok": ("last save worked", str),
+    "aof": ("append-only file", str),
+    "aof_rewriting": ("append-only file rewriting", str),
+    "aof_write_ok": ("append-only file writing works", str),
+    "primary_link": ("primary", str),
+    "is_up": ("up", str),
+    "lag_bytes": ("lag", size),
+    "lag_seconds": ("heard of", age),
+    "silent_seconds": ("heard of", age),
     "commands_per_second": ("commands/s", count),
     "success": ("success", share),
     "reuse": ("reuse", share),
@@ -32,6 +57,9 @@ HUMAN: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "trials": ("trials", count),
 }
 """Fact → its label, and how its number is shown to people."""
+
+_GROUPS: Final = {"nodes": "node", "replica_links": "replica"}
+"""Fact that is a list of facts each → what one of them is called."""
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -46,9 +74,9 @@ def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for fact, value in facts.items():
         if fact == "axes":
             yield from ((f"axis {axis['name']}", _axis(axis)) for axis in value)
-        elif fact == "nodes":
-            for number, node in enumerate(value):
-                yield from ((f"node {number} {label}", text) for label, text in _rows(node))
+        elif fact in _GROUPS:
+            for number, one in enumerate(value):
+                yield from ((f"{_GROUPS[fact]} {number} {label}", text) for label, text in _rows(one))
         elif isinstance(value, dict):
             yield from ((f"{fact} {label}", text) for label, text in _rows(value))
         else:

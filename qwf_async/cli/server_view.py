@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from ..events import Event, GateMoved, Hook, MemorySampled, Noted, ServerFacts, ServerSampled
-from ..server.facts import rows_of
+from ..human import share, size
 from ..wording import printable
 from .output import print_json, say
 
@@ -76,7 +76,7 @@ def _live() -> Iterator[Hook]:
     with Live(refresh_per_second=4, transient=True) as live:
 
         def hook(event: Event) -> None:
-            if isinstance(event, ServerSampled):
+            if isinstance(event, ServerSampled) and event.facts:
                 live.update(_table(event.facts))
             elif not isinstance(event, MemorySampled) and (text := _note(event)) is not None:
                 live.console.print(printable(text), markup=False, highlight=False)
@@ -101,3 +101,21 @@ def _table(every: Sequence[ServerFacts]) -> Table:
     for row in rows:
         table.add_row(*(Text(printable(str(value))) for value in row.values()))
     return table
+
+
+def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
+    """What a reader is shown of a server, by its label: texts with their units, numbers as they are."""
+    used = "unknown" if facts.used is None else size(facts.used)
+    filled = f" ({share(facts.used / facts.limit)})" if facts.used is not None and facts.limit else ""
+    limit = "no limit" if facts.limit is None else f"{size(facts.limit)}{filled}"
+    return {
+        "server": f"{facts.software or 'unknown'} {facts.version or ''}",
+        "memory": f"{used} of {limit}",
+        "policy": facts.policy or "unknown",
+        **({} if facts.slots is None else {"slots": facts.slots, "replicas": facts.replicas}),
+        "clients": facts.clients,
+        "rejected": facts.rejected,
+        "commands/s": facts.commands_per_second,
+        "network in": None if facts.input_rate is None else f"{size(1000 * facts.input_rate)}/s",
+        "saving": "yes" if facts.saving else "no",
+    }

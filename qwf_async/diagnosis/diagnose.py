@@ -17,7 +17,8 @@ from ..client.node import Node
 from ..client.reply import is_text, is_texts
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..human import counted
-from ..server.facts import learn_all, parse_info
+from ..server.facts import learn_all
+from ..server.info import parse_info
 from ..server.policy import cluster_findings, different_software
 from ..settings import Settings
 from ..store.connecting import connect

@@ -17,7 +17,7 @@ from ..client.counts import ConnectionCounts
 from ..client.failure import ServerCrowded
 from ..client.reply import is_pairs, is_text
 from ..errors import ServerUnavailable
-from ..server.facts import parse_info, whole_number
+from ..server.info import parse_info, whole_number
 from .allocator import Allocator
 
 ANSWER_STALL: Final = 60.0

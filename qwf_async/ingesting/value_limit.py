@@ -18,7 +18,7 @@ from ..client.retry import until_available
 from ..errors import Refused
 from ..events import ServerFacts
 from ..layout import Form
-from ..server.facts import whole_number
+from ..server.info import whole_number
 
 MIN_LIMIT: Final = 1 << 20
 """Bytes of a request that every server takes: neither limit can be lower."""

@@ -13,7 +13,7 @@ from ..client.every_node import ask_each
 from ..client.node import Node
 from ..errors import QwfError, ServerUnavailable
 from ..events import Hook, Noted, ServerFacts, ServerSampled, logged
-from ..server.facts import learn
+from ..server.sampling import Sampler
 from ..store.store import Store
 from .gate import Gate
 from .leftover_spools import waiting_spools
@@ -75,11 +75,12 @@ async def _guard(store: Store, hook: Hook) -> None:
 
 async def _sample(store: Store, hook: Hook) -> None:
     away: set[str] = set()
+    samplers: dict[Node, Sampler] = {}
 
     async def look(node: Node) -> ServerFacts | None:
         where = node.address.shown
         try:
-            facts = await learn(store.pool, node)
+            facts = await samplers.setdefault(node, Sampler(store.pool, node)).sample()
         except ServerUnavailable as error:
             if where not in away:
                 hook(Noted(text=f"{error}: waiting for it", warning=True))
@@ -89,9 +90,16 @@ async def _sample(store: Store, hook: Hook) -> None:
         return facts
 
     while True:
+        for gone in samplers.keys() - set(store.pool.nodes):
+            del samplers[gone]
         found = await ask_each(store.pool, look)
-        if there := [facts for facts in found.values() if facts is not None]:
-            hook(ServerSampled(facts=tuple(there)))
+        hook(
+            ServerSampled(
+                facts=tuple(facts for facts in found.values() if facts is not None),
+                away=tuple(node.address.shown for node, facts in found.items() if facts is None),
+                connections=store.pool.counts.to_json(),
+            )
+        )
         await anyio.sleep(VIEW_EVERY)
 
 

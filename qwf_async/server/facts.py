@@ -7,7 +7,7 @@ A server that forbids INFO or CONFIG is no error. What it does not tell is None,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -18,10 +18,9 @@ from ..client.reply import is_pairs, is_text
 from ..client.retry import until_available
 from ..errors import Refused
 from ..events import ServerFacts
-from ..human import share, size
-
-MAX_DIGITS: Final = 20
-"""Digits of the largest number that a server counts to: 2**64."""
+from .info import parse_info, settings_of
+from .slow_log import ENTRIES, is_slow_log
+from .told import facts_of
 
 SETTINGS: Final = (
     "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
@@ -30,8 +29,50 @@ SETTINGS: Final = (
 )  # fmt: skip
 """What CONFIG GET is asked for."""
 
-_SUMMED: Final = ("used", "limit", "clients", "rejected", "commands_per_second", "input_rate")
+_SUMMED: Final = (
+    "used", "limit", "clients", "rejected", "commands_per_second", "input_rate", "output_rate",
+)  # fmt: skip
 """Facts of which the sum over several nodes says something."""
+
+_OF_SAMPLES: Final = ("recent", "slow_log", "slow_commands")
+"""Facts that only `sampling.Sampler` finds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The replies of a server: None for what it was not asked, or refused (`forbidden`)."""
+
+    info: dict[str, str] | None = None
+    settings: dict[str, str] | None = None
+    slow_log: list[list[Any]] | None = None
+    forbidden: tuple[str, ...] = ()
+
+
+async def ask(pool: Pool, node: Node, *, settings: bool, slow_log: bool) -> Told:
+    """Ask a server for INFO, and for its settings and its slow log, in one exchange that is not tried again.
+
+    Raises ServerUnavailable if the server is away; a refusal is noted, not raised.
+    """
+    # INFO without a section: what it leaves out (statistics of each command) nobody here reads.
+    questions: dict[str, tuple[list[str | int], Any]] = {"INFO": (["INFO"], is_text)}
+    if settings:
+        questions["CONFIG"] = (["CONFIG", "GET", *SETTINGS], is_pairs)
+    if slow_log:
+        questions["SLOWLOG"] = (["SLOWLOG", "GET", ENTRIES], is_slow_log)
+    replies: dict[str, Any] = {}
+    async with pool.connection(node) as connection:
+        came = await connection.pipeline([command for command, _ in questions.values()])
+        for (name, (_, expect)), reply in zip(questions.items(), came, strict=True):
+            try:
+                replies[name] = connection.expected(reply, expect, doing=name)
+            except Refused:
+                continue
+    return Told(
+        info=parse_info(replies["INFO"]) if "INFO" in replies else None,
+        settings=settings_of(replies["CONFIG"]) if "CONFIG" in replies else None,
+        slow_log=replies.get("SLOWLOG"),
+        forbidden=tuple(name for name in questions if name not in replies),
+    )
 
 
 async def learn(pool: Pool, node: Node) -> ServerFacts:
@@ -39,21 +80,8 @@ async def learn(pool: Pool, node: Node) -> ServerFacts:
 
     Raises ServerUnavailable if the server is away.
     """
-    forbidden = []
-    settings: dict[str, str] | None = None
-    async with pool.connection(node) as connection:
-        try:
-            info = parse_info(await connection.call("INFO", "everything", expect=is_text))
-        except Refused:
-            info = {}
-            forbidden.append("INFO")
-        try:
-            reply = await connection.call("CONFIG", "GET", *SETTINGS, expect=is_pairs)
-        except Refused:
-            forbidden.append("CONFIG")
-        else:
-            settings = settings_of(reply)
-    facts = facts_of(node.address.shown, info, settings, tuple(forbidden))
+    told = await ask(pool, node, settings=True, slow_log=False)
+    facts = facts_of(node.address.shown, told.info or {}, told.settings, told.forbidden)
     return replace(facts, slots=slot_counts(pool).get(node))
 
 
@@ -69,89 +97,15 @@ def facts_json(every: Sequence[ServerFacts]) -> dict[str, Any]:
     """Facts for a reader: those of one server as they are; of several, sums, and those of each under `nodes`."""
     if len(every) == 1:
         (facts,) = every
-        return {name: value for name, value in asdict(facts).items() if name not in ("where", "slots")}
+        return {name: value for name, value in _json(facts).items() if name not in ("where", "slots")}
     sums = {
         name: None if None in (values := [getattr(facts, name) for facts in every]) else sum(values)
         for name in _SUMMED
     }
-    return sums | {"nodes": [asdict(facts) | {"durability": facts.durability} for facts in every]}
+    return sums | {"nodes": [_json(facts) | {"durability": facts.durability} for facts in every]}
 
 
-def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
-    """What a reader is shown of a server, by its label: texts with their units, numbers as they are."""
-    used = "unknown" if facts.used is None else size(facts.used)
-    filled = f" ({share(facts.used / facts.limit)})" if facts.used is not None and facts.limit else ""
-    limit = "no limit" if facts.limit is None else f"{size(facts.limit)}{filled}"
-    return {
-        "server": f"{facts.software or 'unknown'} {facts.version or ''}",
-        "memory": f"{used} of {limit}",
-        "policy": facts.policy or "unknown",
-        **({} if facts.slots is None else {"slots": facts.slots, "replicas": facts.replicas}),
-        "clients": facts.clients,
-        "rejected": facts.rejected,
-        "commands/s": facts.commands_per_second,
-        "network in": None if facts.input_rate is None else f"{size(1000 * facts.input_rate)}/s",
-        "saving": "yes" if facts.saving else "no",
-    }
-
-
-def parse_info(reply: bytes) -> dict[str, str]:
-    """The reply to INFO as a mapping, without section heads and blank lines."""
-    lines = reply.decode("utf-8", "replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
-
-
-def whole_number(text: str) -> int | None:
-    """The number that a text gives; None if it is no number, or has more than MAX_DIGITS digits."""
-    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
-
-
-def settings_of(reply: Sequence[bytes]) -> dict[str, str]:
-    """The reply to CONFIG GET as a mapping."""
-    texts = [text.decode(errors="replace") for text in reply]
-    return dict(zip(texts[::2], texts[1::2], strict=True))
-
-
-def facts_of(
-    where: str, info: dict[str, str], settings: dict[str, str] | None, forbidden: tuple[str, ...]
-) -> ServerFacts:
-    """The facts in what a server said of itself. What it refused to say is `forbidden`. Pure."""
-
-    def number(name: str) -> int | None:
-        return whole_number(info.get(name, ""))
-
-    software = info.get("server_name") or ("redis" if "redis_version" in info else None)
-    limit = number("maxmemory")
-    policy = info.get("maxmemory_policy")
-    if settings is not None:
-        limit = whole_number(settings["maxmemory"]) if "maxmemory" in settings else limit
-        policy = settings.get("maxmemory-policy", policy)
-    return ServerFacts(
-        where=where,
-        software=software,
-        version=info.get("valkey_version") or info.get("redis_version"),
-        allocator=info.get("mem_allocator"),
-        role=info.get("role"),
-        used=number("used_memory"),
-        limit=limit or None,
-        machine=number("total_system_memory"),
-        policy=policy,
-        settings=settings,
-        loading=info.get("loading") == "1",
-        saving=info.get("rdb_bgsave_in_progress") == "1" or info.get("aof_rewrite_in_progress") == "1",
-        clients=number("connected_clients"),
-        max_clients=whole_number((settings or {}).get("maxclients", "")) or number("maxclients"),
-        replicas=number("connected_slaves"),
-        rejected=number("rejected_connections"),
-        uptime=number("uptime_in_seconds"),
-        commands_per_second=number("instantaneous_ops_per_sec"),
-        input_rate=_rate(info.get("instantaneous_input_kbps", "")),
-        forbidden=forbidden,
-    )
-
-
-def _rate(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _json(facts: ServerFacts) -> dict[str, Any]:
+    """Facts of one moment: without those that only come of looking again and again."""
+    fields = asdict(facts) | {"hit_rate": facts.hit_rate}
+    return {name: value for name, value in fields.items() if name not in _OF_SAMPLES}

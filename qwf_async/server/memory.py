@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ..client.node import Node
 from ..client.reply import is_text
 from ..human import share, size
-from .facts import parse_info, whole_number
+from .info import parse_info, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

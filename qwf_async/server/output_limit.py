@@ -16,7 +16,7 @@ from ..client.pool import Pool
 from ..client.reply import is_pairs, is_text
 from ..client.retry import until_available
 from ..errors import Refused
-from .facts import parse_info, whole_number
+from .info import parse_info, whole_number
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Self
 from ..client.connection import Connection
 from ..client.reply import is_text
 from ..errors import Refused
-from .facts import parse_info, whole_number
+from .info import parse_info, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,10 @@ from redis.exceptions import ResponseError
 from ..client.failure import translate
 from ..errors import OutOfMemory, Refused
 from ..events import ServerFacts
-from ..server.facts import SETTINGS, facts_of, parse_info, settings_of
+from ..server.facts import SETTINGS
+from ..server.info import parse_info, settings_of
 from ..server.policy import findings
+from ..server.told import facts_of
 from .link import Server
 
 

@@ -21,7 +21,7 @@ from ..client.failure import Moved, Redirected, translate
 from ..client.node_map import address_of
 from ..client.slots import SLOTS, NodeAddress, SlotTable, slot_of
 from ..errors import Refused, ServerUnavailable
-from ..server.facts import parse_info, whole_number
+from ..server.info import parse_info, whole_number
 from .connection import Connection
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from ..client.node import Node
 from ..client.reply import is_text
 from ..errors import QwfError, Refused, ServerUnavailable
 from ..lattice.grid import Shape4
-from ..server.facts import parse_info, whole_number
+from ..server.info import parse_info, whole_number
 from ..store.store import Store
 from .candidate import Candidate
 from .nursery import Nursery, nursery_for_workers

@@ -109,8 +109,9 @@ async def test_everything_goes_with_exactly_the_rights_of_the_writer(
         assert await estimate(sources.array(PSI), store)
         await store.remove("psi")
         await watched(store)
-    # The CLI's `watch` and the engine's watchdog ask what `server_info` asks; CONFIG shows the server's passwords.
-    assert denials(each_own_server) == {"config|get"}
+    # The CLI's `watch` and the engine's watchdog ask what `server_info` asks; CONFIG shows the server's passwords,
+    # and the slow log, for which only `watch` asks, what others have written.
+    assert denials(each_own_server) == {"config|get", "slowlog|get"}
     assert set(each_own_server.contents()) <= {b"qwf:names"}
 
 
