@@ -1,0 +1,85 @@
+"""The app of the page: its files, and the API by which they read; read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ..errors import QwfError
+from ..plotting.colours import density_table, phase_table
+from ..plotting.picture import MIN_PHASE_SHARE
+from ..store.store import Store
+from .guarded import JSON, Guarded, error_answer, refusal
+from .listed import described, entry_json
+from .values import read_values
+
+STATIC: Final = Path(__file__).parent / "static"
+
+Endpoint = Callable[[Store, Request], Awaitable[Response]]
+
+
+def make_app(store: Store, *, token: str, framed: bool = False) -> Guarded:
+    """The app that shows what a store has to those who know the token; `framed`, also in the frame of a notebook."""
+    routes = [
+        Route("/", _page),
+        Mount("/static", StaticFiles(directory=STATIC)),
+        *(Route(f"/api/{path}", _with(store, endpoint)) for path, endpoint in ENDPOINTS.items()),
+        Route("/api/{path:path}", _no_such_path),
+    ]
+    return Guarded(Starlette(routes=routes), token=token, framed=framed)
+
+
+def _with(store: Store, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(store, request)
+        except QwfError as error:
+            return error_answer(request, error)
+
+    return answer
+
+
+async def _page(request: Request) -> Response:
+    return FileResponse(STATIC / "index.html", media_type="text/html")
+
+
+async def _no_such_path(request: Request) -> Response:
+    return refusal(request, 404, 7, "there is no such path: see 'qwf help view'")
+
+
+async def _store(store: Store, request: Request) -> Response:
+    from .. import __version__
+
+    return JSON({"server": store.address.shown, "version": __version__})
+
+
+async def _colours(store: Store, request: Request) -> Response:
+    tables = {"phase": phase_table(), "density": density_table()}
+    return JSON(
+        {name: table.tolist() for name, table in tables.items()} | {"min_phase_share": MIN_PHASE_SHARE}
+    )
+
+
+async def _list(store: Store, request: Request) -> Response:
+    return JSON({"wavefunctions": [entry_json(entry) for entry in await store.entries(measured=True)]})
+
+
+async def _describe(store: Store, request: Request) -> Response:
+    return JSON(await described(store, request.path_params["name"]))
+
+
+ENDPOINTS: Final[dict[str, Endpoint]] = {
+    "store": _store,
+    "colours": _colours,
+    "wavefunctions": _list,
+    "wavefunctions/{name}": _describe,
+    "wavefunctions/{name}/values": read_values,
+}
+"""What is answered under /api."""
