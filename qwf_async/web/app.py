@@ -55,9 +55,7 @@ async def _no_such_path(request: Request) -> Response:
 
 
 async def _store(store: Store, request: Request) -> Response:
-    from .. import __version__
-
-    return JSON({"server": store.address.shown, "version": __version__})
+    return JSON({"server": store.address.shown})
 
 
 async def _colours(store: Store, request: Request) -> Response:
