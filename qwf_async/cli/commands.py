@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
         "where": "Print the redis-cli command that reads a point.",
         "observe": "Norm, position, momentum, deviations and energies.",
         "plot": "Draw a wavefunction.",
+        "view": "Look at wavefunctions on a page in a browser.",
         "export": "Write a wavefunction to a file.",
     },
     "Keep": {
