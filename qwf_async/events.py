@@ -236,7 +236,7 @@ def hit_rate(hits: int | None, misses: int | None) -> float | None:
 class LoadSampled:
     """A load under way, or interrupted: then nobody has `held` it. `done` is a share of its points, `age` in seconds.
 
-    `rate` is in points/s, over the time since the last sample; None in the first.
+    `rate` is in points/s, over the last 10 s or since the last sample, if that was longer ago; None in the first.
     """
 
     name: str

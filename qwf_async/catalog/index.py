@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ..client.guard import LISTING_BYTES
 from ..client.pool import Pool
-from ..client.reply import is_number, is_text_or_none, is_texts
+from ..client.reply import is_number, is_pairs, is_text_or_none, is_texts
 from .keys import Keys, is_name, names_key
 from .scripts import enter, withdraw
 
@@ -31,6 +31,15 @@ async def known_names(pool: Pool, prefix: str) -> list[str]:
         )
     )
     return sorted(name for name in names if is_name(name))
+
+
+async def index_entries(pool: Pool, prefix: str) -> dict[str, bytes]:
+    """The names in the index, each with what the index says of it: another text once a load of it has begun."""
+    key = names_key(prefix)
+    pairs = await pool.call("HGETALL", key, expect=is_pairs, doing=f"reading {key}", limit=LISTING_BYTES)
+    named = zip(pairs[::2], pairs[1::2], strict=True)
+    entries = {name.decode("utf-8", "replace"): text for name, text in named}
+    return {name: text for name, text in entries.items() if is_name(name)}
 
 
 async def leave(pool: Pool, keys: Keys) -> None:

@@ -1,48 +1,80 @@
-"""The view of servers that `qwf watch` shows: a live table on a terminal, lines elsewhere, or JSON lines."""
+"""The view of servers that `qwf watch` shows: a live page on a terminal, lines elsewhere, or JSON lines."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from ..events import Event, GateMoved, Hook, MemorySampled, Noted, ServerFacts, ServerSampled
-from ..human import share, size
-from ..wording import printable
+from ..events import Event, GateMoved, Hook, Noted, ServerSampled, SlowCommand
 from .output import print_json, say
+from .sample_json import SampleJson
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
+
+    from .server_panel import ServerPanel
 
 SERVER_INTERVAL: Final = 10.0
-"""Seconds between lines where there is no terminal."""
+"""Seconds between lines where there is no terminal, at least."""
+
+REFRESH: Final = 2
+"""Times a second that the page is drawn: ages go on, and it follows the size of the terminal."""
+
+KEPT: Final = 100
+"""Slow commands and notes that are kept for the page."""
 
 
 @contextmanager
-def shown_server(*, as_json: bool, quiet: bool) -> Iterator[Hook]:
-    """A hook that shows a server: JSON lines on standard output, a live table, or lines on standard error."""
+def shown_server(*, as_json: bool, quiet: bool, watermark: float) -> Iterator[Hook]:
+    """A hook that shows a server: JSON lines on standard output, a live page, or lines on standard error.
+
+    Memory at the `watermark`, a share, is shown as a warning.
+    """
     if as_json:
-        yield _json_line
+        yield _JsonLines()
     elif quiet:
         yield lambda event: None
-    elif sys.stdout.isatty():
-        with _live() as hook:
+    elif sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
+        with _live(watermark) as hook:
             yield hook
     else:
         yield _ServerLines()
 
 
-def _json_line(event: Event) -> None:
-    if isinstance(event, ServerSampled):
-        now = time.time()
-        for facts in event.facts:
-            print_json({"time": now, **asdict(facts)})
-    elif isinstance(event, Noted | GateMoved):
-        print_json({"time": time.time(), **asdict(event)})
-    sys.stdout.flush()
+@contextmanager
+def shown_once(*, as_json: bool, watermark: float) -> Iterator[Hook]:
+    """A hook that shows one sample on standard output: as JSON, or as the page with all that there is."""
+    if as_json:
+        yield _JsonLines()
+        return
+    page = _Page(watermark)
+
+    def hook(event: Event) -> None:
+        page.take(event)
+        if isinstance(event, ServerSampled):
+            _console().print(page.panel(whole=True))
+
+    yield hook
+
+
+class _JsonLines:
+    """A JSON object a line on standard output, flushed."""
+
+    def __init__(self) -> None:
+        self._json = SampleJson()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, ServerSampled):
+            print_json(self._json.of(event, time.time()))
+        elif isinstance(event, Noted | GateMoved):
+            print_json({"time": time.time(), **asdict(event)})
+        sys.stdout.flush()
 
 
 class _ServerLines:
@@ -52,11 +84,15 @@ class _ServerLines:
         self._last_line = -SERVER_INTERVAL
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, ServerSampled) and time.monotonic() - self._last_line >= SERVER_INTERVAL:
-            self._last_line = time.monotonic()
-            for facts in event.facts:
-                where = "" if facts.slots is None else f"{facts.where}: "
-                say(where + ", ".join(f"{name} {value}" for name, value in rows_of(facts).items()))
+        if isinstance(event, ServerSampled):
+            from .server_lines import news_lines, state_lines
+
+            for line in news_lines(event):
+                say(line)
+            if time.monotonic() - self._last_line >= SERVER_INTERVAL:
+                self._last_line = time.monotonic()
+                for line in state_lines(event):
+                    say(line)
         elif (text := _note(event)) is not None:
             say(text)
 
@@ -69,53 +105,64 @@ def _note(event: Event) -> str | None:
     return None
 
 
+class _Page:
+    """What is on the page: the last sample, and of slow commands and notes the latest."""
+
+    def __init__(self, watermark: float) -> None:
+        self._watermark = watermark
+        self._sample = ServerSampled(facts=())
+        self._slow: deque[tuple[str, SlowCommand]] = deque(maxlen=KEPT)
+        self.notes: deque[tuple[float, str, str]] = deque(maxlen=KEPT)
+
+    def take(self, event: Event) -> None:
+        from .server_words import WARN
+
+        if isinstance(event, ServerSampled):
+            self._sample = event
+            new = [(facts.where, each) for facts in event.facts for each in facts.slow_log or ()]
+            new.sort(key=lambda pair: pair[1].time)
+            self._slow.extendleft(new)
+        elif (text := _note(event)) is not None:
+            warns = event.shut if isinstance(event, GateMoved) else isinstance(event, Noted) and event.warning
+            self.notes.appendleft((time.time(), text, WARN if warns else ""))
+
+    def panel(self, *, whole: bool = False) -> ServerPanel:
+        from .server_panel import ServerPanel
+
+        return ServerPanel(
+            sample=self._sample,
+            watermark=self._watermark,
+            slow=list(self._slow),
+            notes=list(self.notes),
+            whole=whole,
+        )
+
+    def __rich__(self) -> ServerPanel:
+        return self.panel()
+
+
+def _console() -> Console:
+    """Lines are cut where the terminal ends, and nowhere else."""
+    from rich.console import Console
+
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=1000)
+
+
 @contextmanager
-def _live() -> Iterator[Hook]:
+def _live(watermark: float) -> Iterator[Hook]:
+    """The page on a screen of its own; the terminal is as before at the end, and the notes are said there."""
     from rich.live import Live
 
-    with Live(refresh_per_second=4, transient=True) as live:
+    page = _Page(watermark)
+    try:
+        with Live(page, console=_console(), screen=True, refresh_per_second=REFRESH) as live:
 
-        def hook(event: Event) -> None:
-            if isinstance(event, ServerSampled) and event.facts:
-                live.update(_table(event.facts))
-            elif not isinstance(event, MemorySampled) and (text := _note(event)) is not None:
-                live.console.print(printable(text), markup=False, highlight=False)
+            def hook(event: Event) -> None:
+                page.take(event)
+                if isinstance(event, ServerSampled):
+                    live.refresh()
 
-        yield hook
-
-
-def _table(every: Sequence[ServerFacts]) -> Table:
-    """What is shown of one server, a line for each fact; or of several, a row for each of them."""
-    from rich.table import Table
-    from rich.text import Text
-
-    if every[0].slots is None:
-        table = Table.grid(padding=(0, 2))
-        for name, value in rows_of(every[0]).items():
-            table.add_row(name, Text(printable(str(value))))
-        return table
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    rows = [{"node": facts.where, **rows_of(facts)} for facts in every]
-    for name in rows[0]:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(Text(printable(str(value))) for value in row.values()))
-    return table
-
-
-def rows_of(facts: ServerFacts) -> dict[str, str | int | None]:
-    """What a reader is shown of a server, by its label: texts with their units, numbers as they are."""
-    used = "unknown" if facts.used is None else size(facts.used)
-    filled = f" ({share(facts.used / facts.limit)})" if facts.used is not None and facts.limit else ""
-    limit = "no limit" if facts.limit is None else f"{size(facts.limit)}{filled}"
-    return {
-        "server": f"{facts.software or 'unknown'} {facts.version or ''}",
-        "memory": f"{used} of {limit}",
-        "policy": facts.policy or "unknown",
-        **({} if facts.slots is None else {"slots": facts.slots, "replicas": facts.replicas}),
-        "clients": facts.clients,
-        "rejected": facts.rejected,
-        "commands/s": facts.commands_per_second,
-        "network in": None if facts.input_rate is None else f"{size(1000 * facts.input_rate)}/s",
-        "saving": "yes" if facts.saving else "no",
-    }
+            yield hook
+    finally:
+        for _, text, _ in reversed(page.notes):
+            say(text)

@@ -1,11 +1,13 @@
-"""`qwf watch` shows the memory of a server, and keeps it below the watermark, until a signal."""
+"""`qwf watch` shows what happens on a server, and keeps its memory below the watermark, until a signal."""
 
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from ..errors import Interrupted
+import typer
+
+from ..errors import Interrupted, UsageError
 from .jobs import run_on_store
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import say
@@ -13,27 +15,50 @@ from .output import say
 if TYPE_CHECKING:
     from ..store.store import Store
 
+LEAST_INTERVAL = 0.1
+"""Seconds between two samples, at least."""
+
 
 @with_option_groups
-def watch(*, server_options: ServerOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Keep watching a server until a signal: its memory, and cleaning above the watermark.
+def watch(
+    *,
+    interval: Annotated[
+        float, typer.Option("--interval", help="Seconds between two samples; 0.1 at least.")
+    ] = 1.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Show one sample and end: nothing is cleaned, nothing replayed.")
+    ] = False,
+    server_options: ServerOptions,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Keep watching a server until a signal: what it does, its loads and spools; clean above the watermark.
 
-    On a terminal a live view is shown; with --json, one object a line. SIGTERM, with which a
+    On a terminal a live page is shown; with --json, one object a line. SIGTERM, with which a
     service is stopped, is its proper end (exit 0); SIGINT and SIGHUP exit with 130 and 129.
 
     \b
-    Example: qwf watch --json >> server.jsonl
+    Examples:
+      qwf watch --interval 5 --json >> server.jsonl
+      qwf watch --once
     """
+    if not LEAST_INTERVAL <= interval < float("inf"):
+        raise UsageError(f"--interval {interval:g} is no time between samples: give seconds, at least 0.1")
 
     async def job(store: Store) -> None:
-        from ..ingesting.watch_server import watch_server
-        from .server_view import shown_server
+        from ..ingesting.watch_server import look_once, watch_server
+        from .server_view import shown_once, shown_server
 
-        with shown_server(as_json=as_json, quiet=quiet) as hook:
-            await watch_server(store, hook=hook)
+        watermark = store.settings.high_watermark
+        if once:
+            with shown_once(as_json=as_json, watermark=watermark) as hook:
+                await look_once(store, hook=hook)
+            return
+        with shown_server(as_json=as_json, quiet=quiet, watermark=watermark) as hook:
+            await watch_server(store, hook=hook, interval=interval)
 
     try:
-        run_on_store(job, server_options, quiet=quiet)
+        run_on_store(job, server_options, quiet=quiet, reading=once)
     except Interrupted as ended:
         if ended.signum != signal.SIGTERM:
             raise

@@ -3,45 +3,61 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Final
 
 import anyio
 
 from ..catalog.cleaning import Cleaned
-from ..client.every_node import ask_each
 from ..client.node import Node
-from ..errors import QwfError, ServerUnavailable
-from ..events import Hook, Noted, ServerFacts, ServerSampled, logged
-from ..server.sampling import Sampler
+from ..client.retry import until_available
+from ..events import Hook, ServerSampled, logged
 from ..store.store import Store
 from .gate import Gate
-from .leftover_spools import waiting_spools
-from .replay import replay
-from .shutdown import Shutdown, shutdown_on_signals
+from .shutdown import shutdown_on_signals
+from .spool_watch import SpoolWatch
+from .store_sampler import StoreSampler
 from .watchdog import Watchdog
 
-VIEW_EVERY: Final = 1.0
-"""Seconds between two looks at the server for the view."""
+NODES_EVERY: Final = 1.0
+"""Seconds between two looks for nodes that have come, or gone."""
 
 REPLAY_EVERY: Final = 1.0
 """Seconds between two looks for spools that are to be replayed."""
 
 
-async def watch_server(store: Store, *, hook: Hook) -> None:
+async def watch_server(store: Store, *, hook: Hook, interval: float = 1.0) -> None:
     """Watch a server until a signal: sample it, clean what is expendable above the watermark, replay waiting spools.
 
-    It waits for a server that is away. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
+    The hook gets a ServerSampled each `interval` seconds. How often the watchdog looks is its own
+    matter. It waits for a server that is away. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
     comes. For the main thread only.
     """
     hook = logged([hook])
+    spools = SpoolWatch(store, hook)
     async with shutdown_on_signals(0) as shutdown:
         with shutdown.scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_guard, store, hook)
-                tasks.start_soon(_sample, store, hook)
-                tasks.start_soon(_replay_spools, store, hook)
+                tasks.start_soon(_sample, StoreSampler(store, spools, hook), hook, interval)
+                tasks.start_soon(_replay_spools, spools)
     raise shutdown.interrupted("not watching any more")
+
+
+async def look_once(store: Store, *, hook: Hook) -> None:
+    """Give the hook one sample of a store: nothing is cleaned, and nothing replayed.
+
+    Raises ServerUnavailable if a server is away until the deadline is over.
+    """
+    hook = logged([hook])
+    sampler = StoreSampler(store, SpoolWatch(store, hook), hook)
+
+    async def sample() -> ServerSampled:
+        taken = await sampler.sample()
+        for error in sampler.away.values():
+            raise error
+        return taken
+
+    hook(await until_available(sample, store.pool.retry))
 
 
 async def _guard(store: Store, hook: Hook) -> None:
@@ -70,49 +86,19 @@ async def _guard(store: Store, hook: Hook) -> None:
                 if node not in watched:
                     watched[node] = scope = anyio.CancelScope()
                     tasks.start_soon(watch, node, scope)
-            await anyio.sleep(VIEW_EVERY)
+            await anyio.sleep(NODES_EVERY)
 
 
-async def _sample(store: Store, hook: Hook) -> None:
-    away: set[str] = set()
-    samplers: dict[Node, Sampler] = {}
-
-    async def look(node: Node) -> ServerFacts | None:
-        where = node.address.shown
-        try:
-            facts = await samplers.setdefault(node, Sampler(store.pool, node)).sample()
-        except ServerUnavailable as error:
-            if where not in away:
-                hook(Noted(text=f"{error}: waiting for it", warning=True))
-            away.add(where)
-            return None
-        away.discard(where)
-        return facts
-
+async def _sample(sampler: StoreSampler, hook: Hook, interval: float) -> None:
+    """Give the hook a sample each `interval` seconds, or as soon as the last one is there."""
+    due = anyio.current_time()
     while True:
-        for gone in samplers.keys() - set(store.pool.nodes):
-            del samplers[gone]
-        found = await ask_each(store.pool, look)
-        hook(
-            ServerSampled(
-                facts=tuple(facts for facts in found.values() if facts is not None),
-                away=tuple(node.address.shown for node, facts in found.items() if facts is None),
-                connections=store.pool.counts.to_json(),
-            )
-        )
-        await anyio.sleep(VIEW_EVERY)
+        hook(await sampler.sample())
+        due = max(due + interval, anyio.current_time())
+        await anyio.sleep_until(due)
 
 
-async def _replay_spools(store: Store, hook: Hook) -> None:
-    last_errors: dict[Path, str] = {}
+async def _replay_spools(spools: SpoolWatch) -> None:
     while True:
-        for spool in await waiting_spools(store):
-            try:
-                report = await replay(store, spool, Shutdown(drain_timeout=0), hook=hook)
-            except QwfError as error:  # in use by a living process, or superseded: the hook is told once
-                if last_errors.get(spool.path) != str(error):
-                    hook(Noted(text=f"cannot replay {spool.path}: {error}", warning=True))
-                last_errors[spool.path] = str(error)
-            else:
-                hook(Noted(text=f"{report.name} is published: what waited in {spool.path} was replayed"))
+        await spools.replay_all()
         await anyio.sleep(REPLAY_EVERY)

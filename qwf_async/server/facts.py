@@ -21,6 +21,7 @@ from ..events import ServerFacts
 from .info import parse_info, settings_of
 from .slow_log import ENTRIES, is_slow_log
 from .told import facts_of
+from .totals import totals
 
 SETTINGS: Final = (
     "maxmemory", "maxmemory-policy", "hash-max-listpack-entries", "hash-max-listpack-value",
@@ -28,11 +29,6 @@ SETTINGS: Final = (
     "cluster-require-full-coverage",
 )  # fmt: skip
 """What CONFIG GET is asked for."""
-
-_SUMMED: Final = (
-    "used", "limit", "clients", "rejected", "commands_per_second", "input_rate", "output_rate",
-)  # fmt: skip
-"""Facts of which the sum over several nodes says something."""
 
 _OF_SAMPLES: Final = ("recent", "slow_log", "slow_commands")
 """Facts that only `sampling.Sampler` finds."""
@@ -98,11 +94,7 @@ def facts_json(every: Sequence[ServerFacts]) -> dict[str, Any]:
     if len(every) == 1:
         (facts,) = every
         return {name: value for name, value in _json(facts).items() if name not in ("where", "slots")}
-    sums = {
-        name: None if None in (values := [getattr(facts, name) for facts in every]) else sum(values)
-        for name in _SUMMED
-    }
-    return sums | {"nodes": [_json(facts) | {"durability": facts.durability} for facts in every]}
+    return totals(every) | {"nodes": [_json(facts) | {"durability": facts.durability} for facts in every]}
 
 
 def _json(facts: ServerFacts) -> dict[str, Any]:

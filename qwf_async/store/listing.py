@@ -117,7 +117,7 @@ async def list_entries(pool: Pool, prefix: str, *, measured: bool) -> list[Entry
                     name=name,
                     manifest=state.published,
                     note=state.describe_load(),
-                    load=await _load_status(pool, keys, state),
+                    load=await load_status(pool, keys, state),
                     nbytes=await _nbytes(pool, keys, state.published) if measured else None,
                 )
         except (DamagedData, WrongType) as error:
@@ -127,7 +127,8 @@ async def list_entries(pool: Pool, prefix: str, *, measured: bool) -> list[Entry
     return [entries[name] for name in names if name in entries]
 
 
-async def _load_status(pool: Pool, keys: Keys, state: NameState) -> LoadStatus | None:
+async def load_status(pool: Pool, keys: Keys, state: NameState) -> LoadStatus | None:
+    """How far the load of a name is that is under way, by a sample of its chunks; None if there is none."""
     if state.under_way is None:
         return None
     manifest, owner = state.under_way.manifest, state.under_way.owner
