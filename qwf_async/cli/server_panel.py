@@ -87,7 +87,7 @@ class ServerPanel:
         elif sample.facts:
             parts = [*words.heading(sample.facts[0]), clock]
         else:
-            parts = [*self._away(), clock]
+            parts = [*(self._away() or ["asking the server"]), clock]
         lines = flowing(parts, width)
         for line in lines:
             line.stylize("bold")
@@ -121,7 +121,7 @@ class ServerPanel:
         lists: Iterable[tuple[str, list[Text]]] = (
             (
                 "loads",
-                aligned(list(map(words.load, sample.loads or ())), width, right=(2, 3, 5))
+                aligned(list(map(words.load, sample.loads or ())), width, right=(2, 3, 5), spare=(1, 5))
                 or flowing(loads, width),
             ),
             ("spools", aligned(list(map(words.spool, sample.spools)), width, right=(2,))),
@@ -145,7 +145,7 @@ class ServerPanel:
             *(words.node(facts, self.watermark) for facts in every),
             *([words.place(where), ("no answer", words.BAD), *blank] for where in self.sample.away),
         ]
-        return aligned(rows, width, right=range(1, len(heads)))
+        return aligned(rows, width, right=range(1, len(heads)), least=words.PLACE)
 
     def _note(self, note: tuple[float, str, str]) -> Cell:
         at, text, style = note

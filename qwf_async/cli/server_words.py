@@ -18,8 +18,8 @@ WARN: Final = "bold yellow"
 BAD: Final = "bold red"
 ROLES: Final = {"master": "primary", "slave": "replica"}
 
-PATH: Final = 20
-"""Columns of the path of a socket."""
+PLACE: Final = 21
+"""Columns of an address: an IPv4 address with its port, or the end of the path of a socket."""
 
 BAR: Final = 16
 """Columns of a bar."""
@@ -189,7 +189,7 @@ def node(facts: ServerFacts, watermark: float) -> list[Cell]:
 def place(where: str) -> str:
     """An address without its scheme; of the path of a socket its end, which tells it from others."""
     shown = where.partition("://")[2] or where
-    return f"…{shown[-PATH:]}" if shown.startswith("/") and len(shown) > PATH else shown
+    return f"…{shown[1 - PLACE :]}" if shown.startswith("/") and len(shown) > PLACE else shown
 
 
 def node_totals(sums: Mapping[str, float | None], facts: Sequence[ServerFacts]) -> list[Cell]:

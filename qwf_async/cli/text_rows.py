@@ -12,7 +12,7 @@ from ..wording import printable
 GAP: Final = 2
 """Columns between two cells; between two facts one more."""
 
-LEAST: Final = 8
+LEAST: Final = 12
 """Columns that the first cell of a row keeps, at least."""
 
 Cell = str | tuple[str, str]
@@ -38,20 +38,33 @@ def flowing(facts: Sequence[Cell], width: int) -> list[Text]:
     return lines
 
 
-def aligned(rows: Sequence[Sequence[Cell]], width: int, *, right: Sequence[int] = ()) -> list[Text]:
-    """Rows of cells in columns, those in `right` aligned there. The first column gives way to the others,
-    then the last ones are left out."""
+def aligned(
+    rows: Sequence[Sequence[Cell]],
+    width: int,
+    *,
+    right: Sequence[int] = (),
+    spare: Sequence[int] = (),
+    least: int = LEAST,
+) -> list[Text]:
+    """Rows of cells in columns, those in `right` aligned there.
+
+    Where there is no room, the `spare` columns are left out, then others from the last one on, until the
+    first one has its width, or `least` columns.
+    """
     if not rows:
         return []
     table = [[text_of(cell) for cell in row] for row in rows]
-    widths = [max(row[column].cell_len for row in table) for column in range(len(table[0]))]
-    while len(widths) > 1 and sum(widths[1:]) + GAP * (len(widths) - 1) + min(LEAST, widths[0]) > width:
-        widths.pop()
-    widths[0] = max(1, min(widths[0], width - sum(widths[1:]) - GAP * (len(widths) - 1)))
+    widths = {column: max(row[column].cell_len for row in table) for column in range(len(table[0]))}
+    for column in (*spare, *reversed(range(1, len(table[0])))):
+        if sum(widths.values()) - widths[0] + GAP * (len(widths) - 1) + min(least, widths[0]) <= width:
+            break
+        widths.pop(column, None)
+    widths[0] = max(1, min(widths[0], width - sum(widths.values()) + widths[0] - GAP * (len(widths) - 1)))
     lines = []
     for row in table:
         line = Text(no_wrap=True, end="")
-        for column, (cell, size) in enumerate(zip(row, widths, strict=False)):
+        for column, size in widths.items():
+            cell = row[column]
             cell.truncate(size, overflow="ellipsis")
             space = " " * (size - cell.cell_len)
             line.append(" " * GAP if column else "")

@@ -48,7 +48,8 @@ class UnderWay:
         """
         if (began := now()) >= self._due:
             await self._look()
-            self._due = now() + PAUSE * (now() - began)
+            ended = now()
+            self._due = ended + PAUSE * (ended - began)
         return tuple(sample for _, sample in sorted(self._samples.items()))
 
     async def _look(self) -> None:

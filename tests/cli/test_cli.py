@@ -300,16 +300,17 @@ def test_no_colour_where_none_is_wanted(stored: tuple[Shell, Server], variables:
             assert "\x1b" not in shown, arguments
 
 
-def test_watch_shows_a_live_table_on_a_terminal(stored: tuple[Shell, Server]) -> None:
-    status, shown = stored[0].on_terminal("watch", stop=signal.SIGINT, after="noeviction")
-    assert status == 130
-    assert re.search(r"memory +[\d.]+ MB of 1\.1 GB", shown)
-    assert "Traceback" not in shown
-
-
 @pytest.mark.parametrize(
     "arguments",
-    [["ls"], ["info", "psi"], ["get", "psi", "0", "--json"], ["config", "show"], ["server", "conf"], []],
+    [
+        ["ls"],
+        ["info", "psi"],
+        ["get", "psi", "0", "--json"],
+        ["config", "show"],
+        ["server", "conf"],
+        [],
+        ["watch", "--json"],
+    ],
 )
 def test_reader_that_goes_away_is_no_crash(stored: tuple[Shell, Server], arguments: list[str]) -> None:
     shell, _ = stored

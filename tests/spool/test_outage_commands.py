@@ -92,6 +92,12 @@ async def test_a_command_that_needs_what_waits_replays_it(rig: Rig) -> None:
 @ON_ASYNCIO
 async def test_qwf_watch_replays_what_waits(rig: Rig) -> None:
     owing_process(rig)
+    (sample,) = map(json.loads, rig.shell.qwf("watch", "--once", "--json").out.splitlines())
+    (spool,) = sample["spools"]
+    assert (spool["name"], spool["problem"], spool["chunks"]) == ("psi", "", pytest.approx(LINES, abs=1))
+    assert spool["nbytes"] > 0
+    (load,) = sample["loads"]
+    assert (load["name"], load["held"]) == ("psi", False)
     with rig.shell.begin("watch") as begun:
         end = time.monotonic() + PATIENCE
         while not ask(rig.server, "EXISTS", "qwf:{psi}:meta"):
