@@ -96,9 +96,14 @@ async def serving(app: App, sock: socket.socket, *, extra: str) -> AsyncIterator
     )
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # they are the command's
+
+    async def serve() -> None:
+        with anyio.CancelScope(shield=True):  # a server that is cancelled leaves its connections open
+            await server.serve([sock])
+
     async with anyio.create_task_group() as tasks:
         with sock:
-            tasks.start_soon(server.serve, [sock])
+            tasks.start_soon(serve)
             try:
                 yield
             finally:

@@ -48,7 +48,7 @@ HELD: list[object] = []
 
 LASTING = (
     *("server", "each_server", "own_server", "each_own_server", "anyio_backend"),
-    *("cluster", "redis_cluster", "each_cluster"),
+    *("cluster", "redis_cluster", "each_cluster", "chromium"),
 )
 """Fixtures whose files and sockets outlast a test that is the first to need them."""
 

@@ -29,7 +29,7 @@ def make_app(store: Store, *, token: str, framed: bool = False) -> Guarded:
     """The app that shows what a store has to those who know the token; `framed`, also in the frame of a notebook."""
     routes = [
         Route("/", _page),
-        Mount("/static", StaticFiles(directory=STATIC)),
+        Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         *(Route(f"/api/{path}", _with(store, endpoint)) for path, endpoint in ENDPOINTS.items()),
         Route("/api/{path:path}", _no_such_path),
     ]
