@@ -1,0 +1,28 @@
+// The legend of phases: a ring in the colours that they have, with 0 to the right and π/2 above.
+
+const RADII = [11, 19];
+const MARGIN = 14;
+
+/** Draw it into the lower right corner of a canvas; `phases` are the colours from −π to π. */
+export function drawPhaseWheel(context, phases, { ink, ratio }) {
+  const { width, height } = context.canvas;
+  const [inner, outer] = RADII.map((radius) => radius * ratio);
+  const [x, y] = [width - outer - (MARGIN + 8) * ratio, height - outer - (MARGIN + 8) * ratio];
+  const turn = (2 * Math.PI) / phases.length;
+  phases.forEach(([red, green, blue], number) => {
+    const from = -(-Math.PI + number * turn); // angles of a canvas run clockwise
+    context.beginPath();
+    context.arc(x, y, outer, from + 0.01, from - turn - 0.01, true);
+    context.arc(x, y, inner, from - turn - 0.01, from + 0.01);
+    context.fillStyle = `rgb(${red} ${green} ${blue})`;
+    context.fill();
+  });
+  context.fillStyle = ink;
+  context.font = context.font.replace(/[\d.]+px/, `${11 * ratio}px`);
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  const far = outer + 9 * ratio;
+  for (const [text, across, up] of [["0", 1, 0], ["π/2", 0, 1], ["π", -1, 0], ["−π/2", 0, -1]]) {
+    context.fillText(text, x + across * far, y - up * far);
+  }
+}
