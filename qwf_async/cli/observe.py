@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..lattice.grid import Grid
     from ..lattice.unit_system import UnitSystem
     from ..store.store import Store
-    from .observed_columns import Observation
+    from ..observables.observed_columns import Observation
 
 
 @with_option_groups
@@ -141,7 +141,7 @@ def _print(
     found: Observation, name: str, system: UnitSystem, *, as_json: bool, as_csv: bool, quiet: bool
 ) -> None:
     from ..observables.geometry import in_steps
-    from .observed_columns import converted, unit_of
+    from ..observables.observed_columns import converted, unit_of
     from .observed_table import print_observation
 
     unknown = in_steps(found.grid)

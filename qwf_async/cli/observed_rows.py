@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInput, UsageError
-from .observed_columns import Column, Observation, Row, columns_of
+from ..observables.observed_columns import Column, Observation, Row, columns_of
 from .stored_wavefunction import open_stored
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from .observed_columns import Column, Observation, converted, unit_of, without_noise
+from ..observables.observed_columns import Column, Observation, converted, unit_of, without_noise
 
 if TYPE_CHECKING:
     from ..lattice.unit_system import UnitSystem

@@ -14,7 +14,7 @@ import pytest
 
 import qwf_async
 from qwf_async import observables, sources
-from qwf_async.cli.observed_columns import columns_of, without_noise
+from qwf_async.observables.observed_columns import columns_of, without_noise
 from qwf_async.cli.observed_table import texts
 from qwf_async.lattice.grid import Grid
 from qwf_async.lattice.unit_system import HARTREE_EV

@@ -1,0 +1,125 @@
+"""Observables of the frames as they are computed, and the densities along the axes of one frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Final
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ..errors import InvalidInput, QwfError, Refused
+from ..lattice.unit_system import system_of
+from ..observables.geometry import in_steps
+from ..observables.observed_columns import COLUMNS, unit_of
+from ..plotting.from_store import read_marginals
+from ..source.evolve.potentials import POTENTIALS, Potential, read_potential
+from ..store.observing import observe_opened
+from ..store.store import Store
+from ..store.wavefunction import Wavefunction
+from ..wording import quoted
+from .guarded import JSON, finite
+
+HELD_POINTS: Final = 1 << 21
+"""Points of a frame that is held for its momentum: 32 MB. Of larger ones there are only sums over points."""
+
+NDJSON: Final = "application/x-ndjson"
+
+
+class OneAtATime:
+    """Frames are observed one after the other, whoever asks, so that one is in memory: each client in its turn."""
+
+    def __init__(self) -> None:
+        self._turn = anyio.CapacityLimiter(1)
+
+    async def observed(self, store: Store, request: Request) -> Response:
+        """The rows of `qwf observe --json`, in its units, a line a frame. An error midway is the last line.
+
+        `potential`, a built-in one, and `g` are as for that command.
+        """
+        psi = await opened(store, request)
+        potential = _potential(request.query_params.get("potential"))
+        g = _number("g", request.query_params.get("g"))
+        if request.method == "HEAD":
+            return Response(media_type=NDJSON)
+        return StreamingResponse(self._lines(psi, potential, g), media_type=NDJSON)
+
+    async def marginals(self, store: Store, request: Request) -> Response:
+        """The probability density along each axis of the frame `t`, with labels in the units of the axes."""
+        psi = await opened(store, request)
+        text = request.query_params.get("t", "0")
+        if not text.removeprefix("-").isdecimal():
+            raise InvalidInput(f"t={quoted(text)} is no frame: an integer")
+        async with self._turn:
+            found = await read_marginals(psi, int(text))
+        curves = [
+            {
+                "axis": axis,
+                "x_label": curve.x_label,
+                "y_label": curve.y_label,
+                "x": curve.x.tolist(),
+                "y": curve.y.tolist(),
+            }
+            for axis, curve in zip("xyz", found.curves, strict=False)
+        ]
+        return JSON({"title": found.title, "curves": curves})
+
+    async def _lines(self, psi: Wavefunction, potential: Potential | None, g: float | None) -> AsyncIterator[str]:
+        sums_only = psi.manifest.grid.frame_points > HELD_POINTS
+        rows = observe_opened(psi, potential=potential, g=g, sums_only=sums_only)
+        try:
+            async with aclosing(rows):
+                while True:
+                    async with self._turn:  # not while the client takes the row: it may be slow
+                        row = await anext(rows, None)
+                    if row is None:
+                        return
+                    yield json.dumps(finite(row.to_json())) + "\n"
+        except QwfError as error:
+            yield json.dumps({"error": {"code": error.exit_code, "message": str(error)}}) + "\n"
+
+
+async def columns(store: Store, request: Request) -> Response:
+    """What the numbers of `observed` are, by name: the head for people, their unit as the axes have it, and its size.
+
+    A number divided by the size is in that unit.
+    """
+    psi = await opened(store, request)
+    grid = psi.manifest.grid
+    system, unknown = system_of(grid), in_steps(grid)
+    described = {}
+    for name, column in COLUMNS.items():
+        size, unit = unit_of(column, system, unknown)
+        described[name] = {"head": column.head, "unit": unit, "size": size}
+    return JSON({"columns": described})
+
+
+async def opened(store: Store, request: Request) -> Wavefunction:
+    """What is published under the name. Raises UnknownName, and Refused if it is not the `generation` asked for."""
+    psi = await store.open(request.path_params["name"])
+    published = psi.manifest.generation
+    if request.query_params.get("generation", published) != published:
+        raise Refused(f"{psi.name} was replaced: generation {published} is published now")
+    return psi
+
+
+def _potential(text: str | None) -> Potential | None:
+    """A built-in potential: a request names no module that would be imported. Raises InvalidInput for others."""
+    if text is None:
+        return None
+    if text.partition(":")[0] not in POTENTIALS:
+        raise InvalidInput(f"potential={quoted(text)} is none of {', '.join(POTENTIALS)}")
+    return read_potential(text)
+
+
+def _number(name: str, text: str | None) -> float | None:
+    try:
+        number = None if text is None else float(text)
+    except ValueError as error:
+        raise InvalidInput(f"{name}={quoted(text or '')} is no number") from error
+    if number is not None and number - number != 0:
+        raise InvalidInput(f"{name}={quoted(text or '')} is no finite number")
+    return number
