@@ -18,8 +18,8 @@ from .stored_wavefunction import open_stored
 if TYPE_CHECKING:
     from ..lattice.grid import Grid
     from ..lattice.unit_system import UnitSystem
-    from ..store.store import Store
     from ..observables.observed_columns import Observation
+    from ..store.store import Store
 
 
 @with_option_groups

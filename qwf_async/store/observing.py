@@ -7,7 +7,7 @@ the grid, and hold one frame.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -110,7 +110,7 @@ async def observe_opened(
     autocorrelation: bool = False,
     sums_only: bool = False,
     done: Done = lambda points: None,
-) -> AsyncIterator[Observed]:
+) -> AsyncGenerator[Observed, None]:
     """`observe`, of wavefunctions that are open; `bra` is the other one."""
     if bra is not None:
         _check_paired(psi, bra)

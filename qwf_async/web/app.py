@@ -18,6 +18,7 @@ from ..plotting.picture import MIN_PHASE_SHARE
 from ..store.store import Store
 from .guarded import JSON, Guarded, error_answer, refusal
 from .listed import described, entry_json
+from .observing import OneAtATime, columns
 from .values import read_values
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -27,10 +28,15 @@ Endpoint = Callable[[Store, Request], Awaitable[Response]]
 
 def make_app(store: Store, *, token: str, framed: bool = False) -> Guarded:
     """The app that shows what a store has to those who know the token; `framed`, also in the frame of a notebook."""
+    observing = OneAtATime()
+    endpoints = ENDPOINTS | {
+        "wavefunctions/{name}/observed": observing.observed,
+        "wavefunctions/{name}/marginals": observing.marginals,
+    }
     routes = [
         Route("/", _page),
         Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
-        *(Route(f"/api/{path}", _with(store, endpoint)) for path, endpoint in ENDPOINTS.items()),
+        *(Route(f"/api/{path}", _with(store, endpoint)) for path, endpoint in endpoints.items()),
         Route("/api/{path:path}", _no_such_path),
     ]
     return Guarded(Starlette(routes=routes), token=token, framed=framed)
@@ -78,6 +84,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     "colours": _colours,
     "wavefunctions": _list,
     "wavefunctions/{name}": _describe,
+    "wavefunctions/{name}/columns": columns,
     "wavefunctions/{name}/values": read_values,
 }
 """What is answered under /api."""

@@ -67,7 +67,9 @@ class OneAtATime:
         ]
         return JSON({"title": found.title, "curves": curves})
 
-    async def _lines(self, psi: Wavefunction, potential: Potential | None, g: float | None) -> AsyncIterator[str]:
+    async def _lines(
+        self, psi: Wavefunction, potential: Potential | None, g: float | None
+    ) -> AsyncIterator[str]:
         sums_only = psi.manifest.grid.frame_points > HELD_POINTS
         rows = observe_opened(psi, potential=potential, g=g, sums_only=sums_only)
         try:

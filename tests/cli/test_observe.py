@@ -14,11 +14,11 @@ import pytest
 
 import qwf_async
 from qwf_async import observables, sources
-from qwf_async.observables.observed_columns import columns_of, without_noise
 from qwf_async.cli.observed_table import texts
 from qwf_async.lattice.grid import Grid
 from qwf_async.lattice.unit_system import HARTREE_EV
 from qwf_async.lattice.units import ANGSTROM, TIME_SECONDS
+from qwf_async.observables.observed_columns import columns_of, without_noise
 from tests.conftest import new_server
 from tests.support.command import Shell
 
