@@ -31,6 +31,9 @@ STALE: Final = "stale"
 ENTRIES_AT_ONCE: Final = 128
 """Entries that are read at a time: so few that no server's limit on what it owes to a client is reached."""
 
+SAMPLED_CHUNKS: Final = 1000
+"""Chunks by which it is told how much of a load is stored."""
+
 MAX_ENTRY_BYTES: Final = 64
 """Bytes, more than an entry has: a digest, and a weight of at most 24 digits and signs."""
 
@@ -143,6 +146,13 @@ async def read_journal(
 
     await until_available(read, pool.retry)
     return entries
+
+
+async def share_stored(pool: Pool, keys: Keys, manifest: Manifest) -> float:
+    """The share of the chunks that the journal has, 0 to 1; of many by a sample of them. Raises as `read_journal`."""
+    chunks = len(manifest.plan)
+    some = range(0, chunks, -(-chunks // SAMPLED_CHUNKS))
+    return len(await read_journal(pool, keys, manifest, some)) / len(some)
 
 
 async def read_journal_over(

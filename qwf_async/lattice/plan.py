@@ -204,8 +204,8 @@ class RangePlan:
     def touched(self, box: Box) -> Iterator[tuple[int, tuple[Box, ...]]]:
         """The chunks that a box touches, each with the parts of the box that it holds."""
         for number in self._numbers(box):
-            common = (_common(box, part) for part in self[number].boxes)
-            if parts := tuple(part for part in common if part is not None):
+            both = (common(box, part) for part in self[number].boxes)
+            if parts := tuple(part for part in both if part is not None):
                 yield number, parts
 
     def to_json(self) -> dict[str, Any]:
@@ -237,8 +237,8 @@ def _products(a: Counter[int], b: Counter[int]) -> Counter[int]:
     return products
 
 
-def _common(a: Box, b: Box) -> Box | None:
-    """The points of both; None if there are none."""
+def common(a: Box, b: Box) -> Box | None:
+    """The points of both boxes; None if there are none."""
     start = shape4(map(max, a.start, b.start))
     stop = shape4(map(min, a.stop, b.stop))
     whole = all(first < end for first, end in zip(start, stop, strict=True))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from ..catalog.index import known_names
-from ..catalog.journal import read_journal
+from ..catalog.journal import share_stored
 from ..catalog.key_memory import bytes_per_point
 from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
@@ -29,9 +29,6 @@ MAX_MEASURED: Final = 200
 SAMPLED_KEYS: Final = 4
 SAMPLED_FIELDS: Final = 50
 """Keys of a wavefunction, and fields of each, by which its memory is told: within some per cent of what `info` says."""
-
-SAMPLED_CHUNKS: Final = 1000
-"""Chunks of a load whose journal is read."""
 
 State = Literal["published", "loading", "interrupted", "damaged"]
 
@@ -132,12 +129,9 @@ async def load_status(pool: Pool, keys: Keys, state: NameState) -> LoadStatus | 
     if state.under_way is None:
         return None
     manifest, owner = state.under_way.manifest, state.under_way.owner
-    chunks = len(manifest.plan)
-    some = range(0, chunks, -(-chunks // SAMPLED_CHUNKS))
-    entries = await read_journal(pool, keys, manifest, some)
     return LoadStatus(
         manifest=manifest,
-        done=len(entries) / len(some),
+        done=await share_stored(pool, keys, manifest),
         owner=owner.describe(),
         held=owner.holds(state.now),
         age=age_of(manifest),
