@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from ..errors import QwfError
 from ..plotting.colours import density_table, phase_table
@@ -19,9 +17,8 @@ from ..store.store import Store
 from .guarded import JSON, Guarded, error_answer, refusal
 from .listed import described, entry_json
 from .observing import OneAtATime, columns
+from .static_files import DIRECTORY, PageFiles
 from .values import read_values
-
-STATIC: Final = Path(__file__).parent / "static"
 
 Endpoint = Callable[[Store, Request], Awaitable[Response]]
 
@@ -35,7 +32,7 @@ def make_app(store: Store, *, token: str, framed: bool = False) -> Guarded:
     }
     routes = [
         Route("/", _page),
-        Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
+        Mount("/static", PageFiles()),
         *(Route(f"/api/{path}", _with(store, endpoint)) for path, endpoint in endpoints.items()),
         Route("/api/{path:path}", _no_such_path),
     ]
@@ -53,7 +50,7 @@ def _with(store: Store, endpoint: Endpoint) -> Callable[[Request], Awaitable[Res
 
 
 async def _page(request: Request) -> Response:
-    return FileResponse(STATIC / "index.html", media_type="text/html")
+    return FileResponse(DIRECTORY / "index.html", media_type="text/html")
 
 
 async def _no_such_path(request: Request) -> Response:

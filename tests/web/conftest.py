@@ -11,8 +11,9 @@ import pytest
 from tests.support.browser import Chromium, launched
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Chromium]:
+    """The browser of all tests of the page; it has ended when others go on."""
     with launched() as browser:
         yield browser
 
