@@ -32,6 +32,14 @@ DENSITIES: Final = (
 )
 """Lightness, chroma and hue of the densities from 0 to the largest: dark violet, red, orange, cream."""
 
+SIGNED_LIGHTNESS: Final = (0.42, 0.97)
+SIGNED_CHROMA: Final = 0.135
+SIGNED_HUES: Final = (258.0, 45.0)
+"""Of numbers of either sign: lightness at the ends and at 0, chroma at the ends, hues below and above 0.
+
+Blue and orange are told apart by those who confuse red and green.
+"""
+
 _LMS: Final = np.array(
     [
         [1.0, 0.3963377774, 0.2158037573],
@@ -71,6 +79,14 @@ def density_table(count: int = 256) -> Colours:
     light = np.linspace(knots[0, 0], knots[-1, 0], count)
     hue = np.unwrap(knots[:, 2], period=360)
     return _bytes(srgb(light, np.interp(light, knots[:, 0], knots[:, 1]), np.interp(light, knots[:, 0], hue)))
+
+
+def signed_table(count: int = 256) -> Colours:
+    """Colours of the numbers from −largest to largest, uint8 [count, 3]: blue, almost white at 0, orange."""
+    numbers = (np.arange(count) + 0.5) / count * 2 - 1
+    size = np.abs(numbers)
+    light = SIGNED_LIGHTNESS[1] + (SIGNED_LIGHTNESS[0] - SIGNED_LIGHTNESS[1]) * size
+    return _bytes(srgb(light, SIGNED_CHROMA * np.sqrt(size), np.where(numbers < 0, *SIGNED_HUES)))
 
 
 def phase_colours(psi: NDArray[Any]) -> Colours:

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 
 from ..errors import QwfError
-from ..plotting.colours import density_table, phase_table
+from ..plotting.colours import density_table, phase_table, signed_table
 from ..plotting.picture import MIN_PHASE_SHARE
 from ..store.store import Store
 from .guarded import JSON, Guarded, error_answer, refusal
@@ -62,7 +62,7 @@ async def _store(store: Store, request: Request) -> Response:
 
 
 async def _colours(store: Store, request: Request) -> Response:
-    tables = {"phase": phase_table(), "density": density_table()}
+    tables = {"phase": phase_table(), "density": density_table(), "signed": signed_table()}
     return JSON(
         {name: table.tolist() for name, table in tables.items()} | {"min_phase_share": MIN_PHASE_SHARE}
     )
