@@ -33,7 +33,7 @@ DENSITIES: Final = (
 """Lightness, chroma and hue of the densities from 0 to the largest: dark violet, red, orange, cream."""
 
 SIGNED_LIGHTNESS: Final = (0.42, 0.97)
-SIGNED_CHROMA: Final = 0.135
+SIGNED_CHROMA: Final = 0.12
 SIGNED_HUES: Final = (258.0, 45.0)
 """Of numbers of either sign: lightness at the ends and at 0, chroma at the ends, hues below and above 0.
 
