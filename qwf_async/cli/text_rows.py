@@ -32,7 +32,7 @@ def flowing(facts: Sequence[Cell], width: int) -> list[Text]:
         if lines and lines[-1].cell_len + GAP + 1 + fact.cell_len <= width:
             lines[-1].append(" " * (GAP + 1)).append_text(fact)
         else:
-            lines.append(fact.copy())
+            lines.append(Text(no_wrap=True, end="").append_text(fact))  # so that the fact's style is its own
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return lines

@@ -101,6 +101,7 @@ def test_what_is_wrong_stands_out_and_nothing_else() -> None:
     shown = drawn(SAMPLE, colour=True)
     assert "\x1b[1;33m900 MB of 1.0 GB (90 %)" in shown
     assert "\x1b[1;33minterrupted" in shown
+    assert shown.count("\x1b[1;33m") == 5  # the bar, rejected, lost
     broken = ServerFacts(
         where="x", used=1, limit=100, policy="allkeys-lru", aof=True, aof_write_ok=False, last_save_ok=False,
         primary_link=PrimaryLink(where="10.0.0.1:6379", is_up=False, silent_seconds=12),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Server, new_server
-from tests.support.command import Shell
+from tests.support.command import ROOT, Shell
 from tests.support.loads import ask
 
 NOWHERE = "redis://127.0.0.1:1"
@@ -47,6 +47,14 @@ def test_one_sample_and_nothing_is_changed(watched: tuple[Shell, Server]) -> Non
     assert told["recent"] is None
     assert (sample["loads"], sample["spools"], sample["away"]) == ([], [], [])
     assert sample["connections"]["opened"] == 1
+    watching = (ROOT / "qwf_async/help/deployment.md").read_text().partition("## Watching")[2]
+    documented = set(re.findall(r"`([a-z_]+)`", watching))
+    assert {*sample, *told, *sample["connections"]} - documented == {
+        "turned_away",
+        "timeouts",
+        "checks",
+        "success",
+    }
     assert re.search(r"memory +█?░+ +[\d.]+ MB of 1\.1 GB \(<1 %\) +peak", shown.out)
     assert "\x1b" not in shown.out
     assert server.contents() == before
