@@ -5,9 +5,13 @@ Sizes and shares are from small samples, so that a listing of many names stays c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final, Literal, TypeGuard
+
+from redis.exceptions import ResponseError
 
 from ..catalog.index import known_names
 from ..catalog.journal import share_stored
@@ -16,12 +20,18 @@ from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.name_state import NameState, read_state
 from ..client.failure import WrongType
+from ..client.following import send_commands
 from ..client.parallel import in_parallel
 from ..client.pool import Pool
+from ..client.reply import is_text_or_none
+from ..client.retry import until_available
 from ..errors import DamagedData
 
 AT_ONCE: Final = 8
 """Names that are looked at at the same time."""
+
+ASKED_AT_ONCE: Final = 1000
+"""Names that one exchange asks of whether they are as they were."""
 
 MAX_MEASURED: Final = 200
 """Names whose memory is measured; of more it is left out."""
@@ -96,32 +106,73 @@ def age_of(manifest: Manifest) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(manifest.created)).total_seconds()
 
 
-async def list_entries(pool: Pool, prefix: str, *, measured: bool) -> list[Entry]:
-    """The names under a prefix that have something, sorted; their memory is told if they are to be `measured`.
+class Listing:
+    """The names under a prefix that have something, looked at as often as one likes, by one task at a time.
 
-    Raises ServerUnavailable, and Refused if the server forbids to read.
+    Of a name that was published and not being loaded when it was looked at, only two short questions are asked again.
     """
-    names = await known_names(pool, prefix)
-    entries: dict[str, Entry] = {}
-    measured = measured and len(names) <= MAX_MEASURED
 
-    async def look(name: str) -> None:
-        keys = Keys(prefix=prefix, name=name)
-        try:
-            state = await read_state(pool, keys)
-            if state.published or state.under_way:
-                entries[name] = Entry(
-                    name=name,
-                    manifest=state.published,
-                    note=state.describe_load(),
-                    load=await load_status(pool, keys, state),
-                    nbytes=await _nbytes(pool, keys, state.published) if measured else None,
-                )
-        except (DamagedData, WrongType) as error:
-            entries[name] = Entry(name=name, manifest=None, note=str(error))
+    def __init__(self, pool: Pool, prefix: str) -> None:
+        self._pool = pool
+        self._prefix = prefix
+        self._settled: dict[str, Entry] = {}
 
-    await in_parallel(look, names, AT_ONCE)
-    return [entries[name] for name in names if name in entries]
+    async def entries(self, *, measured: bool) -> list[Entry]:
+        """The names, sorted; their memory is told if they are to be `measured`.
+
+        Raises ServerUnavailable, and Refused if the server forbids to read.
+        """
+        names = await known_names(self._pool, self._prefix)
+        entries = await self._unchanged(names)
+        measured = measured and len(names) <= MAX_MEASURED
+
+        async def look(name: str) -> None:
+            entry = await look_at(self._pool, Keys(prefix=self._prefix, name=name), measured=measured)
+            if entry is not None:
+                entries[name] = entry
+
+        await in_parallel(look, [name for name in names if name not in entries], AT_ONCE)
+        self._settled = {name: entry for name, entry in entries.items() if entry.manifest and not entry.load}
+        return [entries[name] for name in names if name in entries]
+
+    async def _unchanged(self, names: Sequence[str]) -> dict[str, Entry]:
+        """The entries that are as they were: the same generation is published, and nothing is being loaded."""
+        settled = [self._settled[name] for name in names if name in self._settled]
+        unchanged = {}
+        for start in range(0, len(settled), ASKED_AT_ONCE):
+            some = settled[start : start + ASKED_AT_ONCE]
+            keys = [Keys(prefix=self._prefix, name=entry.name) for entry in some]
+            commands = [["HGET", key, "generation"] for each in keys for key in (each.meta, each.load)]
+            replies = await until_available(
+                partial(send_commands, self._pool, commands, expect=_is_known, doing="listing names"),
+                self._pool.retry,
+            )
+            for entry, published, load in zip(some, replies[::2], replies[1::2], strict=True):
+                if entry.manifest and published == entry.manifest.generation.encode() and load is None:
+                    unchanged[entry.name] = entry
+        return unchanged
+
+
+def _is_known(reply: Any) -> TypeGuard[Any]:
+    """Whether it is a text, none, or says that the key is of another type, which is looked into then."""
+    return is_text_or_none(reply) or (isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"))
+
+
+async def look_at(pool: Pool, keys: Keys, *, measured: bool) -> Entry | None:
+    """What there is of a name; None if there is nothing. Raises as `Listing.entries`."""
+    try:
+        state = await read_state(pool, keys)
+        if not (state.published or state.under_way):
+            return None
+        return Entry(
+            name=keys.name,
+            manifest=state.published,
+            note=state.describe_load(),
+            load=await load_status(pool, keys, state),
+            nbytes=await _nbytes(pool, keys, state.published) if measured else None,
+        )
+    except (DamagedData, WrongType) as error:
+        return Entry(name=keys.name, manifest=None, note=str(error))
 
 
 async def load_status(pool: Pool, keys: Keys, state: NameState) -> LoadStatus | None:

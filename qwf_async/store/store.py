@@ -76,9 +76,9 @@ class Store:
 
     async def entries(self, *, measured: bool = False) -> list[Entry]:
         """The names in the store that have something, sorted; see `store.listing`."""
-        from .listing import list_entries
+        from .listing import Listing
 
-        return await list_entries(self.pool, self.settings.prefix, measured=measured)
+        return await Listing(self.pool, self.settings.prefix).entries(measured=measured)
 
     @checked
     async def remove(self, name: str, *, generation: str | None = None) -> bool:

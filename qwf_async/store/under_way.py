@@ -18,16 +18,13 @@ from ..client.reply import is_number
 from ..errors import DamagedData
 from ..events import LoadSampled
 from .listing import AT_ONCE, load_status
+from .load_rates import Rates
 
 PAUSE = 20
 """So many times as long as a look has taken, none is taken again: it costs 5 % of one connection at most."""
 
 NAMES_AT_ONCE = 1000
 """Names of which one exchange asks whether they have a load."""
-
-
-RATE_TIME = 10.0
-"""Seconds over which the rate of a load is told, if samples do not lie further apart: chunks come one by one."""
 
 
 class UnderWay:
@@ -38,7 +35,7 @@ class UnderWay:
         self._prefix = prefix
         self._texts: dict[str, bytes] = {}
         self._samples: dict[str, LoadSampled] = {}
-        self._past: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        self._rates = Rates()
         self._due = 0.0
 
     async def sample(self) -> tuple[LoadSampled, ...]:
@@ -57,7 +54,6 @@ class UnderWay:
         changed = [name for name, text in texts.items() if self._texts.get(name) != text]
         begun = await self._with_load(changed)
         found: dict[str, LoadSampled] = {}
-        past: dict[tuple[str, str], list[tuple[float, float]]] = {}
 
         async def look(name: str) -> None:
             keys = Keys(prefix=self._prefix, name=name)
@@ -68,23 +64,20 @@ class UnderWay:
             if status is None:
                 return
             manifest = status.manifest
-            one = name, manifest.generation
-            past[one] = [*_recent(self._past.get(one, []), now()), (now(), status.done)]
-            (first, done_then), (last, done_now) = past[one][0], past[one][-1]
-            rate = (done_now - done_then) * manifest.points / (last - first) if last > first else None
             found[name] = LoadSampled(
                 name=name,
                 generation=manifest.generation,
                 points=manifest.points,
                 done=status.done,
-                rate=None if rate is None else max(0.0, rate),
+                rate=self._rates.of(manifest, status.done, now()),
                 owner=status.owner,
                 held=status.held,
                 age=status.age,
             )
 
         await in_parallel(look, sorted(self._samples.keys() | begun), AT_ONCE)
-        self._texts, self._samples, self._past = texts, found, past
+        self._texts, self._samples = texts, found
+        self._rates.keep({sample.generation for sample in found.values()})
 
     async def _with_load(self, names: list[str]) -> set[str]:
         """Those of the names that have the record of a load."""
@@ -97,8 +90,3 @@ class UnderWay:
             )
             found |= {name for name, reply in zip(some, replies, strict=True) if reply}
         return found
-
-
-def _recent(past: list[tuple[float, float]], time: float) -> list[tuple[float, float]]:
-    """Of earlier times and shares those that are no more than RATE_TIME ago, and the last one in any case."""
-    return [one for one in past[:-1] if one[0] >= time - RATE_TIME] + past[-1:]

@@ -56,15 +56,22 @@ class Unpublished:
         await self._check_under_way()
         return share
 
-    async def read_selection(self, selection: Selection) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    async def read_selection(
+        self,
+        selection: Selection,
+        into: NDArray[Any] | None = None,
+        stored: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """The values of a selection, and which of them are stored, both of its shape; what is not stored is 0.
 
-        A point is stored if the journal has its chunk, and the server has the value. Only the
-        journal's entries of the chunks that are touched are read, and only what is stored is asked for.
+        They are put into arrays of the caller's, if these are given. A point is stored if the journal
+        has its chunk, and the server has the value. Only the journal's entries of the chunks that are
+        touched are read, and only what is stored is asked for.
         Raises LoadPublished or LoadGone if it is not under way any more; else as `Wavefunction.point`.
         """
-        values = np.zeros(selection.full_shape, self.dtype)
-        stored = np.zeros(selection.full_shape, np.bool_)
+        result = np.empty(selection.shape, self.dtype) if into is None else into
+        there = np.empty(selection.shape, np.bool_) if stored is None else stored
+        values, mask = result.reshape(selection.full_shape), there.reshape(selection.full_shape)
         plan = self.manifest.plan
         pieces = list(selection.pieces(self._layout.grain))
         held = np.zeros(len(plan), np.bool_)
@@ -77,14 +84,14 @@ class Unpublished:
             held[list(entries)] = True
 
         async def read(piece: SelectedBox) -> None:
-            found, there = np.zeros(piece.box.shape, self.dtype), np.zeros(piece.box.shape, np.bool_)
+            found, come = np.zeros(piece.box.shape, self.dtype), np.zeros(piece.box.shape, np.bool_)
             for box in held_boxes(plan, piece.box, held):
-                await self._read_held(box, found[box.within(piece.box)], there[box.within(piece.box)])
-            values[piece.into], stored[piece.into] = found[piece.taken], there[piece.taken]
+                await self._read_held(box, found[box.within(piece.box)], come[box.within(piece.box)])
+            values[piece.into], mask[piece.into] = found[piece.taken], come[piece.taken]
 
         await in_parallel(read, pieces, self._store.settings.writers)
         await self._check_under_way()
-        return values.reshape(selection.shape), stored.reshape(selection.shape)
+        return result, there
 
     async def _read_held(self, box: Box, into: NDArray[Any], there: NDArray[np.bool_]) -> None:
         """Read a box whose chunks are in the journal. A chunk of which a value is missing stays as if it were not."""

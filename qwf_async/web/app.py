@@ -15,7 +15,7 @@ from ..plotting.colours import density_table, phase_table, signed_table
 from ..plotting.picture import MIN_PHASE_SHARE
 from ..store.store import Store
 from .guarded import JSON, Guarded, error_answer, refusal
-from .listed import described, entry_json
+from .listed import Listed, described
 from .observing import OneAtATime, columns
 from .static_files import DIRECTORY, PageFiles
 from .values import read_values
@@ -27,6 +27,7 @@ def make_app(store: Store, *, token: str, framed: bool = False) -> Guarded:
     """The app that shows what a store has to those who know the token; `framed`, also in the frame of a notebook."""
     observing = OneAtATime()
     endpoints = ENDPOINTS | {
+        "wavefunctions": Listed().answer,
         "wavefunctions/{name}/observed": observing.observed,
         "wavefunctions/{name}/marginals": observing.marginals,
     }
@@ -68,19 +69,10 @@ async def _colours(store: Store, request: Request) -> Response:
     )
 
 
-async def _list(store: Store, request: Request) -> Response:
-    return JSON({"wavefunctions": [entry_json(entry) for entry in await store.entries(measured=True)]})
-
-
-async def _describe(store: Store, request: Request) -> Response:
-    return JSON(await described(store, request.path_params["name"]))
-
-
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     "store": _store,
     "colours": _colours,
-    "wavefunctions": _list,
-    "wavefunctions/{name}": _describe,
+    "wavefunctions/{name}": described,
     "wavefunctions/{name}/columns": columns,
     "wavefunctions/{name}/values": read_values,
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from anyio import to_thread
+from numpy.typing import NDArray
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,27 +15,60 @@ from ..errors import InvalidInput, Refused
 from ..lattice.grid import AXIS_NAMES, Shape4, index_on_axis
 from ..lattice.selection import Selection
 from ..store.store import Store
+from ..store.unpublished import Unpublished, open_load
+from ..store.wavefunction import Wavefunction
 from ..wording import quoted
 from .guarded import TooMany
 
 MAX_POINTS: Final = 4_194_304
 """Points of an answer: 32 MB."""
 
+POINT_BYTES: Final = 8
+"""Bytes of a value in an answer."""
+
 
 async def read_values(store: Store, request: Request) -> Response:
-    """The values that a request selects, little-endian complex64 in C order; values beyond it are not finite."""
-    psi = await store.open(request.path_params["name"])
-    generation = request.query_params.get("generation", psi.manifest.generation)
-    if generation != psi.manifest.generation:
-        raise Refused(f"{psi.name} was replaced: generation {psi.manifest.generation} is published now")
+    """The values that a request selects, little-endian complex64 in C order; values beyond it are not finite.
+
+    With `load=true` they are those of the load under way, and behind them follows a byte a point: 1 if it is stored.
+    """
+    psi = await opened(store, request.path_params["name"], request.query_params)
     selection = selection_of(psi.manifest.grid.shape, request.query_params)
-    values = await psi.read_selection(selection)
-    with np.errstate(over="ignore"):
-        body = await to_thread.run_sync(
-            lambda: np.ascontiguousarray(values, "<c8").reshape(-1).view(np.uint8)
-        )
-    headers = headers_of(selection) | {"X-QWF-Generation": generation}
+    is_load = isinstance(psi, Unpublished)
+    # The answer's own memory, which is sent as it is: what is read is converted piece by piece.
+    body = np.empty(selection.points * (POINT_BYTES + is_load), np.uint8)
+    values, stored = np.split(body, [selection.points * POINT_BYTES])
+    if request.method != "HEAD":
+        with np.errstate(over="ignore"):
+            await _read(psi, selection, values.view("<c8"), stored.view(np.bool_))
+    headers = headers_of(selection) | {"X-QWF-Generation": psi.manifest.generation}
     return Response(body.data, media_type="application/octet-stream", headers=headers)
+
+
+async def _read(
+    psi: Wavefunction | Unpublished, selection: Selection, values: NDArray[Any], stored: NDArray[np.bool_]
+) -> None:
+    values = values.reshape(selection.shape)
+    if isinstance(psi, Unpublished):
+        await psi.read_selection(selection, values, stored.reshape(selection.shape))
+    else:
+        await psi.read_selection(selection, values)
+
+
+async def opened(store: Store, name: str, query: QueryParams) -> Wavefunction | Unpublished:
+    """What is published under a name, or the load of it that is under way if the query asks for that.
+
+    Raises UnknownName, and Refused if it is not the `generation` of the query.
+    """
+    load = query.get("load", "false")
+    if load not in ("true", "false"):
+        raise InvalidInput(f"load={quoted(load)} is neither true nor false")
+    psi = await (open_load(store, name) if load == "true" else store.open(name))
+    now = psi.manifest.generation
+    if query.get("generation", now) != now:
+        has = "is being loaded" if load == "true" else "is published"
+        raise Refused(f"{psi.name} was replaced: generation {now} {has} now")
+    return psi
 
 
 def headers_of(selection: Selection) -> dict[str, str]:
