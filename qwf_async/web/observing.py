@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from starlette.requests import Request
@@ -87,7 +87,8 @@ class OneAtATime:
 async def columns(store: Store, request: Request) -> Response:
     """What the numbers of `observed` are, by name: the head for people, their unit as the axes have it, and its size.
 
-    A number divided by the size is in that unit.
+    A number divided by the size is in that unit. `potential` and `g` are those of the evolution that
+    was stored, for ⟨H⟩, or null.
     """
     psi = await opened(store, request)
     grid = psi.manifest.grid
@@ -96,7 +97,19 @@ async def columns(store: Store, request: Request) -> Response:
     for name, column in COLUMNS.items():
         size, unit = unit_of(column, system, unknown)
         described[name] = {"head": column.head, "unit": unit, "size": size}
-    return JSON({"columns": described})
+    return JSON({"columns": described} | hamiltonian_of(psi.manifest.source))
+
+
+def hamiltonian_of(source: str) -> dict[str, Any]:
+    """The built-in potential, and g, of the text of an evolution; None where it has none. Pure."""
+    kind, _, rest = source.partition(":")
+    words = [word.partition("=")[::2] for word in rest.split(",")]
+    keys = [key for key, _ in words]
+    if kind != "evolve" or keys[0] != "potential" or "initial" not in keys or words[0][1] not in POTENTIALS:
+        return {"potential": None, "g": None}
+    its = ",".join("=".join(word) for word in words[1 : keys.index("initial")])
+    potential = f"{words[0][1]}:{its}" if its else words[0][1]
+    return {"potential": potential, "g": _number("g", dict(words).get("g"))}
 
 
 async def opened(store: Store, request: Request) -> Wavefunction:

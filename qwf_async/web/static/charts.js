@@ -8,12 +8,13 @@
 // For those who do not see it, it is a slider over its points, which says the numbers at each.
 // Colours: --chart-1 … --chart-4 of charts.css, in turn.
 
+import { element, svg } from "./elements.js";
 import { numberText, rangeOf, tickTexts, ticks } from "./ticks.js";
 
 const HEIGHT = 180;
 const MARGIN = { top: 10, right: 14, bottom: 36 };
 const COLOURS = 4;
-const NEAR_FLAT = 1e-9; // a range below this share of its numbers is rounding, and is shown as flat
+const NEAR_FLAT = 1e-8; // a range below this share of its numbers is rounding, and is shown as flat
 
 export class LineChart {
   oncursor = () => {};
@@ -97,7 +98,7 @@ export class LineChart {
         svg("text", { class: "chart-tick", x: left - 6, y: y + 4, "text-anchor": "end" }, texts[index]),
       );
     }
-    const acrossTicks = ticks(...across, Math.max(2, Math.floor((right - left) / 90)));
+    const acrossTicks = ticks(...across, Math.max(2, (right - left) / 64));
     tickTexts(acrossTicks).forEach((text, index) => {
       const at = px(acrossTicks[index]);
       this.#svg.append(
@@ -248,18 +249,4 @@ function nearest(count, placeOf, at) {
 function spoken(label, value) {
   const [, name, unit] = /^(.*?)(?: \((.*)\))?$/.exec(label);
   return `${name} = ${value}${unit ? ` ${unit}` : ""}`;
-}
-
-function element(tag, attributes = {}, text = "") {
-  return filled(document.createElement(tag), attributes, text);
-}
-
-function svg(tag, attributes, text = "") {
-  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, text);
-}
-
-function filled(node, attributes, text) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.textContent = text;
-  return node;
 }

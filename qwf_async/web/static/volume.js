@@ -21,6 +21,7 @@ const LARGER = 1.15; // by a key, or a notch of the wheel
 const QUIET = 160; // milliseconds without a change after which the picture becomes fine
 const SMOOTH = 30; // milliseconds that a picture may take while it is turned: as many pixels are drawn
 const COARSEST = 0.25; // pixels of the volume for each of the canvas, along a side, while it is turned
+const NARROW = 480; // pixels of the page; below, axes have their first word only
 const DENSEST = 64; // extinction at the peak for each radius of what is seen, at opacity 1
 
 export class Volume {
@@ -218,10 +219,10 @@ export class Volume {
     const long = Math.hypot(bx - ax, by - ay) || 1;
     let across = [(by - ay) / long, (ax - bx) / long];
     if (across[0] * (x - cx) + across[1] * (y - cy) < 0) across = across.map((value) => -value);
-    const text = this.#names[axis];
+    const { width, height } = context.canvas;
+    const text = width < NARROW * ratio ? this.#names[axis].split(" ")[0] : this.#names[axis];
     const [wide, high] = [context.measureText(text).width / 2, 8 * ratio];
     const away = 6 * ratio + wide * Math.abs(across[0]) + high * Math.abs(across[1]);
-    const { width, height } = context.canvas;
     context.textAlign = "center";
     context.textBaseline = "middle";
     const within = (value, margin, size) => Math.max(margin, Math.min(size - margin, value));
