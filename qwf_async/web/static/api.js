@@ -90,15 +90,21 @@ export class Api {
     };
   }
 
+  // What the numbers over time are: heads, units and their sizes.
+  columns(name, { signal, generation = null } = {}) {
+    const query = generation === null ? "" : `?${new URLSearchParams({ generation })}`;
+    return this.#json(`wavefunctions/${encodeURIComponent(name)}/columns${query}`, { signal });
+  }
+
   marginals(name, t, { signal, generation = null } = {}) {
     const query = new URLSearchParams({ t, ...(generation === null ? {} : { generation }) });
     return this.#json(`wavefunctions/${encodeURIComponent(name)}/marginals?${query}`, { signal });
   }
 
   // The rows of numbers over time, each as soon as it is there.
-  async *observed(name, { signal, generation = null } = {}) {
-    const query = generation === null ? "" : `?${new URLSearchParams({ generation })}`;
-    const answer = await this.#fetch(`wavefunctions/${encodeURIComponent(name)}/observed${query}`, { signal });
+  async *observed(name, { signal, ...given } = {}) {
+    const query = new URLSearchParams(Object.entries(given).filter(([, value]) => value !== null));
+    const answer = await this.#fetch(`wavefunctions/${encodeURIComponent(name)}/observed?${query}`, { signal });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {

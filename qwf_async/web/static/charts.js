@@ -9,9 +9,11 @@
 // Colours: --chart-1 … --chart-4 of charts.css, in turn.
 
 import { element, svg } from "./elements.js";
-import { numberText, rangeOf, tickTexts, ticks } from "./ticks.js";
+import { number, ticks } from "./grid.js";
+import { tickTexts } from "./tick_texts.js";
 
 const HEIGHT = 180;
+const TICK_EVERY = 50; // pixels between ticks, at least
 const MARGIN = { top: 10, right: 14, bottom: 36 };
 const COLOURS = 4;
 const NEAR_FLAT = 1e-8; // a range below this share of its numbers is rounding, and is shown as flat
@@ -98,7 +100,7 @@ export class LineChart {
         svg("text", { class: "chart-tick", x: left - 6, y: y + 4, "text-anchor": "end" }, texts[index]),
       );
     }
-    const acrossTicks = ticks(...across, Math.max(2, (right - left) / 64));
+    const acrossTicks = ticks(...across, Math.max(2, (right - left) / TICK_EVERY));
     tickTexts(acrossTicks).forEach((text, index) => {
       const at = px(acrossTicks[index]);
       this.#svg.append(
@@ -148,12 +150,12 @@ export class LineChart {
     const { x, lines, xLabel, yLabel } = this.#data;
     const index = this.#cursor;
     const known = index !== null && index < x.length;
-    const told = lines.map(({ name, y }) => `${name} = ${known ? numberText(y[index] ?? null) : "–"}`).join("   ");
-    const text = known ? `${spoken(xLabel, numberText(x[index]))}:   ${told}` : "";
+    const told = lines.map(({ name, y }) => `${name} = ${shown(y[index])}`).join("   ");
+    const text = known ? `${spoken(xLabel, number(x[index]))}:   ${told}` : "";
     this.#readout.textContent = text || "\u00a0";
     const ranges = lines.map(({ name, y }) => {
       const range = rangeOf([y]);
-      return range ? `${name} from ${numberText(range[0])} to ${numberText(range[1])}` : `${name} without numbers`;
+      return range ? `${name} from ${number(range[0])} to ${number(range[1])}` : `${name} without numbers`;
     });
     const name = `${yLabel || this.#label} over ${xLabel}, ${x.length} points: ${ranges.join("; ")}`;
     this.#svg.setAttribute("aria-label", name);
@@ -243,6 +245,21 @@ function nearest(count, placeOf, at) {
     else high = middle;
   }
   return low > 0 && at - placeOf(low - 1) < placeOf(low) - at ? low - 1 : low;
+}
+
+const shown = (value) => (Number.isFinite(value) ? number(value) : "–");
+
+/** The least and the largest of the numbers that are finite, over several lists; null if there are none. */
+function rangeOf(lists) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const list of lists) {
+    for (const value of list) {
+      if (value === null || !Number.isFinite(value)) continue;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+  }
+  return low <= high ? [low, high] : null;
 }
 
 /** "t (fs)" and "3" as "t = 3 fs". */

@@ -21,6 +21,13 @@ export function labelled(text, ...controls) {
   return element("label", { class: "control" }, element("span", {}, text), ...controls);
 }
 
+/** Let the browser save a blob as a file. */
+export function download(blob, name) {
+  const url = URL.createObjectURL(blob);
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
 function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);

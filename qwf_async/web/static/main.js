@@ -3,6 +3,7 @@
 import { Api, ApiError, NOBODY } from "./api.js";
 import { Palette, peakOf } from "./colours.js";
 import { Controls, cutAxis } from "./controls.js";
+import { download } from "./elements.js";
 import { AXES, Grid, count } from "./grid.js";
 import { List } from "./list.js";
 import { Panels, showFacts } from "./panels.js";
@@ -232,7 +233,7 @@ class Page {
     this.picture.show({ grid: this.grid, plane, show, data, peak: this.peak, alt: this.#title });
     this.controls.show(this.grid, view);
     this.#point(...(this.pointer ?? [null]));
-    const shown = { name, generation: this.generation, t, grid: this.grid, load: view.load, points: this.grid.points };
+    const shown = { name, generation: this.generation, t, grid: this.grid, load: view.load, done: this.done, points: this.grid.points };
     if (!this.player.playing || JSON.stringify({ ...shown, grid: 0 }) !== this.beside) this.panels.show(shown);
     this.beside = JSON.stringify({ ...shown, grid: 0 });
     document.body.dataset.drawn = `${name}/${t}/${plane}/${cut ? view[cut] : 0}/${show}`;
@@ -331,13 +332,8 @@ class Page {
 
   #save() {
     if (!this.data) return;
-    this.picture.toCanvas(this.#title).toBlob((blob) => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
-      link.download = `${this.view.name}-${this.view.show}-t${this.view.t}.png`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    }, "image/png");
+    const { name, show, t } = this.view;
+    this.picture.toCanvas(this.#title).toBlob((blob) => download(blob, `${name}-${show}-t${t}.png`), "image/png");
   }
 }
 

@@ -1,7 +1,7 @@
 // The probability density along each axis at the frame that is shown, integrated over the other axes.
 //
 //   const view = new MarginalsView(host, api);
-//   view.show({name, generation, t, points, load});  // points: of one frame; load: its load, or null
+//   view.show({name, generation, t, grid, load});  // load: of a load under way
 //   view.dispose();
 //
 // Above 64 million points they are computed when the user presses a button. host.dataset.drawn is "name/t" of what is
@@ -31,20 +31,21 @@ export class MarginalsView {
   }
 
   show(shown) {
-    const key = JSON.stringify([shown.name, shown.generation, shown.t, shown.load?.generation]);
+    const key = JSON.stringify([shown.name, shown.generation, shown.t, shown.load]);
     if (key === this.#key) return;
     if (shown.name !== this.#shown?.name || shown.generation !== this.#shown.generation) this.#clear();
     this.#key = key;
     this.#shown = shown;
     this.#asking?.abort();
     clearTimeout(this.#waiting);
+    const points = shown.grid.points / shown.grid.size("t");
     if (shown.load) {
       this.#clear();
       this.#say("asks", "Marginals are computed once it is published.");
-    } else if (shown.points > MANY) {
+    } else if (points > MANY) {
       this.#clear();
       this.#say("asks", "");
-      this.#body.replaceChildren(question(shown.points, () => this.#compute()));
+      this.#body.replaceChildren(question(points, () => this.#compute()));
     } else {
       this.#waiting = setTimeout(() => this.#compute(), SETTLED);
     }
@@ -63,7 +64,7 @@ export class MarginalsView {
     const { name, generation, t } = this.#shown;
     this.#say("computing", "computing …");
     try {
-      const { curves } = await this.#api.marginals(name, { t, signal, generation });
+      const { curves } = await this.#api.marginals(name, t, { signal, generation });
       if (signal.aborted) return;
       this.#draw(curves);
       this.#host.dataset.drawn = `${name}/${t}`;

@@ -1,7 +1,7 @@
 // ⟨x⟩, σ, norm and energies over time, which come in as they are computed, with a cursor at the frame that is shown.
 //
 //   const view = new ObservedView(host, api);
-//   view.show({name, generation, t, points, load});  // points: of the whole wavefunction; load: its load, or null
+//   view.show({name, generation, t, points, load});  // points: of the whole wavefunction; load: of a load under way
 //   view.oncursor = (frame) => …;                    // the user has chosen a frame
 //   view.dispose();
 //
@@ -10,7 +10,7 @@
 
 import { LineChart } from "./charts.js";
 import { element, labelled } from "./elements.js";
-import { numberText } from "./ticks.js";
+import { number } from "./grid.js";
 import { MANY, question } from "./whole.js";
 
 const CHARTS = [
@@ -28,7 +28,7 @@ export class ObservedView {
   #api;
   #status = element("p", { class: "note", role: "status" });
   #body = element("div", { class: "charts" });
-  #potential = element("input", { type: "text", spellcheck: "false", size: 24, placeholder: "harmonic:omega=1" });
+  #potential = element("input", { type: "text", spellcheck: "false", size: 24, placeholder: "harmonic:omega=1", title: "a built-in potential, for ⟨V⟩ and ⟨H⟩" });
   #shown = null;
   #key = "";
   #columns = {};
@@ -42,12 +42,13 @@ export class ObservedView {
     this.#host = host;
     this.#api = api;
     this.#potential.addEventListener("change", () => this.#compute());
-    host.append(this.#body, labelled("potential, for ⟨H⟩", this.#potential), this.#status);
+    this.#potential.addEventListener("keydown", (event) => event.stopPropagation()); // digits are keys of the page
+    host.append(this.#body, labelled("Potential", this.#potential), this.#status);
   }
 
   show(shown) {
     this.#shown = shown;
-    const key = JSON.stringify([shown.name, shown.generation, shown.load?.generation]);
+    const key = JSON.stringify([shown.name, shown.generation, shown.load]);
     if (key !== this.#key) {
       this.#key = key;
       this.#begin();
@@ -141,7 +142,7 @@ export class ObservedView {
   #list(row) {
     const items = Object.entries(row).filter(([, value]) => value !== null).flatMap(([key, value]) => {
       const { head, unit, size } = this.#columns[key];
-      return [element("dt", {}, head), element("dd", {}, `${numberText(value / size)} ${unit}`)];
+      return [element("dt", {}, head), element("dd", {}, `${number(value / size)} ${unit}`)];
     });
     this.#body.append(element("dl", { class: "facts" }, ...items));
   }

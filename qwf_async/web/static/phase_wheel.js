@@ -1,13 +1,13 @@
 // The legend of phases: a ring in the colours that they have, with 0 to the right and π/2 above.
 
 const RADII = [11, 19];
-const MARGIN = 14;
+const MARGIN = 22; // for the letters around it
 
-/** Draw it into the lower right corner of a canvas; `phases` are the colours from −π to π. */
+/** Draw it into the upper right corner of a canvas; `phases` are the colours from −π to π. */
 export function drawPhaseWheel(context, phases, { ink, ratio }) {
-  const { width, height } = context.canvas;
   const [inner, outer] = RADII.map((radius) => radius * ratio);
-  const [x, y] = [width - outer - (MARGIN + 8) * ratio, height - outer - (MARGIN + 8) * ratio];
+  const margin = outer + MARGIN * ratio;
+  const [x, y] = [context.canvas.width - margin, margin];
   const turn = (2 * Math.PI) / phases.length;
   phases.forEach(([red, green, blue], number) => {
     const from = -(-Math.PI + number * turn); // angles of a canvas run clockwise

@@ -75,19 +75,6 @@ export class Volume {
     return this.#canvas;
   }
 
-  /** Where it is looked at from: {azimuth, elevation} in degrees, and zoom. */
-  get view() {
-    const { azimuth, elevation, zoom } = this.#camera;
-    return { azimuth, elevation, zoom };
-  }
-
-  set view(view) {
-    this.#camera.reset();
-    this.#camera.turn(view.azimuth - this.#camera.azimuth, view.elevation - this.#camera.elevation);
-    this.#camera.magnify(view.zoom);
-    this.#changed();
-  }
-
   set threshold(share) {
     this.#threshold = Math.max(0, Math.min(0.999, share));
     this.#moved();

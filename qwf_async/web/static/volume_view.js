@@ -1,15 +1,14 @@
 // The volume of one frame with what sets it: threshold, opacity, and how many points are read.
 //
 //   const view = new VolumeView(host, api, colours);
-//   view.show({name, generation, t, grid, load});  // grid: what /api/wavefunctions/NAME says; load: its load, or null
+//   view.show({name, generation, t, grid, load, done});  // load: of a load under way, of which `done` is stored
 //   view.dispose();
 //
 // Showing the same again does nothing. A coarse volume comes first, and then a fine one; what is overtaken is aborted.
-// host.dataset.drawn is "name/t/points a side" of what is drawn at this moment. `view.canvas` is for a PNG, and null
-// where there is no WebGL2: then a line says so.
+// host.dataset.drawn is "name/t/points a side" of what is drawn at this moment. Where there is no WebGL2, a line says so.
 
 import { Volume } from "./volume.js";
-import { button, element, labelled } from "./elements.js";
+import { button, download, element, labelled } from "./elements.js";
 
 const COARSE = 32; // points a side
 const QUALITIES = [32, 64, 96, 128];
@@ -51,8 +50,10 @@ export class VolumeView {
         this.#volume.opacity = value / 100;
         return `${value} %`;
       }),
-      labelled("points", this.#quality),
-      button("reset view", () => this.#volume.reset()),
+      labelled("Points", this.#quality),
+      button("Reset", () => this.#volume.reset()),
+      button("Save PNG", () => this.#save()),
+      ...(document.fullscreenEnabled ? [button("Full screen", () => stage.requestFullscreen())] : []),
     );
     const hint = element("p", { class: "note" }, "Drag or arrow keys turn it; wheel, pinch, + and − zoom; a double click or 0 resets.");
     host.append(stage, controls, this.#status, hint);
@@ -61,10 +62,6 @@ export class VolumeView {
       if (this.#what) host.dataset.drawn = this.#what;
     };
     for (const input of controls.querySelectorAll("input")) input.dispatchEvent(new Event("input"));
-  }
-
-  get canvas() {
-    return this.#volume?.canvas ?? null;
   }
 
   show(shown) {
@@ -81,27 +78,33 @@ export class VolumeView {
 
   async #read() {
     if (this.#volume === null || this.#shown === null) return;
-    const { name, generation, t, grid, load } = this.#shown;
+    const { name, generation, t, grid, load, done } = this.#shown;
     const most = Number(this.#quality.value);
-    const key = JSON.stringify([name, generation, t, load?.generation, load?.done, most]);
+    const key = JSON.stringify([name, generation, t, load, done, most]);
     if (key === this.#key) return;
     this.#key = key;
     this.#asking?.abort();
     const { signal } = (this.#asking = new AbortController());
-    const largest = Math.max(...grid.shape.slice(1));
+    const sizes = ["x", "y", "z"].map((axis) => grid.size(axis));
+    const largest = Math.max(...sizes);
     try {
       for (const max of largest > COARSE && most > COARSE ? [COARSE, most] : [most]) {
-        const found = await this.#api.values(name, { t }, { signal, load: Boolean(load), generation, max });
+        const found = await this.#api.values(name, { t }, { signal, load, generation, max });
         if (signal.aborted) return;
         this.#what = `${name}/${t}/${max}`;
-        this.#volume.show({ ...boxOf(grid, found), values: found.values, shape: found.shape, stored: found.stored ?? null });
-        this.#status.textContent = `${found.shape.join(" × ")} of ${grid.shape.slice(1).join(" × ")} points`;
+        this.#volume.show({ ...boxOf(grid, found), values: found.values, shape: found.shape, stored: found.stored });
+        this.#status.textContent = `${found.shape.join(" × ")} of ${sizes.join(" × ")} points`;
       }
     } catch (error) {
       if (signal.aborted) return;
       this.#key = ""; // asked again when it is shown again
       this.#status.textContent = error.message;
     }
+  }
+
+  #save() {
+    const { name, t } = this.#shown;
+    this.#volume.canvas.toBlob((blob) => download(blob, `${name}-volume-t${t}.png`), "image/png");
   }
 
   /** A label with a slider, whose text `apply` returns. */
@@ -112,7 +115,7 @@ export class VolumeView {
       output.textContent = apply(Number(input.value));
       input.setAttribute("aria-valuetext", output.textContent);
     });
-    return labelled(name, input, output);
+    return labelled(name[0].toUpperCase() + name.slice(1), input, output);
   }
 }
 

@@ -7,5 +7,5 @@ export const MANY = 64e6; // points; more are read when the user says so
 /** A button that says how much will be read. */
 export function question(points, onclick) {
   const millions = Math.round(points / 1e6).toLocaleString("en");
-  return element("p", { class: "question" }, button(`compute: reads ${millions} million points`, onclick));
+  return element("p", { class: "question" }, button(`Compute: reads ${millions} million points`, onclick));
 }
