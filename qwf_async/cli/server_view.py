@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SERVER_INTERVAL: Final = 10.0
 """Seconds between lines where there is no terminal, at least."""
 
-REFRESH: Final = 2
+REFRESH: Final = 4
 """Times a second that the page is drawn: ages go on, and it follows the size of the terminal."""
 
 KEPT: Final = 100
@@ -155,14 +155,9 @@ def _live(watermark: float) -> Iterator[Hook]:
 
     page = _Page(watermark)
     try:
-        with Live(page, console=_console(), screen=True, refresh_per_second=REFRESH) as live:
-
-            def hook(event: Event) -> None:
-                page.take(event)
-                if isinstance(event, ServerSampled):
-                    live.refresh()
-
-            yield hook
+        # Only the thread of Live writes: a terminal that takes nothing (Ctrl-S) must not hold the event loop up.
+        with Live(page, console=_console(), screen=True, refresh_per_second=REFRESH):
+            yield page.take
     finally:
         for _, text, _ in reversed(page.notes):
             say(text)

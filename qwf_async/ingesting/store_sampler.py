@@ -50,7 +50,7 @@ class StoreSampler:
         return ServerSampled(
             facts=facts,
             away=tuple(node.address.shown for node in away),
-            loads=None if away else await self._loads(),
+            loads=None if away or any(each.loading for each in facts) else await self._loads(),
             spools=await self._spools.sample(),
             connections=self._pool.counts.to_json(),
         )

@@ -165,8 +165,16 @@ def test_the_server_is_described_and_watched(cluster: Cluster, shell: Shell) -> 
         first = json.loads(watching.process.stdout.readline())
         watching.signal(signal.SIGTERM)
         ended = watching.end()
-    assert first
+    assert len(first["servers"]) == len(cluster.primaries)
+    assert sum(each["slots"] for each in first["servers"]) == 16_384
+    assert first["totals"]["used"] == sum(each["used"] for each in first["servers"])
+    assert (first["away"], first["loads"]) == ([], [])
     assert ended.status == 0, ended.err
+    page = shell.qwf("watch", "--once").out.splitlines()
+    assert [line.split()[0] for line in page if line.startswith(("all ", "127."))] == [
+        "all",
+        *(each["where"].partition("://")[2] for each in first["servers"]),
+    ]
 
 
 def test_doctor_looks_at_every_node(cluster: Cluster, shell: Shell) -> None:
