@@ -86,7 +86,7 @@ def signed_table(count: int = 256) -> Colours:
     numbers = (np.arange(count) + 0.5) / count * 2 - 1
     size = np.abs(numbers)
     light = SIGNED_LIGHTNESS[1] + (SIGNED_LIGHTNESS[0] - SIGNED_LIGHTNESS[1]) * size
-    return _bytes(srgb(light, SIGNED_CHROMA * np.sqrt(size), np.where(numbers < 0, *SIGNED_HUES)))
+    return _bytes(srgb(light, SIGNED_CHROMA * size, np.where(numbers < 0, *SIGNED_HUES)))
 
 
 def phase_colours(psi: NDArray[Any]) -> Colours:

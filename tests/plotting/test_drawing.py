@@ -14,7 +14,7 @@ from qwf_async.errors import InvalidInput
 from qwf_async.lattice.grid import Grid
 from qwf_async.plotting import Picture, draw, plan_view, write_animation
 from qwf_async.plotting.animation import drawn_frames
-from qwf_async.plotting.colours import density_table, phase_colours, phase_table
+from qwf_async.plotting.colours import density_table, phase_colours, phase_table, signed_table
 from tests.support.loads import wave
 
 
@@ -40,6 +40,23 @@ def test_colours_are_perceptually_even() -> None:
     circle = np.exp(1j * np.linspace(-3.14, 3.14, 100))
     np.testing.assert_array_equal(phase_colours(circle), phase_colours(7e-5 * circle))
     assert not np.array_equal(phase_colours(circle[10]), phase_colours(circle[60]))
+
+
+def test_colours_of_signed_numbers_are_even_neutral_at_0_and_told_apart_by_all() -> None:
+    table = signed_table(64)
+    colours = lab(table)
+    steps = np.linalg.norm(np.diff(colours, axis=0), axis=1)
+    assert steps.max() < 2 * np.median(steps)
+    assert np.linalg.norm(colours[31:33, 1:], axis=1).max() < 3  # grey, as near to 0 as a table has it
+    np.testing.assert_allclose(colours[:, 0], colours[::-1, 0], atol=4)  # no sign is brighter
+    assert np.all(np.diff(colours[32:, 0]) < 0)
+    # Without cones for red or for green. Source: Viénot, Brettel and Mollon (1999), their equations for sRGB.
+    linear = (table / 255) ** 2.2
+    for red, blue in ((0.11238, 0.00401), (0.29275, -0.02234)):
+        yellow = red * linear[:, 0] + (1 - red) * linear[:, 1]
+        seen = np.stack((yellow, yellow, blue * linear[:, 0] - blue * linear[:, 1] + linear[:, 2]), axis=1)
+        seen_lab = lab(255 * np.clip(seen, 0, 1) ** (1 / 2.2))
+        assert np.linalg.norm(seen_lab[:24] - seen_lab[:-25:-1], axis=1).min() > 12
 
 
 def picture(*shape: int, frames: int = 1) -> Picture:
