@@ -101,8 +101,8 @@ async def serving(app: App, sock: socket.socket, *, extra: str) -> AsyncIterator
         with anyio.CancelScope(shield=True):  # a server that is cancelled leaves its connections open
             await server.serve([sock])
 
-    async with anyio.create_task_group() as tasks:
-        with sock:
+    with sock:  # open until the server has ended: it takes the socket from the loop
+        async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve)
             try:
                 yield
