@@ -11,7 +11,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ..errors import InvalidInput, QwfError, Refused
+from ..errors import InvalidInput, QwfError
 from ..lattice.unit_system import system_of
 from ..observables.geometry import in_steps
 from ..observables.observed_columns import COLUMNS, unit_of
@@ -19,9 +19,11 @@ from ..plotting.from_store import read_marginals
 from ..source.evolve.potentials import POTENTIALS, Potential, read_potential
 from ..store.observing import observe_opened
 from ..store.store import Store
+from ..store.unpublished import Unpublished
 from ..store.wavefunction import Wavefunction
 from ..wording import quoted
 from .guarded import JSON, finite
+from .values import opened
 
 HELD_POINTS: Final = 1 << 21
 """Points of a frame that is held for its momentum: 32 MB. Of larger ones there are only sums over points."""
@@ -40,7 +42,7 @@ class OneAtATime:
 
         `potential`, a built-in one, and `g` are as for that command.
         """
-        psi = await opened(store, request)
+        psi = await _published(store, request)
         potential = _potential(request.query_params.get("potential"))
         g = _number("g", request.query_params.get("g"))
         if request.method == "HEAD":
@@ -49,7 +51,7 @@ class OneAtATime:
 
     async def marginals(self, store: Store, request: Request) -> Response:
         """The probability density along each axis of the frame `t`, with labels in the units of the axes."""
-        psi = await opened(store, request)
+        psi = await _published(store, request)
         text = request.query_params.get("t", "0")
         if not text.removeprefix("-").isdecimal():
             raise InvalidInput(f"t={quoted(text)} is no frame: an integer")
@@ -90,7 +92,7 @@ async def columns(store: Store, request: Request) -> Response:
     A number divided by the size is in that unit. `potential` and `g` are those of the evolution that
     was stored, for ⟨H⟩, or null.
     """
-    psi = await opened(store, request)
+    psi = await _published(store, request)
     grid = psi.manifest.grid
     system, unknown = system_of(grid), in_steps(grid)
     described = {}
@@ -112,12 +114,13 @@ def hamiltonian_of(source: str) -> dict[str, Any]:
     return {"potential": potential, "g": _number("g", dict(words).get("g"))}
 
 
-async def opened(store: Store, request: Request) -> Wavefunction:
-    """What is published under the name. Raises UnknownName, and Refused if it is not the `generation` asked for."""
-    psi = await store.open(request.path_params["name"])
-    published = psi.manifest.generation
-    if request.query_params.get("generation", published) != published:
-        raise Refused(f"{psi.name} was replaced: generation {published} is published now")
+async def _published(store: Store, request: Request) -> Wavefunction:
+    """What is published under the name. Raises InvalidInput for a load, and as `opened`."""
+    psi = await opened(store, request.path_params["name"], request.query_params)
+    if isinstance(psi, Unpublished):
+        raise InvalidInput(
+            f"{psi.name} is being loaded: what needs all of its points is computed once it is published"
+        )
     return psi
 
 
