@@ -11,7 +11,7 @@ import numpy as np
 from ..lattice.grid import AXIS_NAMES
 from ..lattice.unit_system import system_of
 from ..observables.geometry import coordinates, in_steps, spatial_axes
-from ..store.frame_boxes import Done
+from ..store.frame_boxes import Done, numbers_of
 from ..store.observing import marginals_opened, observe_opened
 from ..store.wavefunction import Wavefunction
 from .curves import Curve, Curves, Expectations
@@ -58,6 +58,7 @@ async def read_picture(
 async def read_marginals(psi: Wavefunction, frame: int = 0) -> Curves:
     """The probability density along each axis at one frame. All of its points are read, chunk by chunk."""
     grid = psi.manifest.grid
+    (frame,) = numbers_of(grid, [frame])
     curves = []
     for axis, rho in enumerate(await marginals_opened(psi, frame), start=1):
         name, (length, unit), (share, per) = (
