@@ -36,14 +36,16 @@ class SpoolWatch:
 
     store: Store
     hook: Hook
-    _counts: dict[Path, tuple[Stamp, int | None]] = field(default_factory=dict)
+    _counts: dict[Path, tuple[Stamp, int]] = field(default_factory=dict)
     _replayed: dict[str, Spooled] = field(default_factory=dict)
     _last_errors: dict[Path, str] = field(default_factory=dict)
     _replaying: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def sample(self) -> tuple[SpoolSampled, ...]:
         """The spools that wait, oldest first. One is opened only if it has changed since, and nothing is replayed."""
-        return tuple([await self._look(spool) for spool in await waiting_spools(self.store)])
+        waiting = await waiting_spools(self.store)
+        stamps = await anyio.to_thread.run_sync(lambda: [_stamp(spool.path) for spool in waiting])
+        return tuple([await self._look(spool, stamp) for spool, stamp in zip(waiting, stamps, strict=True)])
 
     async def replay_all(self) -> None:
         """Replay each spool that waits. The hook is told what was replayed, and once of each that cannot be."""
@@ -67,33 +69,33 @@ class SpoolWatch:
             self._replayed[event.where] = event
         self.hook(event)
 
-    async def _look(self, spool: SpoolEntry) -> SpoolSampled:
-        name = spool.head.name if spool.head else None
-        stamp = _stamp(spool.path)
+    async def _look(self, spool: SpoolEntry, stamp: Stamp) -> SpoolSampled:
         nbytes, chunks = sum(size for size, _ in stamp), None
+        if spool.head is None:
+            return SpoolSampled(
+                path=str(spool.path), name=None, chunks=None, nbytes=nbytes, problem=spool.problem
+            )
         if (told := self._replayed.get(str(spool.path))) is not None:
             chunks = told.chunks
         elif self._counts.get(spool.path, (None, None))[0] == stamp:
             chunks = self._counts[spool.path][1]
-        elif spool.head is not None:
+        else:
             with suppress(anyio.WouldBlock):
                 self._replaying.acquire_nowait()
                 try:
-                    chunks = await anyio.to_thread.run_sync(self._count, spool.path)
+                    stamp, chunks = await anyio.to_thread.run_sync(self._count, spool.path)
                 finally:
                     self._replaying.release()
-                self._counts[spool.path] = _stamp(spool.path), chunks
-        return SpoolSampled(
-            path=str(spool.path), name=name, chunks=chunks, nbytes=nbytes, problem=spool.problem
-        )
+                if chunks is not None:
+                    self._counts[spool.path] = stamp, chunks
+        return SpoolSampled(path=str(spool.path), name=spool.head.name, chunks=chunks, nbytes=nbytes)
 
-    def _count(self, path: Path) -> int | None:
+    def _count(self, path: Path) -> tuple[Stamp, int | None]:
         """Chunks that wait in a spool; None if a process has it open, or it cannot be read."""
-        try:
-            with closing(SpoolFile.open(path, limit=self.store.settings.spool_limit)) as file:
-                return len(file.chunks)
-        except QwfError:
-            return None
+        chunks = None
+        with suppress(QwfError), closing(SpoolFile.open(path, limit=self.store.settings.spool_limit)) as file:
+            chunks = len(file.chunks)
+        return _stamp(path), chunks
 
 
 def _stamp(path: Path) -> Stamp:
