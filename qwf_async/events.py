@@ -42,6 +42,24 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchWritten:
+    """A batch was stored by the server, in so many seconds from its first byte to the last reply."""
+
+    points: int
+    nbytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanedUp:
+    """What was removed because it is expendable: fields of scratch hashes, generations, abandoned loads."""
+
+    scratch_fields: int
+    generations: int
+    abandoned_loads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
     """A batch will be sent again, after the `attempt`-th failure."""
 
@@ -275,7 +293,17 @@ class ServerSampled:
     connections: Mapping[str, Any] = field(default_factory=dict)
 
 
-Event = Progress | Retried | Spooled | MemorySampled | GateMoved | Noted | ServerSampled
+Event = (
+    Progress
+    | BatchWritten
+    | CleanedUp
+    | Retried
+    | Spooled
+    | MemorySampled
+    | GateMoved
+    | Noted
+    | ServerSampled
+)
 Hook = Callable[[Event], None]
 
 
@@ -289,7 +317,7 @@ class _Logged:
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         is_last = isinstance(event, Progress) and event.points == event.total
-        often = isinstance(event, Progress | MemorySampled | Spooled) and not is_last
+        often = isinstance(event, Progress | BatchWritten | MemorySampled | Spooled) and not is_last
         if not often or now >= self._due.get(type(event), 0.0):
             self._due[type(event)] = now + LOG_EVERY
             _write(event)

@@ -40,7 +40,7 @@ def chain() -> None:
 
         async def stay() -> None:
             async with connect(settings=settings) as store:
-                await watch_server(store, hook=lambda event: None)
+                await watch_server(store, hooks=())
 
         run_job(stay)
 

@@ -12,6 +12,7 @@ from ..human import count, counted, duration, size
 from .completion import sources
 from .dry_run import print_dry_run
 from .jobs import run_on_store
+from .metrics_options import ListenOption, MetricsFileOption, check_metrics, metrics_hooks
 from .options import (
     JsonOption,
     QuietOption,
@@ -27,7 +28,11 @@ from .output import print_json, say
 from .source_argument import opened_source
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..events import Hook
     from ..ingesting.report import Report
+    from ..source import Source
     from ..store.store import Store
 
 NORM_TOLERANCE: Final = 1e-3
@@ -126,6 +131,8 @@ def ingest(
         str | None,
         typer.Option(help="Let the workers of a dask scheduler do it: tcp://host:8786.", show_default=False),
     ] = None,
+    listen: ListenOption = None,
+    metrics_file: MetricsFileOption = None,
     server_options: ServerOptions,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -159,6 +166,9 @@ def ingest(
         from ..dask.scheduling import absolute
 
         source = absolute(source)
+    if dask is not None and (listen is not None or metrics_file is not None):
+        raise UsageError("--dask goes without --listen and --metrics-file: the workers do the work")
+    check_metrics(listen, metrics_file)
     tile_points, slab_points = tile_shape(tile), slab_of(slab)
     with opened_source(source, source_options) as argument:
         stored_name = default_name(source) if name is None else name
@@ -168,8 +178,53 @@ def ingest(
             )
             return
 
-        async def job(store: Store) -> Report | None:
+        async def loaded(psi: Source, store: Store, hooks: Sequence[Hook]) -> Report:
             from ..ingesting.ingestion import ingest as load
+
+            if dask is not None:
+                from ..dask.scheduling import ingest_by_workers
+
+                return await ingest_by_workers(
+                    dask,
+                    source,
+                    asdict(source_options),
+                    psi,
+                    store,
+                    stored_name,
+                    hook=hooks[0],
+                    layout=layout,
+                    codec=codec,
+                    tile=tile_points,
+                    slab=slab_points,
+                    write_mode=write_mode,
+                    resume=resume,
+                    overwrite=overwrite,
+                    discard=discard,
+                    allow_nonfinite=allow_nonfinite,
+                    configure_server=configure_server,
+                    force=force,
+                )
+            return await load(
+                psi,
+                store,
+                stored_name,
+                layout=layout,
+                codec=codec,
+                tile=tile_points,
+                slab=slab_points,
+                write_mode=write_mode,
+                resume=resume,
+                overwrite=overwrite,
+                discard=discard,
+                verify=verify,
+                allow_nonfinite=allow_nonfinite,
+                configure_server=configure_server,
+                force=force,
+                signals=True,
+                hooks=hooks,
+            )
+
+        async def job(store: Store) -> Report | None:
             from .progress import shown_progress
 
             psi = await argument.on(store)
@@ -180,49 +235,10 @@ def ingest(
                 raise UsageError(
                     "--dask is for sources that the workers can open: files, states and functions"
                 )
-            with shown_progress(quiet=quiet) as hook:
-                if dask is not None:
-                    from ..dask.scheduling import ingest_by_workers
-
-                    return await ingest_by_workers(
-                        dask,
-                        source,
-                        asdict(source_options),
-                        psi,
-                        store,
-                        stored_name,
-                        hook=hook,
-                        layout=layout,
-                        codec=codec,
-                        tile=tile_points,
-                        slab=slab_points,
-                        write_mode=write_mode,
-                        resume=resume,
-                        overwrite=overwrite,
-                        discard=discard,
-                        allow_nonfinite=allow_nonfinite,
-                        configure_server=configure_server,
-                        force=force,
-                    )
-                return await load(
-                    psi,
-                    store,
-                    stored_name,
-                    layout=layout,
-                    codec=codec,
-                    tile=tile_points,
-                    slab=slab_points,
-                    write_mode=write_mode,
-                    resume=resume,
-                    overwrite=overwrite,
-                    discard=discard,
-                    verify=verify,
-                    allow_nonfinite=allow_nonfinite,
-                    configure_server=configure_server,
-                    force=force,
-                    signals=True,
-                    hooks=(hook,),
-                )
+            metrics = metrics_hooks(store, listen, metrics_file, name=stored_name, quiet=quiet)
+            async with metrics as hooks:
+                with shown_progress(quiet=quiet) as hook:
+                    return await loaded(psi, store, (hook, *hooks))
 
         report = run_on_store(
             job,

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import Interrupted, UsageError
 from .jobs import run_on_store
+from .metrics_options import ListenOption, MetricsFileOption, check_metrics, metrics_hooks
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import say
 
@@ -28,6 +29,8 @@ def watch(
     once: Annotated[
         bool, typer.Option("--once", help="Show one sample and end: nothing is cleaned, nothing replayed.")
     ] = False,
+    listen: ListenOption = None,
+    metrics_file: MetricsFileOption = None,
     server_options: ServerOptions,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -44,6 +47,7 @@ def watch(
     """
     if not LEAST_INTERVAL <= interval < float("inf"):
         raise UsageError(f"--interval {interval:g} is no time between samples: give seconds, at least 0.1")
+    check_metrics(listen, metrics_file)
 
     async def job(store: Store) -> None:
         from ..ingesting.watch_server import look_once, watch_server
@@ -54,8 +58,9 @@ def watch(
             with shown_once(as_json=as_json, watermark=watermark) as hook:
                 await look_once(store, hook=hook)
             return
-        with shown_server(as_json=as_json, quiet=quiet, watermark=watermark) as hook:
-            await watch_server(store, hook=hook, interval=interval)
+        async with metrics_hooks(store, listen, metrics_file, quiet=quiet) as hooks:
+            with shown_server(as_json=as_json, quiet=quiet, watermark=watermark) as hook:
+                await watch_server(store, hooks=(hook, *hooks), interval=interval)
 
     try:
         run_on_store(job, server_options, quiet=quiet, reading=once)

@@ -1,4 +1,4 @@
-"""Counts of what the connections of a pool went through: opened, turned away, lost."""
+"""Counts of what the connections of a pool went through: opened, turned away, lost; and of what was read."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ class ConnectionCounts:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"success": self.success, "reuse": self.reuse}
+
+
+@dataclass(slots=True)
+class ReadCounts:
+    """What was read over the connections of a pool: points, bytes of their values, seconds that the reads took."""
+
+    points: int = 0
+    nbytes: int = 0
+    seconds: float = 0.0
+
+    def add(self, points: int, nbytes: int, seconds: float) -> None:
+        self.points += points
+        self.nbytes += nbytes
+        self.seconds += seconds

@@ -22,7 +22,7 @@ from .address import Address
 from .cluster import Cluster, check_table, cluster_table
 from .commands import key_of
 from .connection import ClientId, Connection
-from .counts import ConnectionCounts
+from .counts import ConnectionCounts, ReadCounts
 from .failure import Asked, Moved, Redirected, ServerBusy
 from .guard import REPLY_BYTES
 from .node import Node, fence_soon
@@ -70,6 +70,7 @@ class Pool:
         self.address = address
         self._node_map = node_map or {}
         self.counts = ConnectionCounts()
+        self.reads = ReadCounts()
         self.retry = Retry(deadline=deadline)
         self.reply_bytes = math.inf
         self.dumps = True

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, Protocol
 
+import anyio
 import anyio.to_thread
 
 from ..client.commands import after_asking, split_requests
@@ -13,7 +14,7 @@ from ..client.connection import Connection
 from ..client.failure import Asked, KeyExists
 from ..client.pool import Pool
 from ..errors import QwfError, Refused, ServerUnavailable
-from ..events import Hook, Noted
+from ..events import BatchWritten, Hook, Noted
 from ..wire.batch import Batch, Buffer
 
 LOOK_EVERY: Final = 0.25
@@ -89,6 +90,7 @@ class ServerSink:
     async def write(self, batch: Batch) -> None:
         if self._permit is not None:
             await self._permit()
+        begun = anyio.current_time()
         as_hset = batch.as_hset
         if as_hset is not None and not self._restores:
             batch, as_hset = await anyio.to_thread.run_sync(as_hset), None
@@ -100,6 +102,9 @@ class ServerSink:
                 self._give_restore_up(refusal)
         if error is not None:
             raise error
+        if self._hook is not None:
+            seconds = anyio.current_time() - begun
+            self._hook(BatchWritten(points=batch.points, nbytes=batch.nbytes, seconds=seconds))
 
     async def _error(self, batch: Batch) -> QwfError | None:
         """Send a batch. Returns the error that the first reply of a failed request means; None if all succeeded."""

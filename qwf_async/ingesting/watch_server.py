@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import anyio
@@ -25,14 +26,14 @@ REPLAY_EVERY: Final = 1.0
 """Seconds between two looks for spools that are to be replayed."""
 
 
-async def watch_server(store: Store, *, hook: Hook, interval: float = 1.0) -> None:
+async def watch_server(store: Store, *, hooks: Sequence[Hook], interval: float = 1.0) -> None:
     """Watch a server until a signal: sample it, clean what is expendable above the watermark, replay waiting spools.
 
-    The hook gets a ServerSampled each `interval` seconds. How often the watchdog looks is its own
+    The hooks get a ServerSampled each `interval` seconds. How often the watchdog looks is its own
     matter. It waits for a server that is away. Raises Interrupted when SIGINT, SIGTERM or SIGHUP
     comes. For the main thread only.
     """
-    hook = logged([hook])
+    hook = logged(hooks)
     spools = SpoolWatch(store, hook)
     async with shutdown_on_signals(0) as shutdown:
         with shutdown.scope:

@@ -15,7 +15,7 @@ import anyio
 from ..catalog.cleaning import Cleaned
 from ..client.node import Node
 from ..errors import DamagedData, OutOfMemory, Refused, ServerUnavailable
-from ..events import GateMoved, Hook, MemorySampled, Noted
+from ..events import CleanedUp, GateMoved, Hook, MemorySampled, Noted
 from ..server.memory import Bound, MemorySample
 from ..store.store import Store
 from .gate import Gate, Watermarks
@@ -132,13 +132,23 @@ class Watchdog:
     async def _cleaned(self) -> Cleaned:
         """What `clean` removed. If it is refused, or meets what is not ours, the hook is told once."""
         try:
-            return await self.clean()
+            removed = await self.clean()
         except ServerUnavailable:
             pass  # the next sample tells
         except (DamagedData, Refused) as error:
             if str(error) != self._last_error:
                 self._last_error = str(error)
                 self.hook(Noted(text=f"cannot clean: {error}", warning=True))
+        else:
+            if removed:
+                self.hook(
+                    CleanedUp(
+                        scratch_fields=removed.scratch_fields,
+                        generations=removed.generations,
+                        abandoned_loads=removed.abandoned_loads,
+                    )
+                )
+            return removed
         return Cleaned()
 
     async def _watch_blind(self) -> None:

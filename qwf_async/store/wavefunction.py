@@ -15,6 +15,7 @@ from ..catalog.keys import Keys
 from ..catalog.manifest import Manifest
 from ..catalog.still_published import explained
 from ..client.address import Address
+from ..client.connection import now
 from ..client.pool import Pool
 from ..client.reply import is_number, is_text_or_none
 from ..errors import DamagedData, InvalidInput, UsageError
@@ -74,10 +75,13 @@ class Wavefunction:
         """
         start = self.manifest.grid.index(x, y, z, t)
         box = Box(start=start, stop=shape4(i + 1 for i in start))
+        begun = now()
         try:
-            return await read_point(self._reading, self._layout, box)
+            value = await read_point(self._reading, self._layout, box)
         except DamagedData as error:
             raise await self._explained(error) from error
+        self._count_read(1, begun)
+        return value
 
     def where(self, x: int, y: int = 0, z: int = 0, t: int = 0) -> Place:
         """Where ψ at one grid point lies on the server: the key, the field and the bytes of it.
@@ -106,11 +110,12 @@ class Wavefunction:
         """
         indices = scattered(self.manifest.grid.shape, points)
         result = np.empty(len(indices), self.dtype)
-        readers = self.settings.writers
+        readers, begun = self.settings.writers, now()
         try:
             await read_scattered(self._reading, self._layout, indices, result, readers=readers)
         except DamagedData as error:
             raise await self._explained(error) from error
+        self._count_read(len(result), begun)
         return result
 
     async def frames(self) -> AsyncIterator[tuple[float, NDArray[Any]]]:
@@ -150,11 +155,12 @@ class Wavefunction:
         form, whole = self.manifest.form, result.reshape(selection.full_shape)
         chunks = form.plan if isinstance(form.plan, BoxPlan) and not form.one_hash else None
         pieces = selection.pieces(self._layout.grain, chunks=chunks)
-        readers = self.settings.writers
+        readers, begun = self.settings.writers, now()
         try:
             await read_pieces(self._reading, self._layout, pieces, whole, readers=readers, done=done)
         except DamagedData as error:
             raise await self._explained(error) from error
+        self._count_read(selection.points, begun)
         return result
 
     async def update(
@@ -252,6 +258,9 @@ class Wavefunction:
             "created": manifest.created,
             "age_seconds": (datetime.now(UTC) - created).total_seconds(),
         }
+
+    def _count_read(self, points: int, begun: float) -> None:
+        self._connections.pool.reads.add(points, points * self.dtype.itemsize, now() - begun)
 
     async def _explained(self, error: DamagedData) -> DamagedData:
         return await explained(self._connections.pool, self._keys, self.manifest.generation, error)

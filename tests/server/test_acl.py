@@ -127,7 +127,7 @@ async def watched(store: qwf_async.Store) -> None:
             raise Seen
 
     with anyio.fail_after(PATIENCE), pytest.raises(Seen):
-        await watch_server(store, hook=hook)
+        await watch_server(store, hooks=(hook,))
 
 
 async def test_the_reader_changes_nothing_and_neither_user_leaves_the_prefix(each_own_server: Server) -> None:
