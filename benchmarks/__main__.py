@@ -14,6 +14,7 @@ BENCHMARKS = {
     "cluster_scale": "tables of slots, even nodes, journals and publishing, as nodes and chunks become many",
     "dask": "blocks of a dask array, written by threads and by worker processes, against one ingest",
     "xarray": "all of a wavefunction by xarray and zarr, in each way, against read[...]",
+    "view": "planes, volumes and frames by the API of the page's server, against psi.read of the same",
     "sync": "what a call of the synchronous face adds to the asynchronous one",
     "scaling": "whether the cost of each layout grows linearly, from 1e7 to 1e8 points",
     "evolve": "a step of the time evolution against its bare FFTs; evolution and ingest at once",

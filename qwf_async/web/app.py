@@ -14,11 +14,12 @@ from ..errors import QwfError
 from ..plotting.colours import density_table, phase_table, signed_table
 from ..plotting.picture import MIN_PHASE_SHARE
 from ..store.store import Store
+from .disconnected import CancelledWithClient
 from .guarded import JSON, Guarded, error_answer, refusal
 from .listed import Listed, described
 from .observing import OneAtATime, columns
 from .static_files import DIRECTORY, PageFiles
-from .values import read_values
+from .values import Values
 
 Endpoint = Callable[[Store, Request], Awaitable[Response]]
 
@@ -28,6 +29,7 @@ def make_app(store: Store, *, token: str, framed: bool = False) -> Guarded:
     observing = OneAtATime()
     endpoints = ENDPOINTS | {
         "wavefunctions": Listed().answer,
+        "wavefunctions/{name}/values": Values().read,
         "wavefunctions/{name}/observed": observing.observed,
         "wavefunctions/{name}/marginals": observing.marginals,
     }
@@ -37,7 +39,7 @@ def make_app(store: Store, *, token: str, framed: bool = False) -> Guarded:
         *(Route(f"/api/{path}", _with(store, endpoint)) for path, endpoint in endpoints.items()),
         Route("/api/{path:path}", _no_such_path),
     ]
-    return Guarded(Starlette(routes=routes), token=token, framed=framed)
+    return Guarded(CancelledWithClient(Starlette(routes=routes)), token=token, framed=framed)
 
 
 def _with(store: Store, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -74,6 +76,5 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     "colours": _colours,
     "wavefunctions/{name}": described,
     "wavefunctions/{name}/columns": columns,
-    "wavefunctions/{name}/values": read_values,
 }
 """What is answered under /api."""

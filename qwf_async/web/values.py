@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import anyio
 import numpy as np
 from numpy.typing import NDArray
 from starlette.datastructures import QueryParams
@@ -23,26 +24,39 @@ from .guarded import TooMany
 MAX_POINTS: Final = 4_194_304
 """Points of an answer: 32 MB."""
 
+AT_ONCE: Final = 2
+"""Answers that are read at the same time; each is read over several connections."""
+
 POINT_BYTES: Final = 8
 """Bytes of a value in an answer."""
 
 
-async def read_values(store: Store, request: Request) -> Response:
-    """The values that a request selects, little-endian complex64 in C order; values beyond it are not finite.
+class Values:
+    """Reads values for all clients, a few at a time, so that what is being read is bounded in memory."""
 
-    With `load=true` they are those of the load under way, and behind them follows a byte a point: 1 if it is stored.
-    """
-    psi = await opened(store, request.path_params["name"], request.query_params)
-    selection = selection_of(psi.manifest.grid.shape, request.query_params)
-    is_load = isinstance(psi, Unpublished)
-    # The answer's own memory, which is sent as it is: what is read is converted piece by piece.
-    body = np.empty(selection.points * (POINT_BYTES + is_load), np.uint8)
-    values, stored = np.split(body, [selection.points * POINT_BYTES])
-    if request.method != "HEAD":
-        with np.errstate(over="ignore"):
-            await _read(psi, selection, values.view("<c8"), stored.view(np.bool_))
-    headers = headers_of(selection) | {"X-QWF-Generation": psi.manifest.generation}
-    return Response(body.data, media_type="application/octet-stream", headers=headers)
+    def __init__(self) -> None:
+        self._turns = anyio.CapacityLimiter(AT_ONCE)
+
+    async def read(self, store: Store, request: Request) -> Response:
+        """The values that a request selects, little-endian complex64 in C order; values beyond it are not finite.
+
+        With `load=true` they are those of the load under way, and behind them follows a byte a point: 1 if it
+        is stored.
+        """
+        psi = await opened(store, request.path_params["name"], request.query_params)
+        selection = selection_of(psi.manifest.grid.shape, request.query_params)
+        is_load = isinstance(psi, Unpublished)
+        points = 0 if request.method == "HEAD" else selection.points
+        async with self._turns:
+            # The answer's own memory, which is sent as it is: what is read is converted piece by piece.
+            body = np.empty(points * (POINT_BYTES + is_load), np.uint8)
+            values, stored = np.split(body, [points * POINT_BYTES])
+            if points:
+                with np.errstate(over="ignore"):
+                    await _read(psi, selection, values.view("<c8"), stored.view(np.bool_))
+        headers = headers_of(selection) | {"X-QWF-Generation": psi.manifest.generation}
+        headers["Content-Length"] = str(selection.points * (POINT_BYTES + is_load))
+        return Response(body.data, media_type="application/octet-stream", headers=headers)
 
 
 async def _read(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import numpy as np
@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from qwf_async.settings import Settings
 from qwf_async.web.viewing import Viewed, viewing
-from tests.conftest import PATIENCE, Served
+from tests.conftest import PATIENCE
+
+
+class HasAddress(Protocol):
+    """A server, or what leads to one."""
+
+    @property
+    def url(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +78,7 @@ class Api:
 
 
 @asynccontextmanager
-async def api_of(server: Served, **settings: Any) -> AsyncIterator[Api]:
+async def api_of(server: HasAddress, **settings: Any) -> AsyncIterator[Api]:
     """The API of what is on this server."""
     async with viewing(Settings(url=server.url, **settings), port=0) as at:
         yield Api(at=at)
