@@ -4,10 +4,17 @@ const RADII = [11, 19];
 const MARGIN = 22; // for the letters around it
 
 /** Draw it into the upper right corner of a canvas; `phases` are the colours from −π to π. */
-export function drawPhaseWheel(context, phases, { ink, ratio }) {
+export function drawPhaseWheel(context, phases, { ink, ground, ratio }) {
   const [inner, outer] = RADII.map((radius) => radius * ratio);
   const margin = outer + MARGIN * ratio;
   const [x, y] = [context.canvas.width - margin, margin];
+  const far = outer + 9 * ratio;
+  context.globalAlpha = 0.75;
+  context.fillStyle = ground;
+  context.beginPath();
+  context.arc(x, y, far + 9 * ratio, 0, 2 * Math.PI);
+  context.fill();
+  context.globalAlpha = 1;
   const turn = (2 * Math.PI) / phases.length;
   phases.forEach(([red, green, blue], number) => {
     const from = -(-Math.PI + number * turn); // angles of a canvas run clockwise
@@ -21,7 +28,6 @@ export function drawPhaseWheel(context, phases, { ink, ratio }) {
   context.font = context.font.replace(/[\d.]+px/, `${11 * ratio}px`);
   context.textAlign = "center";
   context.textBaseline = "middle";
-  const far = outer + 9 * ratio;
   for (const [text, across, up] of [["0", 1, 0], ["π/2", 0, 1], ["π", -1, 0], ["−π/2", 0, -1]]) {
     context.fillText(text, x + across * far, y - up * far);
   }

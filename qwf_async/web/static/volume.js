@@ -170,7 +170,8 @@ export class Volume {
     const style = getComputedStyle(this.#canvas);
     const colour = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
     context.globalAlpha = 1;
-    context.fillStyle = colour("--panel", "#ffffff");
+    const [ground, ink] = [colour("--panel", "#ffffff"), colour("--ink", "#000000")];
+    context.fillStyle = ground;
     context.fillRect(0, 0, width, height);
     const edges = boxEdges(half, frame.eye);
     const place = (point) => projected(frame, point, width, height);
@@ -189,10 +190,10 @@ export class Volume {
     context.globalAlpha = 0.8;
     edges.before.forEach(line);
     context.globalAlpha = 1;
-    context.fillStyle = colour("--ink", "#000000");
+    context.fillStyle = ink;
     context.font = `${13 * ratio}px ${style.fontFamily || "sans-serif"}`;
     for (let axis = 0; axis < 3; axis++) this.#letter(context, axis, edges.outline, place, ratio);
-    drawPhaseWheel(context, this.#colours.phase, { ink: context.fillStyle, ratio });
+    drawPhaseWheel(context, this.#colours.phase, { ink, ground, ratio });
   }
 
   /** The name of an axis, outside of that edge of the outline which lies lowest, or for z leftmost. */
