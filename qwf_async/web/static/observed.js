@@ -29,6 +29,7 @@ export class ObservedView {
   #status = element("p", { class: "note", role: "status" });
   #body = element("div", { class: "charts" });
   #potential = element("input", { type: "text", spellcheck: "false", size: 24, placeholder: "harmonic:omega=1", title: "a built-in potential, for ⟨V⟩ and ⟨H⟩" });
+  #field;
   #shown = null;
   #key = "";
   #columns = {};
@@ -43,7 +44,8 @@ export class ObservedView {
     this.#api = api;
     this.#potential.addEventListener("change", () => this.#compute());
     this.#potential.addEventListener("keydown", (event) => event.stopPropagation()); // digits are keys of the page
-    host.append(this.#body, labelled("Potential", this.#potential), this.#status);
+    this.#field = labelled("Potential", this.#potential);
+    host.append(this.#body, this.#field, this.#status);
   }
 
   show(shown) {
@@ -160,6 +162,7 @@ export class ObservedView {
 
   #say(state, text) {
     this.#host.dataset.state = state;
+    this.#field.hidden = state === "asks";
     this.#status.textContent = text;
   }
 }

@@ -1,7 +1,17 @@
 // The legend of phases: a ring in the colours that they have, with 0 to the right and π/2 above.
 
 const RADII = [11, 19];
-const MARGIN = 22; // for the letters around it
+const MARGIN = 20; // for the letters around it
+
+/** Draw a text that can be read on any ground, by a rim in the colour of the panel. */
+export function drawLetters(context, text, x, y, { ink, ground, ratio }) {
+  context.lineJoin = "round";
+  context.lineWidth = 3 * ratio;
+  context.strokeStyle = ground;
+  context.strokeText(text, x, y);
+  context.fillStyle = ink;
+  context.fillText(text, x, y);
+}
 
 /** Draw it into the upper right corner of a canvas; `phases` are the colours from −π to π. */
 export function drawPhaseWheel(context, phases, { ink, ground, ratio }) {
@@ -9,12 +19,6 @@ export function drawPhaseWheel(context, phases, { ink, ground, ratio }) {
   const margin = outer + MARGIN * ratio;
   const [x, y] = [context.canvas.width - margin, margin];
   const far = outer + 9 * ratio;
-  context.globalAlpha = 0.75;
-  context.fillStyle = ground;
-  context.beginPath();
-  context.arc(x, y, far + 9 * ratio, 0, 2 * Math.PI);
-  context.fill();
-  context.globalAlpha = 1;
   const turn = (2 * Math.PI) / phases.length;
   phases.forEach(([red, green, blue], number) => {
     const from = -(-Math.PI + number * turn); // angles of a canvas run clockwise
@@ -24,11 +28,10 @@ export function drawPhaseWheel(context, phases, { ink, ground, ratio }) {
     context.fillStyle = `rgb(${red} ${green} ${blue})`;
     context.fill();
   });
-  context.fillStyle = ink;
   context.font = context.font.replace(/[\d.]+px/, `${11 * ratio}px`);
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const [text, across, up] of [["0", 1, 0], ["π/2", 0, 1], ["π", -1, 0], ["−π/2", 0, -1]]) {
-    context.fillText(text, x + across * far, y - up * far);
+    drawLetters(context, text, x + across * far, y - up * far, { ink, ground, ratio });
   }
 }

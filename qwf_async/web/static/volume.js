@@ -11,7 +11,7 @@
 // moves by itself, so there is no motion to be reduced.
 
 import { Camera, boxEdges, projected } from "./camera.js";
-import { drawPhaseWheel } from "./phase_wheel.js";
+import { drawLetters, drawPhaseWheel } from "./phase_wheel.js";
 import { VolumeGL, hasWebGL2 } from "./volume_gl.js";
 
 const KEYS = {
@@ -167,10 +167,11 @@ export class Volume {
   #compose(frame, half, ratio) {
     const context = this.#canvas.getContext("2d");
     const { width, height } = this.#canvas;
-    const style = getComputedStyle(this.#canvas);
-    const colour = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+    const page = getComputedStyle(this.#canvas);
+    const colour = (name, otherwise) => page.getPropertyValue(name).trim() || otherwise;
     context.globalAlpha = 1;
     const [ground, ink] = [colour("--panel", "#ffffff"), colour("--ink", "#000000")];
+    const style = { ink, ground, ratio };
     context.fillStyle = ground;
     context.fillRect(0, 0, width, height);
     const edges = boxEdges(half, frame.eye);
@@ -190,14 +191,13 @@ export class Volume {
     context.globalAlpha = 0.8;
     edges.before.forEach(line);
     context.globalAlpha = 1;
-    context.fillStyle = ink;
-    context.font = `${13 * ratio}px ${style.fontFamily || "sans-serif"}`;
-    for (let axis = 0; axis < 3; axis++) this.#letter(context, axis, edges.outline, place, ratio);
-    drawPhaseWheel(context, this.#colours.phase, { ink, ground, ratio });
+    context.font = `${13 * ratio}px ${page.fontFamily || "sans-serif"}`;
+    for (let axis = 0; axis < 3; axis++) this.#letter(context, axis, edges.outline, place, style);
+    drawPhaseWheel(context, this.#colours.phase, style);
   }
 
   /** The name of an axis, outside of that edge of the outline which lies lowest, or for z leftmost. */
-  #letter(context, axis, outline, place, ratio) {
+  #letter(context, axis, outline, place, style) {
     const edges = outline.filter((edge) => edge.axis === axis).map(({ ends }) => ends.map(place));
     if (edges.length === 0) return;
     const last = ([[ax, ay], [bx, by]]) => (axis === 2 ? -(ax + bx) : ay + by);
@@ -208,13 +208,14 @@ export class Volume {
     let across = [(by - ay) / long, (ax - bx) / long];
     if (across[0] * (x - cx) + across[1] * (y - cy) < 0) across = across.map((value) => -value);
     const { width, height } = context.canvas;
+    const { ratio } = style;
     const text = width < NARROW * ratio ? this.#names[axis].split(" ")[0] : this.#names[axis];
     const [wide, high] = [context.measureText(text).width / 2, 8 * ratio];
     const away = 6 * ratio + wide * Math.abs(across[0]) + high * Math.abs(across[1]);
     context.textAlign = "center";
     context.textBaseline = "middle";
     const within = (value, margin, size) => Math.max(margin, Math.min(size - margin, value));
-    context.fillText(text, within(x + across[0] * away, wide + 4, width), within(y + across[1] * away, high, height));
+    drawLetters(context, text, within(x + across[0] * away, wide + 4, width), within(y + across[1] * away, high, height), style);
   }
 
   #press(event) {

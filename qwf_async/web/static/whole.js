@@ -1,11 +1,11 @@
 // What needs all points of a frame, or of all frames, is computed by itself only if they are not too many.
 
 import { button, element } from "./elements.js";
+import { count } from "./grid.js";
 
 export const MANY = 64e6; // points; more are read when the user says so
 
 /** A button that says how much will be read. */
 export function question(points, onclick) {
-  const millions = Math.round(points / 1e6).toLocaleString("en");
-  return element("p", { class: "question" }, button(`Compute: reads ${millions} million points`, onclick));
+  return element("p", { class: "question" }, button(`Compute: reads ${count(points)} points`, onclick));
 }
