@@ -6,10 +6,12 @@ export class ApiError extends Error {
     this.status = status;
     this.code = code;
   }
-}
 
-// Status of an ApiError where nobody answered at all.
-export const NOBODY = 0;
+  // Whether nobody answered at all.
+  get nobody() {
+    return this.status === 0;
+  }
+}
 
 const AXES = ["t", "x", "y", "z"];
 
@@ -20,14 +22,9 @@ export class Api {
   }
 
   async #fetch(path, { signal, headers = {} } = {}) {
-    let answer;
-    try {
-      const authorization = { Authorization: `Bearer ${this.token}` };
-      answer = await fetch(`api/${path}`, { signal, cache: "no-store", headers: { ...authorization, ...headers } });
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new ApiError(NOBODY, 3, "qwf view has ended");
-    }
+    const authorization = { Authorization: `Bearer ${this.token}` };
+    const options = { signal, cache: "no-store", headers: { ...authorization, ...headers } };
+    const answer = await received(fetch(`api/${path}`, options));
     if (!answer.ok && answer.status !== 304) {
       let error = {};
       try {
@@ -41,7 +38,7 @@ export class Api {
   }
 
   async #json(path, options) {
-    return (await this.#fetch(path, options)).json();
+    return received((await this.#fetch(path, options)).json());
   }
 
   store() {
@@ -57,7 +54,7 @@ export class Api {
     const headers = this.listed.etag ? { "If-None-Match": this.listed.etag } : {};
     const answer = await this.#fetch("wavefunctions", { signal, headers });
     if (answer.status !== 304) {
-      const { wavefunctions } = await answer.json();
+      const { wavefunctions } = await received(answer.json());
       this.listed = { etag: answer.headers.get("ETag"), entries: wavefunctions };
     }
     return this.listed.entries;
@@ -75,7 +72,7 @@ export class Api {
     if (generation !== null) query.set("generation", generation);
     if (load) query.set("load", "true");
     const answer = await this.#fetch(`wavefunctions/${encodeURIComponent(name)}/values?${query}`, { signal });
-    const body = await answer.arrayBuffer();
+    const body = await received(answer.arrayBuffer());
     const numbers = (header) => (answer.headers.get(header) || "").split(",").filter(Boolean).map(Number);
     const shape = numbers("X-QWF-Shape");
     const points = shape.reduce((product, size) => product * size, 1);
@@ -108,7 +105,7 @@ export class Api {
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await received(reader.read());
       const lines = (rest + (value ?? "")).split("\n");
       rest = done ? "" : lines.pop();
       for (const line of lines.filter(Boolean)) {
@@ -118,5 +115,15 @@ export class Api {
       }
       if (done) return;
     }
+  }
+}
+
+// What comes over the connection; an ApiError of status 0 if nothing comes any more.
+async function received(coming) {
+  try {
+    return await coming;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, 3, "qwf view has ended");
   }
 }

@@ -9,7 +9,7 @@
 // Colours: --chart-1 … --chart-4 of charts.css, in turn.
 
 import { element, svg } from "./elements.js";
-import { number, ticks } from "./grid.js";
+import { number, ticks } from "./numbers.js";
 import { tickTexts } from "./tick_texts.js";
 
 const HEIGHT = 180;

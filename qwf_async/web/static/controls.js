@@ -7,7 +7,7 @@ const LONG_STEP = 10;
 const WHEEL_STEP = 40; // pixels of scrolling
 
 export class Controls {
-  // `act` has the functions move(axis, index), choosePlane(plane), chooseShow(show), togglePlay(), help().
+  // `act` has the functions move(axis, index), choosePlane(plane), chooseShow(show), togglePlay(), zoom(factor), help().
   constructor(act) {
     this.act = act;
     this.plane = document.getElementById("plane");
@@ -42,10 +42,10 @@ export class Controls {
       row.hidden = grid.size(name) === 1 || view.plane.includes(name);
       slider.max = grid.size(name) - 1;
       slider.value = view[name];
-      const place = grid.axis(name).step === null ? "" : grid.place(name, view[name]);
-      const text = `${view[name]} of 0–${grid.size(name) - 1}${place ? `   ${name} = ${place}` : ""}`;
-      row.querySelector("output").textContent = text;
-      slider.setAttribute("aria-valuetext", text);
+      const [index, place] = row.querySelectorAll("output > span");
+      index.textContent = `${view[name]} / ${grid.size(name) - 1}`;
+      place.textContent = grid.at(name, view[name]);
+      slider.setAttribute("aria-valuetext", `${index.textContent} ${place.textContent}`);
     }
   }
 
@@ -85,6 +85,10 @@ export class Controls {
     if (!this.grid) return;
     const onPicture = target === document.body || target.id === "stage";
     const anywhere = {
+      "+": () => this.act.zoom(2),
+      "=": () => this.act.zoom(2),
+      "-": () => this.act.zoom(0.5),
+      0: () => this.act.zoom(0),
       "[": () => this.#nextPlane(-1),
       "]": () => this.#nextPlane(1),
     };
@@ -100,7 +104,8 @@ export class Controls {
       End: () => this.#step("t", Infinity),
       " ": () => this.act.togglePlay(),
     };
-    const action = anywhere[event.key] ?? (onPicture ? here[event.key] : undefined);
+    const plays = event.key === " " && target.matches("input[type=range]");
+    const action = anywhere[event.key] ?? (onPicture || plays ? here[event.key] : undefined);
     if (!action) return;
     event.preventDefault();
     action();
@@ -120,6 +125,6 @@ export function cutAxis(grid, plane) {
 
 function planeLabel(plane) {
   const [across, up] = plane;
-  if (!up) return `${across}, a line`;
-  return across === "t" ? `${up} over time` : `${across}${up}, a plane`;
+  if (!up) return `${across} line`;
+  return across === "t" ? `${up} over time` : `${across}${up} plane`;
 }

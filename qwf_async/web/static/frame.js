@@ -1,16 +1,28 @@
 // The frame of a picture: where its box lies, its axes with ticks, and its bar of colours. Drawn on any canvas.
 
-import { number, ticks } from "./grid.js";
+import { ticks } from "./numbers.js";
+import { tickTexts } from "./tick_texts.js";
 
-const MARGIN = { left: 68, right: 92, top: 14, bottom: 44 };
+const MARGIN = { left: 66, right: 96, top: 32, bottom: 46 };
+const NARROW = { left: 56, right: 74, top: 30, bottom: 44 }; // where the stage is narrower than
+const NARROW_PX = 480;
 const BAR = { gap: 14, width: 12 };
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 
+const marginIn = (width) => (width < NARROW_PX ? NARROW : MARGIN);
+
+// The height of a stage of a width that the picture fills; `ratio` is height over width of its box.
+export function heightFor(width, ratio) {
+  const margin = marginIn(width);
+  return (width - margin.left - margin.right) * ratio + margin.top + margin.bottom;
+}
+
 // The box [left, top, width, height] in a stage of a size; `ratio` is height over width, or null to fill it.
 export function boxIn(width, height, ratio) {
+  const margin = marginIn(width);
   const room = {
-    width: Math.max(40, width - MARGIN.left - MARGIN.right),
-    height: Math.max(40, height - MARGIN.top - MARGIN.bottom),
+    width: Math.max(40, width - margin.left - margin.right),
+    height: Math.max(40, height - margin.top - margin.bottom),
   };
   let [w, h] = [room.width, room.height];
   if (ratio !== null) {
@@ -20,8 +32,8 @@ export function boxIn(width, height, ratio) {
   w = Math.max(8, Math.round(w));
   h = Math.max(8, Math.round(h));
   return {
-    left: Math.round(MARGIN.left + (room.width - w) / 2),
-    top: Math.round(MARGIN.top + (room.height - h) / 2),
+    left: Math.round(margin.left + (room.width - w) / 2),
+    top: Math.round(margin.top + (room.height - h) / 2),
     width: w,
     height: h,
   };
@@ -34,8 +46,8 @@ export function themeOf(element) {
   return { panel: of("--panel"), ink: of("--ink"), soft: of("--ink-soft"), line: of("--line"), accent: of("--accent") };
 }
 
-// Draw axes and bar. `axes` is {across: {label, edges}, up: {label, edges}}; `bar` is {table, edges, label, marks} or null.
-export function drawFrame(context, theme, box, { across, up, bar }) {
+// Draw the heading, axes of {label, edges, marks, whole}, and a bar of {table, edges, label, marks} or null.
+export function drawFrame(context, theme, box, { heading, across, up, bar }) {
   context.save();
   context.font = FONT;
   context.lineWidth = 1;
@@ -44,16 +56,19 @@ export function drawFrame(context, theme, box, { across, up, bar }) {
   context.strokeRect(box.left - 0.5, box.top - 0.5, box.width + 1, box.height + 1);
   drawAcross(context, box, across);
   drawUp(context, box, up);
+  context.textAlign = "left";
+  context.textBaseline = "bottom";
+  if (heading) context.fillText(heading, box.left, box.top - 8);
   if (bar) drawBar(context, box, bar);
   context.restore();
 }
 
-function drawAcross(context, box, { label, edges, marks }) {
+function drawAcross(context, box, { label, edges, marks, whole }) {
   const [low, high] = edges;
   context.textAlign = "center";
   context.textBaseline = "top";
   const bottom = box.top + box.height;
-  for (const [value, text] of marks ?? marked(low, high, box.width / 80)) {
+  for (const [value, text] of marks ?? marked(low, high, box.width / 70, whole)) {
     const x = box.left + ((value - low) / (high - low)) * box.width;
     line(context, x, bottom + 1, x, bottom + 5);
     context.fillText(text, x, bottom + 7);
@@ -61,11 +76,11 @@ function drawAcross(context, box, { label, edges, marks }) {
   context.fillText(label, box.left + box.width / 2, bottom + 24);
 }
 
-function drawUp(context, box, { label, edges, marks }) {
+function drawUp(context, box, { label, edges, marks, whole }) {
   const [low, high] = edges;
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const [value, text] of marks ?? marked(low, high, box.height / 44)) {
+  for (const [value, text] of marks ?? marked(low, high, box.height / 44, whole)) {
     const y = box.top + box.height - ((value - low) / (high - low)) * box.height;
     line(context, box.left - 5, y, box.left - 1, y);
     context.fillText(text, box.left - 8, y);
@@ -81,13 +96,15 @@ function drawUp(context, box, { label, edges, marks }) {
 function drawBar(context, box, { table, edges, label, marks }) {
   const left = box.left + box.width + BAR.gap;
   const [low, high] = edges;
+  context.save();
   for (let y = 0; y < box.height; y++) {
     const share = 1 - (y + 0.5) / box.height;
     const [red, green, blue] = table[Math.min(table.length - 1, Math.floor(share * table.length))];
     context.fillStyle = `rgb(${red} ${green} ${blue})`;
     context.fillRect(left, box.top + y, BAR.width, 1);
   }
-  context.fillStyle = getInk(context);
+  context.restore();
+  context.strokeRect(left - 0.5, box.top - 0.5, BAR.width + 1, box.height + 1);
   context.textAlign = "left";
   context.textBaseline = "middle";
   for (const [value, text] of marks ?? marked(low, high, box.height / 44)) {
@@ -95,16 +112,15 @@ function drawBar(context, box, { table, edges, label, marks }) {
     line(context, left + BAR.width, y, left + BAR.width + 4, y);
     context.fillText(text, left + BAR.width + 7, y);
   }
-  context.textBaseline = "top";
-  context.fillText(label, left, box.top + box.height + 7);
+  context.textBaseline = "bottom";
+  if (label) context.fillText(label, left, box.top - 8);
 }
 
-function getInk(context) {
-  return context.strokeStyle;
-}
-
-function marked(low, high, wanted) {
-  return ticks(low, high, wanted).map((value) => [value, number(value, 4)]);
+// Ticks and their texts; only whole numbers on an axis of indices.
+function marked(low, high, wanted, whole = false) {
+  const values = ticks(low, high, whole ? Math.min(wanted, high - low) : wanted).filter((value) => !whole || Number.isInteger(value));
+  const texts = tickTexts(values);
+  return values.map((value, i) => [value, texts[i]]);
 }
 
 function line(context, x0, y0, x1, y1) {

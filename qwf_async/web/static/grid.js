@@ -1,6 +1,11 @@
-// Axes and coordinates of a wavefunction, and numbers for people.
+// Axes and coordinates of a wavefunction.
+
+import { number } from "./numbers.js";
 
 export const AXES = ["t", "x", "y", "z"];
+
+const ROUNDING = 1e-9; // share of a step that is only rounding
+const SYMBOLS = { "hbar/Eh": "ħ/Eh" };
 
 export class Grid {
   constructor(described) {
@@ -20,25 +25,32 @@ export class Grid {
   // The coordinate of an index, in the axis' unit; the index itself if the spacing is not known.
   coordinate(name, index) {
     const { origin, step } = this.axis(name);
-    return step === null ? index : origin + index * step;
+    if (step === null) return index;
+    const value = origin + index * step;
+    return Math.abs(value) <= ROUNDING * step ? 0 : value;
   }
 
   unit(name) {
     const { step, unit } = this.axis(name);
-    return step === null ? "" : unit ?? "";
+    return step === null ? "" : symbol(unit);
   }
 
+  // "x (bohr)"
   label(name) {
-    const { step } = this.axis(name);
-    if (step === null) return `${name} (index)`;
+    const { step, size } = this.axis(name);
+    if (step === null && size > 1) return name === "t" ? "t (frame)" : `${name} (grid index)`;
     return this.unit(name) ? `${name} (${this.unit(name)})` : name;
   }
 
-  // "12   x = −3.5 bohr"
+  // "x = −3.5 bohr", or "x index 12" if the spacing is not known.
   place(name, index) {
-    const { step } = this.axis(name);
-    if (step === null) return `${index}`;
-    return `${number(this.coordinate(name, index))} ${this.unit(name)}`.trim();
+    if (this.axis(name).step === null) return name === "t" ? `frame ${index}` : `${name} index ${index}`;
+    return `${name} = ${this.at(name, index)}`;
+  }
+
+  // "−3.5 bohr", or nothing if the spacing is not known.
+  at(name, index) {
+    return this.axis(name).step === null ? "" : `${number(this.coordinate(name, index))} ${this.unit(name)}`.trim();
   }
 
   // Where the cells of the points start … stop−1 begin and end.
@@ -61,49 +73,12 @@ export class Grid {
     return [...planes, ...free, ...maps];
   }
 
-  // The unit of |ψ|²: one over a length, as often as there are dimensions.
-  get densityUnit() {
-    const units = this.spatial.map((name) => this.unit(name));
-    if (!units[0] || units.some((unit) => unit !== units[0])) return "";
-    return units.length === 1 ? `1/${units[0]}` : `1/${units[0]}${"⁰¹²³"[units.length]}`;
+  // "|ψ|² (bohr⁻²)": one over a length, as often as there are dimensions; the unit is left out if it is not known.
+  get densityLabel() {
+    const known = this.spatial.every((name) => this.unit(name) === "bohr");
+    return known ? `|ψ|² (bohr⁻${"¹²³"[this.spatial.length - 1]})` : "|ψ|²";
   }
 }
 
-// A number in at most `digits` digits, with a true minus sign.
-export function number(value, digits = 5) {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
-  const size = Math.abs(value);
-  let text = size !== 0 && (size < 1e-4 || size >= 1e7) ? value.toExponential(digits - 1) : value.toPrecision(digits);
-  text = text.replace(/(\.\d*?)0+(e|$)/, "$1$2").replace(/\.(e|$)/, "$1");
-  return text.replaceAll("-", "−");
-}
-
-// Ticks at round numbers between two ends.
-export function ticks(low, high, wanted) {
-  const span = Math.abs(high - low);
-  if (!(span > 0) || !Number.isFinite(span)) return [];
-  const rough = span / Math.max(1, wanted);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
-  const first = Math.ceil(Math.min(low, high) / step - 1e-9);
-  const last = Math.floor(Math.max(low, high) / step + 1e-9);
-  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
-}
-
-export function size(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let rank = 0;
-  while (bytes >= 999.5 && rank < units.length - 1) [bytes, rank] = [bytes / 1000, rank + 1];
-  return `${rank && bytes < 99.5 ? bytes.toPrecision(2) : Math.round(bytes)} ${units[rank]}`;
-}
-
-export function age(seconds) {
-  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
-  const [unit, each] = units.find(([, each]) => seconds >= each) ?? units[3];
-  return `${Math.max(0, Math.floor(seconds / each))} ${unit}`;
-}
-
-export function count(points) {
-  if (points < 1e6) return points.toLocaleString("en");
-  return points < 1e9 ? `${(points / 1e6).toPrecision(3)} million` : `${(points / 1e9).toPrecision(3)} billion`;
-}
+// The symbol of a unit.
+export const symbol = (unit) => SYMBOLS[unit] ?? unit ?? "";

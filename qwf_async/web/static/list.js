@@ -1,6 +1,6 @@
 // The list of what is stored and what is being loaded.
 
-import { age, size } from "./grid.js";
+import { age, share, size } from "./numbers.js";
 
 const FILTERED_FROM = 12;
 
@@ -18,6 +18,7 @@ export class List {
 
   // Show these entries, of which the one named `chosen` is the current one.
   show(entries, chosen) {
+    const another = chosen !== this.chosen;
     this.chosen = chosen;
     const names = new Set(entries.map((entry) => entry.name));
     for (const [name, item] of this.items) {
@@ -33,6 +34,7 @@ export class List {
     this.nothing.hidden = entries.length > 0;
     this.filter.hidden = entries.length < FILTERED_FROM;
     this.#filtered();
+    if (another) this.items.get(chosen)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   #made(name) {
@@ -41,7 +43,7 @@ export class List {
     button.type = "button";
     button.className = "entry";
     button.dataset.name = name;
-    for (const part of ["name", "about", "more"]) {
+    for (const part of ["name", "age", "about", "more"]) {
       const line = document.createElement("span");
       line.className = part === "more" ? "about" : part;
       line.dataset.part = part;
@@ -60,11 +62,11 @@ export class List {
     button.dataset.state = entry.state;
     put(part("name"), entry.name);
     const shape = entry.shape ? entry.shape.map(String).join("×") : "";
-    const about = [shape, entry.bytes ? size(entry.bytes) : "", entry.shape ? age(entry.age_seconds) : ""];
-    put(part("about"), about.filter(Boolean).join(" · "));
+    put(part("about"), [shape, entry.bytes ? size(entry.bytes) : ""].filter(Boolean).join(" · "));
+    put(part("age"), entry.shape ? age(entry.age_seconds) : "");
     const { load } = entry;
     let more = "";
-    if (load) more = `${load.held ? "being loaded" : "interrupted"}, ${Math.floor(100 * load.done)} %`;
+    if (load) more = `${load.held ? "being loaded" : "interrupted"}, ${share(load.done)}`;
     else if (entry.state === "damaged") more = entry.note ?? "damaged";
     put(part("more"), more);
     part("more").classList.toggle("trouble", entry.state === "damaged" || (load !== null && !load.held));
@@ -87,7 +89,7 @@ export class List {
   }
 
   #move(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
     const buttons = [...this.list.querySelectorAll("li:not([hidden]) > .entry")];

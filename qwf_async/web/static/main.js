@@ -1,17 +1,21 @@
 // The page: what is chosen is read and drawn, and the list is looked at each second while somebody looks.
 
-import { Api, ApiError, NOBODY } from "./api.js";
+import { Api, ApiError } from "./api.js";
 import { Palette, peakOf } from "./colours.js";
 import { Controls, cutAxis } from "./controls.js";
 import { download } from "./elements.js";
-import { AXES, Grid, count } from "./grid.js";
+import { AXES, Grid } from "./grid.js";
 import { List } from "./list.js";
+import { Newest } from "./newest.js";
+import { share } from "./numbers.js";
 import { Panels, showFacts } from "./panels.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 import { asPython } from "./python.js";
 import { readout } from "./readout.js";
-import { fragmentOf, readFragment } from "./state.js";
+import { completed, fragmentOf, readFragment } from "./state.js";
+import { Status, copy } from "./status.js";
+import { Zooming } from "./zooming.js";
 
 const LOOK_EVERY_MS = 1000;
 const MAX_POINTS = 640; // along an axis of a picture
@@ -24,46 +28,59 @@ class Page {
   constructor(api, palette, server) {
     this.api = api;
     this.server = server;
-    this.view = null; // {name, t, x, y, z, plane, show, load}
-    this.grid = null;
-    this.data = null;
-    this.peak = 0;
+    this.status = new Status();
     this.entries = [];
-    this.reading = null;
+    this.wanted = null; // a wavefunction that is not there yet
+    this.view = null; // what is to be shown: see state.js
+    this.grid = null;
+    this.generation = null;
+    this.drawn = null; // {view, data, peak} that the picture shows
+    this.held = 0; // the largest |ψ|² of the pictures before, while one scale is held
     this.pointer = null;
     this.picture = new Picture(element("stage"), element("axes"), element("picture"), palette);
+    this.newest = new Newest((view, signal) => this.#read(view, signal));
     const parts = { list: element("list"), filter: element("filter"), nothing: element("nothing") };
-    this.list = new List(parts, (name) => this.choose({ name }));
+    this.list = new List(parts, (name) => this.choose({ name, show: this.view?.show }));
     this.controls = new Controls({
-      move: (axis, index) => this.#change({ [axis]: index }),
-      choosePlane: (plane) => this.#change({ plane }),
-      chooseShow: (show) => this.#show(show),
+      move: (axis, index) => this.#change({ [axis]: index, ...(axis === "t" ? { follow: false } : {}) }),
+      choosePlane: (plane) => this.#change({ plane, zoom: {} }, { anew: true }),
+      chooseShow: (show) => this.#show({ show }),
       togglePlay: () => this.#togglePlay(),
+      zoom: (factor) => this.zooming.by(factor),
       help: () => element("help").showModal(),
+    });
+    this.zooming = new Zooming(element("picture"), element("selection"), {
+      shown: () => this.drawn && { ...this.drawn, grid: this.grid },
+      at: (x, y) => this.picture.at(x, y),
+      zoom: (zoom) => this.#change({ zoom }),
     });
     this.player = new Player({
       fetchFrame: (t, signal) => this.#fetch({ ...this.view, t }, signal),
-      drawFrame: (t, data) => this.#draw({ ...this.view, t }, data),
+      drawFrame: (t, data) => {
+        this.view = { ...this.view, t };
+        this.#draw(this.view, data);
+      },
       stopped: (error) => {
         this.controls.showPlaying(false);
         if (error) this.#failed(error);
-        else this.#remember();
+        else if (this.drawn) this.#settled();
       },
     });
-    this.panels = new Panels(api, palette, { frameChosen: (t) => this.#change({ t }) });
+    this.panels = new Panels(api, palette, { frameChosen: (t) => this.#change({ t, follow: false }) });
     this.#listen();
   }
 
   #listen() {
-    element("help-open").addEventListener("click", () => element("help").showModal());
-    element("hold").addEventListener("change", () => this.#change({}));
-    element("see-load").addEventListener("change", () => this.choose({ ...this.view, load: element("see-load").checked }));
-    element("copy-python").addEventListener("click", () => this.#copy(asPython({ ...this, load: this.view.load }), "Python"));
-    element("copy-link").addEventListener("click", () => this.#copy(location.href, "the link"));
-    element("save-png").addEventListener("click", () => this.#save());
-    element("picture").addEventListener("pointermove", (event) => this.#point(event.clientX, event.clientY));
-    element("picture").addEventListener("pointerdown", (event) => this.#point(event.clientX, event.clientY));
-    element("picture").addEventListener("pointerleave", () => this.#point(null));
+    const on = (id, event, act) => element(id).addEventListener(event, act);
+    on("help-open", "click", () => element("help").showModal());
+    on("hold", "change", () => this.#show({ scale: element("hold").checked ? null : "own" }));
+    on("see-load", "change", () => this.choose({ ...this.view, follow: null, load: element("see-load").checked }));
+    on("follow", "change", () => this.#change({ follow: element("follow").checked }));
+    on("copy-python", "click", () => this.drawn && copy(asPython({ ...this.drawn, server: this.server }), "Python", this.status));
+    on("copy-link", "click", () => copy(location.href, "The link", this.status));
+    on("save-png", "click", () => this.#save());
+    for (const event of ["pointermove", "pointerdown"]) on("picture", event, ({ clientX, clientY }) => this.#point(clientX, clientY));
+    on("picture", "pointerleave", () => this.#point(null));
     addEventListener("hashchange", () => {
       const wanted = readFragment(location.hash);
       if (wanted.name && (!this.view || fragmentOf(this.view) !== location.hash)) this.choose(wanted);
@@ -79,7 +96,7 @@ class Page {
     try {
       const entries = await this.api.list({ signal: looking.signal });
       this.#back();
-      await this.#listed(entries);
+      this.#listed(entries);
     } catch (error) {
       if (looking.signal.aborted) return;
       this.#failed(error);
@@ -87,273 +104,259 @@ class Page {
     if (!document.hidden) this.next = setTimeout(() => this.look(), LOOK_EVERY_MS);
   }
 
-  async #listed(entries) {
+  #listed(entries) {
     this.entries = entries;
-    this.list.show(entries, this.view?.name);
+    this.list.show(entries, (this.wanted ?? this.view)?.name);
     const { view } = this;
-    if (!view) {
-      if (document.body.dataset.state === "loading") this.#state("ready");
-      return;
-    }
+    if (!view || this.wanted) return this.#ready();
     const entry = entries.find(({ name }) => name === view.name);
     if (!entry || (entry.generation === undefined && !entry.load)) {
       this.#leave();
-      this.#say(`${view.name} was removed`, true);
+      this.status.say(`${view.name} was removed`, { problem: true });
       return;
     }
     const { load } = entry;
     const published = entry.state === "published" ? entry.generation : null;
     element("see-load-label").hidden = !(published && load);
     if (view.load && load?.generation === this.generation) {
-      if (load.done !== this.done) {
-        this.done = load.done;
-        this.#markLoad(load);
-        await this.#read();
-      }
+      if (load.done !== this.done) this.#grown(load);
+      else this.#markLoad(load);
     } else if (view.load || published !== this.generation) {
-      const text = view.load && published === this.generation ? "is published now" : "was replaced: this is the new one";
-      const wanted = { ...view, load: !published };
-      this.#say(`${view.name} ${text}`);
-      await this.choose(wanted, { silent: true });
+      const same = view.load && published === this.generation;
+      const now = published ? "this is the new one" : "a new load of it has begun";
+      this.status.say(same ? `${view.name} is published now` : `${view.name} was replaced: ${now}`);
+      this.choose({ ...view, load: !published, follow: null }, { silent: true });
     }
+  }
+
+  // More of the load that is shown is stored.
+  #grown(load) {
+    this.done = load.done;
+    this.#markLoad(load);
+    const whole = Math.floor(load.done * this.grid.size("t") + 1e-9); // frames are loaded one after the other
+    if (this.view.follow) this.view = { ...this.view, t: Math.max(0, whole - 1) };
+    if (!this.player.playing) this.newest.ask(this.view);
   }
 
   // Show a wavefunction; what `wanted` leaves out is chosen here.
   async choose(wanted, { silent = false } = {}) {
     this.player.stop();
-    this.reading?.abort();
-    const reading = (this.reading = new AbortController());
-    if (!silent) this.#say("");
+    this.newest.cancel();
+    this.choosing?.abort();
+    const choosing = (this.choosing = new AbortController());
+    const { signal } = choosing;
+    this.wanted = wanted;
+    if (!silent) this.status.say("");
+    this.list.show(this.entries, wanted.name);
     try {
       const entry = this.entries.find(({ name }) => name === wanted.name);
+      if (entry?.state === "damaged") throw new ApiError(500, 7, entry.note ?? `${wanted.name} is damaged`);
       const load = Boolean(entry?.load && (wanted.load || entry.state !== "published"));
-      const described = await this.api.describe(wanted.name, { signal: reading.signal, load });
-      if (reading.signal.aborted) return;
+      const described = await this.api.describe(wanted.name, { signal, load });
+      if (signal.aborted) return;
+      this.wanted = null;
       this.grid = new Grid(described);
       this.generation = described.generation;
-      this.view = this.#completed(wanted, load);
-      this.done = load ? entry.load.done : null;
-      this.peak = 0;
-      this.#markLoad(load ? entry.load : null);
-      element("view").hidden = element("panels").hidden = false;
-      element("title").textContent = wanted.name;
-      element("see-load").checked = load;
-      const dimensions = described.axes.filter(({ size }) => size > 1).map(({ name, size }) => `${name} ${size}`);
-      element("facts").textContent = [dimensions.join(" × ") || "one point", `${count(described.points)} points`, described.layout].join(" · ");
-      showFacts(element("all-facts"), described);
-      this.list.show(this.entries, wanted.name);
-      await this.#read({ find: AXES.every((axis) => wanted[axis] === null || wanted[axis] === undefined) && !wanted.plane });
+      this.view = completed(wanted, this.grid, load);
+      this.held = this.view.scale > 0 ? this.view.scale : 0;
+      this.find = AXES.every((axis) => (wanted[axis] ?? null) === null) && !wanted.plane && !load;
+      this.done = null;
+      this.#describe(described, load ? entry.load : null);
+      if (load) this.#grown(entry.load);
+      else this.newest.ask(this.view);
     } catch (error) {
-      if (!reading.signal.aborted) this.#failed(error);
+      if (signal.aborted) return;
+      this.#failed(error, { wanted: true });
+      if (error.status !== 503 && !error.nobody) this.wanted = null;
     }
   }
 
-  #completed(wanted, load) {
-    const { grid } = this;
-    const view = { name: wanted.name, load, show: wanted.show ?? this.view?.show ?? "density" };
-    view.plane = grid.planes.includes(wanted.plane) ? wanted.plane : grid.planes[0];
-    for (const axis of AXES) {
-      const middle = axis === "t" ? 0 : Math.floor(grid.size(axis) / 2);
-      view[axis] = Math.min(wanted[axis] ?? middle, grid.size(axis) - 1);
-    }
-    return view;
+  #describe(described, load) {
+    this.#markLoad(load);
+    element("view").hidden = element("panels").hidden = false;
+    element("title").textContent = described.name;
+    element("see-load").checked = load !== null;
+    element("hold").checked = this.view.scale !== "own";
+    const dimensions = described.axes.filter(({ size }) => size > 1).map(({ name, size }) => `${name} ${size}`);
+    element("facts").textContent = dimensions.join(" × ") || "one point";
+    showFacts(element("all-facts"), described);
   }
 
-  #change(change) {
+  #change(change, { anew = false } = {}) {
     if (!this.view) return;
     this.player.stop();
-    if (change.plane) this.peak = 0;
+    this.find = false;
+    if (anew) this.held = 0;
     this.view = { ...this.view, ...change };
-    this.#read();
+    this.controls.show(this.grid, this.view);
+    element("follow").checked = this.view.follow;
+    this.newest.ask(this.view);
   }
 
   // Another way to show the same values: nothing is read for it.
-  #show(show) {
-    if (!this.view || !this.data) return;
-    this.view = { ...this.view, show };
-    this.#draw(this.view, this.data);
-    if (!this.player.playing) this.#remember();
+  #show(change) {
+    if (!this.drawn) return;
+    this.view = { ...this.view, ...change };
+    this.held = 0;
+    this.#draw({ ...this.drawn.view, ...change }, this.drawn.data);
+    if (!this.player.playing) this.#settled();
   }
 
   #togglePlay() {
     if (!this.grid || this.grid.size("t") === 1 || this.view.plane.includes("t")) return;
-    if (this.player.playing) this.player.stop();
-    else {
-      this.controls.showPlaying(true);
-      this.player.play(this.view.t, this.grid.size("t"));
-    }
+    if (this.player.playing) return this.player.stop();
+    this.newest.cancel();
+    this.view.follow = element("follow").checked = false;
+    this.controls.showPlaying(true);
+    this.player.play(this.view.t, this.grid.size("t"));
   }
 
   #fetch(view, signal) {
-    const indices = Object.fromEntries(AXES.map((axis) => [axis, view.plane.includes(axis) ? ":" : view[axis]]));
+    const drawn = (axis) => (view.zoom[axis] ? view.zoom[axis].join(":") : ":");
+    const indices = Object.fromEntries(AXES.map((axis) => [axis, view.plane.includes(axis) ? drawn(axis) : view[axis]]));
     const max = view.plane.length === 1 ? MAX_LINE_POINTS : MAX_POINTS;
     return this.api.values(view.name, indices, { signal, load: view.load, generation: this.generation, max });
   }
 
-  // Read what the view shows, and draw it, unless a newer view overtakes it.
-  async #read({ find = false } = {}) {
-    this.reading?.abort();
-    const reading = (this.reading = new AbortController());
-    this.controls.show(this.grid, this.view);
+  // Read what the view shows, and draw it.
+  async #read(view, signal) {
     try {
-      let data = await this.#fetch(this.view, reading.signal);
-      if (find && !this.view.load) data = await this.#found(data, reading.signal);
-      if (reading.signal.aborted) return;
-      this.#draw(this.view, data);
-      this.#remember();
+      let data = await this.#fetch(view, signal);
+      if (this.find) [view, data] = await this.#found(view, data, signal);
+      if (signal.aborted) return;
+      this.#draw(view, data);
+      this.#settled();
     } catch (error) {
-      if (!reading.signal.aborted) this.#failed(error);
+      if (!signal.aborted) this.#failed(error);
     }
   }
 
   // If ψ vanishes on the plane in the middle of z, as on the nodal plane of an orbital, another plane.
-  async #found(data, signal) {
+  async #found(view, data, signal) {
     const { grid } = this;
     const volume = grid.spatial.reduce((product, axis) => product * Math.abs(grid.axis(axis).step ?? 1), 1);
     const cells = grid.spatial.reduce((product, axis) => product * grid.size(axis), 1);
     const least = (VANISHING * (grid.norm ?? 0)) / (volume * cells);
-    const first = { view: this.view, data };
+    const first = [view, data];
     for (const plane of ["xz", "yz"]) {
-      if (peakOf(data.values) > least || !grid.planes.includes(plane)) return data;
-      this.view = { ...this.view, plane };
-      data = await this.#fetch(this.view, signal);
+      if (peakOf(data.values) > least || !grid.planes.includes(plane)) break;
+      view = { ...view, plane };
+      data = await this.#fetch(view, signal);
     }
-    if (peakOf(data.values) > least) return data;
-    this.view = first.view;
-    return first.data;
+    if (peakOf(data.values) <= least) [view, data] = first;
+    if (!signal.aborted) this.view = view;
+    return [view, data];
   }
 
   #draw(view, data) {
     const own = peakOf(data.values);
-    this.peak = element("hold").checked ? Math.max(this.peak, own) : own;
-    this.view = view;
-    this.data = data;
+    this.held = Math.max(this.held, own);
+    const peak = view.scale === "own" ? own : this.held;
+    this.drawn = { view, data, peak, grid: this.grid };
     const { name, plane, show, t } = view;
     const cut = cutAxis(this.grid, plane);
-    this.picture.show({ grid: this.grid, plane, show, data, peak: this.peak, alt: this.#title });
-    this.controls.show(this.grid, view);
+    this.picture.show({ grid: this.grid, plane, show, data, peak, alt: this.#title });
+    this.controls.show(this.grid, this.view);
+    element("follow").checked = this.view.follow;
+    element("zoom-out").hidden = !Object.keys(view.zoom).length;
     this.#point(...(this.pointer ?? [null]));
-    const shown = { name, generation: this.generation, t, grid: this.grid, load: view.load, done: this.done, points: this.grid.points };
-    if (!this.player.playing || JSON.stringify({ ...shown, grid: 0 }) !== this.beside) this.panels.show(shown);
-    this.beside = JSON.stringify({ ...shown, grid: 0 });
     document.body.dataset.drawn = `${name}/${t}/${plane}/${cut ? view[cut] : 0}/${show}`;
-    this.#state("ready");
+    if (this.view.scale !== "own") this.view = { ...this.view, scale: peak > own ? peak : null };
+    this.#ready();
+  }
+
+  // The picture stands: what is beside it follows, and the address.
+  #settled() {
+    const { name, t, load } = this.drawn.view;
+    this.panels.show({ name, generation: this.generation, t, grid: this.grid, load, done: this.done, points: this.grid.points });
+    this.#remember();
   }
 
   get #title() {
-    const { view, grid } = this;
+    const { grid } = this;
+    const { view } = this.drawn;
     const cuts = AXES.filter((axis) => grid.size(axis) > 1 && !view.plane.includes(axis));
-    return [view.name, view.show, ...cuts.map((axis) => `${axis} = ${grid.place(axis, view[axis])}`)].join("   ");
+    return [view.name, ...cuts.map((axis) => grid.place(axis, view[axis]))].join("   ");
   }
 
   #point(x, y) {
     this.pointer = x === null ? null : [x, y];
     const place = x === null ? null : this.picture.at(x, y);
-    element("readout").textContent = place ? readout({ ...this, place }) : "\u00a0";
+    element("readout").textContent = place ? readout({ ...this.drawn, place }) : "";
   }
 
   #markLoad(load) {
     const mark = element("not-published");
-    mark.hidden = !load;
-    if (load) mark.textContent = `not published: ${Math.floor(100 * load.done)} % stored${load.held ? "" : ", interrupted"}`;
+    mark.hidden = element("follow-label").hidden = !load;
+    if (this.grid?.size("t") === 1) element("follow-label").hidden = true;
+    if (load) mark.textContent = `not published: ${share(load.done)} stored${load.held ? "" : ", interrupted"}`;
   }
 
   #remember() {
-    if (this.view) history.replaceState(null, "", location.pathname + location.search + fragmentOf(this.view));
+    const fragment = this.view ? fragmentOf(this.view) : "";
+    if (location.hash !== fragment) history.replaceState(null, "", location.pathname + location.search + fragment);
     document.title = this.view ? `${this.view.name} – qwf` : "qwf";
   }
 
   #leave() {
     this.player.stop();
-    this.reading?.abort();
-    this.view = this.grid = this.data = this.generation = null;
+    this.newest.cancel();
+    this.view = this.grid = this.drawn = this.generation = null;
     element("view").hidden = element("panels").hidden = true;
     this.picture.clear();
     this.panels.clear();
     delete document.body.dataset.drawn;
     this.list.show(this.entries, null);
-    this.#state("ready");
-    history.replaceState(null, "", location.pathname + location.search);
+    this.#ready();
     this.#remember();
   }
 
-  #failed(error) {
+  #failed(error, { wanted = false } = {}) {
     if (error.name === "AbortError") return;
     if (!(error instanceof ApiError)) throw error;
-    if (error.status === NOBODY) {
-      this.#state("gone");
-      this.#say("qwf view has ended: start it again, and open the address that it prints", true);
-    } else if (error.status === 503) {
-      this.#state("away");
-      this.#say(`${error.message}: trying again`, true);
-    } else if ([404, 409].includes(error.status)) {
-      if (!this.view) this.#say(error.message, true);
-      this.#state("ready");
-      // the list, which is looked at each second, says what has become of it
-    } else {
-      this.#state("ready");
-      this.#say(error.message, true);
-    }
+    if ([404, 409].includes(error.status) && !wanted) return; // the list, looked at each second, says what has become of it
+    this.status.failed(error);
   }
 
   // The server answers; if it was away, what is shown is read again.
   #back() {
-    if (!["away", "gone"].includes(document.body.dataset.state)) return;
-    this.#say("");
-    this.#state("ready");
-    if (this.view) this.#read();
+    if (!["away", "gone"].includes(this.status.state)) return;
+    this.status.say("");
+    this.#ready();
+    if (this.wanted) this.choose(this.wanted);
+    else if (this.view && !this.player.playing) this.newest.ask(this.view);
   }
 
-  #state(state) {
-    document.body.dataset.state = state;
-  }
-
-  #say(text, problem = false) {
-    const message = element("message");
-    message.setAttribute("role", problem ? "alert" : "status");
-    message.classList.toggle("problem", problem);
-    if (message.textContent !== text) message.textContent = text;
-  }
-
-  async #copy(text, what) {
-    try {
-      await navigator.clipboard.writeText(text);
-      this.#say(`${what} is on the clipboard`);
-    } catch {
-      const area = document.createElement("textarea"); // where a page may not use the clipboard, as in a frame
-      area.value = text;
-      document.body.append(area);
-      area.select();
-      const copied = document.execCommand("copy");
-      area.remove();
-      this.#say(copied ? `${what} is on the clipboard` : text, !copied);
-    }
+  #ready() {
+    this.status.state = "ready";
   }
 
   #save() {
-    if (!this.data) return;
-    const { name, show, t } = this.view;
+    if (!this.drawn) return;
+    const { name, show, t } = this.drawn.view;
     this.picture.toCanvas(this.#title).toBlob((blob) => download(blob, `${name}-${show}-t${t}.png`), "image/png");
   }
 }
 
 async function begin() {
   const api = new Api(new URLSearchParams(location.search).get("token") ?? "");
+  const status = new Status();
   for (;;) {
     try {
       const [tables, store] = await Promise.all([api.colours(), api.store()]);
       element("server").textContent = store.server;
+      status.say("");
       const page = new Page(api, new Palette(tables), store.server);
       const wanted = readFragment(location.hash);
+      if (wanted.name) page.wanted = wanted; // so that the page is ready only when it is drawn
       await page.look();
+      if (page.status.state !== "ready") return; // looked at again each second
       if (wanted.name) await page.choose(wanted);
       else if (page.entries.length && !page.view) await page.choose({ name: page.entries[0].name });
       return;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      element("message").textContent = error.message;
-      element("message").classList.add("problem");
-      document.body.dataset.state = error.status === NOBODY ? "gone" : "away";
+      status.failed(error);
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }
   }

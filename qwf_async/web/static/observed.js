@@ -10,7 +10,7 @@
 
 import { LineChart } from "./charts.js";
 import { element, labelled } from "./elements.js";
-import { number } from "./grid.js";
+import { number } from "./numbers.js";
 import { MANY, question } from "./whole.js";
 
 const CHARTS = [

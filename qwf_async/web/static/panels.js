@@ -1,6 +1,7 @@
 // What is shown beside the picture: a volume, numbers over time, marginals, facts. One that is closed reads nothing.
 
-import { count, number } from "./grid.js";
+import { symbol } from "./grid.js";
+import { count, number } from "./numbers.js";
 
 export class Panels {
   constructor(api, colours, { frameChosen }) {
@@ -71,7 +72,7 @@ const MAKERS = {
 export function showFacts(host, described) {
   const axes = described.axes.map(({ name, size, origin, step, unit }) => [
     name,
-    step === null || size === 1 ? `${size}` : `${size} from ${number(origin)}, step ${number(step)} ${unit ?? ""}`,
+    step === null || size === 1 ? `${size}` : `${size} from ${number(origin)}, step ${number(step)} ${symbol(unit)}`,
   ]);
   const facts = [
     ...axes,

@@ -2,10 +2,12 @@
 
 import { colouring } from "./colours.js";
 import { curveEdges, drawCurve } from "./curve.js";
-import { boxIn, drawFrame, themeOf } from "./frame.js";
+import { boxIn, drawFrame, heightFor, themeOf } from "./frame.js";
 
 const PHASE_MARKS = [[-Math.PI, "−π"], [-Math.PI / 2, "−π/2"], [0, "0"], [Math.PI / 2, "π/2"], [Math.PI, "π"]];
 const PNG_SCALE = 2;
+const NARROW = matchMedia("(max-width: 1000px)"); // as in style.css: the stage is then as high as its picture
+const LEAST_HEIGHT = 190;
 
 export class Picture {
   constructor(stage, axes, canvas, palette) {
@@ -49,7 +51,7 @@ export class Picture {
 
   // A canvas with the whole picture and a title, for a file.
   toCanvas(title) {
-    const { width, height } = this.stage.getBoundingClientRect();
+    const { clientWidth: width, clientHeight: height } = this.stage;
     const head = 30;
     const file = document.createElement("canvas");
     file.width = width * PNG_SCALE;
@@ -96,7 +98,8 @@ export class Picture {
 
   #layOut() {
     if (!this.shown) return;
-    const { width, height } = this.stage.getBoundingClientRect();
+    this.#setHeight();
+    const { clientWidth: width, clientHeight: height } = this.stage;
     if (!width || !height) return;
     const scale = Math.min(3, devicePixelRatio || 1);
     const box = this.#box(width, height);
@@ -113,6 +116,12 @@ export class Picture {
     const context = this.axes.getContext("2d");
     context.scale(scale, scale);
     drawFrame(context, theme, box, this.#frame());
+  }
+
+  #setHeight() {
+    const height = heightFor(this.stage.clientWidth, this.#ratio() ?? 0.7);
+    const most = 0.62 * innerHeight;
+    this.stage.style.height = NARROW.matches ? `${Math.round(Math.max(LEAST_HEIGHT, Math.min(most, height)))}px` : "";
   }
 
   #box(width, height) {
@@ -137,22 +146,30 @@ export class Picture {
 
   #frame() {
     const { grid, plane, show, peak } = this.shown;
-    const across = { label: grid.label(plane[0]), edges: this.#edges(0) };
-    const unit = grid.densityUnit;
-    const names = { density: "|ψ|²", phase: "phase", real: "Re ψ", imaginary: "Im ψ" };
-    const label = show === "density" && unit ? `|ψ|² (${unit})` : names[show];
+    const [across, upwards] = [...plane].map((name, number) => ({
+      label: grid.label(name),
+      edges: this.#edges(number),
+      whole: grid.axis(name).step === null,
+    }));
+    const names = { density: grid.densityLabel, phase: this.#phaseLabel, real: "Re ψ", imaginary: "Im ψ" };
+    const label = names[show];
     const marks = show === "phase" ? PHASE_MARKS : null;
     if (plane.length === 1) {
-      const phaseBar = { table: this.palette.phase, edges: [-Math.PI, Math.PI], label: "phase", marks: PHASE_MARKS };
-      const up = { label, edges: curveEdges(show, peak), marks };
-      return { across, up, bar: show === "density" ? phaseBar : null };
+      const bar = { table: this.palette.phase, edges: [-Math.PI, Math.PI], label: "phase", marks: PHASE_MARKS };
+      const up = { label: show === "phase" ? "phase" : label, edges: curveEdges(show, peak), marks };
+      return { heading: show === "phase" ? label : "", across, up, bar: show === "density" ? bar : null };
     }
     const amplitude = Math.sqrt(peak) || 1;
     const edges = { density: [0, peak || 1], phase: [-Math.PI, Math.PI] }[show] ?? [-amplitude, amplitude];
     return {
+      heading: label,
       across,
-      up: { label: grid.label(plane[1]), edges: this.#edges(1) },
-      bar: { table: this.palette.table(show), edges, label, marks },
+      up: upwards,
+      bar: { table: this.palette.table(show), edges, marks },
     };
+  }
+
+  get #phaseLabel() {
+    return `phase, where |ψ| > ${100 * this.palette.minPhaseShare} % of its maximum`;
   }
 }
