@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # not from typing: that takes 3 ms, in which Ctrl-C would
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import dask, observables, study, sync
+    from . import dask, metrics, observables, study, sync
     from . import source as sources
     from .catalog.manifest import Manifest
     from .copying.backup import BackupReport, backup
@@ -53,7 +53,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = {"dask": "dask", "observables": "observables", "sources": "source", "study": "study", "sync": "sync"}
+_ROOMS = {
+    "dask": "dask",
+    "metrics": "metrics",
+    "observables": "observables",
+    "sources": "source",
+    "study": "study",
+    "sync": "sync",
+}
 
 _HOMES = {
     "errors": (
@@ -93,9 +100,9 @@ __all__ = [
     "Interrupted", "InvalidInput", "Manifest", "Observed", "OutOfMemory", "Passing", "QwfError", "Refused",
     "ReplayOwed", "Report", "RestoreReport", "ServerUnavailable", "Settings", "SharedLoad", "Store", "Target",
     "Ticket", "UsageError", "Verification", "Wavefunction", "backup", "begin", "connect", "copy", "create",
-    "dask", "estimate", "export", "ingest", "marginals", "momentum_density", "move", "observables", "observe",
-    "open", "open_old_hash", "passing", "plot", "restore", "sources", "spectrum", "stored_frame", "study",
-    "sync", "to_xarray", "verify",
+    "dask", "estimate", "export", "ingest", "marginals", "metrics", "momentum_density", "move", "observables",
+    "observe", "open", "open_old_hash", "passing", "plot", "restore", "sources", "spectrum", "stored_frame",
+    "study", "sync", "to_xarray", "verify",
 ]  # fmt: skip
 
 

@@ -191,6 +191,20 @@ def acl(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         show(" ".join(["user", name, *rules]))
 
 
+@server.command()
+def dashboard() -> None:
+    """Print a dashboard for Grafana, of the metrics that qwf gives Prometheus: `qwf help metrics`.
+
+    \b
+    Example: qwf server dashboard > dashboard.json
+    """
+    import json
+
+    from ..metrics.dashboard import dashboard as made
+
+    typer.echo(json.dumps(made(), indent=2))
+
+
 def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:
     from ..settings import load
 

@@ -65,14 +65,15 @@ class Begun:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def await_said(self, text: str) -> None:
-        """Return when it has written this to standard error."""
+    def await_said(self, text: str) -> str:
+        """All that it has written to standard error, when this is in it."""
         assert self.process.stderr is not None
         while text.encode() not in b"".join(self._heard):
             ready, _, _ = select.select([self.process.stderr], [], [], TIMEOUT)
             some = os.read(self.process.stderr.fileno(), 65_536) if ready else b""
             assert some, f"it did not say {text!r}, but {self._heard}"
             self._heard.append(some)
+        return b"".join(self._heard).decode()
 
     def end(self, timeout: float = TIMEOUT) -> Outcome:
         """Wait for it, and kill it if it takes too long: its outcome is then 137."""
