@@ -9,7 +9,7 @@
 
 import { LineChart } from "./charts.js";
 import { element } from "./elements.js";
-import { MANY, question } from "./whole.js";
+import { MANY, question, wasAway } from "./whole.js";
 
 const SETTLED = 120; // milliseconds for which a frame is shown before all of it is read
 
@@ -70,7 +70,9 @@ export class MarginalsView {
       this.#host.dataset.drawn = `${name}/${t}`;
       this.#say("done", "");
     } catch (error) {
-      if (!signal.aborted) this.#say("failed", error.message);
+      if (signal.aborted) return;
+      if (wasAway(error)) this.#key = ""; // asked again when it is shown again
+      this.#say("failed", error.message);
     }
   }
 

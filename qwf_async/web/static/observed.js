@@ -11,7 +11,7 @@
 import { LineChart } from "./charts.js";
 import { element, labelled } from "./elements.js";
 import { number } from "./numbers.js";
-import { MANY, question } from "./whole.js";
+import { MANY, question, wasAway } from "./whole.js";
 
 const CHARTS = [
   ["position", ["x", "y", "z"]],
@@ -80,7 +80,7 @@ export class ObservedView {
       this.#g = g;
       this.#potential.value = potential ?? "";
     } catch (error) {
-      if (!signal.aborted) this.#say("failed", error.message);
+      this.#failed(error, signal);
       return;
     }
     if (points > MANY) {
@@ -105,8 +105,14 @@ export class ObservedView {
       if (signal.aborted) return;
       this.#say("done", "");
     } catch (error) {
-      if (!signal.aborted) this.#say("failed", error.message);
+      this.#failed(error, signal);
     }
+  }
+
+  #failed(error, signal) {
+    if (signal.aborted) return;
+    if (wasAway(error)) this.#key = ""; // begun anew when it is shown again
+    this.#say("failed", error.message);
   }
 
   #add(row) {

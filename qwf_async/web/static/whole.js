@@ -5,6 +5,9 @@ import { count } from "./grid.js";
 
 export const MANY = 64e6; // points; more are read when the user says so
 
+/** Whether an error says nothing of what was asked: the server was away, and the same may be asked again. */
+export const wasAway = (error) => !("code" in error) || error.code === 3;
+
 /** A button that says how much will be read. */
 export function question(points, onclick) {
   return element("p", { class: "question" }, button(`Compute: reads ${count(points)} points`, onclick));
