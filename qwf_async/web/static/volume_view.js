@@ -7,8 +7,9 @@
 // Showing the same again does nothing. A coarse volume comes first, and then a fine one; what is overtaken is aborted.
 // host.dataset.drawn is "name/t/points a side" of what is drawn at this moment. Where there is no WebGL2, a line says so.
 
-import { Volume } from "./volume.js";
 import { button, download, element, labelled } from "./elements.js";
+import { number } from "./numbers.js";
+import { Volume } from "./volume.js";
 
 const COARSE = 32; // points a side
 const QUALITIES = [32, 64, 96, 128];
@@ -30,12 +31,15 @@ export class VolumeView {
   constructor(host, api, colours) {
     this.#host = host;
     this.#api = api;
-    if (!Volume.isSupported()) {
-      this.#status.textContent = "This browser has no WebGL2, which a volume needs: slices show the same.";
+    const stage = element("div", { class: "volume-stage" });
+    try {
+      if (!Volume.isSupported()) throw new Error("This browser has no WebGL2, which a volume needs: slices show the same.");
+      this.#volume = new Volume(stage, colours);
+    } catch (error) {
+      this.#status.textContent = error.message;
       host.append(this.#status);
       return;
     }
-    const stage = element("div", { class: "volume-stage" });
     this.#quality = element("select", {}, ...QUALITIES.map((size) => element("option", { value: size }, `${size}³`)));
     this.#quality.value = USUAL;
     this.#quality.addEventListener("change", () => this.#read());
@@ -57,7 +61,6 @@ export class VolumeView {
     );
     const hint = element("p", { class: "note" }, "Drag or arrow keys turn it; wheel, pinch, + and − zoom; a double click or 0 resets.");
     host.append(stage, controls, this.#status, hint);
-    this.#volume = new Volume(stage, colours);
     this.#volume.ondraw = () => {
       if (this.#what) host.dataset.drawn = this.#what;
     };
@@ -134,8 +137,8 @@ function boxOf(grid, { shape, step }) {
   const known = axes.every((axis) => axis.step !== null) && new Set(axes.map((axis) => axis.unit)).size === 1;
   const lengths = axes.map((axis, number) => shape[number] * step[number] * (known ? Math.abs(axis.step) : 1));
   const names = axes.map((axis, number) => {
-    const long = Number((known ? axis.size * Math.abs(axis.step) : axis.size).toPrecision(4));
-    return `${axis.name} (${long} ${known ? axis.unit ?? "" : "points"})`.replace(" )", ")");
+    const long = number(known ? axis.size * Math.abs(axis.step) : axis.size, 4);
+    return `${axis.name} (${`${long} ${known ? grid.unit(axis.name) : "points"}`.trim()})`;
   });
   return { lengths, names };
 }

@@ -1,7 +1,7 @@
 // What needs all points of a frame, or of all frames, is computed by itself only if they are not too many.
 
 import { button, element } from "./elements.js";
-import { count } from "./grid.js";
+import { count } from "./numbers.js";
 
 export const MANY = 64e6; // points; more are read when the user says so
 
