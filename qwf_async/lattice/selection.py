@@ -23,6 +23,12 @@ from .plan import CHUNK_POINTS, BoxPlan
 PIECE_COST: Final = 1000
 """The cost in points of a request and a reply, beside the points of its box: half a millisecond."""
 
+FIELD_COST: Final = 5
+"""The cost in points of a field that is asked for by its name, beside the points that it holds: about a microsecond."""
+
+FIELD_SHARE: Final = 1.5
+"""The cost of a point in such a field: its bytes become an object, and are copied out of it."""
+
 Slices4 = tuple[slice, slice, slice, slice]
 
 
@@ -83,6 +89,33 @@ class Selection:
     def points(self) -> int:
         return math.prod(self.full_shape)
 
+    def is_sparse(self, grain: Shape4) -> bool:
+        """Whether its points are better read as points that lie anywhere than by boxes with what lies between them."""
+        if self.points == 0 or all(abs(indices.step) == 1 for indices in self.axes):
+            return False
+        fields = 1.0
+        for indices, unit in zip(self.axes, grain, strict=True):
+            start, stop = _extent(indices)
+            fields *= min(len(indices), -(-stop // unit) - start // unit)
+        cost, _ = _cheapest(self.axes, grain, CHUNK_POINTS)
+        return FIELD_COST * fields + FIELD_SHARE * fields * math.prod(grain) < cost
+
+    def blocks(self, points: int = CHUNK_POINTS) -> Iterator[tuple[Selection, Slices4]]:
+        """It in parts of about so many points at most, each with its place in the whole result, [t, x, y, z]."""
+        sizes = [1, 1, 1, 1]
+        for axis in (3, 2, 1, 0):
+            sizes[axis] = max(1, min(len(self.axes[axis]), points // math.prod(sizes)))
+        cuts = [range(0, len(indices), size) for indices, size in zip(self.axes, sizes, strict=True)]
+        for places in product(*cuts):
+            t, x, y, z = (slice(place, place + size) for place, size in zip(places, sizes, strict=True))
+            axes = (self.axes[0][t], self.axes[1][x], self.axes[2][y], self.axes[3][z])
+            yield Selection(axes=axes, kept=(0, 1, 2, 3)), (t, x, y, z)
+
+    def indices(self) -> NDArray[np.int64]:
+        """Its points, int64 [N, 4] in the order t, x, y, z, in C order."""
+        axes = [np.arange(r.start, r.stop, r.step, dtype=np.int64) for r in self.axes]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 4)
+
     def pieces(
         self, grain: Shape4, points: int = CHUNK_POINTS, *, chunks: BoxPlan | None = None
     ) -> Iterator[SelectedBox]:
@@ -95,7 +128,7 @@ class Selection:
         """
         if self.points == 0:
             return
-        apart = _apart(self.axes, grain, points)
+        _, apart = _cheapest(self.axes, grain, points)
         if chunks is not None and not any(apart) and _covers(self.axes, chunks):
             grain = sizes = chunks.chunk
         else:
@@ -187,21 +220,23 @@ def _extent(indices: range) -> tuple[int, int]:
     return min(indices[0], indices[-1]), max(indices[0], indices[-1]) + 1
 
 
-def _apart(axes: Sequence[range], grain: Shape4, points: int) -> tuple[bool, ...]:
-    """For each axis, whether each plane is read by itself: the cheapest of all combinations."""
+def _cheapest(axes: Sequence[range], grain: Shape4, points: int) -> tuple[float, tuple[bool, ...]]:
+    """The cheapest way to read. Of several, that whose boxes are whole along the axes that change fastest."""
+    return min(_costs(axes, grain, points), key=lambda way: (way[0], way[1][::-1]))
 
-    def cost(apart: Sequence[bool]) -> float:
+
+def _costs(axes: Sequence[range], grain: Shape4, points: int) -> Iterator[tuple[float, tuple[bool, ...]]]:
+    """Each way to read: its cost in points, and for each axis whether each plane is read by itself."""
+    ways = product(
+        *((False, True) if abs(r.step) > g else (False,) for r, g in zip(axes, grain, strict=True))
+    )
+    for apart in ways:
         read, pieces = 1.0, 1.0
         for indices, alone, unit in zip(axes, apart, grain, strict=True):
             start, stop = _extent(indices)
             read *= len(indices) * unit if alone else stop - start
             pieces *= len(indices) if alone else 1
-        return read + PIECE_COST * max(pieces, read / points)
-
-    ways = product(
-        *((False, True) if abs(r.step) > g else (False,) for r, g in zip(axes, grain, strict=True))
-    )
-    return min(ways, key=cost)
+        yield read + PIECE_COST * max(pieces, read / points), apart
 
 
 def _covers(axes: Sequence[range], chunks: BoxPlan) -> bool:

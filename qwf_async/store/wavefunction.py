@@ -26,6 +26,7 @@ from ..layout import Place
 from ..settings import Settings
 from ..wire.codec import binary_dtype
 from .reading import read_pieces, read_point, read_scattered
+from .sparse import read_sparse
 from .store_pool import StorePool
 
 
@@ -152,12 +153,15 @@ class Wavefunction:
             raise InvalidInput(
                 f"there is no memory for {selection.points:,} points: read them in parts, or export to a file"
             ) from error
-        form, whole = self.manifest.form, result.reshape(selection.full_shape)
-        chunks = form.plan if isinstance(form.plan, BoxPlan) and not form.one_hash else None
-        pieces = selection.pieces(self._layout.grain, chunks=chunks)
+        form, whole, grain = self.manifest.form, result.reshape(selection.full_shape), self._layout.grain
         readers, begun = self.settings.writers, now()
         try:
-            await read_pieces(self._reading, self._layout, pieces, whole, readers=readers, done=done)
+            if selection.is_sparse(grain):
+                await read_sparse(self._reading, self._layout, selection, whole, readers=readers, done=done)
+            else:
+                chunks = form.plan if isinstance(form.plan, BoxPlan) and not form.one_hash else None
+                pieces = selection.pieces(grain, chunks=chunks)
+                await read_pieces(self._reading, self._layout, pieces, whole, readers=readers, done=done)
         except DamagedData as error:
             raise await self._explained(error) from error
         self._count_read(selection.points, begun)

@@ -138,3 +138,26 @@ def test_what_is_not_basic_indexing_is_refused_in_one_line(index: Any, words: st
     with pytest.raises(InvalidInput, match=words) as caught:
         Selection.of((2, 3, 4, 5), index)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("points", [1, 7, 60, 10_000])
+def test_blocks_hold_every_point_of_a_selection_once(points: int) -> None:
+    array = np.arange(4 * 9 * 8 * 7).reshape(4, 9, 8, 7)
+    index = np.s_[::-2, 1::3, 5, ::2]
+    selection = Selection.of(array.shape, index)
+    result = np.full(selection.full_shape, -1)
+    for part, into in selection.blocks(points):
+        assert part.points <= points
+        assert (result[into] == -1).all()
+        result[into] = array[tuple(part.indices().T)].reshape(part.full_shape)
+    assert np.array_equal(result.reshape(selection.shape), array[index])
+
+
+def test_little_of_much_is_read_point_by_point_and_planes_across_the_fastest_axis_are_avoided() -> None:
+    every_eighth = Selection.of((1, 256, 256, 256), np.s_[:, ::8, ::8, ::8])
+    assert every_eighth.is_sparse((1, 1, 1, 1))
+    assert not every_eighth.is_sparse((1, 8, 8, 8))
+    assert Selection.of((1, 256, 256, 256), np.s_[:, ::32, ::32, ::32]).is_sparse((1, 8, 8, 8))
+    assert not Selection.of((1, 256, 256, 256), np.s_[0, 3]).is_sparse((1, 1, 1, 1))
+    every_second = Selection.of((1, 128, 128, 128), np.s_[:, ::2, ::2, ::2])
+    assert all(piece.box.shape[3] == 127 for piece in every_second.pieces((1, 1, 1, 1)))
