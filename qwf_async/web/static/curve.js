@@ -1,6 +1,6 @@
 // A line of ψ as a curve: the density filled with the colours of the phase, or the phase, or a part of ψ.
 
-import { colouring } from "./colours.js";
+import { colouring, css, isGrey } from "./colours.js";
 
 // The ends of the vertical axis, for values whose largest |ψ|² is `peak`.
 export function curveEdges(show, peak) {
@@ -33,12 +33,12 @@ export function drawCurve(context, data, palette, theme, { show, peak, scale }) 
     for (let i = 0; i < count; i++) {
       const value = valueOf(i);
       if (!there(i) || !Number.isFinite(value)) continue;
-      const [red, green, blue] = phaseOf(i);
-      context.fillStyle = `rgb(${red} ${green} ${blue})`;
+      const colour = phaseOf(i);
+      context.fillStyle = css(colour);
       if (show === "density") {
         const left = Math.floor((i / count) * width);
         context.fillRect(left, y(value), Math.max(1, Math.ceil(((i + 1) / count) * width) - left), height - y(value));
-      } else if (red !== green || green !== blue) {
+      } else if (!isGrey(colour)) {
         context.fillRect(x(i) - 1.5 * scale, y(value) - 1.5 * scale, 3 * scale, 3 * scale);
       }
     }

@@ -3,7 +3,7 @@
 import { Api, ApiError } from "./api.js";
 import { Palette, peakOf } from "./colours.js";
 import { Controls, cutAxis } from "./controls.js";
-import { download } from "./elements.js";
+import { download, element } from "./elements.js";
 import { AXES, Grid } from "./grid.js";
 import { List } from "./list.js";
 import { Newest } from "./newest.js";
@@ -22,7 +22,7 @@ const MAX_POINTS = 640; // along an axis of a picture
 const MAX_LINE_POINTS = 4096;
 const VANISHING = 1e-20; // share of the mean |ψ|² below which ψ vanishes on a plane
 
-const element = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 class Page {
   constructor(api, palette, server) {
@@ -37,9 +37,9 @@ class Page {
     this.drawn = null; // {view, data, peak} that the picture shows
     this.held = 0; // the largest |ψ|² of the pictures before, while one scale is held
     this.pointer = null;
-    this.picture = new Picture(element("stage"), element("axes"), element("picture"), palette);
+    this.picture = new Picture(byId("stage"), byId("axes"), byId("picture"), palette);
     this.newest = new Newest((view, signal) => this.#read(view, signal));
-    const parts = { list: element("list"), filter: element("filter"), nothing: element("nothing") };
+    const parts = { list: byId("list"), filter: byId("filter"), nothing: byId("nothing") };
     this.list = new List(parts, (name) => this.choose({ name, show: this.view?.show }));
     this.controls = new Controls({
       move: (axis, index) => this.#change({ [axis]: index, ...(axis === "t" ? { follow: false } : {}) }),
@@ -47,9 +47,9 @@ class Page {
       chooseShow: (show) => this.#show({ show }),
       togglePlay: () => this.#togglePlay(),
       zoom: (factor) => this.zooming.by(factor),
-      help: () => element("help").showModal(),
+      help: () => byId("help").showModal(),
     });
-    this.zooming = new Zooming(element("picture"), element("selection"), {
+    this.zooming = new Zooming(byId("picture"), byId("selection"), {
       shown: () => this.drawn && { ...this.drawn, grid: this.grid },
       at: (x, y) => this.picture.at(x, y),
       zoom: (zoom) => this.#change({ zoom }),
@@ -71,11 +71,11 @@ class Page {
   }
 
   #listen() {
-    const on = (id, event, act) => element(id).addEventListener(event, act);
-    on("help-open", "click", () => element("help").showModal());
-    on("hold", "change", () => this.#show({ scale: element("hold").checked ? null : "own" }));
-    on("see-load", "change", () => this.choose({ ...this.view, follow: null, load: element("see-load").checked }));
-    on("follow", "change", () => this.#change({ follow: element("follow").checked }));
+    const on = (id, event, act) => byId(id).addEventListener(event, act);
+    on("help-open", "click", () => byId("help").showModal());
+    on("hold", "change", () => this.#show({ scale: byId("hold").checked ? null : "own" }));
+    on("see-load", "change", () => this.choose({ ...this.view, follow: null, load: byId("see-load").checked }));
+    on("follow", "change", () => this.#change({ follow: byId("follow").checked }));
     on("copy-python", "click", () => this.drawn && copy(asPython({ ...this.drawn, server: this.server }), "Python", this.status));
     on("copy-link", "click", () => copy(location.href, "The link", this.status));
     on("save-png", "click", () => this.#save());
@@ -108,6 +108,10 @@ class Page {
     this.entries = entries;
     this.list.show(entries, (this.wanted ?? this.view)?.name);
     const { view } = this;
+    if (this.again) {
+      this.again = false;
+      return this.choose(this.wanted);
+    }
     if (!view || this.wanted) return this.#ready();
     const entry = entries.find(({ name }) => name === view.name);
     if (!entry || (entry.generation === undefined && !entry.load)) {
@@ -117,7 +121,7 @@ class Page {
     }
     const { load } = entry;
     const published = entry.state === "published" ? entry.generation : null;
-    element("see-load-label").hidden = !(published && load);
+    byId("see-load-label").hidden = !(published && load);
     if (view.load && load?.generation === this.generation) {
       if (load.done !== this.done) this.#grown(load);
       else this.#markLoad(load);
@@ -125,7 +129,8 @@ class Page {
       const same = view.load && published === this.generation;
       const now = published ? "this is the new one" : "a new load of it has begun";
       this.status.say(same ? `${view.name} is published now` : `${view.name} was replaced: ${now}`);
-      this.choose({ ...view, load: !published, follow: null }, { silent: true });
+      const frame = published ? {} : { t: null }; // of a new load the newest one
+      this.choose({ ...view, ...frame, load: !published, follow: null }, { silent: true });
     }
   }
 
@@ -148,10 +153,10 @@ class Page {
     this.wanted = wanted;
     if (!silent) this.status.say("");
     this.list.show(this.entries, wanted.name);
+    const entry = this.entries.find(({ name }) => name === wanted.name);
+    const load = Boolean(entry?.load && (wanted.load || entry.state !== "published"));
     try {
-      const entry = this.entries.find(({ name }) => name === wanted.name);
       if (entry?.state === "damaged") throw new ApiError(500, 7, entry.note ?? `${wanted.name} is damaged`);
-      const load = Boolean(entry?.load && (wanted.load || entry.state !== "published"));
       const described = await this.api.describe(wanted.name, { signal, load });
       if (signal.aborted) return;
       this.wanted = null;
@@ -166,6 +171,8 @@ class Page {
       else this.newest.ask(this.view);
     } catch (error) {
       if (signal.aborted) return;
+      this.again = error.status === 404 && load; // it is published or gone: the next look at the list tells
+      if (this.again) return;
       this.#failed(error, { wanted: true });
       if (error.status !== 503 && !error.nobody) this.wanted = null;
     }
@@ -173,13 +180,13 @@ class Page {
 
   #describe(described, load) {
     this.#markLoad(load);
-    element("view").hidden = element("panels").hidden = false;
-    element("title").textContent = described.name;
-    element("see-load").checked = load !== null;
-    element("hold").checked = this.view.scale !== "own";
+    byId("view").hidden = byId("panels").hidden = false;
+    byId("title").textContent = described.name;
+    byId("see-load").checked = load !== null;
+    byId("hold").checked = this.view.scale !== "own";
     const dimensions = described.axes.filter(({ size }) => size > 1).map(({ name, size }) => `${name} ${size}`);
-    element("facts").textContent = dimensions.join(" × ") || "one point";
-    showFacts(element("all-facts"), described);
+    byId("facts").textContent = dimensions.join(" × ") || "one point";
+    showFacts(byId("all-facts"), described);
   }
 
   #change(change, { anew = false } = {}) {
@@ -189,7 +196,7 @@ class Page {
     if (anew) this.held = 0;
     this.view = { ...this.view, ...change };
     this.controls.show(this.grid, this.view);
-    element("follow").checked = this.view.follow;
+    byId("follow").checked = this.view.follow;
     this.newest.ask(this.view);
   }
 
@@ -206,7 +213,7 @@ class Page {
     if (!this.grid || this.grid.size("t") === 1 || this.view.plane.includes("t")) return;
     if (this.player.playing) return this.player.stop();
     this.newest.cancel();
-    this.view.follow = element("follow").checked = false;
+    this.view.follow = byId("follow").checked = false;
     this.controls.showPlaying(true);
     this.player.play(this.view.t, this.grid.size("t"));
   }
@@ -257,8 +264,8 @@ class Page {
     const cut = cutAxis(this.grid, plane);
     this.picture.show({ grid: this.grid, plane, show, data, peak, alt: this.#title });
     this.controls.show(this.grid, this.view);
-    element("follow").checked = this.view.follow;
-    element("zoom-out").hidden = !Object.keys(view.zoom).length;
+    byId("follow").checked = this.view.follow;
+    byId("zoom-out").hidden = !Object.keys(view.zoom).length;
     this.#point(...(this.pointer ?? [null]));
     document.body.dataset.drawn = `${name}/${t}/${plane}/${cut ? view[cut] : 0}/${show}`;
     if (this.view.scale !== "own") this.view = { ...this.view, scale: peak > own ? peak : null };
@@ -282,14 +289,15 @@ class Page {
   #point(x, y) {
     this.pointer = x === null ? null : [x, y];
     const place = x === null ? null : this.picture.at(x, y);
-    element("readout").textContent = place ? readout({ ...this.drawn, place }) : "";
+    const parts = place ? readout({ ...this.drawn, place }) : [];
+    byId("readout").replaceChildren(...parts.flatMap((part) => [element("span", {}, part), "   "]));
   }
 
   #markLoad(load) {
-    const mark = element("not-published");
-    mark.hidden = element("follow-label").hidden = !load;
-    if (this.grid?.size("t") === 1) element("follow-label").hidden = true;
-    if (load) mark.textContent = `not published: ${share(load.done)} stored${load.held ? "" : ", interrupted"}`;
+    const mark = byId("not-published");
+    mark.hidden = byId("follow-label").hidden = !load;
+    if (this.grid?.size("t") === 1) byId("follow-label").hidden = true;
+    if (load) mark.textContent = `not published: ${share(load.done)}${load.held ? "" : ", interrupted"}`;
   }
 
   #remember() {
@@ -302,7 +310,7 @@ class Page {
     this.player.stop();
     this.newest.cancel();
     this.view = this.grid = this.drawn = this.generation = null;
-    element("view").hidden = element("panels").hidden = true;
+    byId("view").hidden = byId("panels").hidden = true;
     this.picture.clear();
     this.panels.clear();
     delete document.body.dataset.drawn;
@@ -320,14 +328,13 @@ class Page {
 
   // The server answers; if it was away, what is shown is read again.
   #back() {
-    if (!["away", "gone"].includes(this.status.state)) return;
-    this.status.say("");
-    this.#ready();
+    if (!this.status.recovered()) return;
     if (this.wanted) this.choose(this.wanted);
     else if (this.view && !this.player.playing) this.newest.ask(this.view);
   }
 
   #ready() {
+    this.status.recovered();
     this.status.state = "ready";
   }
 
@@ -344,7 +351,7 @@ async function begin() {
   for (;;) {
     try {
       const [tables, store] = await Promise.all([api.colours(), api.store()]);
-      element("server").textContent = store.server;
+      byId("server").textContent = store.server;
       status.say("");
       const page = new Page(api, new Palette(tables), store.server);
       const wanted = readFragment(location.hash);

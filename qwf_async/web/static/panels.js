@@ -81,7 +81,7 @@ export function showFacts(host, described) {
     ["codec", described.codec],
     ["norm", described.norm === null || described.norm === undefined ? "unknown" : number(described.norm, 9)],
     ["source", described.source],
-    ["stored", new Date(described.created).toLocaleString()],
+    ["created", new Date(described.created).toLocaleString()],
     ["generation", described.generation],
   ];
   host.replaceChildren(

@@ -29,7 +29,7 @@ export class Picture {
   }
 
   clear() {
-    this.shown = null;
+    this.shown = this.around = null;
     this.canvas.width = this.canvas.height = 1;
     this.axes.getContext("2d").clearRect(0, 0, this.axes.width, this.axes.height);
   }
@@ -77,23 +77,22 @@ export class Picture {
   #paint() {
     const { data, show, peak } = this.shown;
     const [across, up] = data.shape;
-    this.canvas.width = across;
-    this.canvas.height = up;
-    const image = new ImageData(across, up);
-    const colourOf = colouring(this.palette, data.values, show, peak);
-    for (let i = 0; i < across; i++) {
-      for (let j = 0; j < up; j++) {
-        const index = i * up + j;
-        if (data.stored && !data.stored[index]) continue; // transparent: the hatching behind it is seen
-        const pixel = 4 * ((up - 1 - j) * across + i);
-        const colour = colourOf(index);
-        image.data[pixel] = colour[0];
-        image.data[pixel + 1] = colour[1];
-        image.data[pixel + 2] = colour[2];
-        image.data[pixel + 3] = 255;
-      }
+    if (this.canvas.width !== across || this.canvas.height !== up || this.image?.width !== across || this.image.height !== up) {
+      this.canvas.width = across;
+      this.canvas.height = up;
+      this.image = new ImageData(across, up);
     }
-    this.canvas.getContext("2d").putImageData(image, 0, 0);
+    const pixels = new Uint32Array(this.image.data.buffer);
+    const colourOf = colouring(this.palette, data.values, show, peak);
+    for (let j = 0; j < up; j++) {
+      const row = (up - 1 - j) * across;
+      for (let i = 0; i < across; i++) pixels[row + i] = colourOf(i * up + j);
+    }
+    if (data.stored) {
+      // Transparent: the hatching behind it is seen.
+      for (let j = 0; j < up; j++) for (let i = 0; i < across; i++) if (!data.stored[i * up + j]) pixels[(up - 1 - j) * across + i] = 0;
+    }
+    this.canvas.getContext("2d").putImageData(this.image, 0, 0);
   }
 
   #layOut() {
@@ -111,11 +110,16 @@ export class Picture {
       this.canvas.height = Math.round(box.height * scale);
       drawCurve(this.canvas.getContext("2d"), data, this.palette, theme, { show, peak, scale });
     }
+    const frame = this.#frame();
+    const { table, ...bar } = frame.bar ?? {};
+    const around = JSON.stringify([width, height, scale, box, theme, { ...frame, bar }, this.shown.show]);
+    if (around === this.around) return; // as it is for most frames that are played
+    this.around = around;
     this.axes.width = Math.round(width * scale);
     this.axes.height = Math.round(height * scale);
     const context = this.axes.getContext("2d");
     context.scale(scale, scale);
-    drawFrame(context, theme, box, this.#frame());
+    drawFrame(context, theme, box, frame);
   }
 
   #setHeight() {

@@ -14,6 +14,14 @@ export class Status {
     document.body.dataset.state = state;
   }
 
+  // There was an answer: whether there was none before. The line about it goes.
+  recovered() {
+    if (!["away", "gone"].includes(this.state)) return false;
+    this.state = "ready";
+    this.say("");
+    return true;
+  }
+
   say(text, { problem = false } = {}) {
     clearTimeout(this.#timer);
     this.#line.setAttribute("role", problem ? "alert" : "status");
