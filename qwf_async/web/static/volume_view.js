@@ -102,6 +102,7 @@ export class VolumeView {
       if (signal.aborted) return;
       this.#key = ""; // asked again when it is shown again
       this.#status.textContent = error.message;
+      if (!("status" in error)) throw error; // not of the API
     }
   }
 
@@ -135,8 +136,8 @@ function percent(share) {
 function boxOf(grid, { shape, step }) {
   const axes = grid.axes.slice(1);
   const known = axes.every((axis) => axis.step !== null) && new Set(axes.map((axis) => axis.unit)).size === 1;
-  const lengths = axes.map((axis, number) => shape[number] * step[number] * (known ? Math.abs(axis.step) : 1));
-  const names = axes.map((axis, number) => {
+  const lengths = axes.map((axis, at) => shape[at] * step[at] * (known ? Math.abs(axis.step) : 1));
+  const names = axes.map((axis) => {
     const long = number(known ? axis.size * Math.abs(axis.step) : axis.size, 4);
     return `${axis.name} (${`${long} ${known ? grid.unit(axis.name) : "points"}`.trim()})`;
   });

@@ -5,8 +5,13 @@ import { count } from "./numbers.js";
 
 export const MANY = 64e6; // points; more are read when the user says so
 
-/** Whether an error says nothing of what was asked: the server was away, and the same may be asked again. */
-export const wasAway = (error) => !("code" in error) || error.code === 3;
+const AWAY = 3; // code of an error of the API
+
+/** Whether an error of the API says nothing of what was asked, so that the same may be asked again. Throws others. */
+export function wasAway(error) {
+  if (!("status" in error)) throw error;
+  return error.code === AWAY;
+}
 
 /** A button that says how much will be read. */
 export function question(points, onclick) {
