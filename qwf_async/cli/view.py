@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,14 +56,12 @@ def view(
     """
 
     async def job(store: Store) -> None:
-        from anyio import to_thread
-
         from ..http_serving import is_loopback
         from ..ingesting.shutdown import shutdown_on_signals
         from ..web.viewing import viewing
 
         if name is not None:
-            await store.open(name)
+            await _check_name(store, name)
         async with shutdown_on_signals(0) as shutdown:
             with shutdown.scope:
                 async with viewing(store.settings, host=host, port=port) as viewed:
@@ -74,15 +73,12 @@ def view(
                     else:
                         show(url)
                     sys.stdout.flush()
+                    if not quiet and not is_loopback(host):
+                        say("others on the network who have this address can read all that is stored")
                     if not quiet:
-                        if not is_loopback(host):
-                            say("others on the network who have this address can read all that is stored")
                         say("the page is there until Ctrl-C")
-                    if (
-                        not no_browser
-                        and (note := await to_thread.run_sync(_open_browser, url))
-                        and not quiet
-                    ):
+                    note = None if no_browser else await _opened(url, viewed.port)
+                    if note and not quiet:
                         say(note)
                     await shutdown.stopping.wait()
         raise shutdown.interrupted("the page is not shown any more")
@@ -96,18 +92,47 @@ def view(
             say(str(ended))
 
 
-def _open_browser(url: str) -> str | None:
-    """Open the address in the user's browser; or say in one line why not."""
-    import webbrowser
+async def _check_name(store: Store, name: str) -> None:
+    """Raise UnknownName if nothing has this name, not even a load that is under way."""
+    import difflib
 
-    by_display = sys.platform.startswith(("linux", "freebsd"))
+    from ..errors import UnknownName
+
+    try:
+        await store.open(name)
+    except UnknownName as error:
+        names = [entry.name for entry in await store.entries()]
+        if name in names:
+            return
+        near = difflib.get_close_matches(name, names, n=1)
+        if not near:
+            raise
+        raise UnknownName(f"{error.args[0]} (did you mean {near[0]!r}?)") from error
+
+
+async def _opened(url: str, port: int) -> str | None:
+    """Open the address in the user's browser; or say in one line why not.
+
+    It is opened by a process without a terminal: it can hold up nothing, says nothing here, a browser
+    that would take the terminal over ends, and Ctrl-C does not end the browser.
+    """
+    import anyio
+
+    by_display = not sys.platform.startswith(("darwin", "win32", "cygwin"))
     if by_display and not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
         if os.environ.get("SSH_CONNECTION"):
-            port = url.partition("//")[2].partition("/")[0].rpartition(":")[2]
             return f"no display here; on your own machine: ssh -L {port}:127.0.0.1:{port} HOST, and open the address"
         return "no display: open the address in a browser"
+    code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
     try:
-        opened = webbrowser.open(url)
-    except (webbrowser.Error, OSError):
-        opened = False
-    return None if opened else "no browser could be started: open the address yourself"
+        ended = await anyio.run_process(
+            [sys.executable, "-IS", "-c", code, url],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return f"no browser could be started ({error.strerror}): open the address yourself"
+    return "no browser could be started: open the address yourself" if ended.returncode else None

@@ -67,14 +67,14 @@ class LoopThread:
         Raises UsageError if the loop is closed, or is that of the process from which this one was
         forked; also to a function that the loop itself calls, as it would wait for itself.
         """
-        self._check_usable()
+        self.check_usable()
         job = _Job(function, args)
         try:
             return self._portal.start_task_soon(job.run).result()
         except BaseException as error:
             if not job.ended.is_set():
                 if isinstance(error, RuntimeError):
-                    self._check_usable()  # it was closed before the job could begin
+                    self.check_usable()  # it was closed before the job could begin
                 self.soon(job.stop)
                 job.ended.wait(MAX_STOPPING_TIME)
                 raise
@@ -116,6 +116,15 @@ class LoopThread:
         else:
             self.run(block.leave, None)
 
+    def hold(self, manager: AbstractAsyncContextManager[R]) -> R:
+        """Enter an asynchronous context manager that is left, cancelled, when the loop ends. Raises as `run`."""
+
+        async def enter() -> R:
+            value: R = await self._tasks.start(LoopBlock(manager).hold)
+            return value
+
+        return self.run(enter)
+
     def soon(self, function: Callable[[*Args], object], *args: *Args) -> None:
         """Call a function on the loop, from any thread, without waiting for it. A loop that has ended calls nothing."""
         if os.getpid() == self._pid:
@@ -135,7 +144,8 @@ class LoopThread:
         """As `close`, but without waiting: a garbage collector calls it, perhaps in the thread of the loop."""
         self.soon(self._closing.set)
 
-    def _check_usable(self) -> None:
+    def check_usable(self) -> None:
+        """Raises UsageError as `run` does."""
         if os.getpid() != self._pid:
             raise UsageError("the store was opened before this process was forked: open one here")
         if threading.current_thread() is self._thread:

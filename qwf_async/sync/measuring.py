@@ -13,6 +13,7 @@ from ..store.passing import passing
 from ..store.spectra import momentum_density, spectrum
 from ..store.wavefunction import Wavefunction
 from .face import LoopFace, signed
+from .viewing import Viewable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,7 +22,7 @@ R = TypeVar("R")
 class OfStore(LoopFace[Wavefunction]):
     """A wavefunction, and the store that it belongs to."""
 
-    def __init__(self, behind: Wavefunction, store: LoopFace[asynchronous.Store]) -> None:
+    def __init__(self, behind: Wavefunction, store: Viewable) -> None:
         super().__init__(behind, store._loop)
         self._store = store  # which is closed when nobody refers to it
 

@@ -21,8 +21,9 @@ from ..settings import Settings, load
 from ..store import store as asynchronous
 from ..store.connecting import connect
 from .copying import between_stores
-from .face import LoopFace, blocking
+from .face import blocking
 from .ingesting import stopped_by_signals
+from .viewing import Viewable
 from .wavefunction import Wavefunction
 from .writing import entering
 
@@ -52,7 +53,7 @@ def open(  # noqa: A001 # as users know it from zarr and h5py: qwf.open
     return Store(settings)
 
 
-class Store(LoopFace[asynchronous.Store]):
+class Store(Viewable):
     """Wavefunctions on one server, by name: `store["psi"]`, `"psi" in store`, `for name in store`. Made by `open`.
 
     It has an event loop and connections of its own, which `close` or the end of a `with` block ends.

@@ -18,6 +18,7 @@ from ..source.elements import unmasked
 from ..store import wavefunction as asynchronous
 from .face import blocking
 from .measuring import Measured
+from .viewing import HEIGHT, PageView
 
 
 class Wavefunction(Measured):
@@ -114,6 +115,10 @@ class Wavefunction(Measured):
     info = blocking(asynchronous.Wavefunction.info)
     export = blocking(export)
     plot = blocking(plot)
+
+    def view(self, *, height: int = HEIGHT) -> PageView:
+        """The page of `qwf view` at this wavefunction, in a notebook; as `Store.view`."""
+        return self._store.view(self.name, height=height)
 
     def __repr__(self) -> str:
         return repr(self._behind)

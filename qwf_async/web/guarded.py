@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import InvalidInput, QwfError, UnknownName
 
-NOTEBOOKS: Final = "http://localhost:* http://127.0.0.1:* https://localhost:* vscode-webview:"
-"""Where a notebook's page comes from, which shows ours in a frame."""
+NOTEBOOKS: Final = "'self' http://localhost:* http://127.0.0.1:* https://localhost:* vscode-webview:"
+"""Where a notebook's page comes from, which shows ours in a frame; by a proxy of its own from the same place."""
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
