@@ -78,16 +78,43 @@ def take_box(lines: Lines, tiles: Box, tile: Shape3, box: Box, into: NDArray[Any
     common = Box(
         start=shape4(map(max, box.start, covered.start)), stop=shape4(map(min, box.stop, covered.stop))
     )
+    lines, covered = _cut(lines, covered, common, into.itemsize)
     part = into[common.within(box)]
     if common == covered:
-        _take(lines, tile, part)
+        _take(lines, part)
     else:
         whole = np.empty(covered.shape, into.dtype)
-        _take(lines, tile, whole)
+        _take(lines, whole)
         part[...] = whole[common.within(covered)]
 
 
-def _take(lines: Lines, tile: Shape3, into: NDArray[Any]) -> None:
+def _cut(lines: Lines, covered: Box, common: Box, itemsize: int) -> tuple[Lines, Box]:
+    """The lines of the tiles of `covered`, and what they hold, cut to `common` along axes that have one tile.
+
+    So of the tiles that hold a plane only the plane is moved.
+    """
+    start, stop = list(covered.start), list(covered.stop)
+    for axis in (1, 2, 3):
+        if lines.shape[axis] > 1:
+            continue
+        first, end = (n - covered.start[axis] for n in (common.start[axis], common.stop[axis]))
+        start[axis], stop[axis] = common.start[axis], common.stop[axis]
+        if axis == 3:
+            run = np.dtype((np.void, (end - first) * itemsize))
+            lines = lines.view(
+                {
+                    "names": ["run"],
+                    "formats": [run],
+                    "offsets": [first * itemsize],
+                    "itemsize": lines.itemsize,
+                }
+            )["run"]
+        else:
+            lines = lines[:, :, :, :, first:end] if axis == 1 else lines[..., first:end]
+    return lines, Box(start=shape4(start), stop=shape4(stop))
+
+
+def _take(lines: Lines, into: NDArray[Any]) -> None:
     """Put all values of tiles into an array of their shape, [t, x, y, z], contiguous along z."""
     nt, ni, nj, nk, a, b = lines.shape
     # Axes that are only cut stay a view.
