@@ -59,6 +59,7 @@ class Page {
       drawFrame: (t, data) => {
         this.view = { ...this.view, t };
         this.#draw(this.view, data);
+        this.panels.follow(t);
       },
       stopped: (error) => {
         this.controls.showPlaying(false);

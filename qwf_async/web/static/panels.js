@@ -21,6 +21,11 @@ export class Panels {
     for (const name of Object.keys(MAKERS)) this.#update(name);
   }
 
+  // A frame is played: the cursor follows, and what would have to be read waits until the frames stand.
+  follow(t) {
+    if (this.shown) this.views.observed?.show({ ...this.shown, t });
+  }
+
   clear() {
     this.shown = null;
     for (const [name, view] of Object.entries(this.views)) {

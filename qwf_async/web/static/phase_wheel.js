@@ -1,7 +1,7 @@
 // The legend of phases: a ring in the colours that they have, with 0 to the right and π/2 above.
 
-const RADII = [11, 19];
-const MARGIN = 20; // for the letters around it
+const RADII = [8, 14];
+const MARGIN = 19; // for the letters around it
 
 /** Draw a text that can be read on any ground, by a rim in the colour of the panel. */
 export function drawLetters(context, text, x, y, { ink, ground, ratio }) {
@@ -28,7 +28,7 @@ export function drawPhaseWheel(context, phases, { ink, ground, ratio }) {
     context.fillStyle = `rgb(${red} ${green} ${blue})`;
     context.fill();
   });
-  context.font = context.font.replace(/[\d.]+px/, `${11 * ratio}px`);
+  context.font = context.font.replace(/[\d.]+px/, `${10 * ratio}px`);
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const [text, across, up] of [["0", 1, 0], ["π/2", 0, 1], ["π", -1, 0], ["−π/2", 0, -1]]) {
