@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 LOG_EVERY: Final = 1.0
 """Seconds between two records of the log of the same kind, that say how far something is."""
@@ -32,13 +32,22 @@ class Progress:
     `bytes_sent` are the requests that were encoded for them. Points of a read are done when
     they have been read; `bytes_sent` are then the bytes of their values, or 0 if nobody
     counts them. `phase` says what is done if it is not the main thing, as "verifying": points
-    and bytes are counted from 0 in each phase.
+    and bytes are counted from 0 in each phase. `name` is what a load is of; empty elsewhere.
     """
 
     points: int
     total: int
     bytes_sent: int = 0
     phase: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadEnded:
+    """The load of a name has ended: published, or left so that it can be resumed."""
+
+    name: str
+    published: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +70,12 @@ class CleanedUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """A batch will be sent again, after the `attempt`-th failure."""
+    """A batch will be sent again, after the `attempt`-th failure; `why` is the class of the reason."""
 
     chunk: int
     attempt: int
     reason: str
+    why: Literal["away", "busy", "moved", "memory"] = "away"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +99,9 @@ class MemorySampled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateMoved:
-    """The memory gate shut or opened."""
+    """The memory gate of the server at `where` shut or opened."""
 
+    where: str = ""
     shut: bool
     reason: str
 
@@ -296,6 +307,7 @@ class ServerSampled:
 Event = (
     Progress
     | BatchWritten
+    | LoadEnded
     | CleanedUp
     | Retried
     | Spooled

@@ -12,7 +12,7 @@ from ..human import count, counted, duration, size
 from .completion import sources
 from .dry_run import print_dry_run
 from .jobs import run_on_store
-from .metrics_options import ListenOption, MetricsFileOption, check_metrics, metrics_hooks
+from .metrics_options import ListenOption, MetricsFileOption, measured
 from .options import (
     JsonOption,
     QuietOption,
@@ -168,9 +168,9 @@ def ingest(
         source = absolute(source)
     if dask is not None and (listen is not None or metrics_file is not None):
         raise UsageError("--dask goes without --listen and --metrics-file: the workers do the work")
-    check_metrics(listen, metrics_file)
     tile_points, slab_points = tile_shape(tile), slab_of(slab)
-    with opened_source(source, source_options) as argument:
+    asked = (None, None) if dry_run else (listen, metrics_file)
+    with measured(*asked, quiet=quiet) as metrics, opened_source(source, source_options) as argument:
         stored_name = default_name(source) if name is None else name
         if dry_run and argument.local is not None:
             print_dry_run(
@@ -235,8 +235,7 @@ def ingest(
                 raise UsageError(
                     "--dask is for sources that the workers can open: files, states and functions"
                 )
-            metrics = metrics_hooks(store, listen, metrics_file, name=stored_name, quiet=quiet)
-            async with metrics as hooks:
+            async with metrics.on(store) as hooks:
                 with shown_progress(quiet=quiet) as hook:
                     return await loaded(psi, store, (hook, *hooks))
 

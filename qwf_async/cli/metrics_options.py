@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,10 @@ from ..errors import first_error
 from .output import say
 
 if TYPE_CHECKING:
+    import socket
+
     from ..events import Hook
+    from ..metrics import Metrics
     from ..store.store import Store
 
 ListenOption = Annotated[
@@ -21,7 +25,7 @@ ListenOption = Annotated[
     typer.Option(
         "--listen",
         metavar="HOST:PORT",
-        help="Serve /metrics for Prometheus, and /health, as at 127.0.0.1:9464.",
+        help="Serve /metrics for Prometheus, and /health, as at 127.0.0.1:9464. See 'qwf help metrics'.",
         show_default=False,
     ),
 ]
@@ -36,40 +40,72 @@ MetricsFileOption = Annotated[
 ]
 
 
-def check_metrics(listen: str | None, file: Path | None) -> None:
-    """Raise UsageError if one of the options cannot be used, before anything is begun."""
-    if listen is not None:
-        from ..metrics.serving import place_of
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The metrics of a command, if they are asked for: the socket at which they are served, and their file."""
 
-        place_of(listen)
-    if file is not None:
-        from ..metrics.text import check_place
+    metrics: Metrics | None = None
+    sock: socket.socket | None = None
+    listen: str = ""
+    file: Path | None = None
+    quiet: bool = False
 
-        check_place(file)
+    @asynccontextmanager
+    async def on(self, store: Store) -> AsyncIterator[Sequence[Hook]]:
+        """The hook that counts what happens on a store; the metrics are served and written while the block runs."""
+        if self.metrics is None:
+            yield ()
+            return
+        import anyio
+
+        from ..metrics.serving import serving_metrics
+        from ..metrics.text import keep_writing
+
+        self.metrics.add_store(store)
+        try:
+            async with anyio.create_task_group() as tasks:
+                if self.file is not None:
+                    tasks.start_soon(keep_writing, self.metrics, self.file)
+                if self.sock is None:
+                    yield (self.metrics,)
+                else:
+                    async with serving_metrics(self.metrics, self.sock, self.listen) as address:
+                        if not self.quiet:
+                            say(f"metrics at {address}")
+                        yield (self.metrics,)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise first_error(group) from group
 
 
-@asynccontextmanager
-async def metrics_hooks(
-    store: Store, listen: str | None, file: Path | None, *, name: str = "", quiet: bool
-) -> AsyncIterator[Sequence[Hook]]:
-    """The hook that counts, if metrics are asked for: they are served and written while the block runs."""
+@contextmanager
+def measured(listen: str | None, file: Path | None, *, quiet: bool) -> Iterator[Measured]:
+    """What is asked for is checked, and the socket opened, before anything begins.
+
+    The file is written when the block has ended, however it ended. Raises UsageError if there is no
+    such place, if it cannot be used, or if a library is missing.
+    """
     if listen is None and file is None:
-        yield ()
+        yield Measured()
         return
-    from ..metrics.metrics import Metrics
-    from ..metrics.serving import serving_metrics
-    from ..metrics.text import writing_file
+    from ..metrics import Metrics
+    from ..metrics.serving import listening_at
+    from ..metrics.text import check_place, write_file
 
-    metrics = Metrics(name)
-    metrics.add_store(store)
+    metrics = Metrics()
+    if file is not None:
+        check_place(file)
+    sock = None if listen is None else listening_at(listen)
+    success = False
     try:
-        async with AsyncExitStack() as open_now:
-            if listen is not None:
-                address = await open_now.enter_async_context(serving_metrics(metrics, listen))
-                if not quiet:
-                    say(f"metrics at {address}")
-            if file is not None:
-                await open_now.enter_async_context(writing_file(metrics, file))
-            yield (metrics,)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from group
+        yield Measured(metrics=metrics, sock=sock, listen=listen or "", file=file, quiet=quiet)
+        success = True
+    finally:
+        if sock is not None:
+            sock.close()
+        metrics.end(success=success)
+        if file is not None:
+            try:
+                write_file(metrics, file)
+            except OSError as error:
+                say(f"warning: metrics were not written to {file}: {error.strerror or error}")

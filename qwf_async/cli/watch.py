@@ -9,7 +9,7 @@ import typer
 
 from ..errors import Interrupted, UsageError
 from .jobs import run_on_store
-from .metrics_options import ListenOption, MetricsFileOption, check_metrics, metrics_hooks
+from .metrics_options import ListenOption, MetricsFileOption, measured
 from .options import JsonOption, QuietOption, ServerOptions, with_option_groups
 from .output import say
 
@@ -44,10 +44,12 @@ def watch(
     Examples:
       qwf watch --interval 5 --json >> server.jsonl
       qwf watch --once
+      qwf watch --listen 127.0.0.1:9464 --quiet
     """
     if not LEAST_INTERVAL <= interval < float("inf"):
         raise UsageError(f"--interval {interval:g} is no time between samples: give seconds, at least 0.1")
-    check_metrics(listen, metrics_file)
+    if once and listen is not None:
+        raise UsageError("--once and --listen contradict each other: choose one")
 
     async def job(store: Store) -> None:
         from ..ingesting.watch_server import look_once, watch_server
@@ -55,17 +57,19 @@ def watch(
 
         watermark = store.settings.high_watermark
         if once:
-            with shown_once(as_json=as_json, watermark=watermark) as hook:
-                await look_once(store, hook=hook)
+            async with metrics.on(store) as hooks:
+                with shown_once(as_json=as_json, watermark=watermark) as hook:
+                    await look_once(store, hooks=(hook, *hooks))
             return
-        async with metrics_hooks(store, listen, metrics_file, quiet=quiet) as hooks:
+        async with metrics.on(store) as hooks:
             with shown_server(as_json=as_json, quiet=quiet, watermark=watermark) as hook:
                 await watch_server(store, hooks=(hook, *hooks), interval=interval)
 
-    try:
-        run_on_store(job, server_options, quiet=quiet, reading=once)
-    except Interrupted as ended:
-        if ended.signum != signal.SIGTERM:
-            raise
-        if not quiet:
-            say(str(ended))
+    with measured(listen, metrics_file, quiet=quiet) as metrics:
+        try:
+            run_on_store(job, server_options, quiet=quiet, reading=once)
+        except Interrupted as ended:
+            if ended.signum != signal.SIGTERM:
+                raise
+            if not quiet:
+                say(str(ended))

@@ -43,13 +43,15 @@ class ConnectionCounts:
 
 @dataclass(slots=True)
 class ReadCounts:
-    """What was read over the connections of a pool: points, bytes of their values, seconds that the reads took."""
+    """What was read over the connections of a pool: reads, points, bytes of their values, seconds that they took."""
 
+    reads: int = 0
     points: int = 0
     nbytes: int = 0
     seconds: float = 0.0
 
     def add(self, points: int, nbytes: int, seconds: float) -> None:
+        self.reads += 1
         self.points += points
         self.nbytes += nbytes
         self.seconds += seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import anyio
 
@@ -49,7 +50,7 @@ class Delivery:
                 self._report(batch, attempt, error)
                 if not self.gate.is_shut:
                     self.gate.shut()
-                    self.hook(GateMoved(shut=True, reason=str(error)))
+                    self.hook(GateMoved(where=self.gate.where, shut=True, reason=str(error)))
             except ServerUnavailable as error:
                 attempt += 1
                 now = anyio.current_time()
@@ -68,4 +69,15 @@ class Delivery:
                 return
 
     def _report(self, batch: Batch, attempt: int, error: Exception) -> None:
-        self.hook(Retried(chunk=batch.chunk, attempt=attempt, reason=str(error)))
+        self.hook(Retried(chunk=batch.chunk, attempt=attempt, reason=str(error), why=_class_of(error)))
+
+
+def _class_of(error: Exception) -> Literal["away", "busy", "moved", "memory"]:
+    match error:
+        case OutOfMemory():
+            return "memory"
+        case Redirected():
+            return "moved"
+        case ServerBusy():
+            return "busy"
+    return "away"

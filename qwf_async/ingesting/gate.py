@@ -28,11 +28,12 @@ class Watermarks:
 class Gate:
     """A gate, open at first. It knows for how long no writer got a batch through for lack of memory.
 
-    `changed` is called after each time that it was shut or opened.
+    `changed` is called after each time that it was shut or opened. `where` is the address of the server.
     """
 
-    def __init__(self, changed: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, changed: Callable[[], object] = lambda: None, where: str = "") -> None:
         self._changed = changed
+        self.where = where
         self._open = anyio.Event()
         self._open.set()
         self._blocked_since: float | None = None

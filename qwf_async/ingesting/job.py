@@ -15,7 +15,7 @@ from ..catalog.keys import Keys
 from ..catalog.load import Load
 from ..client.retry import until_available
 from ..errors import DamagedData, DataLost, Refused, first_error
-from ..events import Event, Hook, Noted, Progress, Retried, progress_of
+from ..events import Event, Hook, LoadEnded, Noted, Progress, Retried, progress_of
 from ..host.cores import cores
 from ..layout import Layout
 from ..source.base import Source, check_unchanged
@@ -90,7 +90,7 @@ class Job:
 
     async def run(self, shutdown: Shutdown) -> Report:
         """Fill and publish the load, or leave it so that it can be resumed, and raise."""
-        finish = self._finish
+        finish, published = self._finish, False
         try:
             with shutdown.drained():
                 await finish.confirmation.watch()
@@ -99,7 +99,9 @@ class Job:
                     try:
                         await self._fill_and_confirm(shutdown)
                         if shutdown.signum is None:
-                            return await finish.publish(self.source, verified=self.verify)
+                            report = await finish.publish(self.source, verified=self.verify)
+                            published = True
+                            return report
                     except* JournalHoles as errors:
                         lost += 1
                         await self._prepare_again(errors, lost)
@@ -117,6 +119,7 @@ class Job:
                     await self._spool.aclose()
             finally:
                 self.load.end()
+                self.hook(LoadEnded(name=self.keys.name, published=published))
         raise shutdown.interrupted(f"{so_far}: {again_with('resume')}")
 
     async def _fill_and_confirm(self, shutdown: Shutdown) -> None:
@@ -261,7 +264,9 @@ class Job:
 
     def _tell_progress(self) -> None:
         tally, total = self._tally, self.load.manifest.points
-        self.hook(Progress(points=tally.points, total=total, bytes_sent=tally.bytes_sent))
+        self.hook(
+            Progress(points=tally.points, total=total, bytes_sent=tally.bytes_sent, name=self.keys.name)
+        )
 
     def _count(self, event: Event) -> None:
         """Count retries for the report, and pass every event on."""

@@ -83,10 +83,11 @@ class Lanes:
                 return await store.clean()
 
         def make(number: int) -> Lane:
+            node = routes.node_of(number)
             watchdog = Watchdog.of(
                 store,
-                Gate(lanes.changed),
-                node=routes.node_of(number),
+                Gate(lanes.changed, node.address.shown),
+                node=node,
                 clean=clean,
                 timeout=settings.gate_timeout,
                 evictable=evictable,

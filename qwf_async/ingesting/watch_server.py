@@ -44,12 +44,12 @@ async def watch_server(store: Store, *, hooks: Sequence[Hook], interval: float =
     raise shutdown.interrupted("not watching any more")
 
 
-async def look_once(store: Store, *, hook: Hook) -> None:
-    """Give the hook one sample of a store: nothing is cleaned, and nothing replayed.
+async def look_once(store: Store, *, hooks: Sequence[Hook]) -> None:
+    """Give the hooks one sample of a store: nothing is cleaned, and nothing replayed.
 
     Raises ServerUnavailable if a server is away until the deadline is over.
     """
-    hook = logged([hook])
+    hook = logged(hooks)
     sampler = StoreSampler(store, SpoolWatch(store, hook), hook)
 
     async def sample() -> ServerSampled:
@@ -73,8 +73,9 @@ async def _guard(store: Store, hook: Hook) -> None:
 
     async def watch(node: Node, scope: anyio.CancelScope) -> None:
         with scope:
+            gate = Gate(where=node.address.shown)
             dog = Watchdog.of(
-                store, Gate(), node=node, clean=clean, timeout=math.inf, evictable=True, hook=hook
+                store, gate, node=node, clean=clean, timeout=math.inf, evictable=True, hook=hook
             )
             await dog.run()
 

@@ -120,7 +120,7 @@ class Watchdog:
             self._give_up(str(bound))
         if not self.gate.is_shut:
             self.gate.shut()
-            self.hook(GateMoved(shut=True, reason=f"{self._named}{bound}"))
+            self.hook(GateMoved(where=self.where, shut=True, reason=f"{self._named}{bound}"))
         self._was_above = True
         # While the server has a forked child that saves, freeing memory copies it. So cleaning waits until that ends.
         removed = Cleaned() if bound.copied else await self._cleaned()
@@ -171,7 +171,7 @@ class Watchdog:
         self._was_above = False
         if self.gate.is_shut:
             self.gate.open()
-            self.hook(GateMoved(shut=False, reason=f"{self._named}{reason}"))
+            self.hook(GateMoved(where=self.where, shut=False, reason=f"{self._named}{reason}"))
 
     def _give_up(self, why: str) -> None:
         raise OutOfMemory(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,14 +28,19 @@ def exposition(metrics: Metrics, accept: str) -> tuple[bytes, str]:
 
 def check_place(path: Path) -> None:
     """Raise UsageError if no file can be written there."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"metrics cannot be written to {path}: there is no such directory, or it is one")
-    if not os.access(path.parent, os.W_OK):
+    if path.is_dir():
+        raise UsageError(f"metrics cannot be written to {path}: it is a directory")
+    if not path.parent.is_dir():
+        raise UsageError(f"metrics cannot be written to {path}: there is no directory {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
         raise UsageError(f"metrics cannot be written to {path}: no right to write in {path.parent}")
 
 
 def write_file(metrics: Metrics, path: Path) -> None:
-    """Write the metrics as Prometheus' text, atomically: who reads sees the old file or the whole new one. Blocking."""
+    """Write the metrics as Prometheus' text, atomically: who reads sees the old file or the whole new one. Blocking.
+
+    Raises OSError if that cannot be done; the old file then stays.
+    """
     text, _ = exposition(metrics, "")
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -50,30 +54,9 @@ def write_file(metrics: Metrics, path: Path) -> None:
         raise
 
 
-@asynccontextmanager
-async def writing_file(metrics: Metrics, path: Path) -> AsyncIterator[None]:
-    """Write the file again and again while the block runs, and once more when it has ended, also by an error.
-
-    Raises UsageError before it begins if nothing can be written there; later the old file stays.
-    """
-    await to_thread.run_sync(check_place, path)
-
-    async def write_on() -> None:
-        while True:
-            with suppress(OSError):
-                await to_thread.run_sync(write_file, metrics, path)
-            await anyio.sleep(WRITE_EVERY)
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(write_on)
-            yield
-            tasks.cancel_scope.cancel()
-    except BaseException:
-        metrics.end(success=False)
-        raise
-    else:
-        metrics.end(success=True)
-    finally:
-        with anyio.CancelScope(shield=True), suppress(OSError):
+async def keep_writing(metrics: Metrics, path: Path) -> None:
+    """Write the file every WRITE_EVERY seconds until cancelled, in a thread. One that fails is made up by the next."""
+    while True:
+        await anyio.sleep(WRITE_EVERY)
+        with suppress(OSError):
             await to_thread.run_sync(write_file, metrics, path)

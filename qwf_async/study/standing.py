@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ class Standing:
 
     `overlay_path` is the file of this host that was written last. `failovers` are the times that this
     storage went offline, `recoveries` those that it came back; `merged` is the number of entries that it
-    brought to the server itself.
+    brought to the server itself. `trials` counts those that it turned to a state, by the state's name.
     """
 
     since: datetime = field(default_factory=datetime.now)
@@ -24,6 +25,7 @@ class Standing:
     failovers: int = 0
     recoveries: int = 0
     merged: int = 0
+    trials: Counter[str] = field(default_factory=Counter)
     _elsewhere: dict[int, Mode] = field(default_factory=dict)
 
     @property

@@ -228,6 +228,8 @@ class StudyStorage(BringingStorage, LookedAfter):
             else:
                 study.write(entry.WHOLE, trial_id, *record_of(template_trial))
             study.show(trial_id)
+            state = TrialState.RUNNING if template_trial is None else template_trial.state
+            self.standing.trials[state.name.lower()] += 1
             return trial_id
 
     def set_trial_param(
@@ -273,11 +275,13 @@ class StudyStorage(BringingStorage, LookedAfter):
                 is_taken = record.owner == study.lane and record.state is TrialState.RUNNING
                 if is_taken:
                     study.show(trial_id, is_taken=True)
+                    self.standing.trials["running"] += 1
                 return is_taken
             if record.state is not state or (record.is_provisional and record.failed_by != study.lane):
                 raise UpdateFinishedTrialError(
                     f"another process has finished trial {record.number} meanwhile"
                 )
+            self.standing.trials[state.name.lower()] += 1
             return True
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
