@@ -54,9 +54,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "dask": "dask", "metrics": "metrics", "observables": "observables", "sources": "source", "study": "study",
+    "dask": "dask",
+    "metrics": "metrics",
+    "observables": "observables",
+    "sources": "source",
+    "study": "study",
     "sync": "sync",
-}  # fmt: skip
+}
 
 _HOMES = {
     "errors": (

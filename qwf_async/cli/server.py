@@ -193,14 +193,16 @@ def acl(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @server.command()
 def dashboard() -> None:
-    """Print a dashboard for Grafana, which imports it, with the metrics of qwf watch; see 'qwf help metrics'.
+    """Print a dashboard for Grafana, of the metrics that qwf gives Prometheus: `qwf help metrics`.
 
     \b
     Example: qwf server dashboard > dashboard.json
     """
-    from importlib.resources import files
+    import json
 
-    typer.echo(files("qwf_async").joinpath("help", "grafana.json").read_text("utf-8"), nl=False)
+    from ..metrics.dashboard import dashboard as made
+
+    typer.echo(json.dumps(made(), indent=2))
 
 
 def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:

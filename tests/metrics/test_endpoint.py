@@ -1,4 +1,4 @@
-"""The address that Prometheus scrapes, and the file that node exporter reads, of real commands and a real server."""
+"""The address that Prometheus scrapes, of real commands and a real server, which may be away."""
 
 from __future__ import annotations
 
@@ -6,89 +6,115 @@ import http.client
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
-from anyio import to_thread
-from prometheus_client import parser
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from qwf_async.errors import UsageError
-from qwf_async.events import ServerSampled
-from qwf_async.ingesting.ingestion import ingest
-from qwf_async.metrics import Metrics
-from qwf_async.metrics.serving import place_of, serving_metrics
-from qwf_async.source import array
-from qwf_async.store.connecting import connect
+from qwf_async.metrics.serving import place_of
 from tests.conftest import PATIENCE, Server
-from tests.support.command import Shell
+from tests.support.command import Begun, Shell
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.anyio
+HELD = """
+import pathlib, time
+import numpy as np
+def psi(t, x, y, z):
+    while z.size == 10_000 and t.flat[0] >= 3 and not pathlib.Path("go-on").exists():
+        time.sleep(0.01)
+    return np.ones(np.broadcast_shapes(t.shape, x.shape, y.shape, z.shape), complex)
+"""
+GRID = ("--grid", "1x1x10000", "--frames", "6", "--dt", "1", "--box", "1x1x1", "--producers", "1")
+"""Six chunks, a frame each; those of the last three are given once there is a file `go-on`."""
 
 
-@asynccontextmanager
-async def scraped(metrics: Metrics) -> AsyncIterator[str]:
-    async with serving_metrics(metrics, "127.0.0.1:0") as address:
-        yield address
-
-
-def get(address: str, path: str, **headers: str) -> tuple[int, bytes]:
-    """Status and body of a request to the server at an address."""
+def get(address: str, path: str = "/metrics", **headers: str) -> tuple[int, str, bytes]:
+    """Status, content type and body of a request to the server at an address."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.headers["content-type"], answer.read()
     finally:
         connection.close()
 
 
-async def got(address: str, path: str = "/metrics", **headers: str) -> tuple[int, bytes]:
-    """As `get`, beside the server's loop."""
-    return await to_thread.run_sync(partial(get, address, path, **headers))
-
-
-async def test_an_ingest_is_scraped(server: Server) -> None:
-    metrics = Metrics("psi")
-    async with connect(server.url) as store, scraped(metrics) as address:
-        metrics.add_store(store)
-        ones = array(np.ones((32, 32, 4), complex))
-        await ingest(ones, store, "psi", verify=True, hooks=[metrics])
-        await (await store.open("psi")).read[0, :, :, 0]
-        status, text = await got(address)
+def values(address: str) -> dict[tuple[str, ...], float]:
+    """Each value by the name of its sample and its labels' values."""
+    status, _, text = get(address)
     assert status == 200
-    values = {
-        sample.name: sample.value
-        for family in parser.text_string_to_metric_families(text.decode())
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in prometheus(text.decode())
         for sample in family.samples
     }
-    assert values["qwf_points_written_total"] == values["qwf_points_verified_total"] == 4096
-    assert values["qwf_points_read_total"] == 1024
-    assert values["qwf_bytes_read_total"] == 1024 * 16
-    assert values["qwf_load_progress_ratio"] == 1
-    assert values["qwf_batch_seconds_count"] >= 1
-    assert values["qwf_connections_opened_total"] >= 1
 
 
-async def test_health_tells_of_a_server_that_is_away() -> None:
-    metrics = Metrics()
-    async with scraped(metrics) as address:
-        assert await got(address, "/health") == (200, b'{"status":"ok"}')
-        metrics(ServerSampled(facts=(), away=("redis://b:6379",)))
-        status, text = await got(address, "/health")
-        assert (status, json.loads(text)["message"]) == (503, "away: redis://b:6379")
-        status, text = await got(address)
-        assert (status, b'qwf_server_up{server="redis://b:6379"} 0.0' in text) == (200, True)
+@contextmanager
+def scraped(shell: Shell, *command: str) -> Iterator[tuple[Begun, str]]:
+    """A command that listens at any free port, and its address."""
+    with shell.begin(*command, "--listen", "127.0.0.1:0") as begun:
+        yield begun, begun.await_said("/metrics\n").partition("metrics at ")[2].split()[0]
 
 
-async def test_a_foreign_host_is_refused() -> None:
-    async with scraped(Metrics()) as address:
-        assert (await got(address, Host="evil.example"))[0] == 403
+def test_an_ingest_is_scraped_while_it_runs(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "held.py").write_text(HELD)
+    shell = Shell.at(tmp_path, QWF_URL=server.url)
+    with scraped(shell, "ingest", "held:psi", *GRID, "--name", "run") as (begun, address):
+        wait_until(lambda: values(address).get(("qwf_points_written_total",)) == 30_000)
+        seen = values(address)
+        assert seen["qwf_load_progress_ratio", "run"] == 0.5
+        assert seen["qwf_load_points", "run"] == 60_000
+        assert seen["qwf_batch_seconds_count",] == 3
+        assert seen["qwf_bytes_written_total",] > 30_000 * 16
+        assert seen["qwf_server_memory_bytes", server.url] > 0
+        assert seen["qwf_gate_shut", server.url] == 0
+        assert seen["qwf_connections_opened_total",] >= 1
+        assert get(address, "/health")[::2] == (200, b'{"status":"ok"}')
+        (tmp_path / "go-on").touch()
+        assert begun.end().status == 0
+        with pytest.raises(OSError, match="refused"):
+            get(address)
+
+
+def test_watch_is_scraped_also_while_its_server_is_away(own_server: Server, tmp_path: Path) -> None:
+    shell = Shell.at(tmp_path, QWF_URL=own_server.url)
+    up = ("qwf_server_up", own_server.url)
+    with scraped(shell, "watch", "--interval", "0.1") as (begun, address):
+        wait_until(lambda: values(address).get(up) == 1)
+        assert ("qwf_server_commands_total", own_server.url) in values(address)
+        assert get(address, "/health")[0] == 200
+        asked = get(address, accept="application/openmetrics-text; version=1.0.0")
+        assert asked[1].startswith("application/openmetrics-text; version=1.0.0")
+        assert {"qwf_server_up", "qwf_batch_seconds"} <= {f.name for f in openmetrics(asked[2].decode())}
+        own_server.kill()
+        wait_until(lambda: values(address).get(up) == 0)
+        status, _, body = get(address, "/health")
+        assert (status, json.loads(body)["message"]) == (503, f"away: {own_server.url}")
+        own_server.start()
+        wait_until(lambda: values(address).get(up) == 1)
+        assert get(address, "/health")[0] == 200
+        assert get(address, Host="evil.example")[0] == 403
+        assert get(address, Host=urlsplit(address).netloc.replace("127.0.0.1", "localhost"))[0] == 200
+        assert get(address, "/other")[0] == 404
+        begun.signal(signal.SIGTERM)
+        assert begun.end().status == 0
+
+
+def test_a_shut_gate_is_scraped(own_server: Server, tmp_path: Path) -> None:
+    with own_server.plain as client:
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+    shell = Shell.at(tmp_path, QWF_URL=own_server.url)
+    with scraped(shell, "watch") as (begun, address):
+        wait_until(lambda: values(address).get(("qwf_gate_shut", own_server.url)) == 1)
+        assert values(address)["qwf_gate_shut_seconds_total", own_server.url] > 0
+        begun.signal(signal.SIGINT)
+        assert begun.end().status == 130
 
 
 @pytest.mark.parametrize(
@@ -105,49 +131,21 @@ def test_what_is_no_place(text: str) -> None:
         place_of(text)
 
 
-def test_a_bad_place_and_a_port_in_use_begin_nothing(server: Server, tmp_path: Path) -> None:
-    shell = Shell.at(tmp_path, QWF_URL=server.url)
+def test_what_cannot_be_used_is_one_line_and_nothing_is_begun(tmp_path: Path) -> None:
+    shell = Shell.at(tmp_path, QWF_DATA_DIR=str(tmp_path / "data"), XDG_RUNTIME_DIR=str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for options, said in (
-            (["--listen", "9464"], "is no place to listen at"),
+            (["--listen", "9464"], "write --listen 127.0.0.1:9464"),
             (["--listen", f"127.0.0.1:{port}"], "the port is in use"),
-            (["--metrics-file", "nowhere/x.prom"], "there is no such directory"),
+            (["--listen", "192.0.2.1:0"], "cannot listen at 192.0.2.1"),
+            (["--metrics-file", "nowhere/x.prom"], "there is no directory nowhere"),
+            (["--metrics-file", "."], "it is a directory"),
         ):
             for command in (["ingest", "gaussian", "--grid", "8x1"], ["watch"]):
                 ended = shell.qwf(*command, *options)
                 assert (ended.status, len(ended.lines)) == (2, 1)
                 assert said in ended.lines[0]
-    assert not server.plain.keys("*")
-
-
-def test_a_job_leaves_a_file_whether_it_succeeds_or_fails(server: Server, tmp_path: Path) -> None:
-    shell, file = Shell.at(tmp_path, QWF_URL=server.url), tmp_path / "x.prom"
-    command = [
-        "ingest",
-        "gaussian",
-        "--grid",
-        "64x1",
-        "--name",
-        "psi",
-        "--quiet",
-        "--metrics-file",
-        str(file),
-    ]
-    assert shell.qwf(*command).status == 0
-    text = file.read_text()
-    assert "\nqwf_load_success 1.0\n" in text
-    assert "\nqwf_points_written_total 64.0\n" in text
-    assert file.stat().st_mode & 0o777 == 0o644
-    assert shell.qwf(*command).status == 8
-    assert "\nqwf_load_success 0.0\n" in file.read_text()
-    assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == ["x.prom"]
-
-
-def test_watch_is_scraped(server: Server, tmp_path: Path) -> None:
-    with Shell.at(tmp_path, QWF_URL=server.url).begin("watch", "--listen", "127.0.0.1:0") as watching:
-        address = watching.await_said("/metrics\n").partition("metrics at ")[2].split()[0]
-        wait_until(lambda: b"qwf_server_memory_bytes{" in get(address, "/metrics")[1])
-        assert get(address, "/health")[0] == 200
-        watching.signal(signal.SIGTERM)
-        assert watching.end().status == 0
+    once = shell.qwf("watch", "--once", "--listen", ":0")
+    assert (once.status, len(once.lines)) == (2, 1)
+    assert list(tmp_path.iterdir()) == []

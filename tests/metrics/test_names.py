@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import prometheus_client
 import pytest
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
@@ -34,7 +36,7 @@ from qwf_async.metrics import Metrics
 from qwf_async.metrics.metrics import MAX_LOADS
 from qwf_async.metrics.table import METRICS, unit_of
 from qwf_async.metrics.text import exposition
-from tests.support.command import ROOT
+from tests.support.command import ROOT, Shell
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 NOT_BASE_UNITS = {
@@ -207,8 +209,8 @@ def test_the_page_of_help_has_every_metric_as_it_is(filled: Metrics) -> None:
     ]
 
 
-def test_every_metric_of_the_dashboard_exists_and_every_place_of_it_is_its_own() -> None:
-    board = json.loads((ROOT / "qwf_async/help/grafana.json").read_text("utf-8"))
+def test_every_metric_of_the_dashboard_exists_and_every_place_of_it_is_its_own(tmp_path: Path) -> None:
+    board = json.loads(Shell.at(tmp_path).qwf("server", "dashboard").out)
     expressions = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
     expressions += [each["definition"] for each in board["templating"]["list"] if "definition" in each]
     named = {name for text in expressions for name in re.findall(r"\b(?:qwf|process)_[a-z_]+", text)}
@@ -219,10 +221,17 @@ def test_every_metric_of_the_dashboard_exists_and_every_place_of_it_is_its_own()
     for panel in board["panels"]:
         if panel["type"] != "row":
             assert panel["datasource"]["uid"] == "${datasource}"
-            assert panel["description"] or panel["title"]
         at = panel["gridPos"]
         mine = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
         assert not mine & cells, panel["title"]
         assert at["x"] + at["w"] <= 24
         cells |= mine
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_what_is_not_known_is_absent_and_two_registries_know_nothing_of_each_other(filled: Metrics) -> None:
+    named = {sample.name for family in families(Metrics()).values() for sample in family.samples}
+    assert not [
+        name for name in named if name.startswith(("qwf_server", "qwf_load_", "qwf_study", "qwf_gate_"))
+    ]
+    assert b"qwf_" not in prometheus_client.generate_latest()
