@@ -223,10 +223,8 @@ def _panels() -> Iterator[dict[str, Any]]:
 
 def _made(panel: Panel) -> dict[str, Any]:
     defaults: dict[str, Any] = {"unit": panel.unit, "min": 0}
-    last = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
-    options: dict[str, Any] = {"stat": last | {"colorMode": "background"}, "bargauge": last}.get(
-        panel.kind, {}
-    )
+    last: dict[str, Any] = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
+    options = {"stat": last | {"colorMode": "background"}, "bargauge": last}.get(panel.kind, {})
     if panel.most is not None:
         defaults["max"] = panel.most
     if panel.kind == "stat":

@@ -217,7 +217,7 @@ def test_every_metric_of_the_dashboard_exists_and_every_place_of_it_is_its_own(t
     exposed = {sample.name for family in families(Metrics()).values() for sample in family.samples}
     assert named - set(METRICS) - exposed == set()
     assert {variable["name"] for variable in board["templating"]["list"]} == {"datasource", "server"}
-    cells = set()
+    cells: set[tuple[int, int]] = set()
     for panel in board["panels"]:
         if panel["type"] != "row":
             assert panel["datasource"]["uid"] == "${datasource}"
