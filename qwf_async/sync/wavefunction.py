@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
+import anyio
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -14,11 +15,15 @@ from ..lattice.grid import Grid, Shape4
 from ..lattice.selection import Selection
 from ..layout import Place
 from ..plotting import plot
+from ..plotting.thumbnail import thumbnail
 from ..source.elements import unmasked
 from ..store import wavefunction as asynchronous
 from .face import blocking
 from .measuring import Measured
 from .viewing import HEIGHT, PageView
+
+PICTURE_TIME: Final = 1.0
+"""Seconds within which the picture beside the facts is read, if it is shown at all."""
 
 
 class Wavefunction(Measured):
@@ -124,8 +129,20 @@ class Wavefunction(Measured):
         return repr(self._behind)
 
     def _repr_html_(self) -> str:
-        """The facts as an HTML table, for a notebook."""
-        return self._behind._repr_html_()
+        """The facts as an HTML table, for a notebook, beside a small picture of |ψ|² of the first frame.
+
+        There is no picture if it cannot be read within PICTURE_TIME.
+        """
+        table = self._behind._repr_html_()
+        try:
+            picture = self._loop.run(self._picture)
+        except Exception:  # noqa: BLE001 # reading will say what is wrong: showing a wavefunction never fails
+            return table
+        return f'<div style="display:flex;gap:1em;align-items:flex-start">{table}{picture}</div>'
+
+    async def _picture(self) -> str:
+        with anyio.fail_after(PICTURE_TIME):
+            return await thumbnail(self._behind)
 
 
 def _point(selection: Selection) -> tuple[int, int, int, int]:

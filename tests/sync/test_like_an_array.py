@@ -87,7 +87,7 @@ def test_frames_come_with_their_times(psi: qwf.sync.Wavefunction) -> None:
 
 def test_it_shows_itself_and_says_where_it_is(psi: qwf.sync.Wavefunction, server: Server) -> None:
     assert "layout" in repr(psi)
-    assert psi._repr_html_().startswith("<table")
+    assert "<table" in psi._repr_html_()
     assert psi.info()["points"] == psi.size
     place = psi.where(1, 2, 3, 2)
     with server.plain as client:
