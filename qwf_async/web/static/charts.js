@@ -150,9 +150,10 @@ export class LineChart {
     const { x, lines, xLabel, yLabel } = this.#data;
     const index = this.#cursor;
     const known = index !== null && index < x.length;
-    const told = lines.map(({ name, y }) => `${name} = ${shown(y[index])}`).join("   ");
-    const text = known ? `${spoken(xLabel, number(x[index]))}:   ${told}` : "";
-    this.#readout.textContent = text || "\u00a0";
+    const told = lines.map(({ name, y }) => `${name} = ${shown(y[index])}`);
+    const parts = known ? [`${spoken(xLabel, number(x[index]))}:`, ...told] : [];
+    const whole = parts.map((part) => part.replaceAll(" ", "\u00a0")); // a line breaks only between them
+    this.#readout.textContent = whole.join("   ") || "\u00a0";
     const ranges = lines.map(({ name, y }) => {
       const range = rangeOf([y]);
       return range ? `${name} from ${number(range[0])} to ${number(range[1])}` : `${name} without numbers`;
@@ -161,7 +162,7 @@ export class LineChart {
     this.#svg.setAttribute("aria-label", name);
     this.#svg.setAttribute("aria-valuemax", Math.max(0, x.length - 1));
     this.#svg.setAttribute("aria-valuenow", known ? index : 0);
-    this.#svg.setAttribute("aria-valuetext", text || "no point chosen");
+    this.#svg.setAttribute("aria-valuetext", parts.join("   ") || "no point chosen");
   }
 
   #point(event) {

@@ -13,11 +13,11 @@ export function drawLetters(context, text, x, y, { ink, ground, ratio }) {
   context.fillText(text, x, y);
 }
 
-/** Draw it into the upper right corner of a canvas; `phases` are the colours from −π to π. */
+/** Draw it into the upper left corner of a canvas; `phases` are the colours from −π to π. */
 export function drawPhaseWheel(context, phases, { ink, ground, ratio }) {
   const [inner, outer] = RADII.map((radius) => radius * ratio);
   const margin = outer + MARGIN * ratio;
-  const [x, y] = [context.canvas.width - margin, margin];
+  const [x, y] = [margin + 4 * ratio, margin];
   const far = outer + 9 * ratio;
   const turn = (2 * Math.PI) / phases.length;
   phases.forEach(([red, green, blue], number) => {
