@@ -84,7 +84,8 @@ async def test_only_the_names_of_this_machine_are_answered(server: Server) -> No
             answer, body = await asked(at, "/api/store", hosts=hosts, token=bearer)
             assert answer.status == status, hosts
             assert (b"server" in body) == (status == 200) or b"this server" in body
-        for several in (tuple[str, ...](), ("localhost", "evil.example")):  # no Host, or two: HTTP/1.1 has exactly one
+        several: tuple[str, ...]
+        for several in ((), ("localhost", "evil.example")):  # no Host, or two: HTTP/1.1 has exactly one
             answer, _ = await asked(at, "/api/store", hosts=several, token=bearer)
             assert answer.status in (400, 403)
 
