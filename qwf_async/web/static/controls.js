@@ -80,7 +80,7 @@ export class Controls {
   #key(event) {
     const target = event.target;
     const typing = target.matches("input[type=search], select, dialog *") || event.ctrlKey || event.metaKey || event.altKey;
-    if (typing) return;
+    if (typing || event.defaultPrevented) return;
     if (event.key === "?") return this.act.help();
     if (!this.grid) return;
     const onPicture = target === document.body || target.id === "stage";
@@ -105,7 +105,8 @@ export class Controls {
       " ": () => this.act.togglePlay(),
     };
     const plays = event.key === " " && target.matches("input[type=range]");
-    const action = anywhere[event.key] ?? (onPicture || plays ? here[event.key] : undefined);
+    const sideways = /^Arrow(Left|Right)$/.test(event.key) && target.matches(".entry");
+    const action = anywhere[event.key] ?? (onPicture || plays || sideways ? here[event.key] : undefined);
     if (!action) return;
     event.preventDefault();
     action();

@@ -6,6 +6,7 @@ import { tickTexts } from "./tick_texts.js";
 const MARGIN = { left: 66, right: 96, top: 32, bottom: 46 };
 const NARROW = { left: 56, right: 74, top: 30, bottom: 44 }; // where the stage is narrower than
 const NARROW_PX = 480;
+const HATCH = 11; // pixels between lines
 const BAR = { gap: 14, width: 12 };
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 
@@ -43,7 +44,7 @@ export function boxIn(width, height, ratio) {
 export function themeOf(element) {
   const style = getComputedStyle(element);
   const of = (name) => style.getPropertyValue(name).trim();
-  return { panel: of("--panel"), ink: of("--ink"), soft: of("--ink-soft"), line: of("--line"), accent: of("--accent") };
+  return { panel: of("--panel"), ink: of("--ink"), soft: of("--ink-soft"), line: of("--line"), hatch: of("--hatch") };
 }
 
 // Draw the heading, axes of {label, edges, marks, whole}, and a bar of {table, edges, label, marks} or null.
@@ -60,6 +61,23 @@ export function drawFrame(context, theme, box, { heading, across, up, bar }) {
   context.textBaseline = "bottom";
   if (heading) context.fillText(heading, box.left, box.top - 8);
   if (bar) drawBar(context, box, bar);
+  context.restore();
+}
+
+// Hatch the box, as the style does behind a picture: what is not stored yet.
+export function drawHatch(context, theme, { left, top, width, height }) {
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.strokeStyle = theme.hatch;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  for (let x = left - height; x < left + width; x += HATCH) {
+    context.moveTo(x, top);
+    context.lineTo(x + height, top + height);
+  }
+  context.stroke();
   context.restore();
 }
 

@@ -89,7 +89,7 @@ export class List {
   }
 
   #move(event) {
-    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
     const buttons = [...this.list.querySelectorAll("li:not([hidden]) > .entry")];

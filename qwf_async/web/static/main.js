@@ -266,6 +266,7 @@ class Page {
     this.picture.show({ grid: this.grid, plane, show, data, peak, alt: this.#title });
     this.controls.show(this.grid, this.view);
     byId("follow").checked = this.view.follow;
+    byId("follow-label").hidden = !view.load || this.grid.size("t") === 1 || plane.includes("t");
     byId("zoom-out").hidden = !Object.keys(view.zoom).length;
     this.#point(...(this.pointer ?? [null]));
     document.body.dataset.drawn = `${name}/${t}/${plane}/${cut ? view[cut] : 0}/${show}`;
@@ -296,8 +297,7 @@ class Page {
 
   #markLoad(load) {
     const mark = byId("not-published");
-    mark.hidden = byId("follow-label").hidden = !load;
-    if (this.grid?.size("t") === 1) byId("follow-label").hidden = true;
+    mark.hidden = !load;
     if (load) mark.textContent = `not published: ${share(load.done)}${load.held ? "" : ", interrupted"}`;
   }
 

@@ -2,7 +2,7 @@
 
 import { colouring } from "./colours.js";
 import { curveEdges, drawCurve } from "./curve.js";
-import { boxIn, drawFrame, heightFor, themeOf } from "./frame.js";
+import { boxIn, drawFrame, drawHatch, heightFor, themeOf } from "./frame.js";
 
 const PHASE_MARKS = [[-Math.PI, "−π"], [-Math.PI / 2, "−π/2"], [0, "0"], [Math.PI / 2, "π/2"], [Math.PI, "π"]];
 const PNG_SCALE = 2;
@@ -67,6 +67,7 @@ export class Picture {
     context.fillText(title, 14, head / 2 + 3, width - 28);
     context.translate(0, head);
     const box = this.#box(width, height);
+    if (this.shown.data.stored) drawHatch(context, theme, box);
     context.imageSmoothingEnabled = false;
     context.drawImage(this.canvas, box.left, box.top, box.width, box.height);
     drawFrame(context, theme, box, this.#frame());

@@ -35,7 +35,7 @@ export class Status {
   failed(error) {
     if (error.nobody) {
       this.state = "gone";
-      this.say("qwf view has ended. Start it again and open the address that it prints", { problem: true });
+      this.say("qwf view has ended. Run it again and open the address that it prints", { problem: true });
     } else if (error.status === 403) {
       this.state = "gone";
       this.say(`This address is not valid any more: ${error.message}`, { problem: true });
