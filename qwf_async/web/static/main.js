@@ -30,7 +30,8 @@ class Page {
     this.server = server;
     this.status = new Status();
     this.entries = [];
-    this.wanted = null; // a wavefunction that is not there yet
+    this.first = readFragment(location.hash); // what is shown first; without a name it is the first one listed
+    this.wanted = null; // what is chosen and not described yet
     this.view = null; // what is to be shown: see state.js
     this.grid = null;
     this.generation = null;
@@ -109,6 +110,11 @@ class Page {
     this.entries = entries;
     this.list.show(entries, (this.wanted ?? this.view)?.name);
     const { view } = this;
+    const first = this.first && (this.first.name ? this.first : entries.find(({ state }) => state !== "damaged"));
+    if (first) {
+      this.first = null;
+      return this.choose(first.plane === undefined ? { name: first.name } : first);
+    }
     if (this.again) {
       this.again = false;
       return this.choose(this.wanted);
@@ -336,7 +342,7 @@ class Page {
 
   #ready() {
     this.status.recovered();
-    this.status.state = "ready";
+    this.status.state = this.wanted || this.first?.name ? "loading" : "ready";
   }
 
   #save() {
@@ -355,12 +361,7 @@ async function begin() {
       byId("server").textContent = store.server;
       status.say("");
       const page = new Page(api, new Palette(tables), store.server);
-      const wanted = readFragment(location.hash);
-      if (wanted.name) page.wanted = wanted; // so that the page is ready only when it is drawn
       await page.look();
-      if (page.status.state !== "ready") return; // looked at again each second
-      if (wanted.name) await page.choose(wanted);
-      else if (page.entries.length && !page.view) await page.choose({ name: page.entries[0].name });
       return;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
