@@ -1,6 +1,6 @@
 """The events of an ingest, of a long read and of a watched server: frozen records, with which hooks are called.
 
-The progress bar and the JSON report of the command line are hooks. A hook is called on the
+The progress bar, the JSON report of the command line and the metrics are hooks. A hook is called on the
 event loop and must return at once.
 
 Each event also goes to the logger `qwf_async` of the standard library, where whoever uses the
