@@ -24,6 +24,7 @@ from playwright.async_api import (
     Page,
     Request,
     async_playwright,
+    expect,
 )
 
 from qwf_async.host.loop_thread import LoopThread
@@ -64,7 +65,11 @@ class Chromium:
         ) as context:
             context.set_default_timeout(PATIENCE * 1000)
             met = _met(context)
-            yield await context.new_page()
+            try:
+                yield await context.new_page()
+            except BaseException as error:
+                error.add_note(f"besides: {met}")
+                raise
         bad = [text for text in met if not (allowed and re.search(allowed, text))]
         assert not bad, bad
 
@@ -98,6 +103,7 @@ def _met(context: BrowserContext) -> list[str]:
 def launched(*arguments: str) -> Iterator[Chromium]:
     """A Chromium of this machine, until the block ends."""
     loop = LoopThread()
+    expect.set_options(timeout=PATIENCE * 1000)
     try:
         with loop.entered(_browser(arguments)) as entered:
             yield Chromium(browser=entered.value, loop=loop)

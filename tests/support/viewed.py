@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import numpy as np
@@ -19,11 +19,8 @@ from playwright.async_api import Locator, Page, expect
 
 from qwf_async.settings import Settings
 from qwf_async.web.viewing import Viewed, viewing
-from tests.conftest import PATIENCE
 
 from .browser import Chromium
-
-MS: Final = PATIENCE * 1000
 
 
 class HasAddress(Protocol):
@@ -55,7 +52,7 @@ class View:
     async def says(self, **facts: str) -> None:
         """Wait until the page says this of itself: `state`, `drawn`."""
         for name, value in facts.items():
-            await expect(self.page.locator("body")).to_have_attribute(f"data-{name}", value, timeout=MS)
+            await expect(self.page.locator("body")).to_have_attribute(f"data-{name}", value)
 
     async def draws(self, t: int, plane: str, index: int, show: str = "density", name: str = "psi") -> None:
         """Wait until this slice is drawn."""
@@ -67,7 +64,9 @@ class View:
             """(name) => {
                 const canvas = document.querySelector(name);
                 const {width, height} = canvas;
-                const {data} = canvas.getContext("2d").getImageData(0, 0, width, height);
+                const copy = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
+                copy.drawImage(canvas, 0, 0);
+                const {data} = copy.getImageData(0, 0, width, height);
                 let text = "";
                 for (let i = 0; i < data.length; i += 4096)
                     text += String.fromCharCode(...data.subarray(i, i + 4096));
