@@ -118,7 +118,7 @@ async def observe_opened(
     one_at_a_time = anyio.CapacityLimiter(1)  # a potential of the user need not bear two calls at once
     for number in numbers_of(grid, frames):
         whole = None if sums_only else await psi.read[number : number + 1]
-        summing = _Summing(
+        asked = _Summing(
             psi=psi,
             number=number,
             whole=whole,
@@ -128,10 +128,17 @@ async def observe_opened(
             autocorrelation=autocorrelation,
             one_at_a_time=one_at_a_time,
         )
-        sums: _Sums = reduce(add, await for_each_box(psi, summing.chunk))
-        momentum = None if whole is None else await anyio.to_thread.run_sync(momenta, whole, grid)
-        yield _observed(grid, number, sums, momentum, summing)
+        row = await _row(asked)
+        del whole, asked  # no frame is held while the caller takes the row
+        yield row
         done(grid.frame_points)
+
+
+async def _row(asked: _Summing) -> Observed:
+    grid, whole = asked.psi.manifest.grid, asked.whole
+    sums: _Sums = reduce(add, await for_each_box(asked.psi, asked.chunk))
+    momentum = None if whole is None else await anyio.to_thread.run_sync(momenta, whole, grid)
+    return _observed(grid, asked.number, sums, momentum, asked)
 
 
 @checked
