@@ -86,7 +86,7 @@ function drawAcross(context, box, { label, edges, marks, whole }) {
   context.textAlign = "center";
   context.textBaseline = "top";
   const bottom = box.top + box.height;
-  for (const [value, text] of marks ?? marked(low, high, box.width / 70, whole)) {
+  for (const [value, text] of marks ?? fitting(context, box.width, (wanted) => marked(low, high, wanted, whole))) {
     const x = box.left + ((value - low) / (high - low)) * box.width;
     line(context, x, bottom + 1, x, bottom + 5);
     context.fillText(text, x, bottom + 7);
@@ -132,6 +132,14 @@ function drawBar(context, box, { table, edges, label, marks }) {
   }
   context.textBaseline = "bottom";
   if (label) context.fillText(label, left, box.top - 8);
+}
+
+// As many marks as have room side by side.
+function fitting(context, width, make) {
+  for (let wanted = width / 48; ; wanted /= 1.5) {
+    const marks = make(wanted);
+    if (wanted < 1 || marks.every(([, text]) => context.measureText(text).width + 12 < width / marks.length)) return marks;
+  }
 }
 
 // Ticks and their texts; only whole numbers on an axis of indices.
