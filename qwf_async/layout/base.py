@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..lattice.grid import Box, Order, Shape3, Shape4
 from ..lattice.plan import Chunk, Plan
+from ..wire.arena import Arena
 from ..wire.batch import Batch, Part
 from ..wire.dumped_slabs import DumpedSlabs
 from ..wire.fetch import Fetch
@@ -105,10 +106,11 @@ class Scheme(Protocol):
     """Whether a field is a chunk of a Zarr v3 array with chunks of shape `grain`, as the codec `bytes` writes it."""
 
     @classmethod
-    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Layout:
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool, arena: Arena) -> Layout:
         """The layout of the generation whose keys begin with `base`.
 
-        `by_restore` asks for RESTORE where the layout can be written so (`probe`).
+        `by_restore` asks for RESTORE where the layout can be written so (`probe`). `arena` has the
+        memory for what is encoded and for replies.
         """
         ...
 

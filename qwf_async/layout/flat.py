@@ -73,7 +73,7 @@ class Flat:
     plan: Plan
     one_hash: bool = False
     by_restore: bool = False
-    _arena: Arena = field(default_factory=Arena, repr=False, compare=False)
+    arena: Arena = field(default_factory=Arena, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = CODECS
@@ -82,7 +82,7 @@ class Flat:
     zarr_chunks: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Flat:
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool, arena: Arena) -> Flat:
         one_hash = form.one_hash
         return cls(
             base=base,
@@ -90,6 +90,7 @@ class Flat:
             plan=form.plan,
             one_hash=one_hash,
             by_restore=by_restore and not one_hash,
+            arena=arena,
         )
 
     @classmethod
@@ -132,12 +133,12 @@ class Flat:
         key, box = self._key(chunk.number), chunk.box
         as_hset = None
         if self.by_restore:
-            part, checksum = restored_box(key, box, values, self.codec, self._arena)
+            part, checksum = restored_box(key, box, values, self.codec, self.arena)
             as_hset = partial(replace(self, by_restore=False).encode, chunk, values, weight)
             if part.nbytes > self._largest_payload:
                 return as_hset()
         else:
-            runs, checksum = point_runs(box, values, self.codec, IN_RESP, self._arena)
+            runs, checksum = point_runs(box, values, self.codec, IN_RESP, self.arena)
             requests, buffers = _requests(partial(hset, key), runs, box.points, strings=2)
             part = Part(key=key, requests=requests, buffers=buffers)
         return Batch(
@@ -155,7 +156,7 @@ class Flat:
             return None
         box = Box(start=(0, 0, 0, 0), stop=(1, 1, 1, 1))
         values = np.full(box.shape, 1 - 2j, stored_dtype(self.codec))
-        part, _ = restored_box(self._key(0), box, values, self.codec, self._arena)
+        part, _ = restored_box(self._key(0), box, values, self.codec, self.arena)
         texts = values if binary_dtype(self.codec) else text10.encode(values).data
         fields = {field_name(0, 0, 0, 0): texts.tobytes()}
         return Probe(part=part, fields=fields, listpack=False, largest=self._largest_payload)
@@ -180,7 +181,7 @@ class Flat:
     def changes(self, chunk: int, box: Box, values: NDArray[Any]) -> Sequence[Part]:
         key = self._key(chunk)
         begin = partial(set_fields, key, chunk)
-        runs, _ = point_runs(box, values, self.codec, IN_RESP, self._arena)
+        runs, _ = point_runs(box, values, self.codec, IN_RESP, self.arena)
         requests, buffers = _requests(begin, runs, box.points, strings=2)
         return (Part(key=key, requests=requests, buffers=buffers),)
 
@@ -210,7 +211,7 @@ class Flat:
         parts = []
         for chunk, piece in self._pieces(box):
             key = self._key(chunk)
-            runs = name_runs(piece, IN_RESP, self._arena)
+            runs = name_runs(piece, IN_RESP, self.arena)
             count, buffers = _requests(partial(head, b"HMGET", key), runs, piece.points, strings=1)
             fields = [FIELDS_A_REQUEST] * (count - 1) + [piece.points - FIELDS_A_REQUEST * (count - 1)]
             parts.append(Part(key=key, requests=count, buffers=buffers, fields=fields))
@@ -257,7 +258,7 @@ class Flat:
             SlabDump(key=self._key(chunk), dump=DumpedBox.of(whole, dtype), part=piece)
             for chunk, whole, piece in held
         ]
-        return DumpedSlabs.of(box, slabs, self._arena)
+        return DumpedSlabs.of(box, slabs, self.arena)
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:
         chunks = self._plan.holding_each(points) * (not self.one_hash)

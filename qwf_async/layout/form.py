@@ -12,6 +12,7 @@ from ..errors import InvalidInput, UsageError
 from ..lattice.blocks import check_divides, dividing
 from ..lattice.grid import Grid, Order, Shape3, Shape4, json_integer, shape4
 from ..lattice.plan import BoxPlan, Plan, plan_from_json
+from ..wire.arena import Arena
 from ..wire.codec import check_codec
 from ..wording import option, quoted
 from .base import Layout, Scheme
@@ -126,9 +127,13 @@ class Form:
         """What is known of it before there are data."""
         return self.open(b"")
 
-    def open(self, base: bytes, *, by_restore: bool = False) -> Layout:
-        """The layout of the generation whose keys begin with `base`; `by_restore` as for `Scheme.of`."""
-        return LAYOUTS[self.layout].of(self, base, by_restore=by_restore)
+    def open(self, base: bytes, *, by_restore: bool = False, arena: Arena | None = None) -> Layout:
+        """The layout of the generation whose keys begin with `base`; `by_restore` and `arena` as for `Scheme.of`.
+
+        Without an arena it has one of its own.
+        """
+        memory = Arena() if arena is None else arena
+        return LAYOUTS[self.layout].of(self, base, by_restore=by_restore, arena=memory)
 
     def keys(self, base: bytes) -> Iterator[bytes]:
         """All data keys of the generation whose keys begin with `base`, group by group."""

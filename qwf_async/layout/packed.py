@@ -48,7 +48,7 @@ class Packed:
     codec: str
     plan: Plan
     by_restore: bool = False
-    _arena: Arena = field(default_factory=Arena, repr=False, compare=False)
+    arena: Arena = field(default_factory=Arena, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
@@ -58,8 +58,8 @@ class Packed:
     zarr_chunks: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Packed:
-        return cls(base=base, codec=form.codec, plan=form.plan, by_restore=by_restore)
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool, arena: Arena) -> Packed:
+        return cls(base=base, codec=form.codec, plan=form.plan, by_restore=by_restore, arena=arena)
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> None:
@@ -108,7 +108,7 @@ class Packed:
         return Batch(
             chunk=chunk.number,
             points=chunk.points,
-            parts=list(requests(prefix, first, values, template, self._arena)),
+            parts=list(requests(prefix, first, values, template, self.arena)),
             digest=digest(self.codec, values),
             weight=weight,
             values=values,
@@ -191,7 +191,7 @@ class Packed:
             request=of_keys(b"DUMP" if dumped else b"HGETALL", self._keys(numbers)),
             full=full,
             partial=partial,
-            data=self._arena.take(full.nbytes + partial.nbytes),
+            data=self.arena.take(full.nbytes + partial.nbytes),
             places=places,
         )
 

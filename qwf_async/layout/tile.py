@@ -60,7 +60,7 @@ class Tile:
     codec: str
     plan: Plan
     tile: Shape3
-    _arena: Arena = field(default_factory=Arena, repr=False, compare=False)
+    arena: Arena = field(default_factory=Arena, repr=False, compare=False)
 
     key_ending: ClassVar[bytes] = KEY
     codecs: ClassVar[Sequence[str]] = ("c16", "c8")
@@ -70,9 +70,9 @@ class Tile:
     zarr_chunks: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Tile:
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool, arena: Arena) -> Tile:
         tile = form.tile or cls.default_tile(form.plan.shape)
-        return cls(base=base, codec=form.codec, plan=form.plan, tile=tile)
+        return cls(base=base, codec=form.codec, plan=form.plan, tile=tile, arena=arena)
 
     @classmethod
     def default_tile(cls, shape: Shape4) -> Shape3:
@@ -132,7 +132,7 @@ class Tile:
 
     def encode(self, chunk: Chunk, values: NDArray[Any], weight: float) -> Batch:
         key, tiles = self._key(chunk.number), self._tiles(chunk.box)
-        requests = TileRequests.of(key, tiles, self.nbytes, self._arena)
+        requests = TileRequests.of(key, tiles, self.nbytes, self.arena)
         targets = [
             (
                 block.from_corner(tiles),
@@ -233,7 +233,7 @@ class Tile:
                 replies.append(TileReply.of(block, self.nbytes, start=end))
                 end = replies[-1].stop
         return TileReplies(
-            request=b"".join(requests), replies=replies, box=box, tile=self.tile, data=self._arena.take(end)
+            request=b"".join(requests), replies=replies, box=box, tile=self.tile, data=self.arena.take(end)
         )
 
     def fetches(self, points: NDArray[np.int64]) -> Iterator[Fetch]:

@@ -55,7 +55,7 @@ class Wavefunction:
         self.manifest = manifest
         self._connections = connections
         self._keys = Keys(prefix=settings.prefix, name=name)
-        self._layout = manifest.form.open(self._keys.base(manifest.generation))
+        self._layout = manifest.form.open(self._keys.base(manifest.generation), arena=connections.arena)
 
     @property
     def address(self) -> Address:
