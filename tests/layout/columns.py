@@ -15,6 +15,7 @@ from qwf_async.lattice.grid import Box, Order, Shape3, Shape4
 from qwf_async.lattice.plan import BoxPlan, Chunk, Plan
 from qwf_async.layout.base import Counts, Parameters, Place, Probe
 from qwf_async.layout.hash_memory import KEY_BYTES, Server, block_bytes
+from qwf_async.wire.arena import Arena
 from qwf_async.wire.batch import Batch, Part
 from qwf_async.wire.change import cut_place, set_in_tiles
 from qwf_async.wire.codec import binary_dtype, damage, digest, is_value, joined
@@ -43,7 +44,7 @@ class Columns:
     zarr_chunks: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, form: Parameters, base: bytes, *, by_restore: bool) -> Columns:
+    def of(cls, form: Parameters, base: bytes, *, by_restore: bool, arena: Arena) -> Columns:
         return cls(base=base, codec=form.codec, plan=form.plan)  # type: ignore[arg-type] # looked at by `fits`
 
     @classmethod
