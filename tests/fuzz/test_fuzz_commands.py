@@ -18,7 +18,7 @@ from qwf_async.cli.app import app
 from qwf_async.layout import LAYOUTS
 from tests.support.fuzzing import Ended, Ground, fuzzed, ground, qwf
 
-ENDLESS = {("watch",), ("server", "run"), ("server", "start")}
+ENDLESS = {("watch",), ("view",), ("server", "run"), ("server", "start")}
 """Commands that run until a signal, or start what goes on running."""
 
 
