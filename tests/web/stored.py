@@ -22,7 +22,12 @@ GREY: Final = 235
 
 
 async def store_psi(
-    server: HasAddress, name: str = "psi", *, psi: NDArray[Any] = PSI, grid: Grid = GRID, **options: Any
+    server: HasAddress,
+    name: str = "psi",
+    *,
+    psi: NDArray[Any] = PSI,
+    grid: Grid | None = GRID,
+    **options: Any,
 ) -> None:
     """Store ψ[t, x, y, z] under a name."""
     async with qwf.connect(server.url) as store:
