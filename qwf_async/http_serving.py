@@ -86,6 +86,7 @@ async def serving(app: App, sock: socket.socket, *, extra: str) -> AsyncIterator
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="error",  # a client that does not speak HTTP says nothing on our terminal
         access_log=False,
         lifespan="off",
         ws="none",
@@ -114,11 +115,12 @@ def known_hosts(host: str, port: int) -> Collection[str]:
     """The Host headers of a server that listens at a host and a port, in small letters.
 
     Of one that listens beyond this machine these are also its names; IP addresses are always known.
+    A browser leaves port 80 out.
     """
     names = {*LOOPBACK, f"[{host}]" if ":" in host else host}
     if not is_loopback(host):
         names |= {socket.gethostname(), socket.getfqdn()}
-    return {f"{name}:{port}".lower() for name in names}
+    return {f"{name}{end}".lower() for name in names for end in (f":{port}", *[""] * (port == 80))}
 
 
 def is_loopback(host: str) -> bool:

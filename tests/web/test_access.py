@@ -7,12 +7,12 @@ from http.client import HTTPConnection, HTTPResponse
 
 import numpy as np
 import pytest
-from anyio import to_thread
+from anyio import connect_tcp, to_thread
 
 import qwf_async
 from qwf_async import sources
 from qwf_async.errors import UsageError
-from qwf_async.http_serving import bind
+from qwf_async.http_serving import bind, known_hosts
 from qwf_async.web.viewing import Viewed
 from tests.conftest import PATIENCE, Server
 from tests.support.api import api_of
@@ -178,3 +178,17 @@ def test_a_port_in_use_is_one_line() -> None:
             assert other.getsockname()[1] != port
     with pytest.raises(UsageError, match="no such address"):
         bind("nowhere.invalid", 0)
+
+
+def test_a_browser_leaves_port_80_out_of_the_host() -> None:
+    assert {"127.0.0.1", "127.0.0.1:80", "[::1]"} <= set(known_hosts("127.0.0.1", 80))
+    assert "127.0.0.1" not in known_hosts("127.0.0.1", 8765)
+
+
+async def test_a_client_that_does_not_speak_http_says_nothing_here(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with api_of(server) as api, await connect_tcp(api.at.host, api.at.port) as client:
+        await client.send(b"\x16\x03\x01\r\n\r\n")
+        assert (await client.receive()).startswith(b"HTTP/1.1 400")
+    assert not caplog.records
