@@ -24,7 +24,11 @@ from .guarded import TooMany
 MAX_POINTS: Final = 4_194_304
 """Points of an answer: 32 MB."""
 
-AT_ONCE: Final = 2
+SMALL: Final = 640 * 640
+"""Points of a picture, at most: what has no more does not wait for what has, as a volume."""
+
+SMALL_AT_ONCE: Final = 2
+LARGE_AT_ONCE: Final = 1
 """Answers that are read at the same time; each is read over several connections."""
 
 POINT_BYTES: Final = 8
@@ -35,7 +39,8 @@ class Values:
     """Reads values for all clients, a few at a time, so that what is being read is bounded in memory."""
 
     def __init__(self) -> None:
-        self._turns = anyio.CapacityLimiter(AT_ONCE)
+        self._small = anyio.CapacityLimiter(SMALL_AT_ONCE)
+        self._large = anyio.CapacityLimiter(LARGE_AT_ONCE)
 
     async def read(self, store: Store, request: Request) -> Response:
         """The values that a request selects, little-endian complex64 in C order; values beyond it are not finite.
@@ -47,7 +52,7 @@ class Values:
         selection = selection_of(psi.manifest.grid.shape, request.query_params)
         is_load = isinstance(psi, Unpublished)
         points = 0 if request.method == "HEAD" else selection.points
-        async with self._turns:
+        async with self._small if points <= SMALL else self._large:
             # The answer's own memory, which is sent as it is: what is read is converted piece by piece.
             body = np.empty(points * (POINT_BYTES + is_load), np.uint8)
             values, stored = np.split(body, [points * POINT_BYTES])

@@ -75,3 +75,22 @@ async def test_overtaken_read_stops_and_gives_back_what_it_has(server: Server) -
             finally:
                 tracemalloc.stop()
     await until(lambda: clients(server) == 0)
+
+
+async def test_a_picture_does_not_wait_for_what_is_large(server: Server) -> None:
+    large = wave(1, 128, 96, 64)
+    async with qwf_async.connect(server.url) as store:
+        await qwf_async.ingest(sources.array(large), store, "psi")
+    with relaying(server) as relay:
+        async with api_of(relay) as api:
+            assert (await api.get("wavefunctions/psi/values", x=1, y=2)).status == 200
+            relay.slice(4096)
+            relay.delay(0.01, chance=random.Random(2))
+            passed = relay.replies.passed
+            streams = [await send(api, "wavefunctions/psi/values") for _ in range(3)]
+            await until(lambda: relay.replies.passed > passed + 100_000)
+            answer = await api.get("wavefunctions/psi/values", x=1, y=2)
+            assert np.allclose(answer.values, large[:, 1, 2])
+            assert relay.replies.passed < passed + large.nbytes, "not one of the large ones is there yet"
+            for stream in streams:
+                await stream.aclose()
