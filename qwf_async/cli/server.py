@@ -192,7 +192,7 @@ def acl(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @server.command()
-def dashboard() -> None:
+def dashboard(as_json: JsonOption = False) -> None:
     """Print a dashboard for Grafana, of the metrics that qwf gives Prometheus: `qwf help metrics`.
 
     \b
@@ -202,7 +202,7 @@ def dashboard() -> None:
 
     from ..metrics.dashboard import dashboard as made
 
-    typer.echo(json.dumps(made(), indent=2))
+    typer.echo(json.dumps(made(), indent=None if as_json else 2))
 
 
 def _settings(config: Path | None, data_dir: Path | None, maxmemory: str | None = None) -> Settings:
