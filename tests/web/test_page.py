@@ -15,7 +15,8 @@ from .stored import PSI, as_plotted, difference, store_psi
 async def test_what_is_stored_is_listed_and_shown_when_it_is_chosen(
     chromium: Chromium, server: Server
 ) -> None:
-    async with viewed(chromium, server) as view:
+    # What is asked of a load just when it is published is not there any more.
+    async with viewed(chromium, server, allowed="status of 404") as view:
         await view.open()
         await expect(view.page.locator("#nothing")).to_be_visible()
         await store_psi(server)

@@ -44,6 +44,7 @@ async def test_a_load_under_way_is_shown_as_it_comes_in(chromium: Chromium, serv
             tasks.start_soon(load)
             await view.page.click(".entry[data-name=psi]")
             await expect(view.page.locator("#not-published")).to_contain_text("not published: 50 %")
+            await view.draws(0, "xy", 8)
             await view.page.fill("#slider-t", "1")
             await view.draws(1, "xy", 8)
             drawn = await view.pixels()

@@ -194,6 +194,7 @@ class Page {
     const dimensions = described.axes.filter(({ size }) => size > 1).map(({ name, size }) => `${name} ${size}`);
     byId("facts").textContent = dimensions.join(" × ") || "one point";
     showFacts(byId("all-facts"), described);
+    this.controls.show(this.grid, this.view); // before they can be moved
   }
 
   #change(change, { anew = false } = {}) {
