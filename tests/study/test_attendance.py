@@ -90,7 +90,7 @@ def test_a_process_that_ends_in_order_leaves_its_trials_to_others(
     study = optuna.create_study(study_name="s", storage=storage)
     program = (
         "import sys, optuna; from qwf_async.study.storage import StudyStorage as S;"
-        "optuna.load_study(study_name='s', storage=S(sys.argv[1])).ask()"
+        "study = optuna.load_study(study_name='s', storage=S(sys.argv[1])); study.ask()"
     )
     subprocess.run([sys.executable, "-c", program, own_server.url], check=True, timeout=PATIENCE)
     assert not storage._get_stale_trial_ids(study._study_id)
