@@ -144,7 +144,6 @@ def test_what_a_terminal_cannot_print_is_escaped(shell: Shell, encoding: str) ->
         ("zarr", "zarr", ["export", "psi", "psi.zarr"]),
         ("matplotlib", "plot", ["plot", "psi", "-o", "psi.png"]),
         ("prometheus_client", "metrics", ["ingest", "psi.npy", "--metrics-file", "x.prom"]),
-        ("uvicorn", "metrics", ["watch", "--listen", ":0"]),
     ],
 )
 def test_without_a_library_it_is_said_what_to_install(

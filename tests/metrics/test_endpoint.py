@@ -6,6 +6,7 @@ import http.client
 import json
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,3 +157,11 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_begun(tmp_path: Path) ->
     once = shell.qwf("watch", "--once", "--listen", ":0")
     assert (once.status, len(once.lines)) == (2, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_uvicorn_it_is_said_what_to_install(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['uvicorn'] = None; from qwf_async.cli import main; main()"
+    with Shell.at(tmp_path).start([sys.executable, "-c", script, "watch", "--listen", ":0"]) as begun:
+        refused = begun.end()
+    assert (refused.status, refused.out, len(refused.lines)) == (2, "", 1)
+    assert "needs uvicorn, which is not installed: pip install 'qwf_async[metrics]'" in refused.err
